@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <AmqpQt/channel.h>
+#include <AmqpQt/connection.h>
+#include <AmqpQt/consumer.h>
+#include <AmqpQt/version.h>

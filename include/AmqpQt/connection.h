@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <AmqpQt/connectionparameters.h>
+#include <AmqpQt/options.h>
+
+#include <QtCore/qobject.h>
+
+#include <memory>
+
+namespace AmqpQt {
+
+class Channel;
+class ConnectionPrivate;
+
+// One TCP connection to a broker. Lives in one thread, with all of its channels.
+class AMQPQT_EXPORT Connection : public QObject
+{
+    Q_OBJECT
+    Q_PROPERTY(QUrl url READ url WRITE setUrl NOTIFY parametersChanged) // reads back without the password
+    Q_PROPERTY(AmqpQt::Connection::State state READ state NOTIFY stateChanged)
+    Q_PROPERTY(bool connected READ isOpen NOTIFY stateChanged) // not "open": that is the slot
+    Q_PROPERTY(AmqpQt::Error error READ error NOTIFY errorOccurred)
+    Q_PROPERTY(bool blocked READ isBlocked NOTIFY blockedChanged)
+    Q_PROPERTY(QString blockedReason READ blockedReason NOTIFY blockedChanged)
+    Q_PROPERTY(bool writable READ isWritable NOTIFY writableChanged)
+    Q_PROPERTY(double bytesToWrite READ bytesToWrite NOTIFY bytesToWriteChanged)
+    Q_PROPERTY(QVariantMap serverProperties READ serverProperties NOTIFY stateChanged)
+public:
+    enum class State : quint8 {
+        Closed,
+        Connecting,  // name look-up, TCP
+        Handshaking, // AMQP start .. open-ok
+        Open,
+        Closing,
+    };
+    Q_ENUM(State)
+
+    explicit Connection(QObject *parent = nullptr);
+    explicit Connection(const ConnectionParameters &parameters, QObject *parent = nullptr);
+    explicit Connection(const QUrl &url, QObject *parent = nullptr); // an invalid URL fails open() with InvalidArgument
+    ~Connection() override; // never blocks; to be sure that all is sent, close() and wait for closed()
+
+    ConnectionParameters parameters() const;
+    void setParameters(const ConnectionParameters &parameters); // used by the next open()
+    QUrl url() const;
+    void setUrl(const QUrl &url);
+
+    State state() const;
+    bool isOpen() const { return state() == State::Open; }
+    Reply<void> whenOpen(); // at once if it is; else the next open, or its failure
+    Endpoint currentEndpoint() const;
+    Error error() const;
+
+    // flow control (publishers)
+    bool isBlocked() const; // the broker said connection.blocked
+    QString blockedReason() const;
+    bool isWritable() const;    // neither blocked nor over the high watermark
+    qint64 bytesToWrite() const; // library buffer plus socket buffer
+
+    // negotiated
+    std::chrono::seconds heartbeat() const;
+    quint32 frameSize() const;
+    quint16 channelMax() const;
+    FieldTable serverProperties() const;
+    bool hasCapability(const QString &name) const; // "publisher_confirms", "basic.nack", ...
+
+    // Never blocks: the channel opens when the connection does. A child of this connection unless given a parent. Without a
+    // free number it ends by a queued closed(error).
+    Channel *createChannel(QObject *parent = nullptr);
+    // The channel with this number: the open one if there is one, else a new one. nullptr and InvalidArgument in error()
+    // for 0 and for numbers over the negotiated limit.
+    Channel *channel(quint16 number);
+    QList<Channel *> channels() const;
+
+public Q_SLOTS:
+    AmqpQt::Reply<void> open(); // ends when the connection is open or has failed
+    AmqpQt::Reply<void> close();
+    void abort(); // at once, without the AMQP goodbye
+
+Q_SIGNALS:
+    void stateChanged(AmqpQt::Connection::State state);
+    void opened(); // once per open()
+    void closed(const AmqpQt::Error &reason); // last: close(), or an error
+    void errorOccurred(const AmqpQt::Error &error);
+    void parametersChanged();
+
+    void blockedChanged(bool blocked, const QString &reason);
+    void writableChanged(bool writable);
+    void bytesToWriteChanged(double bytes); // at most once per turn of the event loop
+
+private:
+    friend class ConnectionPrivate;
+    std::unique_ptr<ConnectionPrivate> d;
+};
+
+} // namespace AmqpQt

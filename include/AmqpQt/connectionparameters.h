@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <AmqpQt/fieldtable.h>
+
+#include <QtCore/qshareddata.h>
+#include <QtCore/qurl.h>
+
+#include <chrono>
+
+namespace AmqpQt {
+
+struct AMQPQT_EXPORT Endpoint
+{
+    QString host = QStringLiteral("localhost");
+    quint16 port = 5672;
+
+    static Result<Endpoint> fromString(const QString &hostAndPort); // "host", "host:5673", "[::1]:5672"
+};
+
+class ConnectionParametersPrivate;
+
+class AMQPQT_EXPORT ConnectionParameters
+{
+public:
+    ConnectionParameters(); // amqp://guest:guest@localhost:5672/%2F
+    static Result<ConnectionParameters> fromUrl(const QUrl &url); // amqp://user:pw@host:port/vhost?heartbeat=...
+    ConnectionParameters(const ConnectionParameters &) noexcept;
+    ConnectionParameters(ConnectionParameters &&) noexcept;
+    ConnectionParameters &operator=(const ConnectionParameters &) noexcept;
+    QT_MOVE_ASSIGNMENT_OPERATOR_IMPL_VIA_PURE_SWAP(ConnectionParameters)
+    ~ConnectionParameters();
+    void swap(ConnectionParameters &other) noexcept { d.swap(other.d); }
+
+    QUrl toUrl() const; // without the password
+
+    QList<Endpoint> endpoints() const; // tried in order
+    void setEndpoints(const QList<Endpoint> &endpoints);
+    QString virtualHost() const;
+    void setVirtualHost(const QString &virtualHost);
+
+    QString userName() const;
+    QString password() const;
+    void setCredentials(const QString &userName, const QString &password); // SASL PLAIN
+
+    QString connectionName() const; // shown by the management UI
+    void setConnectionName(const QString &name);
+    FieldTable clientProperties() const;
+    void setClientProperties(const FieldTable &properties);
+
+    std::chrono::seconds heartbeat() const; // ours 0: off; broker's 0: ours; else the smaller
+    void setHeartbeat(std::chrono::seconds interval);
+    std::chrono::milliseconds connectTimeout() const;
+    void setConnectTimeout(std::chrono::milliseconds timeout);
+    std::chrono::milliseconds rpcTimeout() const; // 30 s; 0: none; suspended while the broker blocks us
+    void setRpcTimeout(std::chrono::milliseconds timeout);
+    quint32 maximumFrameSize() const;
+    void setMaximumFrameSize(quint32 bytes);
+    quint16 maximumChannels() const;
+    void setMaximumChannels(quint16 count);
+    qint64 maximumMessageSize() const; // of a delivery; a larger one ends as MessageTooLarge
+    void setMaximumMessageSize(qint64 bytes);
+
+    qint64 lowWatermark() const;
+    qint64 highWatermark() const;
+    qint64 bufferLimit() const; // publish() refuses above this
+    void setWriteBuffer(qint64 lowWatermark, qint64 highWatermark, qint64 limit);
+
+    std::chrono::milliseconds dispatchBudget() const; // time per turn of the event loop spent on deliveries, 4 ms
+    void setDispatchBudget(std::chrono::milliseconds budget);
+
+    std::chrono::milliseconds closeTimeout() const;
+    void setCloseTimeout(std::chrono::milliseconds timeout);
+
+private:
+    QSharedDataPointer<ConnectionParametersPrivate> d;
+};
+
+} // namespace AmqpQt
+
+Q_DECLARE_SHARED(AmqpQt::ConnectionParameters)

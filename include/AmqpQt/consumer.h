@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <AmqpQt/message.h>
+#include <AmqpQt/options.h>
+
+#include <QtCore/qobject.h>
+
+#include <memory>
+
+namespace AmqpQt {
+
+class Channel;
+class ConsumerPrivate;
+
+// A subscription, made by Channel::consume(). Delete it to end it: what arrives afterwards goes back to the queue.
+class AMQPQT_EXPORT Consumer : public QObject
+{
+    Q_OBJECT
+    Q_PROPERTY(QString queue READ queue NOTIFY queueChanged)
+    Q_PROPERTY(QString consumerTag READ consumerTag CONSTANT)
+    Q_PROPERTY(AmqpQt::AckMode ackMode READ ackMode CONSTANT)
+    Q_PROPERTY(AmqpQt::Consumer::State state READ state NOTIFY stateChanged)
+    Q_PROPERTY(int unackedCount READ unackedCount NOTIFY unackedCountChanged)
+public:
+    enum class State : quint8 { Starting, Active, Recovering, Cancelling, Cancelled };
+    Q_ENUM(State)
+
+    ~Consumer() override;
+
+    Channel *channel() const;
+    QString queue() const;
+    QString consumerTag() const;
+    AckMode ackMode() const;
+    State state() const;
+    int unackedCount() const;
+    Reply<void> whenStarted(); // consume-ok, or why not
+
+public Q_SLOTS:
+    AmqpQt::Reply<int> cancel(); // the number of undelivered messages that went back to the queue
+
+Q_SIGNALS:
+    void delivered(const AmqpQt::Message &message);
+    // The same messages, one signal per turn of the event loop: for models, and for slots in another thread.
+    void batchDelivered(const QList<AmqpQt::Message> &messages);
+    void started();                               // consume-ok, also after each re-subscription
+    void cancelled(const AmqpQt::Error &reason);  // final; kind NoError: it was cancel()
+    void stateChanged(AmqpQt::Consumer::State state);
+    void queueChanged(const QString &queue);
+    void unackedCountChanged(int count); // at most once per turn of the event loop
+
+private:
+    friend class Channel;
+    friend class ConsumerPrivate;
+    Consumer(Channel *channel, QObject *parent);
+    std::unique_ptr<ConsumerPrivate> d;
+};
+
+} // namespace AmqpQt

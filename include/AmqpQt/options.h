@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <AmqpQt/fieldtable.h>
+
+#include <optional>
+
+namespace AmqpQt {
+
+// Plain aggregates for designated initialisers, {.exclusive = true}. A new field means a new SOVERSION; new broker features
+// arrive as `arguments`.
+
+struct AMQPQT_EXPORT QueueOptions
+{
+    bool durable = true;
+    bool exclusive = false;
+    bool autoDelete = false;
+    FieldTable arguments = {};
+
+    static QueueOptions temporary(); // exclusive, auto-delete, not durable: what RabbitMQ 4.3 still takes for unnamed queues
+    static QueueOptions quorum();
+    static QueueOptions stream();
+};
+
+struct AMQPQT_EXPORT ExchangeOptions
+{
+    bool durable = true;
+    bool autoDelete = false;
+    bool internal = false;
+    FieldTable arguments = {};
+};
+
+namespace ExchangeType { // any other name (plug-ins) is a plain QString too
+inline constexpr QLatin1String Direct{"direct"}, Fanout{"fanout"}, Topic{"topic"}, Headers{"headers"};
+}
+
+struct AMQPQT_EXPORT ConsumeOptions
+{
+    QString consumerTag = {}; // empty: made by the library, never by the broker
+    AckMode ackMode = AckMode::Manual;
+    bool exclusive = false;
+    bool noLocal = false;
+    std::optional<quint16> prefetch = {};       // unset: the channel's
+    FieldTable arguments = {};
+};
+
+class AMQPQT_EXPORT QueueInfo // queue.declare-ok
+{
+    Q_GADGET
+    Q_PROPERTY(QString name MEMBER name CONSTANT)
+    Q_PROPERTY(int messageCount MEMBER messageCount CONSTANT)
+    Q_PROPERTY(int consumerCount MEMBER consumerCount CONSTANT)
+public:
+    QString name;
+    quint32 messageCount = 0;
+    quint32 consumerCount = 0;
+};
+
+} // namespace AmqpQt

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "wire/codec_p.h"
+
+#include <QtCore/qbytearray.h>
+
+// Content headers (AMQP 0-9-1 section 4.2.6.1) and the 14 properties of the class basic.
+namespace AmqpQt::Wire {
+
+// Bits of the property flags.
+enum PropertyFlag : quint16 {
+    ContentTypeFlag = 1 << 15,
+    ContentEncodingFlag = 1 << 14,
+    HeadersFlag = 1 << 13,
+    DeliveryModeFlag = 1 << 12,
+    PriorityFlag = 1 << 11,
+    CorrelationIdFlag = 1 << 10,
+    ReplyToFlag = 1 << 9,
+    ExpirationFlag = 1 << 8,
+    MessageIdFlag = 1 << 7,
+    TimestampFlag = 1 << 6,
+    TypeFlag = 1 << 5,
+    UserIdFlag = 1 << 4,
+    AppIdFlag = 1 << 3,
+    ClusterIdFlag = 1 << 2,
+};
+
+// A view: which are present is said by `flags`, the others are empty or zero.
+struct BasicProperties
+{
+    quint16 flags = 0;
+    ShortString contentType;
+    ShortString contentEncoding;
+    Table headers;
+    quint8 deliveryMode = 0;
+    quint8 priority = 0;
+    ShortString correlationId;
+    ShortString replyTo;
+    ShortString expiration;
+    ShortString messageId;
+    quint64 timestamp = 0; // seconds since 1970 in UTC
+    ShortString type;
+    ShortString userId;
+    ShortString appId;
+    ShortString clusterId;
+
+    bool has(PropertyFlag flag) const noexcept { return flags & flag; }
+};
+
+struct ContentHeader
+{
+    quint16 classId = 0;
+    quint64 bodySize = 0;
+    QByteArrayView properties; // flags and list, as on the wire: for decodeProperties() and for forwarding unchanged
+};
+
+inline constexpr qsizetype ContentHeaderPrefix = 12; // class-id, weight, body size: what stands before `properties`
+
+// The payload of a header frame. Null if it and its properties are well-formed, else what is wrong.
+const char *decodeContentHeader(QByteArrayView payload, ContentHeader &header) noexcept;
+
+// `properties` as in ContentHeader::properties. Null if they are well-formed, else what is wrong.
+const char *decodeProperties(QByteArrayView properties, BasicProperties &values) noexcept;
+
+// Flags and list; the values whose flag is set.
+QByteArray encodeProperties(const BasicProperties &values);
+
+// `at` must have ContentHeaderPrefix writable bytes; returns the place of the properties.
+char *writeContentHeaderPrefix(char *at, quint16 classId, quint64 bodySize) noexcept;
+
+} // namespace AmqpQt::Wire

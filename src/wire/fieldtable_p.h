@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <AmqpQt/fieldtable.h>
+
+#include <QtCore/qbytearrayview.h>
+
+// Field tables (AMQP 0-9-1 section 4.2.5.5, with the type letters RabbitMQ reads and writes). "Contents" are the bytes of a
+// table behind its 32-bit length.
+namespace AmqpQt::Wire {
+
+inline constexpr int MaximumTableNesting = 32; // a table inside a table inside …, arrays counted too
+
+// Walks the contents: lengths, type letters, nesting. Null if they are well-formed, else what is wrong with them.
+const char *checkTable(QByteArrayView contents) noexcept;
+
+// Contents for which checkTable() found nothing.
+FieldTable decodeTable(QByteArrayView contents);
+
+// The contents, or an InvalidArgument that names the argument and the key ("headers: "x-a.b": type QSize cannot …").
+Result<QByteArray> encodeTable(const FieldTable &table, QStringView argument);
+
+} // namespace AmqpQt::Wire
