@@ -8,7 +8,6 @@
 #include <QtCore/qpointer.h>
 #include <QtCore/qpromise.h>
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -29,26 +28,44 @@ namespace Internal {
 
 [[noreturn]] AMQPQT_EXPORT void failValueOfError(const Error &error);
 
-// What is to happen when a reply is finished. The part of a reply that does not depend on its type.
-class AMQPQT_EXPORT Continuations
+class Continuations;
+
+// What is to happen once. Given the reply instead of holding it: a reply that never ends would keep itself alive.
+class AMQPQT_EXPORT Continuation
+{
+public:
+    Continuation() = default;
+    Continuation(const Continuation &) = delete;
+    Continuation &operator=(const Continuation &) = delete;
+    virtual ~Continuation();
+    virtual void run(const Continuations &reply) = 0;
+};
+
+// What is to happen when a reply is finished: the part of a reply that does not depend on its type. A shared_ptr owns it.
+class AMQPQT_EXPORT Continuations : public std::enable_shared_from_this<Continuations>
 {
 public:
     // Direct: from the dispatch loop. Posted: by events to the contexts, where no dispatch loop is there to do it.
     enum class Delivery { Direct, Posted };
 
+    Continuations();
+    Continuations(const Continuations &) = delete;
+    Continuations &operator=(const Continuations &) = delete;
+    ~Continuations();
+
     bool isFinished() const noexcept { return m_finished; }
-    void add(QObject *context, std::function<void()> run);  // not run once context is gone
-    void add(std::function<void()> run);                    // always run
+    void add(QObject *context, std::unique_ptr<Continuation> continuation); // not run once context is gone
+    void add(std::unique_ptr<Continuation> continuation);                   // always run
     void finish(Delivery delivery);
 
 private:
     struct Entry
     {
-        QPointer<QObject> context;
-        bool needsContext = false;
-        std::function<void()> run;
+        std::optional<QPointer<QObject>> context; // unset: it needs none
+        std::unique_ptr<Continuation> continuation;
     };
-    static void post(Entry entry);
+    void add(Entry entry);
+    void post(Entry entry);
 
     std::vector<Entry> m_entries;
     bool m_finished = false;
@@ -60,6 +77,32 @@ struct ReplyState : Continuations
     Result<T> result;
 };
 
+template <typename T, typename F>
+class ContinuationOf final : public Continuation
+{
+public:
+    template <typename G>
+    explicit ContinuationOf(G &&function) : m_function(std::forward<G>(function))
+    {
+    }
+    void run(const Continuations &reply) override
+    {
+        if constexpr (std::is_invocable_v<F &, const Result<T> &>)
+            m_function(static_cast<const ReplyState<T> &>(reply).result);
+        else
+            m_function();
+    }
+
+private:
+    F m_function;
+};
+
+template <typename T, typename F>
+std::unique_ptr<Continuation> continuation(F &&function)
+{
+    return std::make_unique<ContinuationOf<T, std::decay_t<F>>>(std::forward<F>(function));
+}
+
 struct ReplyAccess;
 
 } // namespace Internal
@@ -70,7 +113,10 @@ class Result
 public:
     Result() : m_value(Error(ErrorKind::Cancelled, QStringLiteral("No result"))) {}
     Result(T value) : m_value(std::in_place_index<0>, std::move(value)) {}
-    Result(Error error) : m_value(std::in_place_index<1>, std::move(error)) {}
+    Result(Error error) : m_value(std::in_place_index<1>, std::move(error))
+    {
+        Q_ASSERT_X(std::get_if<1>(&m_value)->isError(), "AmqpQt::Result", "neither a value nor an error");
+    }
 
     bool has_value() const noexcept { return m_value.index() == 0; }
     explicit operator bool() const noexcept { return has_value(); }
@@ -88,6 +134,7 @@ public:
         return std::move(*std::get_if<0>(&m_value));
     }
     const T &operator*() const & { return value(); }
+    T operator*() && { return std::move(*this).value(); }
     const T *operator->() const { return &value(); }
     const Error &error() const noexcept
     {
@@ -129,28 +176,27 @@ public:
     template <typename F>
     const Reply &then(QObject *context, F &&f) const
     {
-        m_state->add(context, [state = m_state, f = std::forward<F>(f)]() mutable {
-            if constexpr (std::is_invocable_v<F &, const Result<T> &>)
-                f(std::as_const(state->result));
-            else
-                f();
-        });
+        using Function = std::decay_t<F> &;
+        static_assert(std::is_invocable_v<Function, const Result<T> &> || std::is_invocable_v<Function>,
+                      "the function takes a const Result<T> &, or nothing");
+        m_state->add(context, Internal::continuation<T>(std::forward<F>(f)));
         return *this;
     }
 
     QFuture<Result<T>> toFuture() const
     {
-        auto promise = std::make_shared<QPromise<Result<T>>>();
-        promise->start();
-        const auto publish = [promise, state = m_state] {
-            promise->addResult(state->result);
-            promise->finish();
+        QPromise<Result<T>> promise;
+        auto future = promise.future();
+        promise.start();
+        auto publish = [promise = std::move(promise)](const Result<T> &result) mutable {
+            promise.addResult(result);
+            promise.finish();
         };
         if (isFinished())
-            publish();
+            publish(m_state->result);
         else
-            m_state->add(publish);
-        return promise->future();
+            m_state->add(Internal::continuation<T>(std::move(publish)));
+        return future;
     }
 
 #if defined(__cpp_impl_coroutine) && __has_include(<coroutine>)
@@ -171,10 +217,10 @@ public:
             void await_suspend(std::coroutine_handle<> coroutine)
             {
                 m_waiting = std::make_shared<std::coroutine_handle<>>(coroutine);
-                m_state->add([waiting = m_waiting] {
+                m_state->add(Internal::continuation<T>([waiting = m_waiting] {
                     if (*waiting)
                         std::exchange(*waiting, nullptr).resume();
-                });
+                }));
             }
             Result<T> await_resume() const { return m_state->result; }
 

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+#include <AmqpQt/error.h>
+
+#include <QtCore/qdebug.h>
+#include <QtCore/qmetaobject.h>
+#include <QtCore/qstringlist.h>
+
+using namespace Qt::StringLiterals;
+
+namespace AmqpQt {
+
+namespace {
+
+// The text may be the broker's: in one line and without control characters it cannot forge log entries.
+QString inOneLine(const QString &text)
+{
+    QString result;
+    result.reserve(text.size());
+    for (const QChar c : text) {
+        if (c == u'\n')
+            result += "\\n"_L1;
+        else if (c == u'\r')
+            result += "\\r"_L1;
+        else if (c == u'\t')
+            result += "\\t"_L1;
+        else if (c.category() == QChar::Other_Control || c == QChar::LineSeparator || c == QChar::ParagraphSeparator)
+            result += u"\\u%1"_s.arg(uint(c.unicode()), 4, 16, QLatin1Char('0'));
+        else
+            result += c;
+    }
+    return result;
+}
+
+QLatin1StringView nameOf(ErrorKind kind)
+{
+    return QLatin1StringView(QMetaEnum::fromType<ErrorKind>().valueToKey(int(kind)));
+}
+
+} // namespace
+
+/*!
+    \class AmqpQt::Error
+    \inmodule AmqpQt
+    \brief What went wrong: a kind to decide by, and the peer's own words to show.
+
+    Errors are values. They arrive in signals such as Connection::errorOccurred() and in every Result that has no
+    value. A default-constructed Error says that there is none.
+
+    kind() is made for decisions in code, replyCode() and text() are those of \c connection.close, \c channel.close or
+    \c basic.return where the broker spoke (AMQP 0-9-1, section 1.2, lists the codes), and method() names the AMQP
+    method that the error is about. Text that came from the broker is given back as it came; toString() and the
+    QDebug operator escape it, so that it can be logged.
+
+    An Error may be copied and read in any thread.
+*/
+
+/*!
+    \fn AmqpQt::Error::Error()
+
+    Constructs the error that is none: isError() is false.
+*/
+
+/*!
+    Constructs an error of the given \a kind with \a text for people, the AMQP \a replyCode (0 if there is none) and
+    the AMQP \a method that it is about, such as \c "queue.declare" (empty if there is none).
+*/
+Error::Error(ErrorKind kind, QString text, quint16 replyCode, QString method)
+    : m_text(std::move(text)), m_method(std::move(method)), m_replyCode(replyCode), m_kind(kind)
+{
+}
+
+/*!
+    \property AmqpQt::Error::kind
+    \brief what happened, in terms that code can decide by.
+*/
+
+/*!
+    \property AmqpQt::Error::replyCode
+    \brief the AMQP reply code, such as 404 or 406, or 0 if the error has none.
+*/
+
+/*!
+    \property AmqpQt::Error::text
+    \brief the broker's reply text, or the library's own explanation in English.
+*/
+
+/*!
+    \property AmqpQt::Error::method
+    \brief the AMQP method the error is about, such as \c "queue.declare"; empty where none is known.
+*/
+
+/*!
+    \fn bool AmqpQt::Error::isError() const
+
+    Returns \c true unless kind() is ErrorKind::NoError.
+*/
+
+/*!
+    Returns \c true if connecting again may help: the network failed, something took too long, a message was left
+    unconfirmed by a lost connection, or the broker closed the connection for a reason of its own, such as 320
+    (connection forced). Returns \c false where the same attempt would meet the same answer: wrong credentials, no
+    access to the virtual host, a breach of the protocol, a wrong argument.
+*/
+bool Error::isRecoverable() const noexcept
+{
+    switch (m_kind) {
+    case ErrorKind::Network:
+    case ErrorKind::Timeout:
+    case ErrorKind::Unconfirmed:
+        return true;
+    case ErrorKind::ConnectionClosed:
+        switch (m_replyCode) {
+        case 402: // invalid-path
+        case 403: // access-refused
+        case 501: // frame-error
+        case 502: // syntax-error
+        case 503: // command-invalid
+        case 504: // channel-error
+        case 505: // unexpected-frame
+        case 530: // not-allowed
+        case 540: // not-implemented
+            return false;
+        default:
+            return true;
+        }
+    case ErrorKind::NoError:
+    case ErrorKind::InvalidArgument:
+    case ErrorKind::NotOpen:
+    case ErrorKind::BufferFull:
+    case ErrorKind::Cancelled:
+    case ErrorKind::StaleDelivery:
+    case ErrorKind::Tls:
+    case ErrorKind::Authentication:
+    case ErrorKind::ChannelClosed:
+    case ErrorKind::ConsumerCancelled:
+    case ErrorKind::MessageTooLarge:
+    case ErrorKind::Returned:
+    case ErrorKind::Nacked:
+    case ErrorKind::ProtocolViolation:
+        return false;
+    }
+    return false;
+}
+
+/*!
+    Returns the whole error in one line for people and logs, such as
+    \c{queue.declare: NOT_FOUND - no queue 'x' in vhost '/' (404, ChannelClosed)}. What the error lacks is left out.
+    Control characters are escaped. For an error that is none the result is \c "NoError".
+*/
+QString Error::toString() const
+{
+    if (!isError())
+        return nameOf(m_kind);
+
+    QString result;
+    if (!m_method.isEmpty())
+        result += inOneLine(m_method) + ": "_L1;
+    if (!m_text.isEmpty())
+        result += inOneLine(m_text) + u' ';
+    result += u'(';
+    if (m_replyCode)
+        result += QString::number(m_replyCode) + ", "_L1;
+    return result + nameOf(m_kind) + u')';
+}
+
+/*!
+    \fn bool AmqpQt::Error::operator==(const AmqpQt::Error &a, const AmqpQt::Error &b)
+
+    Returns \c true if \a a and \a b have the same kind, reply code, text and method.
+*/
+
+/*!
+    \fn bool AmqpQt::Error::operator!=(const AmqpQt::Error &a, const AmqpQt::Error &b)
+
+    Returns \c true if \a a and \a b differ in kind, reply code, text or method.
+*/
+
+/*!
+    \relates AmqpQt::Error
+
+    Writes \a error to \a debug, escaped and in one line.
+*/
+QDebug operator<<(QDebug debug, const Error &error)
+{
+    const QDebugStateSaver saver(debug);
+    debug.nospace().noquote() << "AmqpQt::Error(" << error.toString() << ')';
+    return debug;
+}
+
+/*!
+    \namespace AmqpQt
+    \inmodule AmqpQt
+    \brief All names of the AMQP 0-9-1 client library.
+*/
+
+/*!
+    \enum AmqpQt::DeliveryMode
+
+    Whether the broker writes a message to disk (the property \c delivery-mode of class \c basic).
+
+    \value Transient A restart of the broker may lose the message.
+    \value Persistent The message survives a restart if its queue is durable.
+*/
+
+/*!
+    \enum AmqpQt::AckMode
+
+    How deliveries are settled (the argument \c no-ack of \c basic.consume and \c basic.get).
+
+    \value Manual The application settles each message with ack or nack; until then the broker keeps it.
+    \value NoAck The broker forgets a message as soon as it has written it to the socket.
+*/
+
+/*!
+    \enum AmqpQt::Requeue
+
+    What the broker does with a refused delivery (the argument \c requeue of \c basic.nack and \c basic.reject).
+
+    \value No The message is dropped or goes to the queue's dead letter exchange.
+    \value Yes The message goes back to its queue.
+*/
+
+/*!
+    \enum AmqpQt::Backpressure
+
+    Why a publisher should wait. A combination is of type BackpressureReasons.
+
+    \value BrokerBlocked The broker is short of memory or disk (\c connection.blocked).
+    \value WriteBufferFull The bytes that are still unsent passed ConnectionParameters::highWatermark() and are not yet
+           below ConnectionParameters::lowWatermark() again.
+    \value ChannelFlow The broker asked this channel to pause (\c channel.flow).
+    \value ConfirmWindowFull As many messages are unconfirmed as the channel's confirm window allows.
+*/
+
+/*!
+    \enum AmqpQt::ErrorKind
+
+    What happened. See AmqpQt::Error.
+
+    \value NoError All is well.
+    \value InvalidArgument A call had an argument that cannot be sent; nothing was sent.
+    \value NotOpen The connection or channel is closed; nothing was sent.
+    \value BufferFull More bytes wait than ConnectionParameters::bufferLimit() allows; nothing was sent.
+    \value Timeout Connecting, a heartbeat, an answer or closing took too long.
+    \value Cancelled The application ended it by closing or deleting something.
+    \value StaleDelivery A delivery was settled too late or twice; nothing was sent.
+    \value Network Look-up, connecting or the TCP connection failed.
+    \value Tls The TLS handshake or the verification of the peer failed.
+    \value Authentication The broker refused the login, or offers no mechanism that we know.
+    \value ConnectionClosed The broker closed the connection; Error::replyCode() says why.
+    \value ChannelClosed The broker closed the channel; Error::replyCode() says why.
+    \value ConsumerCancelled The broker ended the subscription, mostly since its queue is gone (\c basic.cancel).
+    \value MessageTooLarge A delivery was larger than ConnectionParameters::maximumMessageSize().
+    \value Returned A mandatory message had no route (\c basic.return).
+    \value Nacked The broker did not take responsibility for a published message (\c basic.nack).
+    \value Unconfirmed The connection was lost first: the broker may or may not have the message.
+    \value ProtocolViolation The peer broke the rules of AMQP 0-9-1.
+*/
+
+} // namespace AmqpQt
