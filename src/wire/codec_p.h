@@ -71,7 +71,7 @@ public:
 private:
     bool take(qsizetype size) noexcept
     {
-        if (size > m_end - m_at) [[unlikely]] {
+        if (size < 0 || size > m_end - m_at) [[unlikely]] { // negative: a claim over 2 GiB where qsizetype has 32 bits
             fail("truncated");
             return false;
         }

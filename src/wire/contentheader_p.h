@@ -46,6 +46,30 @@ struct BasicProperties
     ShortString clusterId;
 
     bool has(PropertyFlag flag) const noexcept { return flags & flag; }
+
+    // Visits those that are present.
+    template <typename Self, typename Visitor>
+    static void fields(Self &self, Visitor &visitor)
+    {
+        const auto visit = [&](PropertyFlag flag, const char *name, auto &value) {
+            if (self.has(flag))
+                visitor(name, value);
+        };
+        visit(ContentTypeFlag, "content-type", self.contentType);
+        visit(ContentEncodingFlag, "content-encoding", self.contentEncoding);
+        visit(HeadersFlag, "headers", self.headers);
+        visit(DeliveryModeFlag, "delivery-mode", self.deliveryMode);
+        visit(PriorityFlag, "priority", self.priority);
+        visit(CorrelationIdFlag, "correlation-id", self.correlationId);
+        visit(ReplyToFlag, "reply-to", self.replyTo);
+        visit(ExpirationFlag, "expiration", self.expiration);
+        visit(MessageIdFlag, "message-id", self.messageId);
+        visit(TimestampFlag, "timestamp", self.timestamp);
+        visit(TypeFlag, "type", self.type);
+        visit(UserIdFlag, "user-id", self.userId);
+        visit(AppIdFlag, "app-id", self.appId);
+        visit(ClusterIdFlag, "cluster-id", self.clusterId);
+    }
 };
 
 struct ContentHeader

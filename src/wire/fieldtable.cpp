@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: MIT
+#include "wire/fieldtable_p.h"
+
+#include "wire/codec_p.h"
+
+#include <QtCore/qdatetime.h>
+#include <QtCore/qhash.h>
+#include <QtCore/qstringconverter.h>
+
+#include <bit>
+#include <cmath>
+#include <limits>
+
+namespace AmqpQt {
+
+using namespace Qt::StringLiterals;
+
+namespace Wire {
+
+namespace {
+
+enum class Names { No, Yes }; // in front of each value: no in an array, yes in a table
+
+// --- checking -------------------------------------------------------------------------------------------------------------
+
+const char *checkValues(QByteArrayView contents, Names names, int nesting) noexcept
+{
+    if (nesting > MaximumTableNesting)
+        return "field table nested too deeply";
+    Reader reader(contents);
+    while (reader.remaining() > 0) {
+        if (names == Names::Yes)
+            reader.shortString();
+        const quint8 type = reader.number<quint8>();
+        if (reader.failed())
+            return "truncated field table";
+        switch (type) {
+        case 't':
+        case 'b':
+        case 'B':
+            reader.bytes(1);
+            break;
+        case 's':
+        case 'u':
+        case 'U':
+            reader.bytes(2);
+            break;
+        case 'I':
+        case 'i':
+        case 'f':
+            reader.bytes(4);
+            break;
+        case 'D':
+            reader.bytes(5);
+            break;
+        case 'l':
+        case 'L':
+        case 'd':
+        case 'T':
+            reader.bytes(8);
+            break;
+        case 'S':
+        case 'x':
+            reader.longString();
+            break;
+        case 'A':
+        case 'F':
+            if (const char *error = checkValues(reader.longString(), type == 'F' ? Names::Yes : Names::No, nesting + 1))
+                return error;
+            break;
+        case 'V':
+            break;
+        default:
+            return "unknown type in a field table";
+        }
+        if (reader.failed())
+            return "truncated field table";
+    }
+    return nullptr;
+}
+
+// --- decoding -------------------------------------------------------------------------------------------------------------
+
+QString decodeText(QByteArrayView utf8)
+{
+    // Unlike QString::fromUtf8() this keeps an initial U+FEFF: the text belongs to the peer.
+    QStringDecoder decoder(QStringDecoder::Utf8, QStringDecoder::Flag::ConvertInitialBom | QStringDecoder::Flag::Stateless);
+    return decoder(utf8);
+}
+
+QVariant decodeTimestamp(quint64 seconds)
+{
+    constexpr quint64 lastSecond = quint64(std::numeric_limits<qint64>::max() / 1000); // QDateTime counts milliseconds
+    if (seconds > lastSecond)
+        return QVariant::fromValue(seconds);
+    return QDateTime::fromSecsSinceEpoch(qint64(seconds), Qt::UTC);
+}
+
+QVariant decodeValue(Reader &reader)
+{
+    switch (reader.number<quint8>()) {
+    case 't':
+        return reader.number<quint8>() != 0;
+    case 'b':
+        return QVariant::fromValue(qint8(reader.number<quint8>()));
+    case 'B':
+        return QVariant::fromValue(reader.number<quint8>());
+    case 's':
+    case 'U':
+        return QVariant::fromValue(qint16(reader.number<quint16>()));
+    case 'u':
+        return QVariant::fromValue(reader.number<quint16>());
+    case 'I':
+        return qint32(reader.number<quint32>());
+    case 'i':
+        return reader.number<quint32>();
+    case 'l':
+    case 'L':
+        return qint64(reader.number<quint64>());
+    case 'f':
+        return std::bit_cast<float>(reader.number<quint32>());
+    case 'd':
+        return std::bit_cast<double>(reader.number<quint64>());
+    case 'D': {
+        const quint8 scale = reader.number<quint8>();
+        return QVariant::fromValue(Decimal{scale, reader.number<quint32>()});
+    }
+    case 'S': {
+        const LongString text = reader.longString();
+        return text.isValidUtf8() ? QVariant(decodeText(text)) : QVariant(text.toByteArray());
+    }
+    case 'x':
+        return reader.longString().toByteArray();
+    case 'T':
+        return decodeTimestamp(reader.number<quint64>());
+    case 'A': {
+        QVariantList list;
+        for (Reader values(reader.longString()); values.remaining() > 0;)
+            list.append(decodeValue(values));
+        return list;
+    }
+    case 'F':
+        return decodeTable(reader.longString());
+    default: // 'V': checkTable() let nothing else pass
+        return QVariant::fromValue(nullptr);
+    }
+}
+
+// --- encoding -------------------------------------------------------------------------------------------------------------
+
+class TableEncoder
+{
+public:
+    // What refuses a value returns false, and sets reason() and path().
+    bool map(const QVariantMap &map, int nesting = 1);
+
+    QByteArray contents() const { return m_contents; }
+    QString reason() const { return m_reason; }
+    QString path() const { return m_path.mid(1); } // of the refused value, as in x-a.b[2]
+
+private:
+    bool list(const QVariantList &list, int nesting);
+    bool key(const QString &key);
+    bool value(const QVariant &value, int nesting);
+    template <typename Integer>
+    bool integer(char type, Integer value);
+    template <typename Bits, typename Real>
+    bool real(char type, Real value);
+    bool decimal(Decimal value);
+    bool text(const QString &text);
+    bool bytes(char type, QByteArrayView bytes);
+    bool time(const QDateTime &time);
+    template <typename Write>
+    bool nested(char type, int nesting, Write write);
+    bool append(QByteArrayView bytes);
+    bool refuse(const QString &reason)
+    {
+        m_reason = reason;
+        return false;
+    }
+
+    QByteArray m_contents;
+    QString m_reason;
+    QString m_path; // grows at its front while a refusal is handed back
+};
+
+bool TableEncoder::append(QByteArrayView bytes)
+{
+    if (quint64(m_contents.size()) + quint64(bytes.size()) > std::numeric_limits<quint32>::max())
+        return refuse(u"a field table cannot have more than 4 GiB"_s);
+    m_contents.append(bytes);
+    return true;
+}
+
+template <typename Integer>
+bool TableEncoder::integer(char type, Integer value)
+{
+    char encoded[1 + sizeof value] = {type};
+    qToBigEndian(value, encoded + 1);
+    return append({encoded, sizeof encoded});
+}
+
+template <typename Bits, typename Real>
+bool TableEncoder::real(char type, Real value)
+{
+    return std::isfinite(value) ? integer(type, std::bit_cast<Bits>(value))
+                                : refuse(u"NaN and infinities cannot be sent in a field table"_s);
+}
+
+bool TableEncoder::decimal(Decimal value)
+{
+    char encoded[6] = {'D', char(value.scale)};
+    qToBigEndian(value.value, encoded + 2);
+    return append({encoded, sizeof encoded});
+}
+
+bool TableEncoder::bytes(char type, QByteArrayView bytes)
+{
+    return integer(type, quint32(bytes.size())) && append(bytes);
+}
+
+bool TableEncoder::text(const QString &text)
+{
+    return text.isValidUtf16() ? bytes('S', text.toUtf8())
+                               : refuse(u"text with an unpaired surrogate cannot be sent in a field table"_s);
+}
+
+bool TableEncoder::time(const QDateTime &time)
+{
+    if (!time.isValid())
+        return refuse(u"an invalid QDateTime cannot be sent in a field table"_s);
+    const qint64 seconds = time.toSecsSinceEpoch();
+    return seconds >= 0 ? integer('T', quint64(seconds))
+                        : refuse(u"a time before 1970 cannot be sent in a field table"_s);
+}
+
+bool TableEncoder::key(const QString &key)
+{
+    if (!key.isValidUtf16())
+        return refuse(u"a key with an unpaired surrogate cannot be sent in a field table"_s);
+    const QByteArray utf8 = key.toUtf8();
+    if (utf8.size() > MaximumShortString)
+        return refuse(u"a key of %1 bytes cannot be sent in a field table, the longest has 255"_s.arg(utf8.size()));
+    return append(QByteArray(1, char(utf8.size()))) && append(utf8);
+}
+
+// The length, which is known afterwards, and what `write` writes.
+template <typename Write>
+bool TableEncoder::nested(char type, int nesting, Write write)
+{
+    if (nesting > MaximumTableNesting)
+        return refuse(u"a field table cannot be nested more than %1 levels deep"_s.arg(MaximumTableNesting));
+    if (!integer(type, quint32(0)))
+        return false;
+    const qsizetype start = m_contents.size();
+    if (!write())
+        return false;
+    qToBigEndian(quint32(m_contents.size() - start), m_contents.data() + start - sizeof(quint32));
+    return true;
+}
+
+bool TableEncoder::map(const QVariantMap &map, int nesting)
+{
+    for (auto it = map.cbegin(), end = map.cend(); it != end; ++it) {
+        if (!key(it.key()) || !value(it.value(), nesting)) {
+            constexpr qsizetype shown = 80; // a key that is too long may be a whole document
+            m_path.prepend(u'.' + (it.key().size() > shown ? it.key().left(shown) + u'…' : it.key()));
+            return false;
+        }
+    }
+    return true;
+}
+
+bool TableEncoder::list(const QVariantList &list, int nesting)
+{
+    for (qsizetype i = 0; i < list.size(); ++i) {
+        if (!value(list.at(i), nesting)) {
+            m_path.prepend(u"[%1]"_s.arg(i));
+            return false;
+        }
+    }
+    return true;
+}
+
+bool TableEncoder::value(const QVariant &value, int nesting)
+{
+    const auto nestedMap = [&](const QVariantMap &entries) {
+        return nested('F', nesting + 1, [&] { return map(entries, nesting + 1); });
+    };
+    const auto nestedList = [&](const QVariantList &elements) {
+        return nested('A', nesting + 1, [&] { return list(elements, nesting + 1); });
+    };
+    switch (value.typeId()) {
+    case QMetaType::UnknownType:
+    case QMetaType::Nullptr:
+        return append("V");
+    case QMetaType::Bool:
+        return integer('t', quint8(value.toBool()));
+    case QMetaType::Char:
+    case QMetaType::SChar:
+        return integer('b', qint8(value.toInt()));
+    case QMetaType::UChar:
+        return integer('B', quint8(value.toUInt()));
+    case QMetaType::Short:
+        return integer('s', qint16(value.toInt()));
+    case QMetaType::UShort:
+        return integer('u', quint16(value.toUInt()));
+    case QMetaType::Int:
+        return integer('I', qint32(value.toInt()));
+    case QMetaType::UInt:
+        return integer('i', quint32(value.toUInt()));
+    case QMetaType::Long:
+    case QMetaType::LongLong:
+        return integer('l', value.toLongLong());
+    case QMetaType::ULong:
+    case QMetaType::ULongLong: {
+        const qulonglong number = value.toULongLong();
+        return number <= quint64(std::numeric_limits<qint64>::max())
+            ? integer('l', qint64(number))
+            : refuse(u"%1 does not fit the signed 64-bit integers of a field table"_s.arg(number));
+    }
+    case QMetaType::Float:
+        return real<quint32>('f', value.toFloat());
+    case QMetaType::Double:
+        return real<quint64>('d', value.toDouble());
+    case QMetaType::QString:
+        return text(value.toString());
+    case QMetaType::QByteArray:
+        return bytes('x', value.toByteArray());
+    case QMetaType::QDateTime:
+        return time(value.toDateTime());
+    case QMetaType::QStringList:
+    case QMetaType::QVariantList:
+        return nestedList(value.toList());
+    case QMetaType::QVariantMap:
+        return nestedMap(value.toMap());
+    case QMetaType::QVariantHash: {
+        const QVariantHash hash = value.toHash();
+        QVariantMap sorted; // so that equal hashes give equal bytes
+        for (auto it = hash.cbegin(), end = hash.cend(); it != end; ++it)
+            sorted.insert(it.key(), it.value());
+        return nestedMap(sorted);
+    }
+    default:
+        if (value.metaType() == QMetaType::fromType<Decimal>())
+            return decimal(value.value<Decimal>());
+        return refuse(u"a value of type %1 cannot be sent in a field table"_s.arg(QLatin1StringView(value.typeName())));
+    }
+}
+
+} // namespace
+
+// --- the contract of fieldtable_p.h ---------------------------------------------------------------------------------------
+
+const char *checkTable(QByteArrayView contents) noexcept
+{
+    return checkValues(contents, Names::Yes, 1);
+}
+
+FieldTable decodeTable(QByteArrayView contents)
+{
+    FieldTable table;
+    for (Reader reader(contents); reader.remaining() > 0;) {
+        const QString key = decodeText(reader.shortString());
+        table.insert(key, decodeValue(reader));
+    }
+    return table;
+}
+
+Result<QByteArray> encodeTable(const FieldTable &table, QStringView argument)
+{
+    TableEncoder encoder;
+    if (encoder.map(table))
+        return encoder.contents();
+    const QString place = u"\"%1\": %2"_s.arg(encoder.path(), encoder.reason());
+    return Error(ErrorKind::InvalidArgument, argument.isEmpty() ? place : u"%1: %2"_s.arg(argument, place));
+}
+
+} // namespace Wire
+
+/*!
+    Checks whether \a table can be sent, as each call that takes a field table does before anything is queued.
+
+    Returns an error of kind \l{ErrorKind::}{NoError} if it can, else an \l{ErrorKind::}{InvalidArgument} whose text names
+    the first key that cannot and why: a type that has no counterpart in AMQP (see \l FieldTable), NaN or an infinity, an
+    integer over 2⁶³-1, an invalid QDateTime or one before 1970, a key over 255 bytes of UTF-8, text with an unpaired
+    surrogate, tables and lists nested more than 32 levels deep, more than 4 GiB. Whether the table fits the frame size of
+    a connection is known to that connection only.
+
+    This function is thread-safe.
+*/
+Error validate(const FieldTable &table)
+{
+    return Wire::encodeTable(table, {}).error();
+}
+
+} // namespace AmqpQt
