@@ -6,14 +6,17 @@ amqpqt_test(unit tst_fieldtable LAYERS wire values)
 amqpqt_test(unit tst_contentheader LAYERS wire values)
 amqpqt_test(unit tst_trace LAYERS wire values)
 
-set(message_sources mailbox message messagebody messageproperties)
-list(TRANSFORM message_sources REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/src/client/\\1.cpp")
-list(APPEND message_sources ${PROJECT_SOURCE_DIR}/include/AmqpQt/message.h)
-amqpqt_test(unit tst_mailbox SOURCES ${message_sources} LAYERS wire values)
-amqpqt_test(unit tst_message SOURCES ${message_sources} LAYERS wire values)
-amqpqt_test(unit tst_messagebody SOURCES ${message_sources} LAYERS wire values)
-amqpqt_test(unit tst_messageenvelope SOURCES ${message_sources} LAYERS wire values)
-amqpqt_test(unit tst_messagethreads SOURCES ${message_sources} LAYERS wire values)
+add_library(amqpqt_message STATIC EXCLUDE_FROM_ALL # the part of the client layer that needs no engine
+    ${PROJECT_SOURCE_DIR}/include/AmqpQt/message.h ${PROJECT_SOURCE_DIR}/src/client/mailbox.cpp
+    ${PROJECT_SOURCE_DIR}/src/client/message.cpp ${PROJECT_SOURCE_DIR}/src/client/messagebody.cpp
+    ${PROJECT_SOURCE_DIR}/src/client/messageproperties.cpp)
+set_target_properties(amqpqt_message PROPERTIES AUTOMOC ON)
+target_link_libraries(amqpqt_message PUBLIC amqpqt_wire PRIVATE amqpqt_build_flags)
+foreach(test tst_mailbox tst_message tst_messagebody tst_messageenvelope tst_messagethreads)
+    amqpqt_test(unit ${test} LIBRARIES amqpqt_message LAYERS wire values)
+endforeach()
 amqpqt_test(unit tst_error LAYERS values)
 amqpqt_test(unit tst_options LAYERS values)
 amqpqt_test(unit tst_reply LAYERS values)
+amqpqt_test(unit tst_connectionparameters LAYERS wire values LIBRARIES Qt6::Network
+    SOURCES ${PROJECT_SOURCE_DIR}/src/client/connectionparameters.cpp ${PROJECT_SOURCE_DIR}/src/client/connectionurl.cpp)

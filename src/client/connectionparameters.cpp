@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: MIT
+#include "client/connectionparameters_p.h"
+
+#include "values/logging_p.h"
+#include "values/secret_p.h"
+
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+namespace AmqpQt {
+
+class ConnectionParametersPrivate : public QSharedData
+{
+public:
+    QList<Endpoint> endpoints{Endpoint()};
+    QString virtualHost = u"/"_s;
+    QString userName = u"guest"_s;
+    Secret password{u"guest"_s};
+    QString connectionName;
+    FieldTable clientProperties;
+    std::chrono::seconds heartbeat = 60s;
+    std::chrono::milliseconds connectTimeout = 15s;
+    std::chrono::milliseconds rpcTimeout = 30s;
+    std::chrono::milliseconds closeTimeout = 5s;
+    std::chrono::milliseconds dispatchBudget = 4ms;
+    quint32 maximumFrameSize = 131072;
+    quint16 maximumChannels = 2047;
+    qint64 maximumMessageSize = 128 * 1024 * 1024;
+    qint64 lowWatermark = 1024 * 1024;
+    qint64 highWatermark = 4 * 1024 * 1024;
+    qint64 bufferLimit = 128 * 1024 * 1024;
+};
+
+namespace {
+
+void setTimeout(std::chrono::milliseconds &value, std::chrono::milliseconds timeout, std::chrono::milliseconds minimum,
+                const char *setter)
+{
+    if (timeout < minimum || timeout > MaximumTimeout) {
+        qCWarning(lcConnection, "%s: the duration is not from %d to %d milliseconds: %lld", setter, int(minimum.count()),
+                  int(MaximumTimeout.count()), static_cast<long long>(timeout.count()));
+        return;
+    }
+    value = timeout;
+}
+
+} // namespace
+
+/*!
+    \class AmqpQt::ConnectionParameters
+    \inmodule AmqpQt
+    \brief Everything a Connection needs to know before it opens: where the broker is, who we are, and limits.
+
+    An implicitly shared value. A Connection takes a copy; changes to it are for the next Connection::open().
+
+    A setter that is given a value out of its range changes nothing and logs a warning of category
+    \c amqpqt.connection that names the argument. Where a URL comes from a user, fromUrl() reports instead.
+
+    \table
+    \header \li Setting \li Default
+    \row \li endpoints() \li localhost, port 5672
+    \row \li virtualHost() \li \c /
+    \row \li userName(), password() \li guest, guest
+    \row \li heartbeat() \li 60 s
+    \row \li connectTimeout() \li 15 s
+    \row \li rpcTimeout() \li 30 s
+    \row \li closeTimeout() \li 5 s
+    \row \li maximumFrameSize() \li 131072 bytes
+    \row \li maximumChannels() \li 2047
+    \row \li maximumMessageSize() \li 128 MiB
+    \row \li lowWatermark(), highWatermark(), bufferLimit() \li 1 MiB, 4 MiB, 128 MiB
+    \row \li dispatchBudget() \li 4 ms
+    \endtable
+*/
+
+/*!
+    Constructs the defaults, which are those of \c{amqp://guest:guest@localhost:5672/%2F}.
+*/
+ConnectionParameters::ConnectionParameters() : d(new ConnectionParametersPrivate) {}
+
+ConnectionParameters::ConnectionParameters(const ConnectionParameters &) noexcept = default;
+
+ConnectionParameters::ConnectionParameters(ConnectionParameters &&) noexcept = default;
+
+ConnectionParameters &ConnectionParameters::operator=(const ConnectionParameters &) noexcept = default;
+
+ConnectionParameters::~ConnectionParameters() = default;
+
+/*!
+    \fn void AmqpQt::ConnectionParameters::swap(ConnectionParameters &other)
+
+    Swaps these parameters with \a other.
+*/
+
+/*!
+    Returns the endpoints, which are tried in this order.
+*/
+QList<Endpoint> ConnectionParameters::endpoints() const
+{
+    return d->endpoints;
+}
+
+/*!
+    Sets the endpoints to try, in this order. An empty list, an empty host and port 0 are refused.
+*/
+void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
+{
+    if (endpoints.isEmpty()) {
+        qCWarning(lcConnection, "setEndpoints: the list is empty");
+        return;
+    }
+    for (const Endpoint &endpoint : endpoints) {
+        if (endpoint.host.isEmpty() || endpoint.port == 0) {
+            qCWarning(lcConnection) << "setEndpoints: an endpoint has host" << endpoint.host << "and port"
+                                    << endpoint.port;
+            return;
+        }
+    }
+    d->endpoints = endpoints;
+}
+
+/*!
+    Returns the virtual host that \c connection.open asks for.
+*/
+QString ConnectionParameters::virtualHost() const
+{
+    return d->virtualHost;
+}
+
+/*!
+    Sets the virtual host to \a virtualHost as it is, at most 255 bytes of UTF-8; RabbitMQ's default one is \c "/".
+*/
+void ConnectionParameters::setVirtualHost(const QString &virtualHost)
+{
+    if (virtualHost.toUtf8().size() > MaximumVirtualHost) {
+        qCWarning(lcConnection, "setVirtualHost: the name is longer than 255 bytes");
+        return;
+    }
+    d->virtualHost = virtualHost;
+}
+
+/*!
+    Returns the name of the user.
+*/
+QString ConnectionParameters::userName() const
+{
+    return d->userName;
+}
+
+/*!
+    Returns the password, in a string that is not wiped when it is destroyed (the bytes kept here are).
+*/
+QString ConnectionParameters::password() const
+{
+    return d->password.toString();
+}
+
+/*!
+    Sets the \a userName and the \a password for SASL PLAIN. A NUL character in one of them is refused, since PLAIN
+    separates them by NUL (RFC 4616).
+*/
+void ConnectionParameters::setCredentials(const QString &userName, const QString &password)
+{
+    if (userName.contains(QChar::Null) || password.contains(QChar::Null)) {
+        qCWarning(lcConnection, "setCredentials: the user name or the password has a NUL character");
+        return;
+    }
+    d->userName = userName;
+    d->password = Secret(password);
+}
+
+/*!
+    Returns the name under which the broker's management tools show the connection (client property
+    \c connection_name); empty by default.
+*/
+QString ConnectionParameters::connectionName() const
+{
+    return d->connectionName;
+}
+
+/*!
+    Sets the connection's name to \a name.
+*/
+void ConnectionParameters::setConnectionName(const QString &name)
+{
+    d->connectionName = name;
+}
+
+/*!
+    Returns what the application adds to the client properties of \c connection.start-ok; empty by default.
+*/
+FieldTable ConnectionParameters::clientProperties() const
+{
+    return d->clientProperties;
+}
+
+/*!
+    Sets \a properties, which are sent in \c connection.start-ok besides the library's own. A table that cannot be sent,
+    see validate(), is refused.
+*/
+void ConnectionParameters::setClientProperties(const FieldTable &properties)
+{
+    if (const Error error = validate(properties); error.isError()) {
+        qCWarning(lcConnection) << "setClientProperties:" << error;
+        return;
+    }
+    d->clientProperties = properties;
+}
+
+/*!
+    Returns the heartbeat interval that we ask for. The broker may ask for a shorter one in \c connection.tune. A
+    connection on which nothing arrives for two intervals is given up.
+*/
+std::chrono::seconds ConnectionParameters::heartbeat() const
+{
+    return d->heartbeat;
+}
+
+/*!
+    Sets the heartbeat \a interval, 0 to 65535 seconds; 0 means no heartbeats at all, whatever the broker asks for.
+*/
+void ConnectionParameters::setHeartbeat(std::chrono::seconds interval)
+{
+    if (interval < 0s || interval > MaximumHeartbeat) {
+        qCWarning(lcConnection) << "setHeartbeat: the interval is not from 0 to 65535 seconds:" << interval.count();
+        return;
+    }
+    d->heartbeat = interval;
+}
+
+/*!
+    Returns how long connecting to one endpoint may take: one deadline for the look-up, TCP and the login.
+*/
+std::chrono::milliseconds ConnectionParameters::connectTimeout() const
+{
+    return d->connectTimeout;
+}
+
+/*!
+    Sets the deadline for connecting to \a timeout, 1 to 2147483647 ms.
+*/
+void ConnectionParameters::setConnectTimeout(std::chrono::milliseconds timeout)
+{
+    setTimeout(d->connectTimeout, timeout, 1ms, "setConnectTimeout");
+}
+
+/*!
+    Returns how long the broker may take to answer a method. A channel whose call got no answer in time is closed,
+    since later answers could not be told apart. While the broker blocks the connection the time does not count.
+*/
+std::chrono::milliseconds ConnectionParameters::rpcTimeout() const
+{
+    return d->rpcTimeout;
+}
+
+/*!
+    Sets the time for an answer to \a timeout, 0 to 2147483647 ms; 0 waits for ever.
+*/
+void ConnectionParameters::setRpcTimeout(std::chrono::milliseconds timeout)
+{
+    setTimeout(d->rpcTimeout, timeout, 0ms, "setRpcTimeout");
+}
+
+/*!
+    Returns the largest frame, in bytes, that we ask for in \c connection.tune-ok; the broker's limit holds if it is
+    smaller.
+*/
+quint32 ConnectionParameters::maximumFrameSize() const
+{
+    return d->maximumFrameSize;
+}
+
+/*!
+    Sets the largest frame to \a bytes; 0 means that only the broker limits it. RabbitMQ refuses frames below 8192
+    bytes: 1 to 8191 are raised to 8192, and a warning is logged.
+*/
+void ConnectionParameters::setMaximumFrameSize(quint32 bytes)
+{
+    if (bytes > 0 && bytes < MinimumFrameSize) {
+        qCWarning(lcConnection, "setMaximumFrameSize: %u bytes are raised to %u", bytes, MinimumFrameSize);
+        bytes = MinimumFrameSize;
+    }
+    d->maximumFrameSize = bytes;
+}
+
+/*!
+    Returns the highest channel number that we ask for in \c connection.tune-ok; the broker's limit holds if it is
+    smaller.
+*/
+quint16 ConnectionParameters::maximumChannels() const
+{
+    return d->maximumChannels;
+}
+
+/*!
+    Sets the number of channels to at most \a count; 0 means that only the broker limits it.
+*/
+void ConnectionParameters::setMaximumChannels(quint16 count)
+{
+    d->maximumChannels = count;
+}
+
+/*!
+    Returns the largest body of a delivery, in bytes. A larger one is skipped without being kept in memory, and its
+    channel is closed with ErrorKind::MessageTooLarge.
+*/
+qint64 ConnectionParameters::maximumMessageSize() const
+{
+    return d->maximumMessageSize;
+}
+
+/*!
+    Sets the largest body of a delivery to \a bytes, 1 or more.
+*/
+void ConnectionParameters::setMaximumMessageSize(qint64 bytes)
+{
+    if (bytes < 1) {
+        qCWarning(lcConnection) << "setMaximumMessageSize: not a size:" << bytes;
+        return;
+    }
+    d->maximumMessageSize = bytes;
+}
+
+/*!
+    Returns the number of unsent bytes at which a full write buffer counts as writable again.
+*/
+qint64 ConnectionParameters::lowWatermark() const
+{
+    return d->lowWatermark;
+}
+
+/*!
+    Returns the number of unsent bytes above which Backpressure::WriteBufferFull is set.
+*/
+qint64 ConnectionParameters::highWatermark() const
+{
+    return d->highWatermark;
+}
+
+/*!
+    Returns the number of unsent bytes above which publishing is refused with ErrorKind::BufferFull.
+*/
+qint64 ConnectionParameters::bufferLimit() const
+{
+    return d->bufferLimit;
+}
+
+/*!
+    Sets the three limits of the write buffer, in bytes: \a lowWatermark, \a highWatermark and the hard \a limit. They
+    are refused together unless 0 ≤ low ≤ high ≤ limit and the limit is at least 1.
+*/
+void ConnectionParameters::setWriteBuffer(qint64 lowWatermark, qint64 highWatermark, qint64 limit)
+{
+    if (lowWatermark < 0 || highWatermark < lowWatermark || limit < highWatermark || limit < 1) {
+        qCWarning(lcConnection) << "setWriteBuffer: not in ascending order: lowWatermark" << lowWatermark
+                                << "highWatermark" << highWatermark << "limit" << limit;
+        return;
+    }
+    d->lowWatermark = lowWatermark;
+    d->highWatermark = highWatermark;
+    d->bufferLimit = limit;
+}
+
+/*!
+    Returns how long deliveries may keep one turn of the event loop busy. Then timers, input and painting have their
+    turn before the next deliveries.
+*/
+std::chrono::milliseconds ConnectionParameters::dispatchBudget() const
+{
+    return d->dispatchBudget;
+}
+
+/*!
+    Sets the time for deliveries per turn of the event loop to \a budget, 1 to 2147483647 ms.
+*/
+void ConnectionParameters::setDispatchBudget(std::chrono::milliseconds budget)
+{
+    setTimeout(d->dispatchBudget, budget, 1ms, "setDispatchBudget");
+}
+
+/*!
+    Returns how long Connection::close() waits for the broker's goodbye before it closes the socket.
+*/
+std::chrono::milliseconds ConnectionParameters::closeTimeout() const
+{
+    return d->closeTimeout;
+}
+
+/*!
+    Sets the time for closing to \a timeout, 1 to 2147483647 ms.
+*/
+void ConnectionParameters::setCloseTimeout(std::chrono::milliseconds timeout)
+{
+    setTimeout(d->closeTimeout, timeout, 1ms, "setCloseTimeout");
+}
+
+} // namespace AmqpQt

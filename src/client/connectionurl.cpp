@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+#include "client/connectionparameters_p.h"
+
+#include <QtCore/qset.h>
+#include <QtNetwork/qhostaddress.h>
+
+using namespace Qt::StringLiterals;
+
+namespace AmqpQt {
+
+namespace {
+
+Error invalid(const QString &text)
+{
+    return Error(ErrorKind::InvalidArgument, text);
+}
+
+std::optional<qint64> wholeNumber(QStringView text, qint64 minimum, qint64 maximum)
+{
+    for (const QChar c : text) {
+        if (c < u'0' || c > u'9')
+            return std::nullopt;
+    }
+    bool ok = false;
+    const qint64 number = text.toLongLong(&ok);
+    if (!ok || number < minimum || number > maximum)
+        return std::nullopt;
+    return number;
+}
+
+bool isLoopback(const QString &host)
+{
+    return host.compare("localhost"_L1, Qt::CaseInsensitive) == 0 || QHostAddress(host).isLoopback();
+}
+
+} // namespace
+
+/*!
+    \class AmqpQt::Endpoint
+    \inmodule AmqpQt
+    \brief Where a broker listens: a host name or address, and a TCP port.
+*/
+
+/*!
+    \variable AmqpQt::Endpoint::host
+    \brief a host name, or an IPv4 or IPv6 address (without brackets); \c localhost by default.
+*/
+
+/*!
+    \variable AmqpQt::Endpoint::port
+    \brief a TCP port; 5672 by default.
+*/
+
+/*!
+    Reads \a hostAndPort: \c "host", \c "host:5673", \c "[::1]:5673", \c "[::1]" or \c "::1". Without a port it is
+    5672. Anything else gives an ErrorKind::InvalidArgument that says what is wrong.
+*/
+Result<Endpoint> Endpoint::fromString(const QString &hostAndPort)
+{
+    const auto bad = [&](const QString &what) { return invalid(u"endpoint \"%1\": %2"_s.arg(hostAndPort, what)); };
+
+    QStringView host = hostAndPort;
+    std::optional<QStringView> port;
+    bool ipv6 = false;
+    if (host.startsWith(u'[')) {
+        const qsizetype end = host.indexOf(u']');
+        if (end < 0)
+            return bad(u"\"]\" is missing"_s);
+        const QStringView rest = host.sliced(end + 1);
+        host = host.sliced(1, end - 1);
+        ipv6 = true;
+        if (rest.startsWith(u':'))
+            port = rest.sliced(1);
+        else if (!rest.isEmpty())
+            return bad(u"only a port may follow \"]\""_s);
+    } else if (host.count(u':') > 1) {
+        ipv6 = true;
+    } else if (const qsizetype colon = host.indexOf(u':'); colon >= 0) {
+        port = host.sliced(colon + 1);
+        host = host.first(colon);
+    }
+
+    if (host.isEmpty())
+        return bad(u"the host is missing"_s);
+    QUrl url;
+    url.setHost(host.toString(), QUrl::DecodedMode);
+    if (ipv6) {
+        if (QHostAddress(host.toString()).protocol() != QAbstractSocket::IPv6Protocol)
+            return bad(u"\"%1\" is not an IPv6 address"_s.arg(host));
+    } else if (url.host().isEmpty()) {
+        return bad(u"\"%1\" is not a host name"_s.arg(host));
+    }
+
+    Endpoint endpoint{.host = host.toString()};
+    if (port) {
+        const auto number = wholeNumber(*port, 1, std::numeric_limits<quint16>::max());
+        if (!number)
+            return bad(u"the port \"%1\" is not a number from 1 to 65535"_s.arg(*port));
+        endpoint.port = quint16(*number);
+    }
+    return endpoint;
+}
+
+namespace {
+
+// Reads a URL. Only encoded parts are looked at, so that each escape is decoded once, and by us.
+class UrlReader
+{
+public:
+    explicit UrlReader(const QUrl &url) : m_url(url) {}
+
+    Result<ConnectionParameters> read()
+    {
+        for (const auto part : {&UrlReader::readScheme, &UrlReader::readEndpoint, &UrlReader::readCredentials,
+                                &UrlReader::readVirtualHost, &UrlReader::readQuery, &UrlReader::readFragment}) {
+            (this->*part)();
+            if (m_error.isError())
+                return m_error;
+        }
+        return m_parameters;
+    }
+
+private:
+    void fail(const QString &text) { m_error = invalid("URL: "_L1 + text); }
+
+    QString decoded(QStringView encoded, const QString &place)
+    {
+        const QByteArray bytes = QByteArray::fromPercentEncoding(encoded.toLatin1());
+        if (bytes.contains('\0'))
+            fail(place + " has a NUL character"_L1);
+        else if (!bytes.isValidUtf8())
+            fail(place + " is not valid UTF-8"_L1);
+        return QString::fromUtf8(bytes);
+    }
+
+    void readScheme()
+    {
+        if (m_url.isEmpty())
+            fail(u"it is empty"_s);
+        else if (!m_url.isValid()) // what follows in QUrl's text may contain the password
+            fail(m_url.errorString().section(u';', 0, 0).section(u" ("_s, 0, 0));
+        else if (m_url.scheme().isEmpty())
+            fail(u"the scheme is missing, it begins with \"amqp://\""_s);
+        else if (m_url.scheme() == "amqps"_L1)
+            fail(u"the scheme \"amqps\" needs TLS, which is not available in this version"_s);
+        else if (m_url.scheme() != "amqp"_L1)
+            fail(u"the scheme \"%1\" is not \"amqp\""_s.arg(m_url.scheme()));
+    }
+
+    void readEndpoint()
+    {
+        Endpoint endpoint;
+        if (!m_url.host().isEmpty())
+            endpoint.host = m_url.host();
+        const int port = m_url.port(DefaultPort);
+        if (port == 0)
+            return fail(u"port 0 cannot be connected to"_s);
+        endpoint.port = quint16(port);
+        m_parameters.setEndpoints({endpoint});
+    }
+
+    void readCredentials()
+    {
+        const QString userInfo = m_url.userInfo(QUrl::FullyEncoded);
+        if (userInfo.isEmpty())
+            return;
+        const qsizetype colon = userInfo.indexOf(u':');
+        const bool hasPassword = colon >= 0;
+        const QStringView encodedName = QStringView(userInfo).first(hasPassword ? colon : userInfo.size());
+        const QString userName = decoded(encodedName, u"user name"_s);
+        if (m_error.isError())
+            return;
+        if (userName.isEmpty())
+            return fail(u"the user name is missing"_s);
+        if (hasPassword) {
+            const QString password = decoded(QStringView(userInfo).sliced(colon + 1), u"password"_s);
+            if (!m_error.isError())
+                m_parameters.setCredentials(userName, password);
+        } else if (userName != "guest"_L1) {
+            m_parameters.setCredentials(userName, {});
+        } else if (!isLoopback(m_parameters.endpoints().constFirst().host)) {
+            fail(u"the password is missing (guest's default one is for this machine only)"_s);
+        }
+    }
+
+    void readVirtualHost()
+    {
+        const QString path = m_url.path(QUrl::FullyEncoded);
+        if (path.isEmpty() || path == "/"_L1)
+            return;
+        if (!path.startsWith(u'/'))
+            return fail(u"\"//\" is missing after \"amqp:\""_s);
+        if (path.indexOf(u'/', 1) >= 0)
+            return fail(u"the virtual host has a second \"/\", which is to be written as \"%2F\""_s);
+        const QString virtualHost = decoded(QStringView(path).sliced(1), u"virtual host"_s);
+        if (m_error.isError())
+            return;
+        if (virtualHost.toUtf8().size() > MaximumVirtualHost)
+            return fail(u"the virtual host is longer than 255 bytes"_s);
+        m_parameters.setVirtualHost(virtualHost);
+    }
+
+    void readQuery()
+    {
+        const QString query = m_url.query(QUrl::FullyEncoded);
+        if (query.isEmpty())
+            return;
+        QSet<QString> seen;
+        for (const QStringView item : QStringView(query).split(u'&')) {
+            const qsizetype equals = item.indexOf(u'=');
+            const QString key = decoded(item.first(equals < 0 ? item.size() : equals), u"query key"_s);
+            if (seen.contains(key))
+                return fail(u"query key \"%1\" occurs twice"_s.arg(key));
+            seen.insert(key);
+            const QString place = u"query key \"%1\""_s.arg(key);
+            const QString value = equals < 0 ? QString() : decoded(item.sliced(equals + 1), place);
+            if (!m_error.isError())
+                readQueryItem(key, value, place);
+            if (m_error.isError())
+                return;
+        }
+    }
+
+    void readQueryItem(const QString &key, const QString &value, const QString &place)
+    {
+        const auto number = [&](qint64 minimum, qint64 maximum) {
+            const auto result = wholeNumber(value, minimum, maximum);
+            if (!result)
+                fail(u"%1: \"%2\" is not a whole number from %3 to %4"_s.arg(place, value).arg(minimum).arg(maximum));
+            return result;
+        };
+        if (key == "heartbeat"_L1) {
+            if (const auto seconds = number(0, MaximumHeartbeat.count()))
+                m_parameters.setHeartbeat(std::chrono::seconds(*seconds));
+        } else if (key == "connection_timeout"_L1) {
+            if (const auto milliseconds = number(1, MaximumTimeout.count()))
+                m_parameters.setConnectTimeout(std::chrono::milliseconds(*milliseconds));
+        } else if (key == "channel_max"_L1) {
+            if (const auto channels = number(0, std::numeric_limits<quint16>::max()))
+                m_parameters.setMaximumChannels(quint16(*channels));
+        } else if (key == "frame_max"_L1) {
+            if (value == "0"_L1)
+                m_parameters.setMaximumFrameSize(0);
+            else if (const auto bytes = number(MinimumFrameSize, std::numeric_limits<quint32>::max()))
+                m_parameters.setMaximumFrameSize(quint32(*bytes));
+        } else if (key == "name"_L1) {
+            m_parameters.setConnectionName(value);
+        } else {
+            fail(place + " is unknown"_L1);
+        }
+    }
+
+    void readFragment()
+    {
+        if (m_url.hasFragment())
+            fail(u"it has a fragment (\"#\")"_s);
+    }
+
+    const QUrl &m_url;
+    ConnectionParameters m_parameters;
+    Error m_error;
+};
+
+} // namespace
+
+/*!
+    Reads \a url, which has the form \c{amqp://user:password@host:port/vhost?key=value&key=value}. Every part but the
+    scheme may be left out, then the defaults hold.
+
+    \list
+    \li The path is the virtual host. An absent or empty one is \c /, and a \c / within its name is written as
+        \c %2F, so that \c{amqp://host/%2F} is \c / too. (setVirtualHost() can name a virtual host that is really
+        called by the empty string.)
+    \li A user name without a password has the empty password. The exception is \c guest: on this machine it has its
+        default password, for other hosts the password is required.
+    \li The query knows \c heartbeat (seconds, 0 to 65535), \c connection_timeout (milliseconds, 1 to 2147483647),
+        \c channel_max (0 to 65535), \c frame_max (bytes, 0 or 8192 to 4294967295) and \c name (connectionName()).
+    \endlist
+
+    Everything is percent-encoded UTF-8 and decoded once. An invalid URL, another scheme (also \c amqps: TLS is not
+    available in this version), invalid UTF-8, NUL characters, a second \c / in the path, port 0, an unknown or
+    repeated query key, a value out of its range and a fragment give an ErrorKind::InvalidArgument whose text names
+    the place, and never shows the password.
+*/
+Result<ConnectionParameters> ConnectionParameters::fromUrl(const QUrl &url)
+{
+    return UrlReader(url).read();
+}
+
+/*!
+    Returns these parameters as a URL without the password, good to be shown, logged and given to fromUrl(). It has
+    the first endpoint, and those query keys whose values differ from the defaults. A user name is left out if it and
+    the password are the defaults.
+
+    What a URL cannot express is not in it: the password, further endpoints, client properties, limits that have no
+    query key, and a virtual host called by the empty string.
+*/
+QUrl ConnectionParameters::toUrl() const
+{
+    const ConnectionParameters defaults;
+    const Endpoint endpoint = endpoints().constFirst();
+
+    QUrl url;
+    url.setScheme(u"amqp"_s);
+    url.setHost(endpoint.host, QUrl::DecodedMode);
+    if (endpoint.port != DefaultPort)
+        url.setPort(endpoint.port);
+    if (userName() != defaults.userName() || password() != defaults.password())
+        url.setUserName(userName(), QUrl::DecodedMode);
+    url.setPath(u'/' + QString::fromLatin1(QUrl::toPercentEncoding(virtualHost())), QUrl::TolerantMode);
+
+    QStringList query;
+    if (heartbeat() != defaults.heartbeat())
+        query += u"heartbeat=%1"_s.arg(heartbeat().count());
+    if (connectTimeout() != defaults.connectTimeout())
+        query += u"connection_timeout=%1"_s.arg(connectTimeout().count());
+    if (maximumChannels() != defaults.maximumChannels())
+        query += u"channel_max=%1"_s.arg(maximumChannels());
+    if (maximumFrameSize() != defaults.maximumFrameSize())
+        query += u"frame_max=%1"_s.arg(maximumFrameSize());
+    if (connectionName() != defaults.connectionName())
+        query += "name="_L1 + QString::fromLatin1(QUrl::toPercentEncoding(connectionName()));
+    if (!query.isEmpty())
+        url.setQuery(query.join(u'&'), QUrl::TolerantMode);
+    return url;
+}
+
+} // namespace AmqpQt

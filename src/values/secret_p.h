@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <QtCore/qbytearray.h>
+#include <QtCore/qbytearrayview.h>
+#include <QtCore/qdebug.h>
+#include <QtCore/qstring.h>
+
+#include <utility>
+
+namespace AmqpQt {
+
+// A password in UTF-8. It wipes its bytes before it gives them back, prints as ***, and never shares them: every copy
+// has bytes of its own, so that none outlives its owner.
+class Secret
+{
+public:
+    Secret() = default;
+    explicit Secret(const QString &text) : m_bytes(text.toUtf8()) {}
+    Secret(const Secret &other) : m_bytes(other.m_bytes.constData(), other.m_bytes.size()) {}
+    Secret(Secret &&other) noexcept : m_bytes(std::exchange(other.m_bytes, {})) {}
+    Secret &operator=(Secret other) noexcept
+    {
+        m_bytes.swap(other.m_bytes);
+        return *this;
+    }
+    ~Secret() { wipe(const_cast<char *>(m_bytes.constData()), m_bytes.size()); } // data() might copy them
+
+    QByteArrayView bytes() const noexcept { return m_bytes; }
+    QString toString() const { return QString::fromUtf8(m_bytes); }
+
+    friend bool operator==(const Secret &a, const Secret &b) noexcept { return a.m_bytes == b.m_bytes; }
+    friend QDebug operator<<(QDebug debug, const Secret &)
+    {
+        const QDebugStateSaver saver(debug);
+        debug.noquote() << "***";
+        return debug;
+    }
+
+    // Through a volatile pointer, since a compiler may drop writes to memory that nobody reads again.
+    static void wipe(char *data, qsizetype size) noexcept
+    {
+        for (volatile char *at = data; size > 0; --size)
+            *at++ = '\0';
+    }
+
+private:
+    QByteArray m_bytes;
+};
+
+} // namespace AmqpQt
