@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <QtCore/qglobal.h>
+
+#include <deque>
+#include <vector>
+
+namespace AmqpQt::Engine {
+
+struct ConsumerEntry;
+
+// The unsettled deliveries of one channel, in the order of their tags. Acks gather here and leave merged: a contiguous run
+// from the lowest unacked tag is one basic.ack(multiple); settled means acked *and written*, which is why the tag named in
+// `multiple` is always one that the broker still counts as unacked.
+class Acks
+{
+public:
+    struct Settled // what one call settled
+    {
+        bool ok = false; // false: the tag is not open (any more)
+        ConsumerEntry *consumer = nullptr;
+    };
+    struct Frame // one basic.ack
+    {
+        quint64 deliveryTag = 0;
+        bool multiple = false;
+    };
+
+    // False if the tag does not grow: the broker breaks its own numbering.
+    bool delivered(quint64 deliveryTag, ConsumerEntry *consumer);
+    // Numbers of no-ack deliveries pass through here as well, nothing is open for them.
+    bool deliveredWithoutAck(quint64 deliveryTag);
+
+    bool isOpen(quint64 deliveryTag) const;
+    Settled ack(quint64 deliveryTag);      // written by takeFrames()
+    Settled settle(quint64 deliveryTag);   // the caller writes the basic.nack or basic.reject itself
+    bool hasPending() const noexcept { return m_pending > 0; }
+    qsizetype openCount() const noexcept { return m_open; }
+
+    std::vector<quint64> openUpTo(quint64 deliveryTag) const; // all open tags up to and including this one
+
+    // What has to be written so that no ack is pending any more.
+    void takeFrames(std::vector<Frame> &frames);
+    void clear();
+
+private:
+    enum class State : quint8 { Open, Acked, Settled };
+    struct Entry
+    {
+        quint64 deliveryTag = 0;
+        ConsumerEntry *consumer = nullptr;
+        State state = State::Open;
+    };
+    Entry *find(quint64 deliveryTag);
+    Settled change(quint64 deliveryTag, State state);
+    void dropSettledFront();
+
+    std::deque<Entry> m_entries;        // ascending tags; the first one is not Settled
+    std::vector<quint64> m_outOfOrder;  // acked while a lower tag was open
+    quint64 m_lastTag = 0;
+    qsizetype m_pending = 0;
+    qsizetype m_open = 0;
+};
+
+} // namespace AmqpQt::Engine

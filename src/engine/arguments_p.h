@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "wire/fieldtable_p.h"
+
+#include <AmqpQt/error.h>
+
+#include <QtCore/qbytearray.h>
+#include <QtCore/qstring.h>
+
+namespace AmqpQt::Engine {
+
+// Turns an operation's arguments into wire bytes and keeps the first thing that is wrong with them.
+class Arguments
+{
+public:
+    QByteArray shortString(const char *argument, const QString &text);
+    QByteArray table(const char *argument, const FieldTable &table);
+
+    bool areInvalid() const noexcept { return m_error.isError(); }
+    const Error &error() const noexcept { return m_error; }
+
+    static Error tooLong(const char *argument, qsizetype bytes);
+
+private:
+    Error m_error;
+};
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#include "engine/assembler_p.h"
+
+#include <algorithm>
+
+namespace AmqpQt::Engine {
+
+void Assembler::begin(const Method &method, QByteArrayView exchange, QByteArrayView routingKey, QByteArrayView replyText)
+{
+    m_method = method;
+    m_strings.resize(0); // keeps its memory for the next delivery
+    m_strings.append(exchange).append(routingKey).append(replyText);
+    m_exchangeSize = exchange.size();
+    m_routingKeySize = routingKey.size();
+    m_state = State::Header;
+}
+
+void Assembler::header(const Wire::ContentHeader &header)
+{
+    if (QByteArrayView(m_properties) != header.properties)
+        m_properties = header.properties.toByteArray();
+    m_bodySize = header.bodySize;
+    m_body = QByteArray();
+    completeIfWhole();
+}
+
+void Assembler::append(QByteArrayView part)
+{
+    Q_ASSERT(quint64(part.size()) <= bodyRemaining());
+    if (m_body.isEmpty() && quint64(part.size()) == m_bodySize) {
+        m_body = part.toByteArray();
+    } else {
+        reserve(part.size());
+        m_body.append(part);
+    }
+    completeIfWhole();
+}
+
+std::span<char> Assembler::space(qsizetype available)
+{
+    reserve(1);
+    const qsizetype size = m_body.size();
+    const qsizetype room = std::min(available, m_body.capacity() - size);
+    return {m_body.data() + size, size_t(room)};
+}
+
+void Assembler::filled(qsizetype size)
+{
+    Q_ASSERT(quint64(size) <= bodyRemaining() && m_body.size() + size <= m_body.capacity());
+    m_body.resize(m_body.size() + size); // within the capacity: the bytes stay where they were read to
+    completeIfWhole();
+}
+
+// Makes room for `more` bytes and, at most, for as many again as have arrived.
+void Assembler::reserve(qsizetype more)
+{
+    constexpr quint64 FirstRoom = 4096;
+    const qsizetype needed = m_body.size() + more;
+    if (needed <= m_body.capacity())
+        return;
+    m_body.reserve(qsizetype(std::min(m_bodySize, quint64(needed) + quint64(m_body.size()) + FirstRoom)));
+}
+
+QByteArray Assembler::takeBody()
+{
+    m_state = State::Idle;
+    return std::exchange(m_body, {});
+}
+
+void Assembler::reset() noexcept
+{
+    m_state = State::Idle;
+    m_body = QByteArray();
+    m_bodySize = 0;
+}
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "wire/contentheader_p.h"
+
+#include <QtCore/qbytearray.h>
+
+#include <span>
+
+namespace AmqpQt::Engine {
+
+struct ConsumerEntry;
+
+// Puts the content of one channel together: method, header, bodies. Memory grows with the data that arrived, not with what
+// the header claims.
+class Assembler
+{
+public:
+    enum class State : quint8 { Idle, Header, Body, Complete };
+    enum class Kind : quint8 { Deliver, GetOk, Return };
+
+    struct Method // the fields of basic.deliver, basic.get-ok and basic.return that their content needs
+    {
+        Kind kind = Kind::Deliver;
+        bool redelivered = false;
+        quint16 replyCode = 0;
+        quint32 messageCount = 0;
+        quint64 deliveryTag = 0;
+        ConsumerEntry *consumer = nullptr;
+    };
+
+    State state() const noexcept { return m_state; }
+    const Method &method() const noexcept { return m_method; }
+    QByteArrayView exchange() const noexcept { return QByteArrayView(m_strings).first(m_exchangeSize); }
+    QByteArrayView routingKey() const noexcept { return QByteArrayView(m_strings).sliced(m_exchangeSize, m_routingKeySize); }
+    QByteArrayView replyText() const noexcept { return QByteArrayView(m_strings).sliced(m_exchangeSize + m_routingKeySize); }
+    quint64 bodyRemaining() const noexcept { return m_bodySize - quint64(m_body.size()); }
+
+    void begin(const Method &method, QByteArrayView exchange, QByteArrayView routingKey, QByteArrayView replyText = {});
+    void header(const Wire::ContentHeader &header);
+
+    void append(QByteArrayView part); // at most bodyRemaining()
+    // Where the next bytes of a body can be read to: at most `available`, what is left of the frame.
+    std::span<char> space(qsizetype available);
+    void filled(qsizetype size);
+
+    QByteArray properties() const { return m_properties; }
+    QByteArray takeBody();
+    void reset() noexcept; // forgets a content under way
+
+private:
+    void reserve(qsizetype more);
+    void completeIfWhole() noexcept { m_state = bodyRemaining() == 0 ? State::Complete : State::Body; }
+
+    Method m_method;
+    QByteArray m_strings; // exchange, routing key, reply text
+    qsizetype m_exchangeSize = 0;
+    qsizetype m_routingKeySize = 0;
+    QByteArray m_properties;
+    QByteArray m_body;
+    quint64 m_bodySize = 0;
+    State m_state = State::Idle;
+};
+
+} // namespace AmqpQt::Engine

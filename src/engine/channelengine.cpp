@@ -1,0 +1,631 @@
+// SPDX-License-Identifier: MIT
+#include "engine/channelengine_p.h"
+
+#include "engine/arguments_p.h"
+#include "engine/connectionengine_p.h"
+
+#include <QtCore/qstringconverter.h>
+
+#include <algorithm>
+
+namespace AmqpQt::Engine {
+
+using namespace Qt::StringLiterals;
+
+ChannelEngine::ChannelEngine(ConnectionEngine &connection, quint16 number, void *clientContext)
+    : context(clientContext)
+    , m_connection(&connection)
+    , m_number(number)
+{
+}
+
+void ChannelEngine::setState(State state)
+{
+    using enum State;
+    const auto isLegal = [](State from, State to) {
+        switch (from) {
+        case Closed: return to == Opening;
+        case Opening: return to == Open || to == Closing || to == Closed;
+        case Open: return to == Flowed || to == Closing || to == Closed;
+        case Flowed: return to == Open || to == Closing || to == Closed;
+        case Closing: return to == Closed;
+        }
+        return false;
+    };
+    Q_ASSERT(isLegal(m_state, state));
+    m_state = state;
+}
+
+Error ChannelEngine::notOpen(const char *method) const
+{
+    return Error(ErrorKind::NotOpen,
+                 m_state == State::Closing ? u"channel %1 is closing"_s.arg(m_number) : u"channel %1 is closed"_s.arg(m_number),
+                 0, QString::fromLatin1(method));
+}
+
+// --- sending --------------------------------------------------------------------------------------------------------------
+
+bool ChannelEngine::mustHold(bool publish) const
+{
+    return !m_connection->isOpen() || !m_held.empty() || (publish && (m_connection->isBlocked() || isFlowed()));
+}
+
+void ChannelEngine::hold(Held held)
+{
+    if (const auto *publish = std::get_if<HeldPublish>(&held))
+        m_connection->noteHeld(publish->bytes());
+    m_held.push_back(std::move(held));
+    if (!m_connection->isOpen())
+        m_connection->m_waiting.push_back(shared_from_this());
+}
+
+Error ChannelEngine::checkSize(qsizetype payload, const char *method) const
+{
+    if (payload <= m_connection->maximumPayload())
+        return {};
+    return Error(ErrorKind::InvalidArgument,
+                 u"arguments: the method takes %1 bytes, %2 fit in a frame of this connection"_s.arg(payload).arg(
+                     m_connection->maximumPayload()),
+                 0, QString::fromLatin1(method));
+}
+
+template <typename Method>
+ChannelEngine::Call ChannelEngine::makeCall(CallId id, const Method &method)
+{
+    Call call;
+    call.id = id;
+    call.reply = Method::Reply::id.value();
+    call.method = Method::name;
+    call.payload = Wire::encodePayload(method);
+    return call;
+}
+
+template <typename Method>
+Result<CallId> ChannelEngine::call(const Method &method, bool noAck)
+{
+    if (const Error error = checkSize(Wire::payloadSize(method), Method::name); error.isError())
+        return error;
+    Call call = makeCall(m_connection->nextCall(), method);
+    call.noAck = noAck;
+    const CallId id = call.id;
+    submit(std::move(call));
+    return id;
+}
+
+void ChannelEngine::submit(Call call)
+{
+    if (mustHold(false))
+        hold(std::move(call));
+    else
+        sendCall(call);
+}
+
+void ChannelEngine::sendCall(Call &call)
+{
+    writeAcks(); // the order of calls is the order on the wire
+    if (call.payload.size() > m_connection->maximumPayload()) { // known only now: the call was made before tune
+        finish(call.id, checkSize(call.payload.size(), call.method));
+        return;
+    }
+    m_connection->sendMethod(m_number, call.payload);
+    m_connection->callSent(call.id, this);
+    if (call.reply == Wire::ChannelOpenOk::id.value())
+        m_isOnWire = true;
+    else if (call.reply == Wire::ChannelCloseOk::id.value())
+        m_closeSent = true;
+    if (call.consumer)
+        return; // answered by tag
+    call.payload = QByteArray();
+    m_calls.push_back(std::move(call));
+}
+
+bool ChannelEngine::releaseOne()
+{
+    if (m_held.empty() || !m_connection->isOpen())
+        return false;
+    if (auto *call = std::get_if<Call>(&m_held.front())) {
+        Call next = std::move(*call);
+        m_held.pop_front();
+        sendCall(next);
+        return true;
+    }
+    if (m_connection->isBlocked() || isFlowed())
+        return false;
+    const HeldPublish publish = std::get<HeldPublish>(std::move(m_held.front()));
+    m_held.pop_front();
+    m_connection->noteHeld(-publish.bytes());
+    const qsizetype headerPayload = Wire::ContentHeaderPrefix + publish.properties.size();
+    if (const Error error = checkSize(headerPayload, Wire::BasicPublish::name); error.isError())
+        m_connection->tell(PublishFailed{shared_from_this(), publish.sequence, publish.sequence, error});
+    else
+        m_connection->sendContent(m_number, publish.payload, publish.properties, publish.body);
+    return true;
+}
+
+void ChannelEngine::releaseHeld()
+{
+    while (releaseOne()) {
+    }
+}
+
+Result<CallId> ChannelEngine::open()
+{
+    if (m_state != State::Closed)
+        return Error(ErrorKind::InvalidArgument, u"channel %1 is not closed"_s.arg(m_number));
+    ConnectionEngine &connection = *m_connection;
+    if (connection.channel(m_number) != this) { // closed before: the number was given back
+        if (!connection.m_channelIds.acquire(m_number))
+            m_number = connection.m_channelIds.acquire();
+        if (m_number == 0)
+            return Error(ErrorKind::NotOpen, u"no free channel number, %1 are in use"_s.arg(connection.m_openNumbers));
+        connection.occupy(m_number, this);
+    }
+    setState(State::Opening);
+    m_incarnation = ++connection.m_lastIncarnation;
+    m_sentPrefetch = 0;
+    const Result<CallId> opening = call(Wire::ChannelOpen{});
+    if (m_channelPrefetch)
+        call(Wire::BasicQos{.prefetchCount = m_channelPrefetch, .global = true});
+    return opening;
+}
+
+Result<CallId> ChannelEngine::close()
+{
+    if (!takesCalls())
+        return notOpen(Wire::ChannelClose::name);
+    for (const auto &consumer : std::as_const(m_consumers)) {
+        if (consumer->state == ConsumerEntry::State::Active)
+            cancel(*consumer);
+    }
+    const Result<CallId> closing =
+        call(Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
+    m_closeCall = *closing;
+    setState(State::Closing);
+    return closing;
+}
+
+Result<QString> ChannelEngine::resolveQueue(const QString &name) const
+{
+    if (!name.isEmpty() || m_lastDeclare == 0)
+        return !name.isEmpty() ? Result<QString>(name)
+                               : Error(ErrorKind::InvalidArgument,
+                                       u"queue: empty, and no queue was declared on channel %1 before"_s.arg(m_number));
+    return m_lastQueue; // empty while the broker has not named it yet: it knows which one is meant
+}
+
+Result<CallId> ChannelEngine::declareQueue(const QString &name, const QueueOptions &options, bool passive)
+{
+    if (!takesCalls())
+        return notOpen(Wire::QueueDeclare::name);
+    Arguments arguments;
+    const QByteArray queue = arguments.shortString("queue", name);
+    const QByteArray table = arguments.table("arguments", options.arguments);
+    if (arguments.areInvalid())
+        return arguments.error();
+    const Result<CallId> declaring = call(Wire::QueueDeclare{.queue = queue,
+                                                             .passive = passive,
+                                                             .durable = options.durable,
+                                                             .exclusive = options.exclusive,
+                                                             .autoDelete = options.autoDelete,
+                                                             .arguments = {table}});
+    if (declaring) {
+        m_lastQueue = name;
+        m_lastDeclare = *declaring;
+    }
+    return declaring;
+}
+
+Result<CallId> ChannelEngine::deleteQueue(const QString &name, bool ifUnused, bool ifEmpty)
+{
+    if (!takesCalls())
+        return notOpen(Wire::QueueDelete::name);
+    const Result<QString> resolved = resolveQueue(name);
+    if (!resolved)
+        return resolved.error();
+    Arguments arguments;
+    const QByteArray queue = arguments.shortString("queue", *resolved);
+    if (arguments.areInvalid())
+        return arguments.error();
+    return call(Wire::QueueDelete{.queue = queue, .ifUnused = ifUnused, .ifEmpty = ifEmpty});
+}
+
+Result<CallId> ChannelEngine::purgeQueue(const QString &name)
+{
+    if (!takesCalls())
+        return notOpen(Wire::QueuePurge::name);
+    const Result<QString> resolved = resolveQueue(name);
+    if (!resolved)
+        return resolved.error();
+    Arguments arguments;
+    const QByteArray queue = arguments.shortString("queue", *resolved);
+    if (arguments.areInvalid())
+        return arguments.error();
+    return call(Wire::QueuePurge{.queue = queue});
+}
+
+Result<CallId> ChannelEngine::bindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
+                                        const FieldTable &table)
+{
+    return bindOrUnbind<Wire::QueueBind>(queue, exchange, routingKey, table);
+}
+
+Result<CallId> ChannelEngine::unbindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
+                                          const FieldTable &table)
+{
+    return bindOrUnbind<Wire::QueueUnbind>(queue, exchange, routingKey, table);
+}
+
+template <typename Method>
+Result<CallId> ChannelEngine::bindOrUnbind(const QString &queue, const QString &exchange, const QString &routingKey,
+                                           const FieldTable &table)
+{
+    if (!takesCalls())
+        return notOpen(Method::name);
+    const Result<QString> resolved = resolveQueue(queue);
+    if (!resolved)
+        return resolved.error();
+    // The specification's rule for a queue without a name and a key without a value: the key is the queue's name.
+    const bool keyIsName = queue.isEmpty() && routingKey.isEmpty();
+    Arguments arguments;
+    const QByteArray queueName = arguments.shortString("queue", *resolved);
+    const QByteArray exchangeName = arguments.shortString("exchange", exchange);
+    const QByteArray key = arguments.shortString("routingKey", keyIsName ? *resolved : routingKey);
+    const QByteArray bindingArguments = arguments.table("arguments", table);
+    if (arguments.areInvalid())
+        return arguments.error();
+    return call(Method{.queue = queueName, .exchange = exchangeName, .routingKey = key, .arguments = {bindingArguments}});
+}
+
+Result<CallId> ChannelEngine::declareExchange(const QString &name, const QString &type, const ExchangeOptions &options,
+                                              bool passive)
+{
+    if (!takesCalls())
+        return notOpen(Wire::ExchangeDeclare::name);
+    Arguments arguments;
+    const QByteArray exchange = arguments.shortString("exchange", name);
+    const QByteArray typeName = arguments.shortString("type", type);
+    const QByteArray table = arguments.table("arguments", options.arguments);
+    if (arguments.areInvalid())
+        return arguments.error();
+    return call(Wire::ExchangeDeclare{.exchange = exchange,
+                                      .type = typeName,
+                                      .passive = passive,
+                                      .durable = options.durable,
+                                      .autoDelete = options.autoDelete,
+                                      .internal = options.internal,
+                                      .arguments = {table}});
+}
+
+Result<CallId> ChannelEngine::deleteExchange(const QString &name, bool ifUnused)
+{
+    if (!takesCalls())
+        return notOpen(Wire::ExchangeDelete::name);
+    Arguments arguments;
+    const QByteArray exchange = arguments.shortString("exchange", name);
+    if (arguments.areInvalid())
+        return arguments.error();
+    return call(Wire::ExchangeDelete{.exchange = exchange, .ifUnused = ifUnused});
+}
+
+Result<CallId> ChannelEngine::setPrefetch(quint16 count, bool perChannel)
+{
+    if (!takesCalls())
+        return notOpen(Wire::BasicQos::name);
+    (perChannel ? m_channelPrefetch : m_prefetch) = count;
+    if (!perChannel)
+        m_sentPrefetch = count;
+    return call(Wire::BasicQos{.prefetchCount = count, .global = perChannel});
+}
+
+Result<CallId> ChannelEngine::get(const QString &name, bool noAck)
+{
+    if (!takesCalls())
+        return notOpen(Wire::BasicGet::name);
+    const Result<QString> resolved = resolveQueue(name);
+    if (!resolved)
+        return resolved.error();
+    Arguments arguments;
+    const QByteArray queue = arguments.shortString("queue", *resolved);
+    if (arguments.areInvalid())
+        return arguments.error();
+    return call(Wire::BasicGet{.queue = queue, .noAck = noAck}, noAck);
+}
+
+Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &name, const ConsumeOptions &options,
+                                                              void *consumerContext)
+{
+    if (!takesCalls())
+        return notOpen(Wire::BasicConsume::name);
+    const Result<QString> resolved = resolveQueue(name);
+    if (!resolved)
+        return resolved.error();
+    Arguments arguments;
+    const QByteArray queue = arguments.shortString("queue", *resolved);
+    const QByteArray tag = arguments.shortString("consumerTag", options.consumerTag);
+    const QByteArray table = arguments.table("arguments", options.arguments);
+    if (arguments.areInvalid())
+        return arguments.error();
+    if (tag.isEmpty())
+        return Error(ErrorKind::InvalidArgument, u"consumerTag: empty"_s);
+    if (m_consumers.contains(tag))
+        return Error(ErrorKind::InvalidArgument,
+                     u"consumerTag: \"%1\" is in use on channel %2"_s.arg(options.consumerTag).arg(m_number));
+    const bool noAck = options.ackMode == AckMode::NoAck;
+    const Wire::BasicConsume method{.queue = queue,
+                                    .consumerTag = tag,
+                                    .noLocal = options.noLocal,
+                                    .noAck = noAck,
+                                    .exclusive = options.exclusive,
+                                    .arguments = {table}};
+    if (const Error error = checkSize(Wire::payloadSize(method), method.name); error.isError())
+        return error;
+
+    const quint16 prefetch = options.prefetch.value_or(m_prefetch);
+    if (prefetch != m_sentPrefetch) {
+        call(Wire::BasicQos{.prefetchCount = prefetch});
+        m_sentPrefetch = prefetch;
+    }
+    auto consumer = std::make_shared<ConsumerEntry>();
+    consumer->tag = tag;
+    consumer->context = consumerContext;
+    consumer->noAck = noAck;
+    consumer->startCall = m_connection->nextCall();
+    m_consumers.insert(tag, consumer);
+    Call starting = makeCall(consumer->startCall, method);
+    starting.consumer = consumer;
+    submit(std::move(starting));
+    return consumer;
+}
+
+CallId ChannelEngine::cancel(ConsumerEntry &consumer)
+{
+    Q_ASSERT(consumer.cancelCall == 0);
+    consumer.cancelCall = m_connection->nextCall();
+    if (consumer.state == ConsumerEntry::State::Starting)
+        consumer.cancelHeld = true;
+    else
+        sendCancel(m_consumers.value(consumer.tag));
+    return consumer.cancelCall;
+}
+
+void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
+{
+    consumer->cancelHeld = false;
+    consumer->state = ConsumerEntry::State::Cancelling;
+    Call cancelling = makeCall(consumer->cancelCall, Wire::BasicCancel{.consumerTag = consumer->tag});
+    cancelling.consumer = consumer;
+    submit(std::move(cancelling));
+}
+
+Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                                       const QByteArray &body, bool mandatory)
+{
+    if (!takesCalls())
+        return notOpen(Wire::BasicPublish::name);
+    // Short names are encoded on the stack: this is the hot path.
+    constexpr qsizetype Space = 3 * Wire::MaximumShortString; // UTF-8 takes at most three bytes for a UTF-16 unit
+    char exchangeBytes[Space];
+    char keyBytes[Space];
+    QStringEncoder encode(QStringEncoder::Utf8);
+    if (exchange.size() > Wire::MaximumShortString)
+        return Arguments::tooLong("exchange", exchange.toUtf8().size());
+    if (routingKey.size() > Wire::MaximumShortString)
+        return Arguments::tooLong("routingKey", routingKey.toUtf8().size());
+    const qsizetype exchangeSize = encode.appendToBuffer(exchangeBytes, exchange) - exchangeBytes;
+    const qsizetype keySize = encode.appendToBuffer(keyBytes, routingKey) - keyBytes;
+    if (exchangeSize > Wire::MaximumShortString)
+        return Arguments::tooLong("exchange", exchangeSize);
+    if (keySize > Wire::MaximumShortString)
+        return Arguments::tooLong("routingKey", keySize);
+
+    const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
+    if (headerPayload > m_connection->maximumPayload())
+        return Error(ErrorKind::InvalidArgument,
+                     u"headers: the content header takes %1 bytes, %2 fit in a frame of this connection"_s.arg(headerPayload)
+                         .arg(m_connection->maximumPayload()));
+    const qint64 limit = m_connection->m_settings.bufferLimit;
+    const qint64 size = headerPayload + body.size();
+    if (size > limit)
+        return Error(ErrorKind::InvalidArgument,
+                     u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s.arg(size).arg(limit));
+    if (m_connection->queuedBytes() + size > limit)
+        return Error(ErrorKind::BufferFull,
+                     u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_connection->queuedBytes()).arg(limit));
+
+    const Wire::BasicPublish method{.exchange = QByteArrayView(exchangeBytes, exchangeSize),
+                                    .routingKey = QByteArrayView(keyBytes, keySize),
+                                    .mandatory = mandatory};
+    char payload[4 + 2 + 2 * (1 + Wire::MaximumShortString) + 1];
+    const QByteArrayView methodPayload(payload, Wire::writePayload(payload, method) - payload);
+    ++m_sequence;
+    if (mustHold(true))
+        hold(HeldPublish{methodPayload.toByteArray(), properties, body, m_sequence});
+    else
+        m_connection->sendContent(m_number, methodPayload, properties, body);
+    m_connection->checkWatermarks();
+    return m_sequence;
+}
+
+// --- settling -------------------------------------------------------------------------------------------------------------
+
+void ChannelEngine::noteAcks()
+{
+    if (!m_acksNoted) {
+        m_acksNoted = true;
+        m_connection->m_channelsWithAcks.push_back(shared_from_this());
+    }
+}
+
+ChannelEngine::Settled ChannelEngine::countSettled(Acks::Settled settled)
+{
+    if (!settled.consumer)
+        return {settled.ok, nullptr};
+    ConsumerEntry &consumer = *settled.consumer;
+    --consumer.unacked;
+    void *consumerContext = consumer.context;
+    if (consumer.state == ConsumerEntry::State::Gone && consumer.unacked == 0)
+        std::erase_if(m_goneConsumers, [&](const auto &gone) { return gone.get() == &consumer; });
+    return {true, consumerContext};
+}
+
+ChannelEngine::Settled ChannelEngine::ack(quint64 deliveryTag)
+{
+    const Acks::Settled settled = m_acks.ack(deliveryTag);
+    if (settled.ok)
+        noteAcks();
+    return countSettled(settled);
+}
+
+ChannelEngine::Settled ChannelEngine::nack(quint64 deliveryTag, bool requeue)
+{
+    if (!m_acks.isOpen(deliveryTag))
+        return {};
+    writeAcks();
+    writeNack(deliveryTag, false, requeue);
+    return countSettled(m_acks.settle(deliveryTag));
+}
+
+std::vector<ChannelEngine::Settled> ChannelEngine::ackUpTo(quint64 deliveryTag)
+{
+    std::vector<Settled> all;
+    if (m_acks.isOpen(deliveryTag)) {
+        for (const quint64 tag : m_acks.openUpTo(deliveryTag))
+            all.push_back(ack(tag));
+    }
+    return all;
+}
+
+std::vector<ChannelEngine::Settled> ChannelEngine::nackUpTo(quint64 deliveryTag, bool requeue)
+{
+    std::vector<Settled> all;
+    if (!m_acks.isOpen(deliveryTag))
+        return all;
+    writeAcks();
+    const std::vector<quint64> tags = m_acks.openUpTo(deliveryTag);
+    if (m_connection->hasNack()) {
+        writeNack(deliveryTag, tags.size() > 1, requeue);
+    } else {
+        for (const quint64 tag : tags)
+            writeNack(tag, false, requeue);
+    }
+    for (const quint64 tag : tags)
+        all.push_back(countSettled(m_acks.settle(tag)));
+    return all;
+}
+
+void ChannelEngine::writeAcks()
+{
+    if (!m_acks.hasPending())
+        return;
+    std::vector<Acks::Frame> &frames = m_connection->m_ackFrames;
+    frames.clear();
+    m_acks.takeFrames(frames);
+    for (const Acks::Frame &frame : frames)
+        m_connection->send(m_number, Wire::BasicAck{.deliveryTag = frame.deliveryTag, .multiple = frame.multiple});
+}
+
+void ChannelEngine::writeNack(quint64 deliveryTag, bool multiple, bool requeue)
+{
+    if (m_connection->hasNack())
+        m_connection->send(m_number, Wire::BasicNack{.deliveryTag = deliveryTag, .multiple = multiple, .requeue = requeue});
+    else
+        m_connection->send(m_number, Wire::BasicReject{.deliveryTag = deliveryTag, .requeue = requeue});
+}
+
+// --- ending ---------------------------------------------------------------------------------------------------------------
+
+void ChannelEngine::release()
+{
+    context = nullptr;
+    if (m_state == State::Closed)
+        return;
+    const bool closeNow = m_isOnWire && !m_closeSent && m_connection->isOpen();
+    if (closeNow) {
+        writeAcks();
+        m_connection->send(m_number, Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
+    }
+    end(Error(ErrorKind::Cancelled, u"the channel was deleted"_s), {}, closeNow || m_closeSent);
+}
+
+void ChannelEngine::callTimedOut(CallId id, Milliseconds timeout)
+{
+    const auto describe = [&](const char *method) {
+        return Error(ErrorKind::Timeout, u"no answer within %1 ms, channel %2 is closed"_s.arg(timeout.count()).arg(m_number), 0,
+                     QString::fromLatin1(method));
+    };
+    const auto call = std::find_if(m_calls.begin(), m_calls.end(), [id](const Call &sent) { return sent.id == id; });
+    const char *method = call != m_calls.end() ? call->method : m_getCall.id == id ? m_getCall.method : nullptr;
+    if (!method) {
+        for (const auto &consumer : std::as_const(m_consumers)) {
+            if (consumer->startCall == id)
+                method = Wire::BasicConsume::name;
+            else if (consumer->cancelCall == id)
+                method = Wire::BasicCancel::name;
+        }
+    }
+    closeByUs(Wire::ReplyCode::ReplySuccess, describe(method));
+}
+
+void ChannelEngine::closeByUs(quint16 replyCode, const Error &reason)
+{
+    if (!m_closeSent) {
+        writeAcks();
+        const QByteArray text = reason.text().toUtf8().left(Wire::MaximumShortString);
+        m_connection->send(m_number, Wire::ChannelClose{.replyCode = replyCode, .replyText = QByteArrayView(text)});
+    }
+    end(reason, reason, true);
+}
+
+void ChannelEngine::failHeld(const Error &error)
+{
+    std::optional<PublishFailed> failed;
+    const auto tellFailed = [&] {
+        if (failed)
+            m_connection->tell(*std::exchange(failed, std::nullopt));
+    };
+    for (Held &held : m_held) {
+        if (const auto *publish = std::get_if<HeldPublish>(&held)) {
+            m_connection->noteHeld(-publish->bytes());
+            if (!failed)
+                failed = PublishFailed{shared_from_this(), publish->sequence, publish->sequence, error};
+            else
+                failed->last = publish->sequence; // held publishes have consecutive numbers
+        } else if (const Call &call = std::get<Call>(held); !call.consumer) {
+            finish(call.id, error);
+        }
+    }
+    tellFailed();
+    m_held.clear();
+}
+
+// Everything that was asked for ends with callError; the subscriptions are gone.
+void ChannelEngine::end(const Error &callError, const Error &closeReason, bool numberRests)
+{
+    setState(State::Closed);
+    for (const Call &call : std::exchange(m_calls, {}))
+        finish(call.id, call.id == m_closeCall && !closeReason.isError() ? ReplyValue() : ReplyValue(callError));
+    if (m_getCall.id)
+        finish(std::exchange(m_getCall, {}).id, callError);
+    for (const auto &consumer : std::exchange(m_consumers, {})) {
+        if (consumer->state == ConsumerEntry::State::Starting)
+            finish(consumer->startCall, callError);
+        consumer->state = ConsumerEntry::State::Gone;
+        if (consumer->cancelCall)
+            finish(consumer->cancelCall, closeReason.isError() ? ReplyValue(callError)
+                                                               : CancelResult{consumer->returned, consumer->lost});
+    }
+    failHeld(callError);
+    m_goneConsumers.clear();
+    m_lastConsumer = nullptr;
+    m_acks.clear();
+    m_assembler.reset();
+    m_closeCall = 0;
+    m_lastDeclare = 0;
+    m_lastQueue.clear();
+    m_isOnWire = false;
+    m_closeSent = false;
+    m_connection->numberClosed(m_number, numberRests);
+    m_connection->tell(ChannelClosed{shared_from_this(), closeReason});
+}
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/acks_p.h"
+#include "engine/assembler_p.h"
+#include "engine/event_p.h"
+#include "engine/time_p.h"
+#include "wire/methods_p.h"
+
+#include <AmqpQt/fieldtable.h>
+#include <AmqpQt/options.h>
+
+#include <QtCore/qhash.h>
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+namespace AmqpQt::Engine {
+
+class ConnectionEngine;
+
+// A subscription. Its tag is taken until cancel-ok.
+struct ConsumerEntry
+{
+    enum class State : quint8 { Starting, Active, Cancelling, Gone };
+
+    QByteArray tag;
+    void *context = nullptr; // whom deliveries are for; null: nobody wants them any more
+    State state = State::Starting;
+    bool noAck = false;
+    bool cancelHeld = false; // basic.cancel waits for consume-ok: sent earlier, it would end the connection
+    CallId startCall = 0;
+    CallId cancelCall = 0;
+    int unacked = 0;
+    int returned = 0;
+    int lost = 0;
+};
+
+// The protocol state of one channel. It outlives the channel on the broker: closed by an error it can be opened again, as a
+// new incarnation. Operations are sent in the order of their calls; what cannot be sent yet is held and so holds what follows.
+class ChannelEngine : public std::enable_shared_from_this<ChannelEngine>
+{
+public:
+    enum class State : quint8 { Closed, Opening, Open, Flowed, Closing };
+
+    ChannelEngine(ConnectionEngine &connection, quint16 number, void *clientContext);
+    ChannelEngine(const ChannelEngine &) = delete;
+    ChannelEngine &operator=(const ChannelEngine &) = delete;
+
+    void *context = nullptr; // the client's; null: released
+
+    quint16 number() const noexcept { return m_number; }
+    State state() const noexcept { return m_state; }
+    quint64 incarnation() const noexcept { return m_incarnation; }
+    bool takesCalls() const noexcept { return m_state != State::Closed && m_state != State::Closing; }
+    bool isFlowed() const noexcept { return m_state == State::Flowed; }
+
+    // Each gives the id of its reply, or an error if nothing was queued.
+    Result<CallId> open();
+    Result<CallId> close();
+    Result<CallId> declareQueue(const QString &name, const QueueOptions &options, bool passive);
+    Result<CallId> deleteQueue(const QString &name, bool ifUnused, bool ifEmpty);
+    Result<CallId> purgeQueue(const QString &name);
+    Result<CallId> bindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
+                             const FieldTable &arguments);
+    Result<CallId> unbindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
+                               const FieldTable &arguments);
+    Result<CallId> declareExchange(const QString &name, const QString &type, const ExchangeOptions &options, bool passive);
+    Result<CallId> deleteExchange(const QString &name, bool ifUnused);
+    Result<CallId> setPrefetch(quint16 count, bool perChannel);
+    Result<CallId> get(const QString &queue, bool noAck);
+    Result<std::shared_ptr<ConsumerEntry>> consume(const QString &queue, const ConsumeOptions &options, void *consumerContext);
+    CallId cancel(ConsumerEntry &consumer); // Starting or Active
+    QString lastQueue() const { return m_lastQueue; }
+
+    // The message's number, from 1 and never repeated, or why it was refused. `properties` as in Wire::ContentHeader.
+    Result<quint64> publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                            const QByteArray &body, bool mandatory);
+
+    struct Settled
+    {
+        bool ok = false; // false: the delivery is not open (any more), nothing is sent
+        void *consumerContext = nullptr;
+    };
+    Settled ack(quint64 deliveryTag);
+    Settled nack(quint64 deliveryTag, bool requeue);
+    // This one, which must be open, and all earlier ones that are. Empty: nothing is sent.
+    std::vector<Settled> ackUpTo(quint64 deliveryTag);
+    std::vector<Settled> nackUpTo(quint64 deliveryTag, bool requeue);
+    bool isUnsettled(quint64 deliveryTag) const { return m_acks.isOpen(deliveryTag); }
+
+    // Nobody wants this channel any more: closes it on the wire, tells nothing.
+    void release();
+
+private:
+    friend class ConnectionEngine;
+
+    struct Call
+    {
+        CallId id = 0;
+        quint32 reply = 0; // the method that answers it
+        const char *method = nullptr;
+        QByteArray payload; // empty once sent
+        std::shared_ptr<ConsumerEntry> consumer; // of basic.consume and basic.cancel, which are answered by tag
+        bool noAck = false;                      // of basic.get
+    };
+    struct HeldPublish
+    {
+        QByteArray payload; // of the method frame
+        QByteArray properties;
+        QByteArray body;
+        quint64 sequence = 0;
+        qint64 bytes() const noexcept { return payload.size() + properties.size() + body.size(); }
+    };
+    using Held = std::variant<Call, HeldPublish>;
+
+    // sending
+    template <typename Method>
+    Result<CallId> call(const Method &method, bool noAck = false);
+    template <typename Method>
+    static Call makeCall(CallId id, const Method &method);
+    void submit(Call call);
+    Error notOpen(const char *method) const;
+    void setState(State state);
+    bool mustHold(bool publish) const;
+    void sendCall(Call &call);
+    bool releaseOne(); // false: nothing can be sent now
+    void releaseHeld();
+    void sendCancel(const std::shared_ptr<ConsumerEntry> &consumer);
+    void writeAcks();
+    void writeNack(quint64 deliveryTag, bool multiple, bool requeue);
+    Settled countSettled(Acks::Settled settled);
+    void noteAcks();
+    Result<QString> resolveQueue(const QString &name) const;
+    template <typename Method>
+    Result<CallId> bindOrUnbind(const QString &queue, const QString &exchange, const QString &routingKey,
+                                const FieldTable &table);
+    Error checkSize(qsizetype payload, const char *method) const;
+    void hold(Held held);
+
+    // receiving
+    Wire::Visit receive(Wire::MethodId id, QByteArrayView arguments);
+    void on(const Wire::ChannelOpenOk &);
+    void on(const Wire::ChannelFlow &);
+    void on(const Wire::ChannelClose &);
+    void on(const Wire::ChannelCloseOk &);
+    void on(const Wire::ExchangeDeclareOk &method) { finishSimple(method); }
+    void on(const Wire::ExchangeDeleteOk &method) { finishSimple(method); }
+    void on(const Wire::QueueDeclareOk &);
+    void on(const Wire::QueueBindOk &method) { finishSimple(method); }
+    void on(const Wire::QueueUnbindOk &method) { finishSimple(method); }
+    void on(const Wire::QueuePurgeOk &method) { finishSimple(method, method.messageCount); }
+    void on(const Wire::QueueDeleteOk &method) { finishSimple(method, method.messageCount); }
+    void on(const Wire::BasicQosOk &method) { finishSimple(method); }
+    void on(const Wire::BasicConsumeOk &);
+    void on(const Wire::BasicCancelOk &);
+    void on(const Wire::BasicCancel &);
+    void on(const Wire::BasicGetOk &);
+    void on(const Wire::BasicGetEmpty &);
+    void on(const Wire::BasicDeliver &);
+    void on(const Wire::BasicReturn &);
+    void on(const Wire::BasicAck &) { onUnknownConfirm(); }
+    void on(const Wire::BasicNack &) { onUnknownConfirm(); }
+    template <typename Method>
+    void on(const Method &);
+    void onUnknownConfirm();
+
+    template <typename Method>
+    void finishSimple(const Method &, ReplyValue value = {});
+    template <typename Method>
+    std::optional<Call> takeCall(); // the first unanswered one; none: it waits for something else, the peer is at fault
+    void finish(CallId id, ReplyValue value);
+
+    void onHeader(const Wire::ContentHeader &header);
+    // The content is whole: a Delivered event to hand out, or everything done already.
+    bool completeContent(Delivered &delivered);
+    bool completeDelivery(Delivered &delivered);
+    void completeGet();
+    void completeReturn();
+    ReceivedMessage takeMessage();
+    ConsumerEntry *findConsumer(QByteArrayView tag);
+    std::shared_ptr<ConsumerEntry> takeConsumer(QByteArrayView tag);
+
+    // ending
+    void callTimedOut(CallId id, Milliseconds timeout);
+    void closeByUs(quint16 replyCode, const Error &reason);
+    void end(const Error &callError, const Error &closeReason, bool numberRests);
+    void failHeld(const Error &error);
+
+    ConnectionEngine *m_connection;
+    quint16 m_number = 0;
+    State m_state = State::Closed;
+    bool m_isOnWire = false; // channel.open is sent
+    bool m_closeSent = false;
+    quint16 m_prefetch = 0;                          // of consumers without their own
+    quint16 m_sentPrefetch = 0;                      // what the broker gives the next consumer
+    quint16 m_channelPrefetch = 0;
+    quint64 m_incarnation = 0;
+    quint64 m_sequence = 0;
+    CallId m_closeCall = 0;
+    Call m_getCall; // answered by the get-ok whose content is under way
+    CallId m_lastDeclare = 0;
+    QString m_lastQueue;
+    std::deque<Call> m_calls; // sent, answered first in first out
+    std::deque<Held> m_held;
+    QHash<QByteArray, std::shared_ptr<ConsumerEntry>> m_consumers;
+    std::vector<std::shared_ptr<ConsumerEntry>> m_goneConsumers; // with deliveries that are still unsettled
+    ConsumerEntry *m_lastConsumer = nullptr;
+    Acks m_acks;
+    bool m_acksNoted = false; // the connection knows that acks wait here
+    Assembler m_assembler;
+};
+
+} // namespace AmqpQt::Engine

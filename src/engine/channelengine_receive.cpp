@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+
+// The half of ChannelEngine that acts on what the broker sends.
+
+#include "engine/channelengine_p.h"
+
+#include "engine/connectionengine_p.h"
+
+#include <algorithm>
+
+namespace AmqpQt::Engine {
+
+using namespace Qt::StringLiterals;
+
+Wire::Visit ChannelEngine::receive(Wire::MethodId id, QByteArrayView arguments)
+{
+    return Wire::visitMethod(id, arguments, [this](const auto &method) { on(method); });
+}
+
+template <typename Method>
+void ChannelEngine::on(const Method &)
+{
+    m_connection->unexpected(Method::name);
+}
+
+template <typename Method>
+std::optional<ChannelEngine::Call> ChannelEngine::takeCall()
+{
+    if (m_calls.empty() || m_calls.front().reply != Method::id.value()) {
+        m_connection->unexpected(Method::name);
+        return std::nullopt;
+    }
+    Call call = std::move(m_calls.front());
+    m_calls.pop_front();
+    return call;
+}
+
+template <typename Method>
+void ChannelEngine::finishSimple(const Method &, ReplyValue value)
+{
+    if (const auto call = takeCall<Method>())
+        finish(call->id, std::move(value));
+}
+
+void ChannelEngine::finish(CallId id, ReplyValue value)
+{
+    m_connection->callEnded(id);
+    m_connection->tell(ReplyArrived{id, std::move(value)});
+}
+
+// --- replies --------------------------------------------------------------------------------------------------------------
+
+void ChannelEngine::on(const Wire::ChannelOpenOk &method)
+{
+    if (m_state == State::Opening)
+        setState(State::Open);
+    finishSimple(method);
+    if (m_state == State::Open)
+        m_connection->tell(ChannelOpened{shared_from_this()});
+}
+
+void ChannelEngine::on(const Wire::QueueDeclareOk &method)
+{
+    const auto call = takeCall<Wire::QueueDeclareOk>();
+    if (!call)
+        return;
+    QueueInfo info;
+    info.name = QString::fromUtf8(method.queue);
+    info.messageCount = method.messageCount;
+    info.consumerCount = method.consumerCount;
+    if (call->id == m_lastDeclare)
+        m_lastQueue = info.name;
+    finish(call->id, info);
+}
+
+void ChannelEngine::on(const Wire::BasicConsumeOk &method)
+{
+    const auto consumer = m_consumers.value(method.consumerTag.toByteArray());
+    if (!consumer || consumer->state != ConsumerEntry::State::Starting)
+        return m_connection->unexpected(method.name);
+    consumer->state = ConsumerEntry::State::Active;
+    finish(consumer->startCall, {});
+    if (consumer->cancelHeld && takesCalls())
+        sendCancel(consumer);
+}
+
+void ChannelEngine::on(const Wire::BasicCancelOk &method)
+{
+    const auto consumer = m_consumers.value(method.consumerTag.toByteArray());
+    if (!consumer || consumer->state != ConsumerEntry::State::Cancelling)
+        return m_connection->unexpected(method.name);
+    takeConsumer(method.consumerTag);
+    finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
+}
+
+void ChannelEngine::on(const Wire::BasicGetEmpty &method)
+{
+    if (m_calls.empty() || m_calls.front().reply != Wire::BasicGetOk::id.value())
+        return m_connection->unexpected(method.name);
+    finish(m_calls.front().id, QueueEmpty{});
+    m_calls.pop_front();
+}
+
+void ChannelEngine::on(const Wire::ChannelCloseOk &method)
+{
+    if (!m_closeSent)
+        return m_connection->unexpected(method.name);
+    finish(std::exchange(m_closeCall, 0), {});
+    std::erase_if(m_calls, [](const Call &call) { return call.reply == Wire::ChannelCloseOk::id.value(); });
+    end(Error(ErrorKind::Cancelled, u"channel %1 was closed"_s.arg(m_number)), {}, false);
+}
+
+// --- what the broker starts -----------------------------------------------------------------------------------------------
+
+void ChannelEngine::on(const Wire::ChannelClose &method)
+{
+    const char *cause = Wire::methodName({method.classId, method.methodId});
+    const Error error(ErrorKind::ChannelClosed, QString::fromUtf8(method.replyText), method.replyCode,
+                      cause ? QString::fromLatin1(cause) : QString());
+    m_connection->send(m_number, Wire::ChannelCloseOk{});
+    const bool crossing = m_closeSent;
+    if (m_closeCall) { // what was asked for has come about, if not in the way it was asked for
+        const CallId closing = std::exchange(m_closeCall, 0);
+        std::erase_if(m_calls, [closing](const Call &call) { return call.id == closing; });
+        std::erase_if(m_held, [closing](const Held &held) {
+            const auto *call = std::get_if<Call>(&held);
+            return call && call->id == closing;
+        });
+        finish(closing, {});
+    }
+    end(error, error, crossing);
+}
+
+void ChannelEngine::on(const Wire::ChannelFlow &method)
+{
+    m_connection->send(m_number, Wire::ChannelFlowOk{.active = method.active});
+    if (m_state != State::Open && m_state != State::Flowed)
+        return;
+    const State state = method.active ? State::Open : State::Flowed;
+    if (state == m_state)
+        return;
+    setState(state);
+    m_connection->tell(FlowChanged{shared_from_this(), method.active});
+    releaseHeld();
+}
+
+void ChannelEngine::on(const Wire::BasicCancel &method)
+{
+    const auto consumer = m_consumers.value(method.consumerTag.toByteArray());
+    if (!consumer)
+        return; // crossed with the cancel-ok of ours
+    if (!method.noWait)
+        m_connection->send(m_number, Wire::BasicCancelOk{.consumerTag = method.consumerTag});
+    if (consumer->state == ConsumerEntry::State::Cancelling)
+        return; // its cancel-ok comes as well
+    const Error error(ErrorKind::ConsumerCancelled, u"the broker cancelled the consumer \"%1\""_s.arg(QString::fromUtf8(consumer->tag)),
+                      0, QString::fromLatin1(method.name));
+    if (consumer->state == ConsumerEntry::State::Starting)
+        finish(consumer->startCall, error);
+    takeConsumer(method.consumerTag);
+    if (consumer->cancelCall)
+        finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
+    m_connection->tell(ConsumerCancelled{consumer, error});
+}
+
+void ChannelEngine::onUnknownConfirm()
+{
+    closeByUs(Wire::ReplyCode::PreconditionFailed,
+              Error(ErrorKind::ProtocolViolation, u"the broker confirmed a message that was never published in confirm mode"_s,
+                    Wire::ReplyCode::PreconditionFailed));
+}
+
+// --- contents -------------------------------------------------------------------------------------------------------------
+
+ConsumerEntry *ChannelEngine::findConsumer(QByteArrayView tag)
+{
+    if (m_lastConsumer && QByteArrayView(m_lastConsumer->tag) == tag)
+        return m_lastConsumer;
+    // fromRawData: looked up, not kept
+    m_lastConsumer = m_consumers.value(QByteArray::fromRawData(tag.data(), tag.size())).get();
+    return m_lastConsumer;
+}
+
+std::shared_ptr<ConsumerEntry> ChannelEngine::takeConsumer(QByteArrayView tag)
+{
+    const std::shared_ptr<ConsumerEntry> consumer = m_consumers.take(tag.toByteArray());
+    m_lastConsumer = nullptr;
+    consumer->state = ConsumerEntry::State::Gone;
+    if (consumer->unacked > 0)
+        m_goneConsumers.push_back(consumer);
+    return consumer;
+}
+
+void ChannelEngine::on(const Wire::BasicDeliver &method)
+{
+    ConsumerEntry *consumer = findConsumer(method.consumerTag);
+    if (!consumer)
+        return m_connection->fail(Wire::ReplyCode::CommandInvalid,
+                                  u"a delivery for the unknown consumer tag \"%1\" on channel %2"_s
+                                      .arg(QString::fromUtf8(method.consumerTag))
+                                      .arg(m_number));
+    m_assembler.begin({.kind = Assembler::Kind::Deliver,
+                       .redelivered = method.redelivered,
+                       .deliveryTag = method.deliveryTag,
+                       .consumer = consumer},
+                      method.exchange, method.routingKey);
+}
+
+void ChannelEngine::on(const Wire::BasicGetOk &method)
+{
+    auto call = takeCall<Wire::BasicGetOk>();
+    if (!call)
+        return;
+    m_getCall = std::move(*call);
+    m_assembler.begin({.kind = Assembler::Kind::GetOk,
+                       .redelivered = method.redelivered,
+                       .messageCount = method.messageCount,
+                       .deliveryTag = method.deliveryTag},
+                      method.exchange, method.routingKey);
+}
+
+void ChannelEngine::on(const Wire::BasicReturn &method)
+{
+    m_assembler.begin({.kind = Assembler::Kind::Return, .replyCode = method.replyCode}, method.exchange, method.routingKey,
+                      method.replyText);
+}
+
+void ChannelEngine::onHeader(const Wire::ContentHeader &header)
+{
+    const qint64 limit = m_connection->m_settings.maximumMessageSize;
+    if (header.bodySize <= quint64(limit)) {
+        m_assembler.header(header);
+        return;
+    }
+    const Error error(ErrorKind::MessageTooLarge,
+                      u"a message of %1 bytes from exchange \"%2\" with routing key \"%3\" is larger than the maximum of %4"_s
+                          .arg(header.bodySize)
+                          .arg(QString::fromUtf8(m_assembler.exchange()), QString::fromUtf8(m_assembler.routingKey()))
+                          .arg(limit),
+                      Wire::ReplyCode::ContentTooLarge);
+    // Subscribed again, the consumer would get the same message again: it ends for good.
+    if (ConsumerEntry *consumer = m_assembler.method().consumer) {
+        if (consumer->noAck)
+            ++consumer->lost;
+        m_connection->tell(ConsumerCancelled{m_consumers.value(consumer->tag), error});
+    }
+    closeByUs(Wire::ReplyCode::ContentTooLarge, error);
+}
+
+ReceivedMessage ChannelEngine::takeMessage()
+{
+    ReceivedMessage message;
+    message.exchange = m_assembler.exchange();
+    message.routingKey = m_assembler.routingKey();
+    message.deliveryTag = m_assembler.method().deliveryTag;
+    message.redelivered = m_assembler.method().redelivered;
+    message.properties = m_assembler.properties();
+    message.body = m_assembler.takeBody();
+    return message;
+}
+
+bool ChannelEngine::completeContent(Delivered &delivered)
+{
+    switch (m_assembler.method().kind) {
+    case Assembler::Kind::Deliver: return completeDelivery(delivered);
+    case Assembler::Kind::GetOk: completeGet(); break;
+    case Assembler::Kind::Return: completeReturn(); break;
+    }
+    return false;
+}
+
+bool ChannelEngine::completeDelivery(Delivered &delivered)
+{
+    ConsumerEntry &consumer = *m_assembler.method().consumer;
+    const quint64 deliveryTag = m_assembler.method().deliveryTag;
+    const bool wanted = consumer.context && consumer.state <= ConsumerEntry::State::Active && !consumer.cancelHeld
+        && m_state != State::Closing;
+    const bool tracked = wanted && !consumer.noAck;
+    if (tracked ? !m_acks.delivered(deliveryTag, &consumer) : !m_acks.deliveredWithoutAck(deliveryTag)) {
+        m_connection->fail(Wire::ReplyCode::CommandInvalid,
+                           u"delivery tag %1 on channel %2 is not larger than the one before"_s.arg(deliveryTag).arg(m_number));
+        return false;
+    }
+    if (!wanted) {
+        m_assembler.takeBody();
+        if (consumer.noAck) {
+            ++consumer.lost;
+        } else {
+            ++consumer.returned;
+            if (m_state != State::Closing) // a closing channel gives everything back by itself
+                writeNack(deliveryTag, false, true);
+        }
+        return false;
+    }
+    if (tracked)
+        ++consumer.unacked;
+    delivered.consumer = &consumer;
+    delivered.message = takeMessage();
+    return true;
+}
+
+void ChannelEngine::completeGet()
+{
+    const Call call = std::exchange(m_getCall, {});
+    GotMessage got{takeMessage(), m_assembler.method().messageCount};
+    const quint64 deliveryTag = got.message.deliveryTag;
+    if (call.noAck ? !m_acks.deliveredWithoutAck(deliveryTag) : !m_acks.delivered(deliveryTag, nullptr)) {
+        m_connection->fail(Wire::ReplyCode::CommandInvalid,
+                           u"delivery tag %1 on channel %2 is not larger than the one before"_s.arg(deliveryTag).arg(m_number));
+        return;
+    }
+    finish(call.id, std::move(got));
+}
+
+void ChannelEngine::completeReturn()
+{
+    Error reason(ErrorKind::Returned, QString::fromUtf8(m_assembler.replyText()), m_assembler.method().replyCode,
+                 QString::fromLatin1(Wire::BasicReturn::name));
+    m_connection->tell(Returned{shared_from_this(), takeMessage(), std::move(reason)});
+}
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <QtCore/qglobal.h>
+
+#include <set>
+
+namespace AmqpQt::Engine {
+
+// Channel numbers: the smallest free one first.
+class ChannelIds
+{
+public:
+    void setLimit(quint16 limit) noexcept { m_limit = limit; } // 0: 65535
+    quint16 limit() const noexcept { return m_limit ? m_limit : 65535; }
+
+    quint16 acquire();             // 0: none is free
+    bool acquire(quint16 number);  // false: not free, or beyond the limit
+    void release(quint16 number);
+
+private:
+    // Numbers from m_next on were never used; those below are in use unless listed as released.
+    std::set<quint16> m_released;
+    quint32 m_next = 1;
+    quint16 m_limit = 0;
+};
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: MIT
+#include "engine/connectionengine_p.h"
+
+#include "engine/arguments_p.h"
+#include "engine/sasl_p.h"
+
+#include <algorithm>
+
+namespace AmqpQt::Engine {
+
+using namespace Qt::StringLiterals;
+
+void ConnectionEngine::setState(State state)
+{
+    using enum State;
+    const auto isLegal = [](State from, State to) {
+        switch (from) {
+        case Idle: return to == HeaderSent;
+        case HeaderSent: return to == StartReceived || to == Closed;
+        case StartReceived: return to == TuneReceived || to == Closed;
+        case TuneReceived: return to == OpenSent || to == Closed;
+        case OpenSent: return to == Open || to == Closed;
+        case Open: return to == CloseSent || to == Closed;
+        case CloseSent: return to == Closed;
+        case Closed: return to == HeaderSent;
+        }
+        return false;
+    };
+    Q_ASSERT(isLegal(m_state, state));
+    m_state = state;
+}
+
+// --- beginning ------------------------------------------------------------------------------------------------------------
+
+Error ConnectionEngine::start(const Settings &settings, Time now)
+{
+    Q_ASSERT(m_state == State::Idle || m_state == State::Closed);
+    Arguments arguments;
+    arguments.shortString("virtualHost", settings.virtualHost);
+    arguments.table("clientProperties", settings.clientProperties);
+    if (arguments.areInvalid())
+        return arguments.error();
+
+    m_settings = settings;
+    m_channelIds.setLimit(settings.channelMax);
+    m_isTransportConnected = false;
+    m_closing = false;
+    m_frameMax = settings.frameMax;
+    m_sendFrameMax = settings.frameMax ? settings.frameMax : UnlimitedFrameSend;
+    m_receiveFrameMax = HandshakeFrameLimit;
+    m_channelMax = 0;
+    m_serverProperties.clear();
+    m_capabilities.clear();
+    m_hasNack = false;
+    m_input.clear();
+    m_output.clear();
+    m_handshakeDeadline = now + settings.handshakeTimeout;
+    m_closeDeadline.reset();
+    m_now = now;
+    setState(State::HeaderSent);
+    std::memcpy(m_output.append(Wire::ProtocolHeader.size()), Wire::ProtocolHeader.data(), size_t(Wire::ProtocolHeader.size()));
+    return {};
+}
+
+bool ConnectionEngine::expect(State state, const char *method)
+{
+    if (m_state != state)
+        unexpected(method);
+    return m_state == state;
+}
+
+FieldTable ConnectionEngine::clientProperties() const
+{
+    FieldTable properties = m_settings.clientProperties;
+    if (!m_settings.connectionName.isEmpty())
+        properties.insert(u"connection_name"_s, m_settings.connectionName);
+    QVariantMap capabilities = properties.value(u"capabilities"_s).toMap();
+    for (const auto &name : {u"publisher_confirms"_s, u"exchange_exchange_bindings"_s, u"basic.nack"_s, u"consumer_cancel_notify"_s,
+                             u"connection.blocked"_s, u"authentication_failure_close"_s, u"per_consumer_qos"_s,
+                             u"direct_reply_to"_s})
+        capabilities.insert(name, true);
+    properties.insert(u"capabilities"_s, capabilities);
+    return properties;
+}
+
+void ConnectionEngine::on(const Wire::ConnectionStart &method)
+{
+    if (!expect(State::HeaderSent, method.name))
+        return;
+    if (method.versionMajor != 0 || method.versionMinor != 9)
+        return fail(Wire::ReplyCode::NotImplemented,
+                    u"the server speaks AMQP %1-%2, not 0-9-1"_s.arg(method.versionMajor).arg(method.versionMinor));
+    m_serverProperties = Wire::decodeTable(method.serverProperties.contents);
+    m_capabilities = m_serverProperties.value(u"capabilities"_s).toMap();
+    m_hasNack = hasCapability(u"basic.nack"_s);
+
+    const QByteArrayList mechanisms = method.mechanisms.toByteArray().split(' ');
+    if (!mechanisms.contains(Engine::SaslPlain))
+        return finish(Error(ErrorKind::Authentication,
+                            u"no common SASL mechanism: the broker offers \"%1\", this connection can \"%2\""_s
+                                .arg(QString::fromUtf8(method.mechanisms), QLatin1StringView(Engine::SaslPlain)),
+                            0, QString::fromLatin1(method.name)),
+                      false);
+    const Result<QByteArray> properties = Wire::encodeTable(clientProperties(), u"clientProperties");
+    if (!properties)
+        return finish(properties.error(), false);
+    setState(State::StartReceived);
+    send(0, Wire::ConnectionStartOk{.clientProperties = {*properties},
+                                    .mechanism = Engine::SaslPlain,
+                                    .response = QByteArrayView(m_settings.saslPlainResponse),
+                                    .locale = "en_US"});
+    m_settings.saslPlainResponse.fill('\0');
+    m_settings.saslPlainResponse.clear();
+}
+
+void ConnectionEngine::on(const Wire::ConnectionSecure &method)
+{
+    if (expect(State::StartReceived, method.name)) // PLAIN has no challenges
+        unexpected(method.name);
+}
+
+void ConnectionEngine::negotiate(const Wire::ConnectionTune &tune)
+{
+    const auto smaller = [](auto ours, auto theirs) { return ours == 0 ? theirs : theirs == 0 ? ours : std::min(ours, theirs); };
+    m_frameMax = smaller(m_settings.frameMax, tune.frameMax);
+    m_channelMax = smaller(m_settings.channelMax, tune.channelMax);
+    m_sendFrameMax = m_frameMax ? m_frameMax : UnlimitedFrameSend;
+    m_receiveFrameMax = m_frameMax ? m_frameMax : std::numeric_limits<qint32>::max();
+    m_channelIds.setLimit(m_channelMax);
+    const quint16 heartbeat = m_settings.heartbeatSeconds == 0 ? 0 : smaller(m_settings.heartbeatSeconds, tune.heartbeat);
+    m_heartbeat.start(std::chrono::seconds(heartbeat), m_now);
+}
+
+void ConnectionEngine::on(const Wire::ConnectionTune &method)
+{
+    if (!expect(State::StartReceived, method.name))
+        return;
+    if (method.frameMax > 0 && method.frameMax < Wire::MinimumFrameSize)
+        return fail(Wire::ReplyCode::FrameError,
+                    u"the broker offers a frame-max of %1, at least %2 is required"_s.arg(method.frameMax).arg(Wire::MinimumFrameSize));
+    negotiate(method);
+    setState(State::TuneReceived);
+    send(0, Wire::ConnectionTuneOk{.channelMax = m_channelMax,
+                                   .frameMax = m_frameMax,
+                                   .heartbeat = quint16(m_heartbeat.interval().count())});
+    const QByteArray virtualHost = m_settings.virtualHost.toUtf8();
+    send(0, Wire::ConnectionOpen{.virtualHost = virtualHost});
+    setState(State::OpenSent);
+}
+
+void ConnectionEngine::on(const Wire::ConnectionOpenOk &method)
+{
+    if (!expect(State::OpenSent, method.name))
+        return;
+    setState(State::Open);
+    m_handshakeDeadline.reset();
+    tell(Opened{});
+    for (quint32 number = m_channelIds.limit() + 1u; number < m_slots.size(); ++number) {
+        if (ChannelEngine *channel = m_slots[number].channel) {
+            const Error error(ErrorKind::InvalidArgument,
+                              u"channel number %1 is larger than the negotiated channel-max %2"_s.arg(number).arg(m_channelMax));
+            channel->end(error, error, false);
+        }
+    }
+    for (const auto &channel : std::exchange(m_waiting, {}))
+        channel->releaseOne();
+}
+
+// --- ending ---------------------------------------------------------------------------------------------------------------
+
+void ConnectionEngine::close(Time now)
+{
+    if (m_closing || m_state == State::Idle || m_state == State::Closed)
+        return;
+    m_closing = true;
+    if (m_state != State::Open)
+        return finish({}, false);
+    m_closeDeadline = now + m_settings.closeTimeout;
+    closeChannels();
+    sendCloseWhenChannelsAreClosed();
+}
+
+void ConnectionEngine::closeChannels()
+{
+    for (const Slot &slot : std::as_const(m_slots)) {
+        if (slot.channel && slot.channel->takesCalls())
+            slot.channel->close();
+    }
+}
+
+// connection.close overtakes what a channel has not processed yet, so the channels go first.
+void ConnectionEngine::sendCloseWhenChannelsAreClosed()
+{
+    if (!m_closing || m_state != State::Open || m_openNumbers > 0)
+        return;
+    send(0, Wire::ConnectionClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
+    setState(State::CloseSent);
+}
+
+void ConnectionEngine::on(const Wire::ConnectionClose &method)
+{
+    send(0, Wire::ConnectionCloseOk{});
+    if (m_state == State::CloseSent) // crossing closes: it is over either way, and nothing was under way
+        return finish({}, true);
+    const char *cause = Wire::methodName({method.classId, method.methodId});
+    const bool refused = method.replyCode == Wire::ReplyCode::AccessRefused && m_state != State::Open;
+    finish(Error(refused ? ErrorKind::Authentication : ErrorKind::ConnectionClosed, QString::fromUtf8(method.replyText),
+                 method.replyCode, cause ? QString::fromLatin1(cause) : QString()),
+           true);
+}
+
+void ConnectionEngine::on(const Wire::ConnectionCloseOk &method)
+{
+    if (expect(State::CloseSent, method.name))
+        finish({}, true);
+}
+
+void ConnectionEngine::transportClosed(const Error &error)
+{
+    switch (m_state) {
+    case State::Idle:
+    case State::Closed: return;
+    case State::CloseSent: return finish({}, false);
+    case State::StartReceived: // how brokers without authentication_failure_close refuse a login
+        return finish(Error(ErrorKind::Authentication,
+                            u"the broker ended the connection during the login of user \"%1\": %2"_s.arg(m_settings.userName,
+                                                                                                      error.text())),
+                      false);
+    case State::HeaderSent:
+    case State::TuneReceived:
+    case State::OpenSent:
+    case State::Open: return finish(error, false);
+    }
+}
+
+void ConnectionEngine::fail(quint16 replyCode, const QString &text)
+{
+    const Error error(ErrorKind::ProtocolViolation, text, replyCode);
+    // Before open-ok, and where frames have lost their bounds, there is nobody to say goodbye to.
+    const bool goodbye = m_state == State::Open && replyCode != Wire::ReplyCode::FrameError;
+    if (goodbye) {
+        const QByteArray reason = text.toUtf8().left(Wire::MaximumShortString);
+        send(0, Wire::ConnectionClose{.replyCode = replyCode, .replyText = QByteArrayView(reason)});
+    }
+    finish(error, goodbye);
+}
+
+void ConnectionEngine::unexpected(const char *method)
+{
+    fail(Wire::ReplyCode::CommandInvalid, u"%1 was not expected here"_s.arg(QLatin1StringView(method)));
+}
+
+void ConnectionEngine::finish(const Error &reason, bool graceful)
+{
+    if (m_state == State::Closed)
+        return;
+    setState(State::Closed);
+    const Error callError = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
+    for (quint32 number = 1; number < m_slots.size(); ++number) {
+        if (ChannelEngine *channel = m_slots[number].channel)
+            channel->end(callError, reason, false);
+        else if (m_slots[number].resting)
+            numberClosed(quint16(number), false);
+    }
+    m_waiting.clear();
+    m_channelsWithAcks.clear();
+    m_newCalls.clear();
+    m_callDeadlines.clear();
+    m_handshakeDeadline.reset();
+    m_closeDeadline.reset();
+    m_heartbeat.stop();
+    m_body = {};
+    m_input.consume(m_input.bytes().size());
+    if (!graceful)
+        m_output.clear();
+    setBlocked(false, {});
+    checkWatermarks();
+    tell(ConnectionClosed{reason, graceful});
+}
+
+// --- channels -------------------------------------------------------------------------------------------------------------
+
+std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(void *context)
+{
+    const quint16 number = m_channelIds.acquire();
+    if (number == 0)
+        return nullptr;
+    auto channel = std::make_shared<ChannelEngine>(*this, number, context);
+    occupy(number, channel.get());
+    return channel;
+}
+
+std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(quint16 number, void *context)
+{
+    if (!m_channelIds.acquire(number))
+        return nullptr;
+    auto channel = std::make_shared<ChannelEngine>(*this, number, context);
+    occupy(number, channel.get());
+    return channel;
+}
+
+ChannelEngine *ConnectionEngine::channel(quint16 number) const
+{
+    return slotOf(number).channel;
+}
+
+void ConnectionEngine::occupy(quint16 number, ChannelEngine *channel)
+{
+    if (number >= m_slots.size())
+        m_slots.resize(number + 1u);
+    m_slots[number] = {channel, false};
+    ++m_openNumbers;
+}
+
+void ConnectionEngine::numberClosed(quint16 number, bool rests)
+{
+    Slot &slot = m_slots[number];
+    if (m_body.channel && m_body.channel == slot.channel)
+        m_body.channel = nullptr; // the rest of its body is skipped
+    slot = {nullptr, rests};
+    if (rests)
+        return;
+    m_channelIds.release(number);
+    --m_openNumbers;
+    sendCloseWhenChannelsAreClosed();
+}
+
+// --- flow control ---------------------------------------------------------------------------------------------------------
+
+void ConnectionEngine::on(const Wire::ConnectionBlocked &method)
+{
+    if (expect(State::Open, method.name))
+        setBlocked(true, QString::fromUtf8(method.reason));
+}
+
+void ConnectionEngine::on(const Wire::ConnectionUnblocked &method)
+{
+    if (!expect(State::Open, method.name))
+        return;
+    setBlocked(false, {});
+    for (const Slot &slot : std::as_const(m_slots)) {
+        if (slot.channel)
+            slot.channel->releaseHeld();
+    }
+}
+
+void ConnectionEngine::setBlocked(bool blocked, const QString &reason)
+{
+    if (blocked == m_blocked)
+        return;
+    m_blocked = blocked;
+    if (blocked) {
+        m_blockedSince = m_now;
+    } else {
+        for (CallDeadline &deadline : m_callDeadlines)
+            deadline.at += m_now - *m_blockedSince;
+        m_blockedSince.reset();
+    }
+    tell(BlockedChanged{blocked, reason});
+}
+
+void ConnectionEngine::checkWatermarks()
+{
+    const qint64 queued = queuedBytes();
+    if (m_bufferFull ? queued > m_settings.lowWatermark : queued < m_settings.highWatermark)
+        return;
+    m_bufferFull = !m_bufferFull;
+    tell(WritableChanged{!m_bufferFull});
+}
+
+void ConnectionEngine::noteHeld(qint64 bytes)
+{
+    m_heldBytes += bytes;
+    checkWatermarks();
+}
+
+// --- output ---------------------------------------------------------------------------------------------------------------
+
+void ConnectionEngine::sendMethod(quint16 channel, QByteArrayView payload)
+{
+    char *at = m_output.append(payload.size() + Wire::FrameOverhead);
+    at = Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(payload.size()));
+    std::memcpy(at, payload.data(), size_t(payload.size()));
+    at[payload.size()] = char(Wire::FrameEnd);
+}
+
+// The frames of one content stand together: other frames of the channel must not come between them.
+void ConnectionEngine::sendContent(quint16 channel, QByteArrayView methodPayload, const QByteArray &properties,
+                                   const QByteArray &body)
+{
+    const bool inOneBlock = body.size() < OutputBuffer::ShareThreshold && body.size() <= maximumPayload();
+    const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
+    const qsizetype bodyFrame = inOneBlock && !body.isEmpty() ? body.size() + Wire::FrameOverhead : 0;
+    char *at = m_output.append(methodPayload.size() + headerPayload + 2 * Wire::FrameOverhead + bodyFrame);
+    const auto put = [&at](QByteArrayView bytes) {
+        std::memcpy(at, bytes.data(), size_t(bytes.size()));
+        at += bytes.size();
+    };
+    at = Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(methodPayload.size()));
+    put(methodPayload);
+    *at++ = char(Wire::FrameEnd);
+    at = Wire::writeFrameHeader(at, Wire::FrameType::Header, channel, quint32(headerPayload));
+    at = Wire::writeContentHeaderPrefix(at, Wire::BasicPublish::id.classId, quint64(body.size()));
+    put(properties);
+    *at++ = char(Wire::FrameEnd);
+    if (bodyFrame > 0) {
+        at = Wire::writeFrameHeader(at, Wire::FrameType::Body, channel, quint32(body.size()));
+        put(body);
+        *at = char(Wire::FrameEnd);
+    }
+    if (inOneBlock)
+        return;
+    for (qsizetype offset = 0; offset < body.size();) {
+        const qsizetype part = std::min(body.size() - offset, maximumPayload());
+        Wire::writeFrameHeader(m_output.append(Wire::FrameHeaderSize), Wire::FrameType::Body, channel, quint32(part));
+        m_output.append(body, offset, part);
+        *m_output.append(1) = char(Wire::FrameEnd);
+        offset += part;
+    }
+}
+
+void ConnectionEngine::prepareOutput(Time now)
+{
+    for (const auto &channel : m_channelsWithAcks) {
+        channel->m_acksNoted = false;
+        channel->writeAcks();
+    }
+    m_channelsWithAcks.clear();
+    for (const CallId call : m_newCalls) {
+        if (m_settings.rpcTimeout.count() > 0)
+            m_callDeadlines.push_back({now + m_settings.rpcTimeout, call});
+    }
+    m_newCalls.clear();
+}
+
+void ConnectionEngine::written(qsizetype size, Time now)
+{
+    m_output.consume(size);
+    m_heartbeat.sent(now);
+    checkWatermarks();
+}
+
+void ConnectionEngine::callSent(CallId id, ChannelEngine *channel)
+{
+    m_pendingCalls.insert(id, channel);
+    m_newCalls.push_back(id);
+}
+
+// --- time -----------------------------------------------------------------------------------------------------------------
+
+std::optional<Time> ConnectionEngine::deadline() const
+{
+    std::optional<Time> first = m_heartbeat.deadline();
+    const auto consider = [&first](Time at) {
+        if (!first || at < *first)
+            first = at;
+    };
+    if (m_handshakeDeadline)
+        consider(*m_handshakeDeadline);
+    if (m_closeDeadline)
+        consider(*m_closeDeadline);
+    if (!m_blocked && !m_callDeadlines.empty())
+        consider(m_callDeadlines.front().at);
+    return first;
+}
+
+void ConnectionEngine::tick(Time now)
+{
+    if (m_handshakeDeadline && now >= *m_handshakeDeadline) {
+        const QString waitedFor = !m_isTransportConnected ? u"a TCP connection"_s
+            : m_state == State::HeaderSent                ? u"connection.start"_s
+            : m_state == State::StartReceived             ? u"connection.tune"_s
+                                                          : u"connection.open-ok"_s;
+        return finish(Error(ErrorKind::Timeout,
+                            u"waited for %1 when %2 ms were over"_s.arg(waitedFor).arg(m_settings.handshakeTimeout.count())),
+                      false);
+    }
+    if (m_closeDeadline && now >= *m_closeDeadline)
+        return finish(Error(ErrorKind::Timeout,
+                            u"the broker did not confirm the close within %1 ms"_s.arg(m_settings.closeTimeout.count())),
+                      false);
+    if (!m_blocked)
+        expireCalls(now);
+    switch (m_heartbeat.tick(now)) {
+    case Heartbeat::Verdict::Nothing: break;
+    case Heartbeat::Verdict::SendHeartbeat: {
+        char *at = Wire::writeFrameHeader(m_output.append(Wire::FrameOverhead), Wire::FrameType::Heartbeat, 0, 0);
+        *at = char(Wire::FrameEnd);
+        break;
+    }
+    case Heartbeat::Verdict::PeerIsDead:
+        finish(Error(ErrorKind::Timeout,
+                     u"nothing came from the broker for two heartbeat intervals of %1 s"_s.arg(m_heartbeat.interval().count())),
+               false);
+        break;
+    }
+}
+
+void ConnectionEngine::expireCalls(Time now)
+{
+    while (!m_callDeadlines.empty()) {
+        const CallDeadline first = m_callDeadlines.front();
+        ChannelEngine *channel = m_pendingCalls.value(first.call);
+        if (channel && first.at > now)
+            return;
+        m_callDeadlines.pop_front();
+        if (channel)
+            channel->callTimedOut(first.call, m_settings.rpcTimeout);
+    }
+}
+
+void ConnectionEngine::releaseIdleMemory()
+{
+    m_input.releaseIfEmpty();
+    if (m_output.isEmpty())
+        m_output.releaseSpare();
+}
+
+bool ConnectionEngine::hasCapability(const QString &name) const
+{
+    return m_capabilities.value(name).toBool();
+}
+
+} // namespace AmqpQt::Engine

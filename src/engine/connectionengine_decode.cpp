@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT
+
+// The half of ConnectionEngine that takes the broker's bytes apart.
+
+#include "engine/connectionengine_p.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace AmqpQt::Engine {
+
+using namespace Qt::StringLiterals;
+
+// --- input ----------------------------------------------------------------------------------------------------------------
+
+std::span<char> ConnectionEngine::inputSpace()
+{
+    m_body.direct = m_body.active && m_body.channel && m_body.remaining >= DirectReadSize && m_input.isEmpty();
+    return m_body.direct ? m_body.channel->m_assembler.space(m_body.remaining) : m_input.space();
+}
+
+void ConnectionEngine::inputRead(qsizetype size, Time now)
+{
+    m_now = now;
+    m_heartbeat.received(now);
+    if (!m_body.direct)
+        return m_input.filled(size);
+    m_body.direct = false;
+    m_body.channel->m_assembler.filled(size);
+    m_body.remaining -= quint32(size);
+}
+
+qsizetype ConnectionEngine::feed(QByteArrayView bytes, Time now)
+{
+    const std::span<char> space = inputSpace();
+    const qsizetype size = std::min(bytes.size(), qsizetype(space.size()));
+    std::memcpy(space.data(), bytes.data(), size_t(size));
+    inputRead(size, now);
+    return size;
+}
+
+std::optional<Event> ConnectionEngine::next()
+{
+    for (;;) {
+        if (!m_events.empty()) {
+            std::optional<Event> event(std::move(m_events.front()));
+            m_events.pop_front();
+            return event;
+        }
+        switch (decode()) {
+        case Step::NeedInput: return std::nullopt;
+        case Step::Delivery: return std::move(m_delivered);
+        case Step::Done: break;
+        }
+    }
+}
+
+// --- frames ---------------------------------------------------------------------------------------------------------------
+
+ConnectionEngine::Step ConnectionEngine::decode()
+{
+    if (m_state == State::Idle || m_state == State::Closed)
+        return Step::NeedInput;
+    if (m_body.active)
+        return decodeBodyStream();
+    const QByteArrayView bytes = m_input.bytes();
+    if (m_state == State::HeaderSent && !checkFirstBytes(bytes))
+        return m_state == State::Closed ? Step::Done : Step::NeedInput;
+    if (bytes.size() < Wire::FrameHeaderSize)
+        return Step::NeedInput;
+    const Wire::FrameHeader frame = Wire::readFrameHeader(bytes.data());
+    if (!checkFrame(frame))
+        return Step::Done;
+    if (frame.type == quint8(Wire::FrameType::Body)) {
+        m_input.consume(Wire::FrameHeaderSize);
+        return onBodyFrame(frame);
+    }
+    const qsizetype size = qsizetype(frame.size) + Wire::FrameOverhead;
+    if (bytes.size() < size)
+        return Step::NeedInput;
+    if (quint8(bytes[size - 1]) != Wire::FrameEnd) {
+        fail(Wire::ReplyCode::FrameError, u"a frame does not end with frame-end"_s);
+        return Step::Done;
+    }
+    const QByteArrayView payload = bytes.sliced(Wire::FrameHeaderSize, frame.size);
+    m_input.consume(size); // the bytes stay where they are until the next read
+    if (frame.type == quint8(Wire::FrameType::Method))
+        onMethodFrame(frame.channel, payload);
+    else if (frame.type == quint8(Wire::FrameType::Header))
+        return onHeaderFrame(frame.channel, payload);
+    return Step::Done;
+}
+
+bool ConnectionEngine::checkFirstBytes(QByteArrayView bytes)
+{
+    const auto beginsWith = [bytes](QByteArrayView prefix) {
+        const qsizetype size = std::min(bytes.size(), prefix.size());
+        return size > 0 && bytes.first(size) == prefix.first(size);
+    };
+    const auto refuse = [this](const QString &what) {
+        finish(Error(ErrorKind::ProtocolViolation, u"the server does not speak AMQP 0-9-1: %1"_s.arg(what)), false);
+        return false;
+    };
+    if (beginsWith("AMQP")) {
+        if (bytes.size() < Wire::ProtocolHeader.size())
+            return false;
+        return refuse(u"it answers with the protocol header AMQP %1 %2 %3 %4"_s.arg(quint8(bytes[4]))
+                          .arg(quint8(bytes[5]))
+                          .arg(quint8(bytes[6]))
+                          .arg(quint8(bytes[7])));
+    }
+    if (beginsWith("HTTP/"))
+        return bytes.size() < 5 ? false : refuse(u"it answers in HTTP"_s);
+    if (beginsWith(QByteArrayView("\x15\x03", 2)))
+        return bytes.size() < 2 ? false : refuse(u"it answers in TLS"_s);
+    return true;
+}
+
+bool ConnectionEngine::checkFrame(const Wire::FrameHeader &frame)
+{
+    const auto refuse = [this](const QString &text) {
+        fail(Wire::ReplyCode::FrameError, text);
+        return false;
+    };
+    switch (frame.type) {
+    case quint8(Wire::FrameType::Method):
+    case quint8(Wire::FrameType::Header): {
+        // Correct brokers exceed frame-max here: with each death a message's x-death header grows.
+        const quint32 limit =
+            m_state < State::Open ? HandshakeFrameLimit : std::max(MethodFrameLimit, m_frameMax);
+        if (frame.size > limit)
+            return refuse(u"a method or header frame of %1 bytes, at most %2 are accepted"_s.arg(frame.size).arg(limit));
+        return true;
+    }
+    case quint8(Wire::FrameType::Body):
+        if (frame.size > m_receiveFrameMax - Wire::FrameOverhead)
+            return refuse(u"a body frame of %1 bytes with frame-max %2"_s.arg(frame.size).arg(m_receiveFrameMax));
+        return true;
+    case quint8(Wire::FrameType::Heartbeat):
+        if (frame.channel != 0 || frame.size != 0)
+            return refuse(u"a heartbeat on channel %1 with %2 bytes"_s.arg(frame.channel).arg(frame.size));
+        return true;
+    default: return refuse(u"a frame of unknown type %1"_s.arg(frame.type));
+    }
+}
+
+// --- methods --------------------------------------------------------------------------------------------------------------
+
+void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
+{
+    if (payload.size() < 4)
+        return fail(Wire::ReplyCode::SyntaxError, u"a method frame of %1 bytes"_s.arg(payload.size()));
+    const Wire::MethodId id{qFromBigEndian<quint16>(payload.data()), qFromBigEndian<quint16>(payload.data() + 2)};
+    const QByteArrayView arguments = payload.sliced(4);
+    const bool isGoodbye = number == 0 && (id == Wire::ConnectionClose::id || id == Wire::ConnectionCloseOk::id);
+    if (m_state == State::CloseSent && !isGoodbye)
+        return;
+
+    Wire::Visit visit = Wire::Visit::Done;
+    if (number == 0) {
+        visit = Wire::visitMethod(id, arguments, [this](const auto &method) { on(method); });
+    } else {
+        const Slot slot = slotOf(number);
+        if (slot.resting)
+            return onRestingMethod(number, id);
+        if (!slot.channel || !slot.channel->m_isOnWire)
+            return fail(Wire::ReplyCode::ChannelError, u"a method on channel %1, which is not open"_s.arg(number));
+        if (slot.channel->m_assembler.state() != Assembler::State::Idle)
+            return fail(Wire::ReplyCode::UnexpectedFrame, u"a method on channel %1 where content was expected"_s.arg(number));
+        visit = slot.channel->receive(id, arguments);
+    }
+    const auto describe = [id] {
+        const char *name = Wire::methodName(id);
+        return name ? QString::fromLatin1(name) : u"method %1.%2"_s.arg(id.classId).arg(id.methodId);
+    };
+    switch (visit) {
+    case Wire::Visit::Done: break;
+    case Wire::Visit::UnknownMethod:
+        fail(Wire::ReplyCode::NotImplemented, u"%1 is not known"_s.arg(describe()));
+        break;
+    case Wire::Visit::Malformed:
+        fail(Wire::ReplyCode::SyntaxError, u"the arguments of %1 are malformed"_s.arg(describe()));
+        break;
+    }
+}
+
+void ConnectionEngine::onRestingMethod(quint16 number, Wire::MethodId id)
+{
+    if (id == Wire::ChannelCloseOk::id)
+        numberClosed(number, false);
+    else if (id == Wire::ChannelClose::id)
+        send(number, Wire::ChannelCloseOk{});
+}
+
+template <typename Method>
+void ConnectionEngine::on(const Method &)
+{
+    unexpected(Method::name);
+}
+
+// --- contents -------------------------------------------------------------------------------------------------------------
+
+// False: its frames are skipped, or it was a fault.
+bool ConnectionEngine::checkContentChannel(quint16 number)
+{
+    if (m_state == State::CloseSent)
+        return false;
+    const Slot slot = slotOf(number);
+    if (slot.resting)
+        return false;
+    if (slot.channel && slot.channel->m_isOnWire)
+        return true;
+    fail(Wire::ReplyCode::ChannelError,
+         number == 0 ? u"content on channel 0"_s : u"content on channel %1, which is not open"_s.arg(number));
+    return false;
+}
+
+ConnectionEngine::Step ConnectionEngine::onHeaderFrame(quint16 number, QByteArrayView payload)
+{
+    if (!checkContentChannel(number))
+        return Step::Done;
+    ChannelEngine *channel = slotOf(number).channel;
+    if (channel->m_assembler.state() != Assembler::State::Header) {
+        fail(Wire::ReplyCode::UnexpectedFrame, u"a content header on channel %1 without a method that has content"_s.arg(number));
+        return Step::Done;
+    }
+    Wire::ContentHeader header;
+    if (const char *wrong = Wire::decodeContentHeader(payload, header)) {
+        fail(Wire::ReplyCode::SyntaxError, u"a malformed content header: %1"_s.arg(QLatin1StringView(wrong)));
+        return Step::Done;
+    }
+    if (header.classId != Wire::BasicDeliver::id.classId) {
+        fail(Wire::ReplyCode::UnexpectedFrame, u"a content header of class %1"_s.arg(header.classId));
+        return Step::Done;
+    }
+    if (header.bodySize > quint64(std::numeric_limits<qint64>::max())) {
+        fail(Wire::ReplyCode::FrameError, u"a content of %1 bytes"_s.arg(header.bodySize));
+        return Step::Done;
+    }
+    channel->onHeader(header);
+    return completeContent(channel);
+}
+
+ConnectionEngine::Step ConnectionEngine::onBodyFrame(const Wire::FrameHeader &frame)
+{
+    ChannelEngine *channel = checkContentChannel(frame.channel) ? slotOf(frame.channel).channel : nullptr;
+    if (m_state == State::Closed)
+        return Step::Done;
+    if (channel) {
+        const Assembler &assembler = channel->m_assembler;
+        if (assembler.state() != Assembler::State::Body) {
+            fail(Wire::ReplyCode::UnexpectedFrame, u"a body on channel %1 without a content header"_s.arg(frame.channel));
+            return Step::Done;
+        }
+        if (frame.size > assembler.bodyRemaining()) {
+            fail(Wire::ReplyCode::FrameError,
+                 u"a body frame of %1 bytes where %2 are missing"_s.arg(frame.size).arg(assembler.bodyRemaining()));
+            return Step::Done;
+        }
+    }
+    m_body = {.active = true, .channel = channel, .remaining = frame.size};
+    return decodeBodyStream();
+}
+
+ConnectionEngine::Step ConnectionEngine::decodeBodyStream()
+{
+    if (const qsizetype part = std::min<qsizetype>(m_input.bytes().size(), m_body.remaining); part > 0) {
+        if (m_body.channel)
+            m_body.channel->m_assembler.append(m_input.bytes().first(part));
+        m_input.consume(part);
+        m_body.remaining -= quint32(part);
+    }
+    if (m_body.remaining > 0 || m_input.isEmpty())
+        return Step::NeedInput;
+    const bool ended = quint8(m_input.bytes().front()) == Wire::FrameEnd;
+    m_input.consume(1);
+    ChannelEngine *channel = std::exchange(m_body, {}).channel;
+    if (!ended) {
+        fail(Wire::ReplyCode::FrameError, u"a frame does not end with frame-end"_s);
+        return Step::Done;
+    }
+    return channel ? completeContent(channel) : Step::Done;
+}
+
+ConnectionEngine::Step ConnectionEngine::completeContent(ChannelEngine *channel)
+{
+    if (channel->m_assembler.state() != Assembler::State::Complete)
+        return Step::Done;
+    return channel->completeContent(m_delivered) ? Step::Delivery : Step::Done;
+}
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/channelengine_p.h"
+#include "engine/channelids_p.h"
+#include "engine/event_p.h"
+#include "engine/heartbeat_p.h"
+#include "engine/inputbuffer_p.h"
+#include "engine/outputbuffer_p.h"
+#include "engine/settings_p.h"
+#include "wire/methods_p.h"
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace AmqpQt::Engine {
+
+// All protocol state of one connection. It is pulled and never calls out: bytes and times go in, next() tells one thing at a
+// time, output() has what is to be written. While the caller handles an event, nothing of the engine is on the stack.
+class ConnectionEngine
+{
+public:
+    enum class State : quint8 {
+        Idle,
+        HeaderSent,
+        StartReceived, // start-ok is sent
+        TuneReceived,
+        OpenSent,
+        Open,
+        CloseSent,
+        Closed,
+    };
+
+    ConnectionEngine() = default;
+    ConnectionEngine(const ConnectionEngine &) = delete;
+    ConnectionEngine &operator=(const ConnectionEngine &) = delete;
+
+    // A new attempt: queues the protocol header. An error (then nothing has begun) if a setting cannot be sent.
+    Error start(const Settings &settings, Time now);
+    void close(Time now);
+    void transportConnected() { m_isTransportConnected = true; }
+    void transportClosed(const Error &error); // the connection is lost, or could not be made
+
+    // input: fill inputSpace() and say how much; then call next() until it has nothing more
+    std::span<char> inputSpace();
+    void inputRead(qsizetype size, Time now);
+    qsizetype feed(QByteArrayView bytes, Time now); // copies; gives how many were taken
+    bool hasInput() const noexcept { return !m_input.isEmpty() || !m_events.empty(); }
+    std::optional<Event> next();
+
+    // output
+    void prepareOutput(Time now); // merges acks, starts the time of calls
+    QByteArrayView output() const { return m_output.front(); }
+    void written(qsizetype size, Time now);
+    qint64 queuedBytes() const noexcept { return m_output.size() + m_heldBytes; }
+    bool hasOutput() const noexcept { return !m_output.isEmpty() || !m_channelsWithAcks.empty(); }
+    bool wantsWrite() const noexcept { return m_output.size() >= WriteThreshold; }
+
+    std::optional<Time> deadline() const;
+    void tick(Time now);
+    void releaseIdleMemory();
+
+    // Numbers are the smallest free ones; null if there is none, or if `number` is taken or beyond the limit.
+    std::shared_ptr<ChannelEngine> createChannel(void *context);
+    std::shared_ptr<ChannelEngine> createChannel(quint16 number, void *context);
+    ChannelEngine *channel(quint16 number) const;
+    bool isChannelNumberPossible(quint16 number) const { return number > 0 && number <= m_channelIds.limit(); }
+    void setChannelLimit(quint16 limit) { m_channelIds.setLimit(limit); } // before start(); tune may lower it
+
+    State state() const noexcept { return m_state; }
+    bool isOpen() const noexcept { return m_state == State::Open; }
+    bool isClosing() const noexcept { return m_closing; }
+    bool isBlocked() const noexcept { return m_blocked; }
+    bool isWritable() const noexcept { return !m_bufferFull; }
+    std::chrono::seconds heartbeat() const noexcept { return m_heartbeat.interval(); }
+    quint32 frameMax() const noexcept { return m_frameMax; }
+    quint16 channelMax() const noexcept { return m_channelMax; }
+    FieldTable serverProperties() const { return m_serverProperties; }
+    bool hasCapability(const QString &name) const;
+    bool hasNack() const noexcept { return m_hasNack; }
+
+private:
+    friend class ChannelEngine;
+
+    static constexpr qsizetype WriteThreshold = 128 * 1024;
+    static constexpr quint32 HandshakeFrameLimit = 128 * 1024;
+    static constexpr quint32 MethodFrameLimit = 1024 * 1024;
+    static constexpr quint32 UnlimitedFrameSend = 131072; // what we send where nobody has set a limit
+    static constexpr qsizetype DirectReadSize = 4096; // the rest of a body frame from which it is read into its place
+
+    struct Slot // what a channel number is used for
+    {
+        ChannelEngine *channel = nullptr;
+        bool resting = false; // we closed it and close-ok has not come
+    };
+    struct BodyStream // the body frame under way
+    {
+        bool active = false;
+        bool direct = false; // the next read goes into the body's place
+        ChannelEngine *channel = nullptr; // null: skipped
+        quint32 remaining = 0;
+    };
+    struct CallDeadline
+    {
+        Time at;
+        CallId call = 0;
+    };
+
+    enum class Step { NeedInput, Done, Delivery };
+
+    void setState(State state);
+
+    // decoding
+    Step decode();
+    Step decodeBodyStream();
+    Step completeContent(ChannelEngine *channel);
+    bool checkFirstBytes(QByteArrayView bytes); // false: not AMQP 0-9-1, or not enough to tell
+    bool checkFrame(const Wire::FrameHeader &frame);
+    bool checkContentChannel(quint16 number);
+    Step onBodyFrame(const Wire::FrameHeader &frame);
+    void onMethodFrame(quint16 number, QByteArrayView payload);
+    Step onHeaderFrame(quint16 number, QByteArrayView payload);
+    Slot slotOf(quint16 number) const { return number < m_slots.size() ? m_slots[number] : Slot(); }
+    void onRestingMethod(quint16 number, Wire::MethodId id);
+
+    void on(const Wire::ConnectionStart &);
+    void on(const Wire::ConnectionSecure &);
+    void on(const Wire::ConnectionTune &);
+    void on(const Wire::ConnectionOpenOk &);
+    void on(const Wire::ConnectionClose &);
+    void on(const Wire::ConnectionCloseOk &);
+    void on(const Wire::ConnectionBlocked &);
+    void on(const Wire::ConnectionUnblocked &);
+    template <typename Method>
+    void on(const Method &);
+    bool expect(State state, const char *method);
+    FieldTable clientProperties() const;
+    void negotiate(const Wire::ConnectionTune &tune);
+
+    // sending
+    template <typename Method>
+    void send(quint16 channel, const Method &method)
+    {
+        const qsizetype size = Wire::payloadSize(method);
+        char *at = m_output.append(size + Wire::FrameOverhead);
+        at = Wire::writePayload(Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(size)), method);
+        *at = char(Wire::FrameEnd);
+    }
+    void sendMethod(quint16 channel, QByteArrayView payload);
+    void sendContent(quint16 channel, QByteArrayView methodPayload, const QByteArray &properties, const QByteArray &body);
+    qsizetype maximumPayload() const noexcept { return qsizetype(m_sendFrameMax) - Wire::FrameOverhead; }
+    void checkWatermarks();
+    void noteHeld(qint64 bytes);
+
+    // calls
+    CallId nextCall() noexcept { return ++m_lastCall; }
+    void callSent(CallId id, ChannelEngine *channel);
+    void callEnded(CallId id) { m_pendingCalls.remove(id); }
+    void expireCalls(Time now);
+    void tell(Event event) { m_events.push_back(std::move(event)); }
+
+    // ending
+    void fail(quint16 replyCode, const QString &text); // the peer broke the protocol
+    void unexpected(const char *method);
+    void finish(const Error &reason, bool graceful);
+    void closeChannels();
+    void sendCloseWhenChannelsAreClosed();
+    void occupy(quint16 number, ChannelEngine *channel);
+    void numberClosed(quint16 number, bool rests);
+    void setBlocked(bool blocked, const QString &reason);
+
+    Settings m_settings;
+    State m_state = State::Idle;
+    bool m_isTransportConnected = false;
+    bool m_closing = false;
+    bool m_blocked = false;
+    bool m_bufferFull = false;
+    InputBuffer m_input;
+    OutputBuffer m_output;
+    std::deque<Event> m_events;
+    Delivered m_delivered;
+    BodyStream m_body;
+
+    ChannelIds m_channelIds;
+    std::vector<Slot> m_slots; // by channel number
+    int m_openNumbers = 0;     // slots in use, resting ones included
+    std::deque<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until we are open
+    std::vector<std::shared_ptr<ChannelEngine>> m_channelsWithAcks;
+    std::vector<Acks::Frame> m_ackFrames; // kept for its memory
+    qint64 m_heldBytes = 0;
+    quint64 m_lastIncarnation = 0;
+
+    CallId m_lastCall = 0;
+    QHash<CallId, ChannelEngine *> m_pendingCalls; // sent and unanswered
+    std::vector<CallId> m_newCalls;                // their time has not begun
+    std::deque<CallDeadline> m_callDeadlines;      // ascending, since all have the same timeout
+    std::optional<Time> m_blockedSince;            // call deadlines stand still
+
+    Heartbeat m_heartbeat;
+    std::optional<Time> m_handshakeDeadline;
+    std::optional<Time> m_closeDeadline;
+    Time m_now; // of the input being decoded
+
+    quint32 m_frameMax = 0;
+    quint32 m_sendFrameMax = UnlimitedFrameSend;
+    quint32 m_receiveFrameMax = HandshakeFrameLimit;
+    quint16 m_channelMax = 0;
+    FieldTable m_serverProperties;
+    QVariantMap m_capabilities;
+    bool m_hasNack = false;
+};
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <AmqpQt/error.h>
+#include <AmqpQt/options.h>
+
+#include <QtCore/qbytearray.h>
+#include <QtCore/qbytearrayview.h>
+
+#include <memory>
+#include <variant>
+
+// What the engine tells. Views and plain pointers are valid until the next call of ConnectionEngine::next().
+namespace AmqpQt::Engine {
+
+class ChannelEngine;
+struct ConsumerEntry;
+
+using CallId = quint64; // of a request that the broker answers; never 0, never repeated
+
+struct ReceivedMessage
+{
+    QByteArrayView exchange;
+    QByteArrayView routingKey;
+    QByteArray properties; // flags and list as on the wire; shares the previous message's bytes if they are equal
+    QByteArray body;
+    quint64 deliveryTag = 0;
+    bool redelivered = false;
+};
+
+struct GotMessage // basic.get-ok
+{
+    ReceivedMessage message;
+    quint32 remaining = 0;
+};
+
+struct QueueEmpty // basic.get-empty
+{
+};
+
+struct CancelResult // basic.cancel-ok
+{
+    int returned = 0; // deliveries that went back to the queue
+    int lost = 0;     // no-ack deliveries that nobody took
+};
+
+using ReplyValue = std::variant<std::monostate, Error, QueueInfo, quint32, GotMessage, QueueEmpty, CancelResult>;
+
+struct Opened
+{
+};
+struct ConnectionClosed
+{
+    Error reason;          // kind NoError: close() was asked for and answered
+    bool graceful = false; // write what is left of the output before the socket is closed
+};
+struct BlockedChanged
+{
+    bool blocked = false;
+    QString reason;
+};
+struct WritableChanged // the write buffer crossed a watermark
+{
+    bool writable = false;
+};
+struct ChannelOpened
+{
+    std::shared_ptr<ChannelEngine> channel;
+};
+struct ChannelClosed
+{
+    std::shared_ptr<ChannelEngine> channel;
+    Error reason;
+};
+struct FlowChanged // channel.flow
+{
+    std::shared_ptr<ChannelEngine> channel;
+    bool active = true;
+};
+struct ReplyArrived
+{
+    CallId call = 0;
+    ReplyValue value;
+};
+struct Delivered
+{
+    ConsumerEntry *consumer = nullptr;
+    ReceivedMessage message;
+};
+struct Returned
+{
+    std::shared_ptr<ChannelEngine> channel;
+    ReceivedMessage message;
+    Error reason;
+};
+struct PublishFailed // never sent
+{
+    std::shared_ptr<ChannelEngine> channel;
+    quint64 first = 0;
+    quint64 last = 0;
+    Error reason;
+};
+struct ConsumerCancelled // by the broker, or for good by MessageTooLarge
+{
+    std::shared_ptr<ConsumerEntry> consumer;
+    Error reason;
+};
+
+using Event = std::variant<Delivered, ReplyArrived, Opened, ConnectionClosed, BlockedChanged, WritableChanged, ChannelOpened,
+                           ChannelClosed, FlowChanged, Returned, PublishFailed, ConsumerCancelled>;
+
+} // namespace AmqpQt::Engine

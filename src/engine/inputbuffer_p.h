@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <QtCore/qbytearrayview.h>
+
+#include <memory>
+#include <span>
+
+namespace AmqpQt::Engine {
+
+// Bytes from the broker, parsed in place. Its memory follows what has arrived: it grows only when it is full.
+class InputBuffer
+{
+public:
+    static constexpr qsizetype NormalCapacity = 128 * 1024 - 256; // below the allocator's threshold for mapped memory
+
+    QByteArrayView bytes() const noexcept { return QByteArrayView(m_data.get() + m_begin, m_end - m_begin); }
+    bool isEmpty() const noexcept { return m_begin == m_end; }
+    void consume(qsizetype size) noexcept;
+
+    // Room for the next read, never empty. A frame that was cut by the end of the buffer is moved to its beginning.
+    std::span<char> space();
+    void filled(qsizetype size) noexcept;
+
+    void clear() noexcept;
+    void releaseIfEmpty() noexcept;
+
+private:
+    static constexpr qsizetype InitialCapacity = 4 * 1024;
+    static constexpr qsizetype UsefulRead = 2 * 1024;
+    void grow(qsizetype capacity);
+
+    std::unique_ptr<char[]> m_data;
+    qsizetype m_begin = 0;
+    qsizetype m_end = 0;
+    qsizetype m_capacity = 0;
+    bool m_wasFilled = false; // the last read took all the room there was
+};
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include "engine/outputbuffer_p.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace AmqpQt::Engine {
+
+char *OutputBuffer::append(qsizetype size)
+{
+    if (m_chunks.empty() || m_chunks.back().capacity - m_chunks.back().end < size) {
+        Chunk chunk;
+        if (m_spare.capacity >= size) {
+            chunk = std::exchange(m_spare, {});
+        } else {
+            const bool isBurst = !m_chunks.empty() && m_chunks.back().own;
+            chunk.capacity = std::max(size, isBurst ? LargeChunk : SmallChunk);
+            chunk.own = std::make_unique_for_overwrite<char[]>(size_t(chunk.capacity));
+        }
+        m_chunks.push_back(std::move(chunk));
+    }
+    Chunk &last = m_chunks.back();
+    char *at = last.own.get() + last.end;
+    last.end += size;
+    m_size += size;
+    return at;
+}
+
+void OutputBuffer::append(const QByteArray &bytes, qsizetype offset, qsizetype size)
+{
+    if (size < ShareThreshold) {
+        if (size > 0)
+            std::memcpy(append(size), bytes.constData() + offset, size_t(size));
+        return;
+    }
+    Chunk chunk;
+    chunk.shared = bytes;
+    chunk.begin = offset;
+    chunk.end = offset + size;
+    m_chunks.push_back(std::move(chunk));
+    m_size += size;
+}
+
+QByteArrayView OutputBuffer::front() const noexcept
+{
+    if (m_chunks.empty())
+        return {};
+    const Chunk &first = m_chunks.front();
+    const char *data = first.own ? first.own.get() : first.shared.constData();
+    return QByteArrayView(data + first.begin, first.end - first.begin);
+}
+
+void OutputBuffer::consume(qsizetype size) noexcept
+{
+    Q_ASSERT(size <= m_size);
+    m_size -= size;
+    while (size > 0) {
+        Chunk &first = m_chunks.front();
+        const qsizetype part = std::min(size, first.end - first.begin);
+        first.begin += part;
+        size -= part;
+        if (first.begin == first.end) {
+            if (first.capacity > m_spare.capacity) {
+                first.begin = first.end = 0;
+                m_spare = std::move(first);
+            }
+            m_chunks.pop_front();
+        }
+    }
+}
+
+void OutputBuffer::clear() noexcept
+{
+    m_chunks.clear();
+    m_size = 0;
+}
+
+void OutputBuffer::releaseSpare() noexcept
+{
+    m_spare = {};
+}
+
+} // namespace AmqpQt::Engine

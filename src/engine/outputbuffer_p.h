@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <QtCore/qbytearray.h>
+#include <QtCore/qbytearrayview.h>
+
+#include <deque>
+#include <memory>
+
+namespace AmqpQt::Engine {
+
+// Bytes on their way to the broker. Small ones are gathered in chunks that leave with one write each; large bodies stay in
+// the application's QByteArray and are only referred to.
+class OutputBuffer
+{
+public:
+    static constexpr qsizetype ShareThreshold = 32 * 1024;
+
+    qint64 size() const noexcept { return m_size; }
+    bool isEmpty() const noexcept { return m_size == 0; }
+
+    char *append(qsizetype size); // to be filled by the caller
+    void append(const QByteArray &bytes, qsizetype offset, qsizetype size); // copied or shared
+
+    QByteArrayView front() const noexcept; // what to write next: empty if there is nothing
+    void consume(qsizetype size) noexcept;
+    void clear() noexcept;
+    void releaseSpare() noexcept; // memory kept for the next burst
+
+private:
+    struct Chunk
+    {
+        std::unique_ptr<char[]> own;
+        QByteArray shared; // used if own is null
+        qsizetype begin = 0;
+        qsizetype end = 0;
+        qsizetype capacity = 0;
+    };
+    static constexpr qsizetype SmallChunk = 4 * 1024;
+    static constexpr qsizetype LargeChunk = 128 * 1024 - 256; // below the allocator's threshold for mapped memory
+
+    std::deque<Chunk> m_chunks;
+    Chunk m_spare;
+    qint64 m_size = 0;
+};
+
+} // namespace AmqpQt::Engine

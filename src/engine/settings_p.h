@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/time_p.h"
+
+#include <AmqpQt/fieldtable.h>
+
+#include <QtCore/qbytearray.h>
+
+namespace AmqpQt::Engine {
+
+// What one attempt to connect needs to know.
+struct Settings
+{
+    QString userName;
+    QByteArray saslPlainResponse; // see saslPlain()
+    QString virtualHost;
+    FieldTable clientProperties; // ours; capabilities are added by the engine
+    QString connectionName;
+    quint16 heartbeatSeconds = 60;
+    quint32 frameMax = 131072; // 0: no limit of ours
+    quint16 channelMax = 2047; // 0: no limit of ours
+    Milliseconds handshakeTimeout{15'000};
+    Milliseconds rpcTimeout{30'000}; // 0: none
+    Milliseconds closeTimeout{5'000};
+    qint64 maximumMessageSize = 128 * 1024 * 1024;
+    qint64 lowWatermark = 1024 * 1024;
+    qint64 highWatermark = 4 * 1024 * 1024;
+    qint64 bufferLimit = 128 * 1024 * 1024;
+};
+
+} // namespace AmqpQt::Engine
