@@ -1,0 +1,692 @@
+// SPDX-License-Identifier: MIT
+#include "client/message_p.h"
+
+#include "values/logging_p.h"
+#include "wire/contentheader_p.h"
+#include "wire/fieldtable_p.h"
+
+#include <QtCore/qdebug.h>
+#include <QtCore/qtimezone.h>
+
+#include <limits>
+
+using namespace Qt::StringLiterals;
+
+namespace AmqpQt {
+
+/*!
+    \class AmqpQt::Message
+    \inmodule AmqpQt
+    \brief A message: its body, its properties and, if it came from the broker, its envelope.
+
+    A Message is a value. It is implicitly shared, so it is cheap to copy, to store in models and to send through queued
+    signals. Copies may be read and settled in any thread; one and the same object is for one thread at a time, as with
+    every value class of Qt.
+
+    \section1 Content
+
+    The body is bytes. text(), json() and jsonDocument() decode them, fromText() and fromJson() make them. The properties
+    are the 14 of the class \c basic in AMQP 0-9-1. An empty string means that the property is absent. They are decoded
+    when one of them is asked for, the headers apart from the others.
+
+    What cannot be sent is reported by the publishing call as ErrorKind::InvalidArgument with the name of the property:
+    a string over 255 bytes of UTF-8, a value in the headers that has no AMQP type. A number or a time out of range is
+    refused by its setter with a warning in the category \c amqpqt.channel, and the old value stays.
+
+    New messages are \e persistent, because a default must not lose data: setPersistent(\c false) trades that for speed.
+    A message from the broker reports what was on the wire, and without a delivery mode there it is transient.
+
+    \section1 Envelope
+
+    A message that was delivered, fetched or returned also knows its exchange and routing key, and a delivered or fetched
+    one its consumer, channel and delivery tag. Setters change the content only: a changed copy has the same envelope,
+    and all copies settle the same delivery. A received message is forwarded byte for byte, each property and the table
+    of headers alike, except for those that a setter has changed.
+
+    \section1 Settling
+
+    ack() and nack() go back to the channel that the message came from, in any thread and at any time. Settled twice,
+    after a recovery, or when channel or connection are gone, nothing is sent, and the error is StaleDelivery:
+    RabbitMQ would otherwise close the channel with 406.
+
+    \code
+    connect(consumer, &AmqpQt::Consumer::delivered, this, [this](const AmqpQt::Message &message) {
+        if (store(message.json(u"order.id"_s)))
+            message.ack();
+        else
+            message.nack(AmqpQt::Requeue::No);
+    });
+    \endcode
+
+    \sa Channel::publish(), Consumer::delivered()
+*/
+
+namespace {
+
+// For messages without data: default-constructed or moved from.
+const MessagePrivate &read(const QSharedDataPointer<MessagePrivate> &d)
+{
+    if (d)
+        return *d;
+    static const auto *const empty = new MessagePrivate; // never destroyed: a message may outlive static destructors
+    return *empty;
+}
+
+MessagePrivate &write(QSharedDataPointer<MessagePrivate> &d)
+{
+    if (!d)
+        d = new MessagePrivate;
+    return *d;
+}
+
+MessagePrivate &change(QSharedDataPointer<MessagePrivate> &d, Wire::PropertyFlag property)
+{
+    MessagePrivate &message = write(d);
+    message.decodedProperties();
+    message.decoded.edit()->encoded.reset();
+    message.changed |= property;
+    return message;
+}
+
+MessageProperties &changeValue(QSharedDataPointer<MessagePrivate> &d, Wire::PropertyFlag property)
+{
+    return change(d, property).decoded.edit()->values;
+}
+
+QDateTime utcFromSeconds(qint64 seconds)
+{
+#if QT_VERSION >= QT_VERSION_CHECK(6, 5, 0)
+    return QDateTime::fromSecsSinceEpoch(seconds, QTimeZone::UTC);
+#else
+    return QDateTime::fromSecsSinceEpoch(seconds, Qt::UTC);
+#endif
+}
+
+quint64 integer(const QVariant &value)
+{
+    switch (value.typeId()) {
+    case QMetaType::SChar:
+    case QMetaType::UChar:
+    case QMetaType::Short:
+    case QMetaType::UShort:
+    case QMetaType::Int:
+    case QMetaType::UInt:
+    case QMetaType::LongLong:
+        return quint64(qMax(0LL, value.toLongLong()));
+    default:
+        return 0;
+    }
+}
+
+bool isSame(const FieldTable &a, const FieldTable &b)
+{
+    if (a != b)
+        return false;
+    // To QVariant a bool, an int and a double of equal value are the same, on the wire they are not.
+    const auto first = Wire::encodeTable(a, u"headers");
+    const auto second = Wire::encodeTable(b, u"headers");
+    return !first || !second || *first == *second;
+}
+
+bool isSame(const DeliveryOrigin *a, const DeliveryOrigin *b)
+{
+    if (a == b || !a || !b)
+        return a == b;
+    return a->exchange == b->exchange && a->routingKey == b->routingKey && a->consumerTag == b->consumerTag
+        && a->incarnation == b->incarnation && a->channelNumber == b->channelNumber && a->mailbox == b->mailbox;
+}
+
+void settle(const MessagePrivate &message, Settlement::Kind kind)
+{
+    if (!message.origin || !message.origin->mailbox || message.deliveryTag == 0) {
+        qCWarning(lcChannel, "A message that was not delivered by a broker cannot be settled");
+        return;
+    }
+    const DeliveryOrigin &origin = *message.origin;
+    origin.mailbox->settle({.incarnation = origin.incarnation,
+                            .deliveryTag = message.deliveryTag,
+                            .channelNumber = origin.channelNumber,
+                            .kind = kind}); // the message may be gone now
+}
+
+} // namespace
+
+MessagePrivate::MessagePrivate()
+    : properties(QByteArrayLiteral("\x10\x00\x02")) // the flag of delivery-mode, and 2: persistent
+{
+}
+
+const DecodedProperties &MessagePrivate::decodedProperties() const
+{
+    const DecodedProperties *present = decoded.get();
+    return present ? *present : decoded.publish({.values = decodeProperties(properties), .encoded = {}});
+}
+
+const FieldTable &MessagePrivate::headers() const
+{
+    const FieldTable *present = decodedHeaders.get();
+    return present ? *present : decodedHeaders.publish(decodeHeaders(properties));
+}
+
+Message MessageAccess::makeDelivered(QByteArray body, QByteArray properties,
+                                     QExplicitlySharedDataPointer<const DeliveryOrigin> origin, quint64 deliveryTag,
+                                     bool redelivered)
+{
+    Message message;
+    auto *d = new MessagePrivate(std::move(body), std::move(properties));
+    message.d = d;
+    d->origin = std::move(origin);
+    d->deliveryTag = deliveryTag;
+    d->redelivered = redelivered;
+    return message;
+}
+
+const DeliveryOrigin *MessageAccess::origin(const Message &message)
+{
+    return read(message.d).origin.constData();
+}
+
+QByteArray MessageAccess::encodedProperties(const Message &message, Error *error)
+{
+    const MessagePrivate &d = read(message.d);
+    if (!d.changed)
+        return d.properties;
+    const DecodedProperties &decoded = d.decodedProperties();
+    if (const QByteArray *encoded = decoded.encoded.get())
+        return *encoded;
+    auto encoded = replaceProperties(d.properties, d.changed, decoded.values, d.headers());
+    if (!encoded) {
+        *error = encoded.error();
+        return {};
+    }
+    return decoded.encoded.publish(*std::move(encoded));
+}
+
+QByteArray MessageAccess::body(const Message &message)
+{
+    return read(message.d).body;
+}
+
+/*!
+    Constructs a persistent message with an empty body and no other properties.
+*/
+Message::Message() = default;
+
+/*!
+    Constructs a persistent message with \a body and no other properties.
+*/
+Message::Message(QByteArray body) : Message()
+{
+    write(d).body = std::move(body);
+}
+
+/*!
+    Constructs a persistent message with \a body, whose MIME type is \a contentType.
+*/
+Message::Message(QByteArray body, const QString &contentType) : Message(std::move(body))
+{
+    setContentType(contentType);
+}
+
+/*! Constructs a copy of \a other; of a delivered message, with the same envelope. */
+Message::Message(const Message &other) noexcept = default;
+
+/*! Moves \a other, which is an empty message afterwards. */
+Message::Message(Message &&other) noexcept = default;
+
+/*! Makes this message a copy of \a other. */
+Message &Message::operator=(const Message &other) noexcept = default;
+
+/*!
+    Destroys the message. A delivery that was never settled stays unacknowledged: the broker delivers it again when its
+    channel is closed.
+*/
+Message::~Message() = default;
+
+/*!
+    \fn void AmqpQt::Message::swap(AmqpQt::Message &other)
+
+    Swaps this message with \a other.
+*/
+
+/*!
+    \property AmqpQt::Message::body
+    \brief the bytes of the message; any number, none included.
+*/
+QByteArray Message::body() const
+{
+    return read(d).body;
+}
+
+void Message::setBody(const QByteArray &body)
+{
+    write(d).body = body;
+}
+
+/*!
+    \property AmqpQt::Message::contentType
+    \brief the MIME type of the body; empty if absent.
+*/
+QString Message::contentType() const
+{
+    return read(d).values().contentType;
+}
+
+void Message::setContentType(const QString &type)
+{
+    changeValue(d, Wire::ContentTypeFlag).contentType = type;
+}
+
+/*!
+    \property AmqpQt::Message::contentEncoding
+    \brief the encoding of the body, a character encoding or a compression; empty if absent.
+
+    The library changes no body by it; text() and jsonDocument() decode by it.
+*/
+QString Message::contentEncoding() const
+{
+    return read(d).values().contentEncoding;
+}
+
+void Message::setContentEncoding(const QString &encoding)
+{
+    changeValue(d, Wire::ContentEncodingFlag).contentEncoding = encoding;
+}
+
+/*!
+    \property AmqpQt::Message::headers
+    \brief the application's own table of headers, also what a headers exchange routes by.
+
+    The type of each value selects its type on the wire, see FieldTable; a value without one, NaN and infinities are
+    reported when the message is published. An empty table is absent on the wire. The table of a received message is
+    decoded on first use and forwarded byte for byte if nobody sets a header.
+*/
+FieldTable Message::headers() const
+{
+    return read(d).headers();
+}
+
+void Message::setHeaders(const FieldTable &headers)
+{
+    change(d, Wire::HeadersFlag).decodedHeaders.set(headers);
+}
+
+/*!
+    Returns the header \a name, or \a fallback if there is none.
+*/
+QVariant Message::header(const QString &name, const QVariant &fallback) const
+{
+    return read(d).headers().value(name, fallback);
+}
+
+/*!
+    Sets the header \a name to \a value and leaves the others. An invalid QVariant is sent as a header without a value;
+    setHeaders() removes one.
+*/
+void Message::setHeader(const QString &name, const QVariant &value)
+{
+    MessagePrivate &message = change(d, Wire::HeadersFlag);
+    message.headers(); // decodes them
+    message.decodedHeaders.edit()->insert(name, value);
+}
+
+/*!
+    Returns whether a broker keeps the message on disk in a durable queue, so that it survives a restart. New messages are
+    DeliveryMode::Persistent, received ones without a delivery mode are DeliveryMode::Transient.
+*/
+DeliveryMode Message::deliveryMode() const
+{
+    return read(d).values().deliveryMode;
+}
+
+/*!
+    Sets the delivery mode to \a mode.
+*/
+void Message::setDeliveryMode(DeliveryMode mode)
+{
+    changeValue(d, Wire::DeliveryModeFlag).deliveryMode = mode;
+}
+
+/*!
+    \property AmqpQt::Message::persistent
+    \brief whether deliveryMode() is DeliveryMode::Persistent, as it is in a new message.
+*/
+bool Message::isPersistent() const
+{
+    return deliveryMode() == DeliveryMode::Persistent;
+}
+
+void Message::setPersistent(bool persistent)
+{
+    setDeliveryMode(persistent ? DeliveryMode::Persistent : DeliveryMode::Transient);
+}
+
+/*!
+    \property AmqpQt::Message::priority
+    \brief 0 to 255 in queues with \c x-max-priority, where a higher one is delivered first; -1 if absent.
+*/
+int Message::priority() const
+{
+    return read(d).values().priority;
+}
+
+void Message::setPriority(int priority)
+{
+    if (priority < -1 || priority > std::numeric_limits<quint8>::max()) {
+        qCWarning(lcChannel, "priority: %d is not set, it is 0 to 255, or -1 for none", priority);
+        return;
+    }
+    changeValue(d, Wire::PriorityFlag).priority = qint16(priority);
+}
+
+/*!
+    \property AmqpQt::Message::correlationId
+    \brief what a reply has in common with its request; empty if absent.
+*/
+QString Message::correlationId() const
+{
+    return read(d).values().correlationId;
+}
+
+void Message::setCorrelationId(const QString &id)
+{
+    changeValue(d, Wire::CorrelationIdFlag).correlationId = id;
+}
+
+/*!
+    \property AmqpQt::Message::replyTo
+    \brief the queue where the sender waits for a reply; empty if absent.
+*/
+QString Message::replyTo() const
+{
+    return read(d).values().replyTo;
+}
+
+void Message::setReplyTo(const QString &queue)
+{
+    changeValue(d, Wire::ReplyToFlag).replyTo = queue;
+}
+
+/*!
+    Returns how long the message may wait in a queue before the broker drops or dead-letters it, or nothing if it is not
+    limited or not given as a whole number of milliseconds.
+*/
+std::optional<std::chrono::milliseconds> Message::expiration() const
+{
+    bool isNumber = false;
+    const qint64 milliseconds = read(d).values().expiration.toLongLong(&isNumber);
+    if (!isNumber || milliseconds < 0)
+        return std::nullopt;
+    return std::chrono::milliseconds(milliseconds);
+}
+
+/*!
+    Limits the time that the message may wait in a queue to \a ttl, from 0, which means that it is delivered at once or
+    not at all; std::nullopt lifts the limit. A negative time is refused with a warning.
+*/
+void Message::setExpiration(std::optional<std::chrono::milliseconds> ttl)
+{
+    if (ttl && ttl->count() < 0) {
+        qCWarning(lcChannel, "expiration: %lld ms is not set, it cannot be negative", static_cast<long long>(ttl->count()));
+        return;
+    }
+    changeValue(d, Wire::ExpirationFlag).expiration = ttl ? QString::number(ttl->count()) : QString();
+}
+
+/*!
+    \property AmqpQt::Message::messageId
+    \brief the application's name of this message; empty if absent.
+*/
+QString Message::messageId() const
+{
+    return read(d).values().messageId;
+}
+
+void Message::setMessageId(const QString &id)
+{
+    changeValue(d, Wire::MessageIdFlag).messageId = id;
+}
+
+/*!
+    \property AmqpQt::Message::timestamp
+    \brief the time that the sender gave, in UTC and whole seconds; invalid if absent.
+
+    Fractions of a second are cut off. A time before 1970 cannot be sent and is refused with a warning.
+*/
+QDateTime Message::timestamp() const
+{
+    const std::optional<quint64> seconds = read(d).values().timestamp;
+    return seconds && *seconds <= quint64(std::numeric_limits<qint64>::max()) ? utcFromSeconds(qint64(*seconds)) : QDateTime();
+}
+
+void Message::setTimestamp(const QDateTime &timestamp)
+{
+    if (timestamp.isValid() && timestamp.toMSecsSinceEpoch() < 0) {
+        qCWarning(lcChannel) << "timestamp:" << timestamp << "is not set, it cannot be before 1970";
+        return;
+    }
+    std::optional<quint64> &seconds = changeValue(d, Wire::TimestampFlag).timestamp;
+    seconds.reset();
+    if (timestamp.isValid())
+        seconds = quint64(timestamp.toSecsSinceEpoch());
+}
+
+/*!
+    \property AmqpQt::Message::type
+    \brief the application's name for this kind of message; empty if absent.
+*/
+QString Message::type() const
+{
+    return read(d).values().type;
+}
+
+void Message::setType(const QString &type)
+{
+    changeValue(d, Wire::TypeFlag).type = type;
+}
+
+/*!
+    \property AmqpQt::Message::userId
+    \brief the user who published the message; empty if absent.
+
+    RabbitMQ closes the channel with 406 if it is not the name that the connection logged in with.
+*/
+QString Message::userId() const
+{
+    return read(d).values().userId;
+}
+
+void Message::setUserId(const QString &id)
+{
+    changeValue(d, Wire::UserIdFlag).userId = id;
+}
+
+/*!
+    \property AmqpQt::Message::clusterId
+    \brief a property that AMQP 0-9-1 reserves; empty if absent.
+*/
+QString Message::clusterId() const
+{
+    return read(d).values().clusterId;
+}
+
+void Message::setClusterId(const QString &id)
+{
+    changeValue(d, Wire::ClusterIdFlag).clusterId = id;
+}
+
+/*!
+    \property AmqpQt::Message::appId
+    \brief the application that published the message; empty if absent.
+*/
+QString Message::appId() const
+{
+    return read(d).values().appId;
+}
+
+void Message::setAppId(const QString &id)
+{
+    changeValue(d, Wire::AppIdFlag).appId = id;
+}
+
+/*!
+    Tells the broker that this delivery is done with (\c basic.ack); it forgets the message.
+
+    May be called in any thread. In the thread of the connection it takes effect at once; calls of other threads are
+    collected and wake that thread once per batch. If it comes too late nothing is sent, see \l {Settling}. On a message
+    that no broker delivered it warns and does nothing; that a consumer with AckMode::NoAck has nothing to settle is
+    reported as an error of its channel.
+
+    \sa nack(), Channel::ack(), Channel::ackUpTo()
+*/
+void Message::ack() const
+{
+    settle(read(d), Settlement::Kind::Ack);
+}
+
+/*!
+    Tells the broker that this delivery failed (\c basic.nack). With Requeue::Yes in \a requeue it goes back to the queue,
+    with Requeue::No it is dead-lettered or dropped.
+
+    May be called in any thread, as ack().
+
+    \sa ack(), Channel::nack(), deliveryCount()
+*/
+void Message::nack(Requeue requeue) const
+{
+    settle(read(d), requeue == Requeue::Yes ? Settlement::Kind::NackRequeue : Settlement::Kind::NackDiscard);
+}
+
+/*!
+    Returns whether this message was delivered to a consumer or fetched by Channel::get(), and thus can be settled. It is
+    \c false for a message that the application made and for one that the broker returned as unroutable.
+*/
+bool Message::isDelivered() const
+{
+    const MessagePrivate &message = read(d);
+    return message.origin && message.deliveryTag != 0;
+}
+
+/*!
+    \property AmqpQt::Message::exchange
+    \brief the exchange that the message was published to; empty for the default exchange and without an envelope.
+*/
+QString Message::exchange() const
+{
+    const DeliveryOrigin *origin = MessageAccess::origin(*this);
+    return origin ? origin->exchange : QString();
+}
+
+/*!
+    \property AmqpQt::Message::routingKey
+    \brief the routing key that the message was published with; empty without an envelope.
+*/
+QString Message::routingKey() const
+{
+    const DeliveryOrigin *origin = MessageAccess::origin(*this);
+    return origin ? origin->routingKey : QString();
+}
+
+/*!
+    \property AmqpQt::Message::consumerTag
+    \brief the consumer that the message was delivered to; empty for Channel::get() and without an envelope.
+*/
+QString Message::consumerTag() const
+{
+    const DeliveryOrigin *origin = MessageAccess::origin(*this);
+    return origin ? origin->consumerTag : QString();
+}
+
+/*!
+    Returns the number of the channel that the message came through, or 0 without an envelope.
+*/
+int Message::channelNumber() const
+{
+    const DeliveryOrigin *origin = MessageAccess::origin(*this);
+    return origin ? origin->channelNumber : 0;
+}
+
+/*!
+    \property AmqpQt::Message::deliveryTag
+    \brief the number of this delivery in its channel, from 1; 0 without an envelope.
+*/
+quint64 Message::deliveryTag() const
+{
+    return read(d).deliveryTag;
+}
+
+/*!
+    \property AmqpQt::Message::redelivered
+    \brief whether the broker may have delivered the message before.
+*/
+bool Message::isRedelivered() const
+{
+    return read(d).redelivered;
+}
+
+/*!
+    Returns how often the message was delivered before, to see one that fails again and again: the header
+    \c x-delivery-count where the queue counts (quorum queues), else the sum of the counts in \c x-death, which grows with
+    each dead-lettering; 0 if neither is there.
+*/
+int Message::deliveryCount() const
+{
+    const FieldTable &headers = read(d).headers();
+    quint64 count = 0;
+    if (const auto counted = headers.constFind(u"x-delivery-count"_s); counted != headers.cend()) {
+        count = integer(*counted);
+    } else {
+        const QVariantList deaths = headers.value(u"x-death"_s).toList();
+        for (const QVariant &death : deaths)
+            count = qMin<quint64>(count + integer(death.toMap().value(u"count"_s)), std::numeric_limits<int>::max());
+    }
+    return int(qMin<quint64>(count, std::numeric_limits<int>::max()));
+}
+
+/*!
+    \fn bool AmqpQt::Message::operator==(const AmqpQt::Message &a, const AmqpQt::Message &b)
+
+    Returns whether \a a and \a b have equal bodies, properties and envelopes. Headers are equal if they are the same on the
+    wire: 1 and 1.0 differ.
+*/
+bool operator==(const Message &a, const Message &b)
+{
+    const MessagePrivate &first = read(a.d);
+    const MessagePrivate &second = read(b.d);
+    if (&first == &second)
+        return true;
+    if (first.deliveryTag != second.deliveryTag || first.redelivered != second.redelivered || first.body != second.body
+        || !isSame(first.origin.constData(), second.origin.constData()))
+        return false;
+    if (!first.changed && !second.changed && first.properties == second.properties)
+        return true;
+    return first.values() == second.values() && isSame(first.headers(), second.headers());
+}
+
+/*!
+    \fn bool AmqpQt::Message::operator!=(const AmqpQt::Message &a, const AmqpQt::Message &b)
+
+    Returns whether \a a and \a b differ.
+*/
+
+/*!
+    \fn QDebug AmqpQt::Message::operator<<(QDebug debug, const AmqpQt::Message &message)
+
+    Writes what identifies \a message to \a debug: the size of the body, never its contents, and no headers.
+*/
+QDebug operator<<(QDebug debug, const Message &message)
+{
+    const QDebugStateSaver saver(debug);
+    debug.nospace() << "AmqpQt::Message(" << message.body().size() << " bytes";
+    if (const QString contentType = message.contentType(); !contentType.isEmpty())
+        debug << ", contentType " << contentType;
+    if (const QString messageId = message.messageId(); !messageId.isEmpty())
+        debug << ", messageId " << messageId;
+    if (MessageAccess::origin(message))
+        debug << ", exchange " << message.exchange() << ", routingKey " << message.routingKey();
+    if (message.isDelivered())
+        debug << ", deliveryTag " << message.deliveryTag() << (message.isRedelivered() ? ", redelivered" : "");
+    return debug << ')';
+}
+
+} // namespace AmqpQt

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "client/lazy_p.h"
+#include "client/mailbox_p.h"
+#include "client/messageproperties_p.h"
+
+#include <AmqpQt/message.h>
+
+#include <memory>
+
+namespace AmqpQt {
+
+// What consecutive deliveries of one consumer have in common, shared so that a steady stream makes no new strings.
+class DeliveryOrigin : public QSharedData
+{
+public:
+    QString exchange;
+    QString routingKey;
+    QByteArray exchangeBytes; // as on the wire: what the next delivery is compared with
+    QByteArray routingKeyBytes;
+    QString consumerTag; // empty: from basic.get
+    quint64 incarnation = 0;
+    quint16 channelNumber = 0;
+    bool noAck = false;
+    std::shared_ptr<Mailbox> mailbox; // null: there is nothing to settle, as in a returned message
+};
+
+struct DecodedProperties
+{
+    MessageProperties values;
+    Lazy<QByteArray> encoded; // of a changed message
+};
+
+// The properties are kept as the bytes of a content header; setters record what differs from them.
+class MessagePrivate : public QSharedData
+{
+public:
+    MessagePrivate();
+    MessagePrivate(QByteArray content, QByteArray encoded) : body(std::move(content)), properties(std::move(encoded)) {}
+
+    const DecodedProperties &decodedProperties() const;
+    const MessageProperties &values() const { return decodedProperties().values; }
+    const FieldTable &headers() const;
+
+    bool redelivered = false;
+    quint16 changed = 0; // bits of Wire::PropertyFlag: these stand in `decoded` and `decodedHeaders`, the others in `properties`
+    quint64 deliveryTag = 0;
+    QByteArray body;
+    QByteArray properties; // flags and list, as in Wire::ContentHeader::properties
+    QExplicitlySharedDataPointer<const DeliveryOrigin> origin;
+    Lazy<DecodedProperties> decoded;
+    Lazy<FieldTable> decodedHeaders;
+};
+
+class MessageAccess
+{
+public:
+    static Message makeDelivered(QByteArray body, QByteArray properties,
+                                 QExplicitlySharedDataPointer<const DeliveryOrigin> origin, quint64 deliveryTag,
+                                 bool redelivered);
+    static const DeliveryOrigin *origin(const Message &message); // null: made by the application
+
+    // For publishing: what was received, byte for byte, or with the application's changes. Null, and the reason in *error, if
+    // these do not fit.
+    static QByteArray encodedProperties(const Message &message, Error *error);
+    static QByteArray body(const Message &message);
+};
+
+} // namespace AmqpQt

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+#include <AmqpQt/message.h>
+
+#include <QtCore/qjsonarray.h>
+#include <QtCore/qjsonobject.h>
+#include <QtCore/qstringconverter.h>
+
+using namespace Qt::StringLiterals;
+
+// The body of a message as text and as JSON.
+namespace AmqpQt {
+
+namespace {
+
+// Decodes with the character encoding of that name. Compressed bodies and the like name none.
+QString decode(const QByteArray &body, const QString &encoding)
+{
+    if (!encoding.isEmpty()) {
+        QStringDecoder decoder(encoding.toLatin1().constData(), QStringDecoder::Flag::Stateless);
+        if (decoder.isValid())
+            return decoder.decode(body);
+    }
+    return QString::fromUtf8(body);
+}
+
+QByteArray toUtf8(const Message &message)
+{
+    const QString encoding = message.contentEncoding();
+    if (encoding.isEmpty() || encoding.compare("UTF-8"_L1, Qt::CaseInsensitive) == 0)
+        return message.body();
+    return message.text().toUtf8();
+}
+
+// Undefined if it is no JSON.
+QJsonValue parse(const QByteArray &utf8)
+{
+    QJsonParseError error;
+    const QJsonDocument document = QJsonDocument::fromJson(utf8, &error);
+    if (error.error == QJsonParseError::NoError)
+        return document.isArray() ? QJsonValue(document.array()) : QJsonValue(document.object());
+    // JSON may also be a mere string or number, which QJsonDocument reads only inside an array.
+    const QJsonArray scalar = QJsonDocument::fromJson('[' + utf8 + ']').array();
+    return scalar.size() == 1 ? scalar.first() : QJsonValue(QJsonValue::Undefined);
+}
+
+QJsonValue valueAt(QJsonValue value, QStringView path)
+{
+    const auto keys = path.split(u'.');
+    for (const QStringView key : keys) {
+        if (value.isObject()) {
+            value = value.toObject().value(key);
+        } else if (value.isArray()) {
+            bool isNumber = false;
+            const int index = key.toInt(&isNumber);
+            value = isNumber ? value.toArray().at(index) : QJsonValue(QJsonValue::Undefined);
+        } else {
+            return QJsonValue::Undefined;
+        }
+    }
+    return value;
+}
+
+} // namespace
+
+/*!
+    Returns a persistent message whose body is \a text in UTF-8, with the content type \c text/plain and the content
+    encoding \c UTF-8.
+*/
+Message Message::fromText(QStringView text)
+{
+    Message message(text.toUtf8(), u"text/plain"_s);
+    message.setContentEncoding(u"UTF-8"_s);
+    return message;
+}
+
+/*!
+    Returns a persistent message whose body is \a document in compact form, with the content type \c application/json.
+*/
+Message Message::fromJson(const QJsonDocument &document)
+{
+    return Message(document.toJson(QJsonDocument::Compact), u"application/json"_s);
+}
+
+/*!
+    \property AmqpQt::Message::text
+    \brief the body as text.
+
+    It is decoded with the character encoding that contentEncoding names, such as \c ISO-8859-1 or \c UTF-16, and as UTF-8
+    if it is empty or names something else, such as \c gzip. Bytes that are no text give replacement characters.
+*/
+QString Message::text() const
+{
+    return decode(body(), contentEncoding());
+}
+
+/*!
+    Returns the part of the JSON body at \a path: the keys of objects and the indexes of arrays, from 0, separated by
+    dots, as in \c{"order.items.0.price"}. With an empty path it returns the whole. Objects become QVariantMap, arrays
+    QVariantList, \c null a null pointer.
+
+    The QVariant is invalid if the body is no JSON or has nothing at that path. A key that contains a dot cannot be named
+    here; use jsonDocument(). The body is parsed in each call.
+*/
+QVariant Message::json(const QString &path) const
+{
+    const QJsonValue root = parse(toUtf8(*this));
+    return (path.isEmpty() ? root : valueAt(root, path)).toVariant();
+}
+
+/*!
+    Parses the body as a JSON object or array, in the character encoding that text() would use. Returns a null document if
+    it is neither, and the reason in \a error if that is not null.
+*/
+QJsonDocument Message::jsonDocument(QJsonParseError *error) const
+{
+    return QJsonDocument::fromJson(toUtf8(*this), error);
+}
+
+} // namespace AmqpQt

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "client/message_p.h"
+
+#include <QtTest/qtest.h>
+
+// Messages as the engine makes them from deliveries.
+namespace AmqpQt::Test {
+
+using namespace Qt::StringLiterals;
+
+inline DeliveryOrigin anOrigin()
+{
+    DeliveryOrigin origin;
+    origin.exchange = u"amq.topic"_s;
+    origin.routingKey = u"stock.nyse"_s;
+    origin.exchangeBytes = "amq.topic"_ba;
+    origin.routingKeyBytes = "stock.nyse"_ba;
+    origin.consumerTag = u"consumer-1"_s;
+    origin.incarnation = 3;
+    origin.channelNumber = 7;
+    return origin;
+}
+
+inline Message delivered(const QByteArray &body, const QByteArray &properties, const DeliveryOrigin &origin = anOrigin(),
+                  quint64 deliveryTag = 42, bool redelivered = false)
+{
+    return MessageAccess::makeDelivered(
+        body, properties, QExplicitlySharedDataPointer<const DeliveryOrigin>(new DeliveryOrigin(origin)), deliveryTag,
+        redelivered);
+}
+
+inline QByteArray encoded(const Message &message)
+{
+    Error error;
+    const QByteArray properties = MessageAccess::encodedProperties(message, &error);
+    return error.isError() ? error.text().toUtf8() : properties;
+}
+
+// What the receiver of this message would see.
+inline Message sent(const Message &message)
+{
+    return delivered(message.body(), encoded(message));
+}
+
+inline Message withHeaders(const FieldTable &headers)
+{
+    Message message;
+    message.setHeaders(headers);
+    return message;
+}
+
+} // namespace AmqpQt::Test

@@ -1,0 +1,631 @@
+// SPDX-License-Identifier: MIT
+#include "unit/messages.h"
+
+#include "wire/contentheader_p.h"
+
+#include <QtCore/qtimezone.h>
+
+using namespace AmqpQt;
+using namespace AmqpQt::Test;
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+namespace {
+
+Error publishError(const Message &message)
+{
+    Error error;
+    const QByteArray properties = MessageAccess::encodedProperties(message, &error);
+    return properties.isNull() ? error : Error();
+}
+
+struct StringProperty
+{
+    const char *name;
+    Wire::PropertyFlag flag;
+    QString (Message::*get)() const;
+    void (Message::*set)(const QString &);
+};
+
+constexpr StringProperty StringProperties[]{
+    {"contentType", Wire::ContentTypeFlag, &Message::contentType, &Message::setContentType},
+    {"contentEncoding", Wire::ContentEncodingFlag, &Message::contentEncoding, &Message::setContentEncoding},
+    {"correlationId", Wire::CorrelationIdFlag, &Message::correlationId, &Message::setCorrelationId},
+    {"replyTo", Wire::ReplyToFlag, &Message::replyTo, &Message::setReplyTo},
+    {"messageId", Wire::MessageIdFlag, &Message::messageId, &Message::setMessageId},
+    {"type", Wire::TypeFlag, &Message::type, &Message::setType},
+    {"userId", Wire::UserIdFlag, &Message::userId, &Message::setUserId},
+    {"clusterId", Wire::ClusterIdFlag, &Message::clusterId, &Message::setClusterId},
+    {"appId", Wire::AppIdFlag, &Message::appId, &Message::setAppId},
+};
+
+void addStringProperties()
+{
+    QTest::addColumn<StringProperty>("property");
+    for (const StringProperty &property : StringProperties)
+        QTest::newRow(property.name) << property;
+}
+
+Message fullMessage()
+{
+    Message message("body"_ba);
+    for (const StringProperty &property : StringProperties)
+        (message.*property.set)(QString::fromLatin1(property.name));
+    message.setHeaders({{u"a"_s, 1}, {u"b"_s, u"two"_s}});
+    message.setDeliveryMode(DeliveryMode::Transient);
+    message.setPriority(9);
+    message.setExpiration(1500ms);
+    message.setTimestamp(QDateTime(QDate(2024, 2, 29), QTime(12, 30, 45), QTimeZone::utc()));
+    return message;
+}
+
+} // namespace
+
+Q_DECLARE_METATYPE(StringProperty)
+
+class tst_Message : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    // new messages
+    void newMessageIsPersistentAndOtherwiseEmpty();
+    void bodyAndContentTypeAreSetByConstructors();
+    void movedFromMessageIsEmptyAndUsable();
+
+    // properties
+    void stringPropertyIsSentAndReceived_data() { addStringProperties(); }
+    void stringPropertyIsSentAndReceived();
+    void emptyStringPropertyIsAbsent_data() { addStringProperties(); }
+    void emptyStringPropertyIsAbsent();
+    void stringPropertyHolds255BytesOfUtf8_data() { addStringProperties(); }
+    void stringPropertyHolds255BytesOfUtf8();
+    void stringLongerThan127BytesIsSentAndReceived();
+    void correctedMessageCanBePublished();
+    void deliveryModeIsSentAndReceived();
+    void absentDeliveryModeIsTransient();
+    void priorityIsSentAndReceived();
+    void priorityOutOfRangeIsRefused();
+    void expirationIsSentAsMilliseconds();
+    void negativeExpirationIsRefused();
+    void receivedExpirationThatIsNoNumberIsNone_data();
+    void receivedExpirationThatIsNoNumberIsNone();
+    void timestampIsSentInWholeSecondsOfUtc();
+    void timestampOfTheEpochIsPresent();
+    void timestampBefore1970IsRefused();
+    void receivedTimestampBeyondTheCalendarIsInvalid_data();
+    void receivedTimestampBeyondTheCalendarIsInvalid();
+    void headersAreSentAndReceived();
+    void singleHeadersAreSetAndRead();
+    void settingOneHeaderKeepsTheReceivedOnes();
+    void emptyHeadersAreAbsent();
+    void unsupportedHeaderIsReportedWhenPublished();
+    void allPropertiesTogetherAreSentAndReceived();
+    void encodedPropertiesAreKept();
+
+    // forwarding
+    void untouchedReceivedMessageIsForwardedByteForByte();
+    void changedReceivedMessageKeepsTheOtherPropertiesByteForByte();
+    void propertiesOfAReceivedMessageCanBeRemoved();
+
+    // values
+    void copiesDetachOnWrite();
+    void copyOfAnEncodedMessageCanBeChanged();
+    void equalityComparesEveryProperty_data();
+    void equalityComparesEveryProperty();
+    void headersOfOtherTypesAreNotEqual();
+    void propertiesAreAccessibleByName();
+};
+
+// --- new messages ---------------------------------------------------------------------------------------------------------
+
+void tst_Message::newMessageIsPersistentAndOtherwiseEmpty()
+{
+    const Message message;
+    QVERIFY(message.body().isEmpty());
+    QVERIFY(message.isPersistent());
+    QCOMPARE(message.deliveryMode(), DeliveryMode::Persistent);
+    for (const StringProperty &property : StringProperties)
+        QCOMPARE((message.*property.get)(), QString());
+    QCOMPARE(message.priority(), -1);
+    QVERIFY(!message.expiration());
+    QVERIFY(!message.timestamp().isValid());
+    QVERIFY(message.headers().isEmpty());
+
+    Wire::BasicProperties onWire;
+    const QByteArray properties = encoded(message);
+    QCOMPARE(Wire::decodeProperties(properties, onWire), nullptr);
+    QCOMPARE(onWire.flags, quint16(Wire::DeliveryModeFlag));
+    QCOMPARE(onWire.deliveryMode, quint8(2));
+}
+
+void tst_Message::bodyAndContentTypeAreSetByConstructors()
+{
+    const Message bytes("a\0b"_ba);
+    QCOMPARE(bytes.body(), "a\0b"_ba);
+    QCOMPARE(bytes.contentType(), QString());
+    QCOMPARE(MessageAccess::body(bytes), "a\0b"_ba);
+
+    const Message image("…"_ba, u"image/png"_s);
+    QCOMPARE(image.body(), "…"_ba);
+    QCOMPARE(sent(image).contentType(), u"image/png"_s);
+    QVERIFY(sent(image).isPersistent());
+}
+
+void tst_Message::movedFromMessageIsEmptyAndUsable()
+{
+    Message first = fullMessage();
+    const Message second = std::move(first);
+    QCOMPARE(second, fullMessage());
+    QCOMPARE(first, Message());
+    first.setType(u"again"_s);
+    QCOMPARE(first.type(), u"again"_s);
+    QVERIFY(first.isPersistent());
+}
+
+// --- properties -----------------------------------------------------------------------------------------------------------
+
+void tst_Message::stringPropertyIsSentAndReceived()
+{
+    QFETCH(const StringProperty, property);
+    Message message;
+    (message.*property.set)(u"Grüße, 世界"_s);
+    QCOMPARE((message.*property.get)(), u"Grüße, 世界"_s);
+
+    const Message received = sent(message);
+    QCOMPARE((received.*property.get)(), u"Grüße, 世界"_s);
+    for (const StringProperty &other : StringProperties) {
+        if (other.flag != property.flag)
+            QCOMPARE((received.*other.get)(), QString());
+    }
+}
+
+void tst_Message::emptyStringPropertyIsAbsent()
+{
+    QFETCH(const StringProperty, property);
+    Message message;
+    (message.*property.set)(u"x"_s);
+    (message.*property.set)(u""_s);
+
+    Wire::BasicProperties onWire;
+    const QByteArray properties = encoded(message);
+    QCOMPARE(Wire::decodeProperties(properties, onWire), nullptr);
+    QVERIFY(!onWire.has(property.flag));
+    QCOMPARE((sent(message).*property.get)(), QString());
+}
+
+void tst_Message::stringPropertyHolds255BytesOfUtf8()
+{
+    QFETCH(const StringProperty, property);
+    Message message;
+    (message.*property.set)(QString(255, u'x'));
+    QCOMPARE((sent(message).*property.get)(), QString(255, u'x'));
+
+    (message.*property.set)(QString(256, u'x'));
+    QCOMPARE(publishError(message).kind(), ErrorKind::InvalidArgument);
+    QCOMPARE(publishError(message).text(),
+             QString::fromLatin1(property.name) + u": 256 bytes of UTF-8, at most 255 fit"_s);
+
+    (message.*property.set)(QString(85, u'世')); // three bytes each
+    QCOMPARE((sent(message).*property.get)(), QString(85, u'世'));
+    (message.*property.set)(QString(86, u'世'));
+    QCOMPARE(publishError(message).text(),
+             QString::fromLatin1(property.name) + u": 258 bytes of UTF-8, at most 255 fit"_s);
+}
+
+void tst_Message::stringLongerThan127BytesIsSentAndReceived()
+{
+    for (const int size : {1, 127, 128, 129, 254}) {
+        Message message;
+        message.setCorrelationId(QString(size, u'c'));
+        message.setAppId(u"behind it"_s);
+        QCOMPARE(sent(message).correlationId(), QString(size, u'c'));
+        QCOMPARE(sent(message).appId(), u"behind it"_s);
+    }
+}
+
+void tst_Message::correctedMessageCanBePublished()
+{
+    Message message;
+    message.setType(QString(300, u't'));
+    QVERIFY(publishError(message).isError());
+    QVERIFY(publishError(message).isError());
+    message.setType(u"short"_s);
+    QVERIFY(!publishError(message).isError());
+    QCOMPARE(sent(message).type(), u"short"_s);
+}
+
+void tst_Message::deliveryModeIsSentAndReceived()
+{
+    Message message;
+    message.setPersistent(false);
+    QVERIFY(!message.isPersistent());
+    QCOMPARE(sent(message).deliveryMode(), DeliveryMode::Transient);
+    QCOMPARE(encoded(message), QByteArray("\x10\x00\x01", 3));
+    message.setDeliveryMode(DeliveryMode::Persistent);
+    QVERIFY(message.isPersistent());
+    QVERIFY(sent(message).isPersistent());
+}
+
+void tst_Message::absentDeliveryModeIsTransient()
+{
+    const Message received = delivered("x"_ba, QByteArray(2, '\0'));
+    QCOMPARE(received.deliveryMode(), DeliveryMode::Transient);
+    QVERIFY(!received.isPersistent());
+    const Message unknownMode = delivered("x"_ba, QByteArray("\x10\x00\x07", 3));
+    QCOMPARE(unknownMode.deliveryMode(), DeliveryMode::Transient);
+}
+
+void tst_Message::priorityIsSentAndReceived()
+{
+    Message message;
+    for (const int priority : {0, 1, 127, 128, 255, -1}) {
+        message.setPriority(priority);
+        QCOMPARE(message.priority(), priority);
+        QCOMPARE(sent(message).priority(), priority);
+    }
+}
+
+void tst_Message::priorityOutOfRangeIsRefused()
+{
+    Message message;
+    message.setPriority(5);
+    for (const int priority : {-2, 256, std::numeric_limits<int>::max(), std::numeric_limits<int>::min()}) {
+        QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^priority: %1 is not set"_s.arg(priority)));
+        message.setPriority(priority);
+        QCOMPARE(message.priority(), 5);
+    }
+}
+
+void tst_Message::expirationIsSentAsMilliseconds()
+{
+    Message message;
+    message.setExpiration(90s);
+    QCOMPARE(message.expiration(), std::optional(90000ms));
+
+    Wire::BasicProperties onWire;
+    const QByteArray properties = encoded(message);
+    QCOMPARE(Wire::decodeProperties(properties, onWire), nullptr);
+    QCOMPARE(onWire.expiration.toByteArray(), "90000"_ba);
+    QCOMPARE(sent(message).expiration(), std::optional(90000ms));
+
+    message.setExpiration(0ms);
+    QCOMPARE(sent(message).expiration(), std::optional(0ms));
+    message.setExpiration(std::nullopt);
+    QVERIFY(!message.expiration());
+    QCOMPARE(encoded(message), encoded(Message()));
+}
+
+void tst_Message::negativeExpirationIsRefused()
+{
+    Message message;
+    message.setExpiration(7ms);
+    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^expiration: -1 ms is not set"_s));
+    message.setExpiration(-1ms);
+    QCOMPARE(message.expiration(), std::optional(7ms));
+}
+
+void tst_Message::receivedExpirationThatIsNoNumberIsNone_data()
+{
+    QTest::addColumn<QByteArray>("expiration");
+    QTest::newRow("words") << "soon"_ba;
+    QTest::newRow("unit") << "10s"_ba;
+    QTest::newRow("fraction") << "1.5"_ba;
+    QTest::newRow("negative") << "-1"_ba;
+    QTest::newRow("too large") << "9223372036854775808"_ba;
+    QTest::newRow("empty") << ""_ba;
+    QTest::newRow("no UTF-8") << "\xff\xfe"_ba;
+}
+
+void tst_Message::receivedExpirationThatIsNoNumberIsNone()
+{
+    QFETCH(const QByteArray, expiration);
+    Wire::BasicProperties onWire{.flags = Wire::ExpirationFlag};
+    onWire.expiration = QByteArrayView(expiration);
+    Message received = delivered({}, Wire::encodeProperties(onWire));
+    QVERIFY(!received.expiration());
+
+    received.setType(u"t"_s); // something else: the sender's text is forwarded
+    onWire.flags |= Wire::TypeFlag;
+    onWire.type = QByteArrayView("t");
+    QCOMPARE(encoded(received), Wire::encodeProperties(onWire));
+}
+
+void tst_Message::timestampIsSentInWholeSecondsOfUtc()
+{
+    Message message;
+    message.setTimestamp(QDateTime(QDate(2024, 2, 29), QTime(13, 30, 45, 999), QTimeZone(3600)));
+    const QDateTime expected(QDate(2024, 2, 29), QTime(12, 30, 45), QTimeZone::utc());
+    QCOMPARE(message.timestamp(), expected);
+    QCOMPARE(sent(message).timestamp(), expected);
+    QCOMPARE(sent(message).timestamp().offsetFromUtc(), 0);
+    QCOMPARE(encoded(message), QByteArray("\x10\x40\x02\x00\x00\x00\x00\x65\xe0\x78\xf5", 11));
+
+    message.setTimestamp(QDateTime());
+    QVERIFY(!message.timestamp().isValid());
+    QCOMPARE(encoded(message), encoded(Message()));
+}
+
+void tst_Message::timestampOfTheEpochIsPresent()
+{
+    Message message;
+    const QDateTime epoch = QDateTime::fromSecsSinceEpoch(0, QTimeZone::utc());
+    message.setTimestamp(epoch);
+    QVERIFY(message.timestamp().isValid());
+    QCOMPARE(sent(message).timestamp(), epoch);
+}
+
+void tst_Message::timestampBefore1970IsRefused()
+{
+    Message message;
+    const QDateTime valid = QDateTime::fromSecsSinceEpoch(1, QTimeZone::utc());
+    message.setTimestamp(valid);
+    for (const qint64 milliseconds : {-1LL, -1000LL, -1000000000000LL}) {
+        QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^timestamp: .* is not set"_s));
+        message.setTimestamp(QDateTime::fromMSecsSinceEpoch(milliseconds, QTimeZone::utc()));
+        QCOMPARE(message.timestamp(), valid);
+    }
+}
+
+void tst_Message::receivedTimestampBeyondTheCalendarIsInvalid_data()
+{
+    QTest::addColumn<quint64>("seconds");
+    QTest::newRow("milliseconds overflow") << quint64(std::numeric_limits<qint64>::max() / 1000 + 1);
+    QTest::newRow("largest signed") << quint64(std::numeric_limits<qint64>::max());
+    QTest::newRow("negative if signed") << (quint64(1) << 63);
+    QTest::newRow("largest") << std::numeric_limits<quint64>::max();
+}
+
+void tst_Message::receivedTimestampBeyondTheCalendarIsInvalid()
+{
+    QFETCH(const quint64, seconds);
+    Wire::BasicProperties onWire{.flags = Wire::TimestampFlag};
+    onWire.timestamp = seconds;
+    Message received = delivered({}, Wire::encodeProperties(onWire));
+    QVERIFY(!received.timestamp().isValid());
+    QCOMPARE(encoded(received), Wire::encodeProperties(onWire));
+}
+
+void tst_Message::headersAreSentAndReceived()
+{
+    const FieldTable headers{
+        {u"bool"_s, true},
+        {u"int"_s, 1},
+        {u"long"_s, 1LL << 40},
+        {u"double"_s, 0.5},
+        {u"string"_s, u"Grüße"_s},
+        {u"bytes"_s, "\xff\x00"_ba},
+        {u"list"_s, QVariantList{1, u"two"_s}},
+        {u"table"_s, QVariantMap{{u"nested"_s, false}}},
+    };
+    const Message received = sent(withHeaders(headers));
+    QCOMPARE(received.headers(), headers);
+    QCOMPARE(received.headers().firstKey(), u"bool"_s); // sorted by key
+    QCOMPARE(received.header(u"table"_s).toMap().value(u"nested"_s), QVariant(false));
+}
+
+void tst_Message::singleHeadersAreSetAndRead()
+{
+    Message message;
+    QCOMPARE(message.header(u"x"_s), QVariant());
+    QCOMPARE(message.header(u"x"_s, 5), QVariant(5));
+    message.setHeader(u"x"_s, 1);
+    message.setHeader(u"y"_s, u"two"_s);
+    message.setHeader(u"x"_s, 3);
+    const FieldTable expected{{u"x"_s, 3}, {u"y"_s, u"two"_s}};
+    QCOMPARE(message.headers(), expected);
+    QCOMPARE(sent(message).headers(), expected);
+    QCOMPARE(sent(message).header(u"x"_s, 5), QVariant(3));
+}
+
+void tst_Message::settingOneHeaderKeepsTheReceivedOnes()
+{
+    Message received = sent(withHeaders({{u"old"_s, u"value"_s}}));
+    received.setHeader(u"new"_s, 1);
+    const FieldTable expected{{u"new"_s, 1}, {u"old"_s, u"value"_s}};
+    QCOMPARE(received.headers(), expected);
+    QCOMPARE(sent(received).headers(), expected);
+}
+
+void tst_Message::emptyHeadersAreAbsent()
+{
+    Message message = withHeaders({{u"x"_s, 1}});
+    message.setHeaders({});
+    QCOMPARE(encoded(message), encoded(Message()));
+    QVERIFY(message.headers().isEmpty());
+}
+
+void tst_Message::unsupportedHeaderIsReportedWhenPublished()
+{
+    const Message message = withHeaders({{u"x-size"_s, QSize(1, 2)}});
+    QCOMPARE(publishError(message).kind(), ErrorKind::InvalidArgument);
+    QVERIFY(publishError(message).text().startsWith(u"headers: "_s));
+    QVERIFY(publishError(message).text().contains(u"x-size"_s));
+    QCOMPARE(message.header(u"x-size"_s), QVariant(QSize(1, 2)));
+    QVERIFY(publishError(withHeaders({{u"nan"_s, qQNaN()}})).isError());
+}
+
+void tst_Message::allPropertiesTogetherAreSentAndReceived()
+{
+    const Message message = fullMessage();
+    const Message received = sent(message);
+    for (const StringProperty &property : StringProperties)
+        QCOMPARE((received.*property.get)(), QString::fromLatin1(property.name));
+    QCOMPARE(received.headers(), message.headers());
+    QCOMPARE(received.deliveryMode(), DeliveryMode::Transient);
+    QCOMPARE(received.priority(), 9);
+    QCOMPARE(received.expiration(), std::optional(1500ms));
+    QCOMPARE(received.timestamp(), message.timestamp());
+    QCOMPARE(received.body(), "body"_ba);
+    QCOMPARE(encoded(received), encoded(message));
+}
+
+void tst_Message::encodedPropertiesAreKept()
+{
+    const Message message = fullMessage();
+    const QByteArray first = encoded(message);
+    const QByteArray second = encoded(message);
+    QCOMPARE(first.constData(), second.constData()); // the same memory
+
+    Message copy = message;
+    QCOMPARE(encoded(copy).constData(), first.constData());
+    copy.setBody("other"_ba);
+    QCOMPARE(encoded(copy).constData(), first.constData());
+    copy.setPriority(1);
+    QVERIFY(encoded(copy) != first);
+    QCOMPARE(sent(copy).priority(), 1);
+}
+
+// --- forwarding -----------------------------------------------------------------------------------------------------------
+
+void tst_Message::untouchedReceivedMessageIsForwardedByteForByte()
+{
+    // Unsorted, one key twice, an int as one octet: all legal, none of it what the encoder would write.
+    const QByteArray table = "\x01zb\x05\x01" "at\x01\x01" "at\x00"_ba;
+    Wire::BasicProperties onWire{.flags = Wire::HeadersFlag | Wire::TypeFlag | Wire::DeliveryModeFlag};
+    onWire.headers.contents = table;
+    onWire.type = QByteArrayView("\xff not UTF-8");
+    onWire.deliveryMode = 9;
+    const QByteArray properties = Wire::encodeProperties(onWire);
+
+    const Message received = delivered("body"_ba, properties);
+    QCOMPARE(encoded(received).constData(), properties.constData()); // shared, not copied
+    QCOMPARE(received.headers().size(), 2);
+    QVERIFY(!received.type().isEmpty());
+    Message copy = received;
+    copy.setBody("changed"_ba);
+    QCOMPARE(encoded(copy).constData(), properties.constData());
+}
+
+void tst_Message::changedReceivedMessageKeepsTheOtherPropertiesByteForByte()
+{
+    const QByteArray table = "\x01zb\x05\x01" "at\x01\x01" "at\x00"_ba;
+    Wire::BasicProperties onWire{.flags = Wire::HeadersFlag | Wire::TypeFlag | Wire::UserIdFlag | Wire::DeliveryModeFlag};
+    onWire.headers.contents = table;
+    onWire.type = QByteArrayView("\xff not UTF-8");
+    onWire.userId = QByteArrayView(""); // present, but empty
+    onWire.deliveryMode = 9;
+    Message received = delivered("body"_ba, Wire::encodeProperties(onWire));
+    received.setPriority(4);
+    received.setReplyTo(u"answers"_s);
+
+    onWire.flags |= Wire::PriorityFlag | Wire::ReplyToFlag;
+    onWire.priority = 4;
+    onWire.replyTo = QByteArrayView("answers");
+    QCOMPARE(encoded(received), Wire::encodeProperties(onWire));
+}
+
+void tst_Message::propertiesOfAReceivedMessageCanBeRemoved()
+{
+    Message received = sent(fullMessage());
+    for (const StringProperty &property : StringProperties)
+        (received.*property.set)(QString());
+    received.setHeaders({});
+    received.setPriority(-1);
+    received.setExpiration(std::nullopt);
+    received.setTimestamp({});
+    received.setPersistent(true);
+    QCOMPARE(encoded(received), encoded(Message()));
+}
+
+// --- values ---------------------------------------------------------------------------------------------------------------
+
+void tst_Message::copiesDetachOnWrite()
+{
+    const Message original = fullMessage();
+    Message copy = original;
+    QCOMPARE(copy, original);
+    for (const StringProperty &property : StringProperties) {
+        (copy.*property.set)(u"changed"_s);
+        QCOMPARE((original.*property.get)(), QString::fromLatin1(property.name));
+    }
+    copy.setHeader(u"a"_s, 2);
+    copy.setBody({});
+    QCOMPARE(original.header(u"a"_s), QVariant(1));
+    QCOMPARE(original.body(), "body"_ba);
+    QCOMPARE(original, fullMessage());
+
+    Message assigned;
+    assigned = original;
+    QCOMPARE(assigned, original);
+    swap(assigned, copy);
+    QCOMPARE(copy, original);
+    QCOMPARE(assigned.type(), u"changed"_s);
+}
+
+void tst_Message::copyOfAnEncodedMessageCanBeChanged()
+{
+    Message message = fullMessage();
+    const QByteArray before = encoded(message);
+    const Message copy = message;
+    message.setType(u"other"_s);
+    QCOMPARE(sent(message).type(), u"other"_s);
+    message.setHeader(u"c"_s, 3);
+    QCOMPARE(sent(message).headers().size(), 3);
+    QCOMPARE(encoded(copy), before);
+}
+
+void tst_Message::equalityComparesEveryProperty_data()
+{
+    QTest::addColumn<Message>("changed");
+    const auto row = [](const char *name, auto change) {
+        Message message = fullMessage();
+        change(message);
+        QTest::newRow(name) << message;
+    };
+    for (const StringProperty &property : StringProperties)
+        row(property.name, [&](Message &m) { (m.*property.set)(u"different"_s); });
+    row("body", [](Message &m) { m.setBody("different"_ba); });
+    row("headers", [](Message &m) { m.setHeaders({}); });
+    row("header", [](Message &m) { m.setHeader(u"a"_s, 2); });
+    row("deliveryMode", [](Message &m) { m.setPersistent(true); });
+    row("priority", [](Message &m) { m.setPriority(-1); });
+    row("expiration", [](Message &m) { m.setExpiration(1501ms); });
+    row("no expiration", [](Message &m) { m.setExpiration({}); });
+    row("timestamp", [](Message &m) { m.setTimestamp(m.timestamp().addSecs(1)); });
+    row("no timestamp", [](Message &m) { m.setTimestamp({}); });
+}
+
+void tst_Message::equalityComparesEveryProperty()
+{
+    QFETCH(const Message, changed);
+    const Message original = fullMessage();
+    QVERIFY(original == fullMessage());
+    QVERIFY(!(original != fullMessage()));
+    QVERIFY(original != changed);
+    QVERIFY(!(original == changed));
+    QVERIFY(sent(original) == sent(fullMessage()));
+    QVERIFY(sent(original) != sent(changed));
+}
+
+void tst_Message::headersOfOtherTypesAreNotEqual()
+{
+    QVERIFY(withHeaders({{u"x"_s, 1}}) == withHeaders({{u"x"_s, 1}}));
+    QVERIFY(withHeaders({{u"x"_s, 1}}) != withHeaders({{u"x"_s, true}}));
+    QVERIFY(withHeaders({{u"x"_s, 1}}) != withHeaders({{u"x"_s, 1LL}}));
+    QVERIFY(withHeaders({{u"x"_s, 1}}) != withHeaders({{u"x"_s, 1.0}}));
+    QVERIFY(withHeaders({{u"x"_s, QSize(1, 2)}}) == withHeaders({{u"x"_s, QSize(1, 2)}}));
+    QVERIFY(withHeaders({{u"x"_s, QSize(1, 2)}}) != withHeaders({{u"x"_s, QSize(1, 3)}}));
+}
+
+void tst_Message::propertiesAreAccessibleByName()
+{
+    Message message = delivered("body"_ba, encoded(fullMessage()));
+    const QMetaObject &meta = Message::staticMetaObject;
+    for (const StringProperty &property : StringProperties) {
+        const QMetaProperty byName = meta.property(meta.indexOfProperty(property.name));
+        QCOMPARE(byName.readOnGadget(&message).toString(), QString::fromLatin1(property.name));
+        QVERIFY(byName.writeOnGadget(&message, u"written"_s));
+        QCOMPARE((message.*property.get)(), u"written"_s);
+    }
+    const auto value = [&](const char *name) { return meta.property(meta.indexOfProperty(name)).readOnGadget(&message); };
+    QCOMPARE(value("body"), QVariant("body"_ba));
+    QCOMPARE(value("priority"), QVariant(9));
+    QCOMPARE(value("persistent"), QVariant(false));
+    QCOMPARE(value("deliveryTag"), QVariant(42.0));
+    QCOMPARE(value("exchange"), QVariant(u"amq.topic"_s));
+    QCOMPARE(value("headers").toMap(), message.headers());
+}
+
+QTEST_APPLESS_MAIN(tst_Message)
+#include "tst_message.moc"
