@@ -229,9 +229,9 @@ bool TableEncoder::time(const QDateTime &time)
 {
     if (!time.isValid())
         return refuse(u"an invalid QDateTime cannot be sent in a field table"_s);
-    const qint64 seconds = time.toSecsSinceEpoch();
-    return seconds >= 0 ? integer('T', quint64(seconds))
-                        : refuse(u"a time before 1970 cannot be sent in a field table"_s);
+    const qint64 milliseconds = time.toMSecsSinceEpoch(); // seconds would be rounded towards 1970
+    return milliseconds >= 0 ? integer('T', quint64(milliseconds / 1000))
+                             : refuse(u"a time before 1970 cannot be sent in a field table"_s);
 }
 
 bool TableEncoder::key(const QString &key)

@@ -129,7 +129,7 @@ QString describeMethod(QByteArrayView payload)
         text = u"unknown method %1.%2"_s.arg(id.classId).arg(id.methodId);
         break;
     case Visit::Malformed:
-        text = QLatin1StringView(methodName(id)) + " malformed"_L1;
+        text = "malformed "_L1 + QLatin1StringView(methodName(id));
         break;
     }
     return text;
@@ -139,7 +139,7 @@ QString describeContentHeader(QByteArrayView payload)
 {
     ContentHeader header;
     if (decodeContentHeader(payload, header))
-        return u"content header malformed"_s;
+        return u"malformed content header"_s;
     BasicProperties properties;
     decodeProperties(header.properties, properties);
     FieldDescriber describer("content header");
