@@ -33,12 +33,12 @@ public:
 
 namespace {
 
-void setTimeout(std::chrono::milliseconds &value, std::chrono::milliseconds timeout, std::chrono::milliseconds minimum,
-                const char *setter)
+void setTimeout(std::chrono::milliseconds &value, std::chrono::milliseconds timeout,
+                std::chrono::milliseconds minimum, const char *setter)
 {
     if (timeout < minimum || timeout > MaximumTimeout) {
-        qCWarning(lcConnection, "%s: the duration is not from %d to %d milliseconds: %lld", setter, int(minimum.count()),
-                  int(MaximumTimeout.count()), static_cast<long long>(timeout.count()));
+        qCWarning(lcConnection, "%s: the duration is not from %d to %d milliseconds: %lld", setter,
+                  int(minimum.count()), int(MaximumTimeout.count()), static_cast<long long>(timeout.count()));
         return;
     }
     value = timeout;

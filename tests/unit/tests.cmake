@@ -20,3 +20,15 @@ amqpqt_test(unit tst_options LAYERS values)
 amqpqt_test(unit tst_reply LAYERS values)
 amqpqt_test(unit tst_connectionparameters LAYERS wire values LIBRARIES Qt6::Network
     SOURCES ${PROJECT_SOURCE_DIR}/src/client/connectionparameters.cpp ${PROJECT_SOURCE_DIR}/src/client/connectionurl.cpp)
+
+amqpqt_test(unit tst_layers)
+foreach(layer values wire engine transport client)
+    get_target_property(moc amqpqt_${layer} AUTOMOC)
+    if(moc)
+        list(APPEND layers_with_moc ${layer})
+    endif()
+endforeach()
+list(JOIN layers_with_moc "," layers_with_moc)
+target_compile_definitions(tst_layers PRIVATE AMQPQT_LAYERS_WITH_MOC="${layers_with_moc}")
+
+include(${CMAKE_CURRENT_LIST_DIR}/headers.cmake)

@@ -313,8 +313,8 @@ void tst_ConnectionParameters::urlOfParametersComesBack_data()
 {
     QTest::addColumn<QString>("url");
     for (const char *url :
-         {"amqp://localhost/%2F", "amqp://broker.example:5673/orders", "amqp://[::1]/%2F", "amqp://[fe80::1%25eth0]/%2F",
-          "amqp://h/a%2Fb", "amqp://h/%252F", "amqp://h/%23%3F%26%20", "amqp://u@h/%2F", "amqp://a%40b@h/%2F",
+         {"amqp://localhost/%2F", "amqp://broker.example:5673/orders", "amqp://[::1]/%2F",
+          "amqp://[fe80::1%25eth0]/%2F", "amqp://h/a%2Fb", "amqp://h/%252F", "amqp://h/%23%3F%26%20", "amqp://u@h/%2F", "amqp://a%40b@h/%2F",
           "amqp://a%3Ab@h/%2F", "amqp://a%25b@h/%2F", "amqp://a%2Fb@h/%2F",
           "amqp://h/%2F?heartbeat=5&connection_timeout=1&channel_max=1&frame_max=8192&name=a%26b%3D%2Bc%25"}) {
         QTest::newRow(url) << QString::fromUtf8(url);
@@ -337,7 +337,7 @@ void tst_ConnectionParameters::urlOfParametersHasNoPassword()
     QCOMPARE(withPassword->toUrl(), QUrl(u"amqp://u@h/v"_s));
     const auto guest = ConnectionParameters::fromUrl(QUrl(u"amqp://guest:hunter2@h/v"_s));
     QVERIFY(guest);
-    QCOMPARE(guest->toUrl(), QUrl(u"amqp://guest@h/v"_s)); // not without a user, which would mean guest's default password
+    QCOMPARE(guest->toUrl(), QUrl(u"amqp://guest@h/v"_s)); // without a user it would mean guest's default password
 }
 
 void tst_ConnectionParameters::urlOfParametersHasOnlyWhatDiffers()
@@ -401,7 +401,9 @@ void tst_ConnectionParameters::badEndpointIsRefusedWithReason_data()
     const auto row = [](const QString &text, const QString &reason) {
         QTest::newRow(qPrintable(text)) << text << u"endpoint \"%1\": %2"_s.arg(text, reason);
     };
-    const auto badPort = [](const QString &port) { return u"the port \"%1\" is not a number from 1 to 65535"_s.arg(port); };
+    const auto badPort = [](const QString &port) {
+        return u"the port \"%1\" is not a number from 1 to 65535"_s.arg(port);
+    };
     row(QString(), u"the host is missing"_s);
     row(u":5672"_s, u"the host is missing"_s);
     row(u"[]:5672"_s, u"the host is missing"_s);
