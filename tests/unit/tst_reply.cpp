@@ -7,6 +7,7 @@
 
 #include <coroutine>
 #include <cstring>
+#include <optional>
 #include <thread>
 
 using namespace AmqpQt;
@@ -57,6 +58,12 @@ Task appendSum(Reply<int> a, Reply<int> b, QStringList *log)
 {
     const int sum = *co_await a + *co_await b;
     *log += QString::number(sum);
+}
+
+Task destroy(Reply<int> reply, std::optional<Task> *other)
+{
+    co_await reply;
+    other->reset();
 }
 
 void processPostedEvents()
@@ -115,6 +122,8 @@ private Q_SLOTS:
     void coroutineMayBeDestroyedWhileItWaits_data() { deliveries(); }
     void coroutineMayBeDestroyedWhileItWaits();
     void coroutineMayBeDestroyedWhileItsResumptionIsPosted();
+    void coroutineMayDestroyAnotherOneThatWaits_data() { deliveries(); }
+    void coroutineMayDestroyAnotherOneThatWaits();
 
 private:
     static void deliveries()
@@ -532,6 +541,21 @@ void tst_Reply::coroutineMayBeDestroyedWhileItsResumptionIsPosted()
         promise.finish(1, Delivery::Posted);
     }
     processPostedEvents();
+    QVERIFY(log.isEmpty());
+}
+
+void tst_Reply::coroutineMayDestroyAnotherOneThatWaits()
+{
+    QFETCH(bool, posted);
+    QStringList log;
+    const Promise<int> promise;
+    std::optional<Task> other;
+    const Task task = destroy(promise.reply(), &other);
+    other.emplace(append(promise.reply(), &log));
+    finish<int>(promise, 1, posted);
+    processPostedEvents();
+    QVERIFY(task.isDone());
+    QVERIFY(!other);
     QVERIFY(log.isEmpty());
 }
 

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+
+# The library as its users get it: built anew without tests and sanitizers, installed, and found by find_package().
+foreach(shared ON OFF)
+    if(shared)
+        set(test package_shared)
+    else()
+        set(test package_static)
+    endif()
+    add_test(NAME ${test} COMMAND ${CMAKE_COMMAND} -DSHARED=${shared} -DSOURCE_DIR=${PROJECT_SOURCE_DIR}
+        -DCONSUMER_DIR=${CMAKE_CURRENT_SOURCE_DIR}/package/consumer -DWORK_DIR=${PROJECT_BINARY_DIR}/${test}
+        -DGENERATOR=${CMAKE_GENERATOR} -DCXX_COMPILER=${CMAKE_CXX_COMPILER}
+        -DCXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER} -DBUILD_TYPE=$<CONFIG>
+        -P ${CMAKE_CURRENT_SOURCE_DIR}/package/package.cmake)
+    set_tests_properties(${test} PROPERTIES LABELS package TIMEOUT 900)
+endforeach()
