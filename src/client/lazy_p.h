@@ -7,7 +7,7 @@
 
 namespace AmqpQt {
 
-// A value that is made at most once, on first use, by whichever thread comes first; from then on it is read without a lock.
+// A value that is made on first use, by whichever thread comes first; from then on it is read without a lock.
 template <typename T>
 class Lazy
 {

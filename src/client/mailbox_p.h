@@ -25,14 +25,14 @@ class SettlementTarget
 {
 public:
     virtual void settleNow(const Settlement &settlement) = 0; // in the target's thread: at once
-    virtual void wakeForSettlements() = 0; // in any thread, called under the mailbox's mutex: post an event that calls take()
+    virtual void wakeForSettlements() = 0; // in any thread, under the mailbox's mutex: post an event that calls take()
 
 protected:
     ~SettlementTarget() = default;
 };
 
-// The way from a delivered message back to its connection. Shared by the connection and the envelopes of its deliveries, so a
-// message can be settled in any thread, and after everything else is gone.
+// The way from a delivered message back to its connection. Shared by the connection and the envelopes of its
+// deliveries, so a message can be settled in any thread, and after everything else is gone.
 class Mailbox
 {
 public:

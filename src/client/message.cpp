@@ -25,9 +25,9 @@ namespace AmqpQt {
 
     \section1 Content
 
-    The body is bytes. text(), json() and jsonDocument() decode them, fromText() and fromJson() make them. The properties
-    are the 14 of the class \c basic in AMQP 0-9-1. An empty string means that the property is absent. They are decoded
-    when one of them is asked for, the headers apart from the others.
+    The body is bytes. text(), json() and jsonDocument() decode them, fromText() and fromJson() make them. The
+    properties are the 14 of the class \c basic in AMQP 0-9-1. An empty string means that the property is absent. They
+    are decoded when one of them is asked for, the headers apart from the others.
 
     What cannot be sent is reported by the publishing call as ErrorKind::InvalidArgument with the name of the property:
     a string over 255 bytes of UTF-8, a value in the headers that has no AMQP type. A number or a time out of range is
@@ -38,10 +38,10 @@ namespace AmqpQt {
 
     \section1 Envelope
 
-    A message that was delivered, fetched or returned also knows its exchange and routing key, and a delivered or fetched
-    one its consumer, channel and delivery tag. Setters change the content only: a changed copy has the same envelope,
-    and all copies settle the same delivery. A received message is forwarded byte for byte, each property and the table
-    of headers alike, except for those that a setter has changed.
+    A message that was delivered, fetched or returned also knows its exchange and routing key, and a delivered or
+    fetched one its consumer, channel and delivery tag. Setters change the content only: a changed copy has the same
+    envelope, and all copies settle the same delivery. A received message is forwarded byte for byte, each property and
+    the table of headers alike, except for those that a setter has changed.
 
     \section1 Settling
 
@@ -172,12 +172,13 @@ Message MessageAccess::makeDelivered(QByteArray body, QByteArray properties,
                                      QExplicitlySharedDataPointer<const DeliveryOrigin> origin, quint64 deliveryTag,
                                      bool redelivered)
 {
-    Message message;
     auto *d = new MessagePrivate(std::move(body), std::move(properties));
-    message.d = d;
     d->origin = std::move(origin);
     d->deliveryTag = deliveryTag;
     d->redelivered = redelivered;
+    d->ref.storeRelaxed(1); // nobody else sees it yet: this spares an atomic increment per delivery
+    Message message;
+    message.d = QSharedDataPointer(d, QAdoptSharedDataTag());
     return message;
 }
 
@@ -194,7 +195,8 @@ QByteArray MessageAccess::encodedProperties(const Message &message, Error *error
     const DecodedProperties &decoded = d.decodedProperties();
     if (const QByteArray *encoded = decoded.encoded.get())
         return *encoded;
-    auto encoded = replaceProperties(d.properties, d.changed, decoded.values, d.headers());
+    const FieldTable headers = d.changed & Wire::HeadersFlag ? d.headers() : FieldTable();
+    auto encoded = replaceProperties(d.properties, d.changed, decoded.values, headers);
     if (!encoded) {
         *error = encoded.error();
         return {};
@@ -331,8 +333,8 @@ void Message::setHeader(const QString &name, const QVariant &value)
 }
 
 /*!
-    Returns whether a broker keeps the message on disk in a durable queue, so that it survives a restart. New messages are
-    DeliveryMode::Persistent, received ones without a delivery mode are DeliveryMode::Transient.
+    Returns whether a broker keeps the message on disk in a durable queue, so that it survives a restart. New messages
+    are DeliveryMode::Persistent, received ones without a delivery mode are DeliveryMode::Transient.
 */
 DeliveryMode Message::deliveryMode() const
 {
@@ -427,7 +429,7 @@ std::optional<std::chrono::milliseconds> Message::expiration() const
 void Message::setExpiration(std::optional<std::chrono::milliseconds> ttl)
 {
     if (ttl && ttl->count() < 0) {
-        qCWarning(lcChannel, "expiration: %lld ms is not set, it cannot be negative", static_cast<long long>(ttl->count()));
+        qCWarning(lcChannel) << "expiration:" << qint64(ttl->count()) << "ms is not set, it cannot be negative";
         return;
     }
     changeValue(d, Wire::ExpirationFlag).expiration = ttl ? QString::number(ttl->count()) : QString();
@@ -456,7 +458,9 @@ void Message::setMessageId(const QString &id)
 QDateTime Message::timestamp() const
 {
     const std::optional<quint64> seconds = read(d).values().timestamp;
-    return seconds && *seconds <= quint64(std::numeric_limits<qint64>::max()) ? utcFromSeconds(qint64(*seconds)) : QDateTime();
+    if (!seconds || *seconds > quint64(std::numeric_limits<qint64>::max()))
+        return {};
+    return utcFromSeconds(qint64(*seconds));
 }
 
 void Message::setTimestamp(const QDateTime &timestamp)
@@ -545,8 +549,8 @@ void Message::ack() const
 }
 
 /*!
-    Tells the broker that this delivery failed (\c basic.nack). With Requeue::Yes in \a requeue it goes back to the queue,
-    with Requeue::No it is dead-lettered or dropped.
+    Tells the broker that this delivery failed (\c basic.nack). With Requeue::Yes in \a requeue it goes back to the
+    queue, with Requeue::No it is dead-lettered or dropped.
 
     May be called in any thread, as ack().
 
@@ -558,8 +562,8 @@ void Message::nack(Requeue requeue) const
 }
 
 /*!
-    Returns whether this message was delivered to a consumer or fetched by Channel::get(), and thus can be settled. It is
-    \c false for a message that the application made and for one that the broker returned as unroutable.
+    Returns whether this message was delivered to a consumer or fetched by Channel::get(), and thus can be settled. It
+    is \c false for a message that the application made and for one that the broker returned as unroutable.
 */
 bool Message::isDelivered() const
 {
@@ -626,8 +630,8 @@ bool Message::isRedelivered() const
 
 /*!
     Returns how often the message was delivered before, to see one that fails again and again: the header
-    \c x-delivery-count where the queue counts (quorum queues), else the sum of the counts in \c x-death, which grows with
-    each dead-lettering; 0 if neither is there.
+    \c x-delivery-count where the queue counts (quorum queues), else the sum of the counts in \c x-death, which grows
+    with each dead-lettering; 0 if neither is there.
 */
 int Message::deliveryCount() const
 {
@@ -646,8 +650,8 @@ int Message::deliveryCount() const
 /*!
     \fn bool AmqpQt::Message::operator==(const AmqpQt::Message &a, const AmqpQt::Message &b)
 
-    Returns whether \a a and \a b have equal bodies, properties and envelopes. Headers are equal if they are the same on the
-    wire: 1 and 1.0 differ.
+    Returns whether \a a and \a b have equal bodies, properties and envelopes. Headers are equal if they are the same
+    on the wire: 1 and 1.0 differ.
 */
 bool operator==(const Message &a, const Message &b)
 {

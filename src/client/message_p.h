@@ -44,7 +44,7 @@ public:
     const FieldTable &headers() const;
 
     bool redelivered = false;
-    quint16 changed = 0; // bits of Wire::PropertyFlag: these stand in `decoded` and `decodedHeaders`, the others in `properties`
+    quint16 changed = 0; // bits of Wire::PropertyFlag: these are in the decoded values, the others in `properties`
     quint64 deliveryTag = 0;
     QByteArray body;
     QByteArray properties; // flags and list, as in Wire::ContentHeader::properties
@@ -61,8 +61,8 @@ public:
                                  bool redelivered);
     static const DeliveryOrigin *origin(const Message &message); // null: made by the application
 
-    // For publishing: what was received, byte for byte, or with the application's changes. Null, and the reason in *error, if
-    // these do not fit.
+    // For publishing: what was received, byte for byte, or with the application's changes. Null, and the reason in
+    // *error, if these do not fit.
     static QByteArray encodedProperties(const Message &message, Error *error);
     static QByteArray body(const Message &message);
 };

@@ -23,7 +23,8 @@ struct StringProperty
 using Wire::BasicProperties;
 
 constexpr std::array StringProperties{
-    StringProperty{"contentType"_L1, Wire::ContentTypeFlag, &BasicProperties::contentType, &MessageProperties::contentType},
+    StringProperty{"contentType"_L1, Wire::ContentTypeFlag, &BasicProperties::contentType,
+                   &MessageProperties::contentType},
     StringProperty{"contentEncoding"_L1, Wire::ContentEncodingFlag, &BasicProperties::contentEncoding,
                    &MessageProperties::contentEncoding},
     StringProperty{"correlationId"_L1, Wire::CorrelationIdFlag, &BasicProperties::correlationId,

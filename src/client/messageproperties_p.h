@@ -33,8 +33,8 @@ struct MessageProperties
 MessageProperties decodeProperties(QByteArrayView encoded);
 FieldTable decodeHeaders(QByteArrayView encoded);
 
-// `encoded` with the properties in `changed` (bits of Wire::PropertyFlag) replaced by those of `values` and `headers`. The
-// others stay byte for byte. An InvalidArgument names the property that does not fit.
+// `encoded` with the properties in `changed` (bits of Wire::PropertyFlag) replaced by those of `values` and `headers`.
+// The others stay byte for byte. An InvalidArgument names the property that does not fit.
 Result<QByteArray> replaceProperties(QByteArrayView encoded, quint16 changed, const MessageProperties &values,
                                      const FieldTable &headers);
 

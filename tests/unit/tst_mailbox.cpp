@@ -34,7 +34,7 @@ struct RecordingTarget final : SettlementTarget
 
 Settlement settlement(quint64 deliveryTag, quint16 channelNumber = 1)
 {
-    return {.incarnation = 2, .deliveryTag = deliveryTag, .channelNumber = channelNumber, .kind = Settlement::Kind::Ack};
+    return {.incarnation = 2, .deliveryTag = deliveryTag, .channelNumber = channelNumber};
 }
 
 void inAnotherThread(const std::function<void()> &function)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "unit/messages.h"
+#include "support/messages.h"
 
 #include "wire/contentheader_p.h"
 
@@ -117,7 +117,7 @@ private Q_SLOTS:
     void propertiesAreAccessibleByName();
 };
 
-// --- new messages ---------------------------------------------------------------------------------------------------------
+// --- new messages ----------------------------------------------------------------------------------------------------
 
 void tst_Message::newMessageIsPersistentAndOtherwiseEmpty()
 {
@@ -163,7 +163,7 @@ void tst_Message::movedFromMessageIsEmptyAndUsable()
     QVERIFY(first.isPersistent());
 }
 
-// --- properties -----------------------------------------------------------------------------------------------------------
+// --- properties ------------------------------------------------------------------------------------------------------
 
 void tst_Message::stringPropertyIsSentAndReceived()
 {
@@ -476,7 +476,7 @@ void tst_Message::encodedPropertiesAreKept()
     QCOMPARE(sent(copy).priority(), 1);
 }
 
-// --- forwarding -----------------------------------------------------------------------------------------------------------
+// --- forwarding ------------------------------------------------------------------------------------------------------
 
 void tst_Message::untouchedReceivedMessageIsForwardedByteForByte()
 {
@@ -500,7 +500,8 @@ void tst_Message::untouchedReceivedMessageIsForwardedByteForByte()
 void tst_Message::changedReceivedMessageKeepsTheOtherPropertiesByteForByte()
 {
     const QByteArray table = "\x01zb\x05\x01" "at\x01\x01" "at\x00"_ba;
-    Wire::BasicProperties onWire{.flags = Wire::HeadersFlag | Wire::TypeFlag | Wire::UserIdFlag | Wire::DeliveryModeFlag};
+    Wire::BasicProperties onWire;
+    onWire.flags = Wire::HeadersFlag | Wire::TypeFlag | Wire::UserIdFlag | Wire::DeliveryModeFlag;
     onWire.headers.contents = table;
     onWire.type = QByteArrayView("\xff not UTF-8");
     onWire.userId = QByteArrayView(""); // present, but empty
@@ -528,7 +529,7 @@ void tst_Message::propertiesOfAReceivedMessageCanBeRemoved()
     QCOMPARE(encoded(received), encoded(Message()));
 }
 
-// --- values ---------------------------------------------------------------------------------------------------------------
+// --- values ----------------------------------------------------------------------------------------------------------
 
 void tst_Message::copiesDetachOnWrite()
 {
@@ -618,7 +619,9 @@ void tst_Message::propertiesAreAccessibleByName()
         QVERIFY(byName.writeOnGadget(&message, u"written"_s));
         QCOMPARE((message.*property.get)(), u"written"_s);
     }
-    const auto value = [&](const char *name) { return meta.property(meta.indexOfProperty(name)).readOnGadget(&message); };
+    const auto value = [&](const char *name) {
+        return meta.property(meta.indexOfProperty(name)).readOnGadget(&message);
+    };
     QCOMPARE(value("body"), QVariant("body"_ba));
     QCOMPARE(value("priority"), QVariant(9));
     QCOMPARE(value("persistent"), QVariant(false));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "unit/messages.h"
+#include "support/messages.h"
 
 #include <QtCore/qjsonarray.h>
 #include <QtCore/qjsonobject.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "unit/messages.h"
+#include "support/messages.h"
 
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
@@ -61,7 +61,8 @@ void tst_MessageEnvelope::envelopeIsReadFromTheDelivery()
     QCOMPARE(message.deliveryTag(), quint64(1) << 63);
     QVERIFY(message.isRedelivered());
     QCOMPARE(MessageAccess::origin(message)->incarnation, quint64(3));
-    QCOMPARE(message.exchange().constData(), MessageAccess::origin(message)->exchange.constData()); // shared, not copied
+    // Shared, not copied.
+    QCOMPARE(message.exchange().constData(), MessageAccess::origin(message)->exchange.constData());
 }
 
 void tst_MessageEnvelope::settersKeepTheEnvelope()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "unit/messages.h"
+#include "support/messages.h"
 
 #include <QtCore/qtimezone.h>
 
@@ -50,8 +50,8 @@ bool readsAsFullMessage(const Message &message)
         && message.headers().size() == 3 && message.deliveryCount() == 2 && message.isPersistent();
 }
 
-// Runs function(message, index) in several threads, as nearly at once as can be, each with a copy of `message`. The number of
-// those that returned true.
+// Runs function(message, index) in several threads, as nearly at once as can be, each with a copy of `message`.
+// Returns how many of them returned true.
 template <typename Function>
 int runAtOnce(const Message &message, Function function)
 {

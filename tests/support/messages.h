@@ -23,12 +23,11 @@ inline DeliveryOrigin anOrigin()
     return origin;
 }
 
-inline Message delivered(const QByteArray &body, const QByteArray &properties, const DeliveryOrigin &origin = anOrigin(),
-                  quint64 deliveryTag = 42, bool redelivered = false)
+inline Message delivered(const QByteArray &body, const QByteArray &properties,
+                         const DeliveryOrigin &origin = anOrigin(), quint64 deliveryTag = 42, bool redelivered = false)
 {
-    return MessageAccess::makeDelivered(
-        body, properties, QExplicitlySharedDataPointer<const DeliveryOrigin>(new DeliveryOrigin(origin)), deliveryTag,
-        redelivered);
+    QExplicitlySharedDataPointer<const DeliveryOrigin> shared(new DeliveryOrigin(origin));
+    return MessageAccess::makeDelivered(body, properties, shared, deliveryTag, redelivered);
 }
 
 inline QByteArray encoded(const Message &message)
