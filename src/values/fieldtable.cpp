@@ -33,17 +33,17 @@ namespace AmqpQt {
     \row \li an invalid QVariant, \c std::nullptr_t \li \c V \li void
     \endtable
 
-    Anything else is refused with ErrorKind::InvalidArgument: see validate(). Keys have at most 255 bytes of UTF-8; tables
-    and lists may be nested 32 levels deep, the outermost table counted.
+    Anything else is refused with ErrorKind::InvalidArgument: see validate(). Keys have at most 255 bytes of UTF-8;
+    tables and lists may be nested 32 levels deep, the outermost table counted.
 
     The same types come out of a received table, with these differences:
 
     \list
     \li \c l and \c L give a LongLong, \c s and \c U a Short, \c V a \c std::nullptr_t.
     \li \c S gives a QString, or a QByteArray where the bytes are not valid UTF-8.
-    \li \c T gives a QDateTime in UTC, or a ULongLong, the seconds, where they are beyond what QDateTime can hold (the year
-        292278994).
-    \li Of several values with the same key the last one counts. Bytes in a key that are not valid UTF-8 become U+FFFD.
+    \li \c T gives a QDateTime in UTC, or a ULongLong, the seconds, where they are beyond what QDateTime can hold (the
+        year 292278994).
+    \li Of several values with the same key the last one counts. Bytes in a key that are not UTF-8 become U+FFFD.
     \li Floating point values may be NaN or infinite.
     \endlist
 

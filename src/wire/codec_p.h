@@ -8,8 +8,8 @@
 
 #include <concepts>
 
-// The elementary types of AMQP 0-9-1 and the visitors that read, size and write a method's fields. The method structs in
-// methods_p.h are views: made and used within one call, never stored.
+// The elementary types of AMQP 0-9-1 and the visitors that read, size and write a method's fields. The method structs
+// in methods_p.h are views: made and used within one call, never stored.
 namespace AmqpQt::Wire {
 
 // UTF-8 bytes of at most 255.
@@ -63,7 +63,10 @@ public:
             return 0;
         return qFromBigEndian<T>(m_at - sizeof(T));
     }
-    QByteArrayView bytes(qsizetype size) noexcept { return take(size) ? QByteArrayView(m_at - size, size) : QByteArrayView(); }
+    QByteArrayView bytes(qsizetype size) noexcept
+    {
+        return take(size) ? QByteArrayView(m_at - size, size) : QByteArrayView();
+    }
     ShortString shortString() noexcept { return bytes(number<quint8>()); }
     LongString longString() noexcept { return bytes(number<quint32>()); }
     Table table() noexcept; // checked
@@ -90,7 +93,7 @@ private:
     const char *m_error = nullptr;
 };
 
-// --- the visitors of a method's fields(self, visitor): visitor("name", field) --------------------------------------------
+// --- the visitors of a method's fields(self, visitor): visitor("name", field) ----------------------------------------
 
 class FieldReader
 {
@@ -199,10 +202,10 @@ private:
     quint8 m_bit = 8;
 };
 
-// --- whole methods --------------------------------------------------------------------------------------------------------
+// --- whole methods ---------------------------------------------------------------------------------------------------
 
-// The fields of `method` from the bytes behind class-id and method-id. Null if they are well-formed, else what is wrong.
-// Trailing bytes are tolerated.
+// The fields of `method` from the bytes behind class-id and method-id. Null if they are well-formed, else what is
+// wrong. Trailing bytes are tolerated.
 template <typename Method>
 const char *decodeArguments(QByteArrayView arguments, Method &method) noexcept
 {

@@ -21,7 +21,7 @@ namespace {
 
 enum class Names { No, Yes }; // in front of each value: no in an array, yes in a table
 
-// --- checking -------------------------------------------------------------------------------------------------------------
+// --- checking --------------------------------------------------------------------------------------------------------
 
 const char *checkValues(QByteArrayView contents, Names names, int nesting) noexcept
 {
@@ -79,12 +79,13 @@ const char *checkValues(QByteArrayView contents, Names names, int nesting) noexc
     return nullptr;
 }
 
-// --- decoding -------------------------------------------------------------------------------------------------------------
+// --- decoding --------------------------------------------------------------------------------------------------------
 
 QString decodeText(QByteArrayView utf8)
 {
     // Unlike QString::fromUtf8() this keeps an initial U+FEFF: the text belongs to the peer.
-    QStringDecoder decoder(QStringDecoder::Utf8, QStringDecoder::Flag::ConvertInitialBom | QStringDecoder::Flag::Stateless);
+    using Flag = QStringDecoder::Flag;
+    QStringDecoder decoder(QStringDecoder::Utf8, Flag::ConvertInitialBom | Flag::Stateless);
     return decoder(utf8);
 }
 
@@ -146,7 +147,7 @@ QVariant decodeValue(Reader &reader)
     }
 }
 
-// --- encoding -------------------------------------------------------------------------------------------------------------
+// --- encoding --------------------------------------------------------------------------------------------------------
 
 class TableEncoder
 {
@@ -350,7 +351,7 @@ bool TableEncoder::value(const QVariant &value, int nesting)
 
 } // namespace
 
-// --- the contract of fieldtable_p.h ---------------------------------------------------------------------------------------
+// --- the contract of fieldtable_p.h ----------------------------------------------------------------------------------
 
 const char *checkTable(QByteArrayView contents) noexcept
 {
@@ -381,11 +382,11 @@ Result<QByteArray> encodeTable(const FieldTable &table, QStringView argument)
 /*!
     Checks whether \a table can be sent, as each call that takes a field table does before anything is queued.
 
-    Returns an error of kind \l{ErrorKind::}{NoError} if it can, else an \l{ErrorKind::}{InvalidArgument} whose text names
-    the first key that cannot and why: a type that has no counterpart in AMQP (see \l FieldTable), NaN or an infinity, an
-    integer over 2⁶³-1, an invalid QDateTime or one before 1970, a key over 255 bytes of UTF-8, text with an unpaired
-    surrogate, tables and lists nested more than 32 levels deep, more than 4 GiB. Whether the table fits the frame size of
-    a connection is known to that connection only.
+    Returns an error of kind ErrorKind::NoError if it can, else an ErrorKind::InvalidArgument whose text names the first
+    key that cannot and why: a type that has no counterpart in AMQP (see \l FieldTable), NaN or an infinity, an integer
+    over 2⁶³-1, an invalid QDateTime or one before 1970, a key over 255 bytes of UTF-8, text with an unpaired surrogate,
+    tables and lists nested more than 32 levels deep, more than 4 GiB. Whether the table fits the frame size of a
+    connection is known to that connection only.
 
     This function is thread-safe.
 */

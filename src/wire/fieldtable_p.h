@@ -5,8 +5,8 @@
 
 #include <QtCore/qbytearrayview.h>
 
-// Field tables (AMQP 0-9-1 section 4.2.5.5, with the type letters RabbitMQ reads and writes). "Contents" are the bytes of a
-// table behind its 32-bit length.
+// Field tables (AMQP 0-9-1 section 4.2.5.5, with the type letters RabbitMQ reads and writes). "Contents" are the bytes
+// of a table behind its 32-bit length.
 namespace AmqpQt::Wire {
 
 inline constexpr int MaximumTableNesting = 32; // a table inside a table inside …, arrays counted too

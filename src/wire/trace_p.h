@@ -5,8 +5,8 @@
 
 #include <QtCore/qstring.h>
 
-// Methods and content headers as one line of text for the log category amqpqt.frame. What the peer sent is quoted, escaped
-// and cut to a readable length; secrets are shown as ***.
+// Methods and content headers as one line of text for the log category amqpqt.frame. What the peer sent is quoted,
+// escaped and cut to a readable length; secrets are shown as ***.
 namespace AmqpQt::Wire {
 
 // The visitor that collects the text.

@@ -39,7 +39,10 @@ public:
     template <std::unsigned_integral T>
     void operator()(const char *, T &value) { value = T(m_random.generate64()); }
     void operator()(const char *, AmqpQt::Wire::ShortString &value) { value = keep(text()); }
-    void operator()(const char *, AmqpQt::Wire::LongString &value) { value = keep(text().repeated(m_random.bounded(4))); }
+    void operator()(const char *, AmqpQt::Wire::LongString &value)
+    {
+        value = keep(text().repeated(m_random.bounded(4)));
+    }
     void operator()(const char *, AmqpQt::Wire::Table &value)
     {
         const QByteArray entries[] = {{}, QByteArray("\x01kt\x01", 4), QByteArray("\x01" "aF\0\0\0\x03\x01vV", 10)};
@@ -49,7 +52,8 @@ public:
 private:
     QByteArray text()
     {
-        static const char *const texts[] = {"", "orders.*.#", "заказы", "注文", "طلبات", "ऑर्डर", "παραγγελίες", "🐇🥕", "\xff\xfe"};
+        static const char *const texts[] = {"",      "orders.*.#", "заказы", "注文",    "طلبات",
+                                            "ऑर्डर", "παραγγελίες", "🐇🥕",   "\xff\xfe"};
         return texts[m_random.bounded(int(std::size(texts)))];
     }
     QByteArrayView keep(const QByteArray &bytes) { return m_kept.emplace_back(bytes); }
@@ -66,14 +70,12 @@ public:
 
     template <std::unsigned_integral T> // bool is one
     void operator()(const char *name, const T &value) { add(name, QByteArray::number(qulonglong(value))); }
-    void operator()(const char *name, const AmqpQt::Wire::ShortString &value) { add(name, value.toByteArray().toHex()); }
-    void operator()(const char *name, const AmqpQt::Wire::LongString &value) { add(name, value.toByteArray().toHex()); }
-    void operator()(const char *name, const AmqpQt::Wire::Table &value)
-    {
-        add(name, value.contents.toByteArray().toHex());
-    }
+    void operator()(const char *name, const AmqpQt::Wire::ShortString &value) { addBytes(name, value); }
+    void operator()(const char *name, const AmqpQt::Wire::LongString &value) { addBytes(name, value); }
+    void operator()(const char *name, const AmqpQt::Wire::Table &value) { addBytes(name, value.contents); }
 
 private:
+    void addBytes(const char *name, QByteArrayView bytes) { add(name, bytes.toByteArray().toHex()); }
     void add(const char *name, const QByteArray &value) { m_fields.append(QByteArray(name) + '=' + value); }
 
     QByteArrayList m_fields;
@@ -92,8 +94,8 @@ template <typename Function>
 void forEachMethod(Function &&function)
 {
     const QByteArray zeros(64, '\0'); // well-formed arguments of any method
-    for (quint16 classId = 0; classId <= 255; ++classId) {
-        for (quint16 methodId = 0; methodId <= 255; ++methodId) {
+    for (quint16 classId = 0; classId < 128; ++classId) {
+        for (quint16 methodId = 0; methodId < 128; ++methodId) {
             AmqpQt::Wire::visitMethod({classId, methodId}, zeros, [&]<typename M>(const M &) {
                 function.template operator()<M>();
             });

@@ -142,7 +142,9 @@ void tst_Codec::numbersAreBigEndian()
 void tst_Codec::consecutiveBitsShareOctets()
 {
     // The first bit is the lowest one; the ninth opens a second octet; a bit behind another type opens a third.
-    const ManyBits method{.bits = {true, false, true, false, false, false, false, true, true}, .octet = 0x55, .last = true};
+    const ManyBits method{.bits = {true, false, true, false, false, false, false, true, true},
+                          .octet = 0x55,
+                          .last = true};
     QCOMPARE(payloadSize(method), 8);
     QCOMPARE(encodePayload(method).toHex(' '), "00 01 00 02 85 01 55 01");
 }
@@ -270,10 +272,13 @@ void tst_Codec::tablesAreCheckedWhenTheyAreRead()
     QCOMPARE(decodeArguments(good, read), nullptr);
     QCOMPARE(read.table.contents.toByteArray().toHex(), "01617401");
 
-    QCOMPARE(decodeArguments(ExactBytes(QByteArray::fromHex("00000004 01 61 3f 01")), read), "unknown type in a field table");
+    const ExactBytes unknownType(QByteArray::fromHex("00000004 01 61 3f 01"));
+    QCOMPARE(decodeArguments(unknownType, read), "unknown type in a field table");
     QVERIFY(read.table.contents.isEmpty());
-    QCOMPARE(decodeArguments(ExactBytes(QByteArray::fromHex("00000005 01 61 49 0000 0000")), read), "truncated field table");
-    QCOMPARE(decodeArguments(ExactBytes(QByteArray::fromHex("00000005 01 61 74 01")), read), "truncated");
+    const ExactBytes longerThanItsTable(QByteArray::fromHex("00000005 01 61 49 0000 0000"));
+    QCOMPARE(decodeArguments(longerThanItsTable, read), "truncated field table");
+    const ExactBytes longerThanTheArguments(QByteArray::fromHex("00000005 01 61 74 01"));
+    QCOMPARE(decodeArguments(longerThanTheArguments, read), "truncated");
 }
 
 QTEST_APPLESS_MAIN(tst_Codec)

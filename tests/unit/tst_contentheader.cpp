@@ -67,7 +67,8 @@ private Q_SLOTS:
 
 void tst_ContentHeader::headersAreLaidOutAsSpecified()
 {
-    const QByteArray payload = contentHeader(60, 0x0102030405060708, encodeProperties({.flags = PriorityFlag, .priority = 5}));
+    const QByteArray properties = encodeProperties({.flags = PriorityFlag, .priority = 5});
+    const QByteArray payload = contentHeader(60, 0x0102030405060708, properties);
     QCOMPARE(payload.toHex(' '), "00 3c 00 00 01 02 03 04 05 06 07 08 08 00 05");
 
     const ExactBytes bytes(payload);
@@ -156,7 +157,8 @@ void tst_ContentHeader::decodingForgetsWhatWasThere()
 void tst_ContentHeader::limitsSurviveARoundTrip()
 {
     const QByteArray longest(255, 'x');
-    const BasicProperties sent{.flags = ContentTypeFlag | DeliveryModeFlag | PriorityFlag | TimestampFlag | ClusterIdFlag,
+    constexpr quint16 flags = ContentTypeFlag | DeliveryModeFlag | PriorityFlag | TimestampFlag | ClusterIdFlag;
+    const BasicProperties sent{.flags = flags,
                                .contentType = longest,
                                .deliveryMode = 255,
                                .priority = 255,
@@ -225,8 +227,8 @@ void tst_ContentHeader::theHeadersTableIsChecked()
     QCOMPARE(decodeProperties(ExactBytes(QByteArray::fromHex("2000 00000003 01 61 3f")), values),
              "unknown type in a field table");
     ContentHeader header;
-    QCOMPARE(decodeContentHeader(ExactBytes(contentHeader(60, 0, QByteArray::fromHex("2000 00000003 01 61 49"))), header),
-             "truncated field table");
+    const ExactBytes payload(contentHeader(60, 0, QByteArray::fromHex("2000 00000003 01 61 49")));
+    QCOMPARE(decodeContentHeader(payload, header), "truncated field table");
 }
 
 void tst_ContentHeader::headersCutOffAnywhereAreMalformed()

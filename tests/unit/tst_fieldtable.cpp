@@ -92,7 +92,8 @@ QByteArray nestedContents(int levels, char type)
 QByteArrayList entriesOfEachType()
 {
     const QByteArray array = "I" + QByteArray(4, '\x11') + "S" + lengthAnd("deep") + "V";
-    const QByteArray table = tableOf("A" + lengthAnd(array)) + tableOf("F" + lengthAnd(tableOf(QByteArray("D\2\0\0\1\0", 6))));
+    const QByteArray decimals = tableOf(QByteArray("D\2\0\0\1\0", 6));
+    const QByteArray table = tableOf("A" + lengthAnd(array)) + tableOf("F" + lengthAnd(decimals));
     QByteArrayList entries;
     for (const QByteArray &value : {
              QByteArray("t\1", 2), QByteArray("b\x80", 2), QByteArray("B\xff", 2), QByteArray("s\x80\0", 3),
@@ -237,7 +238,8 @@ void tst_FieldTable::otherTypesAreSentAsTheirNearestOne_data()
     row("QStringList", QStringList{u"a"_s, u""_s}, "41 0000000b 53 00000001 61 53 00000000");
     row("QVariantHash", QVariantHash{{u"c"_s, 1}, {u"a"_s, true}, {u"b"_s, false}},
         "46 0000000f 01 61 74 01 01 62 74 00 01 63 49 00000001");
-    row("QDateTime with an offset", QDateTime({2023, 11, 15}, {0, 13, 20}, Qt::OffsetFromUTC, 7200), "54 000000006553f100");
+    row("QDateTime with an offset", QDateTime({2023, 11, 15}, {0, 13, 20}, Qt::OffsetFromUTC, 7200),
+        "54 000000006553f100");
     row("QDateTime with a fraction", utc(1700000000).addMSecs(999), "54 000000006553f100");
 }
 
@@ -314,7 +316,8 @@ void tst_FieldTable::whatHasNoCounterpartIsRefused_data()
     row("a second before 1970", utc(-1), u"a time before 1970 cannot be sent in a field table"_s);
     row("a millisecond before 1970", utc(0).addMSecs(-1), u"a time before 1970 cannot be sent in a field table"_s);
 
-    row("unpaired surrogate", QString(QChar(0xd800)), u"text with an unpaired surrogate cannot be sent in a field table"_s);
+    row("unpaired surrogate", QString(QChar(0xd800)),
+        u"text with an unpaired surrogate cannot be sent in a field table"_s);
 }
 
 void tst_FieldTable::whatHasNoCounterpartIsRefused()
@@ -502,7 +505,7 @@ void tst_FieldTable::mutatedTablesAreDecodedOrRefused()
         QCOMPARE(encoded(decodeTable(*contents)).toHex(), contents->toHex());
     }
     QVERIFY2(malformed > 10000 && decodedTables > 10000 && refused > 100 && refused < decodedTables / 2,
-             qPrintable(u"%1 malformed, %2 decoded, %3 of them refused"_s.arg(malformed).arg(decodedTables).arg(refused)));
+             qPrintable(u"%1 malformed, %2 decoded, %3 refused"_s.arg(malformed).arg(decodedTables).arg(refused)));
 }
 
 void tst_FieldTable::decimalsConvertToDouble()

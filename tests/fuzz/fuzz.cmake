@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+#
+# Fuzzers for clang's libFuzzer, not part of a normal build:
+#   cmake -B build-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DAMQPQT_SANITIZE=address -DAMQPQT_BUILD_FUZZERS=ON
+#   cmake --build build-fuzz --target fuzz_wire && build-fuzz/tests/fuzz_wire -max_total_time=300 <corpus folder>
+
+option(AMQPQT_BUILD_FUZZERS "Build the fuzzers (clang only)" OFF)
+if(NOT AMQPQT_BUILD_FUZZERS)
+    return()
+endif()
+if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "AMQPQT_BUILD_FUZZERS needs clang: libFuzzer comes with it")
+endif()
+
+# The layers too, so that the fuzzer sees which of their branches an input takes.
+target_compile_options(amqpqt_build_flags INTERFACE -fsanitize=fuzzer-no-link)
+target_link_options(amqpqt_build_flags INTERFACE -fsanitize=fuzzer-no-link)
+
+function(amqpqt_fuzzer name)
+    cmake_parse_arguments(arg "" "" "LAYERS" ${ARGN})
+    add_executable(${name} fuzz/${name}.cpp)
+    foreach(layer ${arg_LAYERS})
+        target_link_libraries(${name} PRIVATE amqpqt_${layer})
+    endforeach()
+    target_link_libraries(${name} PRIVATE amqpqt_build_flags)
+    target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+endfunction()
+
+amqpqt_fuzzer(fuzz_wire LAYERS wire values)
