@@ -15,6 +15,9 @@ target_link_libraries(amqpqt_message PUBLIC amqpqt_wire PRIVATE amqpqt_build_fla
 foreach(test tst_mailbox tst_message tst_messagebody tst_messageenvelope tst_messagethreads)
     amqpqt_test(unit ${test} LIBRARIES amqpqt_message LAYERS wire values)
 endforeach()
+set_property(TEST tst_mailbox tst_messagethreads APPEND PROPERTY LABELS threads)
+set_property(TEST tst_mailbox tst_messagethreads PROPERTY ENVIRONMENT_MODIFICATION
+    "TSAN_OPTIONS=string_append: suppressions=${CMAKE_CURRENT_SOURCE_DIR}/support/tsan.supp")
 amqpqt_test(unit tst_error LAYERS values)
 amqpqt_test(unit tst_options LAYERS values)
 amqpqt_test(unit tst_reply LAYERS values)
