@@ -101,7 +101,7 @@ QList<Endpoint> ConnectionParameters::endpoints() const
 }
 
 /*!
-    Sets the endpoints to try, in this order. An empty list, an empty host and port 0 are refused.
+    Sets the \a endpoints to try, in this order. An empty list, an empty host and port 0 are refused.
 */
 void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
 {

@@ -176,7 +176,7 @@ QString Error::toString() const
 */
 
 /*!
-    \relates AmqpQt::Error
+    \fn QDebug AmqpQt::Error::operator<<(QDebug debug, const AmqpQt::Error &error)
 
     Writes \a error to \a debug, escaped and in one line.
 */

@@ -114,7 +114,7 @@ namespace AmqpQt {
 /*!
     \fn template <typename T> AmqpQt::Result<T>::operator bool() const
 
-    The same as has_value().
+    Returns the same as has_value().
 */
 
 /*!
@@ -131,7 +131,7 @@ namespace AmqpQt {
 /*!
     \fn template <typename T> const T &AmqpQt::Result<T>::operator*() const &
 
-    The same as value().
+    Returns the same as value().
 */
 
 /*!
@@ -142,7 +142,7 @@ namespace AmqpQt {
 /*!
     \fn template <typename T> const T *AmqpQt::Result<T>::operator->() const
 
-    The address of value().
+    Returns the address of value().
 */
 
 /*!
