@@ -110,6 +110,7 @@ Q_SIGNALS:
 private:
     friend class Connection;
     friend class ChannelPrivate;
+    friend class ConnectionPrivate;
     Channel(Connection *connection, QObject *parent);
     std::unique_ptr<ChannelPrivate> d;
 };

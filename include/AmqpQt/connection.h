@@ -90,6 +90,7 @@ Q_SIGNALS:
     void bytesToWriteChanged(double bytes); // at most once per turn of the event loop
 
 private:
+    friend class Channel;
     friend class ConnectionPrivate;
     std::unique_ptr<ConnectionPrivate> d;
 };

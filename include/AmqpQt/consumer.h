@@ -51,6 +51,7 @@ Q_SIGNALS:
 
 private:
     friend class Channel;
+    friend class ChannelPrivate;
     friend class ConsumerPrivate;
     Consumer(Channel *channel, QObject *parent);
     std::unique_ptr<ConsumerPrivate> d;

@@ -78,14 +78,23 @@ Acks::Settled Acks::settle(quint64 deliveryTag)
 {
     Q_ASSERT(!hasPending()); // acks called before this one are on the wire before it
     const Settled settled = change(deliveryTag, State::Settled);
-    dropSettledFront();
+    if (settled.ok) {
+        ++m_settled;
+        dropSettled();
+    }
     return settled;
 }
 
-void Acks::dropSettledFront()
+void Acks::dropSettled()
 {
-    while (!m_entries.empty() && m_entries.front().state == State::Settled)
+    for (; !m_entries.empty() && m_entries.front().state == State::Settled; --m_settled)
         m_entries.pop_front();
+    // One delivery that stays open for long must not keep all that were settled behind it.
+    constexpr qsizetype Tolerated = 256;
+    if (m_settled > Tolerated && 2 * m_settled > qsizetype(m_entries.size())) {
+        std::erase_if(m_entries, [](const Entry &entry) { return entry.state == State::Settled; });
+        m_settled = 0;
+    }
 }
 
 void Acks::takeFrames(std::vector<Frame> &frames)
@@ -98,6 +107,8 @@ void Acks::takeFrames(std::vector<Frame> &frames)
         if (m_entries.front().state == State::Acked) {
             lastOfRun = m_entries.front().deliveryTag;
             ++inRun;
+        } else {
+            --m_settled;
         }
         m_entries.pop_front();
     }
@@ -109,8 +120,10 @@ void Acks::takeFrames(std::vector<Frame> &frames)
             if (entry && entry->state == State::Acked) {
                 frames.push_back({tag, false});
                 entry->state = State::Settled;
+                ++m_settled;
             }
         }
+        dropSettled();
     }
     m_outOfOrder.clear();
     m_pending = 0;
@@ -124,6 +137,7 @@ void Acks::clear()
     m_lastTag = 0;
     m_pending = 0;
     m_open = 0;
+    m_settled = 0;
 }
 
 } // namespace AmqpQt::Engine

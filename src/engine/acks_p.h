@@ -33,8 +33,8 @@ public:
     bool deliveredWithoutAck(quint64 deliveryTag);
 
     bool isOpen(quint64 deliveryTag) const;
-    Settled ack(quint64 deliveryTag);      // written by takeFrames()
-    Settled settle(quint64 deliveryTag);   // the caller writes the basic.nack or basic.reject itself
+    Settled ack(quint64 deliveryTag);    // written by takeFrames()
+    Settled settle(quint64 deliveryTag); // the caller writes the basic.nack or basic.reject itself
     bool hasPending() const noexcept { return m_pending > 0; }
     qsizetype openCount() const noexcept { return m_open; }
 
@@ -54,13 +54,14 @@ private:
     };
     Entry *find(quint64 deliveryTag);
     Settled change(quint64 deliveryTag, State state);
-    void dropSettledFront();
+    void dropSettled();
 
-    std::deque<Entry> m_entries;        // ascending tags; the first one is not Settled
-    std::vector<quint64> m_outOfOrder;  // acked while a lower tag was open
+    std::deque<Entry> m_entries;       // ascending tags; the first one is not Settled
+    std::vector<quint64> m_outOfOrder; // acked while a lower tag was open
     quint64 m_lastTag = 0;
     qsizetype m_pending = 0;
     qsizetype m_open = 0;
+    qsizetype m_settled = 0; // entries in the state Settled, behind one that is open
 };
 
 } // namespace AmqpQt::Engine

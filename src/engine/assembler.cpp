@@ -24,23 +24,24 @@ void Assembler::header(const Wire::ContentHeader &header)
     completeIfWhole();
 }
 
-void Assembler::append(QByteArrayView part)
+void Assembler::append(QByteArrayView part, qsizetype frameRemaining)
 {
-    Q_ASSERT(quint64(part.size()) <= bodyRemaining());
+    Q_ASSERT(part.size() <= frameRemaining && quint64(frameRemaining) <= bodyRemaining());
     if (m_body.isEmpty() && quint64(part.size()) == m_bodySize) {
         m_body = part.toByteArray();
     } else {
-        reserve(part.size());
+        reserve(std::max(part.size(), std::min(frameRemaining, LargestRoom)));
         m_body.append(part);
     }
     completeIfWhole();
 }
 
-std::span<char> Assembler::space(qsizetype available)
+std::span<char> Assembler::space(qsizetype frameRemaining)
 {
-    reserve(1);
+    Q_ASSERT(frameRemaining > 0 && quint64(frameRemaining) <= bodyRemaining());
+    reserve(std::min(frameRemaining, LargestRoom));
     const qsizetype size = m_body.size();
-    const qsizetype room = std::min(available, m_body.capacity() - size);
+    const qsizetype room = std::min(frameRemaining, m_body.capacity() - size);
     return {m_body.data() + size, size_t(room)};
 }
 
@@ -51,14 +52,12 @@ void Assembler::filled(qsizetype size)
     completeIfWhole();
 }
 
-// Makes room for `more` bytes and, at most, for as many again as have arrived.
+// Makes room for `more` bytes and for as many again as have arrived.
 void Assembler::reserve(qsizetype more)
 {
-    constexpr quint64 FirstRoom = 4096;
     const qsizetype needed = m_body.size() + more;
-    if (needed <= m_body.capacity())
-        return;
-    m_body.reserve(qsizetype(std::min(m_bodySize, quint64(needed) + quint64(m_body.size()) + FirstRoom)));
+    if (needed > m_body.capacity())
+        m_body.reserve(qsizetype(std::min(m_bodySize, quint64(needed) + quint64(m_body.size()))));
 }
 
 QByteArray Assembler::takeBody()

@@ -39,9 +39,11 @@ public:
     void begin(const Method &method, QByteArrayView exchange, QByteArrayView routingKey, QByteArrayView replyText = {});
     void header(const Wire::ContentHeader &header);
 
-    void append(QByteArrayView part); // at most bodyRemaining()
-    // Where the next bytes of a body can be read to: at most `available`, what is left of the frame.
-    std::span<char> space(qsizetype available);
+    // `frameRemaining`: what the frame still has of the body, this part included. Room is made for all of it: only one
+    // frame of a connection is under way at a time.
+    void append(QByteArrayView part, qsizetype frameRemaining);
+    // Where the next bytes can be read to.
+    std::span<char> space(qsizetype frameRemaining);
     void filled(qsizetype size);
 
     QByteArray properties() const { return m_properties; }
@@ -49,6 +51,8 @@ public:
     void reset() noexcept; // forgets a content under way
 
 private:
+    static constexpr qsizetype LargestRoom = 128 * 1024; // for bytes that were announced and have not arrived
+
     void reserve(qsizetype more);
     void completeIfWhole() noexcept { m_state = bodyRemaining() == 0 ? State::Complete : State::Body; }
 

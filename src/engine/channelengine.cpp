@@ -470,6 +470,8 @@ ChannelEngine::Settled ChannelEngine::countSettled(Acks::Settled settled)
 
 ChannelEngine::Settled ChannelEngine::ack(quint64 deliveryTag)
 {
+    if (m_closeSent)
+        return {}; // the broker has the delivery back
     const Acks::Settled settled = m_acks.ack(deliveryTag);
     if (settled.ok)
         noteAcks();
@@ -478,7 +480,7 @@ ChannelEngine::Settled ChannelEngine::ack(quint64 deliveryTag)
 
 ChannelEngine::Settled ChannelEngine::nack(quint64 deliveryTag, bool requeue)
 {
-    if (!m_acks.isOpen(deliveryTag))
+    if (m_closeSent || !m_acks.isOpen(deliveryTag))
         return {};
     writeAcks();
     writeNack(deliveryTag, false, requeue);
@@ -498,7 +500,7 @@ std::vector<ChannelEngine::Settled> ChannelEngine::ackUpTo(quint64 deliveryTag)
 std::vector<ChannelEngine::Settled> ChannelEngine::nackUpTo(quint64 deliveryTag, bool requeue)
 {
     std::vector<Settled> all;
-    if (!m_acks.isOpen(deliveryTag))
+    if (m_closeSent || !m_acks.isOpen(deliveryTag))
         return all;
     writeAcks();
     const std::vector<quint64> tags = m_acks.openUpTo(deliveryTag);

@@ -32,6 +32,12 @@ void ConnectionEngine::setState(State state)
 
 // --- beginning ------------------------------------------------------------------------------------------------------------
 
+void ConnectionEngine::configure(const Settings &settings)
+{
+    m_settings = settings;
+    m_channelIds.setLimit(settings.channelMax);
+}
+
 Error ConnectionEngine::start(const Settings &settings, Time now)
 {
     Q_ASSERT(m_state == State::Idle || m_state == State::Closed);
@@ -41,8 +47,7 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     if (arguments.areInvalid())
         return arguments.error();
 
-    m_settings = settings;
-    m_channelIds.setLimit(settings.channelMax);
+    configure(settings);
     m_isTransportConnected = false;
     m_closing = false;
     m_frameMax = settings.frameMax;
@@ -192,6 +197,13 @@ void ConnectionEngine::closeChannels()
 void ConnectionEngine::sendCloseWhenChannelsAreClosed()
 {
     if (!m_closing || m_state != State::Open || m_openNumbers > 0)
+        return;
+    goodbye();
+}
+
+void ConnectionEngine::goodbye()
+{
+    if (m_state != State::Open)
         return;
     send(0, Wire::ConnectionClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
     setState(State::CloseSent);

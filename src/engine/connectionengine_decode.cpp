@@ -21,6 +21,8 @@ std::span<char> ConnectionEngine::inputSpace()
 
 void ConnectionEngine::inputRead(qsizetype size, Time now)
 {
+    if (m_state == State::Idle || m_state == State::Closed)
+        return; // too late
     m_now = now;
     m_heartbeat.received(now);
     if (!m_body.direct)
@@ -266,7 +268,7 @@ ConnectionEngine::Step ConnectionEngine::decodeBodyStream()
 {
     if (const qsizetype part = std::min<qsizetype>(m_input.bytes().size(), m_body.remaining); part > 0) {
         if (m_body.channel)
-            m_body.channel->m_assembler.append(m_input.bytes().first(part));
+            m_body.channel->m_assembler.append(m_input.bytes().first(part), m_body.remaining);
         m_input.consume(part);
         m_body.remaining -= quint32(part);
     }

@@ -38,9 +38,12 @@ public:
     ConnectionEngine(const ConnectionEngine &) = delete;
     ConnectionEngine &operator=(const ConnectionEngine &) = delete;
 
+    void configure(const Settings &settings); // before start(): the limits for what waits until then
     // A new attempt: queues the protocol header. An error (then nothing has begun) if a setting cannot be sent.
     Error start(const Settings &settings, Time now);
     void close(Time now);
+    void abort() { finish({}, false); } // without the goodbye
+    void goodbye(); // queues connection.close, whoever is still waiting for something
     void transportConnected() { m_isTransportConnected = true; }
     void transportClosed(const Error &error); // the connection is lost, or could not be made
 
@@ -68,7 +71,6 @@ public:
     std::shared_ptr<ChannelEngine> createChannel(quint16 number, void *context);
     ChannelEngine *channel(quint16 number) const;
     bool isChannelNumberPossible(quint16 number) const { return number > 0 && number <= m_channelIds.limit(); }
-    void setChannelLimit(quint16 limit) { m_channelIds.setLimit(limit); } // before start(); tune may lower it
 
     State state() const noexcept { return m_state; }
     bool isOpen() const noexcept { return m_state == State::Open; }

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "client/connection_p.h"
+#include "client/message_p.h"
+
+#include <AmqpQt/channel.h>
+
+#include <QtCore/qhash.h>
+
+namespace AmqpQt {
+
+class ChannelPrivate
+{
+public:
+    using State = Channel::State;
+
+    ChannelPrivate(Channel *channel, ConnectionPrivate *connectionPrivate);
+    ~ChannelPrivate();
+
+    // With the engine's channel, or with the reason why there is none.
+    void start(std::shared_ptr<Engine::ChannelEngine> engineChannel);
+    void startFailed(const Error &reason);
+    void connectionGone();
+    void defer(QObject *context, std::function<void()> action);
+
+    // What keeps every call from being made: no connection, a foreign thread.
+    Error unusable(const char *function) const;
+    // Keeps a local failure and tells it from the dispatch loop.
+    Error refuse(Error reason);
+
+    // The reply to a call: `convert` makes its value of the broker's answer, `tell` tells everybody else.
+    using Call = std::function<Result<Engine::CallId>()>;
+    struct TellNobody
+    {
+        template <typename... Arguments>
+        void operator()(Arguments &&...) const
+        {
+        }
+    };
+    template <typename T, typename Convert, typename Tell = TellNobody>
+    Reply<T> reply(const char *function, const Call &call, Convert convert, Tell tell = {});
+    template <typename Tell = TellNobody>
+    Reply<void> reply(const char *function, const Call &call, Tell tell = {});
+
+    Consumer *consume(const QString &queue, ConsumeOptions options, QObject *parent);
+    Reply<void> reopen();
+    Reply<void> close();
+    bool settle(const char *function, const Message &message, Settlement::Kind kind, bool upTo);
+    bool settle(const Settlement &settlement, bool upTo);
+    Message makeMessage(Engine::ReceivedMessage &received, const QString &consumerTag, bool noAck) const;
+
+    // engine events; after each the channel may be gone
+    void onOpened();
+    void onClosed(const Error &reason);
+    void updateBackpressure();
+
+    Channel *const q;
+    ConnectionPrivate *connection; // null once it is gone
+    std::shared_ptr<Engine::ChannelEngine> engine;
+    State state = State::Closed;
+    Error error;
+    BackpressureReasons backpressure;
+    bool writable = false;
+    std::vector<Promise<void>> whenOpen;
+    std::optional<Reply<void>> closing; // while Closing
+    QHash<QString, ConsumerPrivate *> consumers; // by tag
+    quint64 lastConsumer = 0;                    // serial number: tags of our own, and the order of consumers()
+
+private:
+    void setState(State newState);
+    Result<Engine::CallId> submit(const char *function, const Call &call);
+};
+
+template <typename T, typename Convert, typename Tell>
+Reply<T> ChannelPrivate::reply(const char *function, const Call &call, Convert convert, Tell tell)
+{
+    const Result<Engine::CallId> id = submit(function, call);
+    if (!id)
+        return Promise<T>::finished(id.error());
+    Promise<T> promise;
+    connection->addCall(*id, [promise, convert, tell, channel = QPointer(q)](Engine::ReplyValue &value,
+                                                                             ConnectionPrivate::Delivery delivery) {
+        if (const Error *failure = std::get_if<Error>(&value))
+            return promise.finish(*failure, delivery);
+        const T converted = convert(value);
+        promise.finish(converted, delivery);
+        if (channel)
+            tell(channel.data(), converted);
+    });
+    return promise.reply();
+}
+
+template <typename Tell>
+Reply<void> ChannelPrivate::reply(const char *function, const Call &call, Tell tell)
+{
+    const Result<Engine::CallId> id = submit(function, call);
+    if (!id)
+        return Promise<void>::finished(id.error());
+    Promise<void> promise;
+    connection->addCall(*id, [promise, tell, channel = QPointer(q)](Engine::ReplyValue &value,
+                                                                    ConnectionPrivate::Delivery delivery) {
+        if (const Error *failure = std::get_if<Error>(&value))
+            return promise.finish(*failure, delivery);
+        promise.finish({}, delivery);
+        if (channel)
+            tell(channel.data());
+    });
+    return promise.reply();
+}
+
+} // namespace AmqpQt

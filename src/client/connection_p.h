@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "client/mailbox_p.h"
+#include "client/promise_p.h"
+#include "engine/connectionengine_p.h"
+#include "transport/transport_p.h"
+
+#include <AmqpQt/connection.h>
+
+#include <QtCore/qbasictimer.h>
+#include <QtCore/qset.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace AmqpQt {
+
+class ChannelPrivate;
+class ConsumerPrivate;
+
+// Joins transport and engine, and runs the dispatch loop: the only place from which the application's code is called.
+class ConnectionPrivate final : public QObject, public SettlementTarget
+{
+    Q_OBJECT
+public:
+    using Delivery = Internal::Continuations::Delivery;
+    using CallHandler = std::function<void(Engine::ReplyValue &value, Delivery delivery)>;
+
+    explicit ConnectionPrivate(Connection *connection);
+    ~ConnectionPrivate() override;
+
+    // False, with a warning that names the function: it was called in another thread than the connection's.
+    bool isOwnThread(const char *function) const;
+
+    void setParameters(const ConnectionParameters &newParameters);
+    void setUrl(const QUrl &url);
+    Reply<void> open();
+    Reply<void> close();
+    void abort();
+
+    void addCall(Engine::CallId id, CallHandler handler);
+    // In the dispatch loop, before anything that comes from the broker later; not at all once context is gone.
+    void defer(QObject *context, std::function<void()> action);
+    void scheduleTurn();
+    void outputAdded(); // by a publish: written now if there is much, else at the end of the turn
+    void noteBatch(ConsumerPrivate *consumer) { m_consumersWithBatch.push_back(consumer); }
+    void noteUnackedChange(ConsumerPrivate *consumer) { m_consumersWithUnackedChange.push_back(consumer); }
+    void forget(ConsumerPrivate *consumer);
+    void setError(const Error &newError); // and tells it
+
+    // SettlementTarget
+    void settleNow(const Settlement &settlement) override;
+    void wakeForSettlements() override;
+
+    Connection *const q;
+    ConnectionParameters parameters;
+    Error parametersError; // of the last url
+    Connection::State state = Connection::State::Closed;
+    Error error;
+    QString blockedReason;
+    Endpoint currentEndpoint;
+    Engine::ConnectionEngine engine;
+    std::unique_ptr<Transport> transport;
+    std::shared_ptr<Mailbox> mailbox;
+    QSet<ChannelPrivate *> channels;
+    std::vector<Promise<void>> whenOpen;
+
+    // Tells whether the connection still exists after the application's code ran.
+    class Guard
+    {
+    public:
+        explicit Guard(ConnectionPrivate *connection) : m_connection(connection), m_outer(connection->m_guard)
+        {
+            connection->m_guard = this;
+        }
+        ~Guard()
+        {
+            if (m_connection)
+                m_connection->m_guard = m_outer;
+        }
+        Guard(const Guard &) = delete;
+        Guard &operator=(const Guard &) = delete;
+        explicit operator bool() const noexcept { return m_connection; }
+
+    private:
+        friend class ConnectionPrivate;
+        ConnectionPrivate *m_connection;
+        Guard *m_outer;
+    };
+
+protected:
+    bool event(QEvent *event) override;
+    void timerEvent(QTimerEvent *event) override;
+
+private:
+    void setState(Connection::State newState);
+    Engine::Settings settings() const;
+    void startFailed(const Error &reason);
+    void connectToNextEndpoint();
+    void onTransportFailed();
+
+    void turn();
+    bool dispatchEvents(Engine::Time deadline, const Guard &guard); // false: out of time, or gone
+    bool readTransport();
+    void writeOutput();
+    void endTurn(const Guard &guard);
+    void runDeferred(const Guard &guard);
+    void armTimer();
+    void takeSettlements();
+
+    void dispatch(Engine::Event &event, const Guard &guard);
+    void on(Engine::Delivered &event, const Guard &guard);
+    void on(Engine::ReplyArrived &event, const Guard &guard);
+    void on(Engine::Opened &event, const Guard &guard);
+    void on(Engine::ConnectionClosed &event, const Guard &guard);
+    void on(Engine::BlockedChanged &event, const Guard &guard);
+    void on(Engine::WritableChanged &event, const Guard &guard);
+    void on(Engine::ChannelOpened &event, const Guard &guard);
+    void on(Engine::ChannelClosed &event, const Guard &guard);
+    void on(Engine::FlowChanged &event, const Guard &guard);
+    void on(Engine::Returned &event, const Guard &guard);
+    void on(Engine::PublishFailed &event, const Guard &guard);
+    void on(Engine::ConsumerCancelled &event, const Guard &guard);
+    void updateBackpressure(const Guard &guard);
+    void releaseTransport(bool graceful);
+
+    struct Deferred
+    {
+        QPointer<QObject> context;
+        std::function<void()> action;
+    };
+
+    Guard *m_guard = nullptr;
+    QHash<Engine::CallId, CallHandler> m_calls;
+    std::vector<Deferred> m_deferred;
+    std::vector<ConsumerPrivate *> m_consumersWithBatch;
+    std::vector<ConsumerPrivate *> m_consumersWithUnackedChange;
+    std::optional<Promise<void>> m_opening;
+    std::optional<Promise<void>> m_closing;
+    QList<Endpoint> m_endpointsLeft;
+    QBasicTimer m_timer;
+    std::optional<Engine::Time> m_timerAt;
+    double m_toldBytesToWrite = 0;
+    bool m_turnPosted = false;
+    bool m_readable = false;     // the transport may have bytes
+    bool m_writeFailed = false;  // what it still has to read tells why, perhaps
+};
+
+} // namespace AmqpQt

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "client/channel_p.h"
+
+#include <AmqpQt/consumer.h>
+
+namespace AmqpQt {
+
+class ConsumerPrivate
+{
+public:
+    using State = Consumer::State;
+
+    ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPrivate, const QString &queueName, const ConsumeOptions &consumeOptions,
+                    quint64 serialNumber);
+    ~ConsumerPrivate();
+
+    void start(); // basic.consume, also after a reopen
+    void startFailed(const Error &reason);
+    Reply<int> cancel();
+    void deliver(Engine::ReceivedMessage &received);
+    void emitBatch();
+    void emitUnackedCount();
+    void settled(); // one delivery less
+
+    // The subscription ended; after each the consumer may be gone.
+    void onCancelled(const Error &reason);
+    void onChannelClosed(const Error &reason);
+    void channelGone();
+
+    Consumer *const q;
+    ChannelPrivate *channel; // null once it is gone
+    QString queue;
+    ConsumeOptions options; // with the tag
+    quint64 serial;
+    std::shared_ptr<Engine::ConsumerEntry> entry; // while the engine knows the subscription
+    State state = State::Starting;
+    int unackedCount = 0;
+    Promise<void> started;
+    std::optional<Promise<int>> cancelled;
+
+private:
+    void setState(State newState);
+    void onStarted();
+    int returnBatch();
+    void noteUnacked();
+    bool isEnded() const { return state == State::Cancelled; }
+
+    QExplicitlySharedDataPointer<const DeliveryOrigin> m_origin; // of the delivery before
+    QList<Message> m_batch;
+    bool m_batchIsNew = true;     // its messages were not told by delivered() as well
+    int m_toldUnackedCount = 0;
+    bool m_unackedNoted = false;
+    bool m_warnedOfNobody = false;
+};
+
+} // namespace AmqpQt

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "transport/transport_p.h"
+
+#include <QtNetwork/qtcpsocket.h>
+
+namespace AmqpQt {
+
+class SocketTransport final : public Transport
+{
+    Q_OBJECT
+public:
+    explicit SocketTransport(QObject *parent = nullptr);
+
+    void connectTo(const QString &host, quint16 port) override;
+    bool isConnected() const override { return m_socket.state() == QAbstractSocket::ConnectedState; }
+    qint64 read(char *to, qint64 size) override { return m_socket.read(to, size); }
+    qint64 write(const char *from, qint64 size) override { return m_socket.write(from, size); }
+    qint64 bytesToWrite() const override { return m_socket.bytesToWrite(); }
+    Error error() const override;
+    void close() override;
+    void abort() override { m_socket.abort(); }
+
+private:
+    QTcpSocket m_socket;
+    QString m_peer; // for people
+};
+
+} // namespace AmqpQt
