@@ -26,6 +26,30 @@ struct ManyBits
     }
 };
 
+struct BitsApart
+{
+    static constexpr MethodId id{7, 8};
+    bool bits[5] = {};
+    ShortString shortString;
+    LongString longString;
+    Table table;
+    quint16 number = 0;
+
+    template <typename Self, typename Visitor>
+    static void fields(Self &self, Visitor &visitor)
+    {
+        visitor("bit", self.bits[0]);
+        visitor("short-string", self.shortString);
+        visitor("bit", self.bits[1]);
+        visitor("long-string", self.longString);
+        visitor("bit", self.bits[2]);
+        visitor("table", self.table);
+        visitor("bit", self.bits[3]);
+        visitor("number", self.number);
+        visitor("bit", self.bits[4]);
+    }
+};
+
 struct Strings
 {
     static constexpr MethodId id{3, 4};
@@ -83,6 +107,7 @@ private Q_SLOTS:
     void unknownFrameTypesAreReadAsTheyAre();
     void numbersAreBigEndian();
     void consecutiveBitsShareOctets();
+    void bitsApartHaveTheirOwnOctets();
     void everyPatternOfBitsIsReadBack();
     void shortStringsCarryAnyTextUpTo255Bytes_data();
     void shortStringsCarryAnyTextUpTo255Bytes();
@@ -147,6 +172,25 @@ void tst_Codec::consecutiveBitsShareOctets()
                           .last = true};
     QCOMPARE(payloadSize(method), 8);
     QCOMPARE(encodePayload(method).toHex(' '), "00 01 00 02 85 01 55 01");
+}
+
+void tst_Codec::bitsApartHaveTheirOwnOctets()
+{
+    for (int pattern = 0; pattern < 1 << 5; ++pattern) {
+        BitsApart method{.shortString = "a", .longString = "b"};
+        QByteArray expected = QByteArray::fromHex("00070008");
+        const char *const between[] = {"0161", "0000000162", "00000000", "0000", ""};
+        for (int i = 0; i < 5; ++i) {
+            method.bits[i] = pattern >> i & 1;
+            expected += char(method.bits[i]) + QByteArray::fromHex(between[i]);
+        }
+        QCOMPARE(payloadSize(method), expected.size());
+        QCOMPARE(encodePayload(method).toHex(), expected.toHex());
+        const ExactBytes arguments(expected.sliced(4));
+        BitsApart read;
+        QCOMPARE(decodeArguments(arguments, read), nullptr);
+        QCOMPARE(WireSupport::collected(read), WireSupport::collected(method));
+    }
 }
 
 void tst_Codec::everyPatternOfBitsIsReadBack()
