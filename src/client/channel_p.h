@@ -64,7 +64,8 @@ public:
     bool writable = false;
     std::vector<Promise<void>> whenOpen;
     std::optional<Reply<void>> closing; // while Closing
-    QHash<QString, ConsumerPrivate *> consumers; // by tag
+    QHash<QString, ConsumerPrivate *> consumers; // those that have not ended, by tag
+    QSet<ConsumerPrivate *> everyConsumer;
     quint64 lastConsumer = 0;                    // serial number: tags of our own, and the order of consumers()
 
 private:

@@ -21,7 +21,7 @@ ChannelPrivate::ChannelPrivate(Channel *channel, ConnectionPrivate *connectionPr
 
 ChannelPrivate::~ChannelPrivate()
 {
-    for (ConsumerPrivate *consumer : std::exchange(consumers, {}))
+    for (ConsumerPrivate *consumer : std::exchange(everyConsumer, {}))
         consumer->channelGone();
     const Error deleted(ErrorKind::Cancelled, u"the channel was deleted"_s);
     for (const Promise<void> &promise : whenOpen)
@@ -63,11 +63,12 @@ void ChannelPrivate::connectionGone()
     const Error gone(ErrorKind::Cancelled, u"the connection was deleted"_s);
     engine->context = nullptr;
     engine.reset();
-    connection = nullptr;
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         promise.finish(gone, ConnectionPrivate::Delivery::Posted);
-    for (ConsumerPrivate *consumer : std::exchange(consumers, {}))
+    consumers.clear();
+    for (ConsumerPrivate *consumer : std::exchange(everyConsumer, {}))
         consumer->channelGone();
+    connection = nullptr;
     if (state == State::Closed)
         return;
     state = State::Closed;

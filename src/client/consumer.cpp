@@ -75,6 +75,7 @@ ConsumerPrivate::ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPriv
     , options(consumeOptions)
     , serial(serialNumber)
 {
+    channel->everyConsumer.insert(this);
 }
 
 ConsumerPrivate::~ConsumerPrivate()
@@ -82,8 +83,11 @@ ConsumerPrivate::~ConsumerPrivate()
     started.finish(stateError(u"the consumer was deleted"_s), ConnectionPrivate::Delivery::Posted);
     if (!channel)
         return;
+    channel->everyConsumer.remove(this);
     if (channel->consumers.value(options.consumerTag) == this)
         channel->consumers.remove(options.consumerTag);
+    if (!channel->connection)
+        return;
     channel->connection->forget(this);
     if (!entry)
         return;

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+
+// The connection in a thread of its own, the messages in the main thread, as a user interface wants it: even a main thread
+// that is busy for minutes misses no heartbeat. worker [--url URL] [--queue NAME]
+
+#include <AmqpQt/Channel>
+#include <AmqpQt/Connection>
+#include <AmqpQt/Consumer>
+
+#include "../shared/quitsignals.h"
+
+#include <QCommandLineParser>
+#include <QCoreApplication>
+#include <QTextStream>
+#include <QThread>
+
+using namespace Qt::StringLiterals;
+
+int main(int argc, char *argv[])
+{
+    QCoreApplication application(argc, argv);
+    QCommandLineParser options;
+    options.setApplicationDescription(u"Receives in a worker thread and prints in the main thread."_s);
+    options.addHelpOption();
+    options.addOption({u"url"_s, u"The broker."_s, u"URL"_s, u"amqp://guest:guest@localhost/%2F"_s});
+    options.addOption({u"queue"_s, u"The queue, declared durable."_s, u"name"_s, u"hello"_s});
+    options.process(application);
+    QTextStream out(stdout);
+
+    // Made here, then moved with all its channels and consumers, then opened in its thread.
+    auto *connection = new AmqpQt::Connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::Channel *channel = connection->createChannel();
+    channel->setPrefetch(1000);
+    channel->declareQueue(options.value(u"queue"_s));
+    AmqpQt::Consumer *consumer = channel->consume(options.value(u"queue"_s));
+
+    // One queued signal for all messages of a turn of the worker's event loop.
+    QObject::connect(consumer, &AmqpQt::Consumer::batchDelivered, &application, [&](const QList<AmqpQt::Message> &messages) {
+        for (const AmqpQt::Message &message : messages) {
+            out << message.text() << '\n';
+            message.ack(); // may be called in any thread
+        }
+        out.flush();
+    });
+    QObject::connect(channel, &AmqpQt::Channel::closed, connection, &AmqpQt::Connection::close);
+
+    QThread worker;
+    connection->moveToThread(&worker);
+    QObject::connect(&worker, &QThread::finished, connection, &QObject::deleteLater);
+    QObject::connect(connection, &AmqpQt::Connection::closed, &application, [&](const AmqpQt::Error &reason) {
+        if (reason.isError())
+            QTextStream(stderr) << reason.toString() << Qt::endl;
+        QCoreApplication::exit(reason.isError() ? 1 : 0);
+    });
+    const QuitSignals quit;
+    QObject::connect(&quit, &QuitSignals::received, connection, &AmqpQt::Connection::close); // queued to its thread
+    worker.start();
+    QMetaObject::invokeMethod(connection, &AmqpQt::Connection::open);
+
+    const int exitCode = application.exec();
+    worker.quit();
+    worker.wait();
+    return exitCode;
+}
