@@ -23,6 +23,56 @@ enum class Names { No, Yes }; // in front of each value: no in an array, yes in 
 
 // --- checking --------------------------------------------------------------------------------------------------------
 
+const char *checkValues(QByteArrayView contents, Names names, int nesting) noexcept;
+
+// Reads type letter and value.
+const char *checkValue(Reader &reader, int nesting) noexcept
+{
+    const quint8 type = reader.number<quint8>();
+    if (reader.failed())
+        return "truncated field table";
+    switch (type) {
+    case 't':
+    case 'b':
+    case 'B':
+        reader.bytes(1);
+        break;
+    case 's':
+    case 'u':
+    case 'U':
+        reader.bytes(2);
+        break;
+    case 'I':
+    case 'i':
+    case 'f':
+        reader.bytes(4);
+        break;
+    case 'D':
+        reader.bytes(5);
+        break;
+    case 'l':
+    case 'L':
+    case 'd':
+    case 'T':
+        reader.bytes(8);
+        break;
+    case 'S':
+    case 'x':
+        reader.longString();
+        break;
+    case 'A':
+    case 'F':
+        if (const char *error = checkValues(reader.longString(), type == 'F' ? Names::Yes : Names::No, nesting + 1))
+            return error;
+        break;
+    case 'V':
+        break;
+    default:
+        return "unknown type in a field table";
+    }
+    return reader.failed() ? "truncated field table" : nullptr;
+}
+
 const char *checkValues(QByteArrayView contents, Names names, int nesting) noexcept
 {
     if (nesting > MaximumTableNesting)
@@ -31,50 +81,8 @@ const char *checkValues(QByteArrayView contents, Names names, int nesting) noexc
     while (reader.remaining() > 0) {
         if (names == Names::Yes)
             reader.shortString();
-        const quint8 type = reader.number<quint8>();
-        if (reader.failed())
-            return "truncated field table";
-        switch (type) {
-        case 't':
-        case 'b':
-        case 'B':
-            reader.bytes(1);
-            break;
-        case 's':
-        case 'u':
-        case 'U':
-            reader.bytes(2);
-            break;
-        case 'I':
-        case 'i':
-        case 'f':
-            reader.bytes(4);
-            break;
-        case 'D':
-            reader.bytes(5);
-            break;
-        case 'l':
-        case 'L':
-        case 'd':
-        case 'T':
-            reader.bytes(8);
-            break;
-        case 'S':
-        case 'x':
-            reader.longString();
-            break;
-        case 'A':
-        case 'F':
-            if (const char *error = checkValues(reader.longString(), type == 'F' ? Names::Yes : Names::No, nesting + 1))
-                return error;
-            break;
-        case 'V':
-            break;
-        default:
-            return "unknown type in a field table";
-        }
-        if (reader.failed())
-            return "truncated field table";
+        if (const char *error = checkValue(reader, nesting))
+            return error;
     }
     return nullptr;
 }
@@ -366,6 +374,20 @@ FieldTable decodeTable(QByteArrayView contents)
         table.insert(key, decodeValue(reader));
     }
     return table;
+}
+
+QByteArrayView findValue(QByteArrayView contents, QByteArrayView key) noexcept
+{
+    QByteArrayView found;
+    for (Reader reader(contents); reader.remaining() > 0;) {
+        const bool isKey = reader.shortString() == key;
+        const char *value = reader.position();
+        if (checkValue(reader, 1))
+            return {};
+        if (isKey)
+            found = QByteArrayView(value, reader.position());
+    }
+    return found;
 }
 
 Result<QByteArray> encodeTable(const FieldTable &table, QStringView argument)

@@ -17,6 +17,9 @@ const char *checkTable(QByteArrayView contents) noexcept;
 // Contents for which checkTable() found nothing.
 FieldTable decodeTable(QByteArrayView contents);
 
+// Type letter and value of a key, without decoding anything: empty if there is none. Of several the last, as decoded.
+QByteArrayView findValue(QByteArrayView contents, QByteArrayView key) noexcept;
+
 // The contents, or an InvalidArgument that names the argument and the key ("headers: "x-a.b": type QSize cannot …").
 Result<QByteArray> encodeTable(const FieldTable &table, QStringView argument);
 
