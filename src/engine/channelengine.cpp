@@ -47,7 +47,7 @@ Error ChannelEngine::notOpen(const char *method) const
 
 bool ChannelEngine::mustHold(bool publish) const
 {
-    return !m_connection->isOpen() || !m_held.empty() || (publish && (m_connection->isBlocked() || isFlowed()));
+    return !m_connection->isOpen() || !m_held.empty() || (publish && (m_connection->isBlocked() || m_flowStopped));
 }
 
 void ChannelEngine::hold(Held held)
@@ -103,10 +103,8 @@ void ChannelEngine::submit(Call call)
 void ChannelEngine::sendCall(Call &call)
 {
     writeAcks(); // the order of calls is the order on the wire
-    if (call.payload.size() > m_connection->maximumPayload()) { // known only now: the call was made before tune
-        finish(call.id, checkSize(call.payload.size(), call.method));
-        return;
-    }
+    if (const Error error = checkSize(call.payload.size(), call.method); error.isError())
+        return refuseHeld(call, error); // known only now: the call was made before tune
     m_connection->sendMethod(m_number, call.payload);
     m_connection->callSent(call.id, this);
     if (call.reply == Wire::ChannelOpenOk::id.value())
@@ -119,6 +117,16 @@ void ChannelEngine::sendCall(Call &call)
     m_calls.push_back(std::move(call));
 }
 
+void ChannelEngine::refuseHeld(const Call &call, const Error &error)
+{
+    finish(call.id, error);
+    if (!call.consumer)
+        return;
+    takeConsumer(call.consumer->tag);
+    if (call.consumer->cancelCall)
+        finish(call.consumer->cancelCall, CancelResult{});
+}
+
 bool ChannelEngine::releaseOne()
 {
     if (m_held.empty() || !m_connection->isOpen())
@@ -129,16 +137,16 @@ bool ChannelEngine::releaseOne()
         sendCall(next);
         return true;
     }
-    if (m_connection->isBlocked() || isFlowed())
+    if (m_connection->isBlocked() || m_flowStopped)
         return false;
     const HeldPublish publish = std::get<HeldPublish>(std::move(m_held.front()));
     m_held.pop_front();
-    m_connection->noteHeld(-publish.bytes());
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + publish.properties.size();
     if (const Error error = checkSize(headerPayload, Wire::BasicPublish::name); error.isError())
         m_connection->tell(PublishFailed{shared_from_this(), publish.sequence, publish.sequence, error});
     else
         m_connection->sendContent(m_number, publish.payload, publish.properties, publish.body);
+    m_connection->noteHeld(-publish.bytes()); // last: what moves from one buffer to the other crosses no watermark
     return true;
 }
 
@@ -153,13 +161,17 @@ Result<CallId> ChannelEngine::open()
     if (m_state != State::Closed)
         return Error(ErrorKind::InvalidArgument, u"channel %1 is not closed"_s.arg(m_number));
     ConnectionEngine &connection = *m_connection;
+    if (connection.isClosing())
+        return Error(ErrorKind::NotOpen, u"the connection is closing"_s, 0, QString::fromLatin1(Wire::ChannelOpen::name));
     if (connection.channel(m_number) != this) { // closed before: the number was given back
-        if (!connection.m_channelIds.acquire(m_number))
-            m_number = connection.m_channelIds.acquire();
-        if (m_number == 0)
-            return Error(ErrorKind::NotOpen, u"no free channel number, %1 are in use"_s.arg(connection.m_openNumbers));
+        const quint16 number = connection.m_channelIds.acquire(m_number) ? m_number : connection.m_channelIds.acquire();
+        if (number == 0)
+            return Error(ErrorKind::NotOpen, u"all %1 channel numbers are in use"_s.arg(connection.m_channelIds.limit()), 0,
+                         QString::fromLatin1(Wire::ChannelOpen::name));
+        m_number = number;
         connection.occupy(m_number, this);
     }
+    ++connection.m_openNumbers;
     setState(State::Opening);
     m_incarnation = ++connection.m_lastIncarnation;
     m_sentPrefetch = 0;
@@ -406,7 +418,7 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
     constexpr qsizetype Space = 3 * Wire::MaximumShortString; // UTF-8 takes at most three bytes for a UTF-16 unit
     char exchangeBytes[Space];
     char keyBytes[Space];
-    QStringEncoder encode(QStringEncoder::Utf8);
+    QStringEncoder encode(QStringEncoder::Utf8, QStringEncoder::Flag::Stateless);
     if (exchange.size() > Wire::MaximumShortString)
         return Arguments::tooLong("exchange", exchange.toUtf8().size());
     if (routingKey.size() > Wire::MaximumShortString)
@@ -539,8 +551,11 @@ void ChannelEngine::writeNack(quint64 deliveryTag, bool multiple, bool requeue)
 void ChannelEngine::release()
 {
     context = nullptr;
-    if (m_state == State::Closed)
+    if (m_state == State::Closed) {
+        if (m_connection->channel(m_number) == this) // it was never opened
+            m_connection->vacate(m_number);
         return;
+    }
     const bool closeNow = m_isOnWire && !m_closeSent && m_connection->isOpen();
     if (closeNow) {
         writeAcks();
@@ -578,34 +593,35 @@ void ChannelEngine::closeByUs(quint16 replyCode, const Error &reason)
     end(reason, reason, true);
 }
 
-void ChannelEngine::failHeld(const Error &error)
+void ChannelEngine::failHeld(const Error &error, const ReplyValue &closeResult)
 {
     std::optional<PublishFailed> failed;
-    const auto tellFailed = [&] {
-        if (failed)
-            m_connection->tell(*std::exchange(failed, std::nullopt));
-    };
-    for (Held &held : m_held) {
+    qint64 bytes = 0;
+    for (const Held &held : m_held) {
         if (const auto *publish = std::get_if<HeldPublish>(&held)) {
-            m_connection->noteHeld(-publish->bytes());
+            bytes += publish->bytes();
             if (!failed)
                 failed = PublishFailed{shared_from_this(), publish->sequence, publish->sequence, error};
             else
                 failed->last = publish->sequence; // held publishes have consecutive numbers
         } else if (const Call &call = std::get<Call>(held); !call.consumer) {
-            finish(call.id, error);
+            finish(call.id, call.id == m_closeCall ? closeResult : ReplyValue(error));
         }
     }
-    tellFailed();
     m_held.clear();
+    if (failed)
+        m_connection->tell(*std::move(failed));
+    if (bytes > 0)
+        m_connection->noteHeld(-bytes);
 }
 
 // Everything that was asked for ends with callError; the subscriptions are gone.
 void ChannelEngine::end(const Error &callError, const Error &closeReason, bool numberRests)
 {
     setState(State::Closed);
+    const ReplyValue closeResult = closeReason.isError() ? ReplyValue(callError) : ReplyValue();
     for (const Call &call : std::exchange(m_calls, {}))
-        finish(call.id, call.id == m_closeCall && !closeReason.isError() ? ReplyValue() : ReplyValue(callError));
+        finish(call.id, call.id == m_closeCall ? closeResult : ReplyValue(callError));
     if (m_getCall.id)
         finish(std::exchange(m_getCall, {}).id, callError);
     for (const auto &consumer : std::exchange(m_consumers, {})) {
@@ -616,8 +632,9 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
             finish(consumer->cancelCall, closeReason.isError() ? ReplyValue(callError)
                                                                : CancelResult{consumer->returned, consumer->lost});
     }
-    failHeld(callError);
+    failHeld(callError, closeResult);
     m_goneConsumers.clear();
+    m_lateConsumers.clear();
     m_lastConsumer = nullptr;
     m_acks.clear();
     m_assembler.reset();
@@ -626,6 +643,7 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
     m_lastQueue.clear();
     m_isOnWire = false;
     m_closeSent = false;
+    m_flowStopped = false;
     m_connection->numberClosed(m_number, numberRests);
     m_connection->tell(ChannelClosed{shared_from_this(), closeReason});
 }

@@ -56,7 +56,7 @@ public:
     State state() const noexcept { return m_state; }
     quint64 incarnation() const noexcept { return m_incarnation; }
     bool takesCalls() const noexcept { return m_state != State::Closed && m_state != State::Closing; }
-    bool isFlowed() const noexcept { return m_state == State::Flowed; }
+    bool isFlowed() const noexcept { return m_flowStopped; }
 
     // Each gives the id of its reply, or an error if nothing was queued.
     Result<CallId> open();
@@ -92,7 +92,8 @@ public:
     std::vector<Settled> nackUpTo(quint64 deliveryTag, bool requeue);
     bool isUnsettled(quint64 deliveryTag) const { return m_acks.isOpen(deliveryTag); }
 
-    // Nobody wants this channel any more: closes it on the wire, tells nothing.
+    // Nobody wants this channel any more: closes it on the wire, without waiting for anything. Whoever made it calls this
+    // before letting go of the last pointer to it.
     void release();
 
 private:
@@ -127,6 +128,7 @@ private:
     void setState(State state);
     bool mustHold(bool publish) const;
     void sendCall(Call &call);
+    void refuseHeld(const Call &call, const Error &error);
     bool releaseOne(); // false: nothing can be sent now
     void releaseHeld();
     void sendCancel(const std::shared_ptr<ConsumerEntry> &consumer);
@@ -167,6 +169,8 @@ private:
     template <typename Method>
     void on(const Method &);
     void onUnknownConfirm();
+    void refuse(quint16 replyCode, const QString &text);
+    void unexpected(const char *method);
 
     template <typename Method>
     void finishSimple(const Method &, ReplyValue value = {});
@@ -179,6 +183,7 @@ private:
     bool completeContent(Delivered &delivered);
     bool completeDelivery(Delivered &delivered);
     void completeGet();
+    void refuseTag(quint64 deliveryTag);
     void completeReturn();
     ReceivedMessage takeMessage();
     ConsumerEntry *findConsumer(QByteArrayView tag);
@@ -188,19 +193,20 @@ private:
     void callTimedOut(CallId id, Milliseconds timeout);
     void closeByUs(quint16 replyCode, const Error &reason);
     void end(const Error &callError, const Error &closeReason, bool numberRests);
-    void failHeld(const Error &error);
+    void failHeld(const Error &error, const ReplyValue &closeResult);
 
     ConnectionEngine *m_connection;
     quint16 m_number = 0;
     State m_state = State::Closed;
     bool m_isOnWire = false; // channel.open is sent
     bool m_closeSent = false;
-    quint16 m_prefetch = 0;                          // of consumers without their own
-    quint16 m_sentPrefetch = 0;                      // what the broker gives the next consumer
+    bool m_flowStopped = false;     // by channel.flow
+    quint16 m_prefetch = 0;         // of consumers without their own
+    quint16 m_sentPrefetch = 0;     // what the broker gives the next consumer
     quint16 m_channelPrefetch = 0;
     quint64 m_incarnation = 0;
     quint64 m_sequence = 0;
-    CallId m_closeCall = 0;
+    CallId m_closeCall = 0; // close() was called
     Call m_getCall; // answered by the get-ok whose content is under way
     CallId m_lastDeclare = 0;
     QString m_lastQueue;
@@ -208,6 +214,7 @@ private:
     std::deque<Held> m_held;
     QHash<QByteArray, std::shared_ptr<ConsumerEntry>> m_consumers;
     std::vector<std::shared_ptr<ConsumerEntry>> m_goneConsumers; // with deliveries that are still unsettled
+    std::deque<std::shared_ptr<ConsumerEntry>> m_lateConsumers;  // ended not long ago: something may still come for them
     ConsumerEntry *m_lastConsumer = nullptr;
     Acks m_acks;
     bool m_acksNoted = false; // the connection knows that acks wait here

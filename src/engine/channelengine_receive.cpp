@@ -20,14 +20,26 @@ Wire::Visit ChannelEngine::receive(Wire::MethodId id, QByteArrayView arguments)
 template <typename Method>
 void ChannelEngine::on(const Method &)
 {
-    m_connection->unexpected(Method::name);
+    unexpected(Method::name);
+}
+
+void ChannelEngine::refuse(quint16 replyCode, const QString &text)
+{
+    if (!m_closeSent) // what still comes for a channel that is closing is no fault
+        m_connection->fail(replyCode, text);
+}
+
+void ChannelEngine::unexpected(const char *method)
+{
+    if (!m_closeSent)
+        m_connection->unexpected(method);
 }
 
 template <typename Method>
 std::optional<ChannelEngine::Call> ChannelEngine::takeCall()
 {
     if (m_calls.empty() || m_calls.front().reply != Method::id.value()) {
-        m_connection->unexpected(Method::name);
+        unexpected(Method::name);
         return std::nullopt;
     }
     Call call = std::move(m_calls.front());
@@ -77,7 +89,7 @@ void ChannelEngine::on(const Wire::BasicConsumeOk &method)
 {
     const auto consumer = m_consumers.value(method.consumerTag.toByteArray());
     if (!consumer || consumer->state != ConsumerEntry::State::Starting)
-        return m_connection->unexpected(method.name);
+        return unexpected(method.name);
     consumer->state = ConsumerEntry::State::Active;
     finish(consumer->startCall, {});
     if (consumer->cancelHeld && takesCalls())
@@ -88,7 +100,7 @@ void ChannelEngine::on(const Wire::BasicCancelOk &method)
 {
     const auto consumer = m_consumers.value(method.consumerTag.toByteArray());
     if (!consumer || consumer->state != ConsumerEntry::State::Cancelling)
-        return m_connection->unexpected(method.name);
+        return unexpected(method.name);
     takeConsumer(method.consumerTag);
     finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
 }
@@ -96,7 +108,7 @@ void ChannelEngine::on(const Wire::BasicCancelOk &method)
 void ChannelEngine::on(const Wire::BasicGetEmpty &method)
 {
     if (m_calls.empty() || m_calls.front().reply != Wire::BasicGetOk::id.value())
-        return m_connection->unexpected(method.name);
+        return unexpected(method.name);
     finish(m_calls.front().id, QueueEmpty{});
     m_calls.pop_front();
 }
@@ -104,7 +116,7 @@ void ChannelEngine::on(const Wire::BasicGetEmpty &method)
 void ChannelEngine::on(const Wire::ChannelCloseOk &method)
 {
     if (!m_closeSent)
-        return m_connection->unexpected(method.name);
+        return unexpected(method.name);
     finish(std::exchange(m_closeCall, 0), {});
     std::erase_if(m_calls, [](const Call &call) { return call.reply == Wire::ChannelCloseOk::id.value(); });
     end(Error(ErrorKind::Cancelled, u"channel %1 was closed"_s.arg(m_number)), {}, false);
@@ -133,24 +145,28 @@ void ChannelEngine::on(const Wire::ChannelClose &method)
 
 void ChannelEngine::on(const Wire::ChannelFlow &method)
 {
+    if (m_state == State::Opening)
+        return unexpected(method.name);
+    if (m_closeSent)
+        return; // nothing may follow channel.close
     m_connection->send(m_number, Wire::ChannelFlowOk{.active = method.active});
-    if (m_state != State::Open && m_state != State::Flowed)
+    if (m_flowStopped == !method.active)
         return;
-    const State state = method.active ? State::Open : State::Flowed;
-    if (state == m_state)
-        return;
-    setState(state);
-    m_connection->tell(FlowChanged{shared_from_this(), method.active});
+    m_flowStopped = !method.active;
+    if (m_state != State::Closing) {
+        setState(method.active ? State::Open : State::Flowed);
+        m_connection->tell(FlowChanged{shared_from_this(), method.active});
+    }
     releaseHeld();
 }
 
 void ChannelEngine::on(const Wire::BasicCancel &method)
 {
+    if (!method.noWait && !m_closeSent)
+        m_connection->send(m_number, Wire::BasicCancelOk{.consumerTag = method.consumerTag});
     const auto consumer = m_consumers.value(method.consumerTag.toByteArray());
     if (!consumer)
         return; // crossed with the cancel-ok of ours
-    if (!method.noWait)
-        m_connection->send(m_number, Wire::BasicCancelOk{.consumerTag = method.consumerTag});
     if (consumer->state == ConsumerEntry::State::Cancelling)
         return; // its cancel-ok comes as well
     const Error error(ErrorKind::ConsumerCancelled, u"the broker cancelled the consumer \"%1\""_s.arg(QString::fromUtf8(consumer->tag)),
@@ -165,6 +181,8 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
 
 void ChannelEngine::onUnknownConfirm()
 {
+    if (m_closeSent)
+        return;
     closeByUs(Wire::ReplyCode::PreconditionFailed,
               Error(ErrorKind::ProtocolViolation, u"the broker confirmed a message that was never published in confirm mode"_s,
                     Wire::ReplyCode::PreconditionFailed));
@@ -178,7 +196,11 @@ ConsumerEntry *ChannelEngine::findConsumer(QByteArrayView tag)
         return m_lastConsumer;
     // fromRawData: looked up, not kept
     m_lastConsumer = m_consumers.value(QByteArray::fromRawData(tag.data(), tag.size())).get();
-    return m_lastConsumer;
+    if (m_lastConsumer)
+        return m_lastConsumer;
+    const auto late = std::find_if(m_lateConsumers.rbegin(), m_lateConsumers.rend(),
+                                   [tag](const auto &consumer) { return QByteArrayView(consumer->tag) == tag; });
+    return late != m_lateConsumers.rend() ? late->get() : nullptr;
 }
 
 std::shared_ptr<ConsumerEntry> ChannelEngine::takeConsumer(QByteArrayView tag)
@@ -188,13 +210,17 @@ std::shared_ptr<ConsumerEntry> ChannelEngine::takeConsumer(QByteArrayView tag)
     consumer->state = ConsumerEntry::State::Gone;
     if (consumer->unacked > 0)
         m_goneConsumers.push_back(consumer);
+    constexpr size_t Remembered = 16;
+    if (m_lateConsumers.size() == Remembered)
+        m_lateConsumers.pop_front();
+    m_lateConsumers.push_back(consumer);
     return consumer;
 }
 
 void ChannelEngine::on(const Wire::BasicDeliver &method)
 {
     ConsumerEntry *consumer = findConsumer(method.consumerTag);
-    if (!consumer)
+    if (!consumer && !m_closeSent)
         return m_connection->fail(Wire::ReplyCode::CommandInvalid,
                                   u"a delivery for the unknown consumer tag \"%1\" on channel %2"_s
                                       .arg(QString::fromUtf8(method.consumerTag))
@@ -232,6 +258,8 @@ void ChannelEngine::onHeader(const Wire::ContentHeader &header)
         m_assembler.header(header);
         return;
     }
+    if (m_closeSent) // the rest of it is skipped with what else comes until close-ok
+        return end(Error(ErrorKind::Cancelled, u"channel %1 was closed"_s.arg(m_number)), {}, true);
     const Error error(ErrorKind::MessageTooLarge,
                       u"a message of %1 bytes from exchange \"%2\" with routing key \"%3\" is larger than the maximum of %4"_s
                           .arg(header.bodySize)
@@ -242,7 +270,8 @@ void ChannelEngine::onHeader(const Wire::ContentHeader &header)
     if (ConsumerEntry *consumer = m_assembler.method().consumer) {
         if (consumer->noAck)
             ++consumer->lost;
-        m_connection->tell(ConsumerCancelled{m_consumers.value(consumer->tag), error});
+        if (consumer->state <= ConsumerEntry::State::Active)
+            m_connection->tell(ConsumerCancelled{m_consumers.value(consumer->tag), error});
     }
     closeByUs(Wire::ReplyCode::ContentTooLarge, error);
 }
@@ -271,23 +300,26 @@ bool ChannelEngine::completeContent(Delivered &delivered)
 
 bool ChannelEngine::completeDelivery(Delivered &delivered)
 {
+    if (!m_assembler.method().consumer) { // nobody's, on a channel that is closing
+        m_assembler.reset();
+        return false;
+    }
     ConsumerEntry &consumer = *m_assembler.method().consumer;
     const quint64 deliveryTag = m_assembler.method().deliveryTag;
     const bool wanted = consumer.context && consumer.state <= ConsumerEntry::State::Active && !consumer.cancelHeld
         && m_state != State::Closing;
     const bool tracked = wanted && !consumer.noAck;
     if (tracked ? !m_acks.delivered(deliveryTag, &consumer) : !m_acks.deliveredWithoutAck(deliveryTag)) {
-        m_connection->fail(Wire::ReplyCode::CommandInvalid,
-                           u"delivery tag %1 on channel %2 is not larger than the one before"_s.arg(deliveryTag).arg(m_number));
+        refuseTag(deliveryTag);
         return false;
     }
     if (!wanted) {
-        m_assembler.takeBody();
+        m_assembler.reset();
         if (consumer.noAck) {
             ++consumer.lost;
         } else {
             ++consumer.returned;
-            if (m_state != State::Closing) // a closing channel gives everything back by itself
+            if (!m_closeSent) // afterwards the broker takes everything back by itself
                 writeNack(deliveryTag, false, true);
         }
         return false;
@@ -301,15 +333,18 @@ bool ChannelEngine::completeDelivery(Delivered &delivered)
 
 void ChannelEngine::completeGet()
 {
+    const quint64 deliveryTag = m_assembler.method().deliveryTag;
+    if (m_getCall.noAck ? !m_acks.deliveredWithoutAck(deliveryTag) : !m_acks.delivered(deliveryTag, nullptr))
+        return refuseTag(deliveryTag);
     const Call call = std::exchange(m_getCall, {});
-    GotMessage got{takeMessage(), m_assembler.method().messageCount};
-    const quint64 deliveryTag = got.message.deliveryTag;
-    if (call.noAck ? !m_acks.deliveredWithoutAck(deliveryTag) : !m_acks.delivered(deliveryTag, nullptr)) {
-        m_connection->fail(Wire::ReplyCode::CommandInvalid,
-                           u"delivery tag %1 on channel %2 is not larger than the one before"_s.arg(deliveryTag).arg(m_number));
-        return;
-    }
-    finish(call.id, std::move(got));
+    finish(call.id, GotMessage{takeMessage(), m_assembler.method().messageCount});
+}
+
+void ChannelEngine::refuseTag(quint64 deliveryTag)
+{
+    m_assembler.reset();
+    refuse(Wire::ReplyCode::CommandInvalid,
+           u"delivery tag %1 on channel %2 is not larger than the one before"_s.arg(deliveryTag).arg(m_number));
 }
 
 void ChannelEngine::completeReturn()

@@ -32,6 +32,33 @@ void ConnectionEngine::setState(State state)
 
 // --- beginning ------------------------------------------------------------------------------------------------------------
 
+static FieldTable startProperties(const Settings &settings)
+{
+    FieldTable properties = settings.clientProperties;
+    if (!settings.connectionName.isEmpty())
+        properties.insert(u"connection_name"_s, settings.connectionName);
+    QVariantMap capabilities = properties.value(u"capabilities"_s).toMap();
+    for (const auto &name : {u"publisher_confirms"_s, u"exchange_exchange_bindings"_s, u"basic.nack"_s,
+                             u"consumer_cancel_notify"_s, u"connection.blocked"_s, u"authentication_failure_close"_s,
+                             u"per_consumer_qos"_s, u"direct_reply_to"_s})
+        capabilities.insert(name, true);
+    properties.insert(u"capabilities"_s, capabilities);
+    return properties;
+}
+
+// Whether `word` is among the words of `list`, which spaces separate.
+static bool hasWord(QByteArrayView list, QByteArrayView word)
+{
+    for (qsizetype begin = 0; begin <= list.size();) {
+        const qsizetype space = list.indexOf(' ', begin);
+        const qsizetype end = space < 0 ? list.size() : space;
+        if (list.sliced(begin, end - begin) == word)
+            return true;
+        begin = end + 1;
+    }
+    return false;
+}
+
 void ConnectionEngine::configure(const Settings &settings)
 {
     m_settings = settings;
@@ -43,7 +70,7 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     Q_ASSERT(m_state == State::Idle || m_state == State::Closed);
     Arguments arguments;
     arguments.shortString("virtualHost", settings.virtualHost);
-    arguments.table("clientProperties", settings.clientProperties);
+    const QByteArray clientProperties = arguments.table("clientProperties", startProperties(settings));
     if (arguments.areInvalid())
         return arguments.error();
 
@@ -54,8 +81,8 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     m_sendFrameMax = settings.frameMax ? settings.frameMax : UnlimitedFrameSend;
     m_receiveFrameMax = HandshakeFrameLimit;
     m_channelMax = 0;
+    m_clientProperties = clientProperties;
     m_serverProperties.clear();
-    m_capabilities.clear();
     m_hasNack = false;
     m_input.clear();
     m_output.clear();
@@ -74,20 +101,6 @@ bool ConnectionEngine::expect(State state, const char *method)
     return m_state == state;
 }
 
-FieldTable ConnectionEngine::clientProperties() const
-{
-    FieldTable properties = m_settings.clientProperties;
-    if (!m_settings.connectionName.isEmpty())
-        properties.insert(u"connection_name"_s, m_settings.connectionName);
-    QVariantMap capabilities = properties.value(u"capabilities"_s).toMap();
-    for (const auto &name : {u"publisher_confirms"_s, u"exchange_exchange_bindings"_s, u"basic.nack"_s, u"consumer_cancel_notify"_s,
-                             u"connection.blocked"_s, u"authentication_failure_close"_s, u"per_consumer_qos"_s,
-                             u"direct_reply_to"_s})
-        capabilities.insert(name, true);
-    properties.insert(u"capabilities"_s, capabilities);
-    return properties;
-}
-
 void ConnectionEngine::on(const Wire::ConnectionStart &method)
 {
     if (!expect(State::HeaderSent, method.name))
@@ -95,25 +108,28 @@ void ConnectionEngine::on(const Wire::ConnectionStart &method)
     if (method.versionMajor != 0 || method.versionMinor != 9)
         return fail(Wire::ReplyCode::NotImplemented,
                     u"the server speaks AMQP %1-%2, not 0-9-1"_s.arg(method.versionMajor).arg(method.versionMinor));
-    m_serverProperties = Wire::decodeTable(method.serverProperties.contents);
-    m_capabilities = m_serverProperties.value(u"capabilities"_s).toMap();
+    m_serverProperties = method.serverProperties.contents.toByteArray();
     m_hasNack = hasCapability(u"basic.nack"_s);
 
-    const QByteArrayList mechanisms = method.mechanisms.toByteArray().split(' ');
-    if (!mechanisms.contains(Engine::SaslPlain))
+    if (!hasWord(method.mechanisms, Engine::SaslPlain)) {
+        constexpr qsizetype Shown = 255;
+        const QByteArrayView offered = method.mechanisms.first(std::min(method.mechanisms.size(), Shown));
         return finish(Error(ErrorKind::Authentication,
                             u"no common SASL mechanism: the broker offers \"%1\", this connection can \"%2\""_s
-                                .arg(QString::fromUtf8(method.mechanisms), QLatin1StringView(Engine::SaslPlain)),
+                                .arg(QString::fromUtf8(offered), QLatin1StringView(Engine::SaslPlain)),
                             0, QString::fromLatin1(method.name)),
                       false);
-    const Result<QByteArray> properties = Wire::encodeTable(clientProperties(), u"clientProperties");
-    if (!properties)
-        return finish(properties.error(), false);
+    }
     setState(State::StartReceived);
-    send(0, Wire::ConnectionStartOk{.clientProperties = {*properties},
+    send(0, Wire::ConnectionStartOk{.clientProperties = {m_clientProperties},
                                     .mechanism = Engine::SaslPlain,
                                     .response = QByteArrayView(m_settings.saslPlainResponse),
                                     .locale = "en_US"});
+    wipePassword();
+}
+
+void ConnectionEngine::wipePassword()
+{
     m_settings.saslPlainResponse.fill('\0');
     m_settings.saslPlainResponse.clear();
 }
@@ -161,7 +177,10 @@ void ConnectionEngine::on(const Wire::ConnectionOpenOk &method)
     m_handshakeDeadline.reset();
     tell(Opened{});
     for (quint32 number = m_channelIds.limit() + 1u; number < m_slots.size(); ++number) {
-        if (ChannelEngine *channel = m_slots[number].channel) {
+        ChannelEngine *channel = m_slots[number].channel;
+        if (channel && channel->state() == ChannelEngine::State::Closed) {
+            vacate(quint16(number)); // it was never opened: open() takes another number
+        } else if (channel) {
             const Error error(ErrorKind::InvalidArgument,
                               u"channel number %1 is larger than the negotiated channel-max %2"_s.arg(number).arg(m_channelMax));
             channel->end(error, error, false);
@@ -248,13 +267,17 @@ void ConnectionEngine::transportClosed(const Error &error)
 void ConnectionEngine::fail(quint16 replyCode, const QString &text)
 {
     const Error error(ErrorKind::ProtocolViolation, text, replyCode);
-    // Before open-ok, and where frames have lost their bounds, there is nobody to say goodbye to.
-    const bool goodbye = m_state == State::Open && replyCode != Wire::ReplyCode::FrameError;
+    const bool goodbye = m_state == State::Open;
     if (goodbye) {
         const QByteArray reason = text.toUtf8().left(Wire::MaximumShortString);
         send(0, Wire::ConnectionClose{.replyCode = replyCode, .replyText = QByteArrayView(reason)});
     }
     finish(error, goodbye);
+}
+
+void ConnectionEngine::failFraming(const QString &text)
+{
+    finish(Error(ErrorKind::ProtocolViolation, text, Wire::ReplyCode::FrameError), false);
 }
 
 void ConnectionEngine::unexpected(const char *method)
@@ -264,17 +287,22 @@ void ConnectionEngine::unexpected(const char *method)
 
 void ConnectionEngine::finish(const Error &reason, bool graceful)
 {
-    if (m_state == State::Closed)
+    if (m_state == State::Idle || m_state == State::Closed)
         return;
     setState(State::Closed);
+    m_closing = false;
+    wipePassword();
     const Error callError = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
     for (quint32 number = 1; number < m_slots.size(); ++number) {
-        if (ChannelEngine *channel = m_slots[number].channel)
+        ChannelEngine *channel = m_slots[number].channel;
+        if (channel && channel->state() != ChannelEngine::State::Closed)
             channel->end(callError, reason, false);
         else if (m_slots[number].resting)
             numberClosed(quint16(number), false);
     }
     m_waiting.clear();
+    for (const auto &channel : m_channelsWithAcks)
+        channel->m_acksNoted = false;
     m_channelsWithAcks.clear();
     m_newCalls.clear();
     m_callDeadlines.clear();
@@ -321,7 +349,12 @@ void ConnectionEngine::occupy(quint16 number, ChannelEngine *channel)
     if (number >= m_slots.size())
         m_slots.resize(number + 1u);
     m_slots[number] = {channel, false};
-    ++m_openNumbers;
+}
+
+void ConnectionEngine::vacate(quint16 number)
+{
+    m_slots[number] = {};
+    m_channelIds.release(number);
 }
 
 void ConnectionEngine::numberClosed(quint16 number, bool rests)
@@ -332,7 +365,7 @@ void ConnectionEngine::numberClosed(quint16 number, bool rests)
     slot = {nullptr, rests};
     if (rests)
         return;
-    m_channelIds.release(number);
+    vacate(number);
     --m_openNumbers;
     sendCloseWhenChannelsAreClosed();
 }
@@ -364,8 +397,7 @@ void ConnectionEngine::setBlocked(bool blocked, const QString &reason)
     if (blocked) {
         m_blockedSince = m_now;
     } else {
-        for (CallDeadline &deadline : m_callDeadlines)
-            deadline.at += m_now - *m_blockedSince;
+        m_blockedFor += m_now - *m_blockedSince;
         m_blockedSince.reset();
     }
     tell(BlockedChanged{blocked, reason});
@@ -438,9 +470,9 @@ void ConnectionEngine::prepareOutput(Time now)
         channel->writeAcks();
     }
     m_channelsWithAcks.clear();
-    for (const CallId call : m_newCalls) {
-        if (m_settings.rpcTimeout.count() > 0)
-            m_callDeadlines.push_back({now + m_settings.rpcTimeout, call});
+    for (const CallId call : std::as_const(m_newCalls)) {
+        if (m_settings.rpcTimeout.count() > 0 && m_pendingCalls.contains(call))
+            m_callDeadlines.push_back({callTime(now) + m_settings.rpcTimeout, call});
     }
     m_newCalls.clear();
 }
@@ -458,6 +490,13 @@ void ConnectionEngine::callSent(CallId id, ChannelEngine *channel)
     m_newCalls.push_back(id);
 }
 
+void ConnectionEngine::callEnded(CallId id)
+{
+    m_pendingCalls.remove(id);
+    while (!m_callDeadlines.empty() && !m_pendingCalls.contains(m_callDeadlines.front().call))
+        m_callDeadlines.pop_front();
+}
+
 // --- time -----------------------------------------------------------------------------------------------------------------
 
 std::optional<Time> ConnectionEngine::deadline() const
@@ -472,7 +511,7 @@ std::optional<Time> ConnectionEngine::deadline() const
     if (m_closeDeadline)
         consider(*m_closeDeadline);
     if (!m_blocked && !m_callDeadlines.empty())
-        consider(m_callDeadlines.front().at);
+        consider(m_callDeadlines.front().at + m_blockedFor);
     return first;
 }
 
@@ -510,14 +549,11 @@ void ConnectionEngine::tick(Time now)
 
 void ConnectionEngine::expireCalls(Time now)
 {
-    while (!m_callDeadlines.empty()) {
-        const CallDeadline first = m_callDeadlines.front();
-        ChannelEngine *channel = m_pendingCalls.value(first.call);
-        if (channel && first.at > now)
-            return;
+    while (!m_callDeadlines.empty() && m_callDeadlines.front().at <= callTime(now)) {
+        const CallId call = m_callDeadlines.front().call;
         m_callDeadlines.pop_front();
-        if (channel)
-            channel->callTimedOut(first.call, m_settings.rpcTimeout);
+        if (ChannelEngine *channel = m_pendingCalls.value(call))
+            channel->callTimedOut(call, m_settings.rpcTimeout);
     }
 }
 
@@ -530,7 +566,10 @@ void ConnectionEngine::releaseIdleMemory()
 
 bool ConnectionEngine::hasCapability(const QString &name) const
 {
-    return m_capabilities.value(name).toBool();
+    const QByteArrayView capabilities = Wire::findValue(m_serverProperties, "capabilities");
+    constexpr qsizetype Prefix = 5; // type letter and length
+    return capabilities.startsWith('F')
+        && Wire::findValue(capabilities.sliced(Prefix), name.toUtf8()) == QByteArrayView("t\x01", 2);
 }
 
 } // namespace AmqpQt::Engine

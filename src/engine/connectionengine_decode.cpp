@@ -81,7 +81,7 @@ ConnectionEngine::Step ConnectionEngine::decode()
     if (bytes.size() < size)
         return Step::NeedInput;
     if (quint8(bytes[size - 1]) != Wire::FrameEnd) {
-        fail(Wire::ReplyCode::FrameError, u"a frame does not end with frame-end"_s);
+        failFraming(u"a frame does not end with frame-end"_s);
         return Step::Done;
     }
     const QByteArrayView payload = bytes.sliced(Wire::FrameHeaderSize, frame.size);
@@ -142,7 +142,7 @@ bool ConnectionEngine::checkFrame(const Wire::FrameHeader &frame)
         if (frame.channel != 0 || frame.size != 0)
             return refuse(u"a heartbeat on channel %1 with %2 bytes"_s.arg(frame.channel).arg(frame.size));
         return true;
-    default: return refuse(u"a frame of unknown type %1"_s.arg(frame.type));
+    default: failFraming(u"a frame of unknown type %1"_s.arg(frame.type)); return false;
     }
 }
 
@@ -197,7 +197,10 @@ void ConnectionEngine::onRestingMethod(quint16 number, Wire::MethodId id)
 template <typename Method>
 void ConnectionEngine::on(const Method &)
 {
-    unexpected(Method::name);
+    if constexpr (Method::hasContent)
+        fail(Wire::ReplyCode::ChannelError, u"%1 on channel 0"_s.arg(QLatin1StringView(Method::name)));
+    else
+        unexpected(Method::name);
 }
 
 // --- contents -------------------------------------------------------------------------------------------------------------
@@ -278,7 +281,7 @@ ConnectionEngine::Step ConnectionEngine::decodeBodyStream()
     m_input.consume(1);
     ChannelEngine *channel = std::exchange(m_body, {}).channel;
     if (!ended) {
-        fail(Wire::ReplyCode::FrameError, u"a frame does not end with frame-end"_s);
+        failFraming(u"a frame does not end with frame-end"_s);
         return Step::Done;
     }
     return channel ? completeContent(channel) : Step::Done;

@@ -8,6 +8,7 @@
 #include "engine/inputbuffer_p.h"
 #include "engine/outputbuffer_p.h"
 #include "engine/settings_p.h"
+#include "wire/fieldtable_p.h"
 #include "wire/methods_p.h"
 
 #include <deque>
@@ -58,7 +59,7 @@ public:
     void prepareOutput(Time now); // merges acks, starts the time of calls
     QByteArrayView output() const { return m_output.front(); }
     void written(qsizetype size, Time now);
-    qint64 queuedBytes() const noexcept { return m_output.size() + m_heldBytes; }
+    qint64 queuedBytes() const noexcept { return m_heldBytes + (m_state == State::Closed ? 0 : m_output.size()); }
     bool hasOutput() const noexcept { return !m_output.isEmpty() || !m_channelsWithAcks.empty(); }
     bool wantsWrite() const noexcept { return m_output.size() >= WriteThreshold; }
 
@@ -66,7 +67,8 @@ public:
     void tick(Time now);
     void releaseIdleMemory();
 
-    // Numbers are the smallest free ones; null if there is none, or if `number` is taken or beyond the limit.
+    // Numbers are the smallest free ones; null if there is none, or if `number` is taken or beyond the limit. For the
+    // channel's end see ChannelEngine::release().
     std::shared_ptr<ChannelEngine> createChannel(void *context);
     std::shared_ptr<ChannelEngine> createChannel(quint16 number, void *context);
     ChannelEngine *channel(quint16 number) const;
@@ -80,7 +82,7 @@ public:
     std::chrono::seconds heartbeat() const noexcept { return m_heartbeat.interval(); }
     quint32 frameMax() const noexcept { return m_frameMax; }
     quint16 channelMax() const noexcept { return m_channelMax; }
-    FieldTable serverProperties() const { return m_serverProperties; }
+    FieldTable serverProperties() const { return Wire::decodeTable(m_serverProperties); }
     bool hasCapability(const QString &name) const;
     bool hasNack() const noexcept { return m_hasNack; }
 
@@ -139,7 +141,6 @@ private:
     template <typename Method>
     void on(const Method &);
     bool expect(State state, const char *method);
-    FieldTable clientProperties() const;
     void negotiate(const Wire::ConnectionTune &tune);
 
     // sending
@@ -160,17 +161,22 @@ private:
     // calls
     CallId nextCall() noexcept { return ++m_lastCall; }
     void callSent(CallId id, ChannelEngine *channel);
-    void callEnded(CallId id) { m_pendingCalls.remove(id); }
+    void callEnded(CallId id);
     void expireCalls(Time now);
+    // The time of the calls, which stands still while the broker blocks us.
+    Time callTime(Time now) const { return m_blockedSince.value_or(now) - m_blockedFor; }
     void tell(Event event) { m_events.push_back(std::move(event)); }
 
     // ending
     void fail(quint16 replyCode, const QString &text); // the peer broke the protocol
+    void failFraming(const QString &text);             // and nobody knows where its next frame begins
     void unexpected(const char *method);
     void finish(const Error &reason, bool graceful);
+    void wipePassword();
     void closeChannels();
     void sendCloseWhenChannelsAreClosed();
     void occupy(quint16 number, ChannelEngine *channel);
+    void vacate(quint16 number);
     void numberClosed(quint16 number, bool rests);
     void setBlocked(bool blocked, const QString &reason);
 
@@ -188,7 +194,7 @@ private:
 
     ChannelIds m_channelIds;
     std::vector<Slot> m_slots; // by channel number
-    int m_openNumbers = 0;     // slots in use, resting ones included
+    int m_openNumbers = 0;     // of channels that are not closed, resting ones included
     std::deque<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until we are open
     std::vector<std::shared_ptr<ChannelEngine>> m_channelsWithAcks;
     std::vector<Acks::Frame> m_ackFrames; // kept for its memory
@@ -198,8 +204,9 @@ private:
     CallId m_lastCall = 0;
     QHash<CallId, ChannelEngine *> m_pendingCalls; // sent and unanswered
     std::vector<CallId> m_newCalls;                // their time has not begun
-    std::deque<CallDeadline> m_callDeadlines;      // ascending, since all have the same timeout
-    std::optional<Time> m_blockedSince;            // call deadlines stand still
+    std::deque<CallDeadline> m_callDeadlines;      // in callTime(); ascending, since all have the same timeout
+    std::optional<Time> m_blockedSince;
+    Time::duration m_blockedFor{}; // in all, before m_blockedSince
 
     Heartbeat m_heartbeat;
     std::optional<Time> m_handshakeDeadline;
@@ -210,8 +217,8 @@ private:
     quint32 m_sendFrameMax = UnlimitedFrameSend;
     quint32 m_receiveFrameMax = HandshakeFrameLimit;
     quint16 m_channelMax = 0;
-    FieldTable m_serverProperties;
-    QVariantMap m_capabilities;
+    QByteArray m_clientProperties; // of start-ok
+    QByteArray m_serverProperties; // not decoded before somebody asks: that takes up to 40 times their size
     bool m_hasNack = false;
 };
 
