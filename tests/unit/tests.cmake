@@ -21,8 +21,7 @@ set_property(TEST tst_mailbox tst_messagethreads PROPERTY ENVIRONMENT_MODIFICATI
 amqpqt_test(unit tst_error LAYERS values)
 amqpqt_test(unit tst_options LAYERS values)
 amqpqt_test(unit tst_reply LAYERS values)
-amqpqt_test(unit tst_connectionparameters LAYERS wire values LIBRARIES Qt6::Network
-    SOURCES ${PROJECT_SOURCE_DIR}/src/client/connectionparameters.cpp ${PROJECT_SOURCE_DIR}/src/client/connectionurl.cpp)
+amqpqt_test(unit tst_connectionparameters LAYERS client transport engine wire values)
 
 amqpqt_test(unit tst_layers)
 foreach(layer values wire engine transport client)
