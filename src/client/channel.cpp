@@ -50,12 +50,12 @@ Error Channel::error() const
 
 BackpressureReasons Channel::backpressure() const
 {
-    return d->backpressure;
+    return d->backpressure();
 }
 
 bool Channel::isWritable() const
 {
-    return d->writable;
+    return isOpen() && !d->backpressure();
 }
 
 // --- publishing -----------------------------------------------------------------------------------------------------------

@@ -53,15 +53,16 @@ public:
     // engine events; after each the channel may be gone
     void onOpened();
     void onClosed(const Error &reason);
-    void updateBackpressure();
+    void tellBackpressure();
+    void setFlow(bool active);
+    BackpressureReasons backpressure() const; // at the moment; the signals tell every change of it, one after the other
 
     Channel *const q;
     ConnectionPrivate *connection; // null once it is gone
     std::shared_ptr<Engine::ChannelEngine> engine;
     State state = State::Closed;
     Error error;
-    BackpressureReasons backpressure;
-    bool writable = false;
+    bool toldFlowStopped = false; // channel.flow
     std::vector<Promise<void>> whenOpen;
     std::optional<Reply<void>> closing; // while Closing
     QHash<QString, ConsumerPrivate *> consumers; // those that have not ended, by tag
@@ -70,6 +71,8 @@ public:
 
 private:
     void setState(State newState);
+    BackpressureReasons m_toldBackpressure;
+    bool m_toldWritable = false;
     Result<Engine::CallId> submit(const char *function, const Call &call);
 };
 

@@ -73,7 +73,6 @@ void ChannelPrivate::connectionGone()
         return;
     state = State::Closed;
     error = gone;
-    writable = false;
     defer(q, [channel = QPointer(q), gone] {
         Q_EMIT channel->errorOccurred(gone);
         if (channel)
@@ -253,7 +252,7 @@ void ChannelPrivate::onOpened()
     for (const Promise<void> &promise : waiting)
         promise.finish({});
     if (channel)
-        updateBackpressure();
+        tellBackpressure();
     if (channel)
         Q_EMIT channel->opened();
 }
@@ -263,6 +262,7 @@ void ChannelPrivate::onClosed(const Error &reason)
     const QPointer<Channel> channel(q);
     state = State::Closed;
     closing.reset();
+    toldFlowStopped = false;
     const Error notOpened = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s);
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         promise.finish(notOpened);
@@ -276,7 +276,7 @@ void ChannelPrivate::onClosed(const Error &reason)
         if (!channel)
             return;
     }
-    updateBackpressure();
+    tellBackpressure();
     if (channel && reason.isError()) {
         error = reason;
         Q_EMIT channel->errorOccurred(reason);
@@ -287,17 +287,34 @@ void ChannelPrivate::onClosed(const Error &reason)
         Q_EMIT channel->closed(reason);
 }
 
-void ChannelPrivate::updateBackpressure()
+BackpressureReasons ChannelPrivate::backpressure() const
 {
-    const QPointer<Channel> channel(q);
     BackpressureReasons reasons;
+    if (!connection || !engine)
+        return reasons;
     reasons.setFlag(Backpressure::BrokerBlocked, connection->engine.isBlocked());
     reasons.setFlag(Backpressure::WriteBufferFull, !connection->engine.isWritable());
     reasons.setFlag(Backpressure::ChannelFlow, engine->isFlowed());
+    return reasons;
+}
+
+void ChannelPrivate::setFlow(bool active)
+{
+    toldFlowStopped = !active;
+    tellBackpressure();
+}
+
+void ChannelPrivate::tellBackpressure()
+{
+    const QPointer<Channel> channel(q);
+    BackpressureReasons reasons;
+    reasons.setFlag(Backpressure::BrokerBlocked, connection->toldBlocked);
+    reasons.setFlag(Backpressure::WriteBufferFull, connection->toldBufferFull);
+    reasons.setFlag(Backpressure::ChannelFlow, toldFlowStopped);
     const bool isWritable = state == State::Open && !reasons;
-    if (std::exchange(backpressure, reasons) != reasons)
+    if (std::exchange(m_toldBackpressure, reasons) != reasons)
         Q_EMIT q->backpressureChanged(reasons);
-    if (channel && std::exchange(writable, isWritable) != isWritable)
+    if (channel && std::exchange(m_toldWritable, isWritable) != isWritable)
         Q_EMIT channel->writableChanged(isWritable);
 }
 

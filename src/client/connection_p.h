@@ -61,6 +61,8 @@ public:
     Connection::State state = Connection::State::Closed;
     Error error;
     QString blockedReason;
+    bool toldBlocked = false;
+    bool toldBufferFull = false;
     Endpoint currentEndpoint;
     Engine::ConnectionEngine engine;
     std::unique_ptr<Transport> transport;
@@ -124,7 +126,7 @@ private:
     void on(Engine::Returned &event, const Guard &guard);
     void on(Engine::PublishFailed &event, const Guard &guard);
     void on(Engine::ConsumerCancelled &event, const Guard &guard);
-    void updateBackpressure(const Guard &guard);
+    void tellBackpressure(const Guard &guard);
     void releaseTransport(bool graceful);
 
     struct Deferred

@@ -550,29 +550,31 @@ void ConnectionPrivate::on(Engine::ConnectionClosed &event, const Guard &guard)
 
 void ConnectionPrivate::on(Engine::BlockedChanged &event, const Guard &guard)
 {
+    toldBlocked = event.blocked;
     blockedReason = event.reason;
     Q_EMIT q->blockedChanged(event.blocked, event.reason);
-    if (guard && engine.isWritable())
+    if (guard && !toldBufferFull)
         Q_EMIT q->writableChanged(!event.blocked);
     if (guard)
-        updateBackpressure(guard);
+        tellBackpressure(guard);
 }
 
 void ConnectionPrivate::on(Engine::WritableChanged &event, const Guard &guard)
 {
-    if (!engine.isBlocked())
+    toldBufferFull = !event.writable;
+    if (!toldBlocked)
         Q_EMIT q->writableChanged(event.writable);
     if (guard)
-        updateBackpressure(guard);
+        tellBackpressure(guard);
 }
 
-void ConnectionPrivate::updateBackpressure(const Guard &guard)
+void ConnectionPrivate::tellBackpressure(const Guard &guard)
 {
     const QList<Channel *> all = q->channels();
     const QList<QPointer<Channel>> stillThere(all.begin(), all.end());
     for (const QPointer<Channel> &channel : stillThere) {
         if (channel)
-            channel->d->updateBackpressure();
+            channel->d->tellBackpressure();
         if (!guard)
             return;
     }
@@ -593,7 +595,7 @@ void ConnectionPrivate::on(Engine::ChannelClosed &event, const Guard &)
 void ConnectionPrivate::on(Engine::FlowChanged &event, const Guard &)
 {
     if (auto *channel = static_cast<ChannelPrivate *>(event.channel->context))
-        channel->updateBackpressure();
+        channel->setFlow(event.active);
 }
 
 void ConnectionPrivate::on(Engine::Returned &event, const Guard &)
