@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+
+amqpqt_test(broker tst_brokerfixture LIBRARIES amqpqt_brokerfixture)

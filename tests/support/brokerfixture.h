@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <QtCore/qprocess.h>
+#include <QtCore/qstringlist.h>
+#include <QtCore/qurl.h>
+
+#include <memory>
+
+// What the tests against a real RabbitMQ share. All functions that wait run the event loop meanwhile, so that the
+// connections under test stay alive.
+
+// The broker to test against: AMQPQT_TEST_URL, else a private node that is started for this executable and ends with
+// it. If there is none the running test fails, and the URL is empty.
+QUrl brokerUrl();
+
+struct ProcessResult
+{
+    int exitCode = -1; // -1: it did not start, crashed or took longer than two minutes
+    QByteArray output;
+    QByteArray errors; // standard error
+};
+
+// Runs rabbitmqctl on that broker: brokerControl({"list_queues", "name", "messages"}). For a broker given by
+// AMQPQT_TEST_URL alone, AMQPQT_BROKER_CTL is the command to use.
+ProcessResult brokerControl(const QStringList &arguments);
+
+// Runs Python source with the pika client library at hand. The broker's URL is in the environment as AMQPQT_TEST_URL,
+// `arguments` are sys.argv[1:].
+ProcessResult runPika(const QString &source, const QStringList &arguments = {}, const QByteArray &input = {});
+// The same beside the test; it is killed with the object.
+std::unique_ptr<QProcess> startPika(const QString &source, const QStringList &arguments = {});
+
+// A name that no other test and no other run uses: "prefix.<test function>.<random>".
+QString uniqueName(const QString &prefix);

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "support/peerconnection.h"
+
+#include <QtCore/qmap.h>
+#include <QtCore/qthread.h>
+#include <QtCore/qurl.h>
+#include <QtNetwork/qhostaddress.h>
+#include <QtNetwork/qtcpserver.h>
+
+#include <memory>
+#include <optional>
+
+// An AMQP broker on loopback that does what a test tells it to. By itself it does the handshake and answers what a
+// client asks (declares, binds, consume, get, confirms, closes), like a broker with no messages; a test takes over
+// single methods, replaces answers, sends anything at any time and looks at all that was received:
+//
+//     ScriptedPeer peer;
+//     peer.closeInsteadOf("queue.declare-ok", 406, "PRECONDITION_FAILED - …");
+//     …
+//     QTRY_COMPARE(peer.count("channel.close-ok"), 1);
+//     QCOMPARE(peer.violations(), QStringList());
+//
+// It lives in the thread that made it, or, for tests whose own thread waits without an event loop, in one of its own.
+// Every function may be called in any thread; hooks run in the peer's.
+class ScriptedPeer : public QObject
+{
+public:
+    enum class Lives { InThisThread, InItsOwnThread };
+
+    explicit ScriptedPeer(Lives lives = Lives::InThisThread);
+    ~ScriptedPeer() override;
+
+    quint16 port() const { return m_port; }
+    QUrl url() const; // guest:guest, virtual host /
+    void setListening(bool listening); // on the same port again; connections stay
+
+    // --- what it does by itself, from the next connection or method on ------------------------------------------------
+
+    struct Handshake
+    {
+        bool answersHeader = true;  // false: accepts the connection and says nothing
+        QByteArray greeting;        // sent instead of connection.start, if not empty
+        QByteArray mechanisms = "PLAIN AMQPLAIN";
+        QByteArray locales = "en_US";
+        QVariantMap serverProperties; // product, version 3.10.8, RabbitMQ's capabilities
+        QByteArrayList challenges;    // each asked by a connection.secure
+        quint16 channelMax = 2047;
+        quint32 frameMax = 131072;
+        quint16 heartbeat = 60;
+        QByteArray blockedReason; // if not empty: connection.blocked right after open-ok
+
+        Handshake();
+    };
+    void setHandshake(const Handshake &handshake);
+
+    // Called before the answer; true: the test has taken over, there is no answer.
+    using Hook = std::function<bool(const Command &)>;
+    void setHook(Hook hook);
+    void withhold(const QByteArray &answer);                                                   // "connection.tune"
+    void closeInsteadOf(const QByteArray &answer, quint16 replyCode, const QByteArray &text); // of channel 0: all
+    void answerAgain(const QByteArray &answer); // ends withhold() and closeInsteadOf()
+    void setQueueCounts(const QString &queue, quint32 messages, quint32 consumers);
+
+    // Of the present connection and of later ones. bytes 0: as fast as it goes; 1: byte by byte.
+    void setPacing(qsizetype bytes, std::chrono::milliseconds interval = {});
+    void setReading(bool reading); // false: the client's bytes stay in the kernel, then in the client
+
+    // --- what the test tells the latest connection -------------------------------------------------------------------
+
+    template <typename Method>
+    void send(quint16 channel, const Method &method)
+    {
+        inItsThread([&] {
+            if constexpr (Method::id == AmqpQt::Wire::ChannelClose::id)
+                m_closingChannels.insert(channel);
+            if constexpr (Method::id == AmqpQt::Wire::ConnectionClose::id)
+                m_closingConnection = true;
+            sendRaw(AmqpQt::Wire::encodeFrame(channel, method));
+        });
+    }
+    // Method, header and body frames. `frameMax` 0: the negotiated one.
+    template <typename Method>
+    void sendContent(quint16 channel, const Method &method, const AmqpQt::Wire::BasicProperties &properties,
+                     const QByteArray &body, quint32 frameMax = 0)
+    {
+        inItsThread([&] {
+            sendRaw(AmqpQt::Wire::encodeFrame(channel, method)
+                    + contentFrames(channel, Method::id.classId, properties, body, frameMax));
+        });
+    }
+    void deliver(quint16 channel, const QByteArray &consumerTag, quint64 deliveryTag, const QByteArray &body,
+                 const AmqpQt::Wire::BasicProperties &properties = {});
+    void sendHeartbeat();
+    void sendRaw(const QByteArray &bytes);
+    void closeConnection(quint16 replyCode, const QByteArray &text); // connection.close; the socket at close-ok
+    void closeChannel(quint16 channel, quint16 replyCode, const QByteArray &text);
+    void hangUp();         // closes the socket after writing, without a word
+    void dropConnection(); // at once
+
+    static QByteArray table(const QVariantMap &table); // contents for the Table of a method
+    static QByteArray frame(AmqpQt::Wire::FrameType type, quint16 channel, const QByteArray &payload);
+
+    // --- what came ---------------------------------------------------------------------------------------------------
+
+    int connectionCount() const; // accepted so far
+    bool isConnected() const;    // the latest
+    QByteArray protocolHeader() const; // of the latest
+    QList<Command> received() const; // on all connections, in order; a content when it is complete
+    QList<Command> received(const QByteArray &name) const;
+    int count(const QByteArray &name) const;
+    Command last(const QByteArray &name) const; // without id: there was none
+    void forgetReceived();
+    int heartbeats() const; // of the latest connection, as are the next two
+    qint64 bytesReceived() const;
+    qsizetype largestFrame() const;
+    QStringList violations() const; // what a client must not send, on all connections
+
+private:
+    struct Instead
+    {
+        quint16 replyCode = 0; // 0: nothing
+        QByteArray text;
+    };
+
+    // Runs function in the peer's thread and waits for it.
+    template <typename Function>
+    auto inItsThread(Function &&function) const
+    {
+        using Result = std::invoke_result_t<Function>;
+        if (QThread::currentThread() == thread())
+            return function();
+        auto *context = const_cast<ScriptedPeer *>(this);
+        if constexpr (std::is_void_v<Result>) {
+            QMetaObject::invokeMethod(context, std::forward<Function>(function), Qt::BlockingQueuedConnection);
+        } else {
+            std::optional<Result> result;
+            QMetaObject::invokeMethod(context, [&] { result = function(); }, Qt::BlockingQueuedConnection);
+            return *std::move(result);
+        }
+    }
+
+    void accept();
+    void greet();
+    void take(const Command &command);
+    void answer(const Command &command);
+    template <typename Method>
+    void answerMethod(const Command &command, const Method &method);
+    template <typename Reply>
+    void respond(quint16 channel, const Reply &reply);
+    void tune();
+    QByteArray contentFrames(quint16 channel, quint16 classId, const AmqpQt::Wire::BasicProperties &properties,
+                             const QByteArray &body, quint32 frameMax) const;
+
+    QThread m_thread;
+    std::unique_ptr<QTcpServer> m_server;
+    quint16 m_port = 0;
+    Handshake m_handshake;
+    Hook m_hook;
+    QMap<QByteArray, Instead> m_instead;
+    QMap<QString, std::pair<quint32, quint32>> m_queueCounts;
+    qsizetype m_paceBytes = 0;
+    std::chrono::milliseconds m_paceInterval{};
+    bool m_reading = true;
+
+    // of the latest connection
+    PeerConnection *m_connection = nullptr;
+    quint32 m_frameMax = AmqpQt::Wire::MinimumFrameSize;
+    qsizetype m_challenge = 0;
+    bool m_closingConnection = false;
+    QSet<quint16> m_closingChannels;
+    QMap<quint16, quint64> m_confirms; // channel in confirm mode, number of its latest publish
+
+    QList<PeerConnection *> m_connections;
+    QList<Command> m_received;
+    int m_names = 0; // made up so far
+};

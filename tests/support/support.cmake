@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+
+# The broker that does what a test tells it to; for tests that link the layers, not the shared library.
+add_library(amqpqt_scriptedpeer STATIC EXCLUDE_FROM_ALL
+    ${CMAKE_CURRENT_LIST_DIR}/peerconnection.cpp ${CMAKE_CURRENT_LIST_DIR}/scriptedpeer.cpp)
+target_include_directories(amqpqt_scriptedpeer PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(amqpqt_scriptedpeer PUBLIC amqpqt_wire amqpqt_values Qt6::Network PRIVATE amqpqt_build_flags)
+
+# A real RabbitMQ, rabbitmqctl and pika.
+add_library(amqpqt_brokerfixture STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/brokerfixture.cpp)
+target_include_directories(amqpqt_brokerfixture PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_compile_definitions(amqpqt_brokerfixture PRIVATE AMQPQT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+target_link_libraries(amqpqt_brokerfixture PUBLIC Qt6::Core Qt6::Test PRIVATE amqpqt_build_flags)
