@@ -11,11 +11,17 @@ namespace AmqpQt {
 
 using namespace Qt::StringLiterals;
 
+/*!
+    Constructs a connection with the default parameters, which is a child of \a parent.
+*/
 Connection::Connection(QObject *parent)
     : Connection(ConnectionParameters(), parent)
 {
 }
 
+/*!
+    Constructs a connection with \a parameters, which is a child of \a parent.
+*/
 Connection::Connection(const ConnectionParameters &parameters, QObject *parent)
     : QObject(parent)
     , d(std::make_unique<ConnectionPrivate>(this))
@@ -23,6 +29,9 @@ Connection::Connection(const ConnectionParameters &parameters, QObject *parent)
     d->setParameters(parameters);
 }
 
+/*!
+    Constructs a connection for \a url, which is a child of \a parent. An invalid URL is reported by open(), see url.
+*/
 Connection::Connection(const QUrl &url, QObject *parent)
     : QObject(parent)
     , d(std::make_unique<ConnectionPrivate>(this))
@@ -30,13 +39,26 @@ Connection::Connection(const QUrl &url, QObject *parent)
     d->setUrl(url);
 }
 
+/*!
+    Ends the connection without blocking: what is unsent, and \c connection.close, are given to the kernel as far as
+    it takes them at once. All unfinished replies end with ErrorKind::Cancelled from the event loop; the connection
+    itself emits nothing more. Its channels are deleted with it, but for those that were given another parent: they
+    end with Channel::closed().
+*/
 Connection::~Connection() = default;
 
+/*!
+    Returns the parameters for the next open().
+*/
 ConnectionParameters Connection::parameters() const
 {
     return d->parameters;
 }
 
+/*!
+    Sets the \a parameters for the next open(). It may be called at any time in the thread of the connection; a
+    connection that is under way keeps those it has been opened with, but for ConnectionParameters::dispatchBudget().
+*/
 void Connection::setParameters(const ConnectionParameters &parameters)
 {
     if (!d->isOwnThread("setParameters"))
@@ -63,6 +85,11 @@ Connection::State Connection::state() const
     return d->state;
 }
 
+/*!
+    Returns a reply that succeeds when the connection is open: at once if it is, else with the next
+    \c connection.open-ok. If that attempt fails the reply ends with its error, or with ErrorKind::Cancelled if
+    close() or abort() ended it. Without an attempt it waits for one.
+*/
 Reply<void> Connection::whenOpen()
 {
     if (!d->isOwnThread("whenOpen"))
@@ -72,6 +99,9 @@ Reply<void> Connection::whenOpen()
     return d->whenOpen.emplace_back().reply();
 }
 
+/*!
+    Returns the endpoint of the connection or of the last attempt to make one.
+*/
 Endpoint Connection::currentEndpoint() const
 {
     return d->currentEndpoint;
@@ -102,16 +132,29 @@ qint64 Connection::bytesToWrite() const
     return d->engine.queuedBytes() + (d->transport ? d->transport->bytesToWrite() : 0);
 }
 
+/*!
+    Returns the heartbeat interval that was negotiated (\c connection.tune), 0 for none and while there is no
+    connection. See ConnectionParameters::setHeartbeat().
+*/
 std::chrono::seconds Connection::heartbeat() const
 {
     return d->engine.heartbeat();
 }
 
+/*!
+    Returns the size in bytes of the largest frame, as it was negotiated (\c connection.tune); 0 if neither side has a
+    limit. A message may be larger, it takes many frames then; the arguments of a call and the headers of a message
+    may not.
+*/
 quint32 Connection::frameSize() const
 {
     return d->engine.frameMax();
 }
 
+/*!
+    Returns the highest channel number, as it was negotiated (\c connection.tune); 0 if neither side has a limit, and
+    before.
+*/
 quint16 Connection::channelMax() const
 {
     return d->engine.channelMax();
@@ -122,11 +165,24 @@ FieldTable Connection::serverProperties() const
     return d->engine.serverProperties();
 }
 
+/*!
+    Returns whether the broker has the capability \a name, such as \c{"basic.nack"}, \c{"consumer_priorities"} or
+    \c{"connection.blocked"}; \c false before it has told. See \l serverProperties.
+*/
 bool Connection::hasCapability(const QString &name) const
 {
     return d->engine.hasCapability(name);
 }
 
+/*!
+    Returns a new channel with the lowest free number, a child of \a parent, or of this connection if that is null. It
+    can be used at once and opens when the connection does (\c channel.open).
+
+    If no number is free (see ConnectionParameters::setMaximumChannels() and channelMax()) the channel ends by
+    Channel::errorOccurred() and Channel::closed() with ErrorKind::NotOpen, from the event loop. If the broker allows
+    fewer channels than there are when the connection opens, those with higher numbers end with
+    ErrorKind::InvalidArgument.
+*/
 Channel *Connection::createChannel(QObject *parent)
 {
     auto *channel = new Channel(this, parent ? parent : this);
@@ -141,6 +197,14 @@ Channel *Connection::createChannel(QObject *parent)
     return channel;
 }
 
+/*!
+    Returns the channel with this \a number: the one that has it, else a new one, a child of this connection. Without
+    such a number, for 0 and those over the limit (channelMax(), before it is known
+    ConnectionParameters::maximumChannels()), the result is null and error() is of kind ErrorKind::InvalidArgument;
+    while the number rests until the broker confirms the end of its last use, ErrorKind::NotOpen.
+
+    A channel that was closed has given its number back.
+*/
 Channel *Connection::channel(quint16 number)
 {
     if (!d->isOwnThread("channel"))
@@ -161,6 +225,10 @@ Channel *Connection::channel(quint16 number)
     return channel.release();
 }
 
+/*!
+    Returns the channels of this connection that have a number, closed ones included, in ascending order of their
+    numbers.
+*/
 QList<Channel *> Connection::channels() const
 {
     QList<Channel *> channels;
@@ -170,16 +238,38 @@ QList<Channel *> Connection::channels() const
     return channels;
 }
 
+/*!
+    Connects to the broker: the endpoints of parameters() are tried in their order until one accepts a TCP connection,
+    then comes the login. One deadline, ConnectionParameters::connectTimeout(), is for all of it.
+
+    Returns a reply that ends when the connection is open or has failed; for the errors see closed(). If the attempt
+    is under way already it is that one's reply. On an open connection it succeeds at once, and on one that is closing
+    it ends with ErrorKind::NotOpen: open it after closed().
+*/
 Reply<void> Connection::open()
 {
     return d->open();
 }
 
+/*!
+    Closes the connection in good order: sends what was accepted before, cancels all consumers, closes all channels,
+    sends \c connection.close and waits for \c connection.close-ok. Calls that are waiting for answers get them, new
+    ones are refused with ErrorKind::NotOpen.
+
+    If that takes longer than ConnectionParameters::closeTimeout() the connection is dropped, and reply and closed()
+    have ErrorKind::Timeout. So it ends if publishes are held back by a broker that blocks. While the connection is
+    being opened, open() ends with ErrorKind::Cancelled. On a closed connection the reply succeeds at once.
+*/
 Reply<void> Connection::close()
 {
     return d->close();
 }
 
+/*!
+    Drops the connection at once, whatever is unsent, without the AMQP goodbye. Unfinished replies end with
+    ErrorKind::Cancelled, and closed() follows without an error, both from the event loop. Does nothing if the
+    connection is closed.
+*/
 void Connection::abort()
 {
     d->abort();
