@@ -17,8 +17,18 @@ Channel::Channel(Connection *connection, QObject *parent)
 {
 }
 
+/*!
+    Closes the channel on the wire (\c channel.close) and returns at once; nothing waits for the answer. Its
+    unfinished replies end with ErrorKind::Cancelled from the event loop, its consumers with Consumer::cancelled().
+    Messages that are not settled go back to their queues; those that were published and wait to be sent because the
+    connection is not open yet, or because the broker blocks, are dropped without a signal. The channel itself emits
+    nothing more.
+*/
 Channel::~Channel() = default;
 
+/*!
+    Returns the connection of this channel, or null once it has been deleted.
+*/
 Connection *Channel::connection() const
 {
     return d->connection ? d->connection->q : nullptr;
@@ -34,6 +44,11 @@ Channel::State Channel::state() const
     return d->state;
 }
 
+/*!
+    Returns a reply that succeeds when the channel is open: at once if it is, else with the \c channel.open-ok that it
+    waits for. It ends with ErrorKind::NotOpen at once while the channel is closed or closing, and with the reason if
+    the channel ends before it opens.
+*/
 Reply<void> Channel::whenOpen()
 {
     if (isOpen())
@@ -60,6 +75,29 @@ bool Channel::isWritable() const
 
 // --- publishing -----------------------------------------------------------------------------------------------------------
 
+/*!
+    Publishes \a message to \a exchange with \a routingKey (\c basic.publish). The empty \a exchange is the default
+    one, which routes to the queue whose name is the routing key. With PublishFlag::Mandatory in \a flags a message
+    without a route comes back by messageReturned(); without, the broker drops it.
+
+    Returns the message's sequence number: 1 for the first of this object, then 2 and so on, never repeated, not even
+    after reopen(). Returns 0 if the message was refused; then error() has the reason, and errorOccurred() follows:
+
+    \table
+    \header \li ErrorKind \li When
+    \row \li NotOpen \li The channel is closed or closing. Before it has opened for the first time messages wait.
+    \row \li InvalidArgument \li The exchange's name or the routing key has over 255 bytes of UTF-8; a property or
+             header cannot be sent, see Message; the properties take more than one frame; the message alone is over
+             ConnectionParameters::bufferLimit().
+    \row \li BufferFull \li With it more than ConnectionParameters::bufferLimit() bytes would wait to be sent.
+    \endtable
+
+    The message is written to the socket with others at the end of the current turn of the event loop, or when 128 KiB
+    have gathered. Bodies from 32 KiB on are not copied. A number says that the message was accepted here, not that
+    the broker has it.
+
+    If \a exchange does not exist the broker closes the channel with 404.
+*/
 quint64 Channel::publish(const QString &exchange, const QString &routingKey, const Message &message, PublishFlags flags)
 {
     if (const Error unusable = d->unusable("publish"); unusable.isError()) {
@@ -84,11 +122,24 @@ quint64 Channel::publish(const QString &exchange, const QString &routingKey, con
 
 // --- topology -------------------------------------------------------------------------------------------------------------
 
+/*!
+    Declares a queue for this connection, QueueOptions::temporary(), to which the broker gives a name. The reply and
+    queueDeclared() tell it.
+*/
 Reply<QueueInfo> Channel::declareQueue()
 {
     return declareQueue(QString(), QueueOptions::temporary());
 }
 
+/*!
+    Declares the queue \a name with \a options (\c queue.declare), that is, makes it if it is not there. An empty
+    \a name leaves the naming to the broker. The reply has the name and the counts of ready messages and consumers;
+    queueDeclared() follows.
+
+    The broker closes the channel with 406 if the queue is there with other options, with 405 if it is exclusive to
+    another connection, and with 403 if the name begins with \c{amq.} or the user may not configure it. RabbitMQ 4.3
+    closes the whole \e connection with 541 if the queue is neither durable nor exclusive.
+*/
 Reply<QueueInfo> Channel::declareQueue(const QString &name, const QueueOptions &options)
 {
     return d->reply<QueueInfo>(
@@ -97,6 +148,11 @@ Reply<QueueInfo> Channel::declareQueue(const QString &name, const QueueOptions &
         [](Channel *channel, const QueueInfo &queue) { Q_EMIT channel->queueDeclared(queue); });
 }
 
+/*!
+    Asks for the counts of the queue \a name without making it (\c queue.declare with \c passive). The reply is as
+    that of declareQueue(), and queueDeclared() follows. If there is no such queue the broker closes the channel with
+    404.
+*/
 Reply<QueueInfo> Channel::inspectQueue(const QString &name)
 {
     return d->reply<QueueInfo>(
@@ -105,6 +161,11 @@ Reply<QueueInfo> Channel::inspectQueue(const QString &name)
         [](Channel *channel, const QueueInfo &queue) { Q_EMIT channel->queueDeclared(queue); });
 }
 
+/*!
+    Deletes the queue \a name (\c queue.delete), under the conditions in \a flags. The reply has the number of
+    messages that were in it; queueDeleted() follows. RabbitMQ answers 0 if there was no such queue. An empty \a name
+    is the queue last declared on this channel.
+*/
 Reply<quint32> Channel::deleteQueue(const QString &name, DeleteFlags flags)
 {
     return d->reply<quint32>(
@@ -116,6 +177,11 @@ Reply<quint32> Channel::deleteQueue(const QString &name, DeleteFlags flags)
         [name](Channel *channel, quint32 messageCount) { Q_EMIT channel->queueDeleted(name, messageCount); });
 }
 
+/*!
+    Removes the ready messages of the queue \a name (\c queue.purge); unsettled ones stay. The reply has their number.
+    An empty \a name is the queue last declared on this channel. If there is no such queue the broker closes the
+    channel with 404.
+*/
 Reply<quint32> Channel::purgeQueue(const QString &name)
 {
     return d->reply<quint32>(
@@ -123,18 +189,38 @@ Reply<quint32> Channel::purgeQueue(const QString &name)
         [](const ReplyValue &value) { return std::get<quint32>(value); });
 }
 
+/*!
+    Lets \a exchange route to \a queue (\c queue.bind) what fits \a routingKey and \a arguments, by the rules of the
+    exchange's type: see ExchangeType. A headers exchange reads the headers to match from \a arguments, and \c x-match
+    there: \c all or \c any. The same binding made twice is one. If the exchange or the queue is missing the broker
+    closes the channel with 404.
+
+    An empty \a queue is the one last declared on this channel; if \a routingKey is empty as well, it is the queue's
+    name.
+*/
 Reply<void> Channel::bindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
                                const FieldTable &arguments)
 {
     return d->reply("bindQueue", [&] { return d->engine->bindQueue(queue, exchange, routingKey, arguments); });
 }
 
+/*!
+    Removes the binding of \a queue to \a exchange that was made with the same \a routingKey and \a arguments
+    (\c queue.unbind). A binding that is not there is no error to RabbitMQ. Empty names are as in bindQueue().
+*/
 Reply<void> Channel::unbindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
                                  const FieldTable &arguments)
 {
     return d->reply("unbindQueue", [&] { return d->engine->unbindQueue(queue, exchange, routingKey, arguments); });
 }
 
+/*!
+    Declares the exchange \a name of the given \a type with \a options (\c exchange.declare), that is, makes it if it
+    is not there. ExchangeType has the types of every broker. On success exchangeDeclared() follows the reply.
+
+    The broker closes the channel with 406 if the exchange is there with another type or other options, and with 403
+    if the name begins with \c{amq.} and it is not there. An unknown type ends the \e connection with 503.
+*/
 Reply<void> Channel::declareExchange(const QString &name, const QString &type, const ExchangeOptions &options)
 {
     return d->reply(
@@ -142,11 +228,19 @@ Reply<void> Channel::declareExchange(const QString &name, const QString &type, c
         [name](Channel *channel) { Q_EMIT channel->exchangeDeclared(name); });
 }
 
+/*!
+    Asks whether there is an exchange \a name (\c exchange.declare with \c passive). If there is none the broker
+    closes the channel with 404.
+*/
 Reply<void> Channel::inspectExchange(const QString &name)
 {
     return d->reply("inspectExchange", [&] { return d->engine->declareExchange(name, {}, {}, true); });
 }
 
+/*!
+    Deletes the exchange \a name (\c exchange.delete); with DeleteFlag::IfUnused in \a flags only if nothing is bound
+    to it, else the broker closes the channel with 406. An exchange that is not there is no error to RabbitMQ.
+*/
 Reply<void> Channel::deleteExchange(const QString &name, DeleteFlags flags)
 {
     return d->reply("deleteExchange",
@@ -155,16 +249,40 @@ Reply<void> Channel::deleteExchange(const QString &name, DeleteFlags flags)
 
 // --- consuming ------------------------------------------------------------------------------------------------------------
 
+/*!
+    Limits the number of unsettled deliveries to \a count, 0 for no limit (\c basic.qos): with
+    PrefetchScope::PerConsumer in \a scope for each consumer that starts on this channel afterwards and does not set
+    its own in ConsumeOptions::prefetch, with PrefetchScope::PerChannel for all of the channel together. It has no
+    effect on AckMode::NoAck and on get().
+
+    Without a limit the broker sends everything it has, and what is not settled is kept in memory here. A few hundred
+    keep a consumer busy; see \l {https://www.rabbitmq.com/docs/confirms#channel-qos-prefetch-throughput} {RabbitMQ's
+    advice}. reopen() sets the same limits again.
+*/
 Reply<void> Channel::setPrefetch(quint16 count, PrefetchScope scope)
 {
     return d->reply("setPrefetch", [&] { return d->engine->setPrefetch(count, scope == PrefetchScope::PerChannel); });
 }
 
+/*!
+    Subscribes to \a queue with \a options (\c basic.consume) and returns the consumer, which emits what arrives. It
+    is never null, and a child of \a parent, or of this channel if that is null. An empty \a queue is the one last
+    declared on this channel.
+
+    A call that is refused here ends the consumer by Consumer::cancelled(), from the event loop: ErrorKind::NotOpen if
+    the channel is closed or closing, ErrorKind::InvalidArgument for a name over 255 bytes, for arguments that cannot
+    be sent, and for a consumer tag that is in use on this channel. The broker closes the channel with 404 if there is
+    no such queue, and with 403 if it, or this consumer, is to be exclusive and there are others.
+*/
 Consumer *Channel::consume(const QString &queue, const ConsumeOptions &options, QObject *parent)
 {
     return d->consume(queue, options, parent ? parent : this);
 }
 
+/*!
+    Returns the consumers of this channel that have not ended, in the order they were made. Those that wait for
+    reopen() are among them.
+*/
 QList<Consumer *> Channel::consumers() const
 {
     QList<ConsumerPrivate *> sorted = d->consumers.values();
@@ -175,12 +293,23 @@ QList<Consumer *> Channel::consumers() const
     return consumers;
 }
 
+/*!
+    Returns the consumer with this \a consumerTag that has not ended, or null if there is none.
+*/
 Consumer *Channel::consumer(const QString &consumerTag) const
 {
     const ConsumerPrivate *consumer = d->consumers.value(consumerTag);
     return consumer ? consumer->q : nullptr;
 }
 
+/*!
+    Fetches one message from \a queue (\c basic.get). The reply has the message and the number of those left, or
+    std::nullopt if the queue is empty. The message is to be settled as a delivery is, unless \a ackMode is
+    AckMode::NoAck. An empty \a queue is the one last declared on this channel. If there is no such queue the broker
+    closes the channel with 404.
+
+    A Consumer is the better way to receive more than a few: each get costs a round trip.
+*/
 Reply<std::optional<GetResult>> Channel::get(const QString &queue, AckMode ackMode)
 {
     const bool noAck = ackMode == AckMode::NoAck;
@@ -194,22 +323,45 @@ Reply<std::optional<GetResult>> Channel::get(const QString &queue, AckMode ackMo
         });
 }
 
+/*!
+    Tells the broker that the delivery \a message is done with (\c basic.ack). Returns \c true if it was still
+    unsettled.
+
+    Returns \c false otherwise and sends nothing: with ErrorKind::StaleDelivery in error() for one that is settled
+    already, that came before the channel was closed, or through another channel; with ErrorKind::InvalidArgument for
+    a message that is no delivery or needs no settling (AckMode::NoAck). RabbitMQ would close the channel with 406.
+
+    Acknowledgements are merged and leave at the end of the turn of the event loop. For other threads there is
+    Message::ack().
+*/
 bool Channel::ack(const Message &message)
 {
     return d->settle("ack", message, Settlement::Kind::Ack, false);
 }
 
+/*!
+    Acknowledges \a message and all unsettled deliveries of this channel before it, of every consumer (\c basic.ack
+    with \c multiple). For the result and for errors see ack().
+*/
 bool Channel::ackUpTo(const Message &message)
 {
     return d->settle("ackUpTo", message, Settlement::Kind::Ack, true);
 }
 
+/*!
+    Tells the broker that the delivery \a message failed (\c basic.nack, or \c basic.reject where the broker lacks
+    it). With Requeue::Yes in \a requeue it goes back to the queue and may be delivered again at once, with
+    Requeue::No it is dropped or dead-lettered. For the result and for errors see ack().
+*/
 bool Channel::nack(const Message &message, Requeue requeue)
 {
     return d->settle("nack", message,
                      requeue == Requeue::Yes ? Settlement::Kind::NackRequeue : Settlement::Kind::NackDiscard, false);
 }
 
+/*!
+    Does the same as nack(), with \a requeue, for \a message and all unsettled deliveries of this channel before it.
+*/
 bool Channel::nackUpTo(const Message &message, Requeue requeue)
 {
     return d->settle("nackUpTo", message,
@@ -218,11 +370,25 @@ bool Channel::nackUpTo(const Message &message, Requeue requeue)
 
 // --- open, close ----------------------------------------------------------------------------------------------------------
 
+/*!
+    Opens the channel again after it was closed (\c channel.open). It may be called as soon as state() is
+    State::Closed, also while the connection is not open: it waits for Connection::open(), as other calls do. The
+    prefetch is set again, and consumers in Consumer::Recovering subscribe again, in the order they were made and
+    before the calls that are made next. Queues and exchanges are not declared again.
+
+    The reply succeeds with \c channel.open-ok. It ends with ErrorKind::InvalidArgument if the channel is not closed,
+    and with ErrorKind::NotOpen if the connection is closing or gone, or if no channel number is free.
+*/
 Reply<void> Channel::reopen()
 {
     return d->reopen();
 }
 
+/*!
+    Closes the channel (\c channel.close): what was called before is sent and answered first, consumers are cancelled.
+    The reply succeeds with \c channel.close-ok, also if the broker closes the channel for an error at the same time,
+    in which case closed() has it. A channel that is closed already succeeds at once.
+*/
 Reply<void> Channel::close()
 {
     return d->close();
