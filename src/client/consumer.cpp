@@ -8,8 +8,15 @@ Consumer::Consumer(Channel *, QObject *parent)
 {
 }
 
+/*!
+    Ends the subscription (\c basic.cancel), without any signal. Deliveries that no slot has seen, and those that
+    still arrive, go back to the queue. Those that were delivered stay as they are: they can be settled as before.
+*/
 Consumer::~Consumer() = default;
 
+/*!
+    Returns the channel of this consumer, or null once it has been deleted.
+*/
 Channel *Consumer::channel() const
 {
     return d->channel ? d->channel->q : nullptr;
@@ -40,11 +47,25 @@ int Consumer::unackedCount() const
     return d->unackedCount;
 }
 
+/*!
+    Returns a reply that succeeds with the first \c basic.consume-ok. It ends with the error of the channel if that is
+    closed before, with ErrorKind::InvalidArgument or ErrorKind::NotOpen if the call was refused, and with
+    ErrorKind::Cancelled if something was deleted. What happens after a Channel::reopen() is told by started() and
+    cancelled().
+*/
 Reply<void> Consumer::whenStarted()
 {
     return d->started.reply();
 }
 
+/*!
+    Ends the subscription (\c basic.cancel): no more messages are told from now on. The reply succeeds with
+    \c basic.cancel-ok and has the number of deliveries that no slot had seen and that went back to the queue; those
+    of a consumer with AckMode::NoAck are lost, and a warning has their number. stateChanged() and cancelled() follow.
+
+    Messages that were delivered can be settled as before. A consumer whose channel is closed ends with 0 from the
+    event loop, one that has ended gives 0 at once. Called again it returns the same reply.
+*/
 Reply<int> Consumer::cancel()
 {
     return d->cancel();
