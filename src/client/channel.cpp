@@ -341,7 +341,7 @@ bool Channel::ack(const Message &message)
 
 /*!
     Acknowledges \a message and all unsettled deliveries of this channel before it, of every consumer (\c basic.ack
-    with \c multiple). For the result and for errors see ack().
+    with \c multiple). Returns the same as ack(), with the same errors.
 */
 bool Channel::ackUpTo(const Message &message)
 {
@@ -351,7 +351,7 @@ bool Channel::ackUpTo(const Message &message)
 /*!
     Tells the broker that the delivery \a message failed (\c basic.nack, or \c basic.reject where the broker lacks
     it). With Requeue::Yes in \a requeue it goes back to the queue and may be delivered again at once, with
-    Requeue::No it is dropped or dead-lettered. For the result and for errors see ack().
+    Requeue::No it is dropped or dead-lettered. Returns the same as ack(), with the same errors.
 */
 bool Channel::nack(const Message &message, Requeue requeue)
 {
@@ -361,6 +361,7 @@ bool Channel::nack(const Message &message, Requeue requeue)
 
 /*!
     Does the same as nack(), with \a requeue, for \a message and all unsettled deliveries of this channel before it.
+    Returns the same as ack(), with the same errors.
 */
 bool Channel::nackUpTo(const Message &message, Requeue requeue)
 {
