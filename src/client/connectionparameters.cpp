@@ -48,6 +48,7 @@ void setTimeout(std::chrono::milliseconds &value, std::chrono::milliseconds time
 
 /*!
     \class AmqpQt::ConnectionParameters
+    \inheaderfile AmqpQt/ConnectionParameters
     \inmodule AmqpQt
     \brief Everything a Connection needs to know before it opens: where the broker is, who we are, and limits.
 
@@ -229,7 +230,7 @@ void ConnectionParameters::setHeartbeat(std::chrono::seconds interval)
 }
 
 /*!
-    Returns how long connecting to one endpoint may take: one deadline for the look-up, TCP and the login.
+    Returns how long opening may take: one deadline for all endpoints, from the look-up to the end of the login.
 */
 std::chrono::milliseconds ConnectionParameters::connectTimeout() const
 {

@@ -37,6 +37,7 @@ bool isLoopback(const QString &host)
 
 /*!
     \class AmqpQt::Endpoint
+    \inheaderfile AmqpQt/ConnectionParameters
     \inmodule AmqpQt
     \brief Where a broker listens: a host name or address, and a TCP port.
 */

@@ -16,6 +16,7 @@ namespace AmqpQt {
 
 /*!
     \class AmqpQt::Message
+    \inheaderfile AmqpQt/Message
     \inmodule AmqpQt
     \brief A message: its body, its properties and, if it came from the broker, its envelope.
 

@@ -40,6 +40,7 @@ QLatin1StringView nameOf(ErrorKind kind)
 
 /*!
     \class AmqpQt::Error
+    \inheaderfile AmqpQt/Error
     \inmodule AmqpQt
     \brief What went wrong: a kind to decide by, and the peer's own words to show.
 

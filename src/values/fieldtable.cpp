@@ -52,6 +52,7 @@ namespace AmqpQt {
 
 /*!
     \class AmqpQt::Decimal
+    \inheaderfile AmqpQt/FieldTable
     \inmodule AmqpQt
     \brief A decimal number in a \l FieldTable: value × 10 to the power of -scale.
 

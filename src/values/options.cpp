@@ -7,6 +7,7 @@ namespace AmqpQt {
 
 /*!
     \class AmqpQt::QueueOptions
+    \inheaderfile AmqpQt/Options
     \inmodule AmqpQt
     \brief The arguments of \c queue.declare.
 
@@ -64,6 +65,7 @@ QueueOptions QueueOptions::stream()
 
 /*!
     \class AmqpQt::ExchangeOptions
+    \inheaderfile AmqpQt/Options
     \inmodule AmqpQt
     \brief The arguments of \c exchange.declare. The default is a durable exchange.
 */
@@ -116,6 +118,7 @@ QueueOptions QueueOptions::stream()
 
 /*!
     \class AmqpQt::ConsumeOptions
+    \inheaderfile AmqpQt/Options
     \inmodule AmqpQt
     \brief The arguments of \c basic.consume. The default settles manually and shares the queue.
 */
@@ -152,6 +155,7 @@ QueueOptions QueueOptions::stream()
 
 /*!
     \class AmqpQt::QueueInfo
+    \inheaderfile AmqpQt/Options
     \inmodule AmqpQt
     \brief The broker's answer to a declaration (\c queue.declare-ok).
 */

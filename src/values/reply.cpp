@@ -78,6 +78,7 @@ namespace AmqpQt {
 
 /*!
     \class AmqpQt::Result
+    \inheaderfile AmqpQt/Reply
     \inmodule AmqpQt
     \brief The value that a call was made for, or the Error that came instead.
 
@@ -153,6 +154,7 @@ namespace AmqpQt {
 
 /*!
     \class AmqpQt::Reply
+    \inheaderfile AmqpQt/Reply
     \inmodule AmqpQt
     \brief The answer to one call that goes to the broker.
 
