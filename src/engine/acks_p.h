@@ -37,6 +37,7 @@ public:
     Settled settle(quint64 deliveryTag); // the caller writes the basic.nack or basic.reject itself
     bool hasPending() const noexcept { return m_pending > 0; }
     qsizetype openCount() const noexcept { return m_open; }
+    qsizetype entryCount() const noexcept { return qsizetype(m_entries.size()); }
 
     std::vector<quint64> openUpTo(quint64 deliveryTag) const; // all open tags up to and including this one
 

@@ -482,9 +482,7 @@ ChannelEngine::Settled ChannelEngine::countSettled(Acks::Settled settled)
 
 ChannelEngine::Settled ChannelEngine::ack(quint64 deliveryTag)
 {
-    if (m_closeSent)
-        return {}; // the broker has the delivery back
-    const Acks::Settled settled = m_acks.ack(deliveryTag);
+    const Acks::Settled settled = m_closeSent ? Acks::Settled() : m_acks.ack(deliveryTag);
     if (settled.ok)
         noteAcks();
     return countSettled(settled);
@@ -492,7 +490,7 @@ ChannelEngine::Settled ChannelEngine::ack(quint64 deliveryTag)
 
 ChannelEngine::Settled ChannelEngine::nack(quint64 deliveryTag, bool requeue)
 {
-    if (m_closeSent || !m_acks.isOpen(deliveryTag))
+    if (!isUnsettled(deliveryTag))
         return {};
     writeAcks();
     writeNack(deliveryTag, false, requeue);
@@ -502,7 +500,7 @@ ChannelEngine::Settled ChannelEngine::nack(quint64 deliveryTag, bool requeue)
 std::vector<ChannelEngine::Settled> ChannelEngine::ackUpTo(quint64 deliveryTag)
 {
     std::vector<Settled> all;
-    if (m_acks.isOpen(deliveryTag)) {
+    if (isUnsettled(deliveryTag)) {
         for (const quint64 tag : m_acks.openUpTo(deliveryTag))
             all.push_back(ack(tag));
     }
@@ -512,7 +510,7 @@ std::vector<ChannelEngine::Settled> ChannelEngine::ackUpTo(quint64 deliveryTag)
 std::vector<ChannelEngine::Settled> ChannelEngine::nackUpTo(quint64 deliveryTag, bool requeue)
 {
     std::vector<Settled> all;
-    if (m_closeSent || !m_acks.isOpen(deliveryTag))
+    if (!isUnsettled(deliveryTag))
         return all;
     writeAcks();
     const std::vector<quint64> tags = m_acks.openUpTo(deliveryTag);

@@ -90,7 +90,8 @@ public:
     // This one, which must be open, and all earlier ones that are. Empty: nothing is sent.
     std::vector<Settled> ackUpTo(quint64 deliveryTag);
     std::vector<Settled> nackUpTo(quint64 deliveryTag, bool requeue);
-    bool isUnsettled(quint64 deliveryTag) const { return m_acks.isOpen(deliveryTag); }
+    // Not once channel.close is sent: the broker takes everything back.
+    bool isUnsettled(quint64 deliveryTag) const { return !m_closeSent && m_acks.isOpen(deliveryTag); }
 
     // Nobody wants this channel any more: closes it on the wire, without waiting for anything. Whoever made it calls this
     // before letting go of the last pointer to it.

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+
+add_library(amqpqt_script STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/support/script.cpp)
+target_include_directories(amqpqt_script PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(amqpqt_script PUBLIC amqpqt_engine amqpqt_wire amqpqt_values Qt6::Test PRIVATE amqpqt_build_flags)
+
+foreach(test tst_handshake tst_acks)
+    amqpqt_test(engine ${test} LIBRARIES amqpqt_script LAYERS values wire engine)
+endforeach()

@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: MIT
+#include "support/script.h"
+
+#include <QtTest/qtest.h>
+
+#include <set>
+
+using namespace AmqpQt;
+using namespace Qt::StringLiterals;
+using Wire::BasicAck;
+using Wire::BasicNack;
+using Wire::BasicReject;
+
+class tst_Acks : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void aContiguousRunLeavesAsOneMultiple();
+    void aSingleAckIsNotMultiple();
+    void theOrderOfTheCallsDoesNotMatterForARun();
+    void aHoleSplitsTheRun();
+    void whatWasWrittenIsNotAckedAgain();
+    void aNackBreaksTheRunAndKeepsItsPlace();
+    void nackUpToTakesWhatIsOpen();
+    void ackUpToTakesWhatIsOpen();
+    void rejectTakesThePlaceOfNackWhereTheBrokerHasNone();
+    void getAndDeliverShareTheNumbers();
+    void noAckDeliveriesLeaveHolesThatDoNotCount();
+    void returnedDeliveriesLeaveHolesThatDoNotCount();
+    void twoConsumersShareTheNumbersAndAreCountedApart();
+    void whatIsNotOpenIsRefused_data();
+    void whatIsNotOpenIsRefused();
+    void acksLeaveBeforeALaterCall();
+    void acksLeaveBeforeTheChannelIsClosed();
+    void nothingIsSettledOnceTheChannelIsClosing();
+    void acksOfAChannelThatIsGoneAreStale();
+    void acksGoOnAfterAConnectionWasLost();
+    void anEndedConsumersDeliveriesCanStillBeSettled();
+    void aDeliveryHeldOpenDoesNotKeepTheSettledOnes();
+    void settlesEachDeliveryOnceAsAsked_data();
+    void settlesEachDeliveryOnceAsAsked();
+};
+
+namespace {
+
+struct Subscribed
+{
+    explicit Subscribed(const QByteArray &serverProperties = Script::serverProperties())
+    {
+        s.start().brokerStart(serverProperties).expectSent<Wire::ConnectionStartOk>();
+        s.broker(Wire::ConnectionTune{.channelMax = 2047, .frameMax = 131072}).broker(Wire::ConnectionOpenOk{});
+        s.expectSent<Wire::ConnectionTuneOk>().expectSent<Wire::ConnectionOpen>().expectEvent<Engine::Opened>();
+        channel = &s.openChannel();
+        consumer = s.subscribe(*channel, u"tag"_s);
+    }
+    void deliver(quint64 first, quint64 last)
+    {
+        for (quint64 tag = first; tag <= last; ++tag)
+            s.deliver("tag", tag).expectEvent<Engine::Delivered>();
+    }
+    bool ack(quint64 tag) { return channel->ack(tag).ok; }
+
+    Script s;
+    Engine::ChannelEngine *channel = nullptr;
+    std::shared_ptr<Engine::ConsumerEntry> consumer;
+};
+
+} // namespace
+
+void tst_Acks::aContiguousRunLeavesAsOneMultiple()
+{
+    Subscribed t;
+    t.deliver(1, 5);
+    for (quint64 tag = 1; tag <= 4; ++tag)
+        QVERIFY(t.ack(tag));
+    QVERIFY(t.s.engine.hasOutput());
+    t.s.expectSent(BasicAck{.deliveryTag = 4, .multiple = true}).expectNothingSent();
+    QVERIFY(!t.s.engine.hasOutput());
+}
+
+void tst_Acks::aSingleAckIsNotMultiple()
+{
+    Subscribed t;
+    t.deliver(1, 2);
+    QVERIFY(t.ack(1));
+    t.s.expectSent(BasicAck{.deliveryTag = 1, .multiple = false});
+    QVERIFY(t.ack(2)); // the lowest that is unacked, but alone
+    t.s.expectSent(BasicAck{.deliveryTag = 2, .multiple = false}).expectNothingSent();
+}
+
+void tst_Acks::theOrderOfTheCallsDoesNotMatterForARun()
+{
+    Subscribed t;
+    t.deliver(1, 4);
+    for (const quint64 tag : {3, 1, 4, 2})
+        QVERIFY(t.ack(tag));
+    t.s.expectSent(BasicAck{.deliveryTag = 4, .multiple = true}).expectNothingSent();
+}
+
+void tst_Acks::aHoleSplitsTheRun()
+{
+    Subscribed t;
+    t.deliver(1, 6);
+    for (const quint64 tag : {1, 2, 4, 5})
+        QVERIFY(t.ack(tag));
+    t.s.expectSent(BasicAck{.deliveryTag = 2, .multiple = true});
+    t.s.expectSent(BasicAck{.deliveryTag = 4}).expectSent(BasicAck{.deliveryTag = 5}).expectNothingSent();
+    QVERIFY(t.ack(3)); // 4 and 5 are settled at the broker
+    t.s.expectSent(BasicAck{.deliveryTag = 3}).expectNothingSent();
+    QVERIFY(t.ack(6));
+    t.s.expectSent(BasicAck{.deliveryTag = 6}).expectNothingSent();
+}
+
+void tst_Acks::whatWasWrittenIsNotAckedAgain()
+{
+    Subscribed t;
+    t.deliver(1, 4);
+    QVERIFY(t.ack(2));
+    t.s.expectSent(BasicAck{.deliveryTag = 2});
+    QVERIFY(t.ack(1));
+    QVERIFY(t.ack(3));
+    // 3 is unacked at the broker and may be named; 2 is settled and must not be.
+    t.s.expectSent(BasicAck{.deliveryTag = 3, .multiple = true}).expectNothingSent();
+}
+
+void tst_Acks::aNackBreaksTheRunAndKeepsItsPlace()
+{
+    Subscribed t;
+    t.deliver(1, 5);
+    QVERIFY(t.ack(1));
+    QVERIFY(t.ack(2));
+    QVERIFY(t.channel->nack(3, false).ok);
+    QVERIFY(t.ack(4));
+    QVERIFY(t.channel->nack(5, true).ok);
+    t.s.expectSent(BasicAck{.deliveryTag = 2, .multiple = true});
+    t.s.expectSent(BasicNack{.deliveryTag = 3, .multiple = false, .requeue = false});
+    t.s.expectSent(BasicAck{.deliveryTag = 4});
+    t.s.expectSent(BasicNack{.deliveryTag = 5, .multiple = false, .requeue = true}).expectNothingSent();
+}
+
+void tst_Acks::nackUpToTakesWhatIsOpen()
+{
+    Subscribed t;
+    t.deliver(1, 6);
+    QVERIFY(t.ack(2));
+    QCOMPARE(t.channel->nackUpTo(4, true).size(), size_t(3));
+    t.s.expectSent(BasicAck{.deliveryTag = 2});
+    t.s.expectSent(BasicNack{.deliveryTag = 4, .multiple = true, .requeue = true}).expectNothingSent();
+    QVERIFY(t.channel->nackUpTo(4, true).empty());
+    QVERIFY(t.channel->nackUpTo(3, true).empty());
+    QCOMPARE(t.channel->nackUpTo(5, false).size(), size_t(1));
+    t.s.expectSent(BasicNack{.deliveryTag = 5, .multiple = false, .requeue = false}).expectNothingSent();
+    QCOMPARE(t.consumer->unacked, 1);
+}
+
+void tst_Acks::ackUpToTakesWhatIsOpen()
+{
+    Subscribed t;
+    t.deliver(1, 6);
+    QVERIFY(t.channel->nack(2, false).ok);
+    QCOMPARE(t.channel->ackUpTo(4).size(), size_t(3));
+    t.s.expectSent<BasicNack>().expectSent(BasicAck{.deliveryTag = 4, .multiple = true}).expectNothingSent();
+    QVERIFY(t.channel->ackUpTo(4).empty());
+    QCOMPARE(t.channel->ackUpTo(6).size(), size_t(2));
+    t.s.expectSent(BasicAck{.deliveryTag = 6, .multiple = true}).expectNothingSent();
+    QCOMPARE(t.consumer->unacked, 0);
+}
+
+void tst_Acks::rejectTakesThePlaceOfNackWhereTheBrokerHasNone()
+{
+    Subscribed t{QByteArray()};
+    t.deliver(1, 3);
+    QVERIFY(t.channel->nack(2, false).ok);
+    t.s.expectSent(BasicReject{.deliveryTag = 2, .requeue = false});
+    QCOMPARE(t.channel->nackUpTo(3, true).size(), size_t(2));
+    t.s.expectSent(BasicReject{.deliveryTag = 1, .requeue = true});
+    t.s.expectSent(BasicReject{.deliveryTag = 3, .requeue = true}).expectNothingSent();
+}
+
+void tst_Acks::getAndDeliverShareTheNumbers()
+{
+    Subscribed t;
+    t.deliver(1, 1);
+    const auto call = *t.channel->get(u"queue"_s, false);
+    t.s.expectSent<Wire::BasicGet>().getOk(2);
+    QCOMPARE(t.s.takeReply<Engine::GotMessage>(call).message.deliveryTag, quint64(2));
+    t.deliver(3, 3);
+    for (const quint64 tag : {1, 2, 3})
+        QVERIFY(t.ack(tag));
+    t.s.expectSent(BasicAck{.deliveryTag = 3, .multiple = true}).expectNothingSent();
+}
+
+void tst_Acks::noAckDeliveriesLeaveHolesThatDoNotCount()
+{
+    Subscribed t;
+    const auto lossy = t.s.subscribe(*t.channel, u"lossy"_s, {.ackMode = AckMode::NoAck});
+    t.deliver(1, 1);
+    t.s.deliver("lossy", 2).expectEvent<Engine::Delivered>();
+    t.deliver(3, 3);
+    t.s.deliver("lossy", 4).expectEvent<Engine::Delivered>();
+    t.deliver(5, 5);
+    QVERIFY(!t.ack(2));
+    QVERIFY(!t.channel->nack(4, true).ok);
+    QVERIFY(t.channel->ackUpTo(4).empty());
+    t.s.expectNothingSent();
+    QVERIFY(t.ack(1));
+    QVERIFY(t.ack(3));
+    t.s.expectSent(BasicAck{.deliveryTag = 3, .multiple = true}).expectNothingSent();
+    QVERIFY(t.ack(5));
+    t.s.expectSent(BasicAck{.deliveryTag = 5}).expectNothingSent();
+    QCOMPARE(lossy->unacked, 0);
+}
+
+void tst_Acks::returnedDeliveriesLeaveHolesThatDoNotCount()
+{
+    Subscribed t;
+    const auto other = t.s.subscribe(*t.channel, u"other"_s);
+    t.deliver(1, 1);
+    QVERIFY(t.ack(1)); // not yet written
+    t.channel->cancel(*other);
+    t.s.deliver("other", 2).expectNoEvent();
+    t.deliver(3, 3);
+    QVERIFY(t.ack(3));
+    // Whatever the order: 2 goes back before an ack names a higher tag.
+    t.s.expectSent(BasicAck{.deliveryTag = 1});
+    t.s.expectSent<Wire::BasicCancel>().expectSent(BasicNack{.deliveryTag = 2, .requeue = true});
+    t.s.expectSent(BasicAck{.deliveryTag = 3}).expectNothingSent();
+}
+
+void tst_Acks::twoConsumersShareTheNumbersAndAreCountedApart()
+{
+    Subscribed t;
+    const auto other = t.s.subscribe(*t.channel, u"other"_s);
+    other->context = other.get();
+    t.deliver(1, 1);
+    t.s.deliver("other", 2).expectEvent<Engine::Delivered>();
+    t.deliver(3, 3);
+    QCOMPARE(t.consumer->unacked, 2);
+    QCOMPARE(other->unacked, 1);
+    const auto settled = t.channel->ackUpTo(3);
+    QCOMPARE(settled.size(), size_t(3));
+    QCOMPARE(settled[0].consumerContext, static_cast<void *>(&t.s));
+    QCOMPARE(settled[1].consumerContext, static_cast<void *>(other.get()));
+    QCOMPARE(t.consumer->unacked, 0);
+    QCOMPARE(other->unacked, 0);
+    t.s.expectSent(BasicAck{.deliveryTag = 3, .multiple = true}).expectNothingSent();
+}
+
+void tst_Acks::whatIsNotOpenIsRefused_data()
+{
+    QTest::addColumn<quint64>("tag");
+    QTest::newRow("acked") << quint64(1);
+    QTest::newRow("acked, not written") << quint64(2);
+    QTest::newRow("nacked") << quint64(3);
+    QTest::newRow("not delivered yet") << quint64(5);
+    QTest::newRow("0") << quint64(0);
+    QTest::newRow("far away") << ~quint64(0);
+}
+
+void tst_Acks::whatIsNotOpenIsRefused()
+{
+    QFETCH(quint64, tag);
+    Subscribed t;
+    t.deliver(1, 4);
+    QVERIFY(t.ack(1));
+    QVERIFY(t.channel->nack(3, true).ok);
+    t.s.expectSent<BasicAck>().expectSent<BasicNack>();
+    QVERIFY(t.ack(2));
+    QVERIFY(!t.channel->isUnsettled(tag));
+    QVERIFY(!t.ack(tag));
+    QVERIFY(!t.channel->nack(tag, true).ok);
+    QVERIFY(t.channel->ackUpTo(tag).empty());
+    QVERIFY(t.channel->nackUpTo(tag, true).empty());
+    QVERIFY(t.channel->isUnsettled(4));
+    t.s.expectSent(BasicAck{.deliveryTag = 2}).expectNothingSent();
+    QCOMPARE(t.consumer->unacked, 1);
+}
+
+void tst_Acks::acksLeaveBeforeALaterCall()
+{
+    Subscribed t;
+    t.deliver(1, 3);
+    QVERIFY(t.ack(1));
+    QVERIFY(t.ack(2));
+    QVERIFY(t.channel->purgeQueue(u"queue"_s));
+    QVERIFY(t.ack(3));
+    t.s.expectSent(BasicAck{.deliveryTag = 2, .multiple = true}).expectSent<Wire::QueuePurge>();
+    t.s.expectSent(BasicAck{.deliveryTag = 3}).expectNothingSent();
+}
+
+void tst_Acks::acksLeaveBeforeTheChannelIsClosed()
+{
+    Subscribed t;
+    t.deliver(1, 3);
+    for (const quint64 tag : {1, 2})
+        QVERIFY(t.ack(tag));
+    QVERIFY(t.channel->close());
+    t.s.expectSent(BasicAck{.deliveryTag = 2, .multiple = true}).expectSent<Wire::BasicCancel>();
+    t.s.expectSent<Wire::ChannelClose>().expectNothingSent();
+
+    Subscribed deleted;
+    deleted.deliver(1, 1);
+    QVERIFY(deleted.ack(1));
+    deleted.channel->release();
+    deleted.s.expectSent<BasicAck>().expectSent<Wire::ChannelClose>().expectNothingSent();
+
+    Subscribed closed;
+    closed.deliver(1, 1);
+    QVERIFY(closed.ack(1));
+    closed.s.engine.close(closed.s.now);
+    closed.s.expectSent<BasicAck>().expectSent<Wire::BasicCancel>().expectSent<Wire::ChannelClose>().expectNothingSent();
+}
+
+void tst_Acks::nothingIsSettledOnceTheChannelIsClosing()
+{
+    Subscribed t;
+    t.deliver(1, 3);
+    QVERIFY(t.channel->close());
+    t.s.expectSent<Wire::BasicCancel>().expectSent<Wire::ChannelClose>();
+    // Behind channel.close an ack would end the connection.
+    QVERIFY(!t.ack(1));
+    QVERIFY(!t.channel->nack(2, true).ok);
+    QVERIFY(t.channel->ackUpTo(3).empty());
+    QVERIFY(t.channel->nackUpTo(3, true).empty());
+    t.s.deliver("tag", 4).expectNoEvent().expectNothingSent();
+}
+
+void tst_Acks::acksOfAChannelThatIsGoneAreStale()
+{
+    Subscribed t;
+    t.deliver(1, 2);
+    QVERIFY(t.ack(1)); // never written: the channel goes first
+    t.s.broker(Wire::ChannelClose{.replyCode = 406, .replyText = "PRECONDITION_FAILED"});
+    t.s.expectSent<Wire::ChannelCloseOk>().expectNothingSent();
+    QVERIFY(!t.ack(2));
+    QVERIFY(!t.channel->isUnsettled(2));
+    const auto opening = *t.channel->open();
+    t.s.broker(Wire::ChannelOpenOk{}).expectSent<Wire::ChannelOpen>().expectNothingSent();
+    QVERIFY(!t.ack(2));
+    t.s.expectEvent<Engine::ChannelClosed>().expectReply(opening);
+    t.consumer = t.s.expectEvent<Engine::ChannelOpened>().subscribe(*t.channel, u"tag"_s);
+    t.deliver(1, 2); // the numbers begin anew
+    QVERIFY(t.ack(1));
+    QVERIFY(t.ack(2));
+    t.s.expectSent(BasicAck{.deliveryTag = 2, .multiple = true}).expectNothingSent();
+}
+
+void tst_Acks::acksGoOnAfterAConnectionWasLost()
+{
+    Subscribed t;
+    t.deliver(1, 1);
+    QVERIFY(t.ack(1)); // and not written
+    t.s.engine.transportClosed(Error(ErrorKind::Network, u"gone"_s));
+    t.s.takeConnectionClosed();
+    t.s.settings = Script::defaultSettings();
+    t.s.open();
+    const auto opening = *t.channel->open();
+    t.s.expectSent<Wire::ChannelOpen>().broker(Wire::ChannelOpenOk{}).expectReply(opening);
+    t.s.expectEvent<Engine::ChannelOpened>().subscribe(*t.channel, u"tag"_s);
+    t.deliver(1, 1);
+    QVERIFY(t.ack(1));
+    QVERIFY(t.s.engine.hasOutput());
+    t.s.expectSent(BasicAck{.deliveryTag = 1}).expectNothingSent();
+}
+
+void tst_Acks::anEndedConsumersDeliveriesCanStillBeSettled()
+{
+    Subscribed t;
+    t.deliver(1, 3);
+    const auto cancelling = t.channel->cancel(*t.consumer);
+    t.s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancelOk{.consumerTag = "tag"});
+    QCOMPARE(t.s.takeReply<Engine::CancelResult>(cancelling).returned, 0);
+    QVERIFY(t.ack(1));
+    QVERIFY(t.channel->nack(2, true).ok);
+    t.consumer.reset(); // the engine keeps what it still counts
+    QCOMPARE(t.channel->ack(3).consumerContext, static_cast<void *>(&t.s));
+    t.s.expectSent(BasicAck{.deliveryTag = 1}).expectSent<BasicNack>().expectSent(BasicAck{.deliveryTag = 3});
+}
+
+void tst_Acks::aDeliveryHeldOpenDoesNotKeepTheSettledOnes()
+{
+    Engine::Acks acks;
+    std::vector<Engine::Acks::Frame> frames;
+    QVERIFY(acks.delivered(1, nullptr));
+    constexpr quint64 last = 20'000;
+    for (quint64 tag = 2; tag <= last; ++tag) {
+        QVERIFY(acks.delivered(tag, nullptr));
+        if (tag % 2 == 0)
+            QVERIFY(acks.ack(tag).ok);
+        else
+            acks.takeFrames(frames);
+        if (tag % 2 == 1)
+            QVERIFY(acks.settle(tag).ok);
+        QVERIFY(!acks.isOpen(tag));
+        QVERIFY(acks.isOpen(1));
+    }
+    acks.takeFrames(frames);
+    QCOMPARE(frames.size(), size_t(last / 2));
+    QCOMPARE(acks.openCount(), qsizetype(1));
+    QVERIFY2(acks.entryCount() < 1000, "settled deliveries behind an open one are kept");
+    QVERIFY(acks.ack(1).ok);
+    frames.clear();
+    acks.takeFrames(frames);
+    QCOMPARE(frames.size(), size_t(1));
+    QVERIFY(!frames[0].multiple);
+}
+
+// --- the property: whatever is settled, and however it is merged, reaches the broker as asked ------------------------
+
+namespace {
+
+enum class Fate { Unsettled, Acked, Requeued, Dropped, NoAck };
+
+// What RabbitMQ does with the deliveries of one channel.
+class BrokerModel
+{
+public:
+    void deliver(quint64 tag, bool noAck)
+    {
+        fates[tag] = noAck ? Fate::NoAck : Fate::Unsettled;
+        if (!noAck)
+            m_unacked.insert(tag);
+    }
+    void take(const SentFrame &frame)
+    {
+        const QByteArrayView arguments = QByteArrayView(frame.payload).sliced(4);
+        if (frame.is(BasicAck::id)) {
+            BasicAck ack;
+            Wire::decodeArguments(arguments, ack);
+            settle(ack.deliveryTag, ack.multiple, Fate::Acked);
+            ++frames;
+        } else if (frame.is(BasicNack::id)) {
+            BasicNack nack;
+            Wire::decodeArguments(arguments, nack);
+            settle(nack.deliveryTag, nack.multiple, nack.requeue ? Fate::Requeued : Fate::Dropped);
+        } else if (frame.is(BasicReject::id)) {
+            BasicReject reject;
+            Wire::decodeArguments(arguments, reject);
+            settle(reject.deliveryTag, false, reject.requeue ? Fate::Requeued : Fate::Dropped);
+        }
+    }
+
+    std::map<quint64, Fate> fates;
+    QString offence;
+    int frames = 0;
+
+private:
+    void settle(quint64 tag, bool multiple, Fate fate)
+    {
+        if (!m_unacked.contains(tag)) {
+            offence = u"PRECONDITION_FAILED - unknown delivery tag %1"_s.arg(tag);
+            return;
+        }
+        const auto first = multiple ? m_unacked.begin() : m_unacked.find(tag);
+        const auto end = std::next(m_unacked.find(tag));
+        std::for_each(first, end, [&](quint64 each) { fates[each] = fate; });
+        m_unacked.erase(first, end);
+    }
+    std::set<quint64> m_unacked;
+};
+
+} // namespace
+
+void tst_Acks::settlesEachDeliveryOnceAsAsked_data()
+{
+    QTest::addColumn<bool>("hasNack");
+    QTest::addColumn<quint32>("seed");
+    for (quint32 seed = 1; seed <= 20; ++seed) {
+        QTest::addRow("with basic.nack, %u", seed) << true << seed;
+        QTest::addRow("without, %u", seed) << false << seed;
+    }
+}
+
+void tst_Acks::settlesEachDeliveryOnceAsAsked()
+{
+    QFETCH(bool, hasNack);
+    QFETCH(quint32, seed);
+    QRandomGenerator random(seed);
+    Subscribed t(hasNack ? Script::serverProperties() : QByteArray());
+    t.s.subscribe(*t.channel, u"lossy"_s, {.ackMode = AckMode::NoAck});
+    auto leaving = t.s.subscribe(*t.channel, u"leaving"_s);
+    BrokerModel broker;
+    std::map<quint64, Fate> asked;
+    std::vector<quint64> open;
+    quint64 lastTag = 0;
+    int acks = 0;
+
+    const auto flush = [&] {
+        t.s.write();
+        for (const SentFrame &frame : t.s.takeSent())
+            broker.take(frame);
+    };
+    const auto settle = [&](Fate fate, bool upTo) {
+        if (open.empty())
+            return;
+        // Mostly in order, as applications do.
+        const size_t at = random.bounded(4) ? 0 : size_t(random.bounded(int(open.size())));
+        const quint64 tag = open[at];
+        const size_t first = upTo ? 0 : at;
+        for (size_t i = first; i <= at; ++i)
+            asked[open[i]] = fate;
+        const size_t count = at + 1 - first;
+        open.erase(open.begin() + qsizetype(first), open.begin() + qsizetype(at) + 1);
+        if (fate == Fate::Acked) {
+            acks += int(count);
+            QCOMPARE(upTo ? t.channel->ackUpTo(tag).size() : size_t(t.channel->ack(tag).ok), count);
+        } else {
+            const bool requeue = fate == Fate::Requeued;
+            QCOMPARE(upTo ? t.channel->nackUpTo(tag, requeue).size() : size_t(t.channel->nack(tag, requeue).ok), count);
+        }
+        QVERIFY(!t.channel->isUnsettled(tag));
+    };
+    for (int step = 0; step < 3000 && broker.offence.isEmpty(); ++step) {
+        const int dice = random.bounded(100);
+        if (dice < 40) {
+            const int kind = random.bounded(10);
+            const bool noAck = kind == 0;
+            const bool late = kind == 1; // for a consumer that leaves: returned by the engine itself
+            lastTag += random.bounded(20) ? 1 : 3;
+            broker.deliver(lastTag, noAck);
+            if (late && leaving->state == Engine::ConsumerEntry::State::Active)
+                t.channel->cancel(*leaving);
+            t.s.deliver(noAck ? "lossy" : late ? "leaving" : "tag", lastTag);
+            asked[lastTag] = noAck ? Fate::NoAck : late ? Fate::Requeued : Fate::Unsettled;
+            if (!noAck && !late)
+                open.push_back(lastTag);
+        } else if (dice < 80) {
+            settle(Fate::Acked, false);
+        } else if (dice < 84) {
+            settle(Fate::Acked, true);
+        } else if (dice < 90) {
+            settle(random.bounded(2) ? Fate::Requeued : Fate::Dropped, false);
+        } else if (dice < 92) {
+            settle(random.bounded(2) ? Fate::Requeued : Fate::Dropped, true);
+        } else {
+            flush();
+            for (const quint64 tag : open)
+                QVERIFY(t.channel->isUnsettled(tag));
+        }
+        if (QTest::currentTestFailed())
+            return;
+    }
+    flush();
+    QCOMPARE(broker.offence, QString());
+    QCOMPARE(broker.fates, asked);
+    QVERIFY2(broker.frames < acks, "acks were not merged");
+}
+
+QTEST_GUILESS_MAIN(tst_Acks)
+#include "tst_acks.moc"

@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: MIT
+#include "support/script.h"
+
+#include "engine/sasl_p.h"
+
+#include <QtTest/qtest.h>
+
+#include <algorithm>
+
+using namespace AmqpQt;
+using namespace Qt::StringLiterals;
+using Engine::CallId;
+
+// --- the broker's rules ----------------------------------------------------------------------------------------------
+
+QString WireRules::sent(const SentFrame &frame)
+{
+    if (m_saidGoodbye)
+        return u"a frame after connection.close or its close-ok"_s;
+    if (m_frameMax && frame.payload.size() + Wire::FrameOverhead > m_frameMax)
+        return u"a frame larger than frame-max"_s;
+    if (frame.type == Wire::FrameType::Heartbeat)
+        return frame.channel == 0 && frame.payload.isEmpty() ? QString() : u"a malformed heartbeat"_s;
+    Channel &channel = m_channels[frame.channel];
+    if (frame.type == Wire::FrameType::Header) {
+        if (channel.expected != Expected::Header)
+            return u"a header without basic.publish"_s;
+        Wire::ContentHeader header;
+        if (const char *wrong = Wire::decodeContentHeader(frame.payload, header))
+            return QString::fromLatin1(wrong);
+        channel.bodyLeft = header.bodySize;
+        channel.expected = header.bodySize > 0 ? Expected::Body : Expected::Method;
+        return {};
+    }
+    if (frame.type == Wire::FrameType::Body) {
+        if (channel.expected != Expected::Body || quint64(frame.payload.size()) > channel.bodyLeft)
+            return u"a body that no header announced"_s;
+        channel.bodyLeft -= quint64(frame.payload.size());
+        channel.expected = channel.bodyLeft > 0 ? Expected::Body : Expected::Method;
+        return {};
+    }
+    if (channel.expected != Expected::Method)
+        return u"a method between the frames of a content"_s;
+    return sentMethod(channel, frame);
+}
+
+QString WireRules::sentMethod(Channel &channel, const SentFrame &frame)
+{
+    if (frame.channel == 0) {
+        m_saidGoodbye = frame.is(Wire::ConnectionClose::id) || frame.is(Wire::ConnectionCloseOk::id);
+        return {};
+    }
+    if (frame.is(Wire::ChannelCloseOk::id))
+        return std::exchange(channel.brokerClosed, false) ? QString() : u"a channel.close-ok that nobody waits for"_s;
+    if (channel.brokerClosed)
+        return u"a method other than close-ok after the broker's channel.close"_s;
+    if (frame.is(Wire::ChannelOpen::id)) {
+        if (channel.state != State::Closed)
+            return u"channel.open on a number in use"_s;
+        channel.state = State::Open;
+        return {};
+    }
+    if (channel.state != State::Open)
+        return channel.state == State::Closed ? u"a method on a closed channel"_s : u"a method after channel.close"_s;
+    if (frame.is(Wire::ChannelClose::id))
+        channel.state = State::CloseSent;
+    if (frame.is(Wire::BasicPublish::id))
+        channel.expected = Expected::Header;
+    return {};
+}
+
+void WireRules::received(quint16 number, Wire::MethodId id)
+{
+    Channel &channel = m_channels[number];
+    if (id == Wire::ChannelCloseOk::id) {
+        channel = {};
+    } else if (id == Wire::ChannelClose::id) {
+        channel.brokerClosed = true;
+        if (channel.state == State::Open)
+            channel.state = State::Closed;
+    }
+}
+
+QString SentFrame::describe() const
+{
+    switch (type) {
+    case Wire::FrameType::Method:
+        return u"%1 on channel %2"_s.arg(Wire::describeMethod(payload)).arg(channel);
+    case Wire::FrameType::Header:
+        return u"%1 on channel %2"_s.arg(Wire::describeContentHeader(payload)).arg(channel);
+    case Wire::FrameType::Body:
+        return u"a body of %1 bytes on channel %2"_s.arg(payload.size()).arg(channel);
+    case Wire::FrameType::Heartbeat:
+        return u"a heartbeat"_s;
+    }
+    return u"a frame of unknown type"_s;
+}
+
+// --- the beginning ---------------------------------------------------------------------------------------------------
+
+Script::Script(const Engine::Settings &usedSettings)
+    : settings(usedSettings)
+{
+}
+
+Script::~Script()
+{
+    for (const auto &[number, channel] : m_channels)
+        channel->release();
+}
+
+Engine::Settings Script::defaultSettings()
+{
+    Engine::Settings settings;
+    settings.userName = u"guest"_s;
+    settings.saslPlainResponse = Engine::saslPlain(u"guest"_s, "secret");
+    settings.virtualHost = u"/"_s;
+    settings.heartbeatSeconds = 0;
+    return settings;
+}
+
+QByteArray Script::serverProperties()
+{
+    const QVariantMap capabilities{{u"basic.nack"_s, true}, {u"publisher_confirms"_s, true}};
+    return *Wire::encodeTable({{u"product"_s, u"RabbitMQ"_s}, {u"capabilities"_s, capabilities}}, u"");
+}
+
+Script &Script::start(Here here)
+{
+    m_rules = {};
+    m_sentBytes.clear();
+    m_sent.clear();
+    m_headerSent = false;
+    ++m_connectionsStarted;
+    const Error error = engine.start(settings, now);
+    if (error.isError())
+        fail(u"start() refused: "_s + error.text(), here);
+    engine.transportConnected();
+    write();
+    if (!m_headerSent)
+        fail(u"no protocol header was sent"_s, here);
+    return *this;
+}
+
+Script &Script::brokerStart(const QByteArray &properties, const QByteArray &mechanisms)
+{
+    return broker(Wire::ConnectionStart{.versionMajor = 0,
+                                        .versionMinor = 9,
+                                        .serverProperties = {properties},
+                                        .mechanisms = QByteArrayView(mechanisms),
+                                        .locales = "en_US"});
+}
+
+Script &Script::open(const Offer &offer, Here here)
+{
+    start(here).brokerStart().expectSent<Wire::ConnectionStartOk>(0, here);
+    broker(Wire::ConnectionTune{
+        .channelMax = offer.channelMax, .frameMax = offer.frameMax, .heartbeat = offer.heartbeat});
+    expectSent<Wire::ConnectionTuneOk>(0, here).expectSent<Wire::ConnectionOpen>(0, here);
+    m_rules.setFrameMax(engine.frameMax());
+    return broker(Wire::ConnectionOpenOk{}).expectEvent<Engine::Opened>(here);
+}
+
+Engine::ChannelEngine &Script::newChannel(quint16 number)
+{
+    std::shared_ptr<Engine::ChannelEngine> channel =
+        number ? engine.createChannel(number, this) : engine.createChannel(this);
+    if (!channel)
+        qFatal("no channel number is free");
+    return *(m_channels[channel->number()] = std::move(channel));
+}
+
+Engine::ChannelEngine &Script::openChannel(quint16 number, Here here)
+{
+    Engine::ChannelEngine &channel = newChannel(number);
+    const Result<CallId> opening = channel.open();
+    expectSent<Wire::ChannelOpen>(channel.number(), here).broker(Wire::ChannelOpenOk{}, channel.number());
+    expectReply(*opening, here).expectEvent<Engine::ChannelOpened>(here);
+    return channel;
+}
+
+std::shared_ptr<Engine::ConsumerEntry> Script::subscribe(Engine::ChannelEngine &channel, const QString &tag,
+                                                         ConsumeOptions options, Here here)
+{
+    options.consumerTag = tag;
+    const auto consumer = *channel.consume(u"queue"_s, options, this);
+    const QByteArray tagBytes = tag.toUtf8();
+    expectSent<Wire::BasicConsume>(channel.number(), here);
+    broker(Wire::BasicConsumeOk{.consumerTag = tagBytes}, channel.number()).expectReply(consumer->startCall, here);
+    return consumer;
+}
+
+// --- the broker speaks -----------------------------------------------------------------------------------------------
+
+Script &Script::brokerBytes(const QByteArray &bytes)
+{
+    QByteArrayView left = bytes;
+    while (!left.isEmpty()) {
+        const qsizetype piece = pieceSize ? std::min(pieceSize, left.size()) : left.size();
+        left = left.sliced(engine.feed(left.first(piece), now));
+        pump();
+    }
+    return *this;
+}
+
+Script &Script::deliver(const QByteArray &tag, quint64 deliveryTag, const Content &content, quint16 channel)
+{
+    return brokerBytes(deliverFrames(tag, deliveryTag, content, channel));
+}
+
+Script &Script::getOk(quint64 deliveryTag, const Content &content, quint16 channel, quint32 remaining)
+{
+    return brokerBytes(Wire::encodeFrame(channel,
+                                         Wire::BasicGetOk{.deliveryTag = deliveryTag,
+                                                          .redelivered = content.redelivered,
+                                                          .exchange = QByteArrayView(content.exchange),
+                                                          .routingKey = QByteArrayView(content.routingKey),
+                                                          .messageCount = remaining})
+                       + contentFrames(channel, content));
+}
+
+QByteArray Script::frame(Wire::FrameType type, quint16 channel, const QByteArray &payload)
+{
+    QByteArray bytes(Wire::FrameHeaderSize, '\0');
+    Wire::writeFrameHeader(bytes.data(), type, channel, quint32(payload.size()));
+    return bytes + payload + char(Wire::FrameEnd);
+}
+
+QByteArray Script::headerFrame(quint16 channel, quint64 bodySize, const QByteArray &properties)
+{
+    QByteArray payload(Wire::ContentHeaderPrefix, '\0');
+    Wire::writeContentHeaderPrefix(payload.data(), Wire::BasicDeliver::id.classId, bodySize);
+    return frame(Wire::FrameType::Header, channel, payload + properties);
+}
+
+QByteArray Script::contentFrames(quint16 channel, const Content &content, quint32 frameMax)
+{
+    QByteArray bytes = headerFrame(channel, quint64(content.body.size()), content.properties);
+    const qsizetype largest = qsizetype(frameMax) - Wire::FrameOverhead;
+    for (qsizetype offset = 0; offset < content.body.size(); offset += largest)
+        bytes += frame(Wire::FrameType::Body, channel, content.body.mid(offset, largest));
+    return bytes;
+}
+
+QByteArray Script::deliverFrames(const QByteArray &tag, quint64 deliveryTag, const Content &content, quint16 channel)
+{
+    return Wire::encodeFrame(channel,
+                             Wire::BasicDeliver{.consumerTag = QByteArrayView(tag),
+                                                .deliveryTag = deliveryTag,
+                                                .redelivered = content.redelivered,
+                                                .exchange = QByteArrayView(content.exchange),
+                                                .routingKey = QByteArrayView(content.routingKey)})
+        + contentFrames(channel, content);
+}
+
+// --- what the client sends -------------------------------------------------------------------------------------------
+
+void Script::write()
+{
+    engine.prepareOutput(now);
+    for (QByteArrayView bytes = engine.output(); !bytes.isEmpty(); bytes = engine.output()) {
+        m_sentBytes.append(bytes);
+        engine.written(bytes.size(), now);
+    }
+    parseSent();
+    pump();
+}
+
+void Script::parseSent()
+{
+    if (!m_headerSent && m_sentBytes.startsWith(Wire::ProtocolHeader)) {
+        m_headerSent = true;
+        m_sentBytes.remove(0, Wire::ProtocolHeader.size());
+    }
+    while (m_sentBytes.size() >= Wire::FrameOverhead) {
+        const Wire::FrameHeader header = Wire::readFrameHeader(m_sentBytes.constData());
+        const SentFrame sent{Wire::FrameType(header.type), header.channel, m_sentBytes.mid(Wire::FrameHeaderSize, header.size)};
+        m_sentBytes.remove(0, Wire::FrameHeaderSize + sent.payload.size());
+        if (sent.payload.size() != header.size || !m_sentBytes.startsWith(char(Wire::FrameEnd)))
+            return fail(u"a malformed frame was sent"_s, {});
+        m_sentBytes.remove(0, 1);
+        if (const QString offence = checksRules ? m_rules.sent(sent) : QString(); !offence.isEmpty())
+            fail(u"the client broke the protocol: %1: %2"_s.arg(offence, sent.describe()), {});
+        m_sent.push_back(sent);
+    }
+}
+
+SentFrame Script::takeSentMethod(Wire::MethodId id, const char *name, quint16 channel, Here here)
+{
+    write();
+    const SentFrame sent = m_sent.empty() ? SentFrame() : m_sent.front();
+    if (m_sent.empty() || !sent.is(id) || sent.channel != channel) {
+        fail(u"expected %1 on channel %2, sent was %3"_s.arg(QLatin1StringView(name))
+                 .arg(channel)
+                 .arg(m_sent.empty() ? u"nothing"_s : sent.describe()),
+             here);
+        return {};
+    }
+    m_sent.pop_front();
+    return sent;
+}
+
+Script &Script::expectPublished(const QByteArray &body, const QByteArray &routingKey, quint16 channel, Here here)
+{
+    expectSent<Wire::BasicPublish>(
+        [&](const Wire::BasicPublish &method) {
+            if (method.routingKey != routingKey)
+                fail(u"published was "_s + Wire::describe(method), here);
+        },
+        channel, here);
+    QByteArray sent;
+    Wire::ContentHeader header;
+    if (m_sent.empty() || m_sent.front().type != Wire::FrameType::Header || m_sent.front().channel != channel) {
+        fail(u"no content header was sent"_s, here);
+        return *this;
+    }
+    Wire::decodeContentHeader(m_sent.front().payload, header);
+    for (m_sent.pop_front(); !m_sent.empty() && m_sent.front().type == Wire::FrameType::Body
+         && m_sent.front().channel == channel && quint64(sent.size()) < header.bodySize;
+         m_sent.pop_front())
+        sent += m_sent.front().payload;
+    if (sent != body || header.bodySize != quint64(body.size()))
+        fail(u"another body was published: %1 bytes, announced as %2"_s.arg(sent.size()).arg(header.bodySize), here);
+    return *this;
+}
+
+Script &Script::expectHeartbeatSent(Here here)
+{
+    write();
+    if (!m_sent.empty() && m_sent.front().type == Wire::FrameType::Heartbeat)
+        m_sent.pop_front();
+    else
+        fail(u"expected a heartbeat, sent was "_s + (m_sent.empty() ? u"nothing"_s : m_sent.front().describe()), here);
+    return *this;
+}
+
+Script &Script::expectNothingSent(Here here)
+{
+    for (const SentFrame &sent : takeSent())
+        fail(u"expected nothing, sent was "_s + sent.describe(), here);
+    return *this;
+}
+
+std::deque<SentFrame> Script::takeSent()
+{
+    write();
+    return std::exchange(m_sent, {});
+}
+
+// --- what the engine tells -------------------------------------------------------------------------------------------
+
+void Script::keep(Engine::Event event)
+{
+    if (std::holds_alternative<Engine::ConnectionClosed>(event) && ++m_connectionsClosed > std::max(1, m_connectionsStarted))
+        fail(u"a connection ended twice"_s, {});
+    KeptEvent &kept = m_events.emplace_back(KeptEvent{std::move(event), {}, {}});
+    const auto own = [&kept](Engine::ReceivedMessage &message) {
+        message.exchange = kept.exchange = message.exchange.toByteArray();
+        message.routingKey = kept.routingKey = message.routingKey.toByteArray();
+    };
+    if (auto *delivered = std::get_if<Engine::Delivered>(&kept.event))
+        own(delivered->message);
+    if (auto *returned = std::get_if<Engine::Returned>(&kept.event))
+        own(returned->message);
+    if (auto *reply = std::get_if<Engine::ReplyArrived>(&kept.event)) {
+        if (m_endedCalls.contains(reply->call))
+            fail(u"call %1 ended twice"_s.arg(reply->call), {});
+        m_endedCalls.insert(reply->call);
+        if (auto *got = std::get_if<Engine::GotMessage>(&reply->value))
+            own(got->message);
+    }
+}
+
+void Script::pump()
+{
+    while (std::optional<Engine::Event> event = engine.next())
+        keep(*std::move(event));
+}
+
+bool Script::nextEvent()
+{
+    pump();
+    m_event.reset();
+    if (m_events.empty())
+        return false;
+    m_event.emplace(std::move(m_events.front()));
+    m_events.pop_front();
+    return true;
+}
+
+QString Script::describe(const Engine::Event &event)
+{
+    const auto kindOf = [](const Error &error) {
+        return error.isError() ? u" "_s + QVariant::fromValue(error.kind()).toString() : QString();
+    };
+    const auto numberOf = [](const std::shared_ptr<Engine::ChannelEngine> &channel) {
+        return channel ? u" %1"_s.arg(channel->number()) : QString();
+    };
+    struct Describer
+    {
+        decltype(kindOf) kind;
+        decltype(numberOf) number;
+
+        QString operator()(const Engine::Delivered &e) const
+        {
+            return u"Delivered %1"_s.arg(e.message.deliveryTag);
+        }
+        QString operator()(const Engine::ReplyArrived &e) const
+        {
+            const Error *error = std::get_if<Error>(&e.value);
+            return u"ReplyArrived %1"_s.arg(e.call) + (error ? kind(*error) : QString());
+        }
+        QString operator()(const Engine::Opened &) const { return u"Opened"_s; }
+        QString operator()(const Engine::ConnectionClosed &e) const { return u"ConnectionClosed"_s + kind(e.reason); }
+        QString operator()(const Engine::BlockedChanged &e) const
+        {
+            return u"BlockedChanged %1"_s.arg(e.blocked ? u"true" : u"false");
+        }
+        QString operator()(const Engine::WritableChanged &e) const
+        {
+            return u"WritableChanged %1"_s.arg(e.writable ? u"true" : u"false");
+        }
+        QString operator()(const Engine::ChannelOpened &e) const { return u"ChannelOpened"_s + number(e.channel); }
+        QString operator()(const Engine::ChannelClosed &e) const
+        {
+            return u"ChannelClosed"_s + number(e.channel) + kind(e.reason);
+        }
+        QString operator()(const Engine::FlowChanged &e) const
+        {
+            return u"FlowChanged"_s + number(e.channel) + (e.active ? u" true"_s : u" false"_s);
+        }
+        QString operator()(const Engine::Returned &e) const { return u"Returned"_s + number(e.channel); }
+        QString operator()(const Engine::PublishFailed &e) const
+        {
+            return u"PublishFailed"_s + number(e.channel) + u" %1-%2"_s.arg(e.first).arg(e.last) + kind(e.reason);
+        }
+        QString operator()(const Engine::ConsumerCancelled &e) const
+        {
+            return u"ConsumerCancelled"_s
+                + (e.consumer ? u" "_s + QString::fromUtf8(e.consumer->tag) : QString()) + kind(e.reason);
+        }
+    };
+    return std::visit(Describer{kindOf, numberOf}, event);
+}
+
+QString Script::describeEvent() const
+{
+    return m_event ? describe(m_event->event) : u"none"_s;
+}
+
+Script &Script::expectNoEvent(Here here)
+{
+    if (nextEvent())
+        fail(u"expected no event, not "_s + describeEvent(), here);
+    return *this;
+}
+
+Script &Script::expectReply(CallId call, Here here)
+{
+    const auto reply = takeEvent<Engine::ReplyArrived>(here);
+    if (reply.call != call || std::holds_alternative<Error>(reply.value))
+        fail(u"expected a good reply to call %1, not %2"_s.arg(call).arg(describeEvent()), here);
+    return *this;
+}
+
+Script &Script::expectReply(CallId call, ErrorKind kind, Here here)
+{
+    const auto reply = takeEvent<Engine::ReplyArrived>(here);
+    const Error *error = std::get_if<Error>(&reply.value);
+    if (reply.call != call || !error || error->kind() != kind)
+        fail(u"expected call %1 to end with %2, not %3"_s.arg(call).arg(QVariant::fromValue(kind).toString(), describeEvent()),
+             here);
+    return *this;
+}
+
+Error Script::takeConnectionClosed(Here here)
+{
+    while (nextEvent()) {
+        if (const auto *closed = std::get_if<Engine::ConnectionClosed>(&m_event->event))
+            return closed->reason;
+    }
+    fail(u"the connection did not end"_s, here);
+    return {};
+}
+
+QStringList Script::takeEvents()
+{
+    QStringList events;
+    while (nextEvent())
+        events += describeEvent();
+    return events;
+}
+
+// --- time ------------------------------------------------------------------------------------------------------------
+
+Script &Script::advance(Engine::Milliseconds time)
+{
+    const Engine::Time end = now + time;
+    write();
+    for (auto due = engine.deadline(); due && *due <= end; due = engine.deadline()) {
+        now = std::max(now, *due);
+        engine.tick(now);
+        write();
+    }
+    now = end;
+    return *this;
+}
+
+Script &Script::sleep(Engine::Milliseconds time)
+{
+    write();
+    now += time;
+    engine.tick(now);
+    pump();
+    return *this;
+}
+
+void Script::fail(const QString &what, Here here)
+{
+    QTest::qFail(qPrintable(what), here.file, here.line);
+}

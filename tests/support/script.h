@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/connectionengine_p.h"
+#include "support/wiresupport.h"
+#include "wire/methods_p.h"
+#include "wire/trace_p.h"
+
+#include <QtCore/qset.h>
+
+#include <deque>
+#include <map>
+
+namespace Engine = AmqpQt::Engine;
+namespace Wire = AmqpQt::Wire;
+
+// What tune offers.
+struct Offer
+{
+    quint16 channelMax = 2047;
+    quint32 frameMax = 131072;
+    quint16 heartbeat = 60;
+};
+
+// What a broker delivers, returns or hands out.
+struct Content
+{
+    QByteArray body;
+    QByteArray properties = QByteArray(2, '\0');
+    QByteArray exchange = "exchange";
+    QByteArray routingKey = "key";
+    bool redelivered = false;
+};
+
+struct SentFrame
+{
+    Wire::FrameType type = Wire::FrameType::Method;
+    quint16 channel = 0;
+    QByteArray payload;
+
+    bool is(Wire::MethodId id) const
+    {
+        return type == Wire::FrameType::Method && qFromBigEndian<quint32>(payload.constData()) == id.value();
+    }
+    QString describe() const;
+};
+
+// A broker's view of what a client may send: an offence would cost the channel or the connection.
+class WireRules
+{
+public:
+    // What is wrong with the frame, or an empty string.
+    QString sent(const SentFrame &frame);
+    void received(quint16 channel, Wire::MethodId id);
+    void setFrameMax(quint32 frameMax) { m_frameMax = frameMax; }
+
+private:
+    enum class State { Closed, Open, CloseSent };
+    enum class Expected { Method, Header, Body };
+    struct Channel
+    {
+        State state = State::Closed;
+        Expected expected = Expected::Method;
+        quint64 bodyLeft = 0;
+        bool brokerClosed = false; // close-ok of ours is due
+    };
+    QString sentMethod(Channel &channel, const SentFrame &frame);
+
+    std::map<quint16, Channel> m_channels;
+    quint32 m_frameMax = 0;
+    bool m_saidGoodbye = false;
+};
+
+// A dialogue with a broker, without sockets: an engine, and an encoder and decoder for the broker's side. Time passes only
+// by advance() and sleep(). An expectation that fails marks the test as failed and names the line of the test.
+class Script
+{
+public:
+    struct Here // where an expectation stands
+    {
+        Here(const char *fileName = __builtin_FILE(), int lineNumber = __builtin_LINE())
+            : file(fileName)
+            , line(lineNumber)
+        {
+        }
+        const char *file;
+        int line;
+    };
+
+    explicit Script(const Engine::Settings &settings = defaultSettings());
+    ~Script();
+    Script(const Script &) = delete;
+    Script &operator=(const Script &) = delete;
+
+    static Engine::Settings defaultSettings(); // without heartbeats, so that time can pass freely
+    static QByteArray serverProperties();      // with basic.nack among the capabilities
+
+    Engine::Settings settings;
+    Engine::ConnectionEngine engine;
+    Engine::Time now{std::chrono::hours(1)};
+    qsizetype pieceSize = 0; // feed the broker's bytes in pieces of this size; 0: as many as the engine takes
+    bool checksRules = true; // what is sent is checked by WireRules
+
+    // --- the beginning of a dialogue
+    Script &start(Here = {}); // as far as the protocol header
+    Script &brokerStart(const QByteArray &properties = serverProperties(), const QByteArray &mechanisms = "AMQPLAIN PLAIN");
+    Script &open(const Offer &offer = {}, Here = {}); // from start() to the event Opened
+    Engine::ChannelEngine &newChannel(quint16 number = 0); // 0: the smallest free one; open() is not called
+    Engine::ChannelEngine &openChannel(quint16 number = 0, Here = {});
+    std::shared_ptr<Engine::ConsumerEntry> subscribe(Engine::ChannelEngine &channel, const QString &tag,
+                                                     AmqpQt::ConsumeOptions options = {}, Here = {});
+
+    // --- the broker speaks
+    template <typename Method>
+    Script &broker(const Method &method, quint16 channel = defaultChannel<Method>())
+    {
+        m_rules.received(channel, Method::id);
+        return brokerBytes(Wire::encodeFrame(channel, method));
+    }
+    Script &brokerBytes(const QByteArray &bytes);
+    Script &deliver(const QByteArray &tag, quint64 deliveryTag, const Content &content = {}, quint16 channel = 1);
+    Script &getOk(quint64 deliveryTag, const Content &content = {}, quint16 channel = 1, quint32 remaining = 0);
+
+    static QByteArray frame(Wire::FrameType type, quint16 channel, const QByteArray &payload);
+    static QByteArray headerFrame(quint16 channel, quint64 bodySize, const QByteArray &properties = QByteArray(2, '\0'));
+    // Header and bodies, as many as it takes with this frame-max.
+    static QByteArray contentFrames(quint16 channel, const Content &content, quint32 frameMax = 131072);
+    static QByteArray deliverFrames(const QByteArray &tag, quint64 deliveryTag, const Content &content = {},
+                                    quint16 channel = 1);
+
+    // --- what the client sends
+    template <typename Method>
+    Script &expectSent(quint16 channel = defaultChannel<Method>(), Here here = {})
+    {
+        return expectSent<Method>([](const Method &) {}, channel, here);
+    }
+    template <typename Method, typename Check>
+        requires std::invocable<Check, const Method &>
+    Script &expectSent(Check check, quint16 channel = defaultChannel<Method>(), Here here = {})
+    {
+        const SentFrame sent = takeSentMethod(Method::id, Method::name, channel, here);
+        Method method;
+        if (!sent.payload.isEmpty() && !Wire::decodeArguments(QByteArrayView(sent.payload).sliced(4), method))
+            check(std::as_const(method));
+        return *this;
+    }
+    template <typename Method>
+    Script &expectSent(const Method &expected, quint16 channel = defaultChannel<Method>(), Here here = {})
+    {
+        return expectSent<Method>(
+            [&](const Method &sent) {
+                if (Wire::encodePayload(sent) != Wire::encodePayload(expected))
+                    fail(QStringLiteral("expected %1, sent was %2").arg(Wire::describe(expected), Wire::describe(sent)), here);
+            },
+            channel, here);
+    }
+    // basic.publish, its header and all its bodies.
+    Script &expectPublished(const QByteArray &body, const QByteArray &routingKey, quint16 channel = 1, Here = {});
+    Script &expectHeartbeatSent(Here = {});
+    Script &expectNothingSent(Here = {});
+    std::deque<SentFrame> takeSent(); // whatever it is
+
+    // --- what the engine tells
+    template <typename E>
+    E takeEvent(Here here = {})
+    {
+        if (nextEvent() && std::holds_alternative<E>(m_event->event))
+            return std::get<E>(m_event->event);
+        fail(QStringLiteral("expected the event %1, not %2").arg(eventName<E>(), describeEvent()), here);
+        return {};
+    }
+    template <typename E>
+    Script &expectEvent(Here here = {})
+    {
+        takeEvent<E>(here);
+        return *this;
+    }
+    template <typename E, typename Check>
+        requires std::invocable<Check, const E &>
+    Script &expectEvent(Check check, Here here = {})
+    {
+        check(takeEvent<E>(here));
+        return *this;
+    }
+    Script &expectNoEvent(Here = {});
+    Script &expectReply(Engine::CallId call, Here = {}); // a good one, next
+    Script &expectReply(Engine::CallId call, AmqpQt::ErrorKind kind, Here = {});
+    template <typename Value>
+    Value takeReply(Engine::CallId call, Here here = {})
+    {
+        const auto reply = takeEvent<Engine::ReplyArrived>(here);
+        if (reply.call == call && std::holds_alternative<Value>(reply.value))
+            return std::get<Value>(reply.value);
+        fail(QStringLiteral("not the expected reply: call %1, not %2, or not its value").arg(reply.call).arg(call), here);
+        return {};
+    }
+    AmqpQt::Error takeConnectionClosed(Here = {}); // skips what comes before
+    // All that is left, in order: {"ReplyArrived 3 Network", "ChannelClosed 1 Network", "ConnectionClosed Network"}.
+    QStringList takeEvents();
+
+    // --- time
+    Script &advance(Engine::Milliseconds time); // the timer fires whenever it is due, and output is written
+    Script &sleep(Engine::Milliseconds time);   // the timer fires once, at the end: the loop was blocked
+
+    void write(); // all output
+    void failTest(const QString &what, Here here) { fail(what, here); }
+
+private:
+    struct KeptEvent // with the bytes that its views show
+    {
+        Engine::Event event;
+        QByteArray exchange;
+        QByteArray routingKey;
+    };
+    template <typename Method>
+    static constexpr quint16 defaultChannel()
+    {
+        return Method::id.classId == Wire::ConnectionStart::id.classId ? 0 : 1;
+    }
+    template <typename E>
+    static QString eventName()
+    {
+        return describe(Engine::Event(std::in_place_type<E>));
+    }
+    static QString describe(const Engine::Event &event);
+    QString describeEvent() const;
+    SentFrame takeSentMethod(Wire::MethodId id, const char *name, quint16 channel, Here here);
+    bool nextEvent();
+    void pump(); // takes what the engine has to tell
+    void keep(Engine::Event event);
+    void parseSent();
+    void fail(const QString &what, Here here);
+
+    std::map<quint16, std::shared_ptr<Engine::ChannelEngine>> m_channels;
+    std::deque<KeptEvent> m_events;
+    std::optional<KeptEvent> m_event; // the last one taken
+    QSet<Engine::CallId> m_endedCalls;
+    int m_connectionsClosed = 0;
+    int m_connectionsStarted = 0;
+    QByteArray m_sentBytes;
+    std::deque<SentFrame> m_sent;
+    bool m_headerSent = false;
+    WireRules m_rules;
+};
