@@ -145,6 +145,10 @@ private:
     QList<Endpoint> m_endpointsLeft;
     QBasicTimer m_timer;
     std::optional<Engine::Time> m_timerAt;
+    // Goes on where a turn ran out of time. A timer, since GLib's event dispatcher lets other timers run only every second
+    // time between events that are posted again and again.
+    QBasicTimer m_continuation;
+    int m_dispatching = 0; // turns on the stack: more than one with nested event loops
     double m_toldBytesToWrite = 0;
     bool m_turnPosted = false;
     bool m_readable = false;     // the transport may have bytes

@@ -300,8 +300,12 @@ bool ConnectionPrivate::event(QEvent *event)
     return QObject::event(event);
 }
 
-void ConnectionPrivate::timerEvent(QTimerEvent *)
+void ConnectionPrivate::timerEvent(QTimerEvent *event)
 {
+    if (event->timerId() == m_continuation.timerId()) {
+        m_continuation.stop();
+        return turn();
+    }
     m_timer.stop();
     m_timerAt.reset();
     // What the peer has sent counts before the time that has passed: the loop may have been blocked.
@@ -319,13 +323,18 @@ void ConnectionPrivate::turn()
     runDeferred(guard);
     if (!guard)
         return;
+    if (m_dispatching == 0 && m_continuation.isActive()) // the time for deliveries is used up: others come first
+        return endTurn(guard);
+    ++m_dispatching;
     const Engine::Time deadline = now() + parameters.dispatchBudget();
     while (dispatchEvents(deadline, guard)) {
         if (!readTransport())
             break;
     }
-    if (guard)
-        endTurn(guard);
+    if (!guard)
+        return;
+    --m_dispatching;
+    endTurn(guard);
 }
 
 bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Guard &guard)
@@ -346,7 +355,7 @@ bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Guard &guard
             continue;
         const Engine::Time time = now();
         if (time >= deadline) {
-            scheduleTurn();
+            m_continuation.start(0, this);
             return false;
         }
         stride = (time - last) * LargestStride < parameters.dispatchBudget() ? std::min(2 * stride, LargestStride) : 1;
