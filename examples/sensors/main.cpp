@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+
+// Publishes readings of made-up sensors to the topic exchange "sensors" until Ctrl-C, no faster than the broker takes them:
+// sensors [--url URL] [--sensors N] [--rate N]. The routing keys are sensor.1.temperature, sensor.1.humidity …
+
+#include <AmqpQt/Channel>
+#include <AmqpQt/Connection>
+
+#include "../shared/quitsignals.h"
+
+#include <QCommandLineParser>
+#include <QCoreApplication>
+#include <QElapsedTimer>
+#include <QJsonObject>
+#include <QRandomGenerator>
+#include <QTextStream>
+#include <QTimer>
+
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Quantity
+{
+    QString name;
+    QString unit;
+    double middle;
+    double range;
+};
+
+const Quantity quantities[] = {
+    {u"temperature"_s, u"°C"_s, 21, 4},
+    {u"humidity"_s, u"%"_s, 45, 10},
+    {u"pressure"_s, u"hPa"_s, 1013, 8},
+};
+
+void publishReading(AmqpQt::Channel *channel, int sensor, const Quantity &quantity)
+{
+    const double value = quantity.middle + quantity.range * (QRandomGenerator::global()->generateDouble() - 0.5);
+    const QJsonObject reading{
+        {u"sensor"_s, sensor}, {u"value"_s, qRound(value * 10) / 10.0}, {u"unit"_s, quantity.unit}};
+    channel->publish(u"sensors"_s, u"sensor.%1.%2"_s.arg(sensor).arg(quantity.name),
+                     AmqpQt::Message::fromJson(QJsonDocument(reading)));
+}
+
+} // namespace
+
+int main(int argc, char *argv[])
+{
+    QCoreApplication application(argc, argv);
+    QCommandLineParser options;
+    options.setApplicationDescription(u"Publishes readings of made-up sensors."_s);
+    options.addHelpOption();
+    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+                       qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
+    options.addOption({u"sensors"_s, u"How many sensors."_s, u"N"_s, u"4"_s});
+    options.addOption({u"rate"_s, u"Readings per second, all sensors together; 0: as many as go."_s, u"N"_s, u"20"_s});
+    options.process(application);
+    const int sensors = qMax(1, options.value(u"sensors"_s).toInt());
+    const double rate = options.value(u"rate"_s).toDouble();
+
+    AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::Channel *channel = connection.createChannel();
+    channel->declareExchange(u"sensors"_s, AmqpQt::ExchangeType::Topic);
+
+    QTimer timer;
+    QElapsedTimer sinceLast;
+    double due = 0; // readings
+    int next = 0;
+    QObject::connect(&timer, &QTimer::timeout, &application, [&] {
+        const double seconds = double(sinceLast.nsecsElapsed()) / 1e9;
+        sinceLast.start();
+        due = rate > 0 ? due + rate * seconds : 1000;
+        // Not writable: our buffer is full, or the broker has blocked us. What falls due meanwhile is dropped.
+        for (; due >= 1 && channel->isWritable(); due -= 1) {
+            constexpr int kinds = int(std::size(quantities));
+            publishReading(channel, 1 + next / kinds, quantities[next % kinds]);
+            next = (next + 1) % (sensors * kinds);
+        }
+        due = qMin(due, 1.0);
+    });
+    QObject::connect(&connection, &AmqpQt::Connection::opened, &timer, [&] {
+        sinceLast.start();
+        timer.start(rate > 0 ? 10ms : 0ms);
+    });
+    QObject::connect(channel, &AmqpQt::Channel::closed, &connection, &AmqpQt::Connection::close);
+
+    const QuitSignals quit;
+    QObject::connect(&quit, &QuitSignals::received, &timer, &QTimer::stop);
+    QObject::connect(&quit, &QuitSignals::received, &connection, &AmqpQt::Connection::close);
+    QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [](const AmqpQt::Error &reason) {
+        if (reason.isError())
+            QTextStream(stderr) << reason.toString() << Qt::endl;
+        QCoreApplication::exit(reason.isError() ? 1 : 0);
+    });
+    connection.open();
+    return application.exec();
+}
