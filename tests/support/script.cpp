@@ -50,10 +50,11 @@ QString WireRules::sentMethod(Channel &channel, const SentFrame &frame)
         m_saidGoodbye = frame.is(Wire::ConnectionClose::id) || frame.is(Wire::ConnectionCloseOk::id);
         return {};
     }
-    if (frame.is(Wire::ChannelCloseOk::id))
+    if (frame.is(Wire::ChannelCloseOk::id)) {
+        if (channel.state == State::Open)
+            channel.state = State::Closed;
         return std::exchange(channel.brokerClosed, false) ? QString() : u"a channel.close-ok that nobody waits for"_s;
-    if (channel.brokerClosed)
-        return u"a method other than close-ok after the broker's channel.close"_s;
+    }
     if (frame.is(Wire::ChannelOpen::id)) {
         if (channel.state != State::Closed)
             return u"channel.open on a number in use"_s;
@@ -75,9 +76,7 @@ void WireRules::received(quint16 number, Wire::MethodId id)
     if (id == Wire::ChannelCloseOk::id) {
         channel = {};
     } else if (id == Wire::ChannelClose::id) {
-        channel.brokerClosed = true;
-        if (channel.state == State::Open)
-            channel.state = State::Closed;
+        channel.brokerClosed = true; // the broker skips everything until close-ok
     }
 }
 
