@@ -52,12 +52,12 @@ void Assembler::filled(qsizetype size)
     completeIfWhole();
 }
 
-// Makes room for `more` bytes and for as many again as have arrived.
+// Makes room for `more` bytes and for twice as many again as have arrived.
 void Assembler::reserve(qsizetype more)
 {
     const qsizetype needed = m_body.size() + more;
     if (needed > m_body.capacity())
-        m_body.reserve(qsizetype(std::min(m_bodySize, quint64(needed) + quint64(m_body.size()))));
+        m_body.reserve(qsizetype(std::min(m_bodySize, quint64(needed) + 2 * quint64(m_body.size()))));
 }
 
 QByteArray Assembler::takeBody()

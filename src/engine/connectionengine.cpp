@@ -85,6 +85,7 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     m_serverProperties.clear();
     m_hasNack = false;
     m_input.clear();
+    m_readsShort = false;
     m_output.clear();
     m_handshakeDeadline = now + settings.handshakeTimeout;
     m_closeDeadline.reset();

@@ -16,7 +16,10 @@ using namespace Qt::StringLiterals;
 std::span<char> ConnectionEngine::inputSpace()
 {
     m_body.direct = m_body.active && m_body.channel && m_body.remaining >= DirectReadSize && m_input.isEmpty();
-    return m_body.direct ? m_body.channel->m_assembler.space(m_body.remaining) : m_input.space();
+    if (m_body.direct)
+        return m_body.channel->m_assembler.space(m_body.remaining);
+    const std::span<char> space = m_input.space();
+    return m_readsShort ? space.first(std::min(space.size(), size_t(ShortRead))) : space;
 }
 
 void ConnectionEngine::inputRead(qsizetype size, Time now)
@@ -242,6 +245,7 @@ ConnectionEngine::Step ConnectionEngine::onHeaderFrame(quint16 number, QByteArra
         fail(Wire::ReplyCode::FrameError, u"a content of %1 bytes"_s.arg(header.bodySize));
         return Step::Done;
     }
+    m_readsShort = header.bodySize >= LargeBody;
     channel->onHeader(header);
     return completeContent(channel);
 }

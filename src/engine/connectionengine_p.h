@@ -94,6 +94,8 @@ private:
     static constexpr quint32 MethodFrameLimit = 1024 * 1024;
     static constexpr quint32 UnlimitedFrameSend = 131072; // what we send where nobody has set a limit
     static constexpr qsizetype DirectReadSize = 4096; // the rest of a body frame from which it is read into its place
+    static constexpr quint64 LargeBody = 32 * 1024;   // after one of these not much more is read than the next header
+    static constexpr qsizetype ShortRead = 4096;
 
     struct Slot // what a channel number is used for
     {
@@ -191,6 +193,7 @@ private:
     std::deque<Event> m_events;
     Delivered m_delivered;
     BodyStream m_body;
+    bool m_readsShort = false; // lest the next large body is read into the input buffer and copied
 
     ChannelIds m_channelIds;
     std::vector<Slot> m_slots; // by channel number
