@@ -67,7 +67,7 @@ void ConnectionEngine::configure(const Settings &settings)
 
 Error ConnectionEngine::start(const Settings &settings, Time now)
 {
-    Q_ASSERT(m_state == State::Idle || m_state == State::Closed);
+    Q_ASSERT(m_state != State::Open && m_state != State::CloseSent);
     Arguments arguments;
     arguments.shortString("virtualHost", settings.virtualHost);
     const QByteArray clientProperties = arguments.table("clientProperties", startProperties(settings));
@@ -89,10 +89,21 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     m_output.clear();
     m_handshakeDeadline = now + settings.handshakeTimeout;
     m_closeDeadline.reset();
+    m_heartbeat.stop();
+    m_body = {};
     m_now = now;
+    if (m_state != State::Idle && m_state != State::Closed)
+        setState(State::Closed);
     setState(State::HeaderSent);
     std::memcpy(m_output.append(Wire::ProtocolHeader.size()), Wire::ProtocolHeader.data(), size_t(Wire::ProtocolHeader.size()));
     return {};
+}
+
+void ConnectionEngine::refuse(const Error &reason)
+{
+    if (m_state == State::Idle || m_state == State::Closed)
+        setState(State::HeaderSent);
+    finish(reason, false);
 }
 
 bool ConnectionEngine::expect(State state, const char *method)
@@ -516,7 +527,7 @@ std::optional<Time> ConnectionEngine::deadline() const
     return first;
 }
 
-void ConnectionEngine::tick(Time now)
+void ConnectionEngine::tick(Time now, bool inputIsRead)
 {
     if (m_handshakeDeadline && now >= *m_handshakeDeadline) {
         const QString waitedFor = !m_isTransportConnected ? u"a TCP connection"_s
@@ -531,9 +542,9 @@ void ConnectionEngine::tick(Time now)
         return finish(Error(ErrorKind::Timeout,
                             u"the broker did not confirm the close within %1 ms"_s.arg(m_settings.closeTimeout.count())),
                       false);
-    if (!m_blocked)
+    if (!m_blocked && inputIsRead)
         expireCalls(now);
-    switch (m_heartbeat.tick(now)) {
+    switch (m_heartbeat.tick(now, inputIsRead)) {
     case Heartbeat::Verdict::Nothing: break;
     case Heartbeat::Verdict::SendHeartbeat: {
         char *at = Wire::writeFrameHeader(m_output.append(Wire::FrameOverhead), Wire::FrameType::Heartbeat, 0, 0);

@@ -40,10 +40,12 @@ public:
     ConnectionEngine &operator=(const ConnectionEngine &) = delete;
 
     void configure(const Settings &settings); // before start(): the limits for what waits until then
-    // A new attempt: queues the protocol header. An error (then nothing has begun) if a setting cannot be sent.
+    // A new attempt: queues the protocol header. An error (then nothing has begun) if a setting cannot be sent. Before open-ok
+    // it may be called again, for the next endpoint: what waits for the connection goes on waiting.
     Error start(const Settings &settings, Time now);
+    void refuse(const Error &reason); // instead of start(): all ends as if an attempt had failed
     void close(Time now);
-    void abort() { finish({}, false); } // without the goodbye
+    void abort(const Error &reason = {}) { finish(reason, false); } // without the goodbye
     void goodbye(); // queues connection.close, whoever is still waiting for something
     void transportConnected() { m_isTransportConnected = true; }
     void transportClosed(const Error &error); // the connection is lost, or could not be made
@@ -64,7 +66,8 @@ public:
     bool wantsWrite() const noexcept { return m_output.size() >= WriteThreshold; }
 
     std::optional<Time> deadline() const;
-    void tick(Time now);
+    // `inputIsRead`: next() has seen all that the peer has sent. Before, no answer and no sign of life of it is overdue.
+    void tick(Time now, bool inputIsRead = true);
     void releaseIdleMemory();
 
     // Numbers are the smallest free ones; null if there is none, or if `number` is taken or beyond the limit. For the

@@ -19,11 +19,11 @@ std::optional<Time> Heartbeat::deadline() const noexcept
     return std::min(sendDeadline(), receiveDeadline());
 }
 
-Heartbeat::Verdict Heartbeat::tick(Time now) noexcept
+Heartbeat::Verdict Heartbeat::tick(Time now, bool inputIsRead) noexcept
 {
     if (!isRunning())
         return Verdict::Nothing;
-    if (now >= receiveDeadline()) {
+    if (inputIsRead && now >= receiveDeadline()) {
         // A late timer says that our own loop was blocked, not that the peer is dead: what it sent meanwhile may only now
         // reach us.
         const Milliseconds late = Milliseconds(m_interval) / 4;

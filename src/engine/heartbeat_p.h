@@ -27,7 +27,7 @@ public:
     std::optional<Time> deadline() const noexcept;
 
     enum class Verdict { Nothing, SendHeartbeat, PeerIsDead };
-    Verdict tick(Time now) noexcept;
+    Verdict tick(Time now, bool inputIsRead = true) noexcept; // false: what the peer has sent is not all read yet
 
 private:
     Time sendDeadline() const noexcept { return m_lastSent + Milliseconds(m_interval) / 2; }
