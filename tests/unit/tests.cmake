@@ -33,4 +33,7 @@ endforeach()
 list(JOIN layers_with_moc "," layers_with_moc)
 target_compile_definitions(tst_layers PRIVATE AMQPQT_LAYERS_WITH_MOC="${layers_with_moc}")
 
+amqpqt_test(unit tst_docs)
+
 include(${CMAKE_CURRENT_LIST_DIR}/headers.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/readme.cmake)

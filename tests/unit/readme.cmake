@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+#
+# Compiles the C++ blocks of README.md and docs/*.md: those with a main() as programs, the others as functions of a QObject
+# that are given `connection` and `channel`.
+
+file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/docs/*.md)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${pages})
+set(folder ${CMAKE_CURRENT_BINARY_DIR}/snippets)
+set(begin_mark "\n```cpp\n")
+set(end_mark "\n```\n")
+string(LENGTH "${begin_mark}" begin_length)
+
+add_library(snippets OBJECT)
+set_target_properties(snippets PROPERTIES CXX_STANDARD 17)
+target_link_libraries(snippets PRIVATE AmqpQt::AmqpQt)
+
+foreach(page IN LISTS pages)
+    cmake_path(GET page STEM name)
+    file(READ ${page} text)
+    set(number 0)
+    set(functions "")
+    string(FIND "${text}" "${begin_mark}" begin)
+    while(NOT begin EQUAL -1)
+        math(EXPR begin "${begin} + ${begin_length}")
+        string(SUBSTRING "${text}" ${begin} -1 text)
+        string(FIND "${text}" "${end_mark}" end)
+        string(SUBSTRING "${text}" 0 ${end} code)
+        string(SUBSTRING "${text}" ${end} -1 text)
+        math(EXPR number "${number} + 1")
+        if(code MATCHES "int main\\(")
+            file(CONFIGURE OUTPUT ${folder}/${name}-${number}.cpp CONTENT "${code}\n" @ONLY)
+            add_executable(snippet_${name}_${number} ${folder}/${name}-${number}.cpp)
+            set_target_properties(snippet_${name}_${number} PROPERTIES CXX_STANDARD 17)
+            target_link_libraries(snippet_${name}_${number} PRIVATE AmqpQt::AmqpQt amqpqt_build_flags)
+        else()
+            string(APPEND functions
+                "void snippet${number}(AmqpQt::Connection *connection, AmqpQt::Channel *channel)\n{\n${code}\n}\n\n")
+        endif()
+        string(FIND "${text}" "${begin_mark}" begin)
+    endwhile()
+    if(functions)
+        file(CONFIGURE OUTPUT ${folder}/${name}.cpp @ONLY CONTENT
+"#include <AmqpQt/AmqpQt>
+#include <QtCore/QDebug>
+#include <QtCore/QThread>
+#include <QtCore/QTimer>
+
+using namespace Qt::StringLiterals;
+
+class Page : public QObject
+{
+public:
+${functions}};
+")
+        target_sources(snippets PRIVATE ${folder}/${name}.cpp)
+    endif()
+endforeach()

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+#include <QtCore/qdiriterator.h>
+#include <QtCore/qfile.h>
+#include <QtCore/qfileinfo.h>
+#include <QtCore/qregularexpression.h>
+#include <QtCore/qset.h>
+#include <QtTest/qtest.h>
+
+using namespace Qt::StringLiterals;
+
+namespace {
+
+const QString root = QStringLiteral(AMQPQT_SOURCE_DIR "/");
+
+QString contentsOf(const QString &path)
+{
+    QFile file(path);
+    return file.open(QIODevice::ReadOnly) ? QString::fromUtf8(file.readAll()) : QString();
+}
+
+struct Capability
+{
+    QString id;
+    QString state;
+    QStringList tests; // "tst_file::function"
+};
+
+// The rows of the tables in docs/capabilities.md: | id | capability | state | tests |
+QList<Capability> capabilities()
+{
+    static const QRegularExpression row(u"^\\| ([A-Z]\\d+) \\|[^|]*\\| *([^|]*?) *\\|([^|]*)\\|$"_s,
+                                        QRegularExpression::MultilineOption);
+    static const QRegularExpression test(u"`(tst_\\w+::\\w+)`"_s);
+    QList<Capability> result;
+    for (const QRegularExpressionMatch &match : row.globalMatch(contentsOf(root + "docs/capabilities.md"_L1))) {
+        Capability capability{match.captured(1), match.captured(2), {}};
+        for (const QRegularExpressionMatch &name : test.globalMatch(match.captured(3)))
+            capability.tests += name.captured(1);
+        result += capability;
+    }
+    return result;
+}
+
+// All test functions, as tst_file::function.
+QSet<QString> testFunctions()
+{
+    QSet<QString> result;
+    QDirIterator files(root + "tests"_L1, {u"tst_*.cpp"_s}, QDir::Files, QDirIterator::Subdirectories);
+    static const QRegularExpression definition(u"^void tst_\\w+::(\\w+)\\(\\)"_s, QRegularExpression::MultilineOption);
+    while (files.hasNext()) {
+        const QString path = files.next();
+        for (const QRegularExpressionMatch &match : definition.globalMatch(contentsOf(path)))
+            result += QFileInfo(path).baseName() + "::"_L1 + match.captured(1);
+    }
+    return result;
+}
+
+QStringList pages()
+{
+    QStringList result;
+    for (const QString &folder : {QString(), u"benchmarks"_s, u"docs"_s, u"docs/decisions"_s, u"examples"_s, u"src"_s}) {
+        for (const QFileInfo &page : QDir(root + folder).entryInfoList({u"*.md"_s}, QDir::Files))
+            result += page.filePath();
+    }
+    return result;
+}
+
+} // namespace
+
+class tst_Docs : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void readmeHasAProgram();
+    void capabilitiesAreNumberedWithoutGaps();
+    void capabilitiesNameTestsThatExist_data();
+    void capabilitiesNameTestsThatExist();
+    void linksLeadToFiles_data();
+    void linksLeadToFiles();
+    void everyExampleIsListed();
+    void decisionsAreNumberedWithoutGaps();
+};
+
+// tests/unit/readme.cmake compiles it.
+void tst_Docs::readmeHasAProgram()
+{
+    static const QRegularExpression program(u"\n```cpp\n(.*?)\n```\n"_s, QRegularExpression::DotMatchesEverythingOption);
+    const QRegularExpressionMatch match = program.match(contentsOf(root + "README.md"_L1));
+    QVERIFY(match.hasMatch());
+    QVERIFY(match.captured(1).contains("int main("_L1));
+}
+
+void tst_Docs::capabilitiesAreNumberedWithoutGaps()
+{
+    QMap<QChar, int> counts;
+    for (const Capability &capability : capabilities())
+        QCOMPARE(capability.id, capability.id.at(0) + QString::number(++counts[capability.id.at(0)]));
+    QCOMPARE(counts.keys(), QList<QChar>({u'A', u'B', u'C', u'D', u'E', u'F', u'G', u'H'}));
+}
+
+void tst_Docs::capabilitiesNameTestsThatExist_data()
+{
+    QTest::addColumn<QString>("state");
+    QTest::addColumn<QStringList>("tests");
+    for (const Capability &capability : capabilities())
+        QTest::newRow(qPrintable(capability.id)) << capability.state << capability.tests;
+}
+
+void tst_Docs::capabilitiesNameTestsThatExist()
+{
+    QFETCH(QString, state);
+    QFETCH(QStringList, tests);
+    static const QRegularExpression knownState(u"^(yes|partly|not yet)$"_s);
+    QVERIFY2(knownState.match(state).hasMatch(), qPrintable(state));
+    QCOMPARE(tests.isEmpty(), state == "not yet"_L1);
+
+    static const QSet<QString> existing = testFunctions();
+    for (const QString &test : tests)
+        QVERIFY2(existing.contains(test), qPrintable(test));
+}
+
+void tst_Docs::linksLeadToFiles_data()
+{
+    QTest::addColumn<QString>("page");
+    for (const QString &page : pages())
+        QTest::newRow(qPrintable(page.sliced(root.size()))) << page;
+}
+
+void tst_Docs::linksLeadToFiles()
+{
+    QFETCH(QString, page);
+    static const QRegularExpression code(u"```.*?```|`[^`\n]*`"_s, QRegularExpression::DotMatchesEverythingOption);
+    static const QRegularExpression link(u"\\]\\(([^)#]+)"_s);
+    const QString text = contentsOf(page).remove(code);
+    QVERIFY(!text.isEmpty());
+    for (const QRegularExpressionMatch &match : link.globalMatch(text)) {
+        const QString target = match.captured(1);
+        if (!target.startsWith("https://"_L1))
+            QVERIFY2(QFileInfo::exists(QFileInfo(page).path() + u'/' + target), qPrintable(target));
+    }
+}
+
+void tst_Docs::everyExampleIsListed()
+{
+    static const QRegularExpression example(u"^amqpqt_example\\((\\w+)"_s, QRegularExpression::MultilineOption);
+    const QString list = contentsOf(root + "examples/README.md"_L1);
+    int count = 0;
+    for (const QRegularExpressionMatch &match : example.globalMatch(contentsOf(root + "examples/CMakeLists.txt"_L1))) {
+        ++count;
+        QVERIFY2(list.contains(u"| [%1](%1/main.cpp) |"_s.arg(match.captured(1))), qPrintable(match.captured(1)));
+    }
+    QVERIFY(count > 0);
+}
+
+void tst_Docs::decisionsAreNumberedWithoutGaps()
+{
+    int number = 0;
+    const QFileInfoList files = QDir(root + "docs/decisions"_L1).entryInfoList({u"*.md"_s}, QDir::Files, QDir::Name);
+    for (const QFileInfo &file : files) {
+        ++number;
+        QVERIFY2(file.fileName().startsWith(u"%1-"_s.arg(number, 4, 10, QChar(u'0'))), qPrintable(file.fileName()));
+        QVERIFY(contentsOf(file.filePath()).startsWith(u"# %1. "_s.arg(number)));
+    }
+    QVERIFY(number > 0);
+}
+
+QTEST_APPLESS_MAIN(tst_Docs)
+#include "tst_docs.moc"
