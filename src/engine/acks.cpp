@@ -28,8 +28,8 @@ Acks::Entry *Acks::find(quint64 deliveryTag)
         return nullptr;
     // Without no-ack deliveries on the channel there are no gaps and the first guess hits.
     const quint64 guess = deliveryTag - m_entries.front().deliveryTag;
-    if (guess < m_entries.size() && m_entries[size_t(guess)].deliveryTag == deliveryTag)
-        return &m_entries[size_t(guess)];
+    if (guess < quint64(m_entries.size()) && m_entries[qsizetype(guess)].deliveryTag == deliveryTag)
+        return &m_entries[qsizetype(guess)];
     const auto at = std::lower_bound(m_entries.begin(), m_entries.end(), deliveryTag,
                                      [](const Entry &entry, quint64 tag) { return entry.deliveryTag < tag; });
     return at->deliveryTag == deliveryTag ? &*at : nullptr;
@@ -91,8 +91,8 @@ void Acks::dropSettled()
         m_entries.pop_front();
     // One delivery that stays open for long must not keep all that were settled behind it.
     constexpr qsizetype Tolerated = 256;
-    if (m_settled > Tolerated && 2 * m_settled > qsizetype(m_entries.size())) {
-        std::erase_if(m_entries, [](const Entry &entry) { return entry.state == State::Settled; });
+    if (m_settled > Tolerated && 2 * m_settled > m_entries.size()) {
+        m_entries.removeIf([](const Entry &entry) { return entry.state == State::Settled; });
         m_settled = 0;
     }
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <QtCore/qglobal.h>
+#include <QtCore/qlist.h>
 
-#include <deque>
 #include <vector>
 
 namespace AmqpQt::Engine {
@@ -37,7 +36,7 @@ public:
     Settled settle(quint64 deliveryTag); // the caller writes the basic.nack or basic.reject itself
     bool hasPending() const noexcept { return m_pending > 0; }
     qsizetype openCount() const noexcept { return m_open; }
-    qsizetype entryCount() const noexcept { return qsizetype(m_entries.size()); }
+    qsizetype entryCount() const noexcept { return m_entries.size(); }
 
     std::vector<quint64> openUpTo(quint64 deliveryTag) const; // all open tags up to and including this one
 
@@ -57,7 +56,7 @@ private:
     Settled change(quint64 deliveryTag, State state);
     void dropSettled();
 
-    std::deque<Entry> m_entries;       // ascending tags; the first one is not Settled
+    QList<Entry> m_entries;            // ascending tags; the first one is not Settled
     std::vector<quint64> m_outOfOrder; // acked while a lower tag was open
     quint64 m_lastTag = 0;
     qsizetype m_pending = 0;

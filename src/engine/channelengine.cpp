@@ -185,7 +185,7 @@ Result<CallId> ChannelEngine::close()
 {
     if (!takesCalls())
         return notOpen(Wire::ChannelClose::name);
-    for (const auto &consumer : std::as_const(m_consumers)) {
+    for (const auto &[tag, consumer] : m_consumers) {
         if (consumer->state == ConsumerEntry::State::Active)
             cancel(*consumer);
     }
@@ -359,7 +359,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
         return arguments.error();
     if (tag.isEmpty())
         return Error(ErrorKind::InvalidArgument, u"consumerTag: empty"_s);
-    if (m_consumers.contains(tag))
+    if (m_consumers.contains(QByteArrayView(tag)))
         return Error(ErrorKind::InvalidArgument,
                      u"consumerTag: \"%1\" is in use on channel %2"_s.arg(options.consumerTag).arg(m_number));
     const bool noAck = options.ackMode == AckMode::NoAck;
@@ -382,7 +382,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     consumer->context = consumerContext;
     consumer->noAck = noAck;
     consumer->startCall = m_connection->nextCall();
-    m_consumers.insert(tag, consumer);
+    m_consumers.emplace(tag, consumer);
     Call starting = makeCall(consumer->startCall, method);
     starting.consumer = consumer;
     submit(std::move(starting));
@@ -396,7 +396,7 @@ CallId ChannelEngine::cancel(ConsumerEntry &consumer)
     if (consumer.state == ConsumerEntry::State::Starting)
         consumer.cancelHeld = true;
     else
-        sendCancel(m_consumers.value(consumer.tag));
+        sendCancel(this->consumer(consumer.tag));
     return consumer.cancelCall;
 }
 
@@ -568,10 +568,10 @@ void ChannelEngine::callTimedOut(CallId id, Milliseconds timeout)
         return Error(ErrorKind::Timeout, u"no answer within %1 ms, channel %2 is closed"_s.arg(timeout.count()).arg(m_number), 0,
                      QString::fromLatin1(method));
     };
-    const auto call = std::find_if(m_calls.begin(), m_calls.end(), [id](const Call &sent) { return sent.id == id; });
-    const char *method = call != m_calls.end() ? call->method : m_getCall.id == id ? m_getCall.method : nullptr;
+    const auto call = std::find_if(m_calls.cbegin(), m_calls.cend(), [id](const Call &sent) { return sent.id == id; });
+    const char *method = call != m_calls.cend() ? call->method : m_getCall.id == id ? m_getCall.method : nullptr;
     if (!method) {
-        for (const auto &consumer : std::as_const(m_consumers)) {
+        for (const auto &[tag, consumer] : m_consumers) {
             if (consumer->startCall == id)
                 method = Wire::BasicConsume::name;
             else if (consumer->cancelCall == id)
@@ -595,7 +595,7 @@ void ChannelEngine::failHeld(const Error &error, const ReplyValue &closeResult)
 {
     std::optional<PublishFailed> failed;
     qint64 bytes = 0;
-    for (const Held &held : m_held) {
+    for (const Held &held : std::as_const(m_held)) {
         if (const auto *publish = std::get_if<HeldPublish>(&held)) {
             bytes += publish->bytes();
             if (!failed)
@@ -622,7 +622,7 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
         finish(call.id, call.id == m_closeCall ? closeResult : ReplyValue(callError));
     if (m_getCall.id)
         finish(std::exchange(m_getCall, {}).id, callError);
-    for (const auto &consumer : std::exchange(m_consumers, {})) {
+    for (const auto &[tag, consumer] : std::exchange(m_consumers, {})) {
         if (consumer->state == ConsumerEntry::State::Starting)
             finish(consumer->startCall, callError);
         consumer->state = ConsumerEntry::State::Gone;

@@ -10,9 +10,9 @@
 #include <AmqpQt/fieldtable.h>
 #include <AmqpQt/options.h>
 
-#include <QtCore/qhash.h>
+#include <QtCore/qlist.h>
 
-#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <variant>
@@ -188,6 +188,7 @@ private:
     void completeReturn();
     ReceivedMessage takeMessage();
     ConsumerEntry *findConsumer(QByteArrayView tag);
+    std::shared_ptr<ConsumerEntry> consumer(QByteArrayView tag) const; // null: none has this tag now
     std::shared_ptr<ConsumerEntry> takeConsumer(QByteArrayView tag);
 
     // ending
@@ -211,11 +212,11 @@ private:
     Call m_getCall; // answered by the get-ok whose content is under way
     CallId m_lastDeclare = 0;
     QString m_lastQueue;
-    std::deque<Call> m_calls; // sent, answered first in first out
-    std::deque<Held> m_held;
-    QHash<QByteArray, std::shared_ptr<ConsumerEntry>> m_consumers;
+    QList<Call> m_calls; // sent, answered first in first out
+    QList<Held> m_held;
+    std::map<QByteArray, std::shared_ptr<ConsumerEntry>, std::less<>> m_consumers; // by tag; a QHash is 2 KB at least
     std::vector<std::shared_ptr<ConsumerEntry>> m_goneConsumers; // with deliveries that are still unsettled
-    std::deque<std::shared_ptr<ConsumerEntry>> m_lateConsumers;  // ended not long ago: something may still come for them
+    std::vector<std::shared_ptr<ConsumerEntry>> m_lateConsumers; // ended not long ago: something may still come for them
     ConsumerEntry *m_lastConsumer = nullptr;
     Acks m_acks;
     bool m_acksNoted = false; // the connection knows that acks wait here

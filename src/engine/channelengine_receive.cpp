@@ -87,7 +87,7 @@ void ChannelEngine::on(const Wire::QueueDeclareOk &method)
 
 void ChannelEngine::on(const Wire::BasicConsumeOk &method)
 {
-    const auto consumer = m_consumers.value(method.consumerTag.toByteArray());
+    const auto consumer = this->consumer(method.consumerTag);
     if (!consumer || consumer->state != ConsumerEntry::State::Starting)
         return unexpected(method.name);
     consumer->state = ConsumerEntry::State::Active;
@@ -98,7 +98,7 @@ void ChannelEngine::on(const Wire::BasicConsumeOk &method)
 
 void ChannelEngine::on(const Wire::BasicCancelOk &method)
 {
-    const auto consumer = m_consumers.value(method.consumerTag.toByteArray());
+    const auto consumer = this->consumer(method.consumerTag);
     if (!consumer || consumer->state != ConsumerEntry::State::Cancelling)
         return unexpected(method.name);
     takeConsumer(method.consumerTag);
@@ -118,7 +118,7 @@ void ChannelEngine::on(const Wire::ChannelCloseOk &method)
     if (!m_closeSent)
         return unexpected(method.name);
     finish(std::exchange(m_closeCall, 0), {});
-    std::erase_if(m_calls, [](const Call &call) { return call.reply == Wire::ChannelCloseOk::id.value(); });
+    m_calls.removeIf([](const Call &call) { return call.reply == Wire::ChannelCloseOk::id.value(); });
     end(Error(ErrorKind::Cancelled, u"channel %1 was closed"_s.arg(m_number)), {}, false);
 }
 
@@ -133,8 +133,8 @@ void ChannelEngine::on(const Wire::ChannelClose &method)
     const bool crossing = m_closeSent;
     if (m_closeCall) { // what was asked for has come about, if not in the way it was asked for
         const CallId closing = std::exchange(m_closeCall, 0);
-        std::erase_if(m_calls, [closing](const Call &call) { return call.id == closing; });
-        std::erase_if(m_held, [closing](const Held &held) {
+        m_calls.removeIf([closing](const Call &call) { return call.id == closing; });
+        m_held.removeIf([closing](const Held &held) {
             const auto *call = std::get_if<Call>(&held);
             return call && call->id == closing;
         });
@@ -164,7 +164,7 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
 {
     if (!method.noWait && !m_closeSent)
         m_connection->send(m_number, Wire::BasicCancelOk{.consumerTag = method.consumerTag});
-    const auto consumer = m_consumers.value(method.consumerTag.toByteArray());
+    const auto consumer = this->consumer(method.consumerTag);
     if (!consumer)
         return; // crossed with the cancel-ok of ours
     if (consumer->state == ConsumerEntry::State::Cancelling)
@@ -194,8 +194,7 @@ ConsumerEntry *ChannelEngine::findConsumer(QByteArrayView tag)
 {
     if (m_lastConsumer && QByteArrayView(m_lastConsumer->tag) == tag)
         return m_lastConsumer;
-    // fromRawData: looked up, not kept
-    m_lastConsumer = m_consumers.value(QByteArray::fromRawData(tag.data(), tag.size())).get();
+    m_lastConsumer = consumer(tag).get();
     if (m_lastConsumer)
         return m_lastConsumer;
     const auto late = std::find_if(m_lateConsumers.rbegin(), m_lateConsumers.rend(),
@@ -203,16 +202,24 @@ ConsumerEntry *ChannelEngine::findConsumer(QByteArrayView tag)
     return late != m_lateConsumers.rend() ? late->get() : nullptr;
 }
 
+std::shared_ptr<ConsumerEntry> ChannelEngine::consumer(QByteArrayView tag) const
+{
+    const auto at = m_consumers.find(tag);
+    return at != m_consumers.end() ? at->second : nullptr;
+}
+
 std::shared_ptr<ConsumerEntry> ChannelEngine::takeConsumer(QByteArrayView tag)
 {
-    const std::shared_ptr<ConsumerEntry> consumer = m_consumers.take(tag.toByteArray());
+    const auto at = m_consumers.find(tag);
+    const std::shared_ptr<ConsumerEntry> consumer = std::move(at->second);
+    m_consumers.erase(at);
     m_lastConsumer = nullptr;
     consumer->state = ConsumerEntry::State::Gone;
     if (consumer->unacked > 0)
         m_goneConsumers.push_back(consumer);
     constexpr size_t Remembered = 16;
     if (m_lateConsumers.size() == Remembered)
-        m_lateConsumers.pop_front();
+        m_lateConsumers.erase(m_lateConsumers.begin());
     m_lateConsumers.push_back(consumer);
     return consumer;
 }
@@ -271,7 +278,7 @@ void ChannelEngine::onHeader(const Wire::ContentHeader &header)
         if (consumer->noAck)
             ++consumer->lost;
         if (consumer->state <= ConsumerEntry::State::Active)
-            m_connection->tell(ConsumerCancelled{m_consumers.value(consumer->tag), error});
+            m_connection->tell(ConsumerCancelled{this->consumer(consumer->tag), error});
     }
     closeByUs(Wire::ReplyCode::ContentTooLarge, error);
 }

@@ -11,6 +11,8 @@
 #include "wire/fieldtable_p.h"
 #include "wire/methods_p.h"
 
+#include <QtCore/qhash.h>
+
 #include <deque>
 #include <memory>
 #include <optional>

@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: MIT
+#include "support/script.h"
+
+#include <QtTest/qtest.h>
+
+#include <functional>
+
+using namespace AmqpQt;
+using namespace Qt::StringLiterals;
+
+class tst_Contents : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void bodiesOfAllSizesArrive_data();
+    void bodiesOfAllSizesArrive();
+    void aDeliveryCarriesWhatTheBrokerSaid();
+    void framesMayBeSmallerThanTheyHaveToBe();
+    void contentsOfSeveralChannelsInterleave();
+    void aLargeBodyIsReadIntoItsPlace();
+    void aDirectReadStopsAtTheEndOfItsFrame();
+    void aChannelMayGoWhileItsBodyIsRead_data();
+    void aChannelMayGoWhileItsBodyIsRead();
+    void inputMayBeCutAnywhere();
+    void inputMayComeInPieces_data();
+    void inputMayComeInPieces();
+    void equalPropertiesAreShared();
+    void largeHeadersAreAccepted();
+    void aMessageOverTheLimitClosesItsChannel_data();
+    void aMessageOverTheLimitClosesItsChannel();
+    void aMessageOverTheLimitEndsOnlyItsOwnConsumer();
+    void aGetOverTheLimitEndsWithTheChannel();
+    void aMessageOverTheLimitOnAClosingChannelIsSkipped();
+    void aMessageOfTheLimitArrives();
+    void returnedMessagesArrive();
+    void publishedContentsAreWhole_data();
+    void publishedContentsAreWhole();
+    void aLargeBodyIsNotCopiedForSending();
+};
+
+namespace {
+
+constexpr quint32 frameMax = 131072;
+
+QByteArray pattern(qsizetype size)
+{
+    QByteArray bytes(size, Qt::Uninitialized);
+    for (qsizetype i = 0; i < size; ++i)
+        bytes[i] = char(i * 7 + i / 251);
+    return bytes;
+}
+
+struct Subscribed : Script
+{
+    explicit Subscribed(const Engine::Settings &usedSettings = defaultSettings(), const Offer &offer = {})
+        : Script(usedSettings)
+    {
+        open(offer);
+        channel = &openChannel();
+        consumer = subscribe(*channel, u"tag"_s);
+    }
+    Engine::ChannelEngine *channel = nullptr;
+    std::shared_ptr<Engine::ConsumerEntry> consumer;
+};
+
+// What is told of a delivery, for comparison.
+QStringList told(const Engine::Delivered &delivered)
+{
+    const Engine::ReceivedMessage &message = delivered.message;
+    return {QString::number(message.deliveryTag), QString::fromUtf8(message.exchange), QString::fromUtf8(message.routingKey),
+            QString::fromLatin1(message.properties.toHex()), QString::number(message.body.size()),
+            QString::fromLatin1(message.body.toHex()), QString::number(message.redelivered)};
+}
+
+// A stream in which something of everything happens, and what it comes to.
+QByteArray manyFrames()
+{
+    const QByteArray properties = Wire::encodeProperties({.flags = Wire::ContentTypeFlag, .contentType = "text/plain"});
+    QByteArray bytes = Script::deliverFrames("tag", 1, {.body = ""});
+    bytes += Script::deliverFrames("tag", 2, {.body = "b", .properties = properties, .redelivered = true});
+    bytes += Script::frame(Wire::FrameType::Heartbeat, 0, {});
+    bytes += Wire::encodeFrame(1, Wire::QueuePurgeOk{.messageCount = 5});
+    bytes += Wire::encodeFrame(1, Wire::BasicGetOk{.deliveryTag = 3}) + Script::contentFrames(1, {.body = "got"});
+    bytes += Wire::encodeFrame(1, Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE"})
+        + Script::contentFrames(1, {.body = "back"});
+    const QByteArray body = pattern(500);
+    bytes += Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 4, .routingKey = "заказы"})
+        + Script::headerFrame(1, 500) + Script::frame(Wire::FrameType::Body, 1, body.first(200))
+        + Script::frame(Wire::FrameType::Body, 1, {}) + Script::frame(Wire::FrameType::Body, 1, body.sliced(200));
+    bytes += Wire::encodeFrame(0, Wire::ConnectionBlocked{.reason = "memory"});
+    return bytes + Wire::encodeFrame(0, Wire::ConnectionClose{.replyCode = 320, .replyText = "shutdown"});
+}
+
+QStringList eventsOf(const std::function<void(Script &)> &feed)
+{
+    Subscribed s;
+    const auto purging = s.channel->purgeQueue(u"q"_s);
+    const auto getting = s.channel->get(u"q"_s, false);
+    s.write();
+    feed(s);
+    QStringList events;
+    events += told(s.takeEvent<Engine::Delivered>());
+    events += told(s.takeEvent<Engine::Delivered>());
+    events += QString::number(s.takeReply<quint32>(*purging));
+    events += QString::fromUtf8(s.takeReply<Engine::GotMessage>(*getting).message.body);
+    const auto returned = s.takeEvent<Engine::Returned>();
+    events += QString::fromUtf8(returned.message.body) + returned.reason.toString();
+    events += told(s.takeEvent<Engine::Delivered>());
+    return events + s.takeEvents();
+}
+
+} // namespace
+
+void tst_Contents::bodiesOfAllSizesArrive_data()
+{
+    QTest::addColumn<qsizetype>("size");
+    for (const qsizetype size : {0, 1, 4095, 4096, 4097, int(frameMax) - 9, int(frameMax) - 8, int(frameMax) - 7,
+                                 2 * (int(frameMax) - 8), 2 * (int(frameMax) - 8) + 1, 1024 * 1024})
+        QTest::addRow("%d", int(size)) << size;
+}
+
+void tst_Contents::bodiesOfAllSizesArrive()
+{
+    QFETCH(qsizetype, size);
+    Subscribed s;
+    const QByteArray body = pattern(size);
+    s.deliver("tag", 1, {.body = body}).deliver("tag", 2, {.body = "next"});
+    const auto delivered = s.takeEvent<Engine::Delivered>();
+    QCOMPARE(delivered.message.body, body);
+    QCOMPARE(delivered.consumer, s.consumer.get());
+    QCOMPARE(s.takeEvent<Engine::Delivered>().message.body, "next");
+    s.expectNoEvent().expectNothingSent();
+}
+
+void tst_Contents::aDeliveryCarriesWhatTheBrokerSaid()
+{
+    Subscribed s;
+    const QByteArray properties = Wire::encodeProperties({.flags = Wire::PriorityFlag, .priority = 9});
+    s.deliver("tag", 77, {.body = "b", .properties = properties, .exchange = "e", .routingKey = "k", .redelivered = true});
+    const auto delivered = s.takeEvent<Engine::Delivered>();
+    QCOMPARE(delivered.message.exchange, QByteArrayView("e"));
+    QCOMPARE(delivered.message.routingKey, QByteArrayView("k"));
+    QCOMPARE(delivered.message.properties, properties);
+    QCOMPARE(delivered.message.deliveryTag, quint64(77));
+    QVERIFY(delivered.message.redelivered);
+    s.deliver("tag", 78, {.exchange = "", .routingKey = ""});
+    const auto second = s.takeEvent<Engine::Delivered>();
+    QVERIFY(second.message.exchange.isEmpty() && second.message.routingKey.isEmpty());
+    QVERIFY(!second.message.redelivered);
+    QCOMPARE(second.message.properties, QByteArray(2, '\0'));
+}
+
+void tst_Contents::framesMayBeSmallerThanTheyHaveToBe()
+{
+    Subscribed s;
+    const QByteArray body = pattern(1000);
+    QByteArray bytes = Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 1});
+    bytes += Script::headerFrame(1, 1000);
+    for (qsizetype offset = 0; offset < 1000; offset += 10)
+        bytes += Script::frame(Wire::FrameType::Body, 1, body.mid(offset, 10)) + Script::frame(Wire::FrameType::Body, 1, {});
+    bytes.chop(Wire::FrameOverhead); // no frame follows what is complete
+    s.brokerBytes(bytes.chopped(1)).expectNoEvent().brokerBytes(bytes.last(1));
+    QCOMPARE(s.takeEvent<Engine::Delivered>().message.body, body);
+}
+
+void tst_Contents::contentsOfSeveralChannelsInterleave()
+{
+    Subscribed s;
+    auto &second = s.openChannel();
+    s.subscribe(second, u"tag"_s);
+    const QByteArray one = pattern(3000);
+    const QByteArray two = one.toBase64();
+    const auto method = [](quint16 channel) {
+        return Wire::encodeFrame(channel, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 1, .routingKey = "k"});
+    };
+    const auto part = [](quint16 channel, const QByteArray &bytes) {
+        return Script::frame(Wire::FrameType::Body, channel, bytes);
+    };
+    s.brokerBytes(method(1) + method(2) + Script::headerFrame(2, quint64(two.size())) + Script::headerFrame(1, 3000));
+    s.brokerBytes(part(1, one.first(1)) + part(2, two.first(100)) + part(1, one.mid(1, 1999)));
+    s.broker(Wire::ConnectionBlocked{}).brokerBytes(Script::frame(Wire::FrameType::Heartbeat, 0, {}));
+    s.brokerBytes(part(2, two.sliced(100))).brokerBytes(part(1, one.sliced(2000)));
+    s.expectEvent<Engine::BlockedChanged>();
+    QCOMPARE(s.takeEvent<Engine::Delivered>().message.body, two);
+    QCOMPARE(s.takeEvent<Engine::Delivered>().message.body, one);
+    s.expectNoEvent().expectNothingSent();
+}
+
+void tst_Contents::aLargeBodyIsReadIntoItsPlace()
+{
+    Subscribed s;
+    const QByteArray body = pattern(1024 * 1024);
+    const QByteArray stream = Script::deliverFrames("tag", 1, {.body = body});
+    QByteArrayView left = stream;
+    const auto read = [&](qsizetype most) {
+        const std::span<char> space = s.engine.inputSpace();
+        const qsizetype size = std::min({left.size(), qsizetype(space.size()), most});
+        std::memcpy(space.data(), left.data(), size_t(size));
+        left = left.sliced(size);
+        s.engine.inputRead(size, s.now);
+        return std::span<char>(space.data(), size_t(size));
+    };
+    std::optional<Engine::Event> event;
+    std::vector<std::span<char>> reads;
+    while (!event && !left.isEmpty()) {
+        reads.push_back(read(stream.size()));
+        event = s.engine.next();
+    }
+    QVERIFY(event);
+    const QByteArray received = std::get<Engine::Delivered>(*event).message.body;
+    QCOMPARE(received, body);
+    QCOMPARE(received.capacity(), received.size());
+    // The input buffer sees little of it, and growing moves it only while it is small.
+    qsizetype direct = 0;
+    qsizetype inPlace = 0;
+    for (const std::span<char> part : reads) {
+        if (part.size() > 4096)
+            direct += qsizetype(part.size());
+        if (part.data() >= received.constData() && part.data() < received.constData() + received.size())
+            inPlace += qsizetype(part.size());
+    }
+    QVERIFY2(direct > body.size() * 9 / 10, qPrintable(QString::number(direct)));
+    QVERIFY2(inPlace > body.size() / 3, qPrintable(QString::number(inPlace)));
+}
+
+void tst_Contents::aDirectReadStopsAtTheEndOfItsFrame()
+{
+    Subscribed s;
+    const QByteArray body = pattern(20000);
+    QByteArray start = Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 1});
+    start += Script::headerFrame(1, 20000) + Script::frame(Wire::FrameType::Body, 1, body.first(10000)).first(7 + 100);
+    s.brokerBytes(start);
+    const std::span<char> space = s.engine.inputSpace();
+    QCOMPARE(space.size(), size_t(9900));
+    std::memcpy(space.data(), body.constData() + 100, space.size());
+    s.engine.inputRead(qsizetype(space.size()), s.now);
+    s.expectNoEvent();
+    s.brokerBytes(QByteArray(1, char(Wire::FrameEnd)) + Script::frame(Wire::FrameType::Body, 1, body.sliced(10000)));
+    QCOMPARE(s.takeEvent<Engine::Delivered>().message.body, body);
+}
+
+void tst_Contents::aChannelMayGoWhileItsBodyIsRead_data()
+{
+    QTest::addColumn<bool>("released");
+    QTest::newRow("released") << true;
+    QTest::newRow("timed out") << false;
+}
+
+void tst_Contents::aChannelMayGoWhileItsBodyIsRead()
+{
+    QFETCH(bool, released);
+    Subscribed s;
+    const QByteArray stream = Script::deliverFrames("tag", 1, {.body = pattern(300'000)});
+    if (!released)
+        QVERIFY(s.channel->purgeQueue(u"q"_s));
+    s.brokerBytes(stream.first(50'000)).write();
+    if (released)
+        s.channel->release();
+    else
+        s.advance(std::chrono::seconds(30));
+    s.takeEvents();
+    s.takeSent();
+    s.brokerBytes(stream.sliced(50'000)).expectNoEvent().broker(Wire::ChannelCloseOk{}).expectNoEvent();
+    s.openChannel(1); // the frames are in step
+}
+
+void tst_Contents::inputMayBeCutAnywhere()
+{
+    const QByteArray stream = manyFrames();
+    const QStringList whole = eventsOf([&](Script &s) { s.brokerBytes(stream); });
+    QVERIFY(whole.last().startsWith(u"ConnectionClosed"_s));
+    for (qsizetype cut = 1; cut < stream.size(); ++cut) {
+        const QStringList events = eventsOf([&](Script &s) {
+            s.brokerBytes(stream.first(cut)).brokerBytes(stream.sliced(cut));
+        });
+        if (events != whole) {
+            qWarning() << "cut at" << cut;
+            QCOMPARE(events, whole);
+        }
+    }
+}
+
+void tst_Contents::inputMayComeInPieces_data()
+{
+    QTest::addColumn<qsizetype>("size");
+    for (const int size : {1, 2, 3, 5, 7, 8, 13, 64})
+        QTest::addRow("%d", size) << qsizetype(size);
+}
+
+void tst_Contents::inputMayComeInPieces()
+{
+    QFETCH(qsizetype, size);
+    const QByteArray stream = manyFrames();
+    const QStringList whole = eventsOf([&](Script &s) { s.brokerBytes(stream); });
+    const QStringList events = eventsOf([&](Script &s) {
+        s.pieceSize = size;
+        s.brokerBytes(stream);
+    });
+    QCOMPARE(events, whole);
+}
+
+void tst_Contents::equalPropertiesAreShared()
+{
+    Subscribed s;
+    const QByteArray properties = Wire::encodeProperties({.flags = Wire::AppIdFlag, .appId = "till"});
+    const QByteArray others = Wire::encodeProperties({.flags = Wire::AppIdFlag, .appId = "bill"});
+    s.deliver("tag", 1, {.properties = properties}).deliver("tag", 2, {.properties = properties});
+    s.deliver("tag", 3, {.properties = others});
+    const QByteArray first = s.takeEvent<Engine::Delivered>().message.properties;
+    const QByteArray second = s.takeEvent<Engine::Delivered>().message.properties;
+    const QByteArray third = s.takeEvent<Engine::Delivered>().message.properties;
+    QCOMPARE(first, properties);
+    QVERIFY(second.constData() == first.constData());
+    QCOMPARE(third, others);
+}
+
+void tst_Contents::largeHeadersAreAccepted()
+{
+    Subscribed s(Script::defaultSettings(), {.frameMax = 4096});
+    const FieldTable table{{u"x-death"_s, QString(1024 * 1024 - 64, u'd')}};
+    const QByteArray properties =
+        Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {*Wire::encodeTable(table, u"")}});
+    s.deliver("tag", 1, {.properties = properties});
+    QCOMPARE(s.takeEvent<Engine::Delivered>().message.properties, properties);
+}
+
+void tst_Contents::aMessageOverTheLimitClosesItsChannel_data()
+{
+    QTest::addColumn<AckMode>("ackMode");
+    QTest::newRow("acked") << AckMode::Manual;
+    QTest::newRow("no-ack") << AckMode::NoAck;
+}
+
+void tst_Contents::aMessageOverTheLimitClosesItsChannel()
+{
+    QFETCH(AckMode, ackMode);
+    Script s;
+    s.settings.maximumMessageSize = 1000;
+    s.open();
+    auto &channel = s.openChannel();
+    auto &other = s.openChannel();
+    const auto consumer = s.subscribe(channel, u"tag"_s, {.ackMode = ackMode});
+    s.subscribe(other, u"tag"_s);
+    const auto pending = *channel.purgeQueue(u"q"_s);
+    s.expectSent<Wire::QueuePurge>();
+    const QByteArray body = pattern(1001);
+    QByteArray stream = Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 1, .routingKey = "key"});
+    s.brokerBytes(stream + Script::headerFrame(1, 1001)); // the header is enough
+    s.expectSent<Wire::ChannelClose>([](const Wire::ChannelClose &close) { QCOMPARE(close.replyCode, quint16(311)); });
+    Error reason;
+    s.expectEvent<Engine::ConsumerCancelled>([&](const Engine::ConsumerCancelled &cancelled) {
+        QCOMPARE(cancelled.consumer, consumer);
+        reason = cancelled.reason;
+    });
+    QCOMPARE(reason.kind(), ErrorKind::MessageTooLarge);
+    QCOMPARE(reason.replyCode(), quint16(311));
+    for (const QString &detail : {u"1001"_s, u"\"key\""_s, u"1000"_s})
+        QVERIFY2(reason.text().contains(detail), qPrintable(reason.text()));
+    s.expectReply(pending, ErrorKind::MessageTooLarge);
+    s.expectEvent<Engine::ChannelClosed>([&](const Engine::ChannelClosed &closed) {
+        QCOMPARE(closed.channel.get(), &channel);
+        QCOMPARE(closed.reason, reason);
+    });
+    QCOMPARE(consumer->lost, ackMode == AckMode::NoAck ? 1 : 0);
+    // Its body and what else comes is skipped; the other channel goes on.
+    s.brokerBytes(Script::frame(Wire::FrameType::Body, 1, body)).deliver("tag", 2, {.body = "small"}).expectNoEvent();
+    s.deliver("tag", 1, {.body = "other"}, 2).expectEvent<Engine::Delivered>();
+    s.broker(Wire::ChannelCloseOk{}).expectNoEvent().expectNothingSent();
+    QVERIFY(s.engine.isOpen());
+}
+
+void tst_Contents::aMessageOverTheLimitEndsOnlyItsOwnConsumer()
+{
+    Script s;
+    s.settings.maximumMessageSize = 10;
+    s.open();
+    auto &channel = s.openChannel();
+    s.subscribe(channel, u"a"_s);
+    s.subscribe(channel, u"b"_s);
+    const auto cancelled = s.subscribe(channel, u"c"_s);
+    const auto cancelling = channel.cancel(*cancelled);
+    s.expectSent<Wire::BasicCancel>();
+    s.deliver("b", 1, {.body = pattern(11)});
+    QCOMPARE(s.takeEvents(),
+             QStringList({u"ConsumerCancelled b MessageTooLarge"_s, u"ReplyArrived %1 MessageTooLarge"_s.arg(cancelling),
+                          u"ChannelClosed 1 MessageTooLarge"_s})); // a is subscribed again by whoever reopens
+
+    s.takeSent();
+    auto &second = s.openChannel(2);
+    const auto leaving = s.subscribe(second, u"c"_s);
+    const auto leavingCall = second.cancel(*leaving);
+    s.deliver("c", 1, {.body = pattern(11)}, 2); // for one that leaves anyway
+    QCOMPARE(s.takeEvents(), QStringList({u"ReplyArrived %1 MessageTooLarge"_s.arg(leavingCall),
+                                          u"ChannelClosed 2 MessageTooLarge"_s}));
+}
+
+void tst_Contents::aGetOverTheLimitEndsWithTheChannel()
+{
+    Script s;
+    s.settings.maximumMessageSize = 10;
+    s.open();
+    const auto getting = *s.openChannel().get(u"q"_s, false);
+    s.expectSent<Wire::BasicGet>().getOk(1, {.body = pattern(11)}).expectSent<Wire::ChannelClose>();
+    s.expectReply(getting, ErrorKind::MessageTooLarge).expectEvent<Engine::ChannelClosed>().expectNoEvent();
+}
+
+void tst_Contents::aMessageOverTheLimitOnAClosingChannelIsSkipped()
+{
+    Script s;
+    s.settings.maximumMessageSize = 10;
+    s.open();
+    auto &channel = s.openChannel();
+    s.subscribe(channel, u"tag"_s);
+    const auto closing = *channel.close();
+    s.expectSent<Wire::BasicCancel>().expectSent<Wire::ChannelClose>();
+    s.deliver("tag", 1, {.body = pattern(11)}).deliver("tag", 2, {.body = pattern(11)}).expectNothingSent();
+    s.broker(Wire::ChannelCloseOk{});
+    const QStringList events = s.takeEvents();
+    QVERIFY2(events.contains(u"ReplyArrived %1"_s.arg(closing)), qPrintable(events.join(u", "_s)));
+    QCOMPARE(events.last(), u"ChannelClosed 1"_s);
+    s.openChannel(1);
+}
+
+void tst_Contents::aMessageOfTheLimitArrives()
+{
+    Script s;
+    s.settings.maximumMessageSize = 1000;
+    s.open();
+    s.subscribe(s.openChannel(), u"tag"_s);
+    s.deliver("tag", 1, {.body = pattern(1000)}).expectEvent<Engine::Delivered>().expectNothingSent();
+}
+
+void tst_Contents::returnedMessagesArrive()
+{
+    Subscribed s;
+    s.broker(Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .exchange = "e", .routingKey = "k"});
+    s.brokerBytes(Script::contentFrames(1, {.body = "back"}));
+    s.expectEvent<Engine::Returned>([&](const Engine::Returned &returned) {
+        QCOMPARE(returned.channel.get(), s.channel);
+        QCOMPARE(returned.message.body, "back");
+        QCOMPARE(returned.message.exchange, QByteArrayView("e"));
+        QCOMPARE(returned.message.routingKey, QByteArrayView("k"));
+        QCOMPARE(returned.message.deliveryTag, quint64(0));
+        QCOMPARE(returned.reason, Error(ErrorKind::Returned, u"NO_ROUTE"_s, 312, u"basic.return"_s));
+    });
+    QVERIFY(!s.channel->isUnsettled(0));
+}
+
+void tst_Contents::publishedContentsAreWhole_data()
+{
+    QTest::addColumn<qsizetype>("size");
+    QTest::addColumn<quint32>("limit");
+    for (const quint32 limit : {quint32(4096), frameMax, quint32(0)}) {
+        const int payload = int(limit ? limit : frameMax) - 8;
+        for (const int size : {0, 1, payload - 1, payload, payload + 1, 32 * 1024 - 1, 32 * 1024, 3 * payload, 1024 * 1024})
+            QTest::addRow("%d bytes, frame-max %u", size, limit) << qsizetype(size) << limit;
+    }
+}
+
+void tst_Contents::publishedContentsAreWhole()
+{
+    QFETCH(qsizetype, size);
+    QFETCH(quint32, limit);
+    Script s;
+    s.settings.frameMax = 0;
+    s.open({.frameMax = limit});
+    auto &channel = s.openChannel();
+    const QByteArray body = pattern(size);
+    const QByteArray properties = Wire::encodeProperties({.flags = Wire::TypeFlag, .type = "t"});
+    QCOMPARE(*channel.publish(u"e"_s, u"k"_s, properties, body, true), quint64(1));
+    QVERIFY(s.engine.queuedBytes() >= size);
+    s.write();
+    QCOMPARE(s.engine.queuedBytes(), 0);
+    auto sent = s.takeSent();
+    QCOMPARE(sent.front().payload,
+             Wire::encodePayload(Wire::BasicPublish{.exchange = "e", .routingKey = "k", .mandatory = true}));
+    Wire::ContentHeader header;
+    QVERIFY(!Wire::decodeContentHeader(sent[1].payload, header));
+    QCOMPARE(header.bodySize, quint64(size));
+    QCOMPARE(header.properties, QByteArrayView(properties));
+    const qsizetype largest = qsizetype(limit ? limit : frameMax) - 8;
+    QCOMPARE(qsizetype(sent.size()), 2 + (size + largest - 1) / largest); // as few frames as possible
+    QByteArray received;
+    for (size_t i = 2; i < sent.size(); ++i)
+        received += sent[i].payload;
+    QCOMPARE(received, body);
+}
+
+void tst_Contents::aLargeBodyIsNotCopiedForSending()
+{
+    Script s;
+    s.open();
+    const QByteArray body = pattern(100'000);
+    QVERIFY(s.openChannel().publish({}, u"k"_s, QByteArray(2, '\0'), body, false));
+    s.engine.prepareOutput(s.now);
+    bool shared = false;
+    for (QByteArrayView bytes = s.engine.output(); !bytes.isEmpty(); bytes = s.engine.output()) {
+        shared = shared || bytes.data() == body.constData();
+        s.engine.written(bytes.size(), s.now);
+    }
+    QVERIFY(shared);
+}
+
+QTEST_GUILESS_MAIN(tst_Contents)
+#include "tst_contents.moc"

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+#include "support/heapmeter.h"
+#include "support/script.h"
+
+#include <QtTest/qtest.h>
+
+using namespace AmqpQt;
+using namespace Qt::StringLiterals;
+
+class tst_Memory : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void theMeterSeesWhatIsAllocated();
+    void memoryFollowsTheBytesThatCameIn_data();
+    void memoryFollowsTheBytesThatCameIn();
+    void aTableOfTheServerIsNotDecodedUnasked_data();
+    void aTableOfTheServerIsNotDecodedUnasked();
+    void skippedContentsAreNotBuffered();
+    void idleMemoryIsReleased();
+    void aFloodThatIsTakenKeepsNothing();
+    void publishedBodiesAreReleasedWhenWritten();
+    void channelsAreSmall();
+};
+
+namespace {
+
+constexpr qint64 MiB = 1024 * 1024;
+constexpr quint16 channels = 1000;
+
+QByteArray frameHeader(Wire::FrameType type, quint16 channel, quint32 size)
+{
+    QByteArray header(Wire::FrameHeaderSize, '\0');
+    Wire::writeFrameHeader(header.data(), type, channel, size);
+    return header;
+}
+
+QByteArray deliverMethod(quint16 channel, quint64 tag)
+{
+    return Wire::encodeFrame(channel, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = tag});
+}
+
+// One table of `size` bytes whose decoded form is as large as possible.
+QByteArray arrayOf(const QByteArray &value, qsizetype size)
+{
+    const QByteArray values = value.repeated(size / value.size());
+    QByteArray length(4, '\0');
+    qToBigEndian(quint32(values.size()), length.data());
+    return "\x01kA" + length + values;
+}
+
+// Feeds without keeping events or input.
+class Victim
+{
+public:
+    Victim()
+    {
+        s.settings.rpcTimeout = Engine::Milliseconds(0);
+        s.open({.channelMax = channels});
+        for (quint16 number = 1; number <= channels; ++number)
+            s.subscribe(s.openChannel(), u"tag"_s, {.ackMode = AckMode::NoAck});
+    }
+    void feed(QByteArrayView bytes)
+    {
+        fed += bytes.size();
+        while (!bytes.isEmpty() && s.engine.isOpen()) {
+            bytes = bytes.sliced(s.engine.feed(bytes, s.now));
+            while (const auto event = s.engine.next())
+                events += 1;
+        }
+    }
+    Script s;
+    qint64 fed = 0;
+    int events = 0;
+};
+
+} // namespace
+
+void tst_Memory::theMeterSeesWhatIsAllocated()
+{
+    const HeapMeter meter;
+    {
+        const QByteArray large(10 * MiB, 'x');
+        QVERIFY(meter.live() >= large.size());
+    }
+    QVERIFY(meter.live() < MiB);
+    QVERIFY(meter.peak() >= 10 * MiB);
+    QVERIFY(meter.peak() < 11 * MiB);
+}
+
+void tst_Memory::memoryFollowsTheBytesThatCameIn_data()
+{
+    QTest::addColumn<int>("attack");
+    QTest::newRow("headers that claim much, and a byte of each body") << 0;
+    QTest::newRow("body frames that claim much") << 1;
+    QTest::newRow("4096 bytes of each body") << 2;
+    QTest::newRow("the largest body frames, complete") << 3;
+    QTest::newRow("one growing body") << 4;
+    QTest::newRow("method frames that claim much") << 5;
+    QTest::newRow("the largest header frame") << 6;
+    QTest::newRow("long keys") << 7;
+}
+
+void tst_Memory::memoryFollowsTheBytesThatCameIn()
+{
+    QFETCH(int, attack);
+    Victim victim;
+    const auto begin = [&](quint16 channel, quint64 size) {
+        return deliverMethod(channel, 1) + Script::headerFrame(channel, size);
+    };
+    const quint64 claimed = 100 * MiB;
+    const QByteArray largeHeader = Script::headerFrame(
+        1, 1, Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {arrayOf("V", 1'000'000)}}));
+    const HeapMeter meter;
+    const auto check = [&] {
+        QVERIFY2(meter.peak() <= 4 * victim.fed + MiB,
+                 qPrintable(u"%1 bytes of heap for %2 bytes"_s.arg(meter.peak()).arg(victim.fed)));
+    };
+    for (quint16 channel = 1; channel <= (attack == 3 ? 100 : attack == 6 ? 1 : channels); ++channel) {
+        switch (attack) {
+        case 0:
+            victim.feed(begin(channel, claimed) + Script::frame(Wire::FrameType::Body, channel, "x"));
+            break;
+        case 1:
+            victim.feed(begin(channel, claimed));
+            if (channel == channels)
+                victim.feed(frameHeader(Wire::FrameType::Body, 1, 131064) + QByteArray(100, 'x'));
+            break;
+        case 2:
+            // In pieces, so that it is read directly.
+            victim.feed(begin(channel, claimed) + frameHeader(Wire::FrameType::Body, channel, 4200));
+            victim.feed(QByteArray(4200, 'x'));
+            victim.feed(QByteArray(1, char(Wire::FrameEnd)));
+            break;
+        case 3:
+            victim.feed(begin(channel, claimed) + frameHeader(Wire::FrameType::Body, channel, 131064));
+            victim.feed(QByteArray(131064, 'x'));
+            victim.feed(QByteArray(1, char(Wire::FrameEnd)));
+            break;
+        case 4:
+            victim.feed(channel == 1 ? begin(1, claimed) : Script::frame(Wire::FrameType::Body, 1, QByteArray(20'000, 'x')));
+            break;
+        case 5:
+            if (channel == 1)
+                victim.feed(frameHeader(Wire::FrameType::Method, 0, 1024 * 1024));
+            victim.feed(QByteArray(100, 'x'));
+            break;
+        case 6:
+            victim.feed(deliverMethod(channel, 1));
+            victim.feed(largeHeader);
+            break;
+        case 7:
+            victim.feed(Wire::encodeFrame(channel, Wire::BasicDeliver{.consumerTag = "tag",
+                                                                      .deliveryTag = 1,
+                                                                      .exchange = QByteArray(255, 'e'),
+                                                                      .routingKey = QByteArray(255, 'k')}));
+            break;
+        }
+        check();
+        if (QTest::currentTestFailed())
+            return;
+    }
+    QVERIFY(victim.s.engine.isOpen());
+    QCOMPARE(victim.events, 0);
+}
+
+void tst_Memory::aTableOfTheServerIsNotDecodedUnasked_data()
+{
+    QTest::addColumn<QByteArray>("value");
+    QTest::newRow("void") << QByteArray("V");
+    QTest::newRow("empty string") << QByteArray("S\0\0\0\0", 5);
+    QTest::newRow("empty table") << QByteArray("F\0\0\0\0", 5);
+    QTest::newRow("octet") << QByteArray("B\0", 2);
+}
+
+void tst_Memory::aTableOfTheServerIsNotDecodedUnasked()
+{
+    QFETCH(QByteArray, value);
+    Script s;
+    s.start();
+    const QByteArray table = arrayOf(value, 128 * 1024 - 100);
+    const QByteArray bytes =
+        Wire::encodeFrame(0, Wire::ConnectionStart{.versionMinor = 9, .serverProperties = {table}, .mechanisms = "PLAIN"});
+    const HeapMeter meter;
+    s.brokerBytes(bytes);
+    QCOMPARE(s.engine.state(), Engine::ConnectionEngine::State::StartReceived);
+    QVERIFY2(meter.peak() <= 4 * bytes.size() + MiB, qPrintable(QString::number(meter.peak())));
+    s.expectSent<Wire::ConnectionStartOk>();
+    QCOMPARE(s.engine.serverProperties().value(u"k"_s).toList().size(), (table.size() - 7) / value.size());
+
+    // A list of mechanisms that is split into as many pieces as possible.
+    Script t;
+    t.start();
+    const QByteArray mechanisms(100'000, ' ');
+    const HeapMeter mechanismMeter;
+    t.brokerStart({}, mechanisms);
+    QVERIFY(mechanismMeter.peak() <= 4 * mechanisms.size() + MiB);
+    QCOMPARE(t.takeConnectionClosed().kind(), ErrorKind::Authentication);
+}
+
+void tst_Memory::skippedContentsAreNotBuffered()
+{
+    Script s;
+    s.settings.maximumMessageSize = 1000;
+    s.open();
+    s.subscribe(s.openChannel(), u"tag"_s);
+    const Content large{.body = QByteArray(20 * MiB, 'x')};
+    const QByteArray stream = Script::deliverFrames("tag", 1, large);
+    const HeapMeter meter;
+    s.brokerBytes(stream);
+    QVERIFY2(meter.peak() < MiB, qPrintable(QString::number(meter.peak())));
+    s.expectSent<Wire::ChannelClose>();
+}
+
+void tst_Memory::idleMemoryIsReleased()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.subscribe(channel, u"tag"_s, {.ackMode = AckMode::NoAck});
+    s.engine.releaseIdleMemory();
+    const HeapMeter meter;
+    for (quint64 tag = 1; tag <= 10; ++tag) {
+        s.deliver("tag", tag, {.body = QByteArray(300'000, 'x')}).expectEvent<Engine::Delivered>();
+        for (int i = 0; i < 20; ++i)
+            QVERIFY(channel.publish({}, u"k"_s, QByteArray(2, '\0'), QByteArray(20'000, 'y'), false));
+        s.takeSent();
+    }
+    s.takeEvents();
+    QVERIFY2(meter.peak() > 300'000, qPrintable(QString::number(meter.peak())));
+    s.engine.releaseIdleMemory();
+    QVERIFY2(meter.live() < 16 * 1024, qPrintable(QString::number(meter.live())));
+    s.deliver("tag", 11).expectEvent<Engine::Delivered>();
+    QVERIFY(channel.publish({}, u"k"_s, QByteArray(2, '\0'), "z", false));
+    s.expectPublished("z", "k");
+}
+
+void tst_Memory::aFloodThatIsTakenKeepsNothing()
+{
+    Victim victim;
+    QByteArray burst;
+    quint64 tag = 0;
+    const HeapMeter meter;
+    for (int i = 0; i < 100; ++i) {
+        burst.clear();
+        for (int j = 0; j < 500; ++j)
+            burst += Script::deliverFrames("tag", ++tag, {.body = "sixteen bytes..."});
+        victim.feed(burst);
+    }
+    QCOMPARE(victim.events, 50'000);
+    burst = QByteArray();
+    QVERIFY2(meter.live() < MiB / 4, qPrintable(QString::number(meter.live()))); // the input buffer
+}
+
+void tst_Memory::publishedBodiesAreReleasedWhenWritten()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.broker(Wire::ConnectionBlocked{}).takeEvents();
+    const HeapMeter meter;
+    for (int i = 0; i < 30; ++i)
+        QVERIFY(channel.publish({}, u"k"_s, QByteArray(2, '\0'), QByteArray(MiB, 'x'), false));
+    QVERIFY(meter.live() >= 30 * MiB);
+    QVERIFY2(meter.peak() < 31 * MiB, "bodies that wait are shared with the application");
+    s.broker(Wire::ConnectionUnblocked{});
+    QVERIFY2(meter.peak() < 31 * MiB, "bodies that are queued are shared with the application");
+    while (s.engine.hasOutput())
+        s.engine.written(s.engine.output().size(), s.now);
+    s.takeEvents();
+    QVERIFY2(meter.live() < MiB / 4, qPrintable(QString::number(meter.live())));
+    QCOMPARE(s.engine.queuedBytes(), 0);
+}
+
+void tst_Memory::channelsAreSmall()
+{
+    Script s;
+    s.open();
+    s.engine.releaseIdleMemory();
+    const HeapMeter meter;
+    constexpr quint16 count = 200;
+    for (quint16 number = 1; number <= count; ++number)
+        s.subscribe(s.openChannel(), u"a tag of usual size"_s);
+    s.engine.releaseIdleMemory();
+    QVERIFY2(meter.live() / count < 1500, qPrintable(QString::number(meter.live() / count)));
+}
+
+QTEST_GUILESS_MAIN(tst_Memory)
+#include "tst_memory.moc"

@@ -1,0 +1,728 @@
+// SPDX-License-Identifier: MIT
+#include "support/script.h"
+
+#include <QtTest/qtest.h>
+
+using namespace AmqpQt;
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+using Engine::CallId;
+using ConsumerState = Engine::ConsumerEntry::State;
+
+class tst_OrderRules : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void repliesComeInTheOrderOfTheCalls();
+    void eachCallGetsWhatItsReplySays();
+    void consumeOkMayComeLate();
+    void consumeOkMayComeEarly();
+    void consumeOksAreMatchedByTag();
+    void cancelOkMayComeLate();
+    void cancelWaitsForConsumeOk();
+    void cancelBeforeOpenIsSentAfterConsumeOk();
+    void aTagRestsUntilCancelOk();
+    void aTagIsFreeAfterTheBrokerCancelled();
+    void theBrokersCancelEndsTheConsumer();
+    void theBrokersCancelAnswersWhatItEnds();
+    void theBrokersCancelCrossesOurs();
+    void deliveriesOfACancelledConsumerGoBack();
+    void lateDeliveriesGoBackAfterCancelOk();
+    void aTimeoutClosesTheChannelAndEndsItsOtherCalls();
+    void aTimeoutOfAConsumeOrCancelNamesIt();
+    void theTimeOfACallBeginsWithItsWriting();
+    void anAnsweredCallHasNoDeadline();
+    void withoutRpcTimeoutCallsWaitForEver();
+    void callDeadlinesStandStillWhileTheBrokerBlocks();
+    void deadlinesStayInOrderAfterTheBrokerBlocked();
+    void callsBeforeOpenAreSentInTheirOrderAcrossChannels();
+    void callsTooLargeForTheNegotiatedFramesEndWithAnError();
+    void anEmptyQueueNameIsTheLastOneDeclared();
+    void anEmptyQueueNameFollowsTheBrokersName();
+    void anEmptyQueueNameNeedsADeclaration_data();
+    void anEmptyQueueNameNeedsADeclaration();
+    void anEmptyKeyOfAnEmptyQueueIsItsName();
+    void prefetchIsSentBeforeAConsumerAndBackAfterwards();
+    void prefetchPerChannelIsSentAtOnceAndAgainAfterReopen();
+    void getGivesAMessageOrNothing();
+    void argumentsAreCheckedBeforeAnythingIsQueued_data();
+    void argumentsAreCheckedBeforeAnythingIsQueued();
+    void aClosedChannelTakesNoCalls();
+};
+
+void tst_OrderRules::repliesComeInTheOrderOfTheCalls()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const CallId a = *channel.declareQueue(u"a"_s, {}, false);
+    const CallId b = *channel.declareQueue(u"b"_s, {}, false);
+    const CallId c = *channel.bindQueue(u"b"_s, u"amq.topic"_s, u"key"_s, {});
+    QVERIFY(a < b && b < c);
+    s.expectSent<Wire::QueueDeclare>().expectSent<Wire::QueueDeclare>().expectSent<Wire::QueueBind>();
+    s.broker(Wire::QueueDeclareOk{.queue = "a"}).broker(Wire::QueueDeclareOk{.queue = "b"}).broker(Wire::QueueBindOk{});
+    QCOMPARE(s.takeReply<QueueInfo>(a).name, u"a"_s);
+    QCOMPARE(s.takeReply<QueueInfo>(b).name, u"b"_s);
+    s.expectReply(c).expectNoEvent();
+}
+
+void tst_OrderRules::eachCallGetsWhatItsReplySays()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const FieldTable table{{u"x-max-length"_s, 7}};
+    const QByteArray encoded = *Wire::encodeTable(table, u"");
+
+    const CallId declaring = *channel.declareQueue(u"q"_s, {.exclusive = true, .arguments = table}, false);
+    s.expectSent(Wire::QueueDeclare{.queue = "q", .durable = true, .exclusive = true, .arguments = {encoded}});
+    s.broker(Wire::QueueDeclareOk{.queue = "q", .messageCount = 4, .consumerCount = 2});
+    const auto info = s.takeReply<QueueInfo>(declaring);
+    QCOMPARE(info.messageCount, 4u);
+    QCOMPARE(info.consumerCount, 2u);
+
+    const CallId inspecting = *channel.declareQueue(u"q"_s, {.durable = false}, true);
+    s.expectSent(Wire::QueueDeclare{.queue = "q", .passive = true}).broker(Wire::QueueDeclareOk{.queue = "q"});
+    s.takeReply<QueueInfo>(inspecting);
+
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    s.expectSent(Wire::QueuePurge{.queue = "q"}).broker(Wire::QueuePurgeOk{.messageCount = 9});
+    QCOMPARE(s.takeReply<quint32>(purging), 9u);
+
+    const CallId deleting = *channel.deleteQueue(u"q"_s, true, false);
+    s.expectSent(Wire::QueueDelete{.queue = "q", .ifUnused = true}).broker(Wire::QueueDeleteOk{.messageCount = 3});
+    QCOMPARE(s.takeReply<quint32>(deleting), 3u);
+
+    const CallId unbinding = *channel.unbindQueue(u"q"_s, u"e"_s, u"k"_s, table);
+    s.expectSent(Wire::QueueUnbind{.queue = "q", .exchange = "e", .routingKey = "k", .arguments = {encoded}});
+    s.broker(Wire::QueueUnbindOk{}).expectReply(unbinding);
+
+    const CallId exchange = *channel.declareExchange(u"e"_s, u"topic"_s, {.autoDelete = true, .internal = true}, false);
+    s.expectSent(Wire::ExchangeDeclare{
+        .exchange = "e", .type = "topic", .durable = true, .autoDelete = true, .internal = true});
+    s.broker(Wire::ExchangeDeclareOk{}).expectReply(exchange);
+
+    const CallId deletingExchange = *channel.deleteExchange(u"e"_s, true);
+    s.expectSent(Wire::ExchangeDelete{.exchange = "e", .ifUnused = true});
+    s.broker(Wire::ExchangeDeleteOk{}).expectReply(deletingExchange).expectNoEvent();
+}
+
+void tst_OrderRules::consumeOkMayComeLate()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId declaring = *channel.declareQueue(u"q2"_s, {}, false);
+    s.expectSent<Wire::BasicConsume>().expectSent<Wire::QueueDeclare>();
+    s.broker(Wire::QueueDeclareOk{.queue = "q2"});
+    s.takeReply<QueueInfo>(declaring);
+    s.deliver("a", 1).expectEvent<Engine::Delivered>(); // even a delivery may come first
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall).expectNoEvent();
+    QCOMPARE(consumer->state, ConsumerState::Active);
+}
+
+void tst_OrderRules::consumeOkMayComeEarly()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const CallId declaring = *channel.declareQueue(u"q"_s, {}, false);
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    s.expectSent<Wire::QueueDeclare>().expectSent<Wire::BasicConsume>();
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall);
+    s.broker(Wire::QueueDeclareOk{.queue = "q"}).takeReply<QueueInfo>(declaring);
+}
+
+void tst_OrderRules::consumeOksAreMatchedByTag()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto a = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto b = *channel.consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
+    s.expectSent(Wire::BasicConsume{.queue = "q", .consumerTag = "a"});
+    s.expectSent(Wire::BasicConsume{.queue = "q", .consumerTag = "b"});
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "b"}).broker(Wire::BasicConsumeOk{.consumerTag = "a"});
+    s.expectReply(b->startCall).expectReply(a->startCall);
+}
+
+void tst_OrderRules::cancelOkMayComeLate()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = s.subscribe(channel, u"a"_s);
+    const CallId cancelling = channel.cancel(*consumer);
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    s.expectSent(Wire::BasicCancel{.consumerTag = "a"}).expectSent<Wire::QueuePurge>();
+    QCOMPARE(consumer->state, ConsumerState::Cancelling);
+    s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
+    s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeReply<Engine::CancelResult>(cancelling);
+    QCOMPARE(consumer->state, ConsumerState::Gone);
+}
+
+void tst_OrderRules::cancelWaitsForConsumeOk()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId cancelling = channel.cancel(*consumer);
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    s.expectSent<Wire::BasicConsume>().expectSent<Wire::QueuePurge>().expectNothingSent();
+    s.deliver("a", 1).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectSent<Wire::BasicCancel>().expectReply(consumer->startCall);
+    s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
+    s.broker(Wire::BasicCancelOk{.consumerTag = "a"});
+    QCOMPARE(s.takeReply<Engine::CancelResult>(cancelling).returned, 1);
+}
+
+void tst_OrderRules::cancelBeforeOpenIsSentAfterConsumeOk()
+{
+    Script s;
+    auto &channel = s.newChannel();
+    QVERIFY(channel.open());
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    channel.cancel(*consumer);
+    s.open().expectSent<Wire::ChannelOpen>().expectSent<Wire::BasicConsume>().expectNothingSent();
+    s.broker(Wire::ChannelOpenOk{}).expectNothingSent();
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectSent<Wire::BasicCancel>();
+}
+
+void tst_OrderRules::aTagRestsUntilCancelOk()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto duplicate = [&] { return channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s); };
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    s.expectSent<Wire::BasicConsume>();
+    QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // Starting
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall);
+    QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // Active
+    channel.cancel(*consumer);
+    s.expectSent<Wire::BasicCancel>();
+    QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // Cancelling
+    QVERIFY2(duplicate().error().text().startsWith(u"consumerTag"_s), qPrintable(duplicate().error().text()));
+    s.expectNothingSent().broker(Wire::BasicCancelOk{.consumerTag = "a"});
+    QVERIFY(duplicate());
+    s.expectSent<Wire::BasicConsume>().takeEvents();
+    // The tag is a matter of the channel.
+    QVERIFY(s.openChannel(2).consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
+}
+
+void tst_OrderRules::aTagIsFreeAfterTheBrokerCancelled()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.subscribe(channel, u"a"_s);
+    s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectEvent<Engine::ConsumerCancelled>();
+    s.subscribe(channel, u"a"_s);
+    s.deliver("a", 1).expectEvent<Engine::Delivered>();
+}
+
+void tst_OrderRules::theBrokersCancelEndsTheConsumer()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto a = s.subscribe(channel, u"a"_s);
+    s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNothingSent();
+    s.expectEvent<Engine::ConsumerCancelled>([&](const Engine::ConsumerCancelled &cancelled) {
+        QCOMPARE(cancelled.consumer, a);
+        QCOMPARE(cancelled.reason.kind(), ErrorKind::ConsumerCancelled);
+    });
+    QCOMPARE(a->state, ConsumerState::Gone);
+    s.subscribe(channel, u"b"_s);
+    s.broker(Wire::BasicCancel{.consumerTag = "b", .noWait = false});
+    s.expectSent(Wire::BasicCancelOk{.consumerTag = "b"}).expectEvent<Engine::ConsumerCancelled>().expectNoEvent();
+}
+
+void tst_OrderRules::theBrokersCancelAnswersWhatItEnds()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId cancelling = channel.cancel(*consumer);
+    s.expectSent<Wire::BasicConsume>().broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
+    s.expectReply(consumer->startCall, ErrorKind::ConsumerCancelled);
+    s.takeReply<Engine::CancelResult>(cancelling);
+    s.expectEvent<Engine::ConsumerCancelled>().expectNoEvent().expectNothingSent();
+}
+
+void tst_OrderRules::theBrokersCancelCrossesOurs()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = s.subscribe(channel, u"a"_s);
+    const CallId cancelling = channel.cancel(*consumer);
+    s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNoEvent();
+    s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeReply<Engine::CancelResult>(cancelling);
+    s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNoEvent().expectNothingSent();
+    QVERIFY(s.engine.isOpen());
+}
+
+void tst_OrderRules::deliveriesOfACancelledConsumerGoBack()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto acked = s.subscribe(channel, u"acked"_s);
+    const auto lossy = s.subscribe(channel, u"lossy"_s, {.ackMode = AckMode::NoAck});
+    const CallId cancellingAcked = channel.cancel(*acked);
+    const CallId cancellingLossy = channel.cancel(*lossy);
+    s.expectSent<Wire::BasicCancel>().expectSent<Wire::BasicCancel>();
+    s.deliver("acked", 1).deliver("lossy", 2).deliver("acked", 3).expectNoEvent();
+    s.expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
+    s.expectSent(Wire::BasicNack{.deliveryTag = 3, .requeue = true}).expectNothingSent();
+    s.broker(Wire::BasicCancelOk{.consumerTag = "acked"}).broker(Wire::BasicCancelOk{.consumerTag = "lossy"});
+    const auto ackedResult = s.takeReply<Engine::CancelResult>(cancellingAcked);
+    QCOMPARE(ackedResult.returned, 2);
+    QCOMPARE(ackedResult.lost, 0);
+    const auto lossyResult = s.takeReply<Engine::CancelResult>(cancellingLossy);
+    QCOMPARE(lossyResult.returned, 0);
+    QCOMPARE(lossyResult.lost, 1);
+    // Nobody's any more, though not cancelled: as when a consumer object is deleted.
+    const auto orphan = s.subscribe(channel, u"orphan"_s);
+    orphan->context = nullptr;
+    s.deliver("orphan", 4).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 4, .requeue = true});
+}
+
+void tst_OrderRules::lateDeliveriesGoBackAfterCancelOk()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = s.subscribe(channel, u"a"_s);
+    channel.cancel(*consumer);
+    s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeEvents();
+    s.deliver("a", 1).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
+    QCOMPARE(consumer->returned, 1);
+
+    const auto lossy = s.subscribe(channel, u"lossy"_s, {.ackMode = AckMode::NoAck});
+    s.broker(Wire::BasicCancel{.consumerTag = "lossy", .noWait = true}).expectEvent<Engine::ConsumerCancelled>();
+    s.deliver("lossy", 2).expectNoEvent().expectNothingSent();
+    QCOMPARE(lossy->lost, 1);
+    QVERIFY(s.engine.isOpen());
+}
+
+void tst_OrderRules::aTimeoutClosesTheChannelAndEndsItsOtherCalls()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    auto &other = s.openChannel();
+    const auto consumer = s.subscribe(channel, u"a"_s);
+    const CallId declaring = *channel.declareQueue(u"q"_s, {}, false);
+    s.expectSent<Wire::QueueDeclare>();
+    s.advance(10s);
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId elsewhere = *other.purgeQueue(u"q"_s);
+    s.expectSent<Wire::QueuePurge>().expectSent<Wire::QueuePurge>(2);
+    s.advance(19'999ms).expectNoEvent().expectNothingSent();
+    s.advance(1ms).expectSent<Wire::ChannelClose>().expectNothingSent();
+    const auto reply = s.takeEvent<Engine::ReplyArrived>();
+    QCOMPARE(reply.call, declaring);
+    const Error error = std::get<Error>(reply.value);
+    QCOMPARE(error.kind(), ErrorKind::Timeout);
+    QCOMPARE(error.method(), u"queue.declare"_s);
+    s.expectReply(purging, ErrorKind::Timeout);
+    s.expectEvent<Engine::ChannelClosed>([&](const Engine::ChannelClosed &closed) { QCOMPARE(closed.reason, error); });
+    s.expectNoEvent();
+    QCOMPARE(consumer->state, ConsumerState::Gone);
+    QCOMPARE(channel.declareQueue(u"q"_s, {}, false).error().kind(), ErrorKind::NotOpen);
+
+    // The late replies belong to nobody; the other channel is not touched.
+    s.broker(Wire::QueueDeclareOk{.queue = "q"}).broker(Wire::QueuePurgeOk{}).deliver("a", 1).expectNoEvent();
+    s.broker(Wire::ChannelCloseOk{}).broker(Wire::QueuePurgeOk{}, 2).takeReply<quint32>(elsewhere);
+    s.expectNoEvent().expectNothingSent();
+}
+
+void tst_OrderRules::aTimeoutOfAConsumeOrCancelNamesIt()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    channel.cancel(*consumer); // is held back and ends with the channel
+    s.advance(30s);
+    const Error error = std::get<Error>(s.takeEvent<Engine::ReplyArrived>().value);
+    QCOMPARE(error.method(), u"basic.consume"_s);
+    s.expectReply(consumer->cancelCall, ErrorKind::Timeout).expectEvent<Engine::ChannelClosed>().expectNoEvent();
+    s.expectSent<Wire::BasicConsume>().expectSent<Wire::ChannelClose>().expectNothingSent();
+
+    auto &second = s.openChannel();
+    const auto cancelled = s.subscribe(second, u"a"_s);
+    second.cancel(*cancelled);
+    s.advance(30s);
+    QCOMPARE(std::get<Error>(s.takeEvent<Engine::ReplyArrived>().value).method(), u"basic.cancel"_s);
+}
+
+void tst_OrderRules::theTimeOfACallBeginsWithItsWriting()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(channel.purgeQueue(u"q"_s));
+    QVERIFY(!s.engine.deadline());
+    s.now += 1h; // the socket was full
+    s.expectSent<Wire::QueuePurge>();
+    QCOMPARE(s.engine.deadline(), std::optional(s.now + 30s));
+}
+
+void tst_OrderRules::anAnsweredCallHasNoDeadline()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(!s.engine.deadline());
+    for (int i = 0; i < 3; ++i) {
+        QVERIFY(channel.purgeQueue(u"q"_s));
+        s.expectSent<Wire::QueuePurge>().advance(1s);
+    }
+    const Engine::Time lastSent = s.now - 1s;
+    s.broker(Wire::QueuePurgeOk{}).broker(Wire::QueuePurgeOk{}).takeEvents();
+    QCOMPARE(s.engine.deadline(), std::optional(lastSent + 30s));
+    s.broker(Wire::QueuePurgeOk{}).takeEvents();
+    QVERIFY(!s.engine.deadline());
+    s.advance(1h).expectNoEvent();
+}
+
+void tst_OrderRules::withoutRpcTimeoutCallsWaitForEver()
+{
+    Script s;
+    s.settings.rpcTimeout = 0ms;
+    s.open();
+    auto &channel = s.openChannel();
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    s.expectSent<Wire::QueuePurge>();
+    QVERIFY(!s.engine.deadline());
+    s.advance(240h).expectNoEvent().broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
+}
+
+void tst_OrderRules::callDeadlinesStandStillWhileTheBrokerBlocks()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    s.expectSent<Wire::QueuePurge>().advance(20s);
+    s.broker(Wire::ConnectionBlocked{.reason = "low on memory"}).expectEvent<Engine::BlockedChanged>();
+    QVERIFY(!s.engine.deadline());
+    s.advance(1h).expectNoEvent();
+    s.broker(Wire::ConnectionUnblocked{}).expectEvent<Engine::BlockedChanged>();
+    QCOMPARE(s.engine.deadline(), std::optional(s.now + 10s));
+    s.advance(9'999ms).expectNoEvent().advance(1ms).expectReply(purging, ErrorKind::Timeout);
+}
+
+void tst_OrderRules::deadlinesStayInOrderAfterTheBrokerBlocked()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    auto &other = s.openChannel();
+    s.broker(Wire::ConnectionBlocked{}).advance(1h);
+    const CallId whileBlocked = *channel.purgeQueue(u"q"_s);
+    s.expectSent<Wire::QueuePurge>().advance(1h).broker(Wire::ConnectionUnblocked{}).takeEvents();
+    s.advance(10s);
+    const CallId afterwards = *other.purgeQueue(u"q"_s);
+    s.expectSent<Wire::QueuePurge>(2);
+    s.advance(20s).expectReply(whileBlocked, ErrorKind::Timeout).expectEvent<Engine::ChannelClosed>().expectNoEvent();
+    s.advance(10s).expectReply(afterwards, ErrorKind::Timeout).expectEvent<Engine::ChannelClosed>().expectNoEvent();
+}
+
+void tst_OrderRules::callsBeforeOpenAreSentInTheirOrderAcrossChannels()
+{
+    Script s;
+    auto &one = s.newChannel();
+    auto &two = s.newChannel();
+    QVERIFY(one.open());
+    QVERIFY(one.declareExchange(u"e"_s, u"fanout"_s, {}, false));
+    QVERIFY(two.open());
+    QVERIFY(two.declareQueue(u"q"_s, {}, false));
+    QVERIFY(one.publish(u"e"_s, u"first"_s, QByteArray(2, '\0'), "1", false));
+    QVERIFY(two.bindQueue(u"q"_s, u"e"_s, {}, {}));
+    QVERIFY(one.publish(u"e"_s, u"second"_s, QByteArray(2, '\0'), "2", false));
+    QVERIFY(two.consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
+    QCOMPARE(one.state(), Engine::ChannelEngine::State::Opening);
+    s.open().expectSent<Wire::ChannelOpen>(1).expectSent<Wire::ExchangeDeclare>(1);
+    s.expectSent<Wire::ChannelOpen>(2).expectSent<Wire::QueueDeclare>(2).expectPublished("1", "first", 1);
+    s.expectSent<Wire::QueueBind>(2).expectPublished("2", "second", 1).expectSent<Wire::BasicConsume>(2);
+    s.expectNothingSent();
+}
+
+void tst_OrderRules::callsTooLargeForTheNegotiatedFramesEndWithAnError()
+{
+    const FieldTable large{{u"x"_s, QString(5000, u'x')}};
+    Script s;
+    auto &channel = s.newChannel();
+    QVERIFY(channel.open());
+    const CallId declaring = *channel.declareQueue(u"q"_s, {.arguments = large}, false);
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s, .arguments = large}, &s);
+    const CallId cancelling = channel.cancel(*consumer);
+    const QByteArray properties = Wire::encodeProperties(
+        {.flags = Wire::HeadersFlag, .headers = {*Wire::encodeTable(large, u"")}});
+    QVERIFY(channel.publish({}, u"q"_s, properties, "body", false));
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    s.open({.frameMax = 4096}).expectSent<Wire::ChannelOpen>().expectSent<Wire::QueuePurge>().expectNothingSent();
+    s.expectReply(declaring, ErrorKind::InvalidArgument);
+    s.expectReply(consumer->startCall, ErrorKind::InvalidArgument).takeReply<Engine::CancelResult>(cancelling);
+    s.expectEvent<Engine::PublishFailed>([](const Engine::PublishFailed &failed) {
+        QCOMPARE(failed.first, quint64(1));
+        QCOMPARE(failed.last, quint64(1));
+        QCOMPARE(failed.reason.kind(), ErrorKind::InvalidArgument);
+    });
+    s.broker(Wire::ChannelOpenOk{}).expectEvent<Engine::ReplyArrived>().expectEvent<Engine::ChannelOpened>();
+    s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
+    // Now it is known in time, and the tag is free.
+    QCOMPARE(channel.declareQueue(u"q"_s, {.arguments = large}, false).error().kind(), ErrorKind::InvalidArgument);
+    QCOMPARE(channel.publish({}, u"q"_s, properties, {}, false).error().kind(), ErrorKind::InvalidArgument);
+    QCOMPARE(channel.consume(u"q"_s, {.consumerTag = u"a"_s, .arguments = large}, &s).error().kind(),
+             ErrorKind::InvalidArgument);
+    s.expectNothingSent().subscribe(channel, u"a"_s);
+}
+
+void tst_OrderRules::anEmptyQueueNameIsTheLastOneDeclared()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(channel.declareQueue(u"first"_s, {}, false));
+    QVERIFY(channel.declareQueue(u"q"_s, {}, true)); // passively too
+    QVERIFY(channel.purgeQueue({}));
+    QVERIFY(channel.get({}, true));
+    QVERIFY(channel.consume({}, {.consumerTag = u"a"_s}, &s));
+    QVERIFY(channel.bindQueue({}, u"e"_s, u"k"_s, {}));
+    QVERIFY(channel.deleteQueue({}, false, false));
+    s.expectSent<Wire::QueueDeclare>().expectSent<Wire::QueueDeclare>().expectSent(Wire::QueuePurge{.queue = "q"});
+    s.expectSent(Wire::BasicGet{.queue = "q", .noAck = true});
+    s.expectSent(Wire::BasicConsume{.queue = "q", .consumerTag = "a"});
+    s.expectSent(Wire::QueueBind{.queue = "q", .exchange = "e", .routingKey = "k"});
+    s.expectSent(Wire::QueueDelete{.queue = "q"}).expectNothingSent();
+}
+
+void tst_OrderRules::anEmptyQueueNameFollowsTheBrokersName()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(channel.declareQueue(u"old"_s, {}, false));
+    QVERIFY(channel.declareQueue({}, {}, false));
+    QVERIFY(channel.purgeQueue({})); // the broker knows which one is meant
+    s.expectSent<Wire::QueueDeclare>().expectSent(Wire::QueueDeclare{.durable = true});
+    s.expectSent(Wire::QueuePurge{.queue = ""});
+    s.broker(Wire::QueueDeclareOk{.queue = "old"}); // of the earlier declaration
+    QCOMPARE(channel.lastQueue(), QString());
+    s.broker(Wire::QueueDeclareOk{.queue = "amq.gen-1"});
+    QCOMPARE(channel.lastQueue(), u"amq.gen-1"_s);
+    QVERIFY(channel.purgeQueue({}));
+    s.expectSent(Wire::QueuePurge{.queue = "amq.gen-1"});
+}
+
+void tst_OrderRules::anEmptyQueueNameNeedsADeclaration_data()
+{
+    QTest::addColumn<QString>("operation");
+    for (const QString &operation : {u"delete"_s, u"purge"_s, u"bind"_s, u"unbind"_s, u"get"_s, u"consume"_s})
+        QTest::newRow(qPrintable(operation)) << operation;
+}
+
+void tst_OrderRules::anEmptyQueueNameNeedsADeclaration()
+{
+    QFETCH(QString, operation);
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto attempt = [&]() -> Error {
+        return operation == u"delete"_s ? channel.deleteQueue({}, false, false).error()
+            : operation == u"purge"_s   ? channel.purgeQueue({}).error()
+            : operation == u"bind"_s    ? channel.bindQueue({}, u"e"_s, {}, {}).error()
+            : operation == u"unbind"_s  ? channel.unbindQueue({}, u"e"_s, {}, {}).error()
+            : operation == u"get"_s     ? channel.get({}, false).error()
+                                        : channel.consume({}, {.consumerTag = u"a"_s}, &s).error();
+    };
+    QCOMPARE(attempt().kind(), ErrorKind::InvalidArgument);
+    QVERIFY2(attempt().text().startsWith(u"queue:"_s), qPrintable(attempt().text()));
+    s.expectNothingSent();
+    // A declaration on another channel, or before a reopen, does not count at the broker either.
+    QVERIFY(s.openChannel(2).declareQueue(u"q"_s, {}, false));
+    QVERIFY(channel.declareQueue(u"q"_s, {}, false));
+    QCOMPARE(attempt().kind(), ErrorKind::NoError);
+    s.broker(Wire::ChannelClose{.replyCode = 404}).write();
+    QVERIFY(channel.open());
+    s.takeSent();
+    QCOMPARE(attempt().kind(), ErrorKind::InvalidArgument);
+    s.expectNothingSent();
+}
+
+void tst_OrderRules::anEmptyKeyOfAnEmptyQueueIsItsName()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(channel.declareQueue({}, {}, false));
+    QVERIFY(channel.bindQueue({}, u"e"_s, {}, {})); // both empty on the wire: the broker takes its name for both
+    s.expectSent<Wire::QueueDeclare>().expectSent(Wire::QueueBind{.queue = "", .exchange = "e", .routingKey = ""});
+    s.broker(Wire::QueueDeclareOk{.queue = "amq.gen-1"});
+    QVERIFY(channel.bindQueue({}, u"e"_s, {}, {}));
+    QVERIFY(channel.unbindQueue({}, u"e"_s, {}, {}));
+    QVERIFY(channel.bindQueue({}, u"e"_s, u"k"_s, {}));
+    QVERIFY(channel.bindQueue(u"amq.gen-1"_s, u"e"_s, {}, {})); // named: an empty key is an empty key
+    s.expectSent(Wire::QueueBind{.queue = "amq.gen-1", .exchange = "e", .routingKey = "amq.gen-1"});
+    s.expectSent(Wire::QueueUnbind{.queue = "amq.gen-1", .exchange = "e", .routingKey = "amq.gen-1"});
+    s.expectSent(Wire::QueueBind{.queue = "amq.gen-1", .exchange = "e", .routingKey = "k"});
+    s.expectSent(Wire::QueueBind{.queue = "amq.gen-1", .exchange = "e", .routingKey = ""});
+}
+
+void tst_OrderRules::prefetchIsSentBeforeAConsumerAndBackAfterwards()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consume = [&](const QString &tag, std::optional<quint16> prefetch) {
+        QVERIFY(channel.consume(u"q"_s, {.consumerTag = tag, .prefetch = prefetch}, &s));
+    };
+    consume(u"a"_s, {}); // the broker's default is no limit
+    s.expectSent<Wire::BasicConsume>();
+    const CallId setting = *channel.setPrefetch(100, false);
+    s.expectSent(Wire::BasicQos{.prefetchCount = 100}).broker(Wire::BasicQosOk{});
+    consume(u"b"_s, {});
+    s.expectSent<Wire::BasicConsume>();
+    consume(u"c"_s, 10);
+    s.expectSent(Wire::BasicQos{.prefetchCount = 10}).expectSent<Wire::BasicConsume>();
+    consume(u"d"_s, 10);
+    s.expectSent<Wire::BasicConsume>();
+    consume(u"e"_s, {});
+    s.expectSent(Wire::BasicQos{.prefetchCount = 100}).expectSent<Wire::BasicConsume>();
+    consume(u"f"_s, 0);
+    s.expectSent(Wire::BasicQos{.prefetchCount = 0}).expectSent<Wire::BasicConsume>().expectNothingSent();
+    s.expectReply(setting).expectNoEvent();
+}
+
+void tst_OrderRules::prefetchPerChannelIsSentAtOnceAndAgainAfterReopen()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(channel.setPrefetch(200, true));
+    QVERIFY(channel.setPrefetch(20, false));
+    s.expectSent(Wire::BasicQos{.prefetchCount = 200, .global = true});
+    s.expectSent(Wire::BasicQos{.prefetchCount = 20});
+    s.broker(Wire::ChannelClose{.replyCode = 406}).expectSent<Wire::ChannelCloseOk>();
+    QVERIFY(channel.open());
+    s.expectSent<Wire::ChannelOpen>().expectSent(Wire::BasicQos{.prefetchCount = 200, .global = true});
+    s.expectNothingSent();
+    QVERIFY(channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
+    s.expectSent(Wire::BasicQos{.prefetchCount = 20}).expectSent<Wire::BasicConsume>().expectNothingSent();
+}
+
+void tst_OrderRules::getGivesAMessageOrNothing()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const CallId first = *channel.get(u"q"_s, false);
+    const CallId second = *channel.get(u"q"_s, true);
+    const CallId third = *channel.get(u"q"_s, false);
+    s.expectSent(Wire::BasicGet{.queue = "q"}).expectSent(Wire::BasicGet{.queue = "q", .noAck = true});
+    s.expectSent(Wire::BasicGet{.queue = "q"});
+    s.getOk(1, {.body = "body", .redelivered = true}, 1, 7).getOk(2).broker(Wire::BasicGetEmpty{});
+    const auto got = s.takeReply<Engine::GotMessage>(first);
+    QCOMPARE(got.remaining, 7u);
+    QCOMPARE(got.message.body, "body");
+    QVERIFY(got.message.redelivered);
+    s.takeReply<Engine::GotMessage>(second);
+    s.takeReply<Engine::QueueEmpty>(third);
+    QVERIFY(channel.isUnsettled(1));
+    QVERIFY(!channel.isUnsettled(2));
+}
+
+void tst_OrderRules::argumentsAreCheckedBeforeAnythingIsQueued_data()
+{
+    QTest::addColumn<QString>("argument");
+    for (const QString &argument : {u"queue"_s, u"exchange"_s, u"routingKey"_s, u"type"_s, u"consumerTag"_s,
+                                    u"arguments"_s, u"arguments too large"_s, u"consumerTag empty"_s})
+        QTest::newRow(qPrintable(argument)) << argument;
+}
+
+void tst_OrderRules::argumentsAreCheckedBeforeAnythingIsQueued()
+{
+    QFETCH(QString, argument);
+    const QString name = argument.section(u' ', 0, 0);
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const QString wide = QString(128, QChar(0x44f)); // 256 bytes in 128 characters
+    QCOMPARE(wide.toUtf8().size(), 256);
+    const FieldTable table = argument == u"arguments"_s ? FieldTable{{u"k"_s, qInf()}}
+                                                        : FieldTable{{u"k"_s, QString(131072, u'x')}};
+    QList<Error> errors;
+    if (name == u"queue"_s) {
+        errors = {channel.declareQueue(wide, {}, false).error(), channel.deleteQueue(wide, false, false).error(),
+                  channel.purgeQueue(wide).error(), channel.get(wide, false).error(),
+                  channel.bindQueue(wide, u"e"_s, {}, {}).error(),
+                  channel.consume(wide, {.consumerTag = u"a"_s}, &s).error()};
+    } else if (name == u"exchange"_s) {
+        errors = {channel.declareExchange(wide, u"fanout"_s, {}, false).error(), channel.deleteExchange(wide, false).error(),
+                  channel.bindQueue(u"q"_s, wide, {}, {}).error(),
+                  channel.publish(wide, {}, QByteArray(2, '\0'), {}, false).error(),
+                  channel.publish(QString(256, u'e'), {}, QByteArray(2, '\0'), {}, false).error()};
+    } else if (name == u"routingKey"_s) {
+        errors = {channel.bindQueue(u"q"_s, u"e"_s, wide, {}).error(), channel.unbindQueue(u"q"_s, u"e"_s, wide, {}).error(),
+                  channel.publish({}, wide, QByteArray(2, '\0'), {}, false).error(),
+                  channel.publish({}, QString(256, u'k'), QByteArray(2, '\0'), {}, false).error()};
+    } else if (name == u"type"_s) {
+        errors = {channel.declareExchange(u"e"_s, wide, {}, false).error()};
+    } else if (name == u"consumerTag"_s) {
+        const QString tag = argument == name ? wide : QString();
+        errors = {channel.consume(u"q"_s, {.consumerTag = tag}, &s).error()};
+    } else {
+        errors = {channel.declareQueue(u"q"_s, {.arguments = table}, false).error(),
+                  channel.declareExchange(u"e"_s, u"fanout"_s, {.arguments = table}, false).error(),
+                  channel.bindQueue(u"q"_s, u"e"_s, {}, table).error(),
+                  channel.consume(u"q"_s, {.consumerTag = u"a"_s, .arguments = table}, &s).error()};
+    }
+    for (const Error &error : std::as_const(errors)) {
+        QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
+        QVERIFY2(error.text().startsWith(name + u':'), qPrintable(error.text()));
+    }
+    s.expectNothingSent().expectNoEvent();
+    QVERIFY(!s.engine.deadline());
+    s.subscribe(channel, u"a"_s); // the channel is unharmed, and no tag is taken
+    QVERIFY(channel.publish(QString(127, QChar(0x44f)), QString(255, u'k'), QByteArray(2, '\0'), {}, false));
+}
+
+void tst_OrderRules::aClosedChannelTakesNoCalls()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto attempts = [&] {
+        return QList<Error>{channel.declareQueue(u"q"_s, {}, false).error(),
+                            channel.deleteQueue(u"q"_s, false, false).error(),
+                            channel.purgeQueue(u"q"_s).error(),
+                            channel.bindQueue(u"q"_s, u"e"_s, {}, {}).error(),
+                            channel.unbindQueue(u"q"_s, u"e"_s, {}, {}).error(),
+                            channel.declareExchange(u"e"_s, u"fanout"_s, {}, false).error(),
+                            channel.deleteExchange(u"e"_s, false).error(),
+                            channel.setPrefetch(1, false).error(),
+                            channel.get(u"q"_s, false).error(),
+                            channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s).error(),
+                            channel.publish({}, u"q"_s, QByteArray(2, '\0'), {}, false).error(),
+                            channel.close().error()};
+    };
+    QVERIFY(channel.close());
+    s.expectSent<Wire::ChannelClose>();
+    for (const Error &error : attempts())
+        QCOMPARE(error.kind(), ErrorKind::NotOpen);
+    s.broker(Wire::ChannelCloseOk{}).takeEvents();
+    for (const Error &error : attempts())
+        QCOMPARE(error.kind(), ErrorKind::NotOpen);
+    s.expectNothingSent().expectNoEvent();
+}
+
+QTEST_GUILESS_MAIN(tst_OrderRules)
+#include "tst_orderrules.moc"
