@@ -13,7 +13,7 @@ using Engine::ReplyValue;
 
 Channel::Channel(Connection *connection, QObject *parent)
     : QObject(parent)
-    , d(std::make_unique<ChannelPrivate>(this, connection->d.get()))
+    , d(std::make_unique<ChannelPrivate>(this, connection ? connection->d.get() : nullptr))
 {
 }
 
@@ -51,9 +51,11 @@ Channel::State Channel::state() const
 */
 Reply<void> Channel::whenOpen()
 {
-    if (isOpen())
+    if (const Error reason = d->unusable("whenOpen"); reason.isError())
+        return Promise<void>::finished(reason);
+    if (isOpen() && d->engine->takesCalls())
         return Promise<void>::finished({});
-    if (d->state == State::Closed || d->state == State::Closing)
+    if ((d->state == State::Closed || d->state == State::Closing) && !d->reopening)
         return Promise<void>::finished(Error(ErrorKind::NotOpen, u"channel %1 is closed"_s.arg(number())));
     return d->whenOpen.emplace_back().reply();
 }

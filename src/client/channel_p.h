@@ -18,10 +18,11 @@ public:
     ChannelPrivate(Channel *channel, ConnectionPrivate *connectionPrivate);
     ~ChannelPrivate();
 
-    // With the engine's channel, or with the reason why there is none.
+    // With the engine's channel, or with the reason why there is none: then nothing but the end is to come.
     void start(std::shared_ptr<Engine::ChannelEngine> engineChannel);
     void startFailed(const Error &reason);
-    void connectionGone();
+    void connectionGone(const Error &gone);
+    void noteClosing(); // the connection is closing, and this channel with it
     void defer(QObject *context, std::function<void()> action);
 
     // What keeps every call from being made: no connection, a foreign thread.
@@ -50,7 +51,7 @@ public:
     bool settle(const Settlement &settlement, bool upTo);
     Message makeMessage(Engine::ReceivedMessage &received, const QString &consumerTag, bool noAck) const;
 
-    // engine events; after each the channel may be gone
+    // engine events
     void onOpened();
     void onClosed(const Error &reason);
     void tellBackpressure();
@@ -64,13 +65,16 @@ public:
     Error error;
     bool toldFlowStopped = false; // channel.flow
     std::vector<Promise<void>> whenOpen;
-    std::optional<Reply<void>> closing; // while Closing
+    std::optional<Reply<void>> closing;     // by close()
+    std::optional<Promise<void>> reopening; // reopen() was called when the end was still to be told
     QHash<QString, ConsumerPrivate *> consumers; // those that have not ended, by tag
     QSet<ConsumerPrivate *> everyConsumer;
     quint64 lastConsumer = 0;                    // serial number: tags of our own, and the order of consumers()
 
 private:
     void setState(State newState);
+    void openAgain(const Promise<void> &promise);
+    QList<ConsumerPrivate *> consumersInOrder() const;
     BackpressureReasons m_toldBackpressure;
     bool m_toldWritable = false;
     Result<Engine::CallId> submit(const char *function, const Call &call);
@@ -88,9 +92,11 @@ Reply<T> ChannelPrivate::reply(const char *function, const Call &call, Convert c
         if (const Error *failure = std::get_if<Error>(&value))
             return promise.finish(*failure, delivery);
         const T converted = convert(value);
+        if constexpr (!std::is_same_v<Tell, TellNobody>) {
+            if (channel)
+                channel->d->defer(channel, [tell, channel, converted] { tell(channel.data(), converted); });
+        }
         promise.finish(converted, delivery);
-        if (channel)
-            tell(channel.data(), converted);
     });
     return promise.reply();
 }
@@ -106,9 +112,11 @@ Reply<void> ChannelPrivate::reply(const char *function, const Call &call, Tell t
                                                                     ConnectionPrivate::Delivery delivery) {
         if (const Error *failure = std::get_if<Error>(&value))
             return promise.finish(*failure, delivery);
+        if constexpr (!std::is_same_v<Tell, TellNobody>) {
+            if (channel)
+                channel->d->defer(channel, [tell, channel] { tell(channel.data()); });
+        }
         promise.finish({}, delivery);
-        if (channel)
-            tell(channel.data());
     });
     return promise.reply();
 }

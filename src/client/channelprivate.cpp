@@ -17,15 +17,21 @@ ChannelPrivate::ChannelPrivate(Channel *channel, ConnectionPrivate *connectionPr
     : q(channel)
     , connection(connectionPrivate)
 {
+    if (connection)
+        connection->channels.insert(this);
 }
 
 ChannelPrivate::~ChannelPrivate()
 {
-    for (ConsumerPrivate *consumer : std::exchange(everyConsumer, {}))
-        consumer->channelGone();
     const Error deleted(ErrorKind::Cancelled, u"the channel was deleted"_s);
+    if (connection)
+        connection->takeSettlements(); // what other threads have settled before is still sent
+    for (ConsumerPrivate *consumer : consumersInOrder())
+        consumer->channelGone(deleted);
     for (const Promise<void> &promise : whenOpen)
         promise.finish(deleted, ConnectionPrivate::Delivery::Posted);
+    if (reopening)
+        reopening->finish(deleted, ConnectionPrivate::Delivery::Posted);
     if (!connection)
         return;
     connection->channels.remove(this);
@@ -37,7 +43,6 @@ ChannelPrivate::~ChannelPrivate()
 
 void ChannelPrivate::start(std::shared_ptr<Engine::ChannelEngine> engineChannel)
 {
-    connection->channels.insert(this);
     engine = std::move(engineChannel);
     state = State::Opening;
     engine->open();
@@ -47,39 +52,31 @@ void ChannelPrivate::start(std::shared_ptr<Engine::ChannelEngine> engineChannel)
 void ChannelPrivate::startFailed(const Error &reason)
 {
     error = reason;
-    // Not by the connection's loop: the call may come from a foreign thread.
-    QMetaObject::invokeMethod(
-        q,
-        [channel = QPointer(q), reason] {
-            Q_EMIT channel->errorOccurred(reason);
-            if (channel)
-                Q_EMIT channel->closed(reason);
-        },
-        Qt::QueuedConnection);
+    defer(q, [channel = q, reason] { Q_EMIT channel->errorOccurred(reason); });
+    defer(q, [channel = q, reason] { Q_EMIT channel->closed(reason); });
 }
 
-void ChannelPrivate::connectionGone()
+void ChannelPrivate::connectionGone(const Error &gone)
 {
-    const Error gone(ErrorKind::Cancelled, u"the connection was deleted"_s);
-    engine->context = nullptr;
+    for (ConsumerPrivate *consumer : consumersInOrder())
+        consumer->channelGone(gone);
+    everyConsumer.clear();
+    consumers.clear();
+    if (engine)
+        engine->context = nullptr;
     engine.reset();
+    connection = nullptr;
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         promise.finish(gone, ConnectionPrivate::Delivery::Posted);
-    consumers.clear();
-    for (ConsumerPrivate *consumer : std::exchange(everyConsumer, {}))
-        consumer->channelGone();
-    connection = nullptr;
+    if (const auto promise = std::exchange(reopening, std::nullopt))
+        promise->finish(gone, ConnectionPrivate::Delivery::Posted);
     if (state == State::Closed)
         return;
     state = State::Closed;
-    error = gone;
-    defer(q, [channel = QPointer(q), gone] {
-        Q_EMIT channel->errorOccurred(gone);
-        if (channel)
-            Q_EMIT channel->stateChanged(State::Closed);
-        if (channel)
-            Q_EMIT channel->closed(gone);
-    });
+    tellBackpressure();
+    refuse(gone);
+    setState(State::Closed);
+    defer(q, [channel = q, gone] { Q_EMIT channel->closed(gone); });
 }
 
 void ChannelPrivate::defer(QObject *context, std::function<void()> action)
@@ -122,45 +119,81 @@ Result<CallId> ChannelPrivate::submit(const char *function, const Call &call)
 
 Reply<void> ChannelPrivate::reopen()
 {
-    const Reply<void> opening = reply("reopen", [this] { return engine->open(); });
-    if (!engine || state != State::Closed || engine->state() != Engine::ChannelEngine::State::Opening)
-        return opening;
-    state = State::Opening;
-    connection->defer(q, [channel = q] { Q_EMIT channel->stateChanged(State::Opening); });
+    if (const Error reason = unusable("reopen"); reason.isError())
+        return Promise<void>::finished(refuse(reason));
+    if (reopening)
+        return reopening->reply();
+    const Promise<void> promise;
+    if (state != State::Closed && engine->state() == Engine::ChannelEngine::State::Closed)
+        reopening = promise; // closed() is told first
+    else
+        openAgain(promise);
+    return promise.reply();
+}
+
+void ChannelPrivate::openAgain(const Promise<void> &promise)
+{
+    const Result<CallId> id = engine->open();
+    if (!id)
+        return promise.finish(refuse(id.error()));
+    connection->addCall(*id, [promise](const Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
+        const Error *failure = std::get_if<Error>(&value);
+        promise.finish(failure ? Result<void>(*failure) : Result<void>(), delivery);
+    });
+    setState(State::Opening);
     for (Consumer *consumer : q->consumers())
         consumers.value(consumer->consumerTag())->start();
-    return opening;
 }
 
 Reply<void> ChannelPrivate::close()
 {
-    if (unusable("close").isError() || state == State::Closed)
+    if (connection && !connection->isOwnThread("close"))
+        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"close() in a foreign thread"_s));
+    if (const auto promise = std::exchange(reopening, std::nullopt))
+        promise->finish(Error(ErrorKind::Cancelled, u"the channel was closed"_s), ConnectionPrivate::Delivery::Posted);
+    if (!engine || state == State::Closed || engine->state() == Engine::ChannelEngine::State::Closed)
         return Promise<void>::finished({});
-    if (closing)
-        return *closing;
+    if (state == State::Closing)
+        return closing ? *closing : connection->close(); // which is closing, and this channel with it
+    connection->takeSettlements(); // what other threads have settled before is still sent
     closing = reply("close", [this] { return engine->close(); });
-    if (engine->state() == Engine::ChannelEngine::State::Closing) {
-        state = State::Closing;
-        connection->defer(q, [channel = q] { Q_EMIT channel->stateChanged(State::Closing); });
-    }
+    noteClosing();
     return *closing;
+}
+
+void ChannelPrivate::noteClosing()
+{
+    if (state == State::Closing || !engine || engine->state() != Engine::ChannelEngine::State::Closing)
+        return;
+    setState(State::Closing);
+    tellBackpressure();
+}
+
+QList<ConsumerPrivate *> ChannelPrivate::consumersInOrder() const
+{
+    QList<ConsumerPrivate *> sorted = everyConsumer.values();
+    std::sort(sorted.begin(), sorted.end(), [](const auto *a, const auto *b) { return a->serial < b->serial; });
+    return sorted;
 }
 
 Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, QObject *parent)
 {
-    const bool ownThread = !connection || connection->isOwnThread("consume");
-    while (options.consumerTag.isEmpty()) {
-        options.consumerTag = u"amqpqt-%1"_s.arg(lastConsumer + 1);
-        if (consumers.contains(options.consumerTag))
-            options.consumerTag.clear();
-        ++lastConsumer;
-    }
-    auto *consumer = new Consumer(q, ownThread ? parent : nullptr);
-    consumer->d = std::make_unique<ConsumerPrivate>(consumer, this, queue, options, ++lastConsumer);
-    if (const Error reason = unusable("consume"); reason.isError())
+    const Error reason = unusable("consume");
+    auto *consumer = new Consumer(q, parent->thread() == QThread::currentThread() ? parent : nullptr);
+    if (reason.isError()) {
+        consumer->d = std::make_unique<ConsumerPrivate>(consumer, nullptr, queue, options, 0);
         consumer->d->startFailed(reason);
-    else
-        consumer->d->start();
+        return consumer;
+    }
+    const quint64 serial = ++lastConsumer;
+    if (options.consumerTag.isEmpty()) {
+        QString tag = u"amqpqt-%1"_s.arg(serial);
+        while (consumers.contains(tag))
+            tag += u'+';
+        options.consumerTag = tag;
+    }
+    consumer->d = std::make_unique<ConsumerPrivate>(consumer, this, queue, options, serial);
+    consumer->d->start();
     return consumer;
 }
 
@@ -239,52 +272,42 @@ void ChannelPrivate::setState(State newState)
 {
     state = newState;
     qCDebug(lcChannel) << q << q->number() << newState;
-    Q_EMIT q->stateChanged(newState);
+    defer(q, [channel = q, newState] { Q_EMIT channel->stateChanged(newState); });
 }
 
 void ChannelPrivate::onOpened()
 {
     if (state != State::Opening)
         return; // a slot called close() meanwhile
-    const QPointer<Channel> channel(q);
     const auto waiting = std::exchange(whenOpen, {});
     setState(State::Open);
+    tellBackpressure();
+    defer(q, [channel = q] { Q_EMIT channel->opened(); });
     for (const Promise<void> &promise : waiting)
         promise.finish({});
-    if (channel)
-        tellBackpressure();
-    if (channel)
-        Q_EMIT channel->opened();
 }
 
 void ChannelPrivate::onClosed(const Error &reason)
 {
-    const QPointer<Channel> channel(q);
-    state = State::Closed;
+    const auto waiting = std::exchange(whenOpen, {});
     closing.reset();
     toldFlowStopped = false;
-    const Error notOpened = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s);
-    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
-        promise.finish(notOpened);
-    if (!channel)
-        return;
-    const QList<Consumer *> all = q->consumers();
-    const QList<QPointer<Consumer>> stillThere(all.begin(), all.end());
-    for (const QPointer<Consumer> &consumer : stillThere) {
-        if (consumer)
-            consumer->d->onChannelClosed(reason);
-        if (!channel)
-            return;
-    }
+    state = State::Closed;
+    for (ConsumerPrivate *consumer : consumersInOrder())
+        consumer->onChannelClosed(reason);
     tellBackpressure();
-    if (channel && reason.isError()) {
-        error = reason;
-        Q_EMIT channel->errorOccurred(reason);
+    if (reason.isError())
+        refuse(reason);
+    setState(State::Closed);
+    defer(q, [channel = q, reason] { Q_EMIT channel->closed(reason); });
+    if (reopening) {
+        defer(q, [this] {
+            if (const auto promise = std::exchange(reopening, std::nullopt))
+                openAgain(*promise);
+        });
     }
-    if (channel && state == State::Closed)
-        setState(State::Closed);
-    if (channel)
-        Q_EMIT channel->closed(reason);
+    for (const Promise<void> &promise : waiting)
+        promise.finish(reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
 }
 
 BackpressureReasons ChannelPrivate::backpressure() const
@@ -306,16 +329,15 @@ void ChannelPrivate::setFlow(bool active)
 
 void ChannelPrivate::tellBackpressure()
 {
-    const QPointer<Channel> channel(q);
     BackpressureReasons reasons;
-    reasons.setFlag(Backpressure::BrokerBlocked, connection->toldBlocked);
-    reasons.setFlag(Backpressure::WriteBufferFull, connection->toldBufferFull);
+    reasons.setFlag(Backpressure::BrokerBlocked, connection && connection->toldBlocked);
+    reasons.setFlag(Backpressure::WriteBufferFull, connection && connection->toldBufferFull);
     reasons.setFlag(Backpressure::ChannelFlow, toldFlowStopped);
     const bool isWritable = state == State::Open && !reasons;
     if (std::exchange(m_toldBackpressure, reasons) != reasons)
-        Q_EMIT q->backpressureChanged(reasons);
-    if (channel && std::exchange(m_toldWritable, isWritable) != isWritable)
-        Q_EMIT channel->writableChanged(isWritable);
+        defer(q, [channel = q, reasons] { Q_EMIT channel->backpressureChanged(reasons); });
+    if (std::exchange(m_toldWritable, isWritable) != isWritable)
+        defer(q, [channel = q, isWritable] { Q_EMIT channel->writableChanged(isWritable); });
 }
 
 } // namespace AmqpQt

@@ -94,7 +94,7 @@ Reply<void> Connection::whenOpen()
 {
     if (!d->isOwnThread("whenOpen"))
         return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"whenOpen() in a foreign thread"_s));
-    if (isOpen())
+    if (isOpen() && !d->isLost())
         return Promise<void>::finished({});
     return d->whenOpen.emplace_back().reply();
 }
@@ -185,11 +185,12 @@ bool Connection::hasCapability(const QString &name) const
 */
 Channel *Connection::createChannel(QObject *parent)
 {
-    auto *channel = new Channel(this, parent ? parent : this);
     if (!d->isOwnThread("createChannel")) {
+        auto *channel = new Channel(nullptr, nullptr);
         channel->d->startFailed(Error(ErrorKind::InvalidArgument, u"createChannel() in a foreign thread"_s));
         return channel;
     }
+    auto *channel = new Channel(this, parent ? parent : this);
     if (auto engineChannel = d->engine.createChannel(channel->d.get()))
         channel->d->start(std::move(engineChannel));
     else
@@ -232,15 +233,19 @@ Channel *Connection::channel(quint16 number)
 QList<Channel *> Connection::channels() const
 {
     QList<Channel *> channels;
-    for (const ChannelPrivate *channel : std::as_const(d->channels))
-        channels.append(channel->q);
+    for (const ChannelPrivate *channel : std::as_const(d->channels)) {
+        if (channel->engine)
+            channels.append(channel->q);
+    }
     std::sort(channels.begin(), channels.end(), [](const Channel *a, const Channel *b) { return a->number() < b->number(); });
     return channels;
 }
 
 /*!
-    Connects to the broker: the endpoints of parameters() are tried in their order until one accepts a TCP connection,
-    then comes the login. One deadline, ConnectionParameters::connectTimeout(), is for all of it.
+    Connects to the broker. The endpoints of parameters() are tried in their order; each has
+    ConnectionParameters::connectTimeout() for the look-up, the TCP connection and the login. One that cannot be reached,
+    drops the connection or does not answer in time is followed by the next one, and the error is the last one's. A
+    refused login and a server that speaks another protocol end the attempt.
 
     Returns a reply that ends when the connection is open or has failed; for the errors see closed(). If the attempt
     is under way already it is that one's reply. On an open connection it succeeds at once, and on one that is closing

@@ -11,6 +11,7 @@
 #include <QtCore/qbasictimer.h>
 #include <QtCore/qset.h>
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -34,6 +35,7 @@ public:
 
     // False, with a warning that names the function: it was called in another thread than the connection's.
     bool isOwnThread(const char *function) const;
+    bool isLost() const; // the application is not told yet
 
     void setParameters(const ConnectionParameters &newParameters);
     void setUrl(const QUrl &url);
@@ -42,8 +44,10 @@ public:
     void abort();
 
     void addCall(Engine::CallId id, CallHandler handler);
-    // In the dispatch loop, before anything that comes from the broker later; not at all once context is gone.
+    // In the dispatch loop, before anything that comes from the broker later; not at all once context is gone. Where several
+    // things are to be told, this keeps their order even if a slot runs an event loop or deletes the connection.
     void defer(QObject *context, std::function<void()> action);
+    void takeSettlements(); // what other threads have settled
     void scheduleTurn();
     void outputAdded(); // by a publish: written now if there is much, else at the end of the turn
     void noteBatch(ConsumerPrivate *consumer) { m_consumersWithBatch.push_back(consumer); }
@@ -100,8 +104,8 @@ protected:
 private:
     void setState(Connection::State newState);
     Engine::Settings settings() const;
-    void startFailed(const Error &reason);
     void connectToNextEndpoint();
+    bool hasNextEndpoint() const;
     void onTransportFailed();
 
     void turn();
@@ -110,23 +114,25 @@ private:
     void writeOutput();
     void endTurn(const Guard &guard);
     void runDeferred(const Guard &guard);
+    void checkTime();
     void armTimer();
-    void takeSettlements();
+    void tellBytesToWrite();
+    void tellLater(Engine::Event &event);
 
-    void dispatch(Engine::Event &event, const Guard &guard);
-    void on(Engine::Delivered &event, const Guard &guard);
-    void on(Engine::ReplyArrived &event, const Guard &guard);
-    void on(Engine::Opened &event, const Guard &guard);
-    void on(Engine::ConnectionClosed &event, const Guard &guard);
-    void on(Engine::BlockedChanged &event, const Guard &guard);
-    void on(Engine::WritableChanged &event, const Guard &guard);
-    void on(Engine::ChannelOpened &event, const Guard &guard);
-    void on(Engine::ChannelClosed &event, const Guard &guard);
-    void on(Engine::FlowChanged &event, const Guard &guard);
-    void on(Engine::Returned &event, const Guard &guard);
-    void on(Engine::PublishFailed &event, const Guard &guard);
-    void on(Engine::ConsumerCancelled &event, const Guard &guard);
-    void tellBackpressure(const Guard &guard);
+    void dispatch(Engine::Event &event);
+    void on(Engine::Delivered &event);
+    void on(Engine::ReplyArrived &event);
+    void on(Engine::Opened &event);
+    void on(Engine::ConnectionClosed &event);
+    void on(Engine::BlockedChanged &event);
+    void on(Engine::WritableChanged &event);
+    void on(Engine::ChannelOpened &event);
+    void on(Engine::ChannelClosed &event);
+    void on(Engine::FlowChanged &event);
+    void on(Engine::Returned &event);
+    void on(Engine::PublishFailed &event);
+    void on(Engine::ConsumerCancelled &event);
+    void tellBackpressure();
     void releaseTransport(bool graceful);
 
     struct Deferred
@@ -137,12 +143,13 @@ private:
 
     Guard *m_guard = nullptr;
     QHash<Engine::CallId, CallHandler> m_calls;
-    std::vector<Deferred> m_deferred;
+    std::deque<Deferred> m_deferred;
     std::vector<ConsumerPrivate *> m_consumersWithBatch;
     std::vector<ConsumerPrivate *> m_consumersWithUnackedChange;
     std::optional<Promise<void>> m_opening;
     std::optional<Promise<void>> m_closing;
     QList<Endpoint> m_endpointsLeft;
+    Engine::Time m_attemptEnd; // of connecting to the present endpoint, if there is another one
     QBasicTimer m_timer;
     std::optional<Engine::Time> m_timerAt;
     // Goes on where a turn ran out of time. A timer, since GLib's event dispatcher lets other timers run only every second
@@ -151,8 +158,8 @@ private:
     int m_dispatching = 0; // turns on the stack: more than one with nested event loops
     double m_toldBytesToWrite = 0;
     bool m_turnPosted = false;
-    bool m_readable = false;     // the transport may have bytes
-    bool m_writeFailed = false;  // what it still has to read tells why, perhaps
+    bool m_readable = false; // the transport may have bytes
+    Error m_transportError;  // told to the engine when all that was read is dispatched
 };
 
 } // namespace AmqpQt

@@ -52,6 +52,7 @@ ConnectionPrivate::~ConnectionPrivate()
     for (Guard *guard = m_guard; guard; guard = guard->m_outer)
         guard->m_connection = nullptr;
     m_guard = nullptr;
+    takeSettlements();
     mailbox->detach();
     if (transport) {
         // As much as the kernel takes: nothing here may block.
@@ -61,17 +62,36 @@ ConnectionPrivate::~ConnectionPrivate()
         transport->abort();
     }
     const Error gone(ErrorKind::Cancelled, u"the connection was deleted"_s);
-    Engine::ReplyValue goneReply = gone;
-    for (const CallHandler &handler : std::exchange(m_calls, {}))
-        handler(goneReply, Delivery::Posted);
+    engine.abort(gone);
+    engine.refuse(gone); // what waited for an open() that did not come
+    while (auto event = engine.next())
+        tellLater(*event);
     for (std::optional<Promise<void>> *promise : {&m_opening, &m_closing}) {
         if (*promise)
             (*promise)->finish(gone, Delivery::Posted);
     }
     for (const Promise<void> &promise : whenOpen)
         promise.finish(gone, Delivery::Posted);
+    for (Deferred &deferred : m_deferred) {
+        if (deferred.context && deferred.context != q)
+            QMetaObject::invokeMethod(deferred.context, std::move(deferred.action), Qt::QueuedConnection);
+    }
     for (ChannelPrivate *channel : std::exchange(channels, {}))
-        channel->connectionGone();
+        channel->connectionGone(gone);
+}
+
+// What the application is still owed when the connection goes: the ends of its calls and of its messages.
+void ConnectionPrivate::tellLater(Engine::Event &event)
+{
+    if (auto *reply = std::get_if<Engine::ReplyArrived>(&event)) {
+        if (const CallHandler handler = m_calls.take(reply->call))
+            handler(reply->value, Delivery::Posted);
+    } else if (const auto *failed = std::get_if<Engine::PublishFailed>(&event)) {
+        if (const auto *channel = static_cast<ChannelPrivate *>(failed->channel->context))
+            defer(channel->q, [q = channel->q, first = failed->first, last = failed->last, reason = failed->reason] {
+                Q_EMIT q->publishFailed(first, last, reason);
+            });
+    }
 }
 
 bool ConnectionPrivate::isOwnThread(const char *function) const
@@ -134,7 +154,7 @@ void ConnectionPrivate::setState(Connection::State newState)
 {
     state = newState;
     qCDebug(lcConnection) << q << newState;
-    Q_EMIT q->stateChanged(newState);
+    defer(q, [this, newState] { Q_EMIT q->stateChanged(newState); });
 }
 
 void ConnectionPrivate::setError(const Error &newError)
@@ -143,68 +163,54 @@ void ConnectionPrivate::setError(const Error &newError)
     defer(q, [this, newError] { Q_EMIT q->errorOccurred(newError); });
 }
 
+bool ConnectionPrivate::isLost() const
+{
+    return state == Connection::State::Open && !engine.isOpen();
+}
+
 Reply<void> ConnectionPrivate::open()
 {
     if (!isOwnThread("open"))
         return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"open() in a foreign thread"_s));
-    switch (state) {
-    case Connection::State::Open: return Promise<void>::finished({});
-    case Connection::State::Connecting:
-    case Connection::State::Handshaking: return m_opening->reply();
-    case Connection::State::Closing:
+    if (state == Connection::State::Closing || isLost())
         return Promise<void>::finished(Error(ErrorKind::NotOpen, u"the connection is closing: open it after closed()"_s));
-    case Connection::State::Closed: break;
+    if (state == Connection::State::Open)
+        return Promise<void>::finished({});
+    if (!m_opening) {
+        m_opening.emplace();
+        error = {};
+        mailbox->setThread();
+        m_endpointsLeft = parameters.endpoints();
+        connectToNextEndpoint();
+        armTimer();
     }
-    m_opening.emplace();
-    const Reply<void> reply = m_opening->reply();
-    error = {};
-    mailbox->setThread();
-    Engine::Settings attempt = settings();
-    attempt.saslPlainResponse = Engine::saslPlain(parameters.userName(), parameters.password().toUtf8());
-    const Error wrong = parametersError.isError() ? parametersError : engine.start(attempt, now());
-    if (wrong.isError()) {
-        startFailed(wrong);
-        return reply;
-    }
-    state = Connection::State::Connecting;
-    defer(q, [this] { Q_EMIT q->stateChanged(Connection::State::Connecting); });
-    m_endpointsLeft = parameters.endpoints();
-    connectToNextEndpoint();
-    armTimer();
-    return reply;
-}
-
-void ConnectionPrivate::startFailed(const Error &reason)
-{
-    error = reason;
-    const Promise<void> opening = *std::exchange(m_opening, std::nullopt);
-    auto waiting = std::exchange(whenOpen, {});
-    defer(q, [this, opening, waiting = std::move(waiting), reason] {
-        const Guard guard(this);
-        opening.finish(reason);
-        for (const Promise<void> &promise : waiting)
-            promise.finish(reason);
-        if (guard)
-            Q_EMIT q->errorOccurred(reason);
-        if (guard)
-            Q_EMIT q->closed(reason);
-    });
+    return m_opening->reply();
 }
 
 void ConnectionPrivate::connectToNextEndpoint()
 {
+    if (state != Connection::State::Connecting)
+        setState(Connection::State::Connecting);
+    releaseTransport(false);
+    m_readable = false;
+    m_transportError = {};
+    Engine::Settings attempt = settings();
+    attempt.saslPlainResponse = Engine::saslPlain(parameters.userName(), parameters.password().toUtf8());
+    const Engine::Time begin = now();
+    m_attemptEnd = begin + parameters.connectTimeout();
+    if (const Error wrong = parametersError.isError() ? parametersError : engine.start(attempt, begin); wrong.isError()) {
+        m_endpointsLeft.clear();
+        return engine.refuse(wrong);
+    }
     currentEndpoint = m_endpointsLeft.takeFirst();
     if (!isLoopback(currentEndpoint.host))
         qCWarning(lcConnection).noquote() << "the password goes to" << currentEndpoint.host << "without encryption";
-    if (transport)
-        transport.release()->deleteLater(); // it may be its signal that brought us here
     transport = std::make_unique<SocketTransport>(this);
-    m_readable = false;
-    m_writeFailed = false;
     connect(transport.get(), &Transport::connected, this, [this] {
+        if (state != Connection::State::Connecting)
+            return; // close() was called
         engine.transportConnected();
-        state = Connection::State::Handshaking;
-        defer(q, [this] { Q_EMIT q->stateChanged(Connection::State::Handshaking); });
+        setState(Connection::State::Handshaking);
         writeOutput();
     });
     connect(transport.get(), &Transport::readable, this, [this] {
@@ -219,11 +225,16 @@ void ConnectionPrivate::connectToNextEndpoint()
     transport->connectTo(currentEndpoint.host, currentEndpoint.port);
 }
 
+bool ConnectionPrivate::hasNextEndpoint() const
+{
+    return !m_endpointsLeft.isEmpty() && engine.state() != Engine::ConnectionEngine::State::Closed;
+}
+
+// What was read before comes first.
 void ConnectionPrivate::onTransportFailed()
 {
-    if (state == Connection::State::Connecting && !m_endpointsLeft.isEmpty())
-        return connectToNextEndpoint();
-    engine.transportClosed(transport->error());
+    m_transportError = transport->error();
+    m_readable = true;
     scheduleTurn();
 }
 
@@ -235,22 +246,24 @@ Reply<void> ConnectionPrivate::close()
         return m_closing->reply();
     if (state == Connection::State::Closed)
         return Promise<void>::finished({});
+    takeSettlements(); // what other threads have settled before is still sent
     m_closing.emplace();
-    const Reply<void> reply = m_closing->reply();
-    state = Connection::State::Closing;
-    defer(q, [this] { Q_EMIT q->stateChanged(Connection::State::Closing); });
+    setState(Connection::State::Closing);
     engine.close(now());
+    for (ChannelPrivate *channel : std::as_const(channels))
+        channel->noteClosing();
     armTimer();
-    return reply;
+    return m_closing->reply();
 }
 
 void ConnectionPrivate::abort()
 {
     if (!isOwnThread("abort") || state == Connection::State::Closed)
         return;
+    if (state != Connection::State::Closing)
+        setState(Connection::State::Closing);
     engine.abort();
     releaseTransport(false);
-    scheduleTurn();
 }
 
 void ConnectionPrivate::releaseTransport(bool graceful)
@@ -309,9 +322,7 @@ void ConnectionPrivate::timerEvent(QTimerEvent *event)
     m_timer.stop();
     m_timerAt.reset();
     // What the peer has sent counts before the time that has passed: the loop may have been blocked.
-    if (!engine.hasInput())
-        readTransport();
-    engine.tick(now());
+    m_readable = m_readable || (transport && transport->isConnected());
     if (!engine.hasInput())
         engine.releaseIdleMemory();
     turn();
@@ -327,9 +338,11 @@ void ConnectionPrivate::turn()
         return endTurn(guard);
     ++m_dispatching;
     const Engine::Time deadline = now() + parameters.dispatchBudget();
-    while (dispatchEvents(deadline, guard)) {
-        if (!readTransport())
+    while (dispatchEvents(deadline, guard) && readTransport()) {
+        if (now() >= deadline) { // a large body, or what makes no events
+            m_continuation.start(0, this);
             break;
+        }
     }
     if (!guard)
         return;
@@ -345,10 +358,10 @@ bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Guard &guard
     int left = stride;
     Engine::Time last = deadline - parameters.dispatchBudget();
     while (auto event = engine.next()) {
-        // A nested event loop in the application's code must find the rest of the work.
-        if (engine.hasInput() || m_readable)
-            scheduleTurn();
-        dispatch(*event, guard);
+        scheduleTurn(); // a nested event loop in the application's code goes on with what is left to do
+        dispatch(*event);
+        if (guard)
+            runDeferred(guard);
         if (!guard)
             return false;
         if (--left > 0)
@@ -369,17 +382,25 @@ bool ConnectionPrivate::readTransport()
 {
     if (!m_readable || !transport)
         return false;
-    const std::span<char> space = engine.inputSpace();
-    const qint64 size = transport->read(space.data(), qint64(space.size()));
-    if (size > 0) {
-        m_readable = size == qint64(space.size());
-        engine.inputRead(size, now());
-        return true;
+    if (transport->isConnected()) {
+        const std::span<char> space = engine.inputSpace();
+        const qint64 size = transport->read(space.data(), qint64(space.size()));
+        if (size > 0) {
+            m_readable = m_transportError.isError() || size == qint64(space.size());
+            engine.inputRead(size, now());
+            return true;
+        }
+        if (size < 0)
+            m_transportError = transport->error();
     }
     m_readable = false;
-    if (size == 0 && !m_writeFailed)
+    if (!m_transportError.isError())
         return false;
-    engine.transportClosed(transport->error());
+    const bool isLoginRefused = engine.state() == Engine::ConnectionEngine::State::StartReceived;
+    if (hasNextEndpoint() && !isLoginRefused)
+        connectToNextEndpoint();
+    else
+        engine.transportClosed(m_transportError);
     return true;
 }
 
@@ -387,16 +408,12 @@ void ConnectionPrivate::writeOutput()
 {
     const Engine::Time time = now();
     engine.prepareOutput(time);
-    while (transport && !m_writeFailed && transport->isConnected() && transport->bytesToWrite() == 0) {
+    while (transport && !m_transportError.isError() && transport->isConnected() && transport->bytesToWrite() == 0) {
         const QByteArrayView bytes = engine.output();
         if (bytes.isEmpty())
             break;
-        if (transport->write(bytes.data(), bytes.size()) < 0) {
-            m_writeFailed = true;
-            m_readable = true; // what the peer has said last is still to be read
-            scheduleTurn();
-            break;
-        }
+        if (transport->write(bytes.data(), bytes.size()) < 0)
+            return onTransportFailed();
         engine.written(bytes.size(), time);
     }
 }
@@ -424,14 +441,28 @@ void ConnectionPrivate::endTurn(const Guard &guard)
         if (!guard)
             return;
     }
+    checkTime();
     writeOutput();
-    if (engine.hasInput())
-        scheduleTurn(); // a watermark was crossed
-    armTimer();
-    if (const double bytes = double(q->bytesToWrite()); bytes != m_toldBytesToWrite) {
-        m_toldBytesToWrite = bytes;
-        Q_EMIT q->bytesToWriteChanged(bytes);
-    }
+    if (m_readable || engine.hasInput())
+        scheduleTurn();
+    else
+        armTimer();
+    tellBytesToWrite();
+}
+
+void ConnectionPrivate::checkTime()
+{
+    const Engine::Time time = now();
+    if (time >= m_attemptEnd && hasNextEndpoint())
+        connectToNextEndpoint();
+    engine.tick(time, !m_readable && !engine.hasInput());
+}
+
+void ConnectionPrivate::tellBytesToWrite()
+{
+    const double bytes = double(q->bytesToWrite());
+    if (std::exchange(m_toldBytesToWrite, bytes) != bytes)
+        defer(q, [this, bytes] { Q_EMIT q->bytesToWriteChanged(bytes); });
 }
 
 void ConnectionPrivate::armTimer()
@@ -456,12 +487,14 @@ void ConnectionPrivate::defer(QObject *context, std::function<void()> action)
 
 void ConnectionPrivate::runDeferred(const Guard &guard)
 {
-    for (const Deferred &deferred : std::exchange(m_deferred, {})) {
+    while (guard && !m_deferred.empty()) {
+        const Deferred deferred = std::move(m_deferred.front());
+        m_deferred.pop_front();
         if (!deferred.context)
             continue;
+        if (!m_deferred.empty())
+            scheduleTurn(); // for a nested event loop
         deferred.action();
-        if (!guard)
-            return;
     }
 }
 
@@ -502,36 +535,37 @@ void ConnectionPrivate::settleNow(const Settlement &settlement)
 
 // --- events of the engine -------------------------------------------------------------------------------------------------
 
-void ConnectionPrivate::dispatch(Engine::Event &event, const Guard &guard)
+// Each tells one thing directly or all of them by defer(): so the order stays the same when a slot runs an event loop.
+
+void ConnectionPrivate::dispatch(Engine::Event &event)
 {
-    std::visit([&](auto &alternative) { on(alternative, guard); }, event);
+    std::visit([&](auto &alternative) { on(alternative); }, event);
 }
 
-void ConnectionPrivate::on(Engine::Delivered &event, const Guard &)
+void ConnectionPrivate::on(Engine::Delivered &event)
 {
     static_cast<ConsumerPrivate *>(event.consumer->context)->deliver(event.message);
 }
 
-void ConnectionPrivate::on(Engine::ReplyArrived &event, const Guard &)
+void ConnectionPrivate::on(Engine::ReplyArrived &event)
 {
     if (const CallHandler handler = m_calls.take(event.call))
         handler(event.value, Delivery::Direct);
 }
 
-void ConnectionPrivate::on(Engine::Opened &, const Guard &guard)
+void ConnectionPrivate::on(Engine::Opened &)
 {
     const Promise<void> opening = *std::exchange(m_opening, std::nullopt);
     const auto waiting = std::exchange(whenOpen, {});
-    if (state == Connection::State::Handshaking) // not if a slot called close() meanwhile
-        setState(Connection::State::Open);
+    m_endpointsLeft.clear();
+    setState(Connection::State::Open);
+    defer(q, [this] { Q_EMIT q->opened(); });
     opening.finish({});
     for (const Promise<void> &promise : waiting)
         promise.finish({});
-    if (guard)
-        Q_EMIT q->opened();
 }
 
-void ConnectionPrivate::on(Engine::ConnectionClosed &event, const Guard &guard)
+void ConnectionPrivate::on(Engine::ConnectionClosed &event)
 {
     releaseTransport(event.graceful);
     const Error reason = event.reason;
@@ -539,88 +573,77 @@ void ConnectionPrivate::on(Engine::ConnectionClosed &event, const Guard &guard)
     const auto opening = std::exchange(m_opening, std::nullopt);
     const auto closing = std::exchange(m_closing, std::nullopt);
     const auto waiting = std::exchange(whenOpen, {});
-    state = Connection::State::Closed;
+    m_endpointsLeft.clear();
     engine.configure(settings());
+    tellBytesToWrite();
+    if (reason.isError())
+        setError(reason);
+    setState(Connection::State::Closed);
+    defer(q, [this, reason] { Q_EMIT q->closed(reason); });
     if (opening)
         opening->finish(notOpened);
     for (const Promise<void> &promise : waiting)
         promise.finish(notOpened);
-    if (guard && reason.isError()) {
-        error = reason;
-        Q_EMIT q->errorOccurred(reason);
-    }
-    if (guard)
-        Q_EMIT q->stateChanged(Connection::State::Closed);
     if (closing)
         closing->finish(reason.isError() ? Result<void>(reason) : Result<void>());
-    if (guard)
-        Q_EMIT q->closed(reason);
 }
 
-void ConnectionPrivate::on(Engine::BlockedChanged &event, const Guard &guard)
+void ConnectionPrivate::on(Engine::BlockedChanged &event)
 {
     toldBlocked = event.blocked;
     blockedReason = event.reason;
-    Q_EMIT q->blockedChanged(event.blocked, event.reason);
-    if (guard && !toldBufferFull)
-        Q_EMIT q->writableChanged(!event.blocked);
-    if (guard)
-        tellBackpressure(guard);
+    defer(q, [this, blocked = event.blocked, reason = event.reason] { Q_EMIT q->blockedChanged(blocked, reason); });
+    if (!toldBufferFull)
+        defer(q, [this, blocked = event.blocked] { Q_EMIT q->writableChanged(!blocked); });
+    tellBackpressure();
 }
 
-void ConnectionPrivate::on(Engine::WritableChanged &event, const Guard &guard)
+void ConnectionPrivate::on(Engine::WritableChanged &event)
 {
     toldBufferFull = !event.writable;
     if (!toldBlocked)
-        Q_EMIT q->writableChanged(event.writable);
-    if (guard)
-        tellBackpressure(guard);
+        defer(q, [this, writable = event.writable] { Q_EMIT q->writableChanged(writable); });
+    tellBackpressure();
 }
 
-void ConnectionPrivate::tellBackpressure(const Guard &guard)
+void ConnectionPrivate::tellBackpressure()
 {
-    const QList<Channel *> all = q->channels();
-    const QList<QPointer<Channel>> stillThere(all.begin(), all.end());
-    for (const QPointer<Channel> &channel : stillThere) {
-        if (channel)
-            channel->d->tellBackpressure();
-        if (!guard)
-            return;
-    }
+    for (const Channel *channel : q->channels())
+        channel->d->tellBackpressure();
 }
 
-void ConnectionPrivate::on(Engine::ChannelOpened &event, const Guard &)
+void ConnectionPrivate::on(Engine::ChannelOpened &event)
 {
     if (auto *channel = static_cast<ChannelPrivate *>(event.channel->context))
         channel->onOpened();
 }
 
-void ConnectionPrivate::on(Engine::ChannelClosed &event, const Guard &)
+void ConnectionPrivate::on(Engine::ChannelClosed &event)
 {
     if (auto *channel = static_cast<ChannelPrivate *>(event.channel->context))
         channel->onClosed(event.reason);
 }
 
-void ConnectionPrivate::on(Engine::FlowChanged &event, const Guard &)
+void ConnectionPrivate::on(Engine::FlowChanged &event)
 {
     if (auto *channel = static_cast<ChannelPrivate *>(event.channel->context))
         channel->setFlow(event.active);
 }
 
-void ConnectionPrivate::on(Engine::Returned &event, const Guard &)
+void ConnectionPrivate::on(Engine::Returned &event)
 {
     auto *channel = static_cast<ChannelPrivate *>(event.channel->context);
     if (channel)
         Q_EMIT channel->q->messageReturned(0, channel->makeMessage(event.message, {}, true), event.reason);
 }
 
-void ConnectionPrivate::on(Engine::PublishFailed &event, const Guard &)
+void ConnectionPrivate::on(Engine::PublishFailed &event)
 {
     if (auto *channel = static_cast<ChannelPrivate *>(event.channel->context))
         Q_EMIT channel->q->publishFailed(event.first, event.last, event.reason);
 }
 
-void ConnectionPrivate::on(Engine::ConsumerCancelled &event, const Guard &)
+void ConnectionPrivate::on(Engine::ConsumerCancelled &event)
 {
     if (auto *consumer = static_cast<ConsumerPrivate *>(event.consumer->context))
         consumer->onCancelled(event.reason);

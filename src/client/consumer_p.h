@@ -24,13 +24,13 @@ public:
     void emitUnackedCount();
     void settled(); // one delivery less
 
-    // The subscription ended; after each the consumer may be gone.
-    void onCancelled(const Error &reason);
+    // The subscription ended.
+    void onCancelled(const Error &reason, int returned = 0);
     void onChannelClosed(const Error &reason);
-    void channelGone();
+    void channelGone(const Error &gone); // the channel, or its connection
 
     Consumer *const q;
-    ChannelPrivate *channel; // null once it is gone
+    ChannelPrivate *channel; // null once it, or its connection, is gone
     QString queue;
     ConsumeOptions options; // with the tag
     quint64 serial;
@@ -45,6 +45,8 @@ private:
     void onStarted();
     int returnBatch();
     void noteUnacked();
+    void tellWhatIsLeft();
+    void defer(std::function<void()> action);
     bool isEnded() const { return state == State::Cancelled; }
 
     QExplicitlySharedDataPointer<const DeliveryOrigin> m_origin; // of the delivery before

@@ -9,15 +9,6 @@ namespace AmqpQt {
 
 using namespace Qt::StringLiterals;
 
-namespace {
-
-Error stateError(const QString &text)
-{
-    return Error(ErrorKind::Cancelled, text);
-}
-
-} // namespace
-
 ConsumerPrivate::ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPrivate, const QString &queueName,
                                  const ConsumeOptions &consumeOptions, quint64 serialNumber)
     : q(consumer)
@@ -26,19 +17,18 @@ ConsumerPrivate::ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPriv
     , options(consumeOptions)
     , serial(serialNumber)
 {
-    channel->everyConsumer.insert(this);
+    if (channel)
+        channel->everyConsumer.insert(this);
 }
 
 ConsumerPrivate::~ConsumerPrivate()
 {
-    started.finish(stateError(u"the consumer was deleted"_s), ConnectionPrivate::Delivery::Posted);
+    started.finish(Error(ErrorKind::Cancelled, u"the consumer was deleted"_s), ConnectionPrivate::Delivery::Posted);
     if (!channel)
         return;
     channel->everyConsumer.remove(this);
     if (channel->consumers.value(options.consumerTag) == this)
         channel->consumers.remove(options.consumerTag);
-    if (!channel->connection)
-        return;
     channel->connection->forget(this);
     if (!entry)
         return;
@@ -47,6 +37,14 @@ ConsumerPrivate::~ConsumerPrivate()
     if (entry->cancelCall == 0 && entry->state <= Engine::ConsumerEntry::State::Active && channel->engine->takesCalls())
         channel->engine->cancel(*entry);
     channel->connection->scheduleTurn();
+}
+
+void ConsumerPrivate::defer(std::function<void()> action)
+{
+    if (channel)
+        channel->defer(q, std::move(action));
+    else
+        QMetaObject::invokeMethod(q, std::move(action), Qt::QueuedConnection);
 }
 
 void ConsumerPrivate::start()
@@ -59,8 +57,9 @@ void ConsumerPrivate::start()
     if (queue.isEmpty())
         queue = channel->engine->lastQueue();
     if (state == State::Recovering) {
-        state = State::Starting;
-        channel->connection->defer(q, [consumer = q] { Q_EMIT consumer->stateChanged(State::Starting); });
+        if (started.isFinished())
+            started = {};
+        setState(State::Starting);
     }
     channel->connection->addCall(entry->startCall, [consumer = QPointer(q), promise = started](
                                                        Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
@@ -74,67 +73,52 @@ void ConsumerPrivate::start()
 
 void ConsumerPrivate::startFailed(const Error &reason)
 {
-    if (channel && channel->consumers.value(options.consumerTag) == this)
-        channel->consumers.remove(options.consumerTag);
-    state = State::Cancelled;
-    const auto tell = [consumer = q, promise = started, reason] {
-        const QPointer<Consumer> stillThere(consumer);
-        promise.finish(reason);
-        if (stillThere)
-            Q_EMIT consumer->stateChanged(State::Cancelled);
-        if (stillThere)
-            Q_EMIT consumer->cancelled(reason);
-    };
-    QMetaObject::invokeMethod(q, tell, Qt::QueuedConnection);
+    defer([promise = started, reason] { promise.finish(reason); });
+    onCancelled(reason);
 }
 
 void ConsumerPrivate::onStarted()
 {
-    const QPointer<Consumer> consumer(q);
     if (queue.isEmpty()) {
         queue = channel->engine->lastQueue(); // by now the broker has named it
-        Q_EMIT q->queueChanged(queue);
+        defer([consumer = q, name = queue] { Q_EMIT consumer->queueChanged(name); });
     }
-    if (consumer && state == State::Starting)
+    if (state == State::Starting) { // else a slot called cancel() meanwhile
         setState(State::Active);
-    if (!consumer)
-        return;
+        defer([consumer = q] { Q_EMIT consumer->started(); });
+    }
     const Promise<void> promise = started;
     promise.finish({});
-    if (consumer)
-        Q_EMIT consumer->started();
 }
 
 Reply<int> ConsumerPrivate::cancel()
 {
-    if (cancelled)
-        return cancelled->reply();
     if (channel && !channel->connection->isOwnThread("cancel"))
         return Promise<int>::finished(Error(ErrorKind::InvalidArgument, u"cancel() in a foreign thread"_s));
+    if (cancelled)
+        return cancelled->reply();
     if (isEnded())
         return Promise<int>::finished(0);
-    cancelled.emplace();
-    const Reply<int> reply = cancelled->reply();
     const int returned = entry ? returnBatch() : 0;
     if (!entry || !channel->engine->takesCalls()) { // waiting for a reopen, or the channel is closing: nothing to send
-        channel->connection->defer(q, [this] { onCancelled({}); });
-        return reply;
+        onCancelled({});
+        return Promise<int>::finished(returned);
     }
-    state = State::Cancelling;
-    channel->connection->defer(q, [consumer = q] { Q_EMIT consumer->stateChanged(State::Cancelling); });
+    const Promise<int> promise = cancelled.emplace();
+    setState(State::Cancelling);
     const Engine::CallId call = channel->engine->cancel(*entry);
-    channel->connection->addCall(call, [consumer = QPointer(q), promise = *cancelled, returned](
-                                           Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
+    channel->connection->addCall(call, [consumer = QPointer(q), promise, returned](Engine::ReplyValue &value,
+                                                                                   ConnectionPrivate::Delivery delivery) {
         if (const Error *failure = std::get_if<Error>(&value))
             return promise.finish(*failure, delivery);
         const auto result = std::get<Engine::CancelResult>(value);
         if (result.lost > 0)
             qCWarning(lcChannel) << result.lost << "no-ack deliveries came after cancel() and are lost";
+        if (consumer && delivery == ConnectionPrivate::Delivery::Direct)
+            return consumer->d->onCancelled({}, returned + result.returned);
         promise.finish(returned + result.returned, delivery);
-        if (consumer)
-            consumer->d->onCancelled({});
     });
-    return reply;
+    return promise.reply();
 }
 
 // Deliveries that no slot has seen go back to the queue.
@@ -222,33 +206,38 @@ void ConsumerPrivate::emitUnackedCount()
 void ConsumerPrivate::setState(State newState)
 {
     state = newState;
-    Q_EMIT q->stateChanged(newState);
+    defer([consumer = q, newState] { Q_EMIT consumer->stateChanged(newState); });
 }
 
-void ConsumerPrivate::onCancelled(const Error &reason)
+// Before the end is told: nothing comes after it.
+void ConsumerPrivate::tellWhatIsLeft()
+{
+    if (!m_batch.isEmpty())
+        defer([this] { emitBatch(); });
+    if (unackedCount != m_toldUnackedCount)
+        defer([this] { emitUnackedCount(); });
+}
+
+void ConsumerPrivate::onCancelled(const Error &reason, int returned)
 {
     if (isEnded())
         return;
-    const QPointer<Consumer> consumer(q);
-    if (channel->consumers.value(options.consumerTag) == this)
+    if (channel && channel->consumers.value(options.consumerTag) == this)
         channel->consumers.remove(options.consumerTag);
+    tellWhatIsLeft();
+    setState(State::Cancelled);
+    defer([consumer = q, reason] { Q_EMIT consumer->cancelled(reason); });
     if (cancelled) {
         const Promise<int> promise = *cancelled;
-        promise.finish(0); // unless the broker's answer did
+        promise.finish(returned);
     }
-    if (consumer)
-        setState(State::Cancelled);
-    if (consumer)
-        Q_EMIT consumer->cancelled(reason);
 }
 
 void ConsumerPrivate::onChannelClosed(const Error &reason)
 {
     entry.reset(); // its deliveries are the broker's again
-    if (unackedCount > 0) {
-        unackedCount = 0;
-        noteUnacked();
-    }
+    unackedCount = 0;
+    tellWhatIsLeft();
     if (isEnded())
         return;
     // The one that could not start would close the channel again.
@@ -258,29 +247,21 @@ void ConsumerPrivate::onChannelClosed(const Error &reason)
     setState(State::Recovering);
 }
 
-void ConsumerPrivate::channelGone()
+void ConsumerPrivate::channelGone(const Error &gone)
 {
-    if (channel->connection)
-        channel->connection->forget(this);
+    channel->connection->forget(this);
     if (entry)
         entry->context = nullptr;
     entry.reset();
     channel = nullptr;
-    const Error gone = stateError(u"the channel was deleted"_s);
+    unackedCount = 0;
     started.finish(gone, ConnectionPrivate::Delivery::Posted);
     if (cancelled)
         cancelled->finish(0, ConnectionPrivate::Delivery::Posted);
     if (isEnded())
-        return;
-    state = State::Cancelled;
-    QMetaObject::invokeMethod(
-        q,
-        [consumer = QPointer(q), gone] {
-            Q_EMIT consumer->stateChanged(State::Cancelled);
-            if (consumer)
-                Q_EMIT consumer->cancelled(gone);
-        },
-        Qt::QueuedConnection);
+        tellWhatIsLeft();
+    else
+        onCancelled(gone);
 }
 
 } // namespace AmqpQt
