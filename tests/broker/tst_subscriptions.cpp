@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+#include "broker/queues.h"
+
+#include <QtCore/qpointer.h>
+#include <QtCore/qscopeguard.h>
+#include <QtCore/qthread.h>
+#include <QtTest/qsignalspy.h>
+
+#include <functional>
+#include <memory>
+
+using namespace AmqpQt;
+using namespace AmqpQt::Test;
+
+class tst_Subscriptions : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void deletedQueueCancelsItsConsumerOnly();
+    void endOfASubscriptionReturnsWhatNoSlotHasSeen_data();
+    void endOfASubscriptionReturnsWhatNoSlotHasSeen();
+    void floodLetsOtherEventsRun();
+    void batchesBringTheSameMessages();
+    void batchSlotMayEndTheSubscription_data();
+    void batchSlotMayEndTheSubscription();
+    void batchesOfAWorkerConnectionArriveInTheMainThread();
+};
+
+// G6
+void tst_Subscriptions::deletedQueueCancelsItsConsumerOnly()
+{
+    BrokerClient client, other;
+    QVERIFY(client.isOpen() && other.isOpen());
+    const QString queue = filledQueue(client, 1);
+    const QString survivor = filledQueue(client, 0);
+    Consumer *consumer = client.channel->consume(queue);
+    QList<Message> messages, others;
+    collect(consumer, &messages);
+    Consumer *surviving = client.channel->consume(survivor);
+    collect(surviving, &others);
+    QVERIFY(waitFor([&] { return messages.size() == 1; }));
+
+    QSignalSpy cancelled(consumer, &Consumer::cancelled);
+    QSignalSpy errors(client.channel, &Channel::errorOccurred);
+    VERIFY_OK(other.channel->deleteQueue(queue));
+    QVERIFY(waitFor([&] { return cancelled.count() == 1; }));
+    QCOMPARE(cancelled.first().first().value<Error>().kind(), ErrorKind::ConsumerCancelled);
+    QCOMPARE(consumer->state(), Consumer::State::Cancelled);
+    QCOMPARE(client.channel->consumers(), QList<Consumer *>({surviving}));
+    QCOMPARE(surviving->state(), Consumer::State::Active);
+
+    messages.first().ack(); // the queue is gone, its delivery is known to the channel
+    client.channel->publish({}, survivor, Message::fromText(u"another"));
+    QVERIFY(waitFor([&] { return texts(others) == QStringList(u"another"_s); }));
+    VERIFY_OK(client.channel->declareQueue(queue, sharedQueue()));
+    collect(client.channel->consume(queue, {.consumerTag = consumer->consumerTag()}), &messages);
+    client.channel->publish({}, queue, Message::fromText(u"again"));
+    QVERIFY(waitFor([&] { return messages.size() == 2; }));
+    QCOMPARE(messages.last().text(), u"again"_s);
+    QCOMPARE(errors.count(), 0);
+}
+
+void tst_Subscriptions::endOfASubscriptionReturnsWhatNoSlotHasSeen_data()
+{
+    QTest::addColumn<bool>("batches");
+    QTest::addColumn<bool>("deleting");
+    QTest::newRow("cancel") << false << false;
+    QTest::newRow("delete") << false << true;
+    QTest::newRow("cancel, with batches") << true << false;
+    QTest::newRow("delete, with batches") << true << true;
+}
+
+// G8
+void tst_Subscriptions::endOfASubscriptionReturnsWhatNoSlotHasSeen()
+{
+    QFETCH(const bool, batches);
+    QFETCH(const bool, deleting);
+    constexpr int Count = 200;
+    constexpr int Prefetch = 50;
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString queue = filledQueue(client, Count);
+    QPointer<Consumer> consumer = client.channel->consume(queue, {.prefetch = Prefetch});
+    QList<Message> messages;
+    std::optional<Reply<int>> cancelled;
+    bool isSentOut = false;
+    const auto end = [&] {
+        // From another thread, that nothing is read here meanwhile: until the broker has sent all that it may.
+        const std::unique_ptr<QThread> observer(QThread::create([&] {
+            BrokerClient observing;
+            isSentOut = waitFor([&] { return observing.messageCount(queue) == Count - Prefetch; });
+        }));
+        observer->start();
+        observer->wait();
+        if (deleting)
+            delete consumer;
+        else
+            cancelled = consumer->cancel();
+    };
+    if (batches) {
+        connect(consumer, &Consumer::batchDelivered, this, [&](const QList<Message> &batch) {
+            messages += batch;
+            end();
+        });
+    } else {
+        connect(consumer, &Consumer::delivered, this, [&](const Message &message) {
+            messages += message;
+            end();
+        });
+    }
+    QVERIFY(waitFor([&] { return isSentOut; }));
+    const int seen = int(messages.size());
+    QCOMPARE(texts(messages), numbers(0, seen - 1));
+    if (!batches)
+        QCOMPARE(seen, 1);
+    if (!deleting) {
+        const Result<int> returned = await(*cancelled);
+        QVERIFY2(returned, qPrintable(returned.error().toString()));
+        QCOMPARE(*returned, Prefetch - seen);
+        QCOMPARE(consumer->state(), Consumer::State::Cancelled);
+    }
+
+    // The slot's own are still the application's. The others are back at their place.
+    QVERIFY(waitFor([&] { return client.messageCount(queue) == Count - seen; }));
+    QCOMPARE(int(messages.size()), seen);
+    QVERIFY(client.channel->ackUpTo(messages.last()));
+    VERIFY_OK(client.channel->close());
+    QCOMPARE(texts(client.drain(queue)), numbers(seen, Count - 1));
+}
+
+// G11
+void tst_Subscriptions::floodLetsOtherEventsRun()
+{
+    constexpr int Count = 1000;
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString queue = filledQueue(client, Count);
+    int delivered = 0, timeouts = 0, calls = 0;
+    QTimer timer;
+    connect(&timer, &QTimer::timeout, this, [&] { ++timeouts; });
+    const std::function<void()> callAgain = [&] {
+        if (++calls && delivered < Count)
+            QMetaObject::invokeMethod(&timer, callAgain, Qt::QueuedConnection);
+    };
+    Consumer *consumer = client.channel->consume(queue, {.ackMode = AckMode::NoAck});
+    connect(consumer, &Consumer::delivered, this, [&] {
+        if (++delivered == 1) {
+            timer.start(0);
+            callAgain();
+        }
+        QThread::msleep(1); // four of them use up the time of one turn of the event loop
+    });
+    int timeoutsMeanwhile = 0, callsMeanwhile = 0;
+    QVERIFY(waitFor([&] {
+        if (delivered < Count) {
+            timeoutsMeanwhile = timeouts;
+            callsMeanwhile = calls;
+        }
+        return delivered == Count;
+    }));
+    QVERIFY2(timeoutsMeanwhile > Count / 20, qPrintable(QString::number(timeoutsMeanwhile)));
+    QVERIFY2(callsMeanwhile > Count / 20, qPrintable(QString::number(callsMeanwhile)));
+}
+
+// G11
+void tst_Subscriptions::batchesBringTheSameMessages()
+{
+    constexpr int Count = 2000;
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString queue = filledQueue(client, Count);
+    Consumer *consumer = client.channel->consume(queue);
+    QList<Message> single, batched;
+    int batches = 0;
+    collect(consumer, &single);
+    connect(consumer, &Consumer::batchDelivered, this, [&](const QList<Message> &messages) {
+        QVERIFY(!messages.isEmpty());
+        ++batches;
+        batched += messages;
+    });
+    QVERIFY(waitFor([&] { return batched.size() == Count; }));
+    QCOMPARE(texts(single), numbers(0, Count - 1));
+    QVERIFY(batched == single);
+    QVERIFY(batches < Count);
+    QCOMPARE(consumer->unackedCount(), Count); // twice told, once delivered
+}
+
+void tst_Subscriptions::batchSlotMayEndTheSubscription_data()
+{
+    QTest::addColumn<QString>("how");
+    for (const char *how : {"cancel the consumer", "delete the consumer", "close the channel", "delete the channel",
+                            "close the connection", "delete the connection"})
+        QTest::newRow(how) << QString::fromLatin1(how);
+}
+
+// A10
+void tst_Subscriptions::batchSlotMayEndTheSubscription()
+{
+    QFETCH(const QString, how);
+    constexpr int Count = 50;
+    BrokerClient observer;
+    QVERIFY(observer.isOpen());
+    const QString queue = filledQueue(observer, Count);
+    QPointer<Connection> connection = new Connection(brokerParameters());
+    const auto deleted = qScopeGuard([&] { delete connection; });
+    QPointer<Channel> channel = connection->createChannel();
+    QPointer<Consumer> consumer = channel->consume(queue);
+    int batches = 0;
+    int acked = 0;
+    connect(consumer, &Consumer::batchDelivered, this, [&](const QList<Message> &messages) {
+        ++batches;
+        for (const Message &message : messages)
+            message.ack();
+        acked += int(messages.size());
+        if (how == u"cancel the consumer"_s)
+            consumer->cancel();
+        else if (how == u"delete the consumer"_s)
+            delete consumer;
+        else if (how == u"close the channel"_s)
+            channel->close();
+        else if (how == u"delete the channel"_s)
+            delete channel;
+        else if (how == u"close the connection"_s)
+            connection->close();
+        else
+            delete connection;
+    });
+    connection->open();
+    QVERIFY(waitFor([&] { return batches > 0; }));
+    QVERIFY(waitFor([&] { return observer.messageCount(queue) == Count - acked; }));
+    QCOMPARE(batches, 1);
+}
+
+// A12
+void tst_Subscriptions::batchesOfAWorkerConnectionArriveInTheMainThread()
+{
+    constexpr int Count = 1000;
+    BrokerClient publisher;
+    QVERIFY(publisher.isOpen());
+    const QString queue = filledQueue(publisher, Count);
+    auto *connection = new Connection(brokerParameters());
+    Consumer *consumer = connection->createChannel()->consume(queue, {.prefetch = 100});
+    QThread thread;
+    connection->moveToThread(&thread);
+    connect(&thread, &QThread::finished, connection, &QObject::deleteLater);
+    const auto joined = qScopeGuard([&] {
+        thread.quit();
+        thread.wait();
+    });
+    QStringList received;
+    int elsewhere = 0;
+    connect(consumer, &Consumer::batchDelivered, this, [&](const QList<Message> &messages) {
+        elsewhere += QThread::currentThread() != this->thread();
+        received += texts(messages);
+        for (const Message &message : messages)
+            message.ack(); // without which no more than the prefetch would come
+    });
+    thread.start();
+    QMetaObject::invokeMethod(connection, &Connection::open);
+    QVERIFY(waitFor([&] { return received.size() == Count; }));
+    QCOMPARE(received, numbers(0, Count - 1));
+    QCOMPARE(elsewhere, 0);
+
+    bool closed = false;
+    connect(connection, &Connection::closed, this, [&] { closed = true; });
+    QMetaObject::invokeMethod(connection, &Connection::close);
+    QVERIFY(waitFor([&] { return closed; }));
+    QCOMPARE(publisher.messageCount(queue), 0); // nothing went back: all acks had arrived
+}
+
+QTEST_GUILESS_MAIN(tst_Subscriptions)
+
+#include "tst_subscriptions.moc"
