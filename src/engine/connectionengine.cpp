@@ -3,6 +3,8 @@
 
 #include "engine/arguments_p.h"
 #include "engine/sasl_p.h"
+#include "values/logging_p.h"
+#include "wire/trace_p.h"
 
 #include <algorithm>
 
@@ -432,18 +434,26 @@ void ConnectionEngine::noteHeld(qint64 bytes)
 
 // --- output ---------------------------------------------------------------------------------------------------------------
 
+void ConnectionEngine::logMethod(const char *what, quint16 channel, QByteArrayView payload)
+{
+    if (lcFrame().isDebugEnabled())
+        qCDebug(lcFrame).noquote() << what << "on channel" << channel << Wire::describeMethod(payload);
+}
+
 void ConnectionEngine::sendMethod(quint16 channel, QByteArrayView payload)
 {
     char *at = m_output.append(payload.size() + Wire::FrameOverhead);
     at = Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(payload.size()));
     std::memcpy(at, payload.data(), size_t(payload.size()));
     at[payload.size()] = char(Wire::FrameEnd);
+    logMethod("sent", channel, payload);
 }
 
 // The frames of one content stand together: other frames of the channel must not come between them.
 void ConnectionEngine::sendContent(quint16 channel, QByteArrayView methodPayload, const QByteArray &properties,
                                    const QByteArray &body)
 {
+    logMethod("sent", channel, methodPayload);
     const bool inOneBlock = body.size() < OutputBuffer::ShareThreshold && body.size() <= maximumPayload();
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
     const qsizetype bodyFrame = inOneBlock && !body.isEmpty() ? body.size() + Wire::FrameOverhead : 0;

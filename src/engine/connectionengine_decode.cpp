@@ -155,6 +155,7 @@ void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
 {
     if (payload.size() < 4)
         return fail(Wire::ReplyCode::SyntaxError, u"a method frame of %1 bytes"_s.arg(payload.size()));
+    logMethod("received", number, payload);
     const Wire::MethodId id{qFromBigEndian<quint16>(payload.data()), qFromBigEndian<quint16>(payload.data() + 2)};
     const QByteArrayView arguments = payload.sliced(4);
     const bool isGoodbye = number == 0 && (id == Wire::ConnectionClose::id || id == Wire::ConnectionCloseOk::id);

@@ -156,9 +156,12 @@ private:
     {
         const qsizetype size = Wire::payloadSize(method);
         char *at = m_output.append(size + Wire::FrameOverhead);
-        at = Wire::writePayload(Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(size)), method);
-        *at = char(Wire::FrameEnd);
+        char *end = Wire::writePayload(Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(size)), method);
+        *end = char(Wire::FrameEnd);
+        logMethod("sent", channel, QByteArrayView(at + Wire::FrameHeaderSize, size));
     }
+    // To the category amqpqt.frame, which is off unless somebody asks for it.
+    static void logMethod(const char *what, quint16 channel, QByteArrayView payload);
     void sendMethod(quint16 channel, QByteArrayView payload);
     void sendContent(quint16 channel, QByteArrayView methodPayload, const QByteArray &properties, const QByteArray &body);
     qsizetype maximumPayload() const noexcept { return qsizetype(m_sendFrameMax) - Wire::FrameOverhead; }
