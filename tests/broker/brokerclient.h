@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "support/brokerfixture.h"
+
+#include <AmqpQt/Channel>
+#include <AmqpQt/Connection>
+#include <AmqpQt/Consumer>
+
+#include <QtCore/qcoreapplication.h>
+#include <QtCore/qeventloop.h>
+#include <QtCore/qtimer.h>
+#include <QtTest/qtest.h>
+
+#include <chrono>
+
+// What the tests against a real broker share: a client, and ways to wait for it.
+namespace AmqpQt::Test {
+
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+// How long to wait for what is bound to come: the machine may be busy with other things.
+inline constexpr std::chrono::milliseconds Patience = 30s;
+
+// Runs the event loop until it is so, or for too long. Looks after every event, not every 50 ms as QTRY_VERIFY does.
+template <typename Condition>
+bool waitFor(Condition condition, std::chrono::milliseconds patience = Patience)
+{
+    QTimer alarm;
+    alarm.setSingleShot(true);
+    alarm.start(patience);
+    while (!condition()) {
+        if (!alarm.isActive())
+            return false;
+        QCoreApplication::processEvents(QEventLoop::WaitForMoreEvents);
+    }
+    return true;
+}
+
+template <typename T>
+Result<T> await(const Reply<T> &reply, std::chrono::milliseconds patience = Patience)
+{
+    if (!waitFor([&] { return reply.isFinished(); }, patience))
+        return Error(ErrorKind::Timeout, u"the test has waited for this reply long enough"_s);
+    return reply.result();
+}
+
+inline QString brief(const Error &error)
+{
+    if (!error.isError())
+        return u"NoError"_s;
+    const auto kind = QLatin1StringView(QMetaEnum::fromType<ErrorKind>().valueToKey(int(error.kind())));
+    QStringList words = {kind};
+    if (error.replyCode())
+        words += QString::number(error.replyCode());
+    if (!error.method().isEmpty())
+        words += error.method();
+    return words.join(u' ');
+}
+
+// The reply ends well, within Patience.
+#define VERIFY_OK(reply) \
+    do { \
+        const auto verifiedResult = AmqpQt::Test::await(reply); \
+        QVERIFY2(verifiedResult, qPrintable(verifiedResult.error().toString())); \
+    } while (false)
+
+// The reply fails so: "ChannelClosed 404 queue.declare".
+#define VERIFY_FAILS(reply, briefError) QCOMPARE(AmqpQt::Test::brief(AmqpQt::Test::await(reply).error()), briefError)
+
+// Parameters for the broker under test.
+inline ConnectionParameters brokerParameters()
+{
+    const Result<ConnectionParameters> parameters = ConnectionParameters::fromUrl(brokerUrl());
+    return parameters ? *parameters : ConnectionParameters();
+}
+
+// For a queue that several connections use: unlike an exclusive one it does not go with its connection, so it expires.
+inline QueueOptions sharedQueue(FieldTable arguments = {})
+{
+    arguments.insert(u"x-expires"_s, 120'000);
+    return {.arguments = arguments};
+}
+
+// For an exchange: it goes with its last binding.
+inline ExchangeOptions passingExchange(const FieldTable &arguments = {})
+{
+    return {.durable = false, .autoDelete = true, .arguments = arguments};
+}
+
+// An open connection with one open channel. A test's init() verifies that it is open.
+class BrokerClient
+{
+public:
+    BrokerClient() : BrokerClient(brokerParameters()) {}
+    explicit BrokerClient(const ConnectionParameters &parameters)
+        : connection(parameters), channel(connection.createChannel())
+    {
+        if (await(connection.open()))
+            await(channel->whenOpen());
+    }
+
+    bool isOpen() const { return channel->isOpen(); }
+
+    // Messages that are ready in a queue, by a channel of its own so that 404 hurts nobody; -1 if there is no such queue.
+    qint64 messageCount(const QString &queue)
+    {
+        const std::unique_ptr<Channel> own(connection.createChannel());
+        const Result<QueueInfo> info = await(own->inspectQueue(queue));
+        return info ? qint64(info->messageCount) : -1;
+    }
+
+    // Everything the queue has, acknowledged; in queue order.
+    QList<Message> drain(const QString &queue)
+    {
+        QList<Message> messages;
+        const std::unique_ptr<Channel> own(connection.createChannel());
+        while (const auto got = await(own->get(queue))) {
+            if (!*got)
+                break;
+            (*got)->message.ack();
+            messages.append((*got)->message);
+        }
+        await(own->close());
+        return messages;
+    }
+
+    Connection connection;
+    Channel *const channel;
+};
+
+inline void collect(const Consumer *consumer, QList<Message> *messages)
+{
+    QObject::connect(consumer, &Consumer::delivered, consumer, [messages](const Message &message) { messages->append(message); });
+}
+
+inline QStringList texts(const QList<Message> &messages)
+{
+    QStringList texts;
+    for (const Message &message : messages)
+        texts += message.text();
+    return texts;
+}
+
+} // namespace AmqpQt::Test
