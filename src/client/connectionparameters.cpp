@@ -230,7 +230,7 @@ void ConnectionParameters::setHeartbeat(std::chrono::seconds interval)
 }
 
 /*!
-    Returns how long opening may take: one deadline for all endpoints, from the look-up to the end of the login.
+    Returns how long connecting to one endpoint may take: one deadline for the look-up, TCP and the login.
 */
 std::chrono::milliseconds ConnectionParameters::connectTimeout() const
 {

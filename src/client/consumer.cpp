@@ -48,10 +48,10 @@ int Consumer::unackedCount() const
 }
 
 /*!
-    Returns a reply that succeeds with the first \c basic.consume-ok. It ends with the error of the channel if that is
-    closed before, with ErrorKind::InvalidArgument or ErrorKind::NotOpen if the call was refused, and with
-    ErrorKind::Cancelled if something was deleted. What happens after a Channel::reopen() is told by started() and
-    cancelled().
+    Returns a reply that succeeds with \c basic.consume-ok. It ends with the error of the channel if that is closed
+    before, with ErrorKind::InvalidArgument or ErrorKind::NotOpen if the call was refused, and with
+    ErrorKind::Cancelled if something was deleted. Once Channel::reopen() has subscribed again a new reply is about
+    that.
 */
 Reply<void> Consumer::whenStarted()
 {
@@ -63,8 +63,9 @@ Reply<void> Consumer::whenStarted()
     \c basic.cancel-ok and has the number of deliveries that no slot had seen and that went back to the queue; those
     of a consumer with AckMode::NoAck are lost, and a warning has their number. stateChanged() and cancelled() follow.
 
-    Messages that were delivered can be settled as before. A consumer whose channel is closed ends with 0 from the
-    event loop, one that has ended gives 0 at once. Called again it returns the same reply.
+    Messages that were delivered can be settled as before. While the channel is closed or closing the consumer ends
+    without asking the broker. One that has ended gives 0, and called again while it is under way cancel() returns
+    the same reply.
 */
 Reply<int> Consumer::cancel()
 {
