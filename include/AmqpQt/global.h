@@ -27,7 +27,7 @@ enum class Backpressure : quint8 {
     BrokerBlocked = 0x1,     // connection.blocked: the broker is short of memory or disk
     WriteBufferFull = 0x2,   // our unsent bytes passed the high watermark
     ChannelFlow = 0x4,       // channel.flow(active=false) from the broker
-    ConfirmWindowFull = 0x8, // as many unconfirmed messages as Channel::confirmWindow() allows
+    ConfirmWindowFull = 0x8, // as many unconfirmed messages as the channel's window allows
 };
 Q_DECLARE_FLAGS(BackpressureReasons, Backpressure)
 Q_FLAG_NS(BackpressureReasons)

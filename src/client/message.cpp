@@ -47,8 +47,8 @@ namespace AmqpQt {
     \section1 Settling
 
     ack() and nack() go back to the channel that the message came from, in any thread and at any time. Settled twice,
-    after a recovery, or when channel or connection are gone, nothing is sent, and the error is StaleDelivery:
-    RabbitMQ would otherwise close the channel with 406.
+    after the channel was closed and opened again, or when channel or connection are gone, nothing is sent, and the
+    error is StaleDelivery: RabbitMQ would otherwise close the channel with 406.
 
     \code
     connect(consumer, &AmqpQt::Consumer::delivered, this, [this](const AmqpQt::Message &message) {
