@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: MIT
+#include "support/script.h"
+
+#include <QtTest/qtest.h>
+
+using namespace AmqpQt;
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+using Engine::CallId;
+using ChannelState = Engine::ChannelEngine::State;
+using ConsumerState = Engine::ConsumerEntry::State;
+
+class tst_ChannelClosing : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void aChannelIsClosedByAHandshake();
+    void callsUnderWayAreStillAnswered();
+    void callsThatStayUnansweredAreCancelled();
+    void theBrokersCloseEndsTheChannelOnly();
+    void theBrokersCloseAnswersACloseThatIsHeld();
+    void closesOfAChannelMayCross();
+    void theBrokerMayCloseAChannelThatWeGaveUp();
+    void aNumberRestsUntilCloseOk();
+    void theSmallestFreeNumberIsTaken();
+    void aNumberMayBeChosen();
+    void numbersCanRunOut();
+    void aReopenedChannelIsANewIncarnation();
+    void reopeningTakesAnotherNumberWhileTheOldOneRests();
+    void reopeningWithoutAFreeNumberFailsAndKeepsTheNumber();
+    void onlyAClosedChannelCanBeOpened();
+    void channelsBeyondTheNegotiatedLimitEnd();
+    void aReleasedChannelIsClosedInEveryState_data();
+    void aReleasedChannelIsClosedInEveryState();
+    void framesOfAReleasedChannelAreSkipped();
+    void nothingIsSentAfterCloseIsSent();
+};
+
+namespace {
+
+const QByteArray noProperties(2, '\0');
+
+void publish(Engine::ChannelEngine &channel, const QByteArray &body)
+{
+    QVERIFY(channel.publish({}, u"key"_s, noProperties, body, false));
+}
+
+} // namespace
+
+void tst_ChannelClosing::aChannelIsClosedByAHandshake()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto a = s.subscribe(channel, u"a"_s);
+    const auto b = *channel.consume(u"q"_s, {.consumerTag = u"b"_s}, &s); // has not started: needs no cancel
+    s.expectSent<Wire::BasicConsume>();
+    const CallId closing = *channel.close();
+    QCOMPARE(channel.state(), ChannelState::Closing);
+    s.expectSent(Wire::BasicCancel{.consumerTag = "a"});
+    s.expectSent<Wire::ChannelClose>([](const Wire::ChannelClose &close) { QCOMPARE(close.replyCode, quint16(200)); });
+    s.expectNothingSent().expectNoEvent();
+    s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).broker(Wire::ChannelCloseOk{});
+    s.takeReply<Engine::CancelResult>(a->cancelCall);
+    s.expectReply(closing).expectReply(b->startCall, ErrorKind::Cancelled);
+    s.expectEvent<Engine::ChannelClosed>([&](const Engine::ChannelClosed &closed) {
+        QCOMPARE(closed.channel.get(), &channel);
+        QVERIFY(!closed.reason.isError());
+    });
+    s.expectNoEvent().expectNothingSent();
+    QCOMPARE(channel.state(), ChannelState::Closed);
+    QCOMPARE(a->state, ConsumerState::Gone);
+    QCOMPARE(b->state, ConsumerState::Gone);
+    QVERIFY(s.engine.isOpen());
+}
+
+void tst_ChannelClosing::callsUnderWayAreStillAnswered()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId getting = *channel.get(u"q"_s, false);
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId closing = *channel.close();
+    s.expectSent<Wire::QueuePurge>().expectSent<Wire::BasicGet>().expectSent<Wire::BasicConsume>();
+    s.expectSent<Wire::ChannelClose>();
+    s.broker(Wire::QueuePurgeOk{.messageCount = 3}).getOk(1, {.body = "got"});
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).deliver("a", 2);
+    s.broker(Wire::ChannelFlow{.active = false}).broker(Wire::BasicCancel{.consumerTag = "a", .noWait = false});
+    s.broker(Wire::ChannelCloseOk{});
+    QCOMPARE(s.takeReply<quint32>(purging), 3u);
+    QCOMPARE(s.takeReply<Engine::GotMessage>(getting).message.body, "got");
+    s.expectReply(consumer->startCall).expectEvent<Engine::ConsumerCancelled>();
+    s.expectReply(closing).expectEvent<Engine::ChannelClosed>().expectNoEvent();
+    QCOMPARE(consumer->returned, 1);
+    s.expectNothingSent(); // neither flow-ok nor cancel-ok nor nack
+}
+
+void tst_ChannelClosing::callsThatStayUnansweredAreCancelled()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId closing = *channel.close();
+    s.broker(Wire::ChannelCloseOk{}).expectReply(closing).expectReply(purging, ErrorKind::Cancelled);
+    s.expectEvent<Engine::ChannelClosed>().expectNoEvent();
+}
+
+void tst_ChannelClosing::theBrokersCloseEndsTheChannelOnly()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    auto &other = s.openChannel();
+    const auto active = s.subscribe(channel, u"active"_s);
+    const auto cancelled = s.subscribe(channel, u"cancelled"_s);
+    const auto otherConsumer = s.subscribe(other, u"active"_s);
+    const CallId cancelling = channel.cancel(*cancelled);
+    const CallId declaring = *channel.declareQueue(u"q"_s, {}, true);
+    const auto starting = *channel.consume(u"q"_s, {.consumerTag = u"starting"_s}, &s);
+    const CallId elsewhere = *other.purgeQueue(u"q"_s);
+    s.takeSent();
+    s.broker(Wire::ChannelClose{.replyCode = 404,
+                                .replyText = "NOT_FOUND - no queue 'q'",
+                                .classId = Wire::QueueDeclare::id.classId,
+                                .methodId = Wire::QueueDeclare::id.methodId});
+    s.expectSent<Wire::ChannelCloseOk>().expectNothingSent();
+    const Error reason(ErrorKind::ChannelClosed, u"NOT_FOUND - no queue 'q'"_s, 404, u"queue.declare"_s);
+    const auto reply = s.takeEvent<Engine::ReplyArrived>();
+    QCOMPARE(reply.call, declaring);
+    QCOMPARE(std::get<Error>(reply.value), reason);
+    s.expectReply(cancelling, ErrorKind::ChannelClosed).expectReply(starting->startCall, ErrorKind::ChannelClosed);
+    s.expectEvent<Engine::ChannelClosed>([&](const Engine::ChannelClosed &closed) {
+        QCOMPARE(closed.channel.get(), &channel);
+        QCOMPARE(closed.reason, reason);
+    });
+    s.expectNoEvent();
+    for (const auto &consumer : {active, cancelled, starting})
+        QCOMPARE(consumer->state, ConsumerState::Gone);
+    QCOMPARE(otherConsumer->state, ConsumerState::Active);
+    s.broker(Wire::QueuePurgeOk{}, 2).takeReply<quint32>(elsewhere);
+}
+
+void tst_ChannelClosing::theBrokersCloseAnswersACloseThatIsHeld()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+    publish(channel, "held");
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId closing = *channel.close();
+    s.expectNothingSent().broker(Wire::ChannelClose{.replyCode = 406}).expectSent<Wire::ChannelCloseOk>();
+    s.expectReply(closing).expectReply(purging, ErrorKind::ChannelClosed).expectEvent<Engine::PublishFailed>();
+    s.expectEvent<Engine::ChannelClosed>().expectNoEvent();
+}
+
+void tst_ChannelClosing::closesOfAChannelMayCross()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId closing = *channel.close();
+    s.expectSent<Wire::QueuePurge>().expectSent<Wire::ChannelClose>();
+    s.broker(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND"}).expectSent<Wire::ChannelCloseOk>();
+    s.expectReply(closing).expectReply(purging, ErrorKind::ChannelClosed).expectEvent<Engine::ChannelClosed>();
+    QVERIFY(!s.engine.createChannel(1, nullptr)); // the answer to our close is still to come
+    s.broker(Wire::ChannelCloseOk{}).expectNoEvent().expectNothingSent();
+    s.openChannel(1);
+}
+
+void tst_ChannelClosing::theBrokerMayCloseAChannelThatWeGaveUp()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    channel.release();
+    s.expectSent<Wire::ChannelClose>().takeEvents();
+    s.broker(Wire::ChannelClose{.replyCode = 406}).expectSent<Wire::ChannelCloseOk>().expectNoEvent();
+    QVERIFY(!s.engine.createChannel(1, nullptr));
+    s.broker(Wire::ChannelCloseOk{});
+    s.openChannel(1);
+}
+
+void tst_ChannelClosing::aNumberRestsUntilCloseOk()
+{
+    Script s;
+    s.open();
+    s.openChannel();
+    auto &second = s.openChannel();
+    s.openChannel();
+    QVERIFY(second.close());
+    s.expectSent<Wire::ChannelClose>(2);
+    QCOMPARE(s.openChannel().number(), quint16(4));
+    s.broker(Wire::ChannelCloseOk{}, 2).takeEvents();
+    QCOMPARE(s.openChannel().number(), quint16(2));
+}
+
+void tst_ChannelClosing::theSmallestFreeNumberIsTaken()
+{
+    Script s;
+    s.open();
+    for (quint16 number = 1; number <= 5; ++number)
+        QCOMPARE(s.openChannel().number(), number);
+    for (const quint16 number : {4, 2}) {
+        s.broker(Wire::ChannelClose{.replyCode = 404}, number).expectSent<Wire::ChannelCloseOk>(number).takeEvents();
+    }
+    QCOMPARE(s.openChannel().number(), quint16(2));
+    QCOMPARE(s.openChannel().number(), quint16(4));
+    QCOMPARE(s.openChannel().number(), quint16(6));
+}
+
+void tst_ChannelClosing::aNumberMayBeChosen()
+{
+    Script s;
+    s.open();
+    QCOMPARE(s.openChannel(2).number(), quint16(2));
+    QVERIFY(!s.engine.createChannel(2, nullptr));
+    QVERIFY(!s.engine.createChannel(0, nullptr));
+    QVERIFY(!s.engine.createChannel(2048, nullptr));
+    QCOMPARE(s.openChannel(2047).number(), quint16(2047));
+    QCOMPARE(s.openChannel().number(), quint16(1));
+    QCOMPARE(s.openChannel().number(), quint16(3));
+    QCOMPARE(s.engine.channel(3)->number(), quint16(3));
+    QVERIFY(!s.engine.channel(4));
+    QVERIFY(!s.engine.channel(65535));
+}
+
+void tst_ChannelClosing::numbersCanRunOut()
+{
+    Script s;
+    s.open({.channelMax = 3});
+    for (int i = 0; i < 3; ++i)
+        s.openChannel();
+    QVERIFY(!s.engine.createChannel(nullptr));
+    QVERIFY(!s.engine.createChannel(4, nullptr));
+    s.broker(Wire::ChannelClose{.replyCode = 404}, 1).expectSent<Wire::ChannelCloseOk>(1).takeEvents();
+    QCOMPARE(s.openChannel().number(), quint16(1));
+}
+
+void tst_ChannelClosing::aReopenedChannelIsANewIncarnation()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const quint64 first = channel.incarnation();
+    publish(channel, "1");
+    s.expectPublished("1", "key").broker(Wire::ChannelClose{.replyCode = 404}).expectSent<Wire::ChannelCloseOk>();
+    s.expectEvent<Engine::ChannelClosed>();
+    const CallId opening = *channel.open();
+    QCOMPARE(channel.state(), ChannelState::Opening);
+    QVERIFY(channel.incarnation() > first);
+    s.expectSent<Wire::ChannelOpen>().broker(Wire::ChannelOpenOk{}).expectReply(opening);
+    s.expectEvent<Engine::ChannelOpened>();
+    QCOMPARE(channel.number(), quint16(1));
+    QCOMPARE(*channel.publish({}, u"key"_s, noProperties, "2", false), quint64(2)); // numbers never restart
+    s.expectPublished("2", "key");
+    QVERIFY(s.openChannel().incarnation() > channel.incarnation()); // nor are they shared
+}
+
+void tst_ChannelClosing::reopeningTakesAnotherNumberWhileTheOldOneRests()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(channel.purgeQueue(u"q"_s));
+    s.advance(30s).expectSent<Wire::QueuePurge>().expectSent<Wire::ChannelClose>().takeEvents();
+    const CallId opening = *channel.open();
+    QCOMPARE(channel.number(), quint16(2));
+    s.expectSent<Wire::ChannelOpen>(2).broker(Wire::QueuePurgeOk{}, 1).broker(Wire::ChannelCloseOk{}, 1);
+    s.broker(Wire::ChannelOpenOk{}, 2).expectReply(opening).expectEvent<Engine::ChannelOpened>().expectNoEvent();
+    QCOMPARE(s.openChannel().number(), quint16(1));
+}
+
+void tst_ChannelClosing::reopeningWithoutAFreeNumberFailsAndKeepsTheNumber()
+{
+    Script s;
+    s.open({.channelMax = 2});
+    auto &channel = s.openChannel();
+    s.openChannel();
+    s.broker(Wire::ChannelClose{.replyCode = 404}).expectSent<Wire::ChannelCloseOk>().takeEvents();
+    const auto usurper = s.engine.createChannel(1, nullptr);
+    QVERIFY(usurper->open());
+    s.expectSent<Wire::ChannelOpen>();
+    const Error error = channel.open().error();
+    QCOMPARE(error.kind(), ErrorKind::NotOpen);
+    QCOMPARE(channel.number(), quint16(1));
+    QCOMPARE(channel.state(), ChannelState::Closed);
+    usurper->release();
+    s.expectSent<Wire::ChannelClose>().broker(Wire::ChannelCloseOk{});
+    QVERIFY(channel.open());
+    s.expectSent<Wire::ChannelOpen>();
+}
+
+void tst_ChannelClosing::onlyAClosedChannelCanBeOpened()
+{
+    Script s;
+    s.open();
+    auto &channel = s.newChannel();
+    QVERIFY(channel.open());
+    QCOMPARE(channel.open().error().kind(), ErrorKind::InvalidArgument);
+    s.broker(Wire::ChannelOpenOk{});
+    QCOMPARE(channel.open().error().kind(), ErrorKind::InvalidArgument);
+    QVERIFY(channel.close());
+    QCOMPARE(channel.open().error().kind(), ErrorKind::InvalidArgument);
+    s.expectSent<Wire::ChannelOpen>().expectSent<Wire::ChannelClose>().expectNothingSent();
+}
+
+void tst_ChannelClosing::channelsBeyondTheNegotiatedLimitEnd()
+{
+    Script s;
+    auto &first = s.newChannel();
+    auto &opening = s.newChannel();
+    auto &idle = s.newChannel();
+    const CallId firstOpening = *first.open();
+    const CallId secondOpening = *opening.open();
+    const CallId declaring = *opening.declareQueue(u"q"_s, {}, false);
+    s.open({.channelMax = 1}).expectSent<Wire::ChannelOpen>().expectNothingSent();
+    s.expectReply(secondOpening, ErrorKind::InvalidArgument).expectReply(declaring, ErrorKind::InvalidArgument);
+    s.expectEvent<Engine::ChannelClosed>().broker(Wire::ChannelOpenOk{}).expectReply(firstOpening);
+    s.expectEvent<Engine::ChannelOpened>().expectNoEvent();
+    QCOMPARE(idle.open().error().kind(), ErrorKind::NotOpen);
+    s.broker(Wire::ChannelClose{.replyCode = 404}).expectSent<Wire::ChannelCloseOk>().takeEvents();
+    QVERIFY(idle.open());
+    QCOMPARE(idle.number(), quint16(1));
+    s.expectSent<Wire::ChannelOpen>();
+}
+
+void tst_ChannelClosing::aReleasedChannelIsClosedInEveryState_data()
+{
+    QTest::addColumn<QString>("state");
+    QTest::addColumn<bool>("sendsClose");
+    QTest::addColumn<bool>("rests");
+    QTest::newRow("never opened") << u"new"_s << false << false;
+    QTest::newRow("waits for the connection") << u"waiting"_s << false << false;
+    QTest::newRow("Opening") << u"opening"_s << true << true;
+    QTest::newRow("Open") << u"open"_s << true << true;
+    QTest::newRow("Flowed") << u"flowed"_s << true << true;
+    QTest::newRow("Closing, sent") << u"closing"_s << false << true;
+    QTest::newRow("Closing, held") << u"closing held"_s << true << true;
+    QTest::newRow("Closed") << u"closed"_s << false << false;
+}
+
+void tst_ChannelClosing::aReleasedChannelIsClosedInEveryState()
+{
+    QFETCH(QString, state);
+    QFETCH(bool, sendsClose);
+    QFETCH(bool, rests);
+    Script s;
+    if (state != u"waiting")
+        s.open();
+    auto &channel = s.newChannel();
+    QSet<CallId> calls;
+    if (state != u"new") {
+        calls += *channel.open();
+        calls += *channel.purgeQueue(u"q"_s);
+        calls += (*channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s))->startCall;
+    }
+    if (state != u"waiting" && state != u"new" && state != u"opening")
+        s.broker(Wire::ChannelOpenOk{});
+    if (state == u"flowed" || state == u"closing held") {
+        s.broker(Wire::ChannelFlow{.active = false});
+        publish(channel, "held");
+    }
+    if (state.startsWith(u"closing"))
+        calls += *channel.close();
+    if (state == u"closed")
+        s.broker(Wire::ChannelClose{.replyCode = 404});
+    s.takeSent();
+    int ended = int(s.takeEvents().filter(u"ReplyArrived"_s).size());
+
+    channel.release();
+    QCOMPARE(channel.state(), ChannelState::Closed);
+    QVERIFY(!channel.context);
+    const auto sent = s.takeSent();
+    QCOMPARE(sent.size(), size_t(sendsClose));
+    QVERIFY(!sendsClose || sent.front().is(Wire::ChannelClose::id));
+    const QStringList events = s.takeEvents();
+    ended += int(events.filter(u"ReplyArrived"_s).size());
+    QCOMPARE(ended, calls.size());
+    QCOMPARE(events.filter(u"PublishFailed"_s).size(), state == u"flowed" || state == u"closing held" ? 1 : 0);
+    channel.release(); // twice is once
+    s.expectNothingSent().expectNoEvent();
+
+    const auto next = s.engine.createChannel(nullptr);
+    QCOMPARE(next->number(), quint16(rests ? 2 : 1));
+    if (state == u"waiting")
+        s.open().expectNothingSent();
+    if (rests) {
+        s.broker(Wire::ChannelCloseOk{}).expectNoEvent();
+        QCOMPARE(s.engine.createChannel(nullptr)->number(), quint16(1));
+    }
+}
+
+void tst_ChannelClosing::framesOfAReleasedChannelAreSkipped()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.subscribe(channel, u"a"_s);
+    const auto calls = {channel.purgeQueue(u"q"_s), channel.get(u"q"_s, false)};
+    Q_UNUSED(calls)
+    s.takeSent();
+    channel.release();
+    s.expectSent<Wire::ChannelClose>().takeEvents();
+    s.broker(Wire::QueuePurgeOk{}).getOk(1, {.body = "x"}).deliver("a", 2, {.body = QByteArray(200'000, 'x')});
+    s.broker(Wire::BasicCancel{.consumerTag = "a"}).broker(Wire::ChannelFlow{.active = false});
+    s.brokerBytes(Script::frame(Wire::FrameType::Method, 1, QByteArray("\x7f\x7f\x7f\x7f", 4)));
+    s.expectNoEvent().expectNothingSent().broker(Wire::ChannelCloseOk{});
+    s.openChannel(1);
+}
+
+void tst_ChannelClosing::nothingIsSentAfterCloseIsSent()
+{
+    Script s; // whose rules would complain
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = s.subscribe(channel, u"a"_s);
+    const auto starting = *channel.consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
+    channel.cancel(*starting);
+    s.deliver("a", 1).expectEvent<Engine::Delivered>();
+    QVERIFY(channel.close());
+    s.expectSent<Wire::BasicConsume>().expectSent<Wire::BasicCancel>().expectSent<Wire::ChannelClose>();
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "b"}); // would release the cancel
+    s.broker(Wire::ChannelFlow{.active = false}).broker(Wire::BasicCancel{.consumerTag = "b", .noWait = false});
+    s.deliver("a", 2).deliver("nobody's", 3).broker(Wire::BasicAck{.deliveryTag = 1});
+    QVERIFY(!channel.ack(1).ok);
+    s.broker(Wire::QueueDeclareOk{.queue = "nobody asked"});
+    s.expectNothingSent();
+    s.broker(Wire::ChannelCloseOk{}).expectNothingSent().takeEvents();
+    QVERIFY(s.engine.isOpen());
+    s.openChannel(1);
+}
+
+QTEST_GUILESS_MAIN(tst_ChannelClosing)
+#include "tst_channelclosing.moc"

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: MIT
+#include "support/script.h"
+
+#include <QtTest/qtest.h>
+
+using namespace AmqpQt;
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+using Engine::CallId;
+using ChannelState = Engine::ChannelEngine::State;
+using State = Engine::ConnectionEngine::State;
+
+class tst_ConnectionClosing : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void aConnectionIsClosedAfterItsChannels();
+    void aConnectionWithoutChannelsIsClosedAtOnce();
+    void aChannelThatWasNeverOpenedDoesNotKeepAConnection();
+    void noChannelIsOpenedWhileTheConnectionCloses();
+    void aConnectionThatClosesTakesNoMoreCalls();
+    void closesOfAConnectionMayCross();
+    void theBrokerMayCloseWhileChannelsClose();
+    void closeHasADeadline_data();
+    void closeHasADeadline();
+    void aSocketThatEndsAfterConnectionCloseIsACleanEnd();
+    void theBrokersCloseEndsEverythingInOrder();
+    void theBrokersCloseIsToldWithItsCause();
+    void aLostConnectionEndsEverythingOnce();
+    void abortEndsEverythingWithoutAWord();
+    void goodbyeWaitsForNobody();
+    void heldPublishesFailWithTheirRange_data();
+    void heldPublishesFailWithTheirRange();
+};
+
+namespace {
+
+const QByteArray noProperties(2, '\0');
+
+void publish(Engine::ChannelEngine &channel, const QByteArray &body)
+{
+    QVERIFY(channel.publish({}, u"key"_s, noProperties, body, false));
+}
+
+} // namespace
+
+void tst_ConnectionClosing::aConnectionIsClosedAfterItsChannels()
+{
+    Script s;
+    s.open();
+    auto &one = s.openChannel();
+    auto &two = s.openChannel();
+    s.openChannel(7).release();
+    s.expectSent<Wire::ChannelClose>(7);
+    const auto consumer = s.takeEvents().isEmpty() ? nullptr : s.subscribe(one, u"a"_s);
+    publish(two, "last words");
+    s.engine.close(s.now);
+    s.engine.close(s.now); // twice is once
+    QVERIFY(s.engine.isClosing());
+    s.expectPublished("last words", "key", 2);
+    s.expectSent<Wire::BasicCancel>(1).expectSent<Wire::ChannelClose>(1).expectSent<Wire::ChannelClose>(2);
+    s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).broker(Wire::ChannelCloseOk{}, 2).broker(Wire::ChannelCloseOk{}, 1);
+    s.expectNothingSent(); // 7 rests
+    s.broker(Wire::ChannelCloseOk{}, 7);
+    s.expectSent<Wire::ConnectionClose>([](const Wire::ConnectionClose &close) { QCOMPARE(close.replyCode, quint16(200)); });
+    QCOMPARE(s.engine.state(), State::CloseSent);
+    s.takeEvents();
+    s.broker(Wire::ConnectionCloseOk{}).expectEvent<Engine::ConnectionClosed>([](const Engine::ConnectionClosed &closed) {
+        QVERIFY(!closed.reason.isError());
+        QVERIFY(closed.graceful);
+    });
+    s.expectNoEvent().expectNothingSent();
+    QVERIFY(!s.engine.isClosing());
+    QVERIFY(!s.engine.deadline());
+}
+
+void tst_ConnectionClosing::aConnectionWithoutChannelsIsClosedAtOnce()
+{
+    Script s;
+    s.open();
+    s.engine.close(s.now);
+    s.expectSent<Wire::ConnectionClose>();
+    // Whatever is still under way does not matter any more.
+    s.broker(Wire::ConnectionBlocked{}).broker(Wire::QueueDeclareOk{}, 3).deliver("a", 1, {.body = "b"}, 4);
+    s.broker(Wire::ConnectionTune{}).expectNoEvent().broker(Wire::ConnectionCloseOk{});
+    s.expectEvent<Engine::ConnectionClosed>().expectNoEvent().expectNothingSent();
+}
+
+void tst_ConnectionClosing::aChannelThatWasNeverOpenedDoesNotKeepAConnection()
+{
+    Script s;
+    s.open();
+    auto &channel = s.newChannel();
+    s.engine.close(s.now);
+    s.expectSent<Wire::ConnectionClose>().broker(Wire::ConnectionCloseOk{}).expectEvent<Engine::ConnectionClosed>();
+    s.expectNoEvent();
+    s.settings = Script::defaultSettings();
+    const CallId opening = *channel.open(); // waits for the next connection
+    s.open().expectSent<Wire::ChannelOpen>().broker(Wire::ChannelOpenOk{}).expectReply(opening);
+}
+
+void tst_ConnectionClosing::noChannelIsOpenedWhileTheConnectionCloses()
+{
+    Script s;
+    s.open();
+    s.openChannel();
+    auto &late = s.newChannel();
+    s.engine.close(s.now);
+    s.expectSent<Wire::ChannelClose>();
+    QCOMPARE(late.open().error().kind(), ErrorKind::NotOpen);
+    s.expectNothingSent().broker(Wire::ChannelCloseOk{}).expectSent<Wire::ConnectionClose>();
+    QCOMPARE(late.open().error().kind(), ErrorKind::NotOpen);
+    s.broker(Wire::ConnectionCloseOk{}).takeConnectionClosed();
+}
+
+void tst_ConnectionClosing::aConnectionThatClosesTakesNoMoreCalls()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.engine.close(s.now);
+    QCOMPARE(channel.purgeQueue(u"q"_s).error().kind(), ErrorKind::NotOpen);
+    QCOMPARE(channel.publish({}, u"k"_s, noProperties, {}, false).error().kind(), ErrorKind::NotOpen);
+    s.expectSent<Wire::ChannelClose>().expectNothingSent();
+}
+
+void tst_ConnectionClosing::closesOfAConnectionMayCross()
+{
+    Script s;
+    s.open();
+    s.engine.close(s.now);
+    s.expectSent<Wire::ConnectionClose>();
+    s.checksRules = false; // close-ok is what may follow connection.close here
+    s.broker(Wire::ConnectionClose{.replyCode = 320, .replyText = "CONNECTION_FORCED"});
+    s.expectSent<Wire::ConnectionCloseOk>().expectNothingSent();
+    s.expectEvent<Engine::ConnectionClosed>([](const Engine::ConnectionClosed &closed) {
+        QVERIFY(!closed.reason.isError());
+        QVERIFY(closed.graceful);
+    });
+    s.broker(Wire::ConnectionCloseOk{}).expectNoEvent();
+}
+
+void tst_ConnectionClosing::theBrokerMayCloseWhileChannelsClose()
+{
+    Script s;
+    s.open();
+    s.openChannel();
+    s.engine.close(s.now);
+    s.expectSent<Wire::ChannelClose>().broker(Wire::ConnectionClose{.replyCode = 320, .replyText = "shutdown"});
+    s.expectSent<Wire::ConnectionCloseOk>().expectNothingSent();
+    const Error reason = s.takeConnectionClosed();
+    QCOMPARE(reason.replyCode(), quint16(320));
+    QVERIFY(!s.engine.deadline());
+}
+
+void tst_ConnectionClosing::closeHasADeadline_data()
+{
+    QTest::addColumn<bool>("channelAnswers");
+    QTest::addColumn<bool>("blocked");
+    QTest::newRow("a channel does not answer") << false << false;
+    QTest::newRow("the connection does not answer") << true << false;
+    QTest::newRow("the broker blocks") << false << true;
+}
+
+void tst_ConnectionClosing::closeHasADeadline()
+{
+    QFETCH(bool, channelAnswers);
+    QFETCH(bool, blocked);
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    if (blocked)
+        s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+    publish(channel, "1");
+    publish(channel, "2");
+    s.takeSent();
+    s.engine.close(s.now);
+    QCOMPARE(s.engine.deadline(), std::optional(s.now + 5s));
+    if (channelAnswers) {
+        s.expectSent<Wire::ChannelClose>().broker(Wire::ChannelCloseOk{}).expectSent<Wire::ConnectionClose>();
+        s.takeEvents();
+    }
+    s.advance(4999ms).expectNoEvent().advance(1ms);
+    QStringList expected;
+    if (!channelAnswers)
+        expected += u"ReplyArrived %1 Timeout"_s.arg(2);
+    if (blocked)
+        expected += u"PublishFailed 1 1-2 Timeout"_s;
+    if (!channelAnswers)
+        expected += u"ChannelClosed 1 Timeout"_s;
+    if (blocked)
+        expected += u"BlockedChanged false"_s;
+    QCOMPARE(s.takeEvents(), expected << u"ConnectionClosed Timeout"_s);
+    QVERIFY(!s.engine.hasOutput());
+    QVERIFY(!s.engine.deadline());
+}
+
+void tst_ConnectionClosing::aSocketThatEndsAfterConnectionCloseIsACleanEnd()
+{
+    Script s;
+    s.open();
+    s.engine.close(s.now);
+    s.expectSent<Wire::ConnectionClose>();
+    s.engine.transportClosed(Error(ErrorKind::Network, u"gone"_s));
+    QVERIFY(!s.takeConnectionClosed().isError());
+}
+
+void tst_ConnectionClosing::theBrokersCloseEndsEverythingInOrder()
+{
+    Script s;
+    s.open();
+    auto &one = s.openChannel();
+    auto &two = s.openChannel();
+    const CallId first = *one.purgeQueue(u"q"_s);
+    const CallId second = *two.purgeQueue(u"q"_s);
+    const auto consumer = *two.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    s.broker(Wire::ConnectionBlocked{}).takeSent();
+    publish(one, "held");
+    s.broker(Wire::ConnectionClose{.replyCode = 320, .replyText = "CONNECTION_FORCED - shutdown"});
+    s.expectSent<Wire::ConnectionCloseOk>().expectNothingSent();
+    QCOMPARE(s.takeEvents(),
+             QStringList({u"BlockedChanged true"_s, u"ReplyArrived %1 ConnectionClosed"_s.arg(first),
+                          u"PublishFailed 1 1-1 ConnectionClosed"_s, u"ChannelClosed 1 ConnectionClosed"_s,
+                          u"ReplyArrived %1 ConnectionClosed"_s.arg(second),
+                          u"ReplyArrived %1 ConnectionClosed"_s.arg(consumer->startCall),
+                          u"ChannelClosed 2 ConnectionClosed"_s, u"BlockedChanged false"_s,
+                          u"ConnectionClosed ConnectionClosed"_s}));
+    QCOMPARE(one.state(), ChannelState::Closed);
+    QCOMPARE(one.purgeQueue(u"q"_s).error().kind(), ErrorKind::NotOpen);
+}
+
+void tst_ConnectionClosing::theBrokersCloseIsToldWithItsCause()
+{
+    Script s;
+    s.open();
+    s.openChannel();
+    s.broker(Wire::ConnectionClose{.replyCode = 541,
+                                   .replyText = "INTERNAL_ERROR",
+                                   .classId = Wire::QueueDeclare::id.classId,
+                                   .methodId = Wire::QueueDeclare::id.methodId});
+    s.expectEvent<Engine::ChannelClosed>();
+    s.expectEvent<Engine::ConnectionClosed>([](const Engine::ConnectionClosed &closed) {
+        QCOMPARE(closed.reason, Error(ErrorKind::ConnectionClosed, u"INTERNAL_ERROR"_s, 541, u"queue.declare"_s));
+        QVERIFY(closed.graceful); // close-ok is still to be written
+    });
+    s.expectSent<Wire::ConnectionCloseOk>();
+}
+
+void tst_ConnectionClosing::aLostConnectionEndsEverythingOnce()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    auto &closing = s.openChannel();
+    s.openChannel().release();
+    s.expectSent<Wire::ChannelClose>(3).takeEvents();
+    const auto active = s.subscribe(channel, u"active"_s);
+    const auto cancelled = s.subscribe(channel, u"cancelled"_s);
+    const CallId cancelling = channel.cancel(*cancelled);
+    const CallId getting = *channel.get(u"q"_s, false);
+    s.takeSent();
+    // The message that answers is under way.
+    s.brokerBytes(Wire::encodeFrame(1, Wire::BasicGetOk{.deliveryTag = 1}) + Script::headerFrame(1, 10)
+                  + Script::frame(Wire::FrameType::Body, 1, "part").chopped(2));
+    const CallId closingCall = *closing.close();
+    publish(channel, "unwritten");
+    s.engine.transportClosed(Error(ErrorKind::Network, u"connection reset"_s));
+    QCOMPARE(s.takeEvents(),
+             QStringList({u"ReplyArrived %1 Network"_s.arg(getting), u"ReplyArrived %1 Network"_s.arg(cancelling),
+                          u"ChannelClosed 1 Network"_s, u"ReplyArrived %1 Network"_s.arg(closingCall),
+                          u"ChannelClosed 2 Network"_s, u"ConnectionClosed Network"_s}));
+    QVERIFY(s.engine.output().isEmpty());
+    QVERIFY(!s.engine.hasOutput());
+    QVERIFY(!s.engine.deadline());
+    s.advance(1h).expectNoEvent();
+    // All numbers are free again.
+    s.settings = Script::defaultSettings();
+    s.open();
+    QCOMPARE(s.openChannel().number(), quint16(1));
+    QCOMPARE(s.openChannel().number(), quint16(2));
+    QCOMPARE(s.openChannel().number(), quint16(3));
+}
+
+void tst_ConnectionClosing::abortEndsEverythingWithoutAWord()
+{
+    Script s;
+    s.engine.abort(); // nothing to end
+    s.expectNoEvent();
+    s.open();
+    auto &channel = s.openChannel();
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    s.engine.abort();
+    s.expectReply(purging, ErrorKind::Cancelled).expectEvent<Engine::ChannelClosed>();
+    s.expectEvent<Engine::ConnectionClosed>([](const Engine::ConnectionClosed &closed) {
+        QVERIFY(!closed.reason.isError());
+        QVERIFY(!closed.graceful);
+    });
+    s.engine.abort();
+    s.expectNoEvent().expectNothingSent();
+}
+
+void tst_ConnectionClosing::goodbyeWaitsForNobody()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    publish(channel, "last");
+    s.engine.goodbye();
+    s.engine.goodbye();
+    s.expectPublished("last", "key").expectSent<Wire::ConnectionClose>().expectNothingSent();
+
+    Script connecting;
+    connecting.start().engine.goodbye();
+    connecting.expectNothingSent();
+}
+
+void tst_ConnectionClosing::heldPublishesFailWithTheirRange_data()
+{
+    QTest::addColumn<QString>("end");
+    QTest::addColumn<ErrorKind>("kind");
+    QTest::newRow("the broker closes the channel") << u"channel.close"_s << ErrorKind::ChannelClosed;
+    QTest::newRow("the broker closes the connection") << u"connection.close"_s << ErrorKind::ConnectionClosed;
+    QTest::newRow("the connection is lost") << u"lost"_s << ErrorKind::Network;
+    QTest::newRow("the channel is deleted") << u"release"_s << ErrorKind::Cancelled;
+    QTest::newRow("the close takes too long") << u"close"_s << ErrorKind::Timeout;
+    QTest::newRow("the connection is aborted") << u"abort"_s << ErrorKind::Cancelled;
+    QTest::newRow("the broker breaks the protocol") << u"fault"_s << ErrorKind::ProtocolViolation;
+}
+
+void tst_ConnectionClosing::heldPublishesFailWithTheirRange()
+{
+    QFETCH(QString, end);
+    QFETCH(ErrorKind, kind);
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    publish(channel, "1");
+    publish(channel, "2");
+    s.expectPublished("1", "key").expectPublished("2", "key");
+    s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+    publish(channel, "3");
+    const CallId between = *channel.purgeQueue(u"q"_s);
+    publish(channel, "4");
+    publish(channel, "5");
+    QVERIFY(s.engine.queuedBytes() > 0);
+    if (end == u"channel.close")
+        s.broker(Wire::ChannelClose{.replyCode = 406});
+    else if (end == u"connection.close")
+        s.broker(Wire::ConnectionClose{.replyCode = 320});
+    else if (end == u"lost")
+        s.engine.transportClosed(Error(ErrorKind::Network, u"gone"_s));
+    else if (end == u"release")
+        channel.release();
+    else if (end == u"abort")
+        s.engine.abort();
+    else if (end == u"fault")
+        s.broker(Wire::QueueDeclareOk{});
+    if (end == u"close") {
+        s.engine.close(s.now);
+        s.advance(5s);
+    }
+    s.expectReply(between, kind);
+    if (end == u"close")
+        s.expectEvent<Engine::ReplyArrived>(); // of channel.close
+    s.expectEvent<Engine::PublishFailed>([&](const Engine::PublishFailed &failed) {
+        QCOMPARE(failed.channel.get(), &channel);
+        QCOMPARE(failed.first, quint64(3));
+        QCOMPARE(failed.last, quint64(5));
+        QCOMPARE(failed.reason.kind(), kind);
+    });
+    s.expectEvent<Engine::ChannelClosed>();
+    QCOMPARE(s.takeEvents().filter(u"PublishFailed"_s), QStringList());
+    s.checksRules = false;
+    s.takeSent();
+    QCOMPARE(s.engine.queuedBytes(), 0);
+}
+
+QTEST_GUILESS_MAIN(tst_ConnectionClosing)
+#include "tst_connectionclosing.moc"
