@@ -3,7 +3,8 @@
 
 #include "broker/brokerclient.h"
 
-namespace AmqpQt::Test {
+namespace AmqpQt::Test
+{
 
 // A new queue with the messages "0", "1" …, all of them ready.
 inline QString filledQueue(BrokerClient &client, int count, const FieldTable &arguments = {})

@@ -32,7 +32,8 @@ void tst_Consuming::brokerKnowsTheConsumerAsItWasAskedFor()
     QVERIFY(client.isOpen());
     const QString queue = filledQueue(client, 1);
     Consumer *named = client.channel->consume(queue, {.consumerTag = u"my ünique tag"_s, .prefetch = 7});
-    Consumer *unnamed = client.channel->consume(queue, {.ackMode = AckMode::NoAck, .arguments = {{u"x-priority"_s, -1}}});
+    Consumer *unnamed =
+        client.channel->consume(queue, {.ackMode = AckMode::NoAck, .arguments = {{u"x-priority"_s, -1}}});
     QList<Message> messages;
     collect(named, &messages);
     VERIFY_OK(named->whenStarted());
@@ -41,16 +42,17 @@ void tst_Consuming::brokerKnowsTheConsumerAsItWasAskedFor()
     QCOMPARE(named->consumerTag(), u"my ünique tag"_s);
     QVERIFY(!unnamed->consumerTag().isEmpty());
 
-    const ProcessResult listed = brokerControl(
-        {u"list_consumers"_s, u"--quiet"_s, u"--no-table-headers"_s, u"queue_name"_s, u"consumer_tag"_s, u"ack_required"_s,
-         u"prefetch_count"_s, u"arguments"_s});
+    const ProcessResult listed =
+        brokerControl({u"list_consumers"_s, u"--quiet"_s, u"--no-table-headers"_s, u"queue_name"_s, u"consumer_tag"_s,
+                       u"ack_required"_s, u"prefetch_count"_s, u"arguments"_s});
     QStringList lines;
     for (const QString &line : QString::fromUtf8(listed.output).split(u'\n')) {
         if (line.startsWith(queue + u'\t'))
             lines += line.mid(queue.size() + 1);
     }
     lines.sort();
-    QStringList expected = {u"my ünique tag\ttrue\t7\t[]"_s, unnamed->consumerTag() + u"\tfalse\t0\t[{\"x-priority\",-1}]"_s};
+    QStringList expected = {u"my ünique tag\ttrue\t7\t[]"_s,
+                            unnamed->consumerTag() + u"\tfalse\t0\t[{\"x-priority\",-1}]"_s};
     expected.sort();
     QCOMPARE(lines, expected);
 

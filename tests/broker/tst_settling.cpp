@@ -198,11 +198,17 @@ void tst_Settling::deliveryOfAnotherChannelIsStale()
     QVERIFY(otherClient.isOpen());
     QCOMPARE(otherClient.channel->number(), m_client->channel->number());
     for (Channel *foreign : {other, otherClient.channel}) {
+        const QString ownQueue = filledQueue(*m_client, 1);
+        const auto own = await(foreign->get(ownQueue)); // a delivery with the same tag, which stays as it is
+        QVERIFY(own && *own);
+        QCOMPARE((*own)->message.deliveryTag(), messages[0].deliveryTag());
         QVERIFY(!foreign->ack(messages[0]));
         QCOMPARE(brief(foreign->error()), u"StaleDelivery"_s);
         QVERIFY(!foreign->nackUpTo(messages[0]));
         QCOMPARE(brief(foreign->error()), u"StaleDelivery"_s);
-        QVERIFY(isChannelUnharmed(foreign, queue));
+        QVERIFY(foreign->nack((*own)->message));
+        QVERIFY(isChannelUnharmed(foreign, ownQueue));
+        QCOMPARE(m_client->messageCount(ownQueue), 1);
     }
     messages[0].ack(); // finds its own channel
     QCOMPARE(queueCounts(m_client->channel, queue), QByteArray("0 0"));
@@ -310,11 +316,11 @@ void tst_Settling::deadLetterTellsItsHistory()
 void tst_Settling::deadLettersOfARetryLoopAreCounted()
 {
     const QString queue = uniqueName(u"work"_s);
-    const QString waiting = filledQueue(*m_client, 0, {{u"x-message-ttl"_s, 1},
-                                                       {u"x-dead-letter-exchange"_s, QString()},
-                                                       {u"x-dead-letter-routing-key"_s, queue}});
-    VERIFY_OK(m_client->channel->declareQueue(queue, sharedQueue({{u"x-dead-letter-exchange"_s, QString()},
-                                                                  {u"x-dead-letter-routing-key"_s, waiting}})));
+    const QString waiting = filledQueue(
+        *m_client, 0,
+        {{u"x-message-ttl"_s, 1}, {u"x-dead-letter-exchange"_s, QString()}, {u"x-dead-letter-routing-key"_s, queue}});
+    VERIFY_OK(m_client->channel->declareQueue(
+        queue, sharedQueue({{u"x-dead-letter-exchange"_s, QString()}, {u"x-dead-letter-routing-key"_s, waiting}})));
     m_client->channel->publish({}, queue, Message("body"));
     receive(queue, 1);
     for (int attempt = 0; attempt < 4; ++attempt) {

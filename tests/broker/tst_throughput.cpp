@@ -10,7 +10,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-namespace {
+namespace
+{
 
 constexpr quint64 Count = 100'000;
 // For all of them to pass through a busy broker and a slow build of the library.
@@ -25,7 +26,8 @@ QByteArray bodyOf(quint64 number)
     return body;
 }
 
-// Takes the bodies as they come. Number N has to be the Nth: thus none is lost, none comes twice, and the order is kept.
+// Takes the bodies as they come. Number N has to be the Nth: thus none is lost, none comes twice, and the order is
+// kept.
 class Tally
 {
 public:
@@ -58,7 +60,9 @@ QByteArray checksumOfAll()
 // Leaves the queue full: all are in it, and the connection is closed.
 void fill(const QString &queue)
 {
-    BrokerClient client;
+    ConnectionParameters parameters = brokerParameters();
+    parameters.setCloseTimeout(Patience); // all of it has to pass before the broker answers
+    BrokerClient client(parameters);
     QVERIFY(client.isOpen());
     VERIFY_OK(client.channel->declareQueue(queue, sharedQueue()));
     for (quint64 i = 0; i < Count; ++i)
