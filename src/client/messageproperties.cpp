@@ -60,7 +60,7 @@ MessageProperties decodeProperties(QByteArrayView encoded)
     MessageProperties values;
     for (const StringProperty &property : StringProperties) {
         if (onWire.has(property.flag))
-            values.*property.value = QString::fromUtf8(onWire.*property.onWire);
+            values.*property.value = Wire::decodeText(onWire.*property.onWire);
     }
     if (onWire.has(Wire::TimestampFlag))
         values.timestamp = onWire.timestamp;

@@ -89,14 +89,6 @@ const char *checkValues(QByteArrayView contents, Names names, int nesting) noexc
 
 // --- decoding --------------------------------------------------------------------------------------------------------
 
-QString decodeText(QByteArrayView utf8)
-{
-    // Unlike QString::fromUtf8() this keeps an initial U+FEFF: the text belongs to the peer.
-    using Flag = QStringDecoder::Flag;
-    QStringDecoder decoder(QStringDecoder::Utf8, Flag::ConvertInitialBom | Flag::Stateless);
-    return decoder(utf8);
-}
-
 QVariant decodeTimestamp(quint64 seconds)
 {
     constexpr quint64 lastSecond = quint64(std::numeric_limits<qint64>::max() / 1000); // QDateTime counts milliseconds
@@ -360,6 +352,13 @@ bool TableEncoder::value(const QVariant &value, int nesting)
 } // namespace
 
 // --- the contract of fieldtable_p.h ----------------------------------------------------------------------------------
+
+QString decodeText(QByteArrayView utf8)
+{
+    using Flag = QStringDecoder::Flag;
+    QStringDecoder decoder(QStringDecoder::Utf8, Flag::ConvertInitialBom | Flag::Stateless);
+    return decoder(utf8);
+}
 
 const char *checkTable(QByteArrayView contents) noexcept
 {

@@ -11,6 +11,9 @@ namespace AmqpQt::Wire {
 
 inline constexpr int MaximumTableNesting = 32; // a table inside a table inside …, arrays counted too
 
+// Unlike QString::fromUtf8() this keeps an initial U+FEFF: the text belongs to the peer.
+QString decodeText(QByteArrayView utf8);
+
 // Walks the contents: lengths, type letters, nesting. Null if they are well-formed, else what is wrong with them.
 const char *checkTable(QByteArrayView contents) noexcept;
 
