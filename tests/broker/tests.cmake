@@ -13,3 +13,18 @@ if(TARGET example_receive)
     target_compile_definitions(tst_quitsignals PRIVATE AMQPQT_RECEIVE="$<TARGET_FILE:example_receive>")
     add_dependencies(tst_quitsignals example_receive)
 endif()
+
+# The other clients to test with: librabbitmq by a program of its own, pika by Python.
+amqpqt_test(broker tst_interop_pika LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
+find_library(AMQPQT_LIBRABBITMQ rabbitmq)
+if(AMQPQT_LIBRABBITMQ)
+    enable_language(C)
+    add_executable(interop_librabbitmq broker/interop_librabbitmq.c)
+    target_link_libraries(interop_librabbitmq PRIVATE ${AMQPQT_LIBRABBITMQ})
+    amqpqt_test(broker tst_interop_librabbitmq LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
+    target_compile_definitions(tst_interop_librabbitmq PRIVATE
+        AMQPQT_INTEROP_LIBRABBITMQ="$<TARGET_FILE:interop_librabbitmq>")
+    add_dependencies(tst_interop_librabbitmq interop_librabbitmq)
+else()
+    message(STATUS "Without librabbitmq there is no tst_interop_librabbitmq")
+endif()
