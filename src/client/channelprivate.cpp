@@ -279,20 +279,20 @@ void ChannelPrivate::onOpened()
 {
     if (state != State::Opening)
         return; // a slot called close() meanwhile
-    const auto waiting = std::exchange(whenOpen, {});
+    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
+        connection->finishLater(promise, {});
     setState(State::Open);
     tellBackpressure();
     defer(q, [channel = q] { Q_EMIT channel->opened(); });
-    for (const Promise<void> &promise : waiting)
-        promise.finish({});
 }
 
 void ChannelPrivate::onClosed(const Error &reason)
 {
-    const auto waiting = std::exchange(whenOpen, {});
     closing.reset();
     toldFlowStopped = false;
     state = State::Closed;
+    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
+        connection->finishLater<void>(promise, reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
     for (ConsumerPrivate *consumer : consumersInOrder())
         consumer->onChannelClosed(reason);
     tellBackpressure();
@@ -306,8 +306,6 @@ void ChannelPrivate::onClosed(const Error &reason)
                 openAgain(*promise);
         });
     }
-    for (const Promise<void> &promise : waiting)
-        promise.finish(reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
 }
 
 BackpressureReasons ChannelPrivate::backpressure() const

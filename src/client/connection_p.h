@@ -47,6 +47,12 @@ public:
     // In the dispatch loop, before anything that comes from the broker later; not at all once context is gone. Where several
     // things are to be told, this keeps their order even if a slot runs an event loop or deletes the connection.
     void defer(QObject *context, std::function<void()> action);
+    template <typename T>
+    void finishLater(const Promise<T> &promise, const Result<T> &result) // in the same order
+    {
+        m_deferred.push_back({nullptr, {}, [promise, result](Delivery delivery) { promise.finish(result, delivery); }});
+        scheduleTurn();
+    }
     void takeSettlements(); // what other threads have settled
     void scheduleTurn();
     void outputAdded(); // by a publish: written now if there is much, else at the end of the turn
@@ -139,6 +145,7 @@ private:
     {
         QPointer<QObject> context;
         std::function<void()> action;
+        std::function<void(Delivery)> finish; // instead of both: the end of a reply, which comes in any case
     };
 
     Guard *m_guard = nullptr;

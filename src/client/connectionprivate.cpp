@@ -73,7 +73,9 @@ ConnectionPrivate::~ConnectionPrivate()
     for (const Promise<void> &promise : whenOpen)
         promise.finish(gone, Delivery::Posted);
     for (Deferred &deferred : m_deferred) {
-        if (deferred.context && deferred.context != q)
+        if (deferred.finish)
+            deferred.finish(Delivery::Posted);
+        else if (deferred.context && deferred.context != q)
             QMetaObject::invokeMethod(deferred.context, std::move(deferred.action), Qt::QueuedConnection);
     }
     for (ChannelPrivate *channel : std::exchange(channels, {}))
@@ -481,7 +483,7 @@ void ConnectionPrivate::armTimer()
 
 void ConnectionPrivate::defer(QObject *context, std::function<void()> action)
 {
-    m_deferred.push_back({context, std::move(action)});
+    m_deferred.push_back({context, std::move(action), {}});
     scheduleTurn();
 }
 
@@ -490,11 +492,14 @@ void ConnectionPrivate::runDeferred(const Guard &guard)
     while (guard && !m_deferred.empty()) {
         const Deferred deferred = std::move(m_deferred.front());
         m_deferred.pop_front();
-        if (!deferred.context)
+        if (!deferred.finish && !deferred.context)
             continue;
         if (!m_deferred.empty())
             scheduleTurn(); // for a nested event loop
-        deferred.action();
+        if (deferred.finish)
+            deferred.finish(Delivery::Direct);
+        else
+            deferred.action();
     }
 }
 
@@ -555,37 +560,32 @@ void ConnectionPrivate::on(Engine::ReplyArrived &event)
 
 void ConnectionPrivate::on(Engine::Opened &)
 {
-    const Promise<void> opening = *std::exchange(m_opening, std::nullopt);
-    const auto waiting = std::exchange(whenOpen, {});
     m_endpointsLeft.clear();
+    finishLater(*std::exchange(m_opening, std::nullopt), {});
+    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
+        finishLater(promise, {});
     setState(Connection::State::Open);
     defer(q, [this] { Q_EMIT q->opened(); });
-    opening.finish({});
-    for (const Promise<void> &promise : waiting)
-        promise.finish({});
 }
 
 void ConnectionPrivate::on(Engine::ConnectionClosed &event)
 {
-    releaseTransport(event.graceful);
     const Error reason = event.reason;
     const Error notOpened = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
-    const auto opening = std::exchange(m_opening, std::nullopt);
-    const auto closing = std::exchange(m_closing, std::nullopt);
-    const auto waiting = std::exchange(whenOpen, {});
+    releaseTransport(event.graceful);
     m_endpointsLeft.clear();
     engine.configure(settings());
     tellBytesToWrite();
+    if (const auto opening = std::exchange(m_opening, std::nullopt))
+        finishLater<void>(*opening, notOpened);
+    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
+        finishLater<void>(promise, notOpened);
+    if (const auto closing = std::exchange(m_closing, std::nullopt))
+        finishLater<void>(*closing, reason);
     if (reason.isError())
         setError(reason);
     setState(Connection::State::Closed);
     defer(q, [this, reason] { Q_EMIT q->closed(reason); });
-    if (opening)
-        opening->finish(notOpened);
-    for (const Promise<void> &promise : waiting)
-        promise.finish(notOpened);
-    if (closing)
-        closing->finish(reason.isError() ? Result<void>(reason) : Result<void>());
 }
 
 void ConnectionPrivate::on(Engine::BlockedChanged &event)

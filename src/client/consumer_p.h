@@ -47,6 +47,8 @@ private:
     void noteUnacked();
     void tellWhatIsLeft();
     void defer(std::function<void()> action);
+    template <typename T>
+    void finishLater(const Promise<T> &promise, const Result<T> &result);
     bool isEnded() const { return state == State::Cancelled; }
 
     QExplicitlySharedDataPointer<const DeliveryOrigin> m_origin; // of the delivery before

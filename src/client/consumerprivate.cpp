@@ -47,6 +47,15 @@ void ConsumerPrivate::defer(std::function<void()> action)
         QMetaObject::invokeMethod(q, std::move(action), Qt::QueuedConnection);
 }
 
+template <typename T>
+void ConsumerPrivate::finishLater(const Promise<T> &promise, const Result<T> &result)
+{
+    if (channel)
+        channel->connection->finishLater(promise, result);
+    else
+        promise.finish(result, ConnectionPrivate::Delivery::Posted);
+}
+
 void ConsumerPrivate::start()
 {
     auto starting = channel->engine->consume(queue, options, this);
@@ -73,12 +82,13 @@ void ConsumerPrivate::start()
 
 void ConsumerPrivate::startFailed(const Error &reason)
 {
-    defer([promise = started, reason] { promise.finish(reason); });
+    finishLater<void>(started, reason);
     onCancelled(reason);
 }
 
 void ConsumerPrivate::onStarted()
 {
+    finishLater<void>(started, {});
     if (queue.isEmpty()) {
         queue = channel->engine->lastQueue(); // by now the broker has named it
         defer([consumer = q, name = queue] { Q_EMIT consumer->queueChanged(name); });
@@ -87,8 +97,6 @@ void ConsumerPrivate::onStarted()
         setState(State::Active);
         defer([consumer = q] { Q_EMIT consumer->started(); });
     }
-    const Promise<void> promise = started;
-    promise.finish({});
 }
 
 Reply<int> ConsumerPrivate::cancel()
@@ -225,12 +233,10 @@ void ConsumerPrivate::onCancelled(const Error &reason, int returned)
     if (channel && channel->consumers.value(options.consumerTag) == this)
         channel->consumers.remove(options.consumerTag);
     tellWhatIsLeft();
+    if (cancelled)
+        finishLater<int>(*cancelled, returned);
     setState(State::Cancelled);
     defer([consumer = q, reason] { Q_EMIT consumer->cancelled(reason); });
-    if (cancelled) {
-        const Promise<int> promise = *cancelled;
-        promise.finish(returned);
-    }
 }
 
 void ConsumerPrivate::onChannelClosed(const Error &reason)
@@ -255,9 +261,7 @@ void ConsumerPrivate::channelGone(const Error &gone)
     entry.reset();
     channel = nullptr;
     unackedCount = 0;
-    started.finish(gone, ConnectionPrivate::Delivery::Posted);
-    if (cancelled)
-        cancelled->finish(0, ConnectionPrivate::Delivery::Posted);
+    finishLater<void>(started, gone);
     if (isEnded())
         tellWhatIsLeft();
     else

@@ -7,6 +7,7 @@ Story::Story(Parents parents) : m_parents(parents)
 {
     ConnectionParameters parameters = parametersOf(peer);
     parameters.setWriteBuffer(1000, 10'000, 1'000'000);
+    parameters.setCloseTimeout(100ms); // for a close() while the peer blocks
     connection = new Connection;
     log.watch(connection);
     connection->setParameters(parameters);
@@ -104,7 +105,7 @@ bool Story::receive()
     Consumer *second = consume(u"b"_s, u"q2"_s);
     if (!hear(u"b.started"_s) || !hear(u"channel.messageReturned Returned 312"_s))
         return false;
-    second->deleteLater();
+    delete second;
     consume(u"c"_s, u"q3"_s);
     if (!hear(u"c.started"_s))
         return false;

@@ -11,12 +11,6 @@ enum class Way { Delete, DeleteLater };
 
 const char *const VictimNames[] = {"consumer", "channel", "connection", "messages"};
 
-// How often these come, and with which numbers, depends on where a turn of the event loop ends.
-bool comesOncePerTurn(const QString &entry)
-{
-    return entry.contains(u".unackedCountChanged") || entry.contains(u".bytesToWriteChanged") || entry.contains(u".batchDelivered");
-}
-
 } // namespace
 
 // Whatever is deleted in whatever slot: nothing is touched afterwards, every reply ends once, what is left can be used.
