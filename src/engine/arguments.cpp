@@ -38,4 +38,15 @@ Error Arguments::tooLong(const char *argument, qsizetype bytes)
                      .arg(Wire::MaximumShortString));
 }
 
+QByteArray Arguments::shortened(const QString &text)
+{
+    QByteArray bytes = text.toUtf8();
+    if (bytes.size() <= Wire::MaximumShortString)
+        return bytes;
+    qsizetype end = Wire::MaximumShortString;
+    while (end > 0 && (bytes[end] & 0xc0) == 0x80) // not within a character
+        --end;
+    return bytes.first(end);
+}
+
 } // namespace AmqpQt::Engine

@@ -585,7 +585,7 @@ void ChannelEngine::closeByUs(quint16 replyCode, const Error &reason)
 {
     if (!m_closeSent) {
         writeAcks();
-        const QByteArray text = reason.text().toUtf8().left(Wire::MaximumShortString);
+        const QByteArray text = Arguments::shortened(reason.text());
         m_connection->send(m_number, Wire::ChannelClose{.replyCode = replyCode, .replyText = QByteArrayView(text)});
     }
     end(reason, reason, true);

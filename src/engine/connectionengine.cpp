@@ -283,7 +283,7 @@ void ConnectionEngine::fail(quint16 replyCode, const QString &text)
     const Error error(ErrorKind::ProtocolViolation, text, replyCode);
     const bool goodbye = m_state == State::Open;
     if (goodbye) {
-        const QByteArray reason = text.toUtf8().left(Wire::MaximumShortString);
+        const QByteArray reason = Arguments::shortened(text);
         send(0, Wire::ConnectionClose{.replyCode = replyCode, .replyText = QByteArrayView(reason)});
     }
     finish(error, goodbye);

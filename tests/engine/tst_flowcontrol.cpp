@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: MIT
+#include "support/script.h"
+
+#include <QtTest/qtest.h>
+
+using namespace AmqpQt;
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+class tst_FlowControl : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void blockedHoldsPublishesOnly();
+    void blockedIsToldOncePerChange();
+    void acksAndHeartbeatsFlowWhileBlocked();
+    void callsBehindAHeldPublishKeepTheirPlace();
+    void callsWithoutAPublishBeforeThemAreNotHeld();
+    void eachChannelGoesOnInItsOrderAfterUnblocked();
+    void closeFollowsWhatIsHeld();
+    void channelFlowHoldsItsOwnChannel();
+    void channelFlowIsAnsweredAlways();
+    void flowedAndBlockedBothHaveToEnd();
+    void aFlowedChannelThatIsClosedGoesOnWithTheFlow();
+    void flowEndsWithTheChannel();
+    void flowBeforeOpenOkIsAFault();
+    void watermarksHaveHysteresis();
+    void heldBytesCountForTheWatermarks();
+    void whatMovesToTheSocketCrossesNoWatermark();
+    void aLostConnectionIsWritableAgain_data();
+    void aLostConnectionIsWritableAgain();
+    void theBufferLimitRefuses();
+    void aMessageOverTheBufferLimitIsRefusedForGood();
+    void whatIsPublishedBeforeOpenCounts();
+    void aFullChunkAsksToBeWritten();
+    void namesOfPublishedMessagesAreEncodedOneByOne();
+};
+
+namespace {
+
+const QByteArray noProperties(2, '\0');
+
+QByteArray bodyOf(qsizetype size)
+{
+    return QByteArray(size, 'b');
+}
+
+quint64 publish(Engine::ChannelEngine &channel, const QByteArray &body)
+{
+    const Result<quint64> sequence = channel.publish({}, u"key"_s, noProperties, body, false);
+    return sequence ? *sequence : 0;
+}
+
+} // namespace
+
+void tst_FlowControl::blockedHoldsPublishesOnly()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(!s.engine.isBlocked());
+    s.broker(Wire::ConnectionBlocked{.reason = "low on disk"});
+    QVERIFY(s.engine.isBlocked());
+    s.expectEvent<Engine::BlockedChanged>([](const Engine::BlockedChanged &changed) {
+        QVERIFY(changed.blocked);
+        QCOMPARE(changed.reason, u"low on disk"_s);
+    });
+    QCOMPARE(publish(channel, "one"), quint64(1));
+    QCOMPARE(publish(channel, "two"), quint64(2));
+    s.expectNothingSent();
+    s.broker(Wire::ConnectionUnblocked{});
+    QVERIFY(!s.engine.isBlocked());
+    s.expectEvent<Engine::BlockedChanged>([](const Engine::BlockedChanged &changed) { QVERIFY(!changed.blocked); });
+    s.expectPublished("one", "key").expectPublished("two", "key").expectNothingSent().expectNoEvent();
+}
+
+void tst_FlowControl::blockedIsToldOncePerChange()
+{
+    Script s;
+    s.open();
+    s.broker(Wire::ConnectionUnblocked{}).expectNoEvent();
+    s.broker(Wire::ConnectionBlocked{}).broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+    s.expectNoEvent().broker(Wire::ConnectionUnblocked{}).expectEvent<Engine::BlockedChanged>().expectNoEvent();
+}
+
+void tst_FlowControl::acksAndHeartbeatsFlowWhileBlocked()
+{
+    Script s;
+    s.settings.heartbeatSeconds = 10;
+    s.open();
+    auto &channel = s.openChannel();
+    s.subscribe(channel, u"a"_s);
+    s.deliver("a", 1).deliver("a", 2).takeEvents();
+    s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+    publish(channel, "held");
+    QVERIFY(channel.ack(1).ok);
+    s.expectSent(Wire::BasicAck{.deliveryTag = 1});
+    QVERIFY(channel.nack(2, true).ok);
+    s.expectSent<Wire::BasicNack>().advance(5s).expectHeartbeatSent().expectNothingSent();
+}
+
+void tst_FlowControl::callsBehindAHeldPublishKeepTheirPlace()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = s.subscribe(channel, u"a"_s);
+    s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+    publish(channel, "1");
+    QVERIFY(channel.purgeQueue(u"q"_s));
+    channel.cancel(*consumer);
+    publish(channel, "2");
+    QVERIFY(channel.setPrefetch(7, false));
+    s.expectNothingSent();
+    QVERIFY(!s.engine.deadline()); // what was not sent needs no answer
+    s.broker(Wire::ConnectionUnblocked{}).expectPublished("1", "key").expectSent<Wire::QueuePurge>();
+    s.expectSent<Wire::BasicCancel>().expectPublished("2", "key").expectSent<Wire::BasicQos>().expectNothingSent();
+    QVERIFY(s.engine.deadline());
+}
+
+void tst_FlowControl::callsWithoutAPublishBeforeThemAreNotHeld()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    auto &other = s.openChannel();
+    s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+    publish(channel, "held");
+    const auto purging = *other.purgeQueue(u"q"_s);
+    s.expectSent<Wire::QueuePurge>(2).broker(Wire::QueuePurgeOk{}, 2).takeReply<quint32>(purging);
+    s.openChannel();
+}
+
+void tst_FlowControl::eachChannelGoesOnInItsOrderAfterUnblocked()
+{
+    Script s;
+    s.open();
+    auto &one = s.openChannel();
+    auto &two = s.openChannel();
+    s.broker(Wire::ConnectionBlocked{});
+    publish(two, "2a");
+    publish(one, "1a");
+    QVERIFY(one.purgeQueue(u"q"_s));
+    publish(two, "2b");
+    s.broker(Wire::ConnectionUnblocked{});
+    QHash<quint16, QByteArrayList> order;
+    for (const SentFrame &sent : s.takeSent()) {
+        if (sent.type == Wire::FrameType::Body)
+            order[sent.channel] += sent.payload;
+        else if (sent.is(Wire::QueuePurge::id))
+            order[sent.channel] += "purge";
+    }
+    QCOMPARE(order[1], QByteArrayList({"1a", "purge"}));
+    QCOMPARE(order[2], QByteArrayList({"2a", "2b"}));
+}
+
+void tst_FlowControl::closeFollowsWhatIsHeld()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+    publish(channel, "held");
+    const auto closing = *channel.close();
+    s.expectNothingSent().broker(Wire::ConnectionUnblocked{}).expectEvent<Engine::BlockedChanged>();
+    s.expectPublished("held", "key").expectSent<Wire::ChannelClose>();
+    s.broker(Wire::ChannelCloseOk{}).expectReply(closing).expectEvent<Engine::ChannelClosed>().expectNoEvent();
+}
+
+void tst_FlowControl::channelFlowHoldsItsOwnChannel()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    auto &other = s.openChannel();
+    s.broker(Wire::ChannelFlow{.active = false}).expectSent(Wire::ChannelFlowOk{.active = false});
+    s.expectEvent<Engine::FlowChanged>([&](const Engine::FlowChanged &changed) {
+        QCOMPARE(changed.channel.get(), &channel);
+        QVERIFY(!changed.active);
+    });
+    QVERIFY(channel.isFlowed());
+    QCOMPARE(channel.state(), Engine::ChannelEngine::State::Flowed);
+    publish(channel, "held");
+    publish(other, "goes");
+    s.expectPublished("goes", "key", 2).expectNothingSent();
+    s.broker(Wire::ChannelFlow{.active = true}).expectSent(Wire::ChannelFlowOk{.active = true});
+    s.expectEvent<Engine::FlowChanged>([](const Engine::FlowChanged &changed) { QVERIFY(changed.active); });
+    QVERIFY(!channel.isFlowed());
+    s.expectPublished("held", "key").expectNothingSent().expectNoEvent();
+}
+
+void tst_FlowControl::channelFlowIsAnsweredAlways()
+{
+    Script s;
+    s.open();
+    s.openChannel();
+    s.broker(Wire::ChannelFlow{.active = true}).expectSent(Wire::ChannelFlowOk{.active = true}).expectNoEvent();
+    s.broker(Wire::ChannelFlow{.active = false}).broker(Wire::ChannelFlow{.active = false});
+    s.expectSent<Wire::ChannelFlowOk>().expectSent<Wire::ChannelFlowOk>();
+    s.expectEvent<Engine::FlowChanged>().expectNoEvent();
+}
+
+void tst_FlowControl::flowedAndBlockedBothHaveToEnd()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.broker(Wire::ChannelFlow{.active = false}).broker(Wire::ConnectionBlocked{}).expectSent<Wire::ChannelFlowOk>();
+    publish(channel, "held");
+    s.broker(Wire::ConnectionUnblocked{}).expectNothingSent();
+    s.broker(Wire::ConnectionBlocked{}).broker(Wire::ChannelFlow{.active = true});
+    s.expectSent<Wire::ChannelFlowOk>().expectNothingSent();
+    s.broker(Wire::ConnectionUnblocked{}).expectPublished("held", "key");
+}
+
+void tst_FlowControl::aFlowedChannelThatIsClosedGoesOnWithTheFlow()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.broker(Wire::ChannelFlow{.active = false}).expectSent<Wire::ChannelFlowOk>();
+    publish(channel, "held");
+    const auto closing = *channel.close();
+    s.expectNothingSent().takeEvents();
+    s.broker(Wire::ChannelFlow{.active = true}).expectSent<Wire::ChannelFlowOk>();
+    s.expectPublished("held", "key").expectSent<Wire::ChannelClose>();
+    s.broker(Wire::ChannelCloseOk{}).expectReply(closing).expectEvent<Engine::ChannelClosed>().expectNoEvent();
+}
+
+void tst_FlowControl::flowEndsWithTheChannel()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.broker(Wire::ChannelFlow{.active = false}).broker(Wire::ChannelClose{.replyCode = 404});
+    s.expectSent<Wire::ChannelFlowOk>().expectSent<Wire::ChannelCloseOk>();
+    QVERIFY(!channel.isFlowed());
+    QVERIFY(channel.open());
+    publish(channel, "goes");
+    s.expectSent<Wire::ChannelOpen>().expectPublished("goes", "key");
+}
+
+void tst_FlowControl::flowBeforeOpenOkIsAFault()
+{
+    Script s;
+    s.open();
+    QVERIFY(s.newChannel().open());
+    s.broker(Wire::ChannelFlow{.active = false});
+    QCOMPARE(s.takeConnectionClosed().replyCode(), Wire::ReplyCode::CommandInvalid);
+}
+
+void tst_FlowControl::watermarksHaveHysteresis()
+{
+    Script s;
+    s.settings.lowWatermark = 10'000;
+    s.settings.highWatermark = 20'000;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(s.engine.isWritable());
+    while (s.engine.queuedBytes() < 19'000)
+        publish(channel, bodyOf(500));
+    s.expectNoEvent();
+    while (s.engine.queuedBytes() < 20'000)
+        publish(channel, bodyOf(500));
+    QVERIFY(!s.engine.isWritable());
+    s.expectEvent<Engine::WritableChanged>([](const Engine::WritableChanged &changed) { QVERIFY(!changed.writable); });
+    publish(channel, bodyOf(500)); // a full buffer is advice, not a limit
+    s.expectNoEvent();
+    s.engine.prepareOutput(s.now);
+    while (s.engine.queuedBytes() > 10'001)
+        s.engine.written(std::min(s.engine.output().size(), qsizetype(s.engine.queuedBytes() - 10'001)), s.now);
+    s.expectNoEvent();
+    QVERIFY(!s.engine.isWritable());
+    s.engine.written(1, s.now);
+    s.expectEvent<Engine::WritableChanged>([](const Engine::WritableChanged &changed) { QVERIFY(changed.writable); });
+    QVERIFY(s.engine.isWritable());
+    publish(channel, bodyOf(500));
+    s.expectNoEvent();
+}
+
+void tst_FlowControl::heldBytesCountForTheWatermarks()
+{
+    Script s;
+    s.settings.lowWatermark = 10'000;
+    s.settings.highWatermark = 20'000;
+    s.open();
+    auto &channel = s.openChannel();
+    s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+    publish(channel, bodyOf(30'000));
+    s.expectEvent<Engine::WritableChanged>().expectNothingSent();
+    s.broker(Wire::ConnectionUnblocked{}).expectEvent<Engine::BlockedChanged>().expectNoEvent();
+    s.expectPublished(bodyOf(30'000), "key");
+    s.expectEvent<Engine::WritableChanged>([](const Engine::WritableChanged &changed) { QVERIFY(changed.writable); });
+}
+
+void tst_FlowControl::whatMovesToTheSocketCrossesNoWatermark()
+{
+    Script s;
+    s.settings.lowWatermark = 10'000;
+    s.settings.highWatermark = 20'000;
+    s.engine.configure(s.settings);
+    auto &channel = s.newChannel();
+    QVERIFY(channel.open());
+    for (int i = 0; i < 3; ++i)
+        publish(channel, bodyOf(100'000));
+    s.expectEvent<Engine::WritableChanged>().start().brokerStart().broker(Wire::ConnectionTune{.frameMax = 131072});
+    s.broker(Wire::ConnectionOpenOk{}).expectEvent<Engine::Opened>().expectNoEvent();
+    QVERIFY(s.engine.queuedBytes() > 300'000);
+}
+
+void tst_FlowControl::aLostConnectionIsWritableAgain_data()
+{
+    QTest::addColumn<bool>("graceful");
+    QTest::newRow("lost") << false;
+    QTest::newRow("closed by the broker") << true;
+}
+
+void tst_FlowControl::aLostConnectionIsWritableAgain()
+{
+    QFETCH(bool, graceful);
+    Script s;
+    s.settings.highWatermark = 20'000;
+    s.settings.lowWatermark = 10'000;
+    s.open();
+    publish(s.openChannel(), bodyOf(30'000));
+    s.expectEvent<Engine::WritableChanged>();
+    if (graceful)
+        s.broker(Wire::ConnectionClose{.replyCode = 320});
+    else
+        s.engine.transportClosed(Error(ErrorKind::Network, u"gone"_s));
+    s.expectEvent<Engine::ChannelClosed>();
+    s.expectEvent<Engine::WritableChanged>([](const Engine::WritableChanged &changed) { QVERIFY(changed.writable); });
+    s.expectEvent<Engine::ConnectionClosed>();
+    QCOMPARE(s.engine.hasOutput(), graceful);
+    s.takeSent(); // the rest, close-ok at its end, changes nothing any more
+    s.expectNoEvent();
+}
+
+void tst_FlowControl::theBufferLimitRefuses()
+{
+    Script s;
+    s.settings.bufferLimit = 50'000;
+    s.open();
+    auto &channel = s.openChannel();
+    QCOMPARE(publish(channel, bodyOf(30'000)), quint64(1));
+    const Error error = channel.publish({}, u"key"_s, noProperties, bodyOf(30'000), false).error();
+    QCOMPARE(error.kind(), ErrorKind::BufferFull);
+    QVERIFY2(error.text().contains(u"50000"_s), qPrintable(error.text()));
+    QCOMPARE(publish(channel, bodyOf(10'000)), quint64(2)); // the refused one has no number
+    s.expectPublished(bodyOf(30'000), "key").expectPublished(bodyOf(10'000), "key").expectNothingSent();
+    QCOMPARE(publish(channel, bodyOf(30'000)), quint64(3));
+    QVERIFY(channel.purgeQueue(u"q"_s)); // calls are not subject to it
+}
+
+void tst_FlowControl::aMessageOverTheBufferLimitIsRefusedForGood()
+{
+    Script s;
+    s.settings.bufferLimit = 50'000;
+    s.open();
+    const Error error = s.openChannel().publish({}, u"key"_s, noProperties, bodyOf(50'000), false).error();
+    QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
+    QVERIFY2(error.text().startsWith(u"message:"_s), qPrintable(error.text()));
+    s.expectNothingSent();
+}
+
+void tst_FlowControl::whatIsPublishedBeforeOpenCounts()
+{
+    Script s;
+    s.settings.bufferLimit = 50'000;
+    s.engine.configure(s.settings);
+    auto &channel = s.newChannel();
+    QVERIFY(channel.open());
+    QCOMPARE(publish(channel, bodyOf(30'000)), quint64(1));
+    QVERIFY(s.engine.queuedBytes() >= 30'000);
+    QCOMPARE(channel.publish({}, u"key"_s, noProperties, bodyOf(30'000), false).error().kind(), ErrorKind::BufferFull);
+    s.open().expectSent<Wire::ChannelOpen>().expectPublished(bodyOf(30'000), "key").expectNothingSent();
+    QCOMPARE(s.engine.queuedBytes(), 0);
+}
+
+void tst_FlowControl::aFullChunkAsksToBeWritten()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(!s.engine.wantsWrite());
+    for (int i = 0; i < 12; ++i)
+        publish(channel, bodyOf(10'000));
+    QVERIFY(!s.engine.wantsWrite());
+    publish(channel, bodyOf(20'000));
+    QVERIFY(s.engine.wantsWrite());
+    s.write();
+    QVERIFY(!s.engine.wantsWrite());
+}
+
+void tst_FlowControl::namesOfPublishedMessagesAreEncodedOneByOne()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    // An exchange that ends in half a character must not eat into the key, however long both are.
+    const QString exchange = QString(85, QChar(0x20ac)).left(84) + QChar(0xd83d);
+    const QString key(85, QChar(0x20ac));
+    QVERIFY(channel.publish(exchange, key, noProperties, {}, false));
+    s.expectSent<Wire::BasicPublish>([&](const Wire::BasicPublish &method) {
+        QCOMPARE(method.routingKey.toByteArray(), key.toUtf8());
+        QVERIFY(method.exchange.size() >= 84 * 3);
+    });
+    const QString longest(255, QChar(0x20ac));
+    QCOMPARE(channel.publish(QString(254, u'e') + QChar(0xd83d), longest, noProperties, {}, false).error().kind(),
+             ErrorKind::InvalidArgument);
+}
+
+QTEST_GUILESS_MAIN(tst_FlowControl)
+#include "tst_flowcontrol.moc"
