@@ -104,6 +104,7 @@ public:
     bool isOpen() const { return channel->isOpen(); }
 
     // Messages that are ready in a queue, by a channel of its own so that 404 hurts nobody; -1 if there is no such queue.
+    // RabbitMQ answers before it has worked off the publishes and acks that came earlier: what they lead to is to be waited for.
     qint64 messageCount(const QString &queue)
     {
         const std::unique_ptr<Channel> own(connection.createChannel());

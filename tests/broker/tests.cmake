@@ -3,7 +3,8 @@
 amqpqt_test(broker tst_brokerfixture LIBRARIES amqpqt_brokerfixture)
 
 # These use the public API only, as an application does.
-foreach(test tst_closing tst_connecting tst_consuming tst_eventloops tst_settling tst_subscriptions)
+foreach(test tst_channels tst_closing tst_connecting tst_consuming tst_eventloops tst_publishing tst_settling
+        tst_subscriptions tst_topology)
     amqpqt_test(broker ${test} LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
 endforeach()
 amqpqt_test(broker tst_throughput LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture TIMEOUT 300)

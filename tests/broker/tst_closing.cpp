@@ -132,7 +132,7 @@ void tst_Closing::closingTheChannelReturnsUnackedMessages()
     VERIFY_OK(channel->close());
     QCOMPARE(channel->state(), Channel::State::Closed);
     QVERIFY(m_client->connection.isOpen());
-    QCOMPARE(m_client->messageCount(queue), 9);
+    QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 9; }));
 }
 
 // C1

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "broker/brokerclient.h"
+#include "broker/queues.h"
 
 #include <QtCore/qabstracteventdispatcher.h>
 #include <QtCore/qmutex.h>
@@ -223,8 +223,7 @@ void tst_EventLoops::anyThreadMayAck()
     }
     threads.clear(); // joins
     QVERIFY(waitFor([&] { return consumer->unackedCount() == 0; }));
-    VERIFY_OK(client.channel->close()); // what the broker had not taken as acked would go back
-    QCOMPARE(client.messageCount(queue), 0);
+    QCOMPARE(queueCounts(client.channel, queue), QByteArray("0 0"));
     QCOMPARE(errors.count(), 0);
 }
 
@@ -247,7 +246,7 @@ void tst_EventLoops::ackFromAnotherThreadIsStaleOnceTheChannelIsClosed()
     QVERIFY(waitFor([&] { return errors.count() == 1; }));
     QCOMPARE(errors.first().first().value<Error>().kind(), ErrorKind::StaleDelivery);
     QVERIFY(client.channel->isOpen());
-    QCOMPARE(client.messageCount(queue), 1);
+    QVERIFY(waitFor([&] { return client.messageCount(queue) == 1; }));
 }
 
 // A7
