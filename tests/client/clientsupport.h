@@ -202,6 +202,13 @@ private:
     int m_consumers = 0;
 };
 
+// Runs what is posted.
+inline void settleEvents()
+{
+    QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
+    QCoreApplication::processEvents();
+}
+
 // Runs the event loop until all that was sent and posted has arrived: the peer answers a question on a channel of its own.
 inline void settle(Connection &connection)
 {
@@ -209,8 +216,22 @@ inline void settle(Connection &connection)
     if (!waitUntil([channel] { return channel->isOpen(); }))
         qFatal("no answer");
     delete channel;
-    QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
-    QCoreApplication::processEvents();
+    settleEvents();
+}
+
+// Several deliveries that arrive at once: bytes for ScriptedPeer::sendRaw().
+inline QByteArray deliveries(const QByteArray &consumerTag, quint64 firstTag, const QByteArrayList &bodies, quint16 channel = 1)
+{
+    QByteArray bytes;
+    for (const QByteArray &body : bodies) {
+        QByteArray header(Wire::ContentHeaderPrefix, Qt::Uninitialized);
+        Wire::writeContentHeaderPrefix(header.data(), Wire::BasicDeliver::id.classId, quint64(body.size()));
+        bytes += Wire::encodeFrame(channel, Wire::BasicDeliver{.consumerTag = consumerTag, .deliveryTag = firstTag++})
+            + ScriptedPeer::frame(Wire::FrameType::Header, channel, header + Wire::encodeProperties({}));
+        if (!body.isEmpty())
+            bytes += ScriptedPeer::frame(Wire::FrameType::Body, channel, body);
+    }
+    return bytes;
 }
 
 } // namespace AmqpQt::Test
