@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 
 amqpqt_test(broker tst_brokerfixture LIBRARIES amqpqt_brokerfixture)
+if(EXISTS /usr/lib/rabbitmq/bin/rabbitmq-server) # else the tests use a broker somewhere else
+    amqpqt_test(broker tst_brokertool TIMEOUT 400)
+endif()
 
 # These use the public API only, as an application does.
 foreach(test tst_channels tst_closing tst_connecting tst_consuming tst_eventloops tst_publishing tst_settling

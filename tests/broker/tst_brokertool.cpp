@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+#include <QtCore/qdir.h>
+#include <QtCore/qprocess.h>
+#include <QtCore/qtemporarydir.h>
+#include <QtCore/qurl.h>
+#include <QtTest/qtest.h>
+
+#include <csignal>
+#include <memory>
+
+using namespace Qt::StringLiterals;
+
+// tools/broker: whatever happens to it and to the command it runs, its node ends.
+class tst_BrokerTool : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void startsTellsAndStops();
+    void endsWithItsOwner();
+    void givesTheExitCodeOfTheCommand();
+    void endsWhatTheCommandLeftBehind();
+    void endsWhenSignalled_data();
+    void endsWhenSignalled();
+    void refusesBadUsage_data();
+    void refusesBadUsage();
+
+private:
+    struct Result
+    {
+        int exitCode = 0;
+        QString output;
+    };
+    std::unique_ptr<QProcess> launch(const QStringList &arguments) const;
+    Result run(const QStringList &arguments) const;
+    QStringList remains() const; // nodes' directories, which go when all processes have gone
+    QByteArrayList processes(const QByteArray &mark) const;
+
+    QTemporaryDir m_directory;
+};
+
+std::unique_ptr<QProcess> tst_BrokerTool::launch(const QStringList &arguments) const
+{
+    auto process = std::make_unique<QProcess>();
+    auto environment = QProcessEnvironment::systemEnvironment();
+    environment.insert(u"TMPDIR"_s, m_directory.path());
+    environment.remove(u"AMQPQT_BROKER_DIR"_s); // of the node that the other tests use
+    environment.remove(u"AMQPQT_TEST_URL"_s);
+    process->setProcessEnvironment(environment);
+    process->setProcessChannelMode(QProcess::ForwardedErrorChannel);
+    process->start(QStringLiteral(AMQPQT_SOURCE_DIR "/tools/broker"), arguments);
+    return process;
+}
+
+tst_BrokerTool::Result tst_BrokerTool::run(const QStringList &arguments) const
+{
+    const auto process = launch(arguments);
+    if (!process->waitForFinished(90000))
+        return {-1, u"it did not end"_s};
+    return {process->exitCode(), QString::fromUtf8(process->readAllStandardOutput()).trimmed()};
+}
+
+QStringList tst_BrokerTool::remains() const
+{
+    return QDir(m_directory.path()).entryList(QDir::AllEntries | QDir::NoDotAndDotDot);
+}
+
+QByteArrayList tst_BrokerTool::processes(const QByteArray &mark) const
+{
+    QByteArrayList found;
+    for (const QString &pid : QDir(u"/proc"_s).entryList({u"[0-9]*"_s}, QDir::Dirs)) {
+        QFile commandLine(u"/proc/"_s + pid + u"/cmdline"_s);
+        if (commandLine.open(QFile::ReadOnly)) {
+            const QByteArray text = commandLine.readAll().replace('\0', ' ');
+            if (text.contains(mark))
+                found.append(text);
+        }
+    }
+    return found;
+}
+
+void tst_BrokerTool::startsTellsAndStops()
+{
+    const Result started = run({u"start"_s});
+    QCOMPARE(started.exitCode, 0);
+    QVERIFY(QUrl(started.output).isValid());
+    QCOMPARE(remains().size(), 1);
+    QCOMPARE(run({u"url"_s}).output, started.output);
+    QVERIFY(run({u"ctl"_s, u"list_vhosts"_s, u"--silent"_s}).output.contains(u'/'));
+    QCOMPARE(run({u"start"_s}).exitCode, 1); // there is one
+    QCOMPARE(run({u"stop"_s}).exitCode, 0);
+    QCOMPARE(remains(), QStringList());
+    QCOMPARE(processes(m_directory.path().toLocal8Bit()), QByteArrayList());
+    QCOMPARE(run({u"stop"_s}).exitCode, 1);
+}
+
+void tst_BrokerTool::endsWithItsOwner()
+{
+    QProcess owner;
+    owner.start(u"sleep"_s, {u"1000"_s});
+    QVERIFY(owner.waitForStarted());
+    QCOMPARE(run({u"start"_s, u"--owner"_s, QString::number(owner.processId())}).exitCode, 0);
+    QCOMPARE(remains().size(), 1);
+    owner.kill();
+    owner.waitForFinished();
+    QTRY_COMPARE_WITH_TIMEOUT(remains(), QStringList(), 30000);
+    QCOMPARE(processes(m_directory.path().toLocal8Bit()), QByteArrayList());
+}
+
+void tst_BrokerTool::givesTheExitCodeOfTheCommand()
+{
+    const Result result = run({u"run"_s, u"sh"_s, u"-c"_s, u"echo $AMQPQT_TEST_URL $AMQPQT_BROKER_DIR; exit 7"_s});
+    QCOMPARE(result.exitCode, 7);
+    QVERIFY(result.output.startsWith(u"amqp://"_s));
+    QVERIFY(result.output.contains(m_directory.path()));
+    QCOMPARE(remains(), QStringList());
+}
+
+void tst_BrokerTool::endsWhatTheCommandLeftBehind()
+{
+    const QString mark = u"10%1"_s.arg(QCoreApplication::applicationPid());
+    QCOMPARE(run({u"run"_s, u"sh"_s, u"-c"_s, u"setsid sleep %1 &"_s.arg(mark)}).exitCode, 0);
+    QTRY_COMPARE(processes("sleep " + mark.toLatin1()), QByteArrayList());
+    QCOMPARE(remains(), QStringList());
+}
+
+void tst_BrokerTool::endsWhenSignalled_data()
+{
+    QTest::addColumn<int>("signal");
+    QTest::addColumn<int>("exitCode");
+    QTest::newRow("SIGINT") << SIGINT << 130;
+    QTest::newRow("SIGTERM") << SIGTERM << 143;
+    QTest::newRow("SIGHUP") << SIGHUP << 129;
+    QTest::newRow("SIGKILL") << SIGKILL << -1;
+}
+
+void tst_BrokerTool::endsWhenSignalled()
+{
+    QFETCH(int, signal);
+    QFETCH(int, exitCode);
+    const QString mark = u"20%1"_s.arg(QCoreApplication::applicationPid());
+    const auto process = launch({u"run"_s, u"sh"_s, u"-c"_s, u"echo up; sleep %1"_s.arg(mark)});
+    QTRY_VERIFY_WITH_TIMEOUT(process->canReadLine(), 90000);
+    ::kill(pid_t(process->processId()), signal);
+    QVERIFY(process->waitForFinished());
+    if (exitCode >= 0)
+        QCOMPARE(process->exitCode(), exitCode);
+    QTRY_COMPARE_WITH_TIMEOUT(remains(), QStringList(), 30000);
+    QTRY_COMPARE(processes("sleep " + mark.toLatin1()), QByteArrayList());
+    QCOMPARE(processes(m_directory.path().toLocal8Bit()), QByteArrayList());
+}
+
+void tst_BrokerTool::refusesBadUsage_data()
+{
+    QTest::addColumn<QStringList>("arguments");
+    QTest::newRow("nothing") << QStringList();
+    QTest::newRow("unknown command") << QStringList{u"restart"_s};
+    QTest::newRow("unknown option") << QStringList{u"start"_s, u"--port"_s};
+    QTest::newRow("extra argument") << QStringList{u"start"_s, u"5672"_s};
+    QTest::newRow("run without command") << QStringList{u"run"_s};
+    QTest::newRow("option without value") << QStringList{u"start"_s, u"--dir"_s};
+}
+
+void tst_BrokerTool::refusesBadUsage()
+{
+    QFETCH(QStringList, arguments);
+    QCOMPARE(run(arguments).exitCode, 2);
+    QCOMPARE(remains(), QStringList());
+}
+
+QTEST_GUILESS_MAIN(tst_BrokerTool)
+
+#include "tst_brokertool.moc"
