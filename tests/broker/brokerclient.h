@@ -60,10 +60,10 @@ inline QString brief(const Error &error)
 }
 
 // The reply ends well, within Patience.
-#define VERIFY_OK(reply) \
-    do { \
-        const auto verifiedResult = AmqpQt::Test::await(reply); \
-        QVERIFY2(verifiedResult, qPrintable(verifiedResult.error().toString())); \
+#define VERIFY_OK(reply)                                                                                               \
+    do {                                                                                                               \
+        const auto verifiedResult = AmqpQt::Test::await(reply);                                                        \
+        QVERIFY2(verifiedResult, qPrintable(verifiedResult.error().toString()));                                       \
     } while (false)
 
 // The reply fails so: "ChannelClosed 404 queue.declare".
@@ -93,9 +93,13 @@ inline ExchangeOptions passingExchange(const FieldTable &arguments = {})
 class BrokerClient
 {
 public:
-    BrokerClient() : BrokerClient(brokerParameters()) {}
+    BrokerClient()
+        : BrokerClient(brokerParameters())
+    {
+    }
     explicit BrokerClient(const ConnectionParameters &parameters)
-        : connection(parameters), channel(connection.createChannel())
+        : connection(parameters)
+        , channel(connection.createChannel())
     {
         if (await(connection.open()))
             await(channel->whenOpen());
@@ -103,8 +107,9 @@ public:
 
     bool isOpen() const { return channel->isOpen(); }
 
-    // Messages that are ready in a queue, by a channel of its own so that 404 hurts nobody; -1 if there is no such queue.
-    // RabbitMQ answers before it has worked off the publishes and acks that came earlier: what they lead to is to be waited for.
+    // Messages that are ready in a queue, by a channel of its own so that 404 hurts nobody; -1 if there is no such
+    // queue. RabbitMQ answers before it has worked off the publishes and acks that came earlier: what they lead to is
+    // to be waited for.
     qint64 messageCount(const QString &queue)
     {
         const std::unique_ptr<Channel> own(connection.createChannel());
@@ -133,7 +138,8 @@ public:
 
 inline void collect(const Consumer *consumer, QList<Message> *messages)
 {
-    QObject::connect(consumer, &Consumer::delivered, consumer, [messages](const Message &message) { messages->append(message); });
+    QObject::connect(consumer, &Consumer::delivered, consumer,
+                     [messages](const Message &message) { messages->append(message); });
 }
 
 inline QStringList texts(const QList<Message> &messages)

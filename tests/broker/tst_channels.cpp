@@ -35,6 +35,7 @@ private Q_SLOTS:
     void reopenMayTakeAnotherNumber();
     void reopeningAnOpenChannelIsRefused();
     void closedChannelRefusesEverything();
+    void consumerTagInUseIsRefused();
     void channelOutlivesItsConnection();
     void signalsTellTheLifeOfAChannel();
 
@@ -336,6 +337,36 @@ void tst_Channels::closedChannelRefusesEverything()
     QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 1; }));
 }
 
+void tst_Channels::consumerTagInUseIsRefused()
+{
+    const QString queue = uniqueName(u"q"_s);
+    Channel *channel = m_client->channel;
+    VERIFY_OK(channel->declareQueue(queue, {.exclusive = true}));
+    Consumer *first = channel->consume(queue, {.consumerTag = u"the tag"_s});
+    QList<Message> messages;
+    collect(first, &messages);
+    Consumer *second = channel->consume(queue, {.consumerTag = u"the tag"_s}); // the broker would end the connection
+    QSignalSpy cancelled(second, &Consumer::cancelled);
+    VERIFY_FAILS(second->whenStarted(), u"InvalidArgument"_s);
+    QVERIFY(waitFor([&] { return cancelled.count() == 1; }));
+    QVERIFY2(channel->error().text().contains(u"the tag"_s), qPrintable(channel->error().text()));
+
+    // The first one is as good as before, and other channels have tags of their own.
+    VERIFY_OK(first->whenStarted());
+    QCOMPARE(channel->consumer(u"the tag"_s), first);
+    QCOMPARE(channel->consumers(), QList<Consumer *>({first}));
+    channel->publish({}, queue, Message("1"));
+    QVERIFY(waitFor([&] { return messages.size() == 1; }));
+    Channel *other = m_client->connection.createChannel();
+    VERIFY_OK(other->consume(queue, {.consumerTag = u"the tag"_s})->whenStarted());
+
+    // The tag is free again once the broker has let it go.
+    const Reply<int> cancelling = first->cancel();
+    VERIFY_FAILS(channel->consume(queue, {.consumerTag = u"the tag"_s})->whenStarted(), u"InvalidArgument"_s);
+    VERIFY_OK(cancelling);
+    VERIFY_OK(channel->consume(queue, {.consumerTag = u"the tag"_s})->whenStarted());
+}
+
 void tst_Channels::channelOutlivesItsConnection()
 {
     QObject parent;
@@ -372,7 +403,8 @@ void tst_Channels::signalsTellTheLifeOfAChannel()
     connect(channel, &Channel::opened, this, [&] { log += u"opened"_s; });
     connect(channel, &Channel::closed, this, [&](const Error &reason) { log += u"closed "_s + brief(reason); });
     connect(channel, &Channel::errorOccurred, this, [&](const Error &error) { log += u"error "_s + brief(error); });
-    connect(channel, &Channel::writableChanged, this, [&](bool writable) { log += writable ? u"writable"_s : u"not writable"_s; });
+    connect(channel, &Channel::writableChanged, this,
+            [&](bool writable) { log += writable ? u"writable"_s : u"not writable"_s; });
     VERIFY_OK(channel->whenOpen());
     QVERIFY(waitFor([&] { return log.contains(u"opened"_s); }));
     VERIFY_OK(channel->close());
@@ -386,8 +418,8 @@ void tst_Channels::signalsTellTheLifeOfAChannel()
     QVERIFY(waitFor([&] { return log.contains(u"closed ChannelClosed 404 queue.declare"_s); }));
     log.removeAll(u"writable"_s);
     log.removeAll(u"not writable"_s);
-    QCOMPARE(log, QStringList({u"Opening"_s, u"Open"_s, u"opened"_s, u"error ChannelClosed 404 queue.declare"_s, u"Closed"_s,
-                               u"closed ChannelClosed 404 queue.declare"_s}));
+    QCOMPARE(log, QStringList({u"Opening"_s, u"Open"_s, u"opened"_s, u"error ChannelClosed 404 queue.declare"_s,
+                               u"Closed"_s, u"closed ChannelClosed 404 queue.declare"_s}));
 }
 
 QTEST_GUILESS_MAIN(tst_Channels)

@@ -75,7 +75,8 @@ void tst_Closing::closeEndsConsumersThenChannelsThenTheConnection()
     connect(consumer, &Consumer::cancelled, this, [&](const Error &reason) { log += u"consumer "_s + brief(reason); });
     connect(channel, &Channel::closed, this, [&](const Error &reason) { log += u"channel "_s + brief(reason); });
     connect(other, &Channel::closed, this, [&](const Error &reason) { log += u"other "_s + brief(reason); });
-    connect(&m_client->connection, &Connection::closed, this, [&](const Error &reason) { log += u"connection "_s + brief(reason); });
+    connect(&m_client->connection, &Connection::closed, this,
+            [&](const Error &reason) { log += u"connection "_s + brief(reason); });
     VERIFY_OK(m_client->connection.close());
     QCOMPARE(log.size(), 4);
     QVERIFY(log.indexOf(u"consumer NoError"_s) >= 0);
@@ -171,7 +172,7 @@ void tst_Closing::deletingTheConnectionLeavesNoTrace()
     QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 1; }));
 }
 
-// --- errors ---------------------------------------------------------------------------------------------------------------
+// --- errors ----------------------------------------------------------------------------------------------------------
 
 // C6
 void tst_Closing::channelErrorSparesTheConnection()
@@ -257,7 +258,7 @@ void tst_Closing::lostBytesAreNotSilent()
     QCOMPARE(errors.last().first().value<Error>().kind(), ErrorKind::NotOpen);
 }
 
-// --- connection.blocked ---------------------------------------------------------------------------------------------------
+// --- connection.blocked ----------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -265,7 +266,10 @@ namespace {
 class MemoryAlarm
 {
 public:
-    MemoryAlarm() : m_raised(brokerControl({u"-q"_s, u"set_vm_memory_high_watermark"_s, u"0"_s}).exitCode == 0) {}
+    MemoryAlarm()
+        : m_raised(brokerControl({u"-q"_s, u"set_vm_memory_high_watermark"_s, u"0"_s}).exitCode == 0)
+    {
+    }
     ~MemoryAlarm() { clear(); }
     bool isRaised() const { return m_raised; }
     void clear()

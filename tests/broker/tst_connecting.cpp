@@ -48,7 +48,8 @@ FieldTable tableFromControl(const QJsonValue &entries)
 {
     FieldTable table;
     for (const QJsonValue entry : entries.toArray())
-        table.insert(entry[0].toString(), entry[1] == "table"_L1 ? QVariant(tableFromControl(entry[2])) : entry[2].toVariant());
+        table.insert(entry[0].toString(),
+                     entry[1] == "table"_L1 ? QVariant(tableFromControl(entry[2])) : entry[2].toVariant());
     return table;
 }
 
@@ -239,8 +240,9 @@ void tst_Connecting::brokerListsNameAndProperties()
     QVERIFY(properties.value(u"platform"_s).toString().startsWith(u"Qt 6."_s));
     const FieldTable capabilities = properties.value(u"capabilities"_s).toMap();
     QCOMPARE(capabilities.keys(),
-             QStringList({u"authentication_failure_close"_s, u"basic.nack"_s, u"connection.blocked"_s, u"consumer_cancel_notify"_s,
-                          u"direct_reply_to"_s, u"exchange_exchange_bindings"_s, u"per_consumer_qos"_s, u"publisher_confirms"_s}));
+             QStringList({u"authentication_failure_close"_s, u"basic.nack"_s, u"connection.blocked"_s,
+                          u"consumer_cancel_notify"_s, u"direct_reply_to"_s, u"exchange_exchange_bindings"_s,
+                          u"per_consumer_qos"_s, u"publisher_confirms"_s}));
     for (const QVariant &capability : capabilities)
         QCOMPARE(capability, QVariant(true));
 }
@@ -254,7 +256,8 @@ void tst_Connecting::serverPropertiesCanBeRead()
     QCOMPARE(setting(properties, u"product"_s), u"RabbitMQ"_s);
     QVERIFY2(setting(properties, u"version"_s).contains(u'.'), qPrintable(setting(properties, u"version"_s)));
     QVERIFY(!properties.value(u"capabilities"_s).toMap().isEmpty());
-    for (const QString &capability : {u"publisher_confirms"_s, u"basic.nack"_s, u"connection.blocked"_s, u"direct_reply_to"_s})
+    for (const QString &capability :
+         {u"publisher_confirms"_s, u"basic.nack"_s, u"connection.blocked"_s, u"direct_reply_to"_s})
         QVERIFY2(client.connection.hasCapability(capability), qPrintable(capability));
     QVERIFY(!client.connection.hasCapability(u"no such thing"_s));
 }
@@ -320,7 +323,7 @@ void tst_Connecting::connectionOpensAgain()
     VERIFY_OK(client.channel->declareQueue());
 }
 
-// --- bad input ------------------------------------------------------------------------------------------------------------
+// --- bad input -------------------------------------------------------------------------------------------------------
 
 void tst_Connecting::invalidUrlIsRefused_data()
 {
@@ -394,7 +397,8 @@ void tst_Connecting::closedPortIsNamed()
     Connection connection(parameters);
     const Error error = await(connection.open()).error();
     QCOMPARE(brief(error), u"Network"_s);
-    QVERIFY2(error.text().contains(u"127.0.0.1"_s) && error.text().contains(QString::number(port)), qPrintable(error.text()));
+    QVERIFY2(error.text().contains(u"127.0.0.1"_s) && error.text().contains(QString::number(port)),
+             qPrintable(error.text()));
     QVERIFY(error.isRecoverable());
 }
 

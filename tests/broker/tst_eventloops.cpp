@@ -16,7 +16,8 @@ using namespace AmqpQt::Test;
 
 namespace {
 
-// Sends one message through the broker and back; to be called in the thread in which the connection shall live. "ok" or why not.
+// Sends one message through the broker and back; to be called in the thread in which the connection shall live. "ok" or
+// why not.
 QString roundTrip(const QString &queue)
 {
     BrokerClient client;
@@ -36,7 +37,11 @@ QString roundTrip(const QString &queue)
 class Thread : public QThread
 {
 public:
-    explicit Thread(std::function<void()> function) : m_function(std::move(function)) { start(); }
+    explicit Thread(std::function<void()> function)
+        : m_function(std::move(function))
+    {
+        start();
+    }
     ~Thread() override { wait(); }
 
 private:
@@ -168,7 +173,7 @@ void tst_EventLoops::timerOpensTheConnection()
     QVERIFY(waitFor([&] { return connection.isOpen(); }));
     VERIFY_OK(connection.close());
 
-    QVERIFY(QMetaObject::invokeMethod(&connection, "open", Qt::QueuedConnection)); // by name, as QML and timers of old do
+    QVERIFY(QMetaObject::invokeMethod(&connection, "open", Qt::QueuedConnection)); // by name
     QVERIFY(waitFor([&] { return connection.isOpen(); }));
 }
 
@@ -242,7 +247,9 @@ void tst_EventLoops::ackFromAnotherThreadIsStaleOnceTheChannelIsClosed()
     VERIFY_OK(client.channel->reopen()); // the same number again: an ack would hit another delivery
 
     QSignalSpy errors(client.channel, &Channel::errorOccurred);
-    { const Thread thread([message = messages.first()] { message.ack(); }); }
+    {
+        const Thread thread([message = messages.first()] { message.ack(); });
+    }
     QVERIFY(waitFor([&] { return errors.count() == 1; }));
     QCOMPARE(errors.first().first().value<Error>().kind(), ErrorKind::StaleDelivery);
     QVERIFY(client.channel->isOpen());
@@ -266,7 +273,8 @@ void tst_EventLoops::publishesOfSeveralThreadsKeepTheOrderOfEach()
         threads.push_back(std::make_unique<Thread>([&client, queue, t] {
             for (int i = 0; i < PerThread; ++i) {
                 const Message message(QByteArray::number(i), QString::number(t));
-                QMetaObject::invokeMethod(client.channel, [&client, queue, message] { client.channel->publish({}, queue, message); });
+                QMetaObject::invokeMethod(client.channel,
+                                          [&client, queue, message] { client.channel->publish({}, queue, message); });
             }
         }));
     }
@@ -373,7 +381,8 @@ void tst_EventLoops::workerThreadServesTheConnectionWhileTheMainThreadIsBusy()
 
     int unacked = -1;
     QVERIFY(waitFor([&] {
-        QMetaObject::invokeMethod(connection, [&] { unacked = consumer->unackedCount(); }, Qt::BlockingQueuedConnection);
+        QMetaObject::invokeMethod(
+            connection, [&] { unacked = consumer->unackedCount(); }, Qt::BlockingQueuedConnection);
         return unacked == 0;
     }));
     QMetaObject::invokeMethod(connection, &Connection::close);

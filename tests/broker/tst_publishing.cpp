@@ -133,8 +133,8 @@ void tst_Publishing::absentPropertiesStayAbsent()
 {
     const Result<Message> got = roundTrip(Message("body"));
     QVERIFY2(got, qPrintable(got.error().toString()));
-    for (const QString &text : {got->contentType(), got->contentEncoding(), got->correlationId(), got->replyTo(), got->messageId(),
-                                got->type(), got->userId(), got->appId(), got->clusterId()})
+    for (const QString &text : {got->contentType(), got->contentEncoding(), got->correlationId(), got->replyTo(),
+                                got->messageId(), got->type(), got->userId(), got->appId(), got->clusterId()})
         QCOMPARE(text, QString());
     QCOMPARE(got->headers(), FieldTable());
     QCOMPARE(got->priority(), -1);
@@ -206,7 +206,8 @@ void tst_Publishing::numbersKeepTheirLimits_data()
     QTest::addColumn<QVariantList>("values");
     const auto limitsOf = []<typename T>(T) {
         using Limits = std::numeric_limits<T>;
-        return QVariantList{QVariant::fromValue(Limits::lowest()), QVariant::fromValue(Limits::max()), QVariant::fromValue(T(0))};
+        return QVariantList{QVariant::fromValue(Limits::lowest()), QVariant::fromValue(Limits::max()),
+                            QVariant::fromValue(T(0))};
     };
     QTest::newRow("signed char") << limitsOf(static_cast<signed char>(0));
     QTest::newRow("uchar") << limitsOf(uchar());
@@ -253,7 +254,8 @@ void tst_Publishing::textArrivesAsUtf8()
     QVERIFY(gotLatin1);
     QCOMPARE(gotLatin1->text(), text.first(7));
 
-    const Result<Message> json = roundTrip(Message::fromJson(QJsonDocument::fromJson(R"({"room": {"temperature": [21.5]}})")));
+    const Result<Message> json =
+        roundTrip(Message::fromJson(QJsonDocument::fromJson(R"({"room": {"temperature": [21.5]}})")));
     QVERIFY(json);
     QCOMPARE(json->json(u"room.temperature.0"_s).toDouble(), 21.5);
 }
@@ -360,10 +362,11 @@ void tst_Publishing::mandatoryMessageWithoutARouteComesBack()
 {
     QList<Message> returned;
     Error reason;
-    connect(m_client->channel, &Channel::messageReturned, this, [&](quint64, const Message &message, const Error &error) {
-        returned += message;
-        reason = error;
-    });
+    connect(m_client->channel, &Channel::messageReturned, this,
+            [&](quint64, const Message &message, const Error &error) {
+                returned += message;
+                reason = error;
+            });
     Message message("comes back");
     message.setMessageId(u"id-1"_s);
     m_client->channel->publish({}, m_queue, Message("has a route"), Channel::PublishFlag::Mandatory);
@@ -393,7 +396,7 @@ void tst_Publishing::missingExchangeClosesTheChannel()
     QVERIFY2(error.text().contains(exchange), qPrintable(error.text()));
 }
 
-// --- bad input ------------------------------------------------------------------------------------------------------------
+// --- bad input -------------------------------------------------------------------------------------------------------
 
 void tst_Publishing::unusableMessagesAreRefused_data()
 {
@@ -415,7 +418,8 @@ void tst_Publishing::unusableMessagesAreRefused_data()
     message.setHeader(tooLong, 1);
     QTest::newRow("long header name") << message << u"headers"_s;
     QTest::newRow("unsupported type") << withHeader(QPoint(1, 2)) << u"the key"_s;
-    QTest::newRow("unsupported type inside") << withHeader(QVariantList{QVariantMap{{u"deep"_s, QPoint(1, 2)}}}) << u"the key"_s;
+    QTest::newRow("unsupported type inside")
+        << withHeader(QVariantList{QVariantMap{{u"deep"_s, QPoint(1, 2)}}}) << u"the key"_s;
     QTest::newRow("NaN") << withHeader(std::nan("")) << u"the key"_s;
     QTest::newRow("infinity") << withHeader(std::numeric_limits<float>::infinity()) << u"the key"_s;
     QTest::newRow("over 63 bits") << withHeader(std::numeric_limits<quint64>::max()) << u"the key"_s;
@@ -478,8 +482,8 @@ void tst_Publishing::tooLongNamesAreRefused()
     Channel *channel = m_client->channel;
     const auto refused = [&](const Error &error, const QString &named) {
         return brief(error) == u"InvalidArgument"_s && error.text().contains(named) && error.text().contains(u"256"_s)
-            ? u"refused"_s
-            : error.toString();
+                   ? u"refused"_s
+                   : error.toString();
     };
     QCOMPARE(channel->publish(tooLong, u"key"_s, Message("body")), 0U);
     QCOMPARE(refused(channel->error(), u"exchange"_s), u"refused"_s);
@@ -491,14 +495,17 @@ void tst_Publishing::tooLongNamesAreRefused()
     QCOMPARE(refused(await(channel->purgeQueue(tooLong)).error(), u"queue"_s), u"refused"_s);
     QCOMPARE(refused(await(channel->bindQueue(tooLong, u"amq.direct"_s)).error(), u"queue"_s), u"refused"_s);
     QCOMPARE(refused(await(channel->bindQueue(m_queue, tooLong)).error(), u"exchange"_s), u"refused"_s);
-    QCOMPARE(refused(await(channel->unbindQueue(m_queue, u"amq.direct"_s, tooLong)).error(), u"routingKey"_s), u"refused"_s);
-    QCOMPARE(refused(await(channel->declareExchange(tooLong, ExchangeType::Direct)).error(), u"exchange"_s), u"refused"_s);
+    QCOMPARE(refused(await(channel->unbindQueue(m_queue, u"amq.direct"_s, tooLong)).error(), u"routingKey"_s),
+             u"refused"_s);
+    QCOMPARE(refused(await(channel->declareExchange(tooLong, ExchangeType::Direct)).error(), u"exchange"_s),
+             u"refused"_s);
     QCOMPARE(refused(await(channel->declareExchange(m_queue, tooLong)).error(), u"type"_s), u"refused"_s);
     QCOMPARE(refused(await(channel->deleteExchange(tooLong)).error(), u"exchange"_s), u"refused"_s);
     QCOMPARE(refused(await(channel->get(tooLong)).error(), u"queue"_s), u"refused"_s);
     QCOMPARE(refused(await(channel->consume(tooLong)->whenStarted()).error(), u"queue"_s), u"refused"_s);
-    QCOMPARE(refused(await(channel->consume(m_queue, {.consumerTag = tooLong})->whenStarted()).error(), u"consumerTag"_s),
-             u"refused"_s);
+    QCOMPARE(
+        refused(await(channel->consume(m_queue, {.consumerTag = tooLong})->whenStarted()).error(), u"consumerTag"_s),
+        u"refused"_s);
     QVERIFY(channel->isOpen());
     VERIFY_OK(channel->inspectQueue(m_queue));
 }
@@ -508,10 +515,12 @@ void tst_Publishing::unusableTablesAreRefused()
     const FieldTable table = {{u"x-good"_s, 1}, {u"x-bad"_s, QPoint(1, 2)}};
     Channel *channel = m_client->channel;
     const auto refused = [&](const Error &error) {
-        return brief(error) == u"InvalidArgument"_s && error.text().contains(u"x-bad"_s) ? u"refused"_s : error.toString();
+        return brief(error) == u"InvalidArgument"_s && error.text().contains(u"x-bad"_s) ? u"refused"_s
+                                                                                         : error.toString();
     };
     QCOMPARE(refused(await(channel->declareQueue(m_queue, {.arguments = table})).error()), u"refused"_s);
-    QCOMPARE(refused(await(channel->declareExchange(m_queue, ExchangeType::Direct, {.arguments = table})).error()), u"refused"_s);
+    QCOMPARE(refused(await(channel->declareExchange(m_queue, ExchangeType::Direct, {.arguments = table})).error()),
+             u"refused"_s);
     QCOMPARE(refused(await(channel->bindQueue(m_queue, u"amq.direct"_s, {}, table)).error()), u"refused"_s);
     QCOMPARE(refused(await(channel->unbindQueue(m_queue, u"amq.direct"_s, {}, table)).error()), u"refused"_s);
     QCOMPARE(refused(await(channel->consume(m_queue, {.arguments = table})->whenStarted()).error()), u"refused"_s);

@@ -46,7 +46,8 @@ private Q_SLOTS:
     void exclusiveQueueOfAnotherConnectionIsLocked();
 
 private:
-    // The bodies in a queue, emptied by it. On the channel that publishes: only there it follows the publishes for certain.
+    // The bodies in a queue, emptied by it. On the channel that publishes: only there it follows the publishes for
+    // certain.
     QStringList bodies(const QString &queue)
     {
         QStringList bodies;
@@ -61,7 +62,7 @@ private:
     std::unique_ptr<BrokerClient> m_client;
 };
 
-// --- queues ---------------------------------------------------------------------------------------------------------------
+// --- queues ----------------------------------------------------------------------------------------------------------
 
 // E1
 void tst_Topology::declareTellsNameAndCounts()
@@ -96,7 +97,8 @@ void tst_Topology::passiveDeclareLooksOnly()
     Channel *channel = m_client->channel;
     VERIFY_FAILS(channel->inspectQueue(name), u"ChannelClosed 404 queue.declare"_s);
     VERIFY_OK(channel->reopen());
-    VERIFY_OK(channel->declareQueue(name, {.durable = false, .exclusive = true, .arguments = {{u"x-max-length"_s, 5}}}));
+    VERIFY_OK(
+        channel->declareQueue(name, {.durable = false, .exclusive = true, .arguments = {{u"x-max-length"_s, 5}}}));
     const Result<QueueInfo> info = await(channel->inspectQueue(name)); // needs none of the options
     QVERIFY(info);
     QCOMPARE(info->name, name);
@@ -216,8 +218,8 @@ void tst_Topology::queueArgumentsAreKept()
 {
     const QString name = uniqueName(u"q"_s);
     Channel *channel = m_client->channel;
-    VERIFY_OK(channel->declareQueue(name, {.exclusive = true,
-                                           .arguments = {{u"x-max-length"_s, 3}, {u"x-overflow"_s, u"drop-head"_s}}}));
+    VERIFY_OK(channel->declareQueue(
+        name, {.exclusive = true, .arguments = {{u"x-max-length"_s, 3}, {u"x-overflow"_s, u"drop-head"_s}}}));
     for (int i = 0; i < 5; ++i)
         channel->publish({}, name, Message(QByteArray::number(i)));
     QCOMPARE(bodies(name), QStringList({u"2"_s, u"3"_s, u"4"_s}));
@@ -290,7 +292,7 @@ void tst_Topology::namesMayTakeAll255Bytes()
     VERIFY_OK(channel->deleteQueue(queue));
 }
 
-// --- exchanges ------------------------------------------------------------------------------------------------------------
+// --- exchanges -------------------------------------------------------------------------------------------------------
 
 // E5
 void tst_Topology::defaultExchangeRoutesByQueueName()
@@ -357,7 +359,8 @@ void tst_Topology::topicExchangeRoutesByPattern()
         channel->declareQueue(it.value(), {.exclusive = true});
         channel->bindQueue(it.value(), exchange, it.key());
     }
-    const QStringList keys = {u"stock"_s, u"stock.usd.nyse"_s, u"stock.usd.db"_s, u"stock.a.b.nyse"_s, u"température.été"_s};
+    const QStringList keys = {u"stock"_s, u"stock.usd.nyse"_s, u"stock.usd.db"_s, u"stock.a.b.nyse"_s,
+                              u"température.été"_s};
     for (const QString &key : keys)
         channel->publish(exchange, key, Message::fromText(key));
     QCOMPARE(bodies(queueOf[u"stock.*.nyse"_s]), QStringList(u"stock.usd.nyse"_s));
@@ -444,7 +447,8 @@ void tst_Topology::predeclaredExchangesAreThere()
     QVERIFY(got && *got);
     QCOMPARE((*got)->message.exchange(), exchange);
 
-    VERIFY_FAILS(channel->declareExchange(u"amq."_s + uniqueName(u"mine"_s), type), u"ChannelClosed 403 exchange.declare"_s);
+    VERIFY_FAILS(channel->declareExchange(u"amq."_s + uniqueName(u"mine"_s), type),
+                 u"ChannelClosed 403 exchange.declare"_s);
 }
 
 // E5
@@ -495,14 +499,15 @@ void tst_Topology::deleteExchangeIfUnused()
     VERIFY_OK(channel->declareExchange(exchange, ExchangeType::Fanout, {.durable = false}));
     const Result<QueueInfo> queue = await(channel->declareQueue());
     VERIFY_OK(channel->bindQueue({}, exchange));
-    VERIFY_FAILS(channel->deleteExchange(exchange, Channel::DeleteFlag::IfUnused), u"ChannelClosed 406 exchange.delete"_s);
+    VERIFY_FAILS(channel->deleteExchange(exchange, Channel::DeleteFlag::IfUnused),
+                 u"ChannelClosed 406 exchange.delete"_s);
     VERIFY_OK(channel->reopen());
     VERIFY_OK(channel->unbindQueue(queue->name, exchange, queue->name));
     VERIFY_OK(channel->deleteExchange(exchange, Channel::DeleteFlag::IfUnused));
     VERIFY_FAILS(channel->inspectExchange(exchange), u"ChannelClosed 404 exchange.declare"_s);
 }
 
-// --- faults ---------------------------------------------------------------------------------------------------------------
+// --- faults ----------------------------------------------------------------------------------------------------------
 
 void tst_Topology::wrongDeclarationClosesTheChannelOnly_data()
 {
@@ -530,11 +535,14 @@ void tst_Topology::wrongDeclarationClosesTheChannelOnly()
         if (what == u"flags"_s)
             return await(channel->declareQueue(name, {.exclusive = true, .autoDelete = true})).error();
         if (what == u"arguments"_s)
-            return await(channel->declareQueue(name, {.exclusive = true, .arguments = {{u"x-max-length"_s, 1}}})).error();
+            return await(channel->declareQueue(name, {.exclusive = true, .arguments = {{u"x-max-length"_s, 1}}}))
+                .error();
         if (what == u"reserved"_s)
             return await(channel->declareQueue(u"amq."_s + name, {.exclusive = true})).error();
         if (what == u"wrong argument"_s)
-            return await(channel->declareQueue(name + u'2', {.exclusive = true, .arguments = {{u"x-message-ttl"_s, -1}}})).error();
+            return await(
+                       channel->declareQueue(name + u'2', {.exclusive = true, .arguments = {{u"x-message-ttl"_s, -1}}}))
+                .error();
         if (what == u"type"_s)
             return await(channel->declareExchange(u"amq.topic"_s, ExchangeType::Fanout)).error();
         if (what == u"bind"_s)
