@@ -73,6 +73,7 @@ public:
     void setCloseTimeout(std::chrono::milliseconds timeout);
 
 private:
+    friend class ConnectionPrivate; // reads the password where it is kept
     QSharedDataPointer<ConnectionParametersPrivate> d;
 };
 

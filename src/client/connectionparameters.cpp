@@ -2,34 +2,11 @@
 #include "client/connectionparameters_p.h"
 
 #include "values/logging_p.h"
-#include "values/secret_p.h"
 
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
 namespace AmqpQt {
-
-class ConnectionParametersPrivate : public QSharedData
-{
-public:
-    QList<Endpoint> endpoints{Endpoint()};
-    QString virtualHost = u"/"_s;
-    QString userName = u"guest"_s;
-    Secret password{u"guest"_s};
-    QString connectionName;
-    FieldTable clientProperties;
-    std::chrono::seconds heartbeat = 60s;
-    std::chrono::milliseconds connectTimeout = 15s;
-    std::chrono::milliseconds rpcTimeout = 30s;
-    std::chrono::milliseconds closeTimeout = 5s;
-    std::chrono::milliseconds dispatchBudget = 4ms;
-    quint32 maximumFrameSize = 131072;
-    quint16 maximumChannels = 2047;
-    qint64 maximumMessageSize = 128 * 1024 * 1024;
-    qint64 lowWatermark = 1024 * 1024;
-    qint64 highWatermark = 4 * 1024 * 1024;
-    qint64 bufferLimit = 128 * 1024 * 1024;
-};
 
 namespace {
 
@@ -380,7 +357,8 @@ void ConnectionParameters::setDispatchBudget(std::chrono::milliseconds budget)
 }
 
 /*!
-    Returns how long Connection::close() waits for the broker's goodbye before it closes the socket.
+    Returns how long Connection::close() waits for progress, and then for the broker's goodbye, before it closes the
+    socket.
 */
 std::chrono::milliseconds ConnectionParameters::closeTimeout() const
 {

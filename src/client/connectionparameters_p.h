@@ -1,13 +1,37 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "values/secret_p.h"
+
 #include <AmqpQt/connectionparameters.h>
 
 #include <limits>
 
-// The ranges that setters and URLs have in common.
 namespace AmqpQt {
 
+class ConnectionParametersPrivate : public QSharedData
+{
+public:
+    QList<Endpoint> endpoints{Endpoint()};
+    QString virtualHost = QStringLiteral("/");
+    QString userName = QStringLiteral("guest");
+    Secret password{QStringLiteral("guest")};
+    QString connectionName;
+    FieldTable clientProperties;
+    std::chrono::seconds heartbeat{60};
+    std::chrono::milliseconds connectTimeout{15'000};
+    std::chrono::milliseconds rpcTimeout{30'000};
+    std::chrono::milliseconds closeTimeout{5'000};
+    std::chrono::milliseconds dispatchBudget{4};
+    quint32 maximumFrameSize = 131072;
+    quint16 maximumChannels = 2047;
+    qint64 maximumMessageSize = 128 * 1024 * 1024;
+    qint64 lowWatermark = 1024 * 1024;
+    qint64 highWatermark = 4 * 1024 * 1024;
+    qint64 bufferLimit = 128 * 1024 * 1024;
+};
+
+// The ranges that setters and URLs have in common.
 inline constexpr quint16 DefaultPort = 5672;
 inline constexpr quint32 MinimumFrameSize = 8192; // RabbitMQ 4.1 and later refuse less
 inline constexpr qsizetype MaximumVirtualHost = 255;

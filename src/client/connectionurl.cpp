@@ -306,7 +306,7 @@ QUrl ConnectionParameters::toUrl() const
     url.setHost(endpoint.host, QUrl::DecodedMode);
     if (endpoint.port != DefaultPort)
         url.setPort(endpoint.port);
-    if (userName() != defaults.userName() || password() != defaults.password())
+    if (userName() != defaults.userName() || d->password != defaults.d->password)
         url.setUserName(userName(), QUrl::DecodedMode);
     url.setPath(u'/' + QString::fromLatin1(QUrl::toPercentEncoding(virtualHost())), QUrl::TolerantMode);
 

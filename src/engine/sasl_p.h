@@ -2,6 +2,7 @@
 #pragma once
 
 #include <QtCore/qbytearray.h>
+#include <QtCore/qbytearrayview.h>
 #include <QtCore/qstring.h>
 
 namespace AmqpQt::Engine {
@@ -9,7 +10,7 @@ namespace AmqpQt::Engine {
 inline constexpr char SaslPlain[] = "PLAIN";
 
 // RFC 4616: no authorization identity, NUL, user name, NUL, password, all UTF-8.
-inline QByteArray saslPlain(const QString &userName, const QByteArray &password)
+inline QByteArray saslPlain(const QString &userName, QByteArrayView password)
 {
     QByteArray response;
     const QByteArray user = userName.toUtf8();
