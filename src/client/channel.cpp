@@ -21,8 +21,8 @@ Channel::Channel(Connection *connection, QObject *parent)
     Closes the channel on the wire (\c channel.close) and returns at once; nothing waits for the answer. Its
     unfinished replies end with ErrorKind::Cancelled from the event loop, its consumers with Consumer::cancelled().
     Messages that are not settled go back to their queues; those that were published and wait to be sent because the
-    connection is not open yet, or because the broker blocks, are dropped without a signal. The channel itself emits
-    nothing more.
+    connection is not open yet, or because the broker blocks, are dropped, and a warning of category \c amqpqt.channel
+    has their numbers. The channel itself emits nothing more.
 */
 Channel::~Channel() = default;
 

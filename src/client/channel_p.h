@@ -75,6 +75,7 @@ private:
     void setState(State newState);
     void openAgain(const Promise<void> &promise);
     QList<ConsumerPrivate *> consumersInOrder() const;
+    const ConsumerPrivate *refusedConsumer(const Error &reason) const;
     BackpressureReasons m_toldBackpressure;
     bool m_toldWritable = false;
     Result<Engine::CallId> submit(const char *function, const Call &call);

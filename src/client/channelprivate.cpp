@@ -176,6 +176,24 @@ QList<ConsumerPrivate *> ChannelPrivate::consumersInOrder() const
     return sorted;
 }
 
+// For whose basic.consume the broker closed the channel, which does not tell the tag: of those that are not answered the
+// oldest whose queue it names, as RabbitMQ does, else the oldest. Answers may overtake each other.
+const ConsumerPrivate *ChannelPrivate::refusedConsumer(const Error &reason) const
+{
+    if (reason.method() != "basic.consume"_L1)
+        return nullptr;
+    const ConsumerPrivate *oldest = nullptr;
+    for (const ConsumerPrivate *consumer : consumersInOrder()) {
+        if (consumer->state != Consumer::State::Starting)
+            continue;
+        if (reason.text().contains(u"'%1'"_s.arg(consumer->queue)))
+            return consumer;
+        if (!oldest)
+            oldest = consumer;
+    }
+    return oldest;
+}
+
 Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, QObject *parent)
 {
     const Error reason = unusable("consume");
@@ -253,8 +271,8 @@ Message ChannelPrivate::makeMessage(Engine::ReceivedMessage &received, const QSt
     QExplicitlySharedDataPointer<DeliveryOrigin> origin(new DeliveryOrigin);
     origin->exchangeBytes = received.exchange.toByteArray();
     origin->routingKeyBytes = received.routingKey.toByteArray();
-    origin->exchange = QString::fromUtf8(received.exchange);
-    origin->routingKey = QString::fromUtf8(received.routingKey);
+    origin->exchange = Wire::decodeText(received.exchange);
+    origin->routingKey = Wire::decodeText(received.routingKey);
     origin->consumerTag = consumerTag;
     origin->incarnation = engine->incarnation();
     origin->channelNumber = engine->number();
@@ -293,8 +311,9 @@ void ChannelPrivate::onClosed(const Error &reason)
     state = State::Closed;
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         connection->finishLater<void>(promise, reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
+    const ConsumerPrivate *refused = refusedConsumer(reason);
     for (ConsumerPrivate *consumer : consumersInOrder())
-        consumer->onChannelClosed(reason);
+        consumer->onChannelClosed(reason, consumer == refused);
     tellBackpressure();
     if (reason.isError())
         refuse(reason);

@@ -261,9 +261,10 @@ Reply<void> Connection::open()
     sends \c connection.close and waits for \c connection.close-ok. Calls that are waiting for answers get them, new
     ones are refused with ErrorKind::NotOpen.
 
-    If that takes longer than ConnectionParameters::closeTimeout() the connection is dropped, and reply and closed()
-    have ErrorKind::Timeout. So it ends if publishes are held back by a broker that blocks. While the connection is
-    being opened, open() ends with ErrorKind::Cancelled. On a closed connection the reply succeeds at once.
+    If for ConnectionParameters::closeTimeout() nothing more of that can be written, or no answer comes, the connection
+    is dropped, and reply and closed() have ErrorKind::Timeout. So it ends if publishes are held back by a broker that
+    blocks. While the connection is being opened, open() ends with ErrorKind::Cancelled. On a closed connection the
+    reply succeeds at once.
 */
 Reply<void> Connection::close()
 {

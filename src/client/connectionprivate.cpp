@@ -2,6 +2,7 @@
 #include "client/connection_p.h"
 
 #include "client/channel_p.h"
+#include "client/connectionparameters_p.h"
 #include "client/consumer_p.h"
 #include "engine/sasl_p.h"
 #include "transport/sockettransport_p.h"
@@ -197,7 +198,7 @@ void ConnectionPrivate::connectToNextEndpoint()
     m_readable = false;
     m_transportError = {};
     Engine::Settings attempt = settings();
-    attempt.saslPlainResponse = Engine::saslPlain(parameters.userName(), parameters.password().toUtf8());
+    attempt.saslPlainResponse = Engine::saslPlain(parameters.d->userName, parameters.d->password.bytes());
     const Engine::Time begin = now();
     m_attemptEnd = begin + parameters.connectTimeout();
     if (const Error wrong = parametersError.isError() ? parametersError : engine.start(attempt, begin); wrong.isError()) {
@@ -641,6 +642,9 @@ void ConnectionPrivate::on(Engine::PublishFailed &event)
 {
     if (auto *channel = static_cast<ChannelPrivate *>(event.channel->context))
         Q_EMIT channel->q->publishFailed(event.first, event.last, event.reason);
+    else
+        qCWarning(lcChannel) << "channel" << event.channel->number() << "was deleted before its messages" << event.first << "to"
+                             << event.last << "could be sent";
 }
 
 void ConnectionPrivate::on(Engine::ConsumerCancelled &event)

@@ -26,7 +26,7 @@ public:
 
     // The subscription ended.
     void onCancelled(const Error &reason, int returned = 0);
-    void onChannelClosed(const Error &reason);
+    void onChannelClosed(const Error &reason, bool couldNotStart);
     void channelGone(const Error &gone); // the channel, or its connection
 
     Consumer *const q;

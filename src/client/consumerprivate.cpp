@@ -239,15 +239,14 @@ void ConsumerPrivate::onCancelled(const Error &reason, int returned)
     defer([consumer = q, reason] { Q_EMIT consumer->cancelled(reason); });
 }
 
-void ConsumerPrivate::onChannelClosed(const Error &reason)
+// One that could not start would close the channel again.
+void ConsumerPrivate::onChannelClosed(const Error &reason, bool couldNotStart)
 {
     entry.reset(); // its deliveries are the broker's again
     unackedCount = 0;
     tellWhatIsLeft();
     if (isEnded())
         return;
-    // The one that could not start would close the channel again.
-    const bool couldNotStart = state == State::Starting && reason.method() == "basic.consume"_L1;
     if (!reason.isError() || cancelled || couldNotStart)
         return onCancelled(cancelled ? Error() : reason);
     setState(State::Recovering);

@@ -631,8 +631,9 @@ bool Message::isRedelivered() const
 
 /*!
     Returns how often the message was delivered before, to see one that fails again and again: the header
-    \c x-delivery-count where the queue counts (quorum queues), else the sum of the counts in \c x-death, which grows
-    with each dead-lettering; 0 if neither is there.
+    \c x-delivery-count where the queue counts (quorum queues), else how often it was dead-lettered, by \c x-death: for
+    being rejected, or, if it never was, for having expired. So a message that is rejected into a queue where it waits
+    and expires counts one for each round. 0 if neither header is there.
 */
 int Message::deliveryCount() const
 {
@@ -641,9 +642,15 @@ int Message::deliveryCount() const
     if (const auto counted = headers.constFind(u"x-delivery-count"_s); counted != headers.cend()) {
         count = integer(*counted);
     } else {
+        quint64 expired = 0;
         const QVariantList deaths = headers.value(u"x-death"_s).toList();
-        for (const QVariant &death : deaths)
-            count = qMin<quint64>(count + integer(death.toMap().value(u"count"_s)), std::numeric_limits<int>::max());
+        for (const QVariant &death : deaths) { // one for each queue and reason
+            const QVariantMap row = death.toMap();
+            quint64 &sum = row.value(u"reason"_s) == u"expired"_s ? expired : count;
+            sum = qMin<quint64>(sum + integer(row.value(u"count"_s)), std::numeric_limits<int>::max());
+        }
+        if (count == 0)
+            count = expired;
     }
     return int(qMin<quint64>(count, std::numeric_limits<int>::max()));
 }

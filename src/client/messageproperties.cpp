@@ -87,12 +87,10 @@ Result<QByteArray> replaceProperties(QByteArrayView encoded, quint16 changed, co
         const StringProperty &property = StringProperties[i];
         if (!(changed & property.flag))
             continue;
-        utf8[i] = (values.*property.value).toUtf8();
-        if (utf8[i].size() > Wire::MaximumShortString) {
-            return Error(ErrorKind::InvalidArgument, u"%1: %2 bytes of UTF-8, at most %3 fit"_s.arg(property.name)
-                                                         .arg(utf8[i].size())
-                                                         .arg(Wire::MaximumShortString));
-        }
+        Result<QByteArray> text = Wire::encodeShortText(property.name, values.*property.value);
+        if (!text)
+            return text;
+        utf8[i] = std::move(text).value();
         onWire.*property.onWire = QByteArrayView(utf8[i]);
         setPresent(onWire, property.flag, !utf8[i].isEmpty());
     }

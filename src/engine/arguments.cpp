@@ -9,13 +9,12 @@ using namespace Qt::StringLiterals;
 
 QByteArray Arguments::shortString(const char *argument, const QString &text)
 {
-    QByteArray bytes = text.toUtf8();
-    if (bytes.size() > Wire::MaximumShortString) {
-        if (!m_error.isError())
-            m_error = tooLong(argument, bytes.size());
-        bytes.clear();
-    }
-    return bytes;
+    Result<QByteArray> bytes = Wire::encodeShortText(QLatin1StringView(argument), text);
+    if (bytes)
+        return std::move(bytes).value();
+    if (!m_error.isError())
+        m_error = bytes.error();
+    return {};
 }
 
 QByteArray Arguments::table(const char *argument, const FieldTable &table)
@@ -28,14 +27,6 @@ QByteArray Arguments::table(const char *argument, const FieldTable &table)
     if (!m_error.isError())
         m_error = contents.error();
     return {};
-}
-
-Error Arguments::tooLong(const char *argument, qsizetype bytes)
-{
-    return Error(ErrorKind::InvalidArgument,
-                 u"%1: %2 bytes of UTF-8, at most %3 are possible"_s.arg(QLatin1StringView(argument))
-                     .arg(bytes)
-                     .arg(Wire::MaximumShortString));
 }
 
 QByteArray Arguments::shortened(const QString &text)

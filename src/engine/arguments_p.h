@@ -20,7 +20,6 @@ public:
     bool areInvalid() const noexcept { return m_error.isError(); }
     const Error &error() const noexcept { return m_error; }
 
-    static Error tooLong(const char *argument, qsizetype bytes);
     // For the eyes of people: as much of the text as a short string takes.
     static QByteArray shortened(const QString &text);
 

@@ -409,26 +409,33 @@ void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
     submit(std::move(cancelling));
 }
 
+// Publishing is the hot path: short names are encoded on the stack.
+constexpr qsizetype EncodedNameSpace = 3 * Wire::MaximumShortString; // UTF-8 takes at most three bytes for a UTF-16 unit
+
+static Result<QByteArrayView> encodeName(QLatin1StringView argument, const QString &name, char (&space)[EncodedNameSpace])
+{
+    if (name.size() <= Wire::MaximumShortString) {
+        QStringEncoder encode(QStringEncoder::Utf8, QStringEncoder::Flag::Stateless);
+        const qsizetype size = encode.appendToBuffer(space, name) - space;
+        if (size <= Wire::MaximumShortString && !encode.hasError())
+            return QByteArrayView(space, size);
+    }
+    return Wire::encodeShortText(argument, name).error();
+}
+
 Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
                                        const QByteArray &body, bool mandatory)
 {
     if (!takesCalls())
         return notOpen(Wire::BasicPublish::name);
-    // Short names are encoded on the stack: this is the hot path.
-    constexpr qsizetype Space = 3 * Wire::MaximumShortString; // UTF-8 takes at most three bytes for a UTF-16 unit
-    char exchangeBytes[Space];
-    char keyBytes[Space];
-    QStringEncoder encode(QStringEncoder::Utf8, QStringEncoder::Flag::Stateless);
-    if (exchange.size() > Wire::MaximumShortString)
-        return Arguments::tooLong("exchange", exchange.toUtf8().size());
-    if (routingKey.size() > Wire::MaximumShortString)
-        return Arguments::tooLong("routingKey", routingKey.toUtf8().size());
-    const qsizetype exchangeSize = encode.appendToBuffer(exchangeBytes, exchange) - exchangeBytes;
-    const qsizetype keySize = encode.appendToBuffer(keyBytes, routingKey) - keyBytes;
-    if (exchangeSize > Wire::MaximumShortString)
-        return Arguments::tooLong("exchange", exchangeSize);
-    if (keySize > Wire::MaximumShortString)
-        return Arguments::tooLong("routingKey", keySize);
+    char exchangeBytes[EncodedNameSpace];
+    char keyBytes[EncodedNameSpace];
+    const Result<QByteArrayView> exchangeName = encodeName("exchange"_L1, exchange, exchangeBytes);
+    if (!exchangeName)
+        return exchangeName.error();
+    const Result<QByteArrayView> key = encodeName("routingKey"_L1, routingKey, keyBytes);
+    if (!key)
+        return key.error();
 
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
     if (headerPayload > m_connection->maximumPayload())
@@ -444,9 +451,7 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
         return Error(ErrorKind::BufferFull,
                      u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_connection->queuedBytes()).arg(limit));
 
-    const Wire::BasicPublish method{.exchange = QByteArrayView(exchangeBytes, exchangeSize),
-                                    .routingKey = QByteArrayView(keyBytes, keySize),
-                                    .mandatory = mandatory};
+    const Wire::BasicPublish method{.exchange = *exchangeName, .routingKey = *key, .mandatory = mandatory};
     char payload[4 + 2 + 2 * (1 + Wire::MaximumShortString) + 1];
     const QByteArrayView methodPayload(payload, Wire::writePayload(payload, method) - payload);
     ++m_sequence;

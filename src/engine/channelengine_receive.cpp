@@ -77,7 +77,7 @@ void ChannelEngine::on(const Wire::QueueDeclareOk &method)
     if (!call)
         return;
     QueueInfo info;
-    info.name = QString::fromUtf8(method.queue);
+    info.name = Wire::decodeText(method.queue);
     info.messageCount = method.messageCount;
     info.consumerCount = method.consumerCount;
     if (call->id == m_lastDeclare)
@@ -140,6 +140,7 @@ void ChannelEngine::on(const Wire::ChannelClose &method)
         });
         finish(closing, {});
     }
+    m_connection->lingerAfterClose(m_number);
     end(error, error, crossing);
 }
 

@@ -91,6 +91,7 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     m_output.clear();
     m_handshakeDeadline = now + settings.handshakeTimeout;
     m_closeDeadline.reset();
+    m_closeBacklog = 0;
     m_heartbeat.stop();
     m_body = {};
     m_now = now;
@@ -215,6 +216,7 @@ void ConnectionEngine::close(Time now)
         return finish({}, false);
     m_closeDeadline = now + m_settings.closeTimeout;
     closeChannels();
+    m_closeBacklog = m_output.size();
     sendCloseWhenChannelsAreClosed();
 }
 
@@ -313,6 +315,7 @@ void ConnectionEngine::finish(const Error &reason, bool graceful)
             channel->end(callError, reason, false);
         else if (m_slots[number].resting)
             numberClosed(quint16(number), false);
+        m_slots[number].lingering = false;
     }
     m_waiting.clear();
     for (const auto &channel : m_channelsWithAcks)
@@ -362,12 +365,12 @@ void ConnectionEngine::occupy(quint16 number, ChannelEngine *channel)
 {
     if (number >= m_slots.size())
         m_slots.resize(number + 1u);
-    m_slots[number] = {channel, false};
+    m_slots[number].channel = channel;
 }
 
 void ConnectionEngine::vacate(quint16 number)
 {
-    m_slots[number] = {};
+    m_slots[number].channel = nullptr;
     m_channelIds.release(number);
 }
 
@@ -376,7 +379,8 @@ void ConnectionEngine::numberClosed(quint16 number, bool rests)
     Slot &slot = m_slots[number];
     if (m_body.channel && m_body.channel == slot.channel)
         m_body.channel = nullptr; // the rest of its body is skipped
-    slot = {nullptr, rests};
+    slot.channel = nullptr;
+    slot.resting = rests;
     if (rests)
         return;
     vacate(number);
@@ -401,6 +405,8 @@ void ConnectionEngine::on(const Wire::ConnectionUnblocked &method)
         if (slot.channel)
             slot.channel->releaseHeld();
     }
+    if (m_closing)
+        m_closeBacklog = m_output.size();
 }
 
 void ConnectionEngine::setBlocked(bool blocked, const QString &reason)
@@ -503,6 +509,10 @@ void ConnectionEngine::written(qsizetype size, Time now)
 {
     m_output.consume(size);
     m_heartbeat.sent(now);
+    if (m_closeDeadline && m_closeBacklog > 0) { // not by heartbeats, which are written as long as the socket takes them
+        m_closeDeadline = now + m_settings.closeTimeout;
+        m_closeBacklog = std::max<qsizetype>(m_closeBacklog - size, 0);
+    }
     checkWatermarks();
 }
 

@@ -169,6 +169,8 @@ void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
         const Slot slot = slotOf(number);
         if (slot.resting)
             return onRestingMethod(number, id);
+        if (slot.lingering && isLate(number, id))
+            return;
         if (!slot.channel || !slot.channel->m_isOnWire)
             return fail(Wire::ReplyCode::ChannelError, u"a method on channel %1, which is not open"_s.arg(number));
         if (slot.channel->m_assembler.state() != Assembler::State::Idle)
@@ -198,6 +200,14 @@ void ConnectionEngine::onRestingMethod(quint16 number, Wire::MethodId id)
         send(number, Wire::ChannelCloseOk{});
 }
 
+bool ConnectionEngine::isLate(quint16 number, Wire::MethodId id)
+{
+    Slot &slot = m_slots[number];
+    if (id == Wire::ChannelOpenOk::id && slot.channel && slot.channel->m_isOnWire)
+        slot.lingering = false;
+    return slot.lingering && id != Wire::ChannelClose::id;
+}
+
 template <typename Method>
 void ConnectionEngine::on(const Method &)
 {
@@ -215,7 +225,7 @@ bool ConnectionEngine::checkContentChannel(quint16 number)
     if (m_state == State::CloseSent)
         return false;
     const Slot slot = slotOf(number);
-    if (slot.resting)
+    if (slot.resting || slot.lingering)
         return false;
     if (slot.channel && slot.channel->m_isOnWire)
         return true;

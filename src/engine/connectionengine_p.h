@@ -106,6 +106,8 @@ private:
     {
         ChannelEngine *channel = nullptr;
         bool resting = false; // we closed it and close-ok has not come
+        // The broker closed it. RabbitMQ may send deliveries after its channel.close: they are skipped until channel.open-ok.
+        bool lingering = false;
     };
     struct BodyStream // the body frame under way
     {
@@ -136,6 +138,8 @@ private:
     Step onHeaderFrame(quint16 number, QByteArrayView payload);
     Slot slotOf(quint16 number) const { return number < m_slots.size() ? m_slots[number] : Slot(); }
     void onRestingMethod(quint16 number, Wire::MethodId id);
+    void lingerAfterClose(quint16 number) { m_slots[number].lingering = true; }
+    bool isLate(quint16 number, Wire::MethodId id); // of a channel that the broker closed before
 
     void on(const Wire::ConnectionStart &);
     void on(const Wire::ConnectionSecure &);
@@ -222,6 +226,7 @@ private:
     Heartbeat m_heartbeat;
     std::optional<Time> m_handshakeDeadline;
     std::optional<Time> m_closeDeadline;
+    qsizetype m_closeBacklog = 0; // bytes before the goodbye: each of them written puts the deadline off
     Time m_now; // of the input being decoded
 
     quint32 m_frameMax = 0;

@@ -353,6 +353,18 @@ bool TableEncoder::value(const QVariant &value, int nesting)
 
 // --- the contract of fieldtable_p.h ----------------------------------------------------------------------------------
 
+Result<QByteArray> encodeShortText(QLatin1StringView argument, const QString &text)
+{
+    if (!text.isValidUtf16())
+        return Error(ErrorKind::InvalidArgument, u"%1: text with an unpaired surrogate cannot be sent"_s.arg(argument));
+    QByteArray utf8 = text.toUtf8();
+    if (utf8.size() > MaximumShortString) {
+        return Error(ErrorKind::InvalidArgument,
+                     u"%1: %2 bytes of UTF-8, at most %3 are possible"_s.arg(argument).arg(utf8.size()).arg(MaximumShortString));
+    }
+    return utf8;
+}
+
 QString decodeText(QByteArrayView utf8)
 {
     using Flag = QStringDecoder::Flag;

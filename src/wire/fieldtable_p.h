@@ -14,6 +14,9 @@ inline constexpr int MaximumTableNesting = 32; // a table inside a table inside 
 // Unlike QString::fromUtf8() this keeps an initial U+FEFF: the text belongs to the peer.
 QString decodeText(QByteArrayView utf8);
 
+// The bytes of a short string, or an InvalidArgument that begins with the name of the argument.
+Result<QByteArray> encodeShortText(QLatin1StringView argument, const QString &text);
+
 // Walks the contents: lengths, type letters, nesting. Null if they are well-formed, else what is wrong with them.
 const char *checkTable(QByteArrayView contents) noexcept;
 

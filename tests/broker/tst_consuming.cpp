@@ -14,6 +14,7 @@ private Q_SLOTS:
     void brokerKnowsTheConsumerAsItWasAskedFor();
     void noAckDeliveriesAreForgottenByTheBroker();
     void exclusiveConsumerKeepsOthersOut();
+    void refusedConsumerEndsAlone();
     void consumerOfHighestPriorityGetsTheMessages();
     void deliveryTellsWhereItComesFrom();
     void prefetchLimitsEachConsumer();
@@ -23,6 +24,7 @@ private Q_SLOTS:
     void consumersOfAChannelGetTheirOwnMessages();
     void emptyNameIsTheQueueThatTheBrokerNamed();
     void reopenBringsConsumersAndPrefetchBack();
+    void namesKeepAnInitialByteOrderMark();
 };
 
 // G1
@@ -103,6 +105,31 @@ void tst_Consuming::exclusiveConsumerKeepsOthersOut()
 
     client.channel->publish({}, queue, Message::fromText(u"still there"));
     QVERIFY(waitFor([&] { return texts(messages) == QStringList(u"still there"_s); }));
+}
+
+// D3, G1
+void tst_Consuming::refusedConsumerEndsAlone()
+{
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString first = filledQueue(client, 1);
+    const QString last = filledQueue(client, 1);
+    QList<Message> messages;
+    Consumer *before = client.channel->consume(first);
+    Consumer *refused = client.channel->consume(uniqueName(u"missing"_s));
+    Consumer *after = client.channel->consume(last);
+    collect(before, &messages);
+    collect(after, &messages);
+    VERIFY_FAILS(refused->whenStarted(), u"ChannelClosed 404 basic.consume"_s);
+    QVERIFY(waitFor([&] { return client.channel->state() == Channel::State::Closed; }));
+    QCOMPARE(refused->state(), Consumer::State::Cancelled);
+    QCOMPARE(before->state(), Consumer::State::Recovering);
+    QCOMPARE(after->state(), Consumer::State::Recovering);
+
+    messages.clear();
+    VERIFY_OK(client.channel->reopen());
+    QVERIFY(waitFor([&] { return messages.size() == 2; }));
+    QCOMPARE(client.channel->consumers(), QList<Consumer *>({before, after}));
 }
 
 // G1
@@ -391,6 +418,24 @@ void tst_Consuming::reopenBringsConsumersAndPrefetchBack()
     QCOMPARE(client.channel->error().kind(), ErrorKind::StaleDelivery);
     QVERIFY(client.channel->ack(fromFirst[3]));
     QVERIFY(waitFor([&] { return fromFirst.size() == 7; }));
+}
+
+// E1, G2
+void tst_Consuming::namesKeepAnInitialByteOrderMark()
+{
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString name = u"\uFEFF"_s + uniqueName(u"marked"_s);
+    const Result<QueueInfo> declared = await(client.channel->declareQueue(name, {.exclusive = true}));
+    QVERIFY(declared);
+    QCOMPARE(declared->name, name);
+    VERIFY_OK(client.channel->declareExchange(name, ExchangeType::Fanout, {.autoDelete = true}));
+    VERIFY_OK(client.channel->bindQueue(name, name));
+    client.channel->publish(name, u"\uFEFFkey"_s, Message("body"));
+    const Result<std::optional<GetResult>> got = await(client.channel->get(name, AckMode::NoAck));
+    QVERIFY(got && *got);
+    QCOMPARE((*got)->message.exchange(), name);
+    QCOMPARE((*got)->message.routingKey(), u"\uFEFFkey"_s);
 }
 
 QTEST_GUILESS_MAIN(tst_Consuming)

@@ -61,6 +61,7 @@ private Q_SLOTS:
     void unusableMessagesAreRefused();
     void overfullBufferRefuses();
     void tooLongNamesAreRefused();
+    void namesThatAreNoUnicodeAreRefused();
     void unusableTablesAreRefused();
 
 private:
@@ -506,6 +507,24 @@ void tst_Publishing::tooLongNamesAreRefused()
     QCOMPARE(
         refused(await(channel->consume(m_queue, {.consumerTag = tooLong})->whenStarted()).error(), u"consumerTag"_s),
         u"refused"_s);
+    QVERIFY(channel->isOpen());
+    VERIFY_OK(channel->inspectQueue(m_queue));
+}
+
+void tst_Publishing::namesThatAreNoUnicodeAreRefused()
+{
+    const QString broken = u"half"_s + QChar(0xd800);
+    Channel *channel = m_client->channel;
+    const auto refused = [&](const QString &named) { return named + u": text with an unpaired surrogate cannot be sent"_s; };
+    QCOMPARE(channel->publish(broken, u"key"_s, Message("body")), 0U);
+    QCOMPARE(channel->error().text(), refused(u"exchange"_s));
+    QCOMPARE(channel->publish({}, broken, Message("body")), 0U);
+    QCOMPARE(channel->error().text(), refused(u"routingKey"_s));
+    Message message;
+    message.setReplyTo(broken);
+    QCOMPARE(channel->publish({}, m_queue, message), 0U);
+    QCOMPARE(channel->error().text(), refused(u"replyTo"_s));
+    QCOMPARE(await(channel->declareQueue(broken)).error().text(), refused(u"queue"_s));
     QVERIFY(channel->isOpen());
     VERIFY_OK(channel->inspectQueue(m_queue));
 }

@@ -18,6 +18,7 @@ private Q_SLOTS:
     void callsUnderWayAreStillAnswered();
     void callsThatStayUnansweredAreCancelled();
     void theBrokersCloseEndsTheChannelOnly();
+    void whatComesAfterTheBrokersCloseIsSkipped();
     void theBrokersCloseAnswersACloseThatIsHeld();
     void closesOfAChannelMayCross();
     void theBrokerMayCloseAChannelThatWeGaveUp();
@@ -141,6 +142,24 @@ void tst_ChannelClosing::theBrokersCloseEndsTheChannelOnly()
         QCOMPARE(consumer->state, ConsumerState::Gone);
     QCOMPARE(otherConsumer->state, ConsumerState::Active);
     s.broker(Wire::QueuePurgeOk{}, 2).takeReply<quint32>(elsewhere);
+}
+
+void tst_ChannelClosing::whatComesAfterTheBrokersCloseIsSkipped()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.subscribe(channel, u"a"_s);
+    s.broker(Wire::ChannelClose{.replyCode = 404}).expectSent<Wire::ChannelCloseOk>().takeEvents();
+    s.deliver("a", 1, {.body = "body"}).broker(Wire::BasicConsumeOk{.consumerTag = "b"});
+    s.expectNoEvent().expectNothingSent();
+
+    const CallId opening = *channel.open();
+    s.expectSent<Wire::ChannelOpen>();
+    s.deliver("a", 2, {.body = "body"}).expectNoEvent().expectNothingSent();
+    s.broker(Wire::ChannelOpenOk{}).expectReply(opening).expectEvent<Engine::ChannelOpened>();
+    s.deliver("a", 3); // now it is nobody's
+    QCOMPARE(s.takeConnectionClosed().replyCode(), Wire::ReplyCode::CommandInvalid);
 }
 
 void tst_ChannelClosing::theBrokersCloseAnswersACloseThatIsHeld()

@@ -23,6 +23,8 @@ private Q_SLOTS:
     void theBrokerMayCloseWhileChannelsClose();
     void closeHasADeadline_data();
     void closeHasADeadline();
+    void closeWaitsForWhatIsStillBeingWritten();
+    void closeWaitsForWhatTheBrokerHeldBack();
     void aSocketThatEndsAfterConnectionCloseIsACleanEnd();
     void theBrokersCloseEndsEverythingInOrder();
     void theBrokersCloseIsToldWithItsCause();
@@ -193,6 +195,46 @@ void tst_ConnectionClosing::closeHasADeadline()
     QCOMPARE(s.takeEvents(), expected << u"ConnectionClosed Timeout"_s);
     QVERIFY(!s.engine.hasOutput());
     QVERIFY(!s.engine.deadline());
+}
+
+void tst_ConnectionClosing::closeWaitsForWhatIsStillBeingWritten()
+{
+    Script s;
+    s.checksRules = false; // the output is taken by hand
+    s.open();
+    publish(s.openChannel(), "body");
+    s.engine.close(s.now);
+    QCOMPARE(s.engine.deadline(), std::optional(s.now + 5s));
+    const qsizetype accepted = s.engine.output().size();
+    s.engine.written(1, s.now + 4s);
+    QCOMPARE(s.engine.deadline(), std::optional(s.now + 9s));
+    s.engine.written(accepted - 1, s.now + 8s);
+    QCOMPARE(s.engine.deadline(), std::optional(s.now + 13s));
+    s.engine.tick(s.now + 13s);
+    QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
+}
+
+void tst_ConnectionClosing::closeWaitsForWhatTheBrokerHeldBack()
+{
+    Engine::Settings settings = Script::defaultSettings();
+    settings.heartbeatSeconds = 2;
+    Script s(settings);
+    s.open({.heartbeat = 2});
+    auto &channel = s.openChannel();
+    s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+    publish(channel, "held");
+    const Engine::Time begin = s.now;
+    s.engine.close(s.now);
+    s.write();
+    s.advance(1s).expectHeartbeatSent(); // puts nothing off
+    s.brokerBytes(Script::frame(Wire::FrameType::Heartbeat, 0, {})).advance(2s);
+    s.broker(Wire::ConnectionUnblocked{});
+    s.advance(1s).takeSent();
+    s.brokerBytes(Script::frame(Wire::FrameType::Heartbeat, 0, {})).advance(3s);
+    QVERIFY(s.now > begin + 5s);
+    QVERIFY(s.engine.isOpen());
+    s.takeSent();
+    s.broker(Wire::ChannelCloseOk{}).expectSent<Wire::ConnectionClose>();
 }
 
 void tst_ConnectionClosing::aSocketThatEndsAfterConnectionCloseIsACleanEnd()

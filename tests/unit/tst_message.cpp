@@ -204,13 +204,13 @@ void tst_Message::stringPropertyHolds255BytesOfUtf8()
     (message.*property.set)(QString(256, u'x'));
     QCOMPARE(publishError(message).kind(), ErrorKind::InvalidArgument);
     QCOMPARE(publishError(message).text(),
-             QString::fromLatin1(property.name) + u": 256 bytes of UTF-8, at most 255 fit"_s);
+             QString::fromLatin1(property.name) + u": 256 bytes of UTF-8, at most 255 are possible"_s);
 
     (message.*property.set)(QString(85, u'世')); // three bytes each
     QCOMPARE((sent(message).*property.get)(), QString(85, u'世'));
     (message.*property.set)(QString(86, u'世'));
     QCOMPARE(publishError(message).text(),
-             QString::fromLatin1(property.name) + u": 258 bytes of UTF-8, at most 255 fit"_s);
+             QString::fromLatin1(property.name) + u": 258 bytes of UTF-8, at most 255 are possible"_s);
 }
 
 void tst_Message::stringLongerThan127BytesIsSentAndReceived()

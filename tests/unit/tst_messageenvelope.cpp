@@ -95,10 +95,10 @@ void tst_MessageEnvelope::deliveryCountComesFromTheHeaders_data()
 {
     QTest::addColumn<FieldTable>("headers");
     QTest::addColumn<int>("count");
-    const auto deaths = [](const QVariantList &counts) {
+    const auto deaths = [](const QVariantList &counts, const QString &reason = u"rejected"_s) {
         QVariantList list;
         for (const QVariant &count : counts)
-            list << QVariantMap{{u"queue"_s, u"q"_s}, {u"count"_s, count}};
+            list << QVariantMap{{u"queue"_s, u"q"_s}, {u"reason"_s, reason}, {u"count"_s, count}};
         return list;
     };
     QTest::newRow("none") << FieldTable{{u"other"_s, 3}} << 0;
@@ -107,7 +107,10 @@ void tst_MessageEnvelope::deliveryCountComesFromTheHeaders_data()
     QTest::newRow("counted as 0") << FieldTable{{u"x-delivery-count"_s, 0LL}} << 0;
     QTest::newRow("counted and dead") << FieldTable{{u"x-delivery-count"_s, 2LL}, {u"x-death"_s, deaths({9LL})}} << 2;
     QTest::newRow("dead once") << FieldTable{{u"x-death"_s, deaths({1LL})}} << 1;
-    QTest::newRow("dead in two ways") << FieldTable{{u"x-death"_s, deaths({4LL, 3LL})}} << 7;
+    QTest::newRow("rejected from two queues") << FieldTable{{u"x-death"_s, deaths({4LL, 3LL})}} << 7;
+    QTest::newRow("rejected, and waited elsewhere")
+        << FieldTable{{u"x-death"_s, deaths({4LL}, u"expired"_s) + deaths({4LL}, u"rejected"_s)}} << 4;
+    QTest::newRow("never rejected, expired") << FieldTable{{u"x-death"_s, deaths({2LL, 3LL}, u"expired"_s)}} << 5;
     QTest::newRow("negative") << FieldTable{{u"x-delivery-count"_s, -3LL}} << 0;
     QTest::newRow("text") << FieldTable{{u"x-delivery-count"_s, u"3"_s}} << 0;
     QTest::newRow("huge") << FieldTable{{u"x-delivery-count"_s, std::numeric_limits<qlonglong>::max()}}
