@@ -200,7 +200,7 @@ Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, 
     auto *consumer = new Consumer(q, parent->thread() == QThread::currentThread() ? parent : nullptr);
     if (reason.isError()) {
         consumer->d = std::make_unique<ConsumerPrivate>(consumer, nullptr, queue, options, 0);
-        consumer->d->startFailed(reason);
+        consumer->d->startFailed(refuse(reason));
         return consumer;
     }
     const quint64 serial = ++lastConsumer;

@@ -528,15 +528,16 @@ void ConnectionPrivate::settleNow(const Settlement &settlement)
 {
     Engine::ChannelEngine *channel = engine.channel(settlement.channelNumber);
     auto *channelPrivate = channel ? static_cast<ChannelPrivate *>(channel->context) : nullptr;
-    if (channelPrivate && channelPrivate->settle(settlement, false))
+    if (!settlement.noAck && channelPrivate && channelPrivate->settle(settlement, false))
         return;
-    const Error stale(ErrorKind::StaleDelivery,
-                      u"delivery %1 on channel %2 is settled already, or its channel was closed since"_s.arg(settlement.deliveryTag)
-                          .arg(settlement.channelNumber));
+    const QString reason = settlement.noAck ? u"message: delivery %1 on channel %2 needs no settling"_s
+                                            : u"delivery %1 on channel %2 is settled already, or its channel was closed since"_s;
+    const Error refused(settlement.noAck ? ErrorKind::InvalidArgument : ErrorKind::StaleDelivery,
+                        reason.arg(settlement.deliveryTag).arg(settlement.channelNumber));
     if (channelPrivate)
-        channelPrivate->refuse(stale);
+        channelPrivate->refuse(refused);
     else
-        setError(stale);
+        setError(refused);
 }
 
 // --- events of the engine -------------------------------------------------------------------------------------------------

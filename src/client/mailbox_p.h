@@ -17,6 +17,7 @@ struct Settlement
     quint64 deliveryTag = 0;
     quint16 channelNumber = 0;
     Kind kind = Kind::Ack;
+    bool noAck = false; // there is nothing to settle: the application is told
 
     friend bool operator==(const Settlement &, const Settlement &) = default;
 };

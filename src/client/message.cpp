@@ -147,7 +147,8 @@ void settle(const MessagePrivate &message, Settlement::Kind kind)
     origin.mailbox->settle({.incarnation = origin.incarnation,
                             .deliveryTag = message.deliveryTag,
                             .channelNumber = origin.channelNumber,
-                            .kind = kind}); // the message may be gone now
+                            .kind = kind,
+                            .noAck = origin.noAck}); // the message may be gone now
 }
 
 } // namespace
@@ -539,8 +540,8 @@ void Message::setAppId(const QString &id)
 
     May be called in any thread. In the thread of the connection it takes effect at once; calls of other threads are
     collected and wake that thread once per batch. If it comes too late nothing is sent, see \l {Settling}. On a message
-    that no broker delivered it warns and does nothing; that a consumer with AckMode::NoAck has nothing to settle is
-    reported as an error of its channel.
+    that no broker delivered it warns and does nothing; for one that needs no settling (AckMode::NoAck) the channel
+    reports ErrorKind::InvalidArgument.
 
     \sa nack(), Channel::ack(), Channel::ackUpTo()
 */

@@ -189,6 +189,7 @@ void tst_MessageEnvelope::noAckDeliveryIsPassedOn()
     origin.mailbox = std::make_shared<Mailbox>(&target);
     delivered("body"_ba, encoded(Message()), origin).nack();
     QCOMPARE(target.settled.size(), size_t(1));
+    QVERIFY(target.settled.front().noAck); // the connection reports it
 }
 
 void tst_MessageEnvelope::messageMayBeDestroyedWhileItIsSettled()
