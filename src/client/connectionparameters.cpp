@@ -174,7 +174,8 @@ FieldTable ConnectionParameters::clientProperties() const
 
 /*!
     Sets \a properties, which are sent in \c connection.start-ok besides the library's own. A table that cannot be sent,
-    see validate(), is refused.
+    see validate(), is refused. Together with the login they must fit in a frame of 4096 bytes, else Connection::open()
+    fails with ErrorKind::InvalidArgument.
 */
 void ConnectionParameters::setClientProperties(const FieldTable &properties)
 {

@@ -48,6 +48,14 @@ static FieldTable startProperties(const Settings &settings)
     return properties;
 }
 
+static Wire::ConnectionStartOk startOk(const QByteArray &clientProperties, const QByteArray &response)
+{
+    return {.clientProperties = {clientProperties},
+            .mechanism = Engine::SaslPlain,
+            .response = QByteArrayView(response),
+            .locale = "en_US"};
+}
+
 // Whether `word` is among the words of `list`, which spaces separate.
 static bool hasWord(QByteArrayView list, QByteArrayView word)
 {
@@ -75,6 +83,14 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     const QByteArray clientProperties = arguments.table("clientProperties", startProperties(settings));
     if (arguments.areInvalid())
         return arguments.error();
+    // Before tune nobody has agreed to more than the smallest frame-max there is.
+    const qsizetype size = Wire::payloadSize(startOk(clientProperties, settings.saslPlainResponse)) + Wire::FrameOverhead;
+    if (size > Wire::MinimumFrameSize)
+        return Error(ErrorKind::InvalidArgument,
+                     u"clientProperties: connection.start-ok takes %1 bytes with them and the login, %2 can be sent before tune"_s
+                         .arg(size)
+                         .arg(Wire::MinimumFrameSize),
+                     0, QString::fromLatin1(Wire::ConnectionStartOk::name));
 
     configure(settings);
     m_isTransportConnected = false;
@@ -136,10 +152,7 @@ void ConnectionEngine::on(const Wire::ConnectionStart &method)
                       false);
     }
     setState(State::StartReceived);
-    send(0, Wire::ConnectionStartOk{.clientProperties = {m_clientProperties},
-                                    .mechanism = Engine::SaslPlain,
-                                    .response = QByteArrayView(m_settings.saslPlainResponse),
-                                    .locale = "en_US"});
+    send(0, startOk(m_clientProperties, m_settings.saslPlainResponse));
     wipePassword();
 }
 
