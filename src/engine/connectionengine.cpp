@@ -580,6 +580,8 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
     switch (m_heartbeat.tick(now, inputIsRead)) {
     case Heartbeat::Verdict::Nothing: break;
     case Heartbeat::Verdict::SendHeartbeat: {
+        if (m_state == State::CloseSent)
+            break; // nothing may follow connection.close
         char *at = Wire::writeFrameHeader(m_output.append(Wire::FrameOverhead), Wire::FrameType::Heartbeat, 0, 0);
         *at = char(Wire::FrameEnd);
         break;

@@ -24,6 +24,7 @@ private Q_SLOTS:
     void aSlightlyLateTimerGivesNone();
     void beginsWithTune();
     void goesOnWhileTheConnectionCloses();
+    void isNotSentAfterConnectionClose();
     void endsWithTheConnection();
 };
 
@@ -177,6 +178,19 @@ void tst_Heartbeat::goesOnWhileTheConnectionCloses()
     s.openChannel();
     s.engine.close(s.now);
     s.expectSent<Wire::ChannelClose>().advance(1s).expectHeartbeatSent().advance(3s);
+    QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
+}
+
+void tst_Heartbeat::isNotSentAfterConnectionClose()
+{
+    Beating s(2);
+    s.settings.closeTimeout = 1h;
+    s.engine.abort();
+    s.takeConnectionClosed();
+    s.open();
+    s.engine.close(s.now);
+    s.expectSent<Wire::ConnectionClose>().advance(3999ms).expectNothingSent().expectNoEvent();
+    s.advance(1ms); // the peer is dead nevertheless
     QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
 }
 

@@ -15,7 +15,9 @@ using Engine::CallId;
 
 QString WireRules::sent(const SentFrame &frame)
 {
-    if (m_saidGoodbye)
+    // Both sides may close at the same time.
+    const bool isAnswer = frame.channel == 0 && frame.is(Wire::ConnectionCloseOk::id) && m_brokerSaidGoodbye;
+    if (m_saidGoodbye && !isAnswer)
         return u"a frame after connection.close or its close-ok"_s;
     if (m_frameMax && frame.payload.size() + Wire::FrameOverhead > m_frameMax)
         return u"a frame larger than frame-max"_s;
@@ -48,6 +50,8 @@ QString WireRules::sentMethod(Channel &channel, const SentFrame &frame)
 {
     if (frame.channel == 0) {
         m_saidGoodbye = frame.is(Wire::ConnectionClose::id) || frame.is(Wire::ConnectionCloseOk::id);
+        if (frame.is(Wire::ConnectionCloseOk::id))
+            m_brokerSaidGoodbye = false;
         return {};
     }
     if (frame.is(Wire::ChannelCloseOk::id)) {
@@ -72,6 +76,7 @@ QString WireRules::sentMethod(Channel &channel, const SentFrame &frame)
 
 void WireRules::received(quint16 number, Wire::MethodId id)
 {
+    m_brokerSaidGoodbye = m_brokerSaidGoodbye || id == Wire::ConnectionClose::id;
     Channel &channel = m_channels[number];
     if (id == Wire::ChannelCloseOk::id) {
         channel = {};

@@ -69,6 +69,7 @@ private:
     std::map<quint16, Channel> m_channels;
     quint32 m_frameMax = 0;
     bool m_saidGoodbye = false;
+    bool m_brokerSaidGoodbye = false; // close-ok of ours is due
 };
 
 // A dialogue with a broker, without sockets: an engine, and an encoder and decoder for the broker's side. Time passes only
