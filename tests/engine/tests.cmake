@@ -9,6 +9,11 @@ foreach(test tst_acks tst_channelclosing tst_channelids tst_connectionclosing ts
     amqpqt_test(engine ${test} LIBRARIES amqpqt_script)
 endforeach()
 
+add_library(amqpqt_exerciser STATIC EXCLUDE_FROM_ALL
+    ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser.cpp ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser_peer.cpp)
+target_link_libraries(amqpqt_exerciser PUBLIC amqpqt_script PRIVATE amqpqt_build_flags)
+amqpqt_test(engine tst_robustness TIMEOUT 300 LIBRARIES amqpqt_exerciser amqpqt_script)
+
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux") # the meter stands in for glibc's malloc()
     amqpqt_test(engine tst_memory LIBRARIES amqpqt_script SOURCES support/heapmeter.cpp)
 endif()

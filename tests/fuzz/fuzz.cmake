@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 #
 # Fuzzers for clang's libFuzzer, not part of a normal build:
-#   cmake -B build-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DAMQPQT_SANITIZE=address -DAMQPQT_BUILD_FUZZERS=ON
-#   cmake --build build-fuzz --target fuzz_wire && build-fuzz/tests/fuzz_wire -max_total_time=300 <corpus folder>
+#   cmake -B build-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_CXX_FLAGS=-O1 -DAMQPQT_SANITIZE=address \
+#         -DAMQPQT_BUILD_FUZZERS=ON
+#   cmake --build build-fuzz --target fuzz_wire fuzz_engine
+#   build-fuzz/tests/fuzz_engine -max_total_time=300 -max_len=2000 <corpus folder>
 
 option(AMQPQT_BUILD_FUZZERS "Build the fuzzers (clang only)" OFF)
 if(NOT AMQPQT_BUILD_FUZZERS)
@@ -17,14 +19,15 @@ target_compile_options(amqpqt_build_flags INTERFACE -fsanitize=fuzzer-no-link)
 target_link_options(amqpqt_build_flags INTERFACE -fsanitize=fuzzer-no-link)
 
 function(amqpqt_fuzzer name)
-    cmake_parse_arguments(arg "" "" "LAYERS" ${ARGN})
+    cmake_parse_arguments(arg "" "" "LAYERS;LIBRARIES" ${ARGN})
     add_executable(${name} fuzz/${name}.cpp)
     foreach(layer ${arg_LAYERS})
         target_link_libraries(${name} PRIVATE amqpqt_${layer})
     endforeach()
-    target_link_libraries(${name} PRIVATE amqpqt_build_flags)
+    target_link_libraries(${name} PRIVATE ${arg_LIBRARIES} amqpqt_build_flags)
     target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
 endfunction()
 
 amqpqt_fuzzer(fuzz_wire LAYERS wire values)
+amqpqt_fuzzer(fuzz_engine LAYERS engine wire values LIBRARIES amqpqt_exerciser amqpqt_script)

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+#include "support/engineexerciser.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+// Any bytes as a script of what application, broker and time do to an engine.
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    const auto begin =
+        *data & 1 ? EngineExerciser::Begin::Open : EngineExerciser::Begin::Unstarted; // the first byte chooses
+    const QByteArrayView script(reinterpret_cast<const char *>(data) + 1, qsizetype(size - 1));
+    if (const QString failure = EngineExerciser(script, begin).run(); !failure.isEmpty()) {
+        std::fprintf(stderr, "%s\n", qPrintable(failure));
+        std::abort();
+    }
+    return 0;
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "support/script.h"
+
+#include <memory>
+#include <set>
+#include <vector>
+
+// Does to a ConnectionEngine what arbitrary bytes say: they are read as a script of calls of the application, answers
+// and faults of the broker, and time, in any order. After each step it checks what must hold whatever happens:
+//   - each call ends exactly once, and each publish fails at most once
+//   - one Opened and one ConnectionClosed for each start; afterwards the peer and the time change nothing
+//   - what is sent are whole frames that WireRules permits
+//   - deliveries come to consumers that still want them, with growing tags, and are settled once each
+class EngineExerciser
+{
+public:
+    enum class Begin { Unstarted, Open };
+
+    EngineExerciser(QByteArrayView script, Begin begin);
+    ~EngineExerciser();
+    QString run(); // what went wrong, and where, or an empty string
+
+private:
+    class Bytes // of the script; zeros at its end
+    {
+    public:
+        explicit Bytes(QByteArrayView bytes)
+            : m_left(bytes)
+        {
+        }
+        bool isEmpty() const { return m_left.isEmpty(); }
+        quint8 byte();
+        quint32 number();
+        bool chance(int of256) { return byte() < of256; }
+        QByteArray take(qsizetype size);
+
+    private:
+        QByteArrayView m_left;
+    };
+    struct Channel;
+    struct Consumer // its address is the context
+    {
+        std::shared_ptr<Engine::ConsumerEntry> entry;
+        Channel *channel = nullptr;
+        bool isCancelled = false; // by us
+        bool isEnded = false;
+        int unacked = 0;
+    };
+    struct Channel // its address is the context
+    {
+        std::shared_ptr<Engine::ChannelEngine> engine;
+        std::vector<std::unique_ptr<Consumer>> consumers;
+        std::set<quint64> openTags;
+        quint64 lastTag = 0;
+        quint64 lastPublished = 0;
+        quint64 lastFailed = 0;
+        quint64 incarnation = 0;
+    };
+    struct PeerChannel // what a broker knows of a channel
+    {
+        quint64 deliveryTag = 0;
+        std::deque<SentFrame> asked; // methods that are to be answered
+        QList<QByteArray> consumers; // their tags
+    };
+    struct Operation {
+        const char *name;
+        int weight;
+        void (EngineExerciser::*run)();
+    };
+    static const std::vector<Operation> &applicationOperations();
+    static const std::vector<Operation> &otherOperations();
+
+    void step();
+    void runOne(const std::vector<Operation> &operations);
+    void finish();
+    void fail(const QString &what);
+
+    // the application
+    Channel *anyChannel();
+    Consumer *anyConsumer(); // one that can be cancelled
+    QString anyName();
+    AmqpQt::FieldTable anyTable();
+    void note(const AmqpQt::Result<Engine::CallId> &call);
+    void noteDelivered(Channel &channel, quint64 tag);
+    void noteSettled(Channel &channel, quint64 tag, Engine::ChannelEngine::Settled settled);
+    quint64 anyTag(const Channel &channel);
+    void createChannel();
+    void openChannel();
+    void closeChannel();
+    void releaseChannel();
+    void declareOrDelete();
+    void bind();
+    void setPrefetch();
+    void get();
+    void consume();
+    void cancel();
+    void deleteConsumer();
+    void publish();
+    void ack();
+    void nack();
+    void settleUpTo();
+    void close();
+    void abort();
+
+    // the socket and the clock
+    void start();
+    void loseTransport();
+    void tick();
+    void writeSome();
+    void stall();
+    void releaseMemory();
+    void write(qint64 limit);
+    void parseSent();
+    void onSent(const SentFrame &frame);
+
+    // the broker
+    quint16 anyNumber();
+    void send(const QByteArray &bytes); // now, or spoilt
+    void feed(QByteArrayView bytes);
+    void feedPart(QByteArrayView part, bool endsFrame);
+    template <typename Method>
+    QByteArray filled(quint16 channel);
+    Content anyContent();
+    void handshake();
+    void answer();
+    void answerOn(quint16 number);
+    void deliver();
+    void returnMessage();
+    void cancelByBroker();
+    void closeByBroker();
+    void control();
+    void sendAnyMethod();
+    void sendAnyContent();
+    void sendAnyBytes();
+    void spoil();
+
+    // what the engine tells
+    void drain();
+    void check();
+    bool isOver() const { return m_isTold && engineState() == Engine::ConnectionEngine::State::Closed; }
+    Engine::ConnectionEngine::State engineState() const { return m_engine.state(); }
+    Channel *channelOf(const std::shared_ptr<Engine::ChannelEngine> &engine);
+    void on(const Engine::Delivered &event);
+    void on(const Engine::ReplyArrived &event);
+    void on(const Engine::Opened &event);
+    void on(const Engine::ConnectionClosed &event);
+    void on(const Engine::BlockedChanged &event);
+    void on(const Engine::WritableChanged &event);
+    void on(const Engine::ChannelOpened &event);
+    void on(const Engine::ChannelClosed &event);
+    void on(const Engine::FlowChanged &event);
+    void on(const Engine::Returned &event);
+    void on(const Engine::PublishFailed &event);
+    void on(const Engine::ConsumerCancelled &event);
+
+    Bytes m_script;
+    Begin m_begin;
+    bool m_hasFaults = false;
+    bool m_interrupts = false; // the application does something while events are being told
+    bool m_isSpoilt = false;   // the broker's next bytes
+    bool m_isStalled = false;  // the socket takes nothing
+    int m_steps = 0;
+    const char *m_operation = "";
+    QString m_failure;
+
+    Engine::Settings m_settings;
+    Engine::ConnectionEngine m_engine;
+    Engine::Time m_now{std::chrono::hours(1)};
+    std::vector<std::unique_ptr<Channel>> m_channels; // released ones stay, without engine
+    std::set<Engine::CallId> m_openCalls;
+    std::set<Engine::CallId> m_endedCalls;
+    std::map<Engine::CallId, Channel *> m_gets; // with AckMode::Manual
+    int m_told = 0;                             // events
+    bool m_isStarted = false;
+    bool m_isOpened = false;
+    bool m_isTold = false; // ConnectionClosed
+    bool m_isBlocked = false;
+    bool m_isWritable = true;
+    int m_tags = 0;
+
+    QByteArray m_sentBytes;
+    bool m_headerSent = false;
+    bool m_startAsked = false;
+    WireRules m_rules;
+    QByteArray m_frame; // of the broker, under way
+    std::map<quint16, PeerChannel> m_peer;
+};
