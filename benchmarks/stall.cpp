@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Does a flood freeze the event loop? Receives 16-byte messages without acks in the thread of a 1 ms timer and reports the
-// timer's longest gap and the growth of resident memory. A second process floods the queue.
+// Does a flood freeze the event loop? Receives 16-byte messages without acks in the thread of a 1 ms timer and reports
+// the timer's longest gap and the growth of resident memory. A second process floods the queue.
 //
 //   stall --port P [--seconds 10] [--slot-us 50] [--budget-ms 4]
 
@@ -26,7 +26,8 @@
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
-namespace {
+namespace
+{
 
 AmqpQt::ConnectionParameters parameters(quint16 port)
 {
@@ -105,7 +106,8 @@ int main(int argc, char *argv[])
             while (busy.nsecsElapsed() < slotNanoseconds) {
             }
         });
-        flooder.start(QCoreApplication::applicationFilePath(), {u"--port"_s, QString::number(port), u"--flood"_s, queue->name});
+        flooder.start(QCoreApplication::applicationFilePath(),
+                      {u"--port"_s, QString::number(port), u"--flood"_s, queue->name});
         // The first second fills buffers and caches once.
         QTimer::singleShot(1s, &application, [&] {
             residentBefore = residentKilobytes();
@@ -130,7 +132,9 @@ int main(int argc, char *argv[])
         return 1;
 
     std::sort(gaps.begin(), gaps.end());
-    const auto milliseconds = [&gaps](size_t permille) { return double(gaps[(gaps.size() - 1) * permille / 1000]) / 1e6; };
+    const auto milliseconds = [&gaps](size_t permille) {
+        return double(gaps[(gaps.size() - 1) * permille / 1000]) / 1e6;
+    };
     const Usage usage = Usage::now();
     const QJsonObject result{
         {u"seconds"_s, double(duration.count())},
@@ -140,7 +144,9 @@ int main(int argc, char *argv[])
         {u"p50_gap_ms"_s, milliseconds(500)},
         {u"rss_growth_kb"_s, qint64(residentAfter - residentBefore)},
         {u"rss_kb"_s, qint64(residentAfter)},
-        {u"cpu_s"_s, (usage.userMicroseconds + usage.systemMicroseconds - usageBefore.userMicroseconds - usageBefore.systemMicroseconds) / 1e6},
+        {u"cpu_s"_s, (usage.userMicroseconds + usage.systemMicroseconds - usageBefore.userMicroseconds -
+                      usageBefore.systemMicroseconds) /
+                         1e6},
     };
     QTextStream(stdout) << QJsonDocument(result).toJson(QJsonDocument::Compact) << Qt::endl;
     return 0;

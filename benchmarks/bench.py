@@ -1,0 +1,348 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Runs all benchmarks side by side and says which goals hold; tools/bench builds what is needed and calls it."""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import urllib.parse
+
+import pika
+
+import goals
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TIMEOUT = 300  # seconds for one program
+REPEATS = 2  # of a cell that misses its goal by less than its spread
+FIRST_COUNT = {16: 20000, 1024: 10000, 65536: 300, 1048576: 30}  # messages, to find out how many fill the time
+RABBIT_COUNT = {16: 100000, 1024: 100000, 65536: 5000, 1048576: 300}
+
+
+class Failure(Exception):
+    pass
+
+
+def run(command):
+    """The result that a program prints."""
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=TIMEOUT, check=False, text=True)
+        result = json.loads(done.stdout)
+    except subprocess.TimeoutExpired as error:
+        raise Failure("took too long") from error
+    except ValueError as error:
+        raise Failure(f"printed no JSON, exit code {done.returncode}") from error
+    if "error" in result:
+        raise Failure(result["error"])
+    return result
+
+
+def spread(values):
+    return (max(values) - min(values)) / statistics.median(values)
+
+
+class Cell:
+    """One kind of work, done by several clients in turn."""
+
+    def __init__(self, target, mode, size, clients):
+        self.target = target
+        self.mode = mode
+        self.size = size
+        self.clients = clients
+        self.results = {client: [] for client in clients}
+        self.errors = {}
+
+    def measure(self, runs, work):
+        """work(client) is one run."""
+        self.results = {client: [] for client in self.clients}
+        for i in range(runs):
+            order = self.clients[i % len(self.clients):] + self.clients[:i % len(self.clients)]
+            for client in order:
+                if client in self.errors:
+                    continue
+                try:
+                    self.results[client].append(work(client))
+                except Failure as error:
+                    self.errors[client] = str(error)
+
+    def median(self, client, key):
+        values = [result[key] for result in self.results[client]]
+        return None if client in self.errors or not values else statistics.median(values)
+
+    def ratio(self, key, other, ours="amqpqt"):
+        mine, its = self.median(ours, key), self.median(other, key)
+        return None if mine is None or not its else mine / its
+
+    def ratios(self, key, other):
+        """Of each round."""
+        pairs = zip(self.results["amqpqt"], self.results[other])
+        return [mine[key] / its[key] for mine, its in pairs if its[key]]
+
+
+class Goal:
+    """ours ÷ the other client, in one figure, is at most (or at least) the limit."""
+
+    def __init__(self, key, other, limit, at_least=False):
+        self.key = key
+        self.other = other
+        self.limit = limit
+        self.at_least = at_least
+
+    def holds_for(self, ratio):
+        return ratio is not None and (ratio >= self.limit if self.at_least else ratio <= self.limit)
+
+    def met(self, cell):
+        return self.holds_for(cell.ratio(self.key, self.other))
+
+    def undecided(self, cell):
+        """Missed, but not in every round."""
+        return not self.met(cell) and any(self.holds_for(ratio) for ratio in cell.ratios(self.key, self.other))
+
+    def text(self):
+        return f"{'≥' if self.at_least else '≤'} {self.limit:g} × {self.other}"
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.runs = 3 if options.quick else 5
+        self.seconds = 0.1 if options.quick else 0.5  # of each run with the synthetic broker
+        self.cells = []
+        self.checks = []
+        self.instructions = {}
+        self.missed = []
+        self.clients = {
+            "amqpqt": self.program("client"),
+            "librabbitmq": self.program("client_librabbitmq"),
+            "pika": os.path.join(HERE, "client_pika.py"),
+            "floor": self.program("client_floor"),
+        }
+
+    def program(self, name):
+        return os.path.join(self.options.build, "benchmarks", name)
+
+    # --- cells ---------------------------------------------------------------------------------------------------------
+
+    def measure(self, cell, work, cell_goals):
+        cell.measure(self.runs, work)
+        for _ in range(REPEATS):
+            if not any(goal.undecided(cell) for goal in cell_goals):
+                break
+            cell.measure(self.runs, work)
+        met = all(goal.met(cell) for goal in cell_goals)
+        name = f"{cell.target} {cell.mode} {cell.size} B"
+        if not met:
+            self.missed.append(name)
+        for client in cell.clients:
+            self.cells.append(self.describe(cell, client, cell_goals if client == "amqpqt" else [], met))
+        self.print_row(cell, cell_goals, met)
+
+    def describe(self, cell, client, cell_goals, met):
+        known = {"target": cell.target, "mode": cell.mode, "size": cell.size, "client": client}
+        for key in "cpu_us_per_msg", "msgs_per_s", "p50_us", "p99_us":
+            values = [result[key] for result in cell.results[client] if key in result]
+            if values and client not in cell.errors:
+                known[key] = statistics.median(values)
+                known[key.split("_", maxsplit=1)[0] + "_spread"] = spread(values) if known[key] else 0
+        first = cell_goals[0] if cell_goals else None
+        key = first.key if first else "msgs_per_s" if cell.target == "rabbit" else "cpu_us_per_msg"
+        known["ratio_to_librabbitmq"] = cell.ratio(key, "librabbitmq", client)
+        known["goal"] = first.limit if first else None
+        known["met"] = met if first else None
+        for goal in cell_goals[1:]:
+            name = goal.key.split("_", maxsplit=1)[0]
+            known[f"{name}_ratio_to_{goal.other}"] = cell.ratio(goal.key, goal.other)
+            known[f"{name}_goal_to_{goal.other}"] = goal.limit
+        if client in cell.errors:
+            known["error"] = cell.errors[client]
+        return known
+
+    def print_row(self, cell, cell_goals, met):
+        key = cell_goals[0].key
+        columns = []
+        for client in cell.clients:
+            median = cell.median(client, key)
+            if median is None:
+                columns.append(f"{'error':>14}")
+            else:
+                values = [result[key] for result in cell.results[client]]
+                columns.append(f"{median:>9.{3 if median < 100 else 0}f} ±{spread(values) * 50 if median else 0:>2.0f}%")
+        told = []
+        for goal in cell_goals:
+            ratio = cell.ratio(goal.key, goal.other)
+            told.append(f"{'-' if ratio is None else format(ratio, '.3f')} ({goal.text()})")
+        print(f"{cell.mode:<16}{cell.size:>8}  {'  '.join(columns)}  {'ok  ' if met else 'MISS'} {', '.join(told)}")
+        for client, error in cell.errors.items():
+            print(f"{'':24}  {client}: {error}")
+        sys.stdout.flush()
+
+    def print_head(self, title, clients):
+        print(f"\n{title}\n{'work':<16}{'bytes':>8}  {'  '.join(f'{client:>14}' for client in clients)}")
+
+    def client(self, name, mode, port, count, size, queue):
+        return run([self.clients[name], *goals.MODES.get(mode, (mode,)), "--port", str(port), "--count", str(count),
+                    "--size", str(size), "--queue", queue])
+
+    def synthetic(self, port):
+        clients = list(self.clients)
+        self.print_head("Synthetic broker: CPU µs per message, median ± half the spread", clients)
+        for mode, limits in goals.CPU.items():
+            for size, limit in zip(goals.SIZES, limits):
+                cell = Cell("blaster", mode, size, clients)
+                counts = {}
+
+                def once(name, count):
+                    queue = f"bench-{size}-{count}" if mode.startswith("consume") else "bench"
+                    return self.client(name, mode, port, count, size, queue)
+
+                def work(name):
+                    if name not in counts:
+                        first = FIRST_COUNT[size] // (5 if name == "pika" else 1)
+                        counts[name] = max(10, int(first * self.seconds / once(name, first)["seconds"]))
+                    return once(name, counts[name])
+
+                cell_goals = [Goal("cpu_us_per_msg", "librabbitmq", limit)]
+                if mode in goals.CPU_TO_FLOOR:
+                    cell_goals.append(Goal("cpu_us_per_msg", "floor", goals.CPU_TO_FLOOR[mode]))
+                self.measure(cell, work, cell_goals)
+
+    def rabbit(self, port):
+        clients = ["amqpqt", "librabbitmq", "pika"]
+        self.print_head("RabbitMQ: messages per second, median ± half the spread", clients)
+        connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port, heartbeat=0))
+        channel = connection.channel()
+        queue = "bench"
+        for mode, limits in goals.RATE.items():
+            for size, limit in zip(goals.SIZES, limits):
+
+                def work(name):
+                    count = RABBIT_COUNT[size] // (5 if self.options.quick else 1) // (5 if name == "pika" else 1)
+                    channel.queue_declare(queue)
+                    try:
+                        if mode.startswith("consume"):
+                            self.client("librabbitmq", "publish-confirm", port, count, size, queue)
+                        return self.client(name, mode, port, count, size, queue)
+                    finally:
+                        channel.queue_delete(queue)
+
+                self.measure(Cell("rabbit", mode, size, clients), work,
+                             [Goal("msgs_per_s", "librabbitmq", limit, at_least=True)])
+        self.print_head("RabbitMQ: round trip µs, median ± half the spread of the runs' medians", clients)
+        count = 1000 if self.options.quick else 5000
+        self.measure(Cell("rabbit", "rtt", 16, clients), lambda name: self.client(name, "rtt", port, count, 16, queue),
+                     [Goal(key, "librabbitmq", limit) for key, limit in goals.ROUND_TRIP.items()])
+        connection.close()
+
+    # --- the other programs --------------------------------------------------------------------------------------------
+
+    def check(self, name, value, unit, goal=None):
+        met = None if goal is None else value is not None and value <= goal
+        self.checks.append({"name": name, "value": value, "unit": unit, "goal": goal, "met": met})
+        if met is False:
+            self.missed.append(name)
+        verdict = "" if goal is None else f"  {'ok  ' if met else 'MISS'} (≤ {goal:g})"
+        print(f"{name:<56}{'error' if value is None else format(value, '.3f'):>14} {unit}{verdict}", flush=True)
+
+    def try_run(self, command):
+        try:
+            return run(command)
+        except Failure as error:
+            print(f"{os.path.basename(command[0])}: {error}")
+            return {}
+
+    def stall(self, port):
+        print("\nFlood of 16 B messages from RabbitMQ, a slot of 50 µs")
+        command = [self.program("stall"), "--port", str(port), "--seconds", "3" if self.options.quick else "10"]
+        results = [self.try_run(command)]
+        if any(results[0].get(key, limit + 1) > limit for key, limit in goals.STALL.items()):
+            results += [self.try_run(command) for _ in range(2)]
+        for key, limit in goals.STALL.items():
+            values = [result[key] for result in results if key in result]
+            self.check(key, statistics.median(values) if values else None, key.rsplit("_", maxsplit=1)[1], limit)
+
+    def memory(self, port):
+        print("\nMemory, resident growth")
+        for kind, limit in goals.MEMORY.items():
+            number = "1000" if kind == "channels" else "100"
+            for name, goal in ("memory", limit), ("memory_librabbitmq", None):
+                result = self.try_run([self.program(name), kind, "--port", str(port), "--number", number])
+                what = f"{name}: each of {number} {kind}" + (" with a consumer" if kind == "channels" else "")
+                self.check(what, result.get("rss_bytes_each"), "bytes", goal)
+
+    def growth(self, port):
+        print("\nGrowth with the number of channels, consumers and unacknowledged messages")
+        command = [self.program("growth")]
+
+        def once(kind, number):
+            return self.try_run(command + [kind, "--port", str(port), "--number", str(number),
+                                           "--count", "50000" if self.options.quick else "300000"])
+
+        for kind in "channels", "consumers", "unacked":
+            for number in goals.GROWTH_NUMBERS:
+                self.check(f"a delivery with {number} {kind}", once(kind, number).get("cpu_us_per_msg"), "µs CPU")
+        for kind in "channels", "consumers":
+            rounds = [(once(kind, 1000), once(kind, 10000)) for _ in range(self.runs)]
+            ratios = [many["make_us_each"] / few["make_us_each"] for few, many in rounds if few and many]
+            self.check(f"making 10 000 {kind}, each ÷ each of 1 000", statistics.median(ratios) if ratios else None, "×",
+                       goals.MAKING)
+
+    def count_instructions(self, port):
+        print("\nInstructions per message of 16 B, callgrind")
+        few, many = 20000, 40000
+        with tempfile.TemporaryDirectory() as directory:
+            for mode in "publish", "publish-confirm", "consume-autoack", "consume-ack":
+                totals = []
+                for count in few, many:
+                    queue = f"bench-16-{count}" if mode.startswith("consume") else "bench"
+                    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={directory}/out",
+                               self.clients["amqpqt"], *goals.MODES[mode], "--port", str(port), "--count", str(count),
+                               "--queue", queue]
+                    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+                    total = re.search(r"Collected : (\d+)", done.stderr)
+                    if done.returncode == 0 and total:
+                        totals.append(int(total[1]))
+                if len(totals) == 2:
+                    self.instructions[mode] = (totals[1] - totals[0]) / (many - few)
+                    print(f"{mode:<24}{self.instructions[mode]:>10.0f}", flush=True)
+                else:
+                    print(f"{mode:<24}{'error':>10}", flush=True)
+
+    def run_all(self, rabbit_port):
+        command = [self.program("broker")]
+        # It ends with us: then its standard input closes.
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as broker:
+            port = int(broker.stdout.readline())
+            self.synthetic(port)
+            self.memory(port)
+            self.growth(port)
+            self.count_instructions(port)
+            broker.stdin.close()
+        self.rabbit(rabbit_port)
+        self.stall(rabbit_port)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", required=True, help="the build directory")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", metavar="FILE")
+    bench = Bench(parser.parse_args())
+    bench.run_all(urllib.parse.urlsplit(os.environ["AMQPQT_TEST_URL"]).port)
+    if bench.options.json:
+        with open(bench.options.json, "w", encoding="utf-8") as file:
+            json.dump({"cells": bench.cells, "checks": bench.checks, "instructions_per_message": bench.instructions},
+                      file, indent=1)
+            file.write("\n")
+    total = sum(cell["met"] is not None for cell in bench.cells + bench.checks)
+    print(f"\n{total - len(bench.missed)} of {total} goals hold")
+    for name in bench.missed:
+        print(f"missed: {name}")
+    return 1 if bench.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,688 @@
+// SPDX-License-Identifier: MIT
+
+// A synthetic broker that is never the bottleneck, for measuring what a client costs.
+//
+//   broker [--port P]     0, the default: a free one. Prints the port once it listens.
+//
+// It ends on SIGTERM, and when its standard input closes if that is a pipe. It speaks as much of AMQP 0-9-1 as the
+// programs here need, on loopback, and takes any user. The name of a queue says what its consumers get:
+//
+//   bench-SIZE-COUNT   each consumer gets COUNT messages of SIZE bytes, at once, as far as its prefetch allows
+//   held-SIZE-COUNT    the same, as soon as the first message is published to the queue
+//   any other          what is published to it, to its consumers in turn; nobody: discarded
+//
+// Published messages are confirmed by one multiple ack for all that one read has brought, but for at least 64, or after
+// 0.1 ms of silence: as a busy broker does, however small the pieces are that a client writes.
+
+#include "frames.h"
+#include "measure.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <cerrno>
+#include <csignal>
+#include <deque>
+#include <map>
+#include <memory>
+#include <utility>
+
+namespace
+{
+
+constexpr std::size_t ReadSize = 512 * 1024;
+constexpr std::size_t WriteSize = 128 * 1024;
+constexpr std::size_t LargeBody = 16 * 1024; // not copied for each message
+constexpr std::uint64_t ConfirmAtLeast = 64;
+constexpr std::uint16_t HeartbeatSeconds = 60;
+
+struct Consumer;
+struct Connection;
+
+struct Queue {
+    std::string name;
+    std::size_t size = 0;    // of the messages it makes up
+    std::uint64_t count = 0; // of them, for each consumer
+    bool held = false;
+    std::vector<Consumer *> consumers;
+    std::size_t turn = 0;
+};
+
+struct Channel {
+    explicit Channel(std::uint16_t channelNumber)
+        : number(channelNumber)
+    {
+    }
+
+    const std::uint16_t number;
+    std::uint16_t prefetch = 0;
+    std::vector<std::unique_ptr<Consumer>> consumers; // until the channel closes
+    std::uint64_t lastTag = 0;
+    std::deque<Consumer *> unacked; // of the tags up to lastTag; nullptr: acknowledged
+    bool confirms = false;
+    std::uint64_t published = 0;
+    std::uint64_t confirmed = 0;
+    // The message that is being published.
+    Queue *target = nullptr;
+    std::uint64_t bodyLeft = 0;
+    std::string properties;
+    std::string body; // kept for the queue's consumers only
+};
+
+struct Consumer {
+    Connection *connection = nullptr;
+    Channel *channel = nullptr;
+    Queue *queue = nullptr;
+    std::string tag;
+    std::string arguments; // of basic.deliver, with room for the delivery tag
+    std::uint32_t prefetch = 0;
+    std::uint32_t unacked = 0;
+    bool noAck = false;
+    bool listed = false;                // in Connection::ready
+    std::uint64_t left = 0;             // messages to make up
+    std::string delivery;               // one such: method, header and, if small, body
+    const std::string *large = nullptr; // its frames with the body, if that is large
+
+    bool isReady() const { return left > 0 && !queue->held && (prefetch == 0 || unacked < prefetch); }
+    std::size_t tagOffset() const { return Frames::HeadSize + 4 + 1 + tag.size(); } // of the delivery tag in the method
+};
+
+class Broker;
+
+struct Connection {
+    Connection(Broker &itsBroker, int itsSocket)
+        : broker(itsBroker)
+        , socket(itsSocket)
+    {
+    }
+    ~Connection();
+    Connection(const Connection &) = delete;
+    Connection &operator=(const Connection &) = delete;
+
+    bool receive(); // false: the connection has ended
+    bool send();
+    bool wantsWrite() const { return sent < out.size() || large || (!closing && !ready.empty()); }
+    void confirm(bool all);
+    void beatIfIdle(time_t now);
+    void enlist(Consumer *consumer);
+    void deliver(Consumer &consumer, const Channel &message);
+
+private:
+    std::size_t parse(const char *begin, const char *end);
+    void onMethod(std::uint16_t number, std::string_view payload);
+    void onBody(Channel &channel, std::string_view part);
+    void published(Channel &channel);
+    void declare(Channel &channel, Frames::Reader &arguments);
+    void consume(Channel &channel, Frames::Reader &arguments);
+    void cancel(Channel &channel, Frames::Reader &arguments);
+    void ack(Channel &channel, std::uint64_t tag, bool multiple);
+    void publish(Channel &channel, Frames::Reader &arguments);
+    void makeUp();
+    std::uint64_t nextTag(Consumer &consumer);
+    void endConsumers(Channel &channel);
+    void closeWith(std::uint16_t code, std::string_view text);
+    void reply(std::uint16_t channel, std::uint32_t method, std::string_view arguments = {})
+    {
+        Frames::appendMethod(large ? afterLarge : out, channel, method, arguments);
+    }
+
+    Broker &broker;
+    std::string in = std::string(ReadSize, '\0');
+    std::size_t inSize = 0;
+    bool greeted = false;
+    bool closing = false;
+    std::size_t skip = 0; // bytes of a body that nobody wants
+    std::vector<std::unique_ptr<Channel>> channels;
+    std::map<std::pair<std::uint16_t, std::size_t>, std::string> largeBodies; // in frames, by channel and size
+    std::vector<Consumer *> ready;
+    std::size_t turn = 0;
+    std::string out; // to be sent, then large, then afterLarge
+    std::size_t sent = 0;
+    const std::string *large = nullptr;
+    std::size_t largeSent = 0;
+    std::string afterLarge;
+    time_t lastSent = 0;
+    std::uint16_t heartbeat = 0;
+
+public:
+    const int socket;
+    std::vector<Channel *> unconfirmed;
+};
+
+class Broker
+{
+public:
+    explicit Broker(std::uint16_t port);
+    [[noreturn]] void run();
+
+    Queue &queue(std::string name);
+
+private:
+    void accept();
+
+    int m_listener = -1;
+    std::vector<std::unique_ptr<Connection>> m_connections;
+    std::map<std::string, Queue, std::less<>> m_queues;
+    unsigned m_named = 0;
+    time_t m_now = 0;
+};
+
+time_t seconds()
+{
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return now.tv_sec;
+}
+
+// --- receiving
+// ---------------------------------------------------------------------------------------------------------
+
+Connection::~Connection()
+{
+    for (const auto &channel : channels) {
+        if (channel)
+            endConsumers(*channel);
+    }
+    ::close(socket);
+}
+
+bool Connection::receive()
+{
+    // The rest of a large body without a copy: TCP discards what is read with MSG_TRUNC.
+    const ssize_t size = skip ? recv(socket, in.data(), std::min(skip, in.size()), MSG_TRUNC)
+                              : recv(socket, in.data() + inSize, in.size() - inSize, 0);
+    if (size <= 0)
+        return size < 0 && errno == EAGAIN;
+    if (skip) {
+        skip -= std::size_t(size);
+        return true;
+    }
+    inSize += std::size_t(size);
+    const std::size_t used = parse(in.data(), in.data() + inSize);
+    std::copy(in.data() + used, in.data() + inSize, in.data());
+    inSize -= used;
+    confirm(false);
+    return true;
+}
+
+// The number of bytes that are done with.
+std::size_t Connection::parse(const char *const begin, const char *const end)
+{
+    const char *at = begin;
+    if (!greeted) {
+        if (end - at < 8)
+            return 0;
+        if (std::string_view(at, 8) != Frames::ProtocolHeader) {
+            closing = true;
+            return 8;
+        }
+        at += 8;
+        greeted = true;
+        std::string capabilities;
+        for (const std::string_view name : {"publisher_confirms", "basic.nack", "consumer_cancel_notify"}) {
+            Frames::appendShort(capabilities, name);
+            capabilities += "t\x01";
+        }
+        std::string properties;
+        Frames::appendShort(properties, "capabilities");
+        properties += 'F';
+        Frames::appendLong(properties, capabilities);
+        std::string arguments("\0\x09", 2); // the version
+        Frames::appendLong(arguments, properties);
+        Frames::appendLong(arguments, "PLAIN");
+        Frames::appendLong(arguments, "en_US");
+        reply(0, Frames::ConnectionStart, arguments);
+    }
+    while (std::size_t(end - at) > Frames::HeadSize && !closing) {
+        const auto type = Frames::get<std::uint8_t>(at);
+        const auto number = Frames::get<std::uint16_t>(at + 1);
+        const std::size_t size = Frames::get<std::uint32_t>(at + 3);
+        const char *const payload = at + Frames::HeadSize;
+        const auto there = std::size_t(end - payload);
+        Channel *channel = number < channels.size() ? channels[number].get() : nullptr;
+        if (size > Frames::MaximumBody) {
+            closeWith(501, "the frame is larger than agreed");
+            break;
+        }
+        if (there < size + 1) {
+            if (type != Frames::Body || !channel || size > channel->bodyLeft || !channel->target ||
+                !channel->target->consumers.empty())
+                break;
+            onBody(*channel, {payload, size});
+            skip = size + 1 - there;
+            return std::size_t(end - begin);
+        }
+        if (payload[size] != Frames::End) {
+            closeWith(501, "the frame has no end");
+            break;
+        }
+        at = payload + size + 1;
+        if (type == Frames::Method) {
+            onMethod(number, {payload, size});
+        } else if (type == Frames::Header && channel && channel->target && size >= 14) {
+            channel->bodyLeft = Frames::get<std::uint64_t>(payload + 4);
+            channel->properties.assign(payload + 12, size - 12);
+            if (channel->bodyLeft == 0)
+                published(*channel);
+        } else if (type == Frames::Body && channel && channel->target && size <= channel->bodyLeft) {
+            onBody(*channel, {payload, size});
+        } else if (type != Frames::Heartbeat) {
+            closeWith(505, "a frame that is not expected");
+        }
+    }
+    return std::size_t(at - begin);
+}
+
+void Connection::onBody(Channel &channel, std::string_view part)
+{
+    channel.bodyLeft -= part.size();
+    if (!channel.target->consumers.empty())
+        channel.body += part;
+    if (channel.bodyLeft == 0)
+        published(channel);
+}
+
+void Connection::published(Channel &channel)
+{
+    Queue &queue = *std::exchange(channel.target, nullptr);
+    if (queue.held) {
+        queue.held = false;
+        for (Consumer *consumer : queue.consumers)
+            consumer->connection->enlist(consumer);
+    } else if (queue.count == 0 && !queue.consumers.empty()) {
+        queue.turn = (queue.turn + 1) % queue.consumers.size();
+        Consumer &consumer = *queue.consumers[queue.turn];
+        consumer.connection->deliver(consumer, channel);
+    }
+    channel.body.clear();
+    if (channel.confirms && channel.published++ == channel.confirmed)
+        unconfirmed.push_back(&channel);
+}
+
+void Connection::confirm(bool all)
+{
+    std::erase_if(unconfirmed, [&](Channel *channel) {
+        if (!all && channel->published - channel->confirmed < ConfirmAtLeast)
+            return false;
+        channel->confirmed = channel->published;
+        Frames::appendAck(large ? afterLarge : out, channel->number, channel->confirmed, true);
+        return true;
+    });
+}
+
+// --- methods
+// -----------------------------------------------------------------------------------------------------------
+
+void Connection::onMethod(std::uint16_t number, std::string_view payload)
+{
+    Frames::Reader arguments(payload);
+    const auto method = arguments.number<std::uint32_t>();
+    if (number == 0) {
+        switch (method) {
+        case Frames::ConnectionStartOk: {
+            std::string tune;
+            Frames::append(tune, std::uint16_t(65535));
+            Frames::append(tune, Frames::MaximumSize);
+            Frames::append(tune, HeartbeatSeconds);
+            return reply(0, Frames::ConnectionTune, tune);
+        }
+        case Frames::ConnectionTuneOk:
+            arguments.number<std::uint16_t>();
+            arguments.number<std::uint32_t>();
+            heartbeat = arguments.number<std::uint16_t>();
+            return;
+        case Frames::ConnectionOpen:
+            return reply(0, Frames::ConnectionOpenOk, std::string_view("\0", 1));
+        case Frames::ConnectionClose:
+            reply(0, Frames::ConnectionCloseOk);
+            closing = true;
+            return;
+        case Frames::ConnectionCloseOk:
+            closing = true;
+            return;
+        default:
+            return closeWith(540, "not implemented");
+        }
+    }
+    if (method == Frames::ChannelOpen) {
+        if (channels.size() <= number)
+            channels.resize(number + 1u);
+        if (channels[number])
+            return closeWith(504, "the channel is open");
+        channels[number] = std::make_unique<Channel>(number);
+        return reply(number, Frames::ChannelOpenOk, std::string_view("\0\0\0\0", 4));
+    }
+    if (number >= channels.size() || !channels[number])
+        return closeWith(504, "the channel is not open");
+    Channel &channel = *channels[number];
+    switch (method) {
+    case Frames::BasicPublish:
+        return publish(channel, arguments);
+    case Frames::BasicAck: {
+        const auto tag = arguments.number<std::uint64_t>();
+        return ack(channel, tag, arguments.number<std::uint8_t>());
+    }
+    case Frames::QueueDeclare:
+        return declare(channel, arguments);
+    case Frames::BasicQos:
+        arguments.number<std::uint32_t>();
+        channel.prefetch = arguments.number<std::uint16_t>();
+        return reply(number, Frames::BasicQosOk);
+    case Frames::BasicConsume:
+        return consume(channel, arguments);
+    case Frames::BasicCancel:
+        return cancel(channel, arguments);
+    case Frames::ConfirmSelect:
+        channel.confirms = true;
+        return reply(number, Frames::ConfirmSelectOk);
+    case Frames::ChannelClose:
+        endConsumers(channel);
+        std::erase(unconfirmed, &channel);
+        channels[number].reset();
+        return reply(number, Frames::ChannelCloseOk);
+    default:
+        return closeWith(540, "not implemented");
+    }
+}
+
+void Connection::declare(Channel &channel, Frames::Reader &arguments)
+{
+    arguments.number<std::uint16_t>();
+    const Queue &queue = broker.queue(std::string(arguments.shortString()));
+    std::string declared;
+    Frames::appendShort(declared, queue.name);
+    Frames::append(declared, std::uint32_t(0));
+    Frames::append(declared, std::uint32_t(queue.consumers.size()));
+    reply(channel.number, Frames::QueueDeclareOk, declared);
+}
+
+void Connection::consume(Channel &channel, Frames::Reader &arguments)
+{
+    arguments.number<std::uint16_t>();
+    Queue &queue = broker.queue(std::string(arguments.shortString()));
+    auto consumer = std::make_unique<Consumer>();
+    consumer->connection = this;
+    consumer->channel = &channel;
+    consumer->queue = &queue;
+    consumer->tag = arguments.shortString();
+    if (consumer->tag.empty())
+        consumer->tag = "consumer-" + std::to_string(channel.consumers.size() + 1);
+    consumer->noAck = arguments.number<std::uint8_t>() & 2;
+    consumer->prefetch = consumer->noAck ? 0 : channel.prefetch;
+
+    std::string tag;
+    Frames::appendShort(tag, consumer->tag);
+    reply(channel.number, Frames::BasicConsumeOk, tag);
+
+    consumer->arguments = tag + std::string(10, '\0'); // delivery tag, redelivered, exchange
+    Frames::appendShort(consumer->arguments, queue.name);
+    if (queue.count > 0) {
+        consumer->left = queue.count;
+        Frames::appendMethod(consumer->delivery, channel.number, Frames::BasicDeliver, consumer->arguments);
+        Frames::appendHeader(consumer->delivery, channel.number, queue.size, Frames::Properties);
+        if (queue.size < LargeBody) {
+            Frames::appendBody(consumer->delivery, channel.number, std::string(queue.size, 'x'));
+        } else {
+            std::string &frames = largeBodies[{channel.number, queue.size}];
+            if (frames.empty())
+                Frames::appendBody(frames, channel.number, std::string(queue.size, 'x'));
+            consumer->large = &frames;
+        }
+    }
+    queue.consumers.push_back(consumer.get());
+    enlist(consumer.get());
+    channel.consumers.push_back(std::move(consumer));
+}
+
+void Connection::cancel(Channel &channel, Frames::Reader &arguments)
+{
+    const std::string_view tag = arguments.shortString();
+    for (const auto &consumer : channel.consumers) {
+        if (consumer->tag == tag) {
+            std::erase(consumer->queue->consumers, consumer.get());
+            consumer->left = 0;
+        }
+    }
+    std::string cancelled;
+    Frames::appendShort(cancelled, tag);
+    reply(channel.number, Frames::BasicCancelOk, cancelled);
+}
+
+void Connection::endConsumers(Channel &channel)
+{
+    for (const auto &consumer : channel.consumers) {
+        std::erase(consumer->queue->consumers, consumer.get());
+        std::erase(ready, consumer.get());
+    }
+}
+
+void Connection::ack(Channel &channel, std::uint64_t tag, bool multiple)
+{
+    const std::uint64_t first = channel.lastTag - channel.unacked.size() + 1;
+    if (multiple && tag == 0)
+        tag = channel.lastTag;
+    if (tag < first || tag > channel.lastTag || !channel.unacked[tag - first])
+        return closeWith(406, "unknown delivery tag");
+    for (std::uint64_t i = multiple ? 0 : tag - first; i <= tag - first; ++i) {
+        if (Consumer *consumer = std::exchange(channel.unacked[i], nullptr)) {
+            --consumer->unacked;
+            enlist(consumer);
+        }
+    }
+    while (!channel.unacked.empty() && !channel.unacked.front())
+        channel.unacked.pop_front();
+}
+
+void Connection::publish(Channel &channel, Frames::Reader &arguments)
+{
+    arguments.number<std::uint16_t>();
+    if (!arguments.shortString().empty())
+        return closeWith(540, "the default exchange only");
+    channel.target = &broker.queue(std::string(arguments.shortString()));
+}
+
+void Connection::closeWith(std::uint16_t code, std::string_view text)
+{
+    std::string arguments;
+    Frames::append(arguments, code);
+    Frames::appendShort(arguments, text);
+    Frames::append(arguments, std::uint32_t(0));
+    reply(0, Frames::ConnectionClose, arguments);
+    closing = true;
+}
+
+// --- sending
+// -----------------------------------------------------------------------------------------------------------
+
+void Connection::enlist(Consumer *consumer)
+{
+    if (!consumer->listed && consumer->isReady()) {
+        consumer->listed = true;
+        ready.push_back(consumer);
+    }
+}
+
+std::uint64_t Connection::nextTag(Consumer &consumer)
+{
+    Channel &channel = *consumer.channel;
+    if (!consumer.noAck)
+        ++consumer.unacked;
+    if (!consumer.noAck || !channel.unacked.empty())
+        channel.unacked.push_back(consumer.noAck ? nullptr : &consumer);
+    return ++channel.lastTag;
+}
+
+// What was published; whatever the prefetch.
+void Connection::deliver(Consumer &consumer, const Channel &message)
+{
+    std::string &to = large ? afterLarge : out;
+    const std::size_t at = to.size();
+    const std::uint16_t number = consumer.channel->number;
+    Frames::appendMethod(to, number, Frames::BasicDeliver, consumer.arguments);
+    Frames::put(to.data() + at + consumer.tagOffset(), nextTag(consumer));
+    Frames::appendHeader(to, number, message.body.size(), message.properties);
+    Frames::appendBody(to, number, message.body);
+}
+
+// Messages of the consumers in turn, up to one write or to one large body.
+void Connection::makeUp()
+{
+    while (!ready.empty() && !large && out.size() < WriteSize) {
+        turn = turn < ready.size() ? turn : 0;
+        Consumer &consumer = *ready[turn];
+        if (consumer.isReady()) {
+            const std::size_t at = out.size();
+            out += consumer.delivery;
+            Frames::put(out.data() + at + consumer.tagOffset(), nextTag(consumer));
+            large = consumer.large;
+            --consumer.left;
+        }
+        if (consumer.isReady()) {
+            ++turn;
+        } else {
+            consumer.listed = false;
+            ready[turn] = ready.back();
+            ready.pop_back();
+        }
+    }
+}
+
+bool Connection::send()
+{
+    for (int i = 0; i < 16; ++i) { // then others have their turn
+        if (!closing)
+            makeUp();
+        iovec parts[] = {{out.data() + sent, out.size() - sent}, {nullptr, 0}};
+        if (large)
+            parts[1] = {const_cast<char *>(large->data()) + largeSent, large->size() - largeSent};
+        if (parts[0].iov_len + parts[1].iov_len == 0)
+            break;
+        const ssize_t written = writev(socket, parts, large ? 2 : 1);
+        if (written < 0) {
+            if (errno == EAGAIN)
+                return true;
+            return false;
+        }
+        lastSent = seconds();
+        const std::size_t ofOut = std::min(std::size_t(written), parts[0].iov_len);
+        sent += ofOut;
+        largeSent += std::size_t(written) - ofOut;
+        if (sent == out.size() && (!large || largeSent == large->size())) {
+            out.clear();
+            sent = largeSent = 0;
+            large = nullptr;
+            out.swap(afterLarge);
+        }
+    }
+    return !closing || wantsWrite();
+}
+
+void Connection::beatIfIdle(time_t now)
+{
+    if (heartbeat && now - lastSent >= heartbeat / 2) {
+        Frames::appendFrame(large ? afterLarge : out, Frames::Heartbeat, 0, {});
+        lastSent = now;
+    }
+}
+
+// --- the broker
+// --------------------------------------------------------------------------------------------------------
+
+Broker::Broker(std::uint16_t port)
+{
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    const int on = 1;
+    m_listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    setsockopt(m_listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(m_listener, reinterpret_cast<sockaddr *>(&address), size) < 0 || listen(m_listener, 128) < 0 ||
+        getsockname(m_listener, reinterpret_cast<sockaddr *>(&address), &size) < 0) {
+        std::perror("broker");
+        std::exit(1);
+    }
+    std::printf("%u\n", ntohs(address.sin_port));
+    std::fflush(stdout);
+}
+
+Queue &Broker::queue(std::string name)
+{
+    if (const auto known = m_queues.find(name); known != m_queues.end())
+        return known->second;
+    if (name.empty())
+        name = "queue-" + std::to_string(++m_named);
+    Queue &queue = m_queues[name];
+    queue.name = name;
+    unsigned long size = 0;
+    unsigned long count = 0;
+    const bool held = std::sscanf(name.c_str(), "held-%lu-%lu", &size, &count) == 2;
+    if (held || std::sscanf(name.c_str(), "bench-%lu-%lu", &size, &count) == 2) {
+        queue.size = size;
+        queue.count = count;
+        queue.held = held;
+    }
+    return queue;
+}
+
+void Broker::accept()
+{
+    const int socket = accept4(m_listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (socket < 0)
+        return;
+    const int on = 1;
+    setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    m_connections.push_back(std::make_unique<Connection>(*this, socket));
+}
+
+void Broker::run()
+{
+    struct stat input {
+    };
+    const bool hasPipe = fstat(STDIN_FILENO, &input) == 0 && S_ISFIFO(input.st_mode);
+    std::vector<pollfd> polled;
+    for (;;) {
+        polled = {{m_listener, POLLIN, 0}, {hasPipe ? STDIN_FILENO : -1, 0, 0}}; // a pipe's end is always told
+        bool isConfirming = false;
+        for (const auto &connection : m_connections) {
+            polled.push_back({connection->socket, short(POLLIN | (connection->wantsWrite() ? POLLOUT : 0)), 0});
+            isConfirming |= !connection->unconfirmed.empty();
+        }
+        const timespec timeout = isConfirming ? timespec{0, 100'000} : timespec{1, 0};
+        const bool isIdle = ppoll(polled.data(), polled.size(), &timeout, nullptr) == 0;
+        if (polled[1].revents)
+            std::exit(0);
+        const bool isNextSecond = std::exchange(m_now, seconds()) != m_now;
+        for (std::size_t i = m_connections.size(); i-- > 0;) {
+            Connection &connection = *m_connections[i];
+            bool lives = !polled[i + 2].revents || !(polled[i + 2].revents & ~POLLOUT) || connection.receive();
+            if (isIdle)
+                connection.confirm(true);
+            if (isNextSecond)
+                connection.beatIfIdle(m_now);
+            lives = lives && (!connection.wantsWrite() || connection.send());
+            if (!lives)
+                m_connections.erase(m_connections.begin() + std::ptrdiff_t(i));
+        }
+        if (polled[0].revents)
+            accept();
+    }
+}
+
+} // namespace
+
+int main(int argc, char *argv[])
+{
+    std::uint16_t port = 0;
+    if (argc == 3 && std::string_view(argv[1]) == "--port")
+        port = std::uint16_t(toNumber(argv[2], 0, 65535));
+    else if (argc != 1)
+        fail("usage: broker [--port P]");
+    std::signal(SIGPIPE, SIG_IGN);
+    Broker(port).run();
+}

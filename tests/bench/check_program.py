@@ -1,0 +1,97 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""check_program.py BROKER PROGRAM: does PROGRAM, one of benchmarks/, print what it should in each of its modes?"""
+
+import json
+import os
+import subprocess
+import sys
+
+KEYS = {"seconds", "msgs_per_s", "MB_per_s", "cpu_us_per_msg", "user_us", "sys_us", "rss_kb"}
+MODES = ["publish", "publish-confirm", "consume-ack", "consume-autoack", "rtt"]
+WITHOUT_CONFIRMS = {"client"}  # refused with a message that says so
+
+
+def run(command):
+    """Standard output and whether it succeeded; one line, and JSON, in any case."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=False, text=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 1, f"{command}: not one line: {done.stdout!r}"
+    assert done.returncode in (0, 1), f"{command}: exit code {done.returncode}"
+    return json.loads(lines[0]), done.returncode == 0
+
+
+def check_error(command, part=""):
+    result, good = run(command)
+    assert not good and list(result) == ["error"] and part in result["error"], f"{command}: {result}"
+
+
+def check_measurement(command, keys, count, size):
+    result, good = run(command)
+    assert good and set(result) == keys, f"{command}: {result}"
+    assert all(value >= 0 for value in result.values()), result
+    assert abs(result["msgs_per_s"] * result["seconds"] / count - 1) < 0.01, result
+    assert abs(result["MB_per_s"] * 1e6 * result["seconds"] - count * size) <= 0.01 * count * size + 1e3, result
+
+
+def check_client(program, port):
+    name = os.path.basename(program)
+    for mode in MODES:
+        for size, count in (16, 1000), (0, 10), (65536, 30), (300000, 5):
+            command = [program, mode, "--port", port, "--size", str(size), "--count", str(count)]
+            keys = KEYS | ({"p50_us", "p99_us"} if mode == "rtt" else set())
+            if mode == "publish-confirm" and name in WITHOUT_CONFIRMS:
+                check_error(command, "confirms")
+                continue
+            if mode.startswith("consume"):
+                command += ["--queue", f"bench-{size}-{count}"]
+            elif mode == "rtt":
+                command += ["--queue", "echo"]
+            check_measurement(command, keys, count, size)
+    many = ["--port", port, "--count", "1000", "--queue", "bench-16-1000"]
+    check_measurement([program, "consume-ack", "--ack-every", "64", *many], KEYS, 1000, 16)
+    check_measurement([program, "consume-ack", "--prefetch", "1", *many], KEYS, 1000, 16)
+    if name not in WITHOUT_CONFIRMS:
+        confirmed = [program, "publish-confirm", "--port", port, "--count", "100", "--window", "7"]
+        check_measurement(confirmed, KEYS, 100, 16)
+    check_error([program, "nothing", "--port", port])
+    check_error([program, "publish", "--port", "1"])
+    check_error([program, "publish", "--count"])
+    check_error([program, "publish", "--count", "some"])
+
+
+def check_growth(program, port):
+    for kind in "channels", "consumers", "unacked":
+        result, good = run([program, kind, "--port", port, "--number", "50", "--count", "500"])
+        assert good and set(result) == {"number", "make_us_each", "cpu_us_per_msg"}, result
+    check_error([program, "nothing", "--port", port])
+    check_error([program, "channels", "--port", "1"])
+
+
+def check_memory(program, port):
+    for kind in "channels", "connections":
+        result, good = run([program, kind, "--port", port, "--number", "20"])
+        assert good and set(result) == {"number", "heap_bytes_each", "rss_bytes_each"}, result
+        assert 100 < result["heap_bytes_each"] < 1e6, result
+    check_error([program, "nothing", "--port", port])
+    check_error([program, "channels", "--port", "1"])
+
+
+def check_stall(program, port):
+    result, good = run([program, "--port", port, "--seconds", "1"])
+    assert good and result["msgs_per_s"] > 0 and result["longest_gap_ms"] > 0, result
+
+
+def main():
+    broker_program, program = sys.argv[1:]
+    with subprocess.Popen([broker_program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as broker:
+        port = str(int(broker.stdout.readline()))
+        kind = os.path.basename(program).split("_")[0]
+        {"client": check_client, "growth": check_growth, "memory": check_memory, "stall": check_stall}[kind](program, port)
+        assert broker.poll() is None, "the broker has ended"
+        broker.stdin.close()
+        assert broker.wait(10) == 0, "the broker does not end with its standard input"
+
+
+if __name__ == "__main__":
+    main()
