@@ -288,7 +288,7 @@ class Bench:
             rounds = [(once(kind, 1000), once(kind, 10000)) for _ in range(self.runs)]
             ratios = [many["make_us_each"] / few["make_us_each"] for few, many in rounds if few and many]
             self.check(f"making 10 000 {kind}, each ÷ each of 1 000", statistics.median(ratios) if ratios else None, "×",
-                       goals.MAKING)
+                       goals.MAKING.get(kind))
 
     def count_instructions(self, port):
         print("\nInstructions per message of 16 B, callgrind")
