@@ -3,4 +3,5 @@
 #include <AmqpQt/channel.h>
 #include <AmqpQt/connection.h>
 #include <AmqpQt/consumer.h>
+#include <AmqpQt/messagemodel.h>
 #include <AmqpQt/version.h>

@@ -1,26 +1,30 @@
 // SPDX-License-Identifier: MIT
-#include <AmqpQt/message.h>
+#include "client/messagebody_p.h"
 
 #include <QtCore/qjsonarray.h>
 #include <QtCore/qjsonobject.h>
 #include <QtCore/qstringconverter.h>
 
+#include <algorithm>
+
 using namespace Qt::StringLiterals;
 
 // The body of a message as text and as JSON.
-namespace AmqpQt {
+namespace AmqpQt
+{
 
-namespace {
+namespace
+{
 
-// Decodes with the character encoding of that name. Compressed bodies and the like name none.
-QString decode(const QByteArray &body, const QString &encoding)
+// Of the character encoding of that name. Compressed bodies and the like name none.
+QStringDecoder decoderOf(const QString &encoding, QStringDecoder::Flag flag)
 {
     if (!encoding.isEmpty()) {
-        QStringDecoder decoder(encoding.toLatin1().constData(), QStringDecoder::Flag::Stateless);
+        QStringDecoder decoder(encoding.toLatin1().constData(), flag);
         if (decoder.isValid())
-            return decoder.decode(body);
+            return decoder;
     }
-    return QString::fromUtf8(body);
+    return QStringDecoder(QStringDecoder::Utf8, flag);
 }
 
 QByteArray toUtf8(const Message &message)
@@ -31,9 +35,17 @@ QByteArray toUtf8(const Message &message)
     return message.text().toUtf8();
 }
 
-// Undefined if it is no JSON.
-QJsonValue parse(const QByteArray &utf8)
+bool isPrintable(QChar character)
 {
+    return character.category() != QChar::Other_Control || character.isSpace() ||
+           character == u'\x1b'; // begins the colours of a terminal
+}
+
+} // namespace
+
+QJsonValue parseJson(const Message &message)
+{
+    const QByteArray utf8 = toUtf8(message);
     QJsonParseError error;
     const QJsonDocument document = QJsonDocument::fromJson(utf8, &error);
     if (error.error == QJsonParseError::NoError)
@@ -43,8 +55,10 @@ QJsonValue parse(const QByteArray &utf8)
     return scalar.size() == 1 ? scalar.first() : QJsonValue(QJsonValue::Undefined);
 }
 
-QJsonValue valueAt(QJsonValue value, QStringView path)
+QJsonValue jsonAt(QJsonValue value, QStringView path)
 {
+    if (path.isEmpty())
+        return value;
     const auto keys = path.split(u'.');
     for (const QStringView key : keys) {
         if (value.isObject()) {
@@ -60,7 +74,17 @@ QJsonValue valueAt(QJsonValue value, QStringView path)
     return value;
 }
 
-} // namespace
+std::optional<QString> textStart(const Message &message, qsizetype length)
+{
+    const QByteArray body = message.body();
+    const qsizetype bytes = qMin(body.size(), 4 * (length + 1)); // no character takes more than four
+    const auto flag = bytes == body.size() ? QStringDecoder::Flag::Stateless : QStringDecoder::Flag::Default;
+    QStringDecoder decoder = decoderOf(message.contentEncoding(), flag);
+    const QString text = decoder.decode(QByteArrayView(body).first(bytes));
+    if (decoder.hasError() || !std::all_of(text.begin(), text.end(), isPrintable))
+        return std::nullopt;
+    return text;
+}
 
 /*!
     Returns a persistent message whose body is \a text in UTF-8, with the content type \c text/plain and the content
@@ -90,7 +114,7 @@ Message Message::fromJson(const QJsonDocument &document)
 */
 QString Message::text() const
 {
-    return decode(body(), contentEncoding());
+    return decoderOf(contentEncoding(), QStringDecoder::Flag::Stateless).decode(body());
 }
 
 /*!
@@ -103,8 +127,7 @@ QString Message::text() const
 */
 QVariant Message::json(const QString &path) const
 {
-    const QJsonValue root = parse(toUtf8(*this));
-    return (path.isEmpty() ? root : valueAt(root, path)).toVariant();
+    return jsonAt(parseJson(*this), path).toVariant();
 }
 
 /*!

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <AmqpQt/message.h>
+
+#include <QtCore/qabstractitemmodel.h>
+
+#include <memory>
+
+namespace AmqpQt {
+
+class Consumer;
+class MessageModelPrivate;
+
+// The latest messages of a consumer for any Qt view, Widgets or QML: a ring of maximumCount() rows, newest first, that
+// changes at most once per updateInterval(), whatever the message rate.
+class AMQPQT_EXPORT MessageModel : public QAbstractTableModel
+{
+    Q_OBJECT
+    Q_PROPERTY(int maximumCount READ maximumCount WRITE setMaximumCount NOTIFY maximumCountChanged)
+    Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval NOTIFY updateIntervalChanged) // ms
+    Q_PROPERTY(bool paused READ isPaused WRITE setPaused NOTIFY pausedChanged)
+    Q_PROPERTY(QStringList columns READ columns WRITE setColumns NOTIFY columnsChanged) // "routingKey" "json.value" "headers.x" "text" …
+    Q_PROPERTY(QString filterRoutingKey READ filterRoutingKey WRITE setFilterRoutingKey NOTIFY filterRoutingKeyChanged)
+    Q_PROPERTY(int count READ count NOTIFY countChanged)
+    Q_PROPERTY(double totalCount READ totalCount NOTIFY countChanged)
+    Q_PROPERTY(double droppedCount READ droppedCount NOTIFY countChanged) // overwritten before a view saw them
+public:
+    enum Role {
+        MessageRole = Qt::UserRole,
+        RoutingKeyRole,
+        ExchangeRole,
+        TextRole,
+        JsonRole,
+        HeadersRole,
+        ContentTypeRole,
+        TimestampRole,
+        SizeRole,
+        RedeliveredRole,
+    };
+    Q_ENUM(Role)
+
+    explicit MessageModel(QObject *parent = nullptr);
+    ~MessageModel() override;
+
+    void setConsumer(Consumer *consumer);         // nullptr: none
+    void append(const QList<Message> &messages); // for sources of one's own
+    Q_INVOKABLE void clear();
+    Q_INVOKABLE AmqpQt::Message message(int row) const;
+
+    int maximumCount() const;
+    void setMaximumCount(int rows);
+    int updateInterval() const;
+    void setUpdateInterval(int milliseconds);
+    bool isPaused() const;
+    void setPaused(bool paused);
+    QStringList columns() const;
+    void setColumns(const QStringList &columns);
+    QString filterRoutingKey() const;
+    void setFilterRoutingKey(const QString &pattern);
+    int count() const;
+    double totalCount() const;
+    double droppedCount() const;
+
+    // For models of one's own: what a column named like this shows of a message.
+    static bool isColumn(const QString &name);
+    static QString columnTitle(const QString &name);
+    static QVariant value(const Message &message, const QString &column, int role = Qt::EditRole);
+
+    int rowCount(const QModelIndex &parent = {}) const override;
+    int columnCount(const QModelIndex &parent = {}) const override;
+    QVariant data(const QModelIndex &index, int role = Qt::DisplayRole) const override;
+    QVariant headerData(int section, Qt::Orientation orientation, int role = Qt::DisplayRole) const override;
+    QHash<int, QByteArray> roleNames() const override;
+
+Q_SIGNALS:
+    void maximumCountChanged();
+    void updateIntervalChanged();
+    void pausedChanged();
+    void columnsChanged();
+    void filterRoutingKeyChanged();
+    void countChanged();
+
+private:
+    friend class MessageModelPrivate;
+    std::unique_ptr<MessageModelPrivate> d;
+};
+
+} // namespace AmqpQt
