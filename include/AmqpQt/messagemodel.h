@@ -20,7 +20,8 @@ class AMQPQT_EXPORT MessageModel : public QAbstractTableModel
     Q_PROPERTY(int maximumCount READ maximumCount WRITE setMaximumCount NOTIFY maximumCountChanged)
     Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval NOTIFY updateIntervalChanged) // ms
     Q_PROPERTY(bool paused READ isPaused WRITE setPaused NOTIFY pausedChanged)
-    Q_PROPERTY(QStringList columns READ columns WRITE setColumns NOTIFY columnsChanged) // "routingKey" "json.value" "headers.x" "text" …
+    // "routingKey" "json.value" "headers.x" "text" …
+    Q_PROPERTY(QStringList columns READ columns WRITE setColumns NOTIFY columnsChanged)
     Q_PROPERTY(QString filterRoutingKey READ filterRoutingKey WRITE setFilterRoutingKey NOTIFY filterRoutingKeyChanged)
     Q_PROPERTY(int count READ count NOTIFY countChanged)
     Q_PROPERTY(double totalCount READ totalCount NOTIFY countChanged)
