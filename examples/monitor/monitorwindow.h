@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <AmqpQt/Channel>
+#include <AmqpQt/Connection>
+#include <AmqpQt/Consumer>
+#include <AmqpQt/MessageModel>
+
+#include <QPointer>
+#include <QTimer>
+#include <QWidget>
+
+class QLabel;
+class QLineEdit;
+class QPushButton;
+class QTableView;
+
+// Shows what an exchange publishes as it arrives, how the queue is doing, and publishes by hand.
+class MonitorWindow : public QWidget
+{
+    Q_OBJECT
+public:
+    MonitorWindow(const QUrl &url, const QString &exchange, const QString &routingKey, const QStringList &columns);
+
+    void connectToBroker();
+
+protected:
+    void closeEvent(QCloseEvent *event) override;
+    void changeEvent(QEvent *event) override;
+
+private:
+    QLayout *makeConnectForm();
+    QLayout *makeTools();
+    QWidget *makePublishForm();
+    void subscribe();
+    void inspect();
+    void publish();
+    void showState();
+    void showCounts();
+    void tell(const QString &text, bool isError = false);
+
+    const QString m_exchange;
+    const QString m_routingKey;
+    QString m_queue; // as the broker named it
+
+    AmqpQt::Connection m_connection;
+    QPointer<AmqpQt::Channel> m_inbox;
+    QPointer<AmqpQt::Channel> m_outbox;    // of its own: what is published to a missing exchange closes the channel
+    QPointer<AmqpQt::Channel> m_inspector; // likewise for a missing queue
+    AmqpQt::MessageModel m_model;
+    QTimer m_inspection;
+
+    QLineEdit *m_url = nullptr;
+    QPushButton *m_connect = nullptr;
+    QLabel *m_state = nullptr;
+    QLabel *m_news = nullptr;
+    bool m_newsIsBad = false;
+    QLabel *m_queueCounts = nullptr;
+    QLabel *m_messageCounts = nullptr;
+    QTableView *m_table = nullptr;
+    QLineEdit *m_publishExchange = nullptr;
+    QLineEdit *m_publishKey = nullptr;
+    QLineEdit *m_contentType = nullptr;
+    QLineEdit *m_body = nullptr;
+    QPushButton *m_publish = nullptr;
+};
