@@ -5,6 +5,7 @@
 #include <AmqpQt/ConnectionParameters>
 #include <AmqpQt/Consumer>
 #include <AmqpQt/Message>
+#include <AmqpQt/MessageModel>
 #include <AmqpQt/version.h>
 
 #include <QtCore/QCoreApplication>
@@ -50,6 +51,8 @@ private:
             return 6;
         if (AmqpQt::Connection::staticMetaObject.indexOfSignal("opened()") < 0)
             return 7;
+        if (AmqpQt::MessageModel::value(message, QStringLiteral("text")) != QLatin1String("text"))
+            return 8;
         return 0;
     }
 
