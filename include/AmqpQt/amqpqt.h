@@ -4,4 +4,5 @@
 #include <AmqpQt/connection.h>
 #include <AmqpQt/consumer.h>
 #include <AmqpQt/messagemodel.h>
+#include <AmqpQt/publisher.h>
 #include <AmqpQt/version.h>

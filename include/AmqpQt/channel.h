@@ -30,12 +30,16 @@ class AMQPQT_EXPORT Channel : public QObject
     Q_PROPERTY(int number READ number NOTIFY stateChanged)
     Q_PROPERTY(AmqpQt::Channel::State state READ state NOTIFY stateChanged)
     Q_PROPERTY(bool open READ isOpen NOTIFY stateChanged)
+    Q_PROPERTY(AmqpQt::Channel::Mode mode READ mode NOTIFY modeChanged)
     Q_PROPERTY(AmqpQt::Error error READ error NOTIFY errorOccurred)
     Q_PROPERTY(AmqpQt::BackpressureReasons backpressure READ backpressure NOTIFY backpressureChanged)
     Q_PROPERTY(bool writable READ isWritable NOTIFY writableChanged)
+    Q_PROPERTY(int unconfirmedCount READ unconfirmedCount NOTIFY unconfirmedCountChanged)
 public:
     enum class State : quint8 { Closed, Opening, Open, Closing };
     Q_ENUM(State)
+    enum class Mode : quint8 { Plain, Confirm, Transaction };
+    Q_ENUM(Mode)
     enum class PublishFlag : quint8 { Mandatory = 1 };
     Q_DECLARE_FLAGS(PublishFlags, PublishFlag)
     Q_FLAG(PublishFlags)
@@ -44,6 +48,10 @@ public:
     Q_FLAG(DeleteFlags)
     enum class PrefetchScope : quint8 { PerConsumer, PerChannel }; // per consumer: of those that start afterwards
     Q_ENUM(PrefetchScope)
+
+    enum class AccessFlag : quint8 { Exclusive = 1, Passive = 2, Active = 4, Write = 8, Read = 16 };
+    Q_DECLARE_FLAGS(AccessFlags, AccessFlag)
+    Q_FLAG(AccessFlags)
 
     ~Channel() override; // closes on the wire, returns at once; pending replies end with Cancelled
 
@@ -59,6 +67,15 @@ public:
     // error(). Before the first open it waits in call order, within ConnectionParameters::bufferLimit(); while closed it is
     // refused.
     quint64 publish(const QString &exchange, const QString &routingKey, const Message &message, PublishFlags flags = {});
+    // Confirm mode. A value when the broker took it, else an Error: Returned, Nacked, Unconfirmed or a local kind.
+    Reply<void> publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
+                                 PublishFlags flags = PublishFlag::Mandatory);
+    Reply<void> confirmSelect();
+    Reply<void> whenConfirmed(); // all published so far: a value once all are taken, else the first failure
+    Mode mode() const;
+    int unconfirmedCount() const;
+    int confirmWindow() const; // 0: no limit
+    void setConfirmWindow(int messages);
     BackpressureReasons backpressure() const;
     bool isWritable() const; // open and free of backpressure
 
@@ -75,6 +92,10 @@ public:
     Reply<void> declareExchange(const QString &name, const QString &type, const ExchangeOptions &options = {});
     Reply<void> inspectExchange(const QString &name);
     Reply<void> deleteExchange(const QString &name, DeleteFlags flags = {});
+    Reply<void> bindExchange(const QString &destination, const QString &source, const QString &routingKey = {},
+                             const FieldTable &arguments = {});
+    Reply<void> unbindExchange(const QString &destination, const QString &source, const QString &routingKey = {},
+                               const FieldTable &arguments = {});
 
     // --- consuming ------------------------------------------------------------------------------
     Reply<void> setPrefetch(quint16 count, PrefetchScope scope = PrefetchScope::PerConsumer);
@@ -87,23 +108,34 @@ public:
     bool ackUpTo(const Message &message); // this and all earlier ones of the channel
     bool nack(const Message &message, Requeue requeue = Requeue::Yes);
     bool nackUpTo(const Message &message, Requeue requeue = Requeue::Yes);
+    Reply<void> redeliverUnacked(); // basic.recover(requeue); every older delivery is stale from then on
+
+    // --- transactions: what is called between commit or rollback and its reply waits for that ------
+    Reply<void> txSelect();
+    Reply<void> txCommit();
+    Reply<void> txRollback();
+
+    Reply<quint16> requestAccess(const QString &realm, AccessFlags flags); // a ticket of AMQP 0-8, from then on the channel's
 
 public Q_SLOTS:
-    AmqpQt::Reply<void> reopen(); // after the broker closed it (404, 406 …): qos and living consumers come back
+    AmqpQt::Reply<void> reopen(); // after the broker closed it (404, 406 …): qos, mode and living consumers come back
     AmqpQt::Reply<void> close();
 
 Q_SIGNALS:
     void opened();
     void closed(const AmqpQt::Error &reason); // last; kind NoError: it was close()
     void stateChanged(AmqpQt::Channel::State state);
+    void modeChanged(AmqpQt::Channel::Mode mode);
     void errorOccurred(const AmqpQt::Error &error);
 
     void queueDeclared(const AmqpQt::QueueInfo &queue); // queue.declare-ok
     void queueDeleted(const QString &name, quint32 messageCount);
     void exchangeDeclared(const QString &name);
 
-    void publishFailed(quint64 first, quint64 last, const AmqpQt::Error &error);      // a closed range: never sent
-    void messageReturned(quint64 sequence, const AmqpQt::Message &message, const AmqpQt::Error &reason); // sequence: 0, no confirms
+    void publishConfirmed(quint64 first, quint64 last);                          // a closed range of sequence numbers
+    void publishFailed(quint64 first, quint64 last, const AmqpQt::Error &error); // never sent, Nacked, Returned, Unconfirmed
+    void messageReturned(quint64 sequence, const AmqpQt::Message &message, const AmqpQt::Error &reason); // 0: no confirm mode
+    void unconfirmedCountChanged(int count); // at most once per turn of the event loop
     void backpressureChanged(AmqpQt::BackpressureReasons reasons);
     void writableChanged(bool writable);
 
@@ -117,5 +149,6 @@ private:
 
 Q_DECLARE_OPERATORS_FOR_FLAGS(Channel::PublishFlags)
 Q_DECLARE_OPERATORS_FOR_FLAGS(Channel::DeleteFlags)
+Q_DECLARE_OPERATORS_FOR_FLAGS(Channel::AccessFlags)
 
 } // namespace AmqpQt

@@ -87,6 +87,7 @@ Q_SIGNALS:
 
     void blockedChanged(bool blocked, const QString &reason);
     void writableChanged(bool writable);
+    void backpressureDetected(qint64 queuedBytes); // backlog over backpressureMultiplier() x average sent frame, once per episode
     void bytesToWriteChanged(double bytes); // at most once per turn of the event loop
 
 private:

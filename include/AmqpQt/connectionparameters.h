@@ -69,6 +69,10 @@ public:
     std::chrono::milliseconds dispatchBudget() const; // time per turn of the event loop spent on deliveries, 4 ms
     void setDispatchBudget(std::chrono::milliseconds budget);
 
+    int backpressureMultiplier() const; // 0: off; 10 by default once backpressure_detection is asked for
+    void setBackpressureMultiplier(int multiplier);
+    std::chrono::milliseconds blockedTimeout() const; // 0: wait for ever
+    void setBlockedTimeout(std::chrono::milliseconds timeout);
     std::chrono::milliseconds closeTimeout() const;
     void setCloseTimeout(std::chrono::milliseconds timeout);
 

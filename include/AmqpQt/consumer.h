@@ -49,6 +49,9 @@ Q_SIGNALS:
     void queueChanged(const QString &queue);
     void unackedCountChanged(int count); // at most once per turn of the event loop
 
+protected:
+    void connectNotify(const QMetaMethod &signal) override;
+
 private:
     friend class Channel;
     friend class ChannelPrivate;

@@ -16,6 +16,7 @@ Q_ENUM_NS(DeliveryMode)
 
 enum class AckMode : quint8 {
     Manual,        // the application settles each message
+    AfterDelivery, // the library acks when the slots of delivered() or batchDelivered() have returned; see Consumer
     NoAck,         // the broker forgets the message as soon as it is written
 };
 Q_ENUM_NS(AckMode)
@@ -27,7 +28,7 @@ enum class Backpressure : quint8 {
     BrokerBlocked = 0x1,     // connection.blocked: the broker is short of memory or disk
     WriteBufferFull = 0x2,   // our unsent bytes passed the high watermark
     ChannelFlow = 0x4,       // channel.flow(active=false) from the broker
-    ConfirmWindowFull = 0x8, // as many unconfirmed messages as the channel's window allows
+    ConfirmWindowFull = 0x8, // as many unconfirmed messages as Channel::confirmWindow() allows
 };
 Q_DECLARE_FLAGS(BackpressureReasons, Backpressure)
 Q_FLAG_NS(BackpressureReasons)

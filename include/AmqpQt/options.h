@@ -40,6 +40,7 @@ struct AMQPQT_EXPORT ConsumeOptions
     AckMode ackMode = AckMode::Manual;
     bool exclusive = false;
     bool noLocal = false;
+    bool resubscribe = false;             // when the broker cancels it: wait for the queue, then subscribe again
     std::optional<quint16> prefetch = {};       // unset: the channel's
     FieldTable arguments = {};
 };

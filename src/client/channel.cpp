@@ -102,24 +102,83 @@ bool Channel::isWritable() const
 */
 quint64 Channel::publish(const QString &exchange, const QString &routingKey, const Message &message, PublishFlags flags)
 {
-    if (const Error unusable = d->unusable("publish"); unusable.isError()) {
-        d->refuse(unusable);
-        return 0;
+    return d->publish("publish", exchange, routingKey, message, flags);
+}
+
+/*!
+    Publishes as publish() does, with the same arguments \a exchange, \a routingKey, \a message and \a flags, and tells
+    what became of the message. The channel has to be in confirm mode, else the reply ends with
+    ErrorKind::InvalidArgument.
+
+    The reply succeeds when the broker has taken responsibility for the message (\c basic.ack). It ends with
+    ErrorKind::Returned if no queue was there for a mandatory message, with ErrorKind::Nacked if the broker refused it
+    (\c basic.nack), with ErrorKind::Unconfirmed if the channel ended first, so that nobody knows, and with the errors of
+    publish() if it was not sent. publishConfirmed() and publishFailed() are emitted as well.
+*/
+Reply<void> Channel::publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
+                                      PublishFlags flags)
+{
+    return d->publishWithReply(exchange, routingKey, message, flags);
+}
+
+/*!
+    Puts the channel into confirm mode (\c confirm.select): for every message that is published after this call
+    publishConfirmed() or publishFailed() tells the outcome, once. There is no way back, but a channel in transaction
+    mode cannot: ErrorKind::InvalidArgument. reopen() sets the mode again.
+
+    See \l {https://www.rabbitmq.com/docs/confirms#publisher-confirms} {publisher confirms}.
+*/
+Reply<void> Channel::confirmSelect()
+{
+    return d->select("confirmSelect", [this] { return d->engine->confirmSelect(); });
+}
+
+/*!
+    Returns a reply that succeeds when the broker has taken all messages that were published so far in confirm mode. If
+    some failed, it ends with the error of the first of them, when the outcome of all is known. Without confirm mode it
+    ends with ErrorKind::InvalidArgument.
+*/
+Reply<void> Channel::whenConfirmed()
+{
+    return d->whenConfirmed();
+}
+
+Channel::Mode Channel::mode() const
+{
+    return d->engine ? Mode(d->engine->mode()) : Mode::Plain;
+}
+
+int Channel::unconfirmedCount() const
+{
+    return d->unconfirmedCount;
+}
+
+/*!
+    Returns how many messages may be sent and not be confirmed; 0, the default, for no limit.
+*/
+int Channel::confirmWindow() const
+{
+    return d->engine ? d->engine->confirmWindow() : 0;
+}
+
+/*!
+    Limits the number of messages that are sent and not confirmed to \a messages, 0 for no limit. Further ones are
+    accepted, count in unconfirmedCount(), and wait here for confirms, within ConnectionParameters::bufferLimit();
+    calls that follow them wait as well, since the order is kept. Backpressure::ConfirmWindowFull is set from that many
+    unconfirmed messages on until half of them are confirmed. It has an effect in confirm mode only. A negative number
+    is refused with ErrorKind::InvalidArgument in error().
+*/
+void Channel::setConfirmWindow(int messages)
+{
+    Error reason = d->unusable("setConfirmWindow");
+    if (!reason.isError() && messages < 0)
+        reason = Error(ErrorKind::InvalidArgument, u"messages: a window of %1"_s.arg(messages));
+    if (reason.isError()) {
+        d->refuse(reason);
+        return;
     }
-    Error invalid;
-    const QByteArray properties = MessageAccess::encodedProperties(message, &invalid);
-    if (invalid.isError()) {
-        d->refuse(invalid);
-        return 0;
-    }
-    const Result<quint64> sequence =
-        d->engine->publish(exchange, routingKey, properties, MessageAccess::body(message), flags.testFlag(PublishFlag::Mandatory));
-    if (!sequence) {
-        d->refuse(sequence.error());
-        return 0;
-    }
-    d->connection->outputAdded();
-    return *sequence;
+    d->engine->setConfirmWindow(messages);
+    d->connection->scheduleTurn();
 }
 
 // --- topology -------------------------------------------------------------------------------------------------------------
@@ -249,6 +308,26 @@ Reply<void> Channel::deleteExchange(const QString &name, DeleteFlags flags)
                     [&] { return d->engine->deleteExchange(name, flags.testFlag(DeleteFlag::IfUnused)); });
 }
 
+/*!
+    Lets the exchange \a source route to the exchange \a destination (\c exchange.bind, an extension of RabbitMQ) what
+    fits \a routingKey and \a arguments, as bindQueue() does for a queue.
+*/
+Reply<void> Channel::bindExchange(const QString &destination, const QString &source, const QString &routingKey,
+                                  const FieldTable &arguments)
+{
+    return d->reply("bindExchange", [&] { return d->engine->bindExchange(destination, source, routingKey, arguments); });
+}
+
+/*!
+    Removes the binding of the exchange \a destination to \a source that was made with the same \a routingKey and
+    \a arguments (\c exchange.unbind). A binding that is not there is no error to RabbitMQ.
+*/
+Reply<void> Channel::unbindExchange(const QString &destination, const QString &source, const QString &routingKey,
+                                    const FieldTable &arguments)
+{
+    return d->reply("unbindExchange", [&] { return d->engine->unbindExchange(destination, source, routingKey, arguments); });
+}
+
 // --- consuming ------------------------------------------------------------------------------------------------------------
 
 /*!
@@ -369,6 +448,75 @@ bool Channel::nackUpTo(const Message &message, Requeue requeue)
 {
     return d->settle("nackUpTo", message,
                      requeue == Requeue::Yes ? Settlement::Kind::NackRequeue : Settlement::Kind::NackDiscard, true);
+}
+
+/*!
+    Gives every unsettled delivery of this channel back to its queue, to be delivered again (\c basic.recover with
+    \c requeue). From this call on they are stale: settling one of them sends nothing and is reported as
+    ErrorKind::StaleDelivery. Deliveries that are on their way when the broker gets the call are not told: they come
+    again.
+*/
+Reply<void> Channel::redeliverUnacked()
+{
+    return d->reply(
+        "redeliverUnacked", [this] { return d->engine->redeliverUnacked(); },
+        [](Channel *channel) { channel->d->countUnackedAgain(); });
+}
+
+// --- transactions ---------------------------------------------------------------------------------------------------------
+
+/*!
+    Puts the channel into transaction mode (\c tx.select): messages that are published and deliveries that are settled
+    afterwards count from the next txCommit() on. There is no way back, and a channel in confirm mode cannot:
+    ErrorKind::InvalidArgument. reopen() sets the mode again; what was not committed is gone.
+
+    Transactions are slow. To know that the broker has a message, confirmSelect() is the better way; see
+    \l {https://www.rabbitmq.com/docs/semantics} {what a transaction guarantees}.
+*/
+Reply<void> Channel::txSelect()
+{
+    return d->select("txSelect", [this] { return d->engine->txSelect(); });
+}
+
+/*!
+    Commits what was published and settled since the last commit or rollback (\c tx.commit). What is called before the
+    reply, settlements included, waits for it and belongs to the next transaction: the broker ends the connection when
+    anything follows a commit before it has answered. Without txSelect() it ends with ErrorKind::InvalidArgument.
+*/
+Reply<void> Channel::txCommit()
+{
+    return d->reply("txCommit", [this] { return d->engine->txCommit(); });
+}
+
+/*!
+    Drops the messages that were published since the last commit or rollback and takes back the settlements
+    (\c tx.rollback): the deliveries are unsettled again, and are not delivered again by themselves. What is called before
+    the reply waits, as with txCommit(), and the errors are the same.
+*/
+Reply<void> Channel::txRollback()
+{
+    return d->reply(
+        "txRollback", [this] { return d->engine->txRollback(); },
+        [](Channel *channel) { channel->d->countUnackedAgain(); });
+}
+
+/*!
+    Asks for an access ticket to \a realm with the rights in \a flags (\c access.request), for code that comes from
+    AMQP 0-8. The reply has the ticket; from then on the calls of this channel carry it. RabbitMQ 3 answers every request
+    with a ticket and looks at none; RabbitMQ 4 may end the connection with 540.
+*/
+Reply<quint16> Channel::requestAccess(const QString &realm, AccessFlags flags)
+{
+    return d->reply<quint16>(
+        "requestAccess",
+        [&] {
+            return d->engine->requestAccess(realm, {.exclusive = flags.testFlag(AccessFlag::Exclusive),
+                                                    .passive = flags.testFlag(AccessFlag::Passive),
+                                                    .active = flags.testFlag(AccessFlag::Active),
+                                                    .write = flags.testFlag(AccessFlag::Write),
+                                                    .read = flags.testFlag(AccessFlag::Read)});
+        },
+        [](const ReplyValue &value) { return quint16(std::get<quint32>(value)); });
 }
 
 // --- open, close ----------------------------------------------------------------------------------------------------------

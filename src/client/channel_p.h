@@ -8,6 +8,8 @@
 
 #include <QtCore/qhash.h>
 
+#include <map>
+
 namespace AmqpQt {
 
 class ChannelPrivate
@@ -44,11 +46,19 @@ public:
     template <typename Tell = TellNobody>
     Reply<void> reply(const char *function, const Call &call, Tell tell = {});
 
+    quint64 publish(const char *function, const QString &exchange, const QString &routingKey, const Message &message,
+                    Channel::PublishFlags flags);
+    Reply<void> publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
+                                 Channel::PublishFlags flags);
+    Reply<void> whenConfirmed();
+    Reply<void> select(const char *function, const Call &call); // a mode
     Consumer *consume(const QString &queue, ConsumeOptions options, QObject *parent);
     Reply<void> reopen();
     Reply<void> close();
     bool settle(const char *function, const Message &message, Settlement::Kind kind, bool upTo);
     bool settle(const Settlement &settlement, bool upTo);
+    static ChannelPrivate *of(const Channel *channel) { return channel->d.get(); }
+    static void ackUnsettled(Channel *channel, const QList<Message> &messages);
     Message makeMessage(Engine::ReceivedMessage &received, const QString &consumerTag, bool noAck) const;
 
     // engine events
@@ -56,14 +66,21 @@ public:
     void onClosed(const Error &reason);
     void tellBackpressure();
     void setFlow(bool active);
+    void setConfirmWindowFull(bool full);
+    void publishesEnded(quint64 first, quint64 last, const Error &failure); // before this is told
+    void emitUnconfirmedCount();
+    void countUnackedAgain(); // after the broker took deliveries back, or settlements
     BackpressureReasons backpressure() const; // at the moment; the signals tell every change of it, one after the other
 
     Channel *const q;
     ConnectionPrivate *connection; // null once it is gone
     std::shared_ptr<Engine::ChannelEngine> engine;
+    bool isInternal = false; // not the application's
     State state = State::Closed;
     Error error;
     bool toldFlowStopped = false; // channel.flow
+    bool toldWindowFull = false;
+    int unconfirmedCount = 0; // what is published, in confirm mode, and not told to have ended
     std::vector<Promise<void>> whenOpen;
     std::optional<Reply<void>> closing;     // by close()
     std::optional<Promise<void>> reopening; // reopen() was called when the end was still to be told
@@ -76,6 +93,23 @@ private:
     void openAgain(const Promise<void> &promise);
     QList<ConsumerPrivate *> consumersInOrder() const;
     const ConsumerPrivate *refusedConsumer(const Error &reason) const;
+    void noteUnconfirmed();
+    void endConfirmWaits(const Error &reason);
+    Error notConfirming(const char *function) const;
+
+    struct ConfirmWait // whenConfirmed()
+    {
+        quint64 last = 0;   // sequence number
+        int outstanding = 0; // up to and including it
+        Error failure;      // the first one
+        Promise<void> promise;
+    };
+    std::map<quint64, Promise<void>> m_confirmReplies; // of publishWithReply(), by sequence number
+    std::vector<ConfirmWait> m_confirmWaits;
+    quint64 m_firstConfirmed = 0; // the first sequence number in confirm mode
+    quint64 m_lastSequence = 0;
+    int m_toldUnconfirmedCount = 0;
+    bool m_unconfirmedNoted = false;
     BackpressureReasons m_toldBackpressure;
     bool m_toldWritable = false;
     Result<Engine::CallId> submit(const char *function, const Call &call);

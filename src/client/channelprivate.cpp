@@ -32,9 +32,11 @@ ChannelPrivate::~ChannelPrivate()
         promise.finish(deleted, ConnectionPrivate::Delivery::Posted);
     if (reopening)
         reopening->finish(deleted, ConnectionPrivate::Delivery::Posted);
+    endConfirmWaits(deleted);
     if (!connection)
         return;
     connection->channels.remove(this);
+    connection->forget(this);
     if (engine) {
         engine->release(); // its calls end in the next turn
         connection->scheduleTurn();
@@ -70,6 +72,7 @@ void ChannelPrivate::connectionGone(const Error &gone)
         promise.finish(gone, ConnectionPrivate::Delivery::Posted);
     if (const auto promise = std::exchange(reopening, std::nullopt))
         promise->finish(gone, ConnectionPrivate::Delivery::Posted);
+    endConfirmWaits(gone);
     if (state == State::Closed)
         return;
     state = State::Closed;
@@ -141,8 +144,10 @@ void ChannelPrivate::openAgain(const Promise<void> &promise)
         promise.finish(failure ? Result<void>(*failure) : Result<void>(), delivery);
     });
     setState(State::Opening);
-    for (Consumer *consumer : q->consumers())
-        consumers.value(consumer->consumerTag())->start();
+    for (Consumer *consumer : q->consumers()) {
+        if (ConsumerPrivate *waiting = consumers.value(consumer->consumerTag()); !waiting->waitsForQueue)
+            waiting->start();
+    }
 }
 
 Reply<void> ChannelPrivate::close()
@@ -266,6 +271,14 @@ bool ChannelPrivate::settle(const Settlement &settlement, bool upTo)
     return true;
 }
 
+void ChannelPrivate::ackUnsettled(Channel *channel, const QList<Message> &messages)
+{
+    for (const Message &message : messages) {
+        const DeliveryOrigin *origin = MessageAccess::origin(message);
+        channel->d->settle({origin->incarnation, message.deliveryTag(), origin->channelNumber, Settlement::Kind::Ack}, false);
+    }
+}
+
 Message ChannelPrivate::makeMessage(Engine::ReceivedMessage &received, const QString &consumerTag, bool noAck) const
 {
     QExplicitlySharedDataPointer<DeliveryOrigin> origin(new DeliveryOrigin);
@@ -282,6 +295,12 @@ Message ChannelPrivate::makeMessage(Engine::ReceivedMessage &received, const QSt
     return MessageAccess::makeDelivered(std::move(received.body), std::move(received.properties),
                                         QExplicitlySharedDataPointer<const DeliveryOrigin>(origin.data()), received.deliveryTag,
                                         received.redelivered);
+}
+
+void ChannelPrivate::countUnackedAgain()
+{
+    for (ConsumerPrivate *consumer : std::as_const(everyConsumer))
+        consumer->countUnackedAgain();
 }
 
 // --- events ---------------------------------------------------------------------------------------------------------------
@@ -308,6 +327,7 @@ void ChannelPrivate::onClosed(const Error &reason)
 {
     closing.reset();
     toldFlowStopped = false;
+    toldWindowFull = false;
     state = State::Closed;
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         connection->finishLater<void>(promise, reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
@@ -335,6 +355,7 @@ BackpressureReasons ChannelPrivate::backpressure() const
     reasons.setFlag(Backpressure::BrokerBlocked, connection->engine.isBlocked());
     reasons.setFlag(Backpressure::WriteBufferFull, !connection->engine.isWritable());
     reasons.setFlag(Backpressure::ChannelFlow, engine->isFlowed());
+    reasons.setFlag(Backpressure::ConfirmWindowFull, engine->isConfirmWindowFull());
     return reasons;
 }
 
@@ -350,6 +371,7 @@ void ChannelPrivate::tellBackpressure()
     reasons.setFlag(Backpressure::BrokerBlocked, connection && connection->toldBlocked);
     reasons.setFlag(Backpressure::WriteBufferFull, connection && connection->toldBufferFull);
     reasons.setFlag(Backpressure::ChannelFlow, toldFlowStopped);
+    reasons.setFlag(Backpressure::ConfirmWindowFull, toldWindowFull);
     const bool isWritable = state == State::Open && !reasons;
     if (std::exchange(m_toldBackpressure, reasons) != reasons)
         defer(q, [channel = q, reasons] { Q_EMIT channel->backpressureChanged(reasons); });

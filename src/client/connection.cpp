@@ -210,12 +210,14 @@ Channel *Connection::channel(quint16 number)
 {
     if (!d->isOwnThread("channel"))
         return nullptr;
-    if (Engine::ChannelEngine *existing = d->engine.channel(number))
-        return static_cast<ChannelPrivate *>(existing->context)->q;
     const auto refuse = [&](ErrorKind kind, const QString &text) {
         d->setError(Error(kind, text));
         return nullptr;
     };
+    if (Engine::ChannelEngine *existing = d->engine.channel(number)) {
+        auto *channel = static_cast<ChannelPrivate *>(existing->context);
+        return channel->isInternal ? refuse(ErrorKind::NotOpen, u"channel %1 is in use by the library"_s.arg(number)) : channel->q;
+    }
     if (!d->engine.isChannelNumberPossible(number))
         return refuse(ErrorKind::InvalidArgument, u"number: %1 is no channel number of this connection"_s.arg(number));
     auto channel = std::unique_ptr<Channel>(new Channel(this, this));
@@ -234,7 +236,7 @@ QList<Channel *> Connection::channels() const
 {
     QList<Channel *> channels;
     for (const ChannelPrivate *channel : std::as_const(d->channels)) {
-        if (channel->engine)
+        if (channel->engine && !channel->isInternal)
             channels.append(channel->q);
     }
     std::sort(channels.begin(), channels.end(), [](const Channel *a, const Channel *b) { return a->number() < b->number(); });

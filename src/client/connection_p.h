@@ -58,8 +58,11 @@ public:
     void outputAdded(); // by a publish: written now if there is much, else at the end of the turn
     void noteBatch(ConsumerPrivate *consumer) { m_consumersWithBatch.push_back(consumer); }
     void noteUnackedChange(ConsumerPrivate *consumer) { m_consumersWithUnackedChange.push_back(consumer); }
+    void noteUnconfirmedChange(ChannelPrivate *channel) { m_channelsWithUnconfirmedChange.push_back(channel); }
     void forget(ConsumerPrivate *consumer);
+    void forget(ChannelPrivate *channel);
     void setError(const Error &newError); // and tells it
+    Channel *queueProbe(); // a channel of the library, to ask for queues that may be missing
 
     // SettlementTarget
     void settleNow(const Settlement &settlement) override;
@@ -136,7 +139,10 @@ private:
     void on(Engine::ChannelClosed &event);
     void on(Engine::FlowChanged &event);
     void on(Engine::Returned &event);
+    void on(Engine::PublishConfirmed &event);
     void on(Engine::PublishFailed &event);
+    void on(Engine::ConfirmWindowChanged &event);
+    void on(Engine::BackpressureDetected &event);
     void on(Engine::ConsumerCancelled &event);
     void tellBackpressure();
     void releaseTransport(bool graceful);
@@ -153,6 +159,7 @@ private:
     std::deque<Deferred> m_deferred;
     std::vector<ConsumerPrivate *> m_consumersWithBatch;
     std::vector<ConsumerPrivate *> m_consumersWithUnackedChange;
+    std::vector<ChannelPrivate *> m_channelsWithUnconfirmedChange;
     std::optional<Promise<void>> m_opening;
     std::optional<Promise<void>> m_closing;
     QList<Endpoint> m_endpointsLeft;
@@ -164,6 +171,7 @@ private:
     QBasicTimer m_continuation;
     int m_dispatching = 0; // turns on the stack: more than one with nested event loops
     double m_toldBytesToWrite = 0;
+    Channel *m_queueProbe = nullptr;
     bool m_turnPosted = false;
     bool m_readable = false; // the transport may have bytes
     Error m_transportError;  // told to the engine when all that was read is dispatched

@@ -358,6 +358,46 @@ void ConnectionParameters::setDispatchBudget(std::chrono::milliseconds budget)
 }
 
 /*!
+    Returns how long the broker may block the connection (\c connection.blocked) before it is given up; 0, the default, for
+    as long as it likes.
+*/
+std::chrono::milliseconds ConnectionParameters::blockedTimeout() const
+{
+    return d->blockedTimeout;
+}
+
+/*!
+    Sets how long the broker may block the connection to \a timeout, 0 (no limit) to 2147483647 ms. Then the connection ends
+    with ErrorKind::Timeout, and messages that waited end by Channel::publishFailed().
+*/
+void ConnectionParameters::setBlockedTimeout(std::chrono::milliseconds timeout)
+{
+    setTimeout(d->blockedTimeout, timeout, 0ms, "setBlockedTimeout");
+}
+
+/*!
+    Returns from how many times the size of the average frame sent on that wait to be sent
+    Connection::backpressureDetected() is emitted; 0, the default, for never.
+*/
+int ConnectionParameters::backpressureMultiplier() const
+{
+    return d->backpressureMultiplier;
+}
+
+/*!
+    Sets the \a multiplier of backpressure detection, 0 (off) or more. pika's default is 10. For new code there are
+    Connection::writable and Channel::backpressure, which go by bytes.
+*/
+void ConnectionParameters::setBackpressureMultiplier(int multiplier)
+{
+    if (multiplier < 0) {
+        qCWarning(lcConnection, "setBackpressureMultiplier: the multiplier is negative: %d", multiplier);
+        return;
+    }
+    d->backpressureMultiplier = multiplier;
+}
+
+/*!
     Returns how long Connection::close() waits for progress, and then for the broker's goodbye, before it closes the
     socket.
 */

@@ -22,6 +22,7 @@ public:
     std::chrono::milliseconds connectTimeout{15'000};
     std::chrono::milliseconds rpcTimeout{30'000};
     std::chrono::milliseconds closeTimeout{5'000};
+    std::chrono::milliseconds blockedTimeout{0};
     std::chrono::milliseconds dispatchBudget{4};
     quint32 maximumFrameSize = 131072;
     quint16 maximumChannels = 2047;
@@ -29,10 +30,12 @@ public:
     qint64 lowWatermark = 1024 * 1024;
     qint64 highWatermark = 4 * 1024 * 1024;
     qint64 bufferLimit = 128 * 1024 * 1024;
+    int backpressureMultiplier = 0;
 };
 
 // The ranges that setters and URLs have in common.
 inline constexpr quint16 DefaultPort = 5672;
+inline constexpr int DefaultBackpressureMultiplier = 10; // pika's
 inline constexpr quint32 MinimumFrameSize = 8192; // RabbitMQ 4.1 and later refuse less
 inline constexpr qsizetype MaximumVirtualHost = 255;
 inline constexpr std::chrono::seconds MaximumHeartbeat{std::numeric_limits<quint16>::max()};

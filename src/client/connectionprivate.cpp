@@ -90,10 +90,19 @@ void ConnectionPrivate::tellLater(Engine::Event &event)
         if (const CallHandler handler = m_calls.take(reply->call))
             handler(reply->value, Delivery::Posted);
     } else if (const auto *failed = std::get_if<Engine::PublishFailed>(&event)) {
-        if (const auto *channel = static_cast<ChannelPrivate *>(failed->channel->context))
+        if (auto *channel = static_cast<ChannelPrivate *>(failed->channel->context)) {
+            channel->publishesEnded(failed->first, failed->last, failed->reason);
             defer(channel->q, [q = channel->q, first = failed->first, last = failed->last, reason = failed->reason] {
                 Q_EMIT q->publishFailed(first, last, reason);
             });
+        }
+    } else if (const auto *confirmed = std::get_if<Engine::PublishConfirmed>(&event)) {
+        if (auto *channel = static_cast<ChannelPrivate *>(confirmed->channel->context)) {
+            channel->publishesEnded(confirmed->first, confirmed->last, {});
+            defer(channel->q, [q = channel->q, first = confirmed->first, last = confirmed->last] {
+                Q_EMIT q->publishConfirmed(first, last);
+            });
+        }
     }
 }
 
@@ -145,6 +154,8 @@ Engine::Settings ConnectionPrivate::settings() const
     settings.rpcTimeout = parameters.rpcTimeout();
     settings.closeTimeout = parameters.closeTimeout();
     settings.maximumMessageSize = parameters.maximumMessageSize();
+    settings.blockedTimeout = parameters.blockedTimeout();
+    settings.backpressureMultiplier = parameters.backpressureMultiplier();
     settings.lowWatermark = parameters.lowWatermark();
     settings.highWatermark = parameters.highWatermark();
     settings.bufferLimit = parameters.bufferLimit();
@@ -444,6 +455,13 @@ void ConnectionPrivate::endTurn(const Guard &guard)
         if (!guard)
             return;
     }
+    while (!m_channelsWithUnconfirmedChange.empty()) {
+        ChannelPrivate *channel = m_channelsWithUnconfirmedChange.back();
+        m_channelsWithUnconfirmedChange.pop_back();
+        channel->emitUnconfirmedCount();
+        if (!guard)
+            return;
+    }
     checkTime();
     writeOutput();
     if (m_readable || engine.hasInput())
@@ -514,6 +532,24 @@ void ConnectionPrivate::forget(ConsumerPrivate *consumer)
 {
     std::erase(m_consumersWithBatch, consumer);
     std::erase(m_consumersWithUnackedChange, consumer);
+}
+
+Channel *ConnectionPrivate::queueProbe()
+{
+    if (!m_queueProbe) {
+        m_queueProbe = q->createChannel(q);
+        m_queueProbe->d->isInternal = true;
+    }
+    if (m_queueProbe->state() == Channel::State::Closed)
+        m_queueProbe->reopen();
+    return m_queueProbe;
+}
+
+void ConnectionPrivate::forget(ChannelPrivate *channel)
+{
+    if (m_queueProbe == channel->q)
+        m_queueProbe = nullptr;
+    std::erase(m_channelsWithUnconfirmedChange, channel);
 }
 
 // --- settling -------------------------------------------------------------------------------------------------------------
@@ -635,23 +671,50 @@ void ConnectionPrivate::on(Engine::FlowChanged &event)
 void ConnectionPrivate::on(Engine::Returned &event)
 {
     auto *channel = static_cast<ChannelPrivate *>(event.channel->context);
-    if (channel)
-        Q_EMIT channel->q->messageReturned(0, channel->makeMessage(event.message, {}, true), event.reason);
+    if (!channel)
+        return;
+    const Engine::ReturnedMessage &returned = event.message;
+    Engine::ReceivedMessage message{returned.exchange, returned.routingKey, returned.properties, returned.body};
+    Q_EMIT channel->q->messageReturned(event.sequence, channel->makeMessage(message, {}, true), returned.reason);
+}
+
+void ConnectionPrivate::on(Engine::PublishConfirmed &event)
+{
+    auto *channel = static_cast<ChannelPrivate *>(event.channel->context);
+    if (!channel)
+        return;
+    channel->publishesEnded(event.first, event.last, {});
+    Q_EMIT channel->q->publishConfirmed(event.first, event.last);
 }
 
 void ConnectionPrivate::on(Engine::PublishFailed &event)
 {
+    auto *channel = static_cast<ChannelPrivate *>(event.channel->context);
+    if (!channel) {
+        qCWarning(lcChannel) << "channel" << event.channel->number() << "was deleted, its messages" << event.first << "to"
+                             << event.last << "end so:" << event.reason;
+        return;
+    }
+    channel->publishesEnded(event.first, event.last, event.reason);
+    Q_EMIT channel->q->publishFailed(event.first, event.last, event.reason);
+}
+
+void ConnectionPrivate::on(Engine::ConfirmWindowChanged &event)
+{
     if (auto *channel = static_cast<ChannelPrivate *>(event.channel->context))
-        Q_EMIT channel->q->publishFailed(event.first, event.last, event.reason);
-    else
-        qCWarning(lcChannel) << "channel" << event.channel->number() << "was deleted before its messages" << event.first << "to"
-                             << event.last << "could be sent";
+        channel->setConfirmWindowFull(event.full);
+}
+
+void ConnectionPrivate::on(Engine::BackpressureDetected &event)
+{
+    qCWarning(lcConnection) << event.queuedBytes << "bytes wait to be sent: messages are published faster than the broker takes them";
+    Q_EMIT q->backpressureDetected(event.queuedBytes);
 }
 
 void ConnectionPrivate::on(Engine::ConsumerCancelled &event)
 {
     if (auto *consumer = static_cast<ConsumerPrivate *>(event.consumer->context))
-        consumer->onCancelled(event.reason);
+        consumer->onCancelledByBroker(event.reason);
 }
 
 } // namespace AmqpQt

@@ -220,6 +220,10 @@ private:
             if (m_error.isError())
                 return;
         }
+        if (m_detectsBackpressure) // the keys may come in either order
+            m_parameters.setBackpressureMultiplier(*m_detectsBackpressure ? m_multiplier.value_or(DefaultBackpressureMultiplier) : 0);
+        else if (m_multiplier)
+            m_parameters.setBackpressureMultiplier(*m_multiplier);
     }
 
     void readQueryItem(const QString &key, const QString &value, const QString &place)
@@ -244,6 +248,16 @@ private:
                 m_parameters.setMaximumFrameSize(0);
             else if (const auto bytes = number(MinimumFrameSize, std::numeric_limits<quint32>::max()))
                 m_parameters.setMaximumFrameSize(quint32(*bytes));
+        } else if (key == "blocked_connection_timeout"_L1) {
+            if (const auto seconds = number(0, MaximumTimeout.count() / 1000))
+                m_parameters.setBlockedTimeout(std::chrono::seconds(*seconds));
+        } else if (key == "backpressure_detection"_L1) {
+            if (value != "t"_L1 && value != "f"_L1)
+                return fail(u"%1: \"%2\" is neither \"t\" nor \"f\""_s.arg(place, value));
+            m_detectsBackpressure = value == "t"_L1;
+        } else if (key == "backpressure_multiplier"_L1) {
+            if (const auto multiplier = number(0, std::numeric_limits<int>::max()))
+                m_multiplier = int(*multiplier);
         } else if (key == "name"_L1) {
             m_parameters.setConnectionName(value);
         } else {
@@ -259,6 +273,8 @@ private:
 
     const QUrl &m_url;
     ConnectionParameters m_parameters;
+    std::optional<bool> m_detectsBackpressure;
+    std::optional<int> m_multiplier;
     Error m_error;
 };
 
@@ -275,7 +291,9 @@ private:
     \li A user name without a password has the empty password. The exception is \c guest: on this machine it has its
         default password, for other hosts the password is required.
     \li The query knows \c heartbeat (seconds, 0 to 65535), \c connection_timeout (milliseconds, 1 to 2147483647),
-        \c channel_max (0 to 65535), \c frame_max (bytes, 0 or 8192 to 4294967295) and \c name (connectionName()).
+        \c channel_max (0 to 65535), \c frame_max (bytes, 0 or 8192 to 4294967295), \c blocked_connection_timeout
+        (seconds, 0 to 2147483), \c backpressure_detection (\c t or \c f; \c t means a multiplier of 10),
+        \c backpressure_multiplier (0 to 2147483647) and \c name (connectionName()).
     \endlist
 
     Everything is percent-encoded UTF-8 and decoded once. An invalid URL, another scheme (also \c amqps: TLS is not
@@ -319,6 +337,12 @@ QUrl ConnectionParameters::toUrl() const
         query += u"channel_max=%1"_s.arg(maximumChannels());
     if (maximumFrameSize() != defaults.maximumFrameSize())
         query += u"frame_max=%1"_s.arg(maximumFrameSize());
+    if (blockedTimeout() != defaults.blockedTimeout()) // in whole seconds: no shorter than it is
+        query += u"blocked_connection_timeout=%1"_s.arg(std::chrono::ceil<std::chrono::seconds>(blockedTimeout()).count());
+    if (backpressureMultiplier() == DefaultBackpressureMultiplier)
+        query += u"backpressure_detection=t"_s;
+    else if (backpressureMultiplier() != defaults.backpressureMultiplier())
+        query += u"backpressure_multiplier=%1"_s.arg(backpressureMultiplier());
     if (connectionName() != defaults.connectionName())
         query += "name="_L1 + QString::fromLatin1(QUrl::toPercentEncoding(connectionName()));
     if (!query.isEmpty())

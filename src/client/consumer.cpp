@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "client/consumer_p.h"
 
+#include <QtCore/qmetaobject.h>
+
 namespace AmqpQt {
 
 Consumer::Consumer(Channel *, QObject *parent)
@@ -20,6 +22,12 @@ Consumer::~Consumer() = default;
 Channel *Consumer::channel() const
 {
     return d->channel ? d->channel->q : nullptr;
+}
+
+void Consumer::connectNotify(const QMetaMethod &signal)
+{
+    if (signal == QMetaMethod::fromSignal(&Consumer::delivered) || signal == QMetaMethod::fromSignal(&Consumer::batchDelivered))
+        d->onConnected();
 }
 
 QString Consumer::queue() const

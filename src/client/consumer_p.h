@@ -23,9 +23,12 @@ public:
     void emitBatch();
     void emitUnackedCount();
     void settled(); // one delivery less
+    void countUnackedAgain();
 
     // The subscription ended.
     void onCancelled(const Error &reason, int returned = 0);
+    void onCancelledByBroker(const Error &reason);
+    void onConnected(); // a slot, to one of the signals that tell deliveries
     void onChannelClosed(const Error &reason, bool couldNotStart);
     void channelGone(const Error &gone); // the channel, or its connection
 
@@ -37,6 +40,7 @@ public:
     std::shared_ptr<Engine::ConsumerEntry> entry; // while the engine knows the subscription
     State state = State::Starting;
     int unackedCount = 0;
+    bool waitsForQueue = false; // cancelled by the broker: subscribes again once the queue is there
     Promise<void> started;
     std::optional<Promise<int>> cancelled;
 
@@ -45,6 +49,11 @@ private:
     void onStarted();
     int returnBatch();
     void noteUnacked();
+    void tellKept();
+    void askForQueue();
+    void askForQueueLater();
+    template <typename Emit>
+    void tell(const QList<Message> &messages, Emit emitSignal);
     void tellWhatIsLeft();
     void defer(std::function<void()> action);
     template <typename T>
@@ -54,6 +63,8 @@ private:
     QExplicitlySharedDataPointer<const DeliveryOrigin> m_origin; // of the delivery before
     QList<Message> m_batch;
     bool m_batchIsNew = true;     // its messages were not told by delivered() as well
+    bool m_batchNoted = false;
+    std::chrono::milliseconds m_askDelay{0};
     int m_toldUnackedCount = 0;
     bool m_unackedNoted = false;
     bool m_warnedOfNobody = false;

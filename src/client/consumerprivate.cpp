@@ -4,6 +4,7 @@
 #include "values/logging_p.h"
 
 #include <QtCore/qmetaobject.h>
+#include <QtCore/qtimer.h>
 
 namespace AmqpQt {
 
@@ -108,7 +109,8 @@ Reply<int> ConsumerPrivate::cancel()
     if (isEnded())
         return Promise<int>::finished(0);
     const int returned = entry ? returnBatch() : 0;
-    if (!entry || !channel->engine->takesCalls()) { // waiting for a reopen, or the channel is closing: nothing to send
+    // Waiting for a reopen, or for the queue, or the channel is closing: there is nothing to send.
+    if (!entry || waitsForQueue || !channel->engine->takesCalls()) {
         onCancelled({});
         return Promise<int>::finished(returned);
     }
@@ -170,8 +172,10 @@ void ConsumerPrivate::deliver(Engine::ReceivedMessage &received)
         m_origin.reset(MessageAccess::origin(message));
 
     const bool one = q->isSignalConnected(deliveredSignal);
-    if (q->isSignalConnected(batchSignal)) {
-        if (m_batch.isEmpty())
+    const bool inBatch = q->isSignalConnected(batchSignal);
+    const bool isKept = !one && !inBatch && options.ackMode == AckMode::AfterDelivery;
+    if (inBatch || isKept) {
+        if (inBatch && !std::exchange(m_batchNoted, true))
             channel->connection->noteBatch(this);
         m_batchIsNew = !one;
         m_batch.append(message);
@@ -180,14 +184,59 @@ void ConsumerPrivate::deliver(Engine::ReceivedMessage &received)
         qCWarning(lcChannel).noquote() << "deliveries for the consumer" << options.consumerTag
                                        << "arrive, but nothing is connected to delivered() or batchDelivered()";
     }
-    if (one)
+    if (!one)
+        return;
+    if (options.ackMode == AckMode::AfterDelivery && !inBatch)
+        tell({message}, [this, &message] { Q_EMIT q->delivered(message); });
+    else
         Q_EMIT q->delivered(message); // the consumer may be gone now
+}
+
+// Emits, and with AckMode::AfterDelivery settles what the slots have not settled. The consumer may be gone afterwards.
+template <typename Emit>
+void ConsumerPrivate::tell(const QList<Message> &messages, Emit emitSignal)
+{
+    const bool acks = options.ackMode == AckMode::AfterDelivery && channel;
+    const QPointer<Channel> settling = acks ? channel->q : nullptr;
+    emitSignal();
+    if (settling)
+        ChannelPrivate::ackUnsettled(settling, messages);
 }
 
 void ConsumerPrivate::emitBatch()
 {
-    if (!m_batch.isEmpty())
-        Q_EMIT q->batchDelivered(std::exchange(m_batch, {}));
+    m_batchNoted = false;
+    if (options.ackMode == AckMode::AfterDelivery && !q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::batchDelivered)))
+        return; // not any more: kept for the next one
+    const QList<Message> batch = std::exchange(m_batch, {});
+    if (!batch.isEmpty())
+        tell(batch, [this, &batch] { Q_EMIT q->batchDelivered(batch); });
+}
+
+// Maybe in another thread.
+void ConsumerPrivate::onConnected()
+{
+    if (options.ackMode == AckMode::AfterDelivery)
+        QMetaObject::invokeMethod(q, [this] { tellKept(); }, Qt::QueuedConnection);
+}
+
+// What came while nothing was connected.
+void ConsumerPrivate::tellKept()
+{
+    if (m_batchNoted || m_batch.isEmpty() || !channel)
+        return;
+    if (q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::batchDelivered))) {
+        m_batchNoted = true;
+        channel->connection->noteBatch(this);
+        channel->connection->scheduleTurn();
+    } else if (q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::delivered))) {
+        // One by one from the dispatch loop, the next only when the slots of this one have returned.
+        const Message message = m_batch.takeFirst();
+        defer([this, message] {
+            tell({message}, [this, &message] { Q_EMIT q->delivered(message); });
+        });
+        defer([this] { tellKept(); });
+    }
 }
 
 void ConsumerPrivate::noteUnacked()
@@ -199,6 +248,12 @@ void ConsumerPrivate::noteUnacked()
 void ConsumerPrivate::settled()
 {
     --unackedCount;
+    noteUnacked();
+}
+
+void ConsumerPrivate::countUnackedAgain()
+{
+    unackedCount = entry ? entry->unacked : 0;
     noteUnacked();
 }
 
@@ -220,8 +275,10 @@ void ConsumerPrivate::setState(State newState)
 // Before the end is told: nothing comes after it.
 void ConsumerPrivate::tellWhatIsLeft()
 {
-    if (!m_batch.isEmpty())
+    if (m_batchNoted)
         defer([this] { emitBatch(); });
+    else if (channel)
+        returnBatch();
     if (unackedCount != m_toldUnackedCount)
         defer([this] { emitUnackedCount(); });
 }
@@ -230,6 +287,7 @@ void ConsumerPrivate::onCancelled(const Error &reason, int returned)
 {
     if (isEnded())
         return;
+    waitsForQueue = false;
     if (channel && channel->consumers.value(options.consumerTag) == this)
         channel->consumers.remove(options.consumerTag);
     tellWhatIsLeft();
@@ -237,6 +295,41 @@ void ConsumerPrivate::onCancelled(const Error &reason, int returned)
         finishLater<int>(*cancelled, returned);
     setState(State::Cancelled);
     defer([consumer = q, reason] { Q_EMIT consumer->cancelled(reason); });
+}
+
+void ConsumerPrivate::onCancelledByBroker(const Error &reason)
+{
+    if (!options.resubscribe || cancelled || reason.kind() != ErrorKind::ConsumerCancelled)
+        return onCancelled(reason);
+    waitsForQueue = true;
+    m_askDelay = std::chrono::milliseconds(0);
+    if (state == State::Starting)
+        finishLater<void>(started, reason);
+    setState(State::Recovering);
+    askForQueue();
+}
+
+// By a passive declaration: on the consumer's own channel a missing queue would close that.
+void ConsumerPrivate::askForQueue()
+{
+    if (!waitsForQueue || !channel)
+        return;
+    channel->connection->queueProbe()->inspectQueue(queue).then(q, [this](const Result<QueueInfo> &found) {
+        if (!waitsForQueue || !channel)
+            return;
+        if (!found)
+            return askForQueueLater();
+        waitsForQueue = false;
+        if (channel->engine->takesCalls()) // else reopen() starts it
+            start();
+    });
+}
+
+void ConsumerPrivate::askForQueueLater()
+{
+    using namespace std::chrono_literals;
+    m_askDelay = m_askDelay == 0ms ? 500ms : std::min<std::chrono::milliseconds>(2 * m_askDelay, 30s);
+    QTimer::singleShot(m_askDelay, q, [this] { askForQueue(); });
 }
 
 // One that could not start would close the channel again.

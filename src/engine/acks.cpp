@@ -76,7 +76,6 @@ Acks::Settled Acks::ack(quint64 deliveryTag)
 
 Acks::Settled Acks::settle(quint64 deliveryTag)
 {
-    Q_ASSERT(!hasPending()); // acks called before this one are on the wire before it
     const Settled settled = change(deliveryTag, State::Settled);
     if (settled.ok) {
         ++m_settled;
@@ -129,12 +128,30 @@ void Acks::takeFrames(std::vector<Frame> &frames)
     m_pending = 0;
 }
 
+void Acks::reopen(quint64 deliveryTag, ConsumerEntry *consumer)
+{
+    const auto at = std::lower_bound(m_entries.begin(), m_entries.end(), deliveryTag,
+                                     [](const Entry &entry, quint64 tag) { return entry.deliveryTag < tag; });
+    if (at != m_entries.end() && at->deliveryTag == deliveryTag) { // settled, and kept behind one that is open
+        at->state = State::Open;
+        --m_settled;
+    } else {
+        m_entries.insert(at, {deliveryTag, consumer, State::Open});
+    }
+    ++m_open;
+}
+
 void Acks::clear()
+{
+    abandon();
+    m_outOfOrder.shrink_to_fit();
+    m_lastTag = 0;
+}
+
+void Acks::abandon()
 {
     m_entries.clear();
     m_outOfOrder.clear();
-    m_outOfOrder.shrink_to_fit();
-    m_lastTag = 0;
     m_pending = 0;
     m_open = 0;
     m_settled = 0;

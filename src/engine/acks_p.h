@@ -38,6 +38,9 @@ public:
     qsizetype openCount() const noexcept { return m_open; }
     qsizetype entryCount() const noexcept { return m_entries.size(); }
 
+    void reopen(quint64 deliveryTag, ConsumerEntry *consumer); // it was settled, and tx.rollback took that back
+    void abandon();                                            // nothing is open any more; the numbers go on
+
     std::vector<quint64> openUpTo(quint64 deliveryTag) const; // all open tags up to and including this one
 
     // What has to be written so that no ack is pending any more.

@@ -4,8 +4,6 @@
 #include "engine/arguments_p.h"
 #include "engine/connectionengine_p.h"
 
-#include <QtCore/qstringconverter.h>
-
 #include <algorithm>
 
 namespace AmqpQt::Engine {
@@ -47,13 +45,27 @@ Error ChannelEngine::notOpen(const char *method) const
 
 bool ChannelEngine::mustHold(bool publish) const
 {
-    return !m_connection->isOpen() || !m_held.empty() || (publish && (m_connection->isBlocked() || m_flowStopped));
+    return !m_connection->isOpen() || !m_held.empty() || m_transactionEnding || (publish && !mayPublish());
+}
+
+// A channel that closes loses the confirms that are still to come.
+bool ChannelEngine::mustHold(const Call &call) const
+{
+    return call.reply == Wire::ChannelCloseOk::id.value() && m_confirms.outstanding() > 0;
+}
+
+bool ChannelEngine::mayPublish() const
+{
+    const bool windowIsFull = m_mode == Mode::Confirm && m_confirmWindow > 0 && m_confirms.outstanding() >= m_confirmWindow;
+    return !m_connection->isBlocked() && !m_flowStopped && !windowIsFull;
 }
 
 void ChannelEngine::hold(Held held)
 {
-    if (const auto *publish = std::get_if<HeldPublish>(&held))
+    if (const auto *publish = std::get_if<HeldPublish>(&held)) {
         m_connection->noteHeld(publish->bytes());
+        m_heldUnconfirmed += publish->confirm;
+    }
     m_held.push_back(std::move(held));
     if (!m_connection->isOpen())
         m_connection->m_waiting.push_back(shared_from_this());
@@ -81,8 +93,10 @@ ChannelEngine::Call ChannelEngine::makeCall(CallId id, const Method &method)
 }
 
 template <typename Method>
-Result<CallId> ChannelEngine::call(const Method &method, bool noAck)
+Result<CallId> ChannelEngine::call(Method method, bool noAck)
 {
+    if constexpr (requires { method.ticket; })
+        method.ticket = m_ticket;
     if (const Error error = checkSize(Wire::payloadSize(method), Method::name); error.isError())
         return error;
     Call call = makeCall(m_connection->nextCall(), method);
@@ -94,7 +108,7 @@ Result<CallId> ChannelEngine::call(const Method &method, bool noAck)
 
 void ChannelEngine::submit(Call call)
 {
-    if (mustHold(false))
+    if (mustHold(false) || mustHold(call))
         hold(std::move(call));
     else
         sendCall(call);
@@ -111,6 +125,14 @@ void ChannelEngine::sendCall(Call &call)
         m_isOnWire = true;
     else if (call.reply == Wire::ChannelCloseOk::id.value())
         m_closeSent = true;
+    else if (call.reply == Wire::BasicRecoverOk::id.value())
+        abandonDeliveries();
+    else if (call.reply == Wire::TxCommitOk::id.value() || call.reply == Wire::TxRollbackOk::id.value())
+        m_transactionEnding = true;
+    if (call.reply == Wire::TxCommitOk::id.value())
+        m_settledInTransaction.clear();
+    else if (call.reply == Wire::TxRollbackOk::id.value())
+        m_rollingBack = std::exchange(m_settledInTransaction, {});
     if (call.consumer)
         return; // answered by tag
     call.payload = QByteArray();
@@ -129,24 +151,27 @@ void ChannelEngine::refuseHeld(const Call &call, const Error &error)
 
 bool ChannelEngine::releaseOne()
 {
-    if (m_held.empty() || !m_connection->isOpen())
+    if (m_held.empty() || !m_connection->isOpen() || m_transactionEnding)
         return false;
     if (auto *call = std::get_if<Call>(&m_held.front())) {
+        if (mustHold(*call))
+            return false;
         Call next = std::move(*call);
         m_held.pop_front();
         sendCall(next);
         return true;
     }
-    if (m_connection->isBlocked() || m_flowStopped)
+    if (!mayPublish())
         return false;
     const HeldPublish publish = std::get<HeldPublish>(std::move(m_held.front()));
     m_held.pop_front();
+    m_heldUnconfirmed -= publish.confirm;
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + publish.properties.size();
     if (const Error error = checkSize(headerPayload, Wire::BasicPublish::name); error.isError())
         m_connection->tell(PublishFailed{shared_from_this(), publish.sequence, publish.sequence, error});
     else
-        m_connection->sendContent(m_number, publish.payload, publish.properties, publish.body);
-    m_connection->noteHeld(-publish.bytes()); // last: what moves from one buffer to the other crosses no watermark
+        sendPublish(publish.sequence, publish.payload, publish.properties, publish.body, publish.mandatory, publish.confirm);
+    m_connection->noteHeld(-publish.bytes());
     return true;
 }
 
@@ -175,7 +200,12 @@ Result<CallId> ChannelEngine::open()
     setState(State::Opening);
     m_incarnation = ++connection.m_lastIncarnation;
     m_sentPrefetch = 0;
+    m_ticket = 0;
     const Result<CallId> opening = call(Wire::ChannelOpen{});
+    if (m_mode == Mode::Confirm)
+        call(Wire::ConfirmSelect{});
+    else if (m_mode == Mode::Transaction)
+        call(Wire::TxSelect{});
     if (m_channelPrefetch)
         call(Wire::BasicQos{.prefetchCount = m_channelPrefetch, .global = true});
     return opening;
@@ -192,6 +222,8 @@ Result<CallId> ChannelEngine::close()
     const Result<CallId> closing =
         call(Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
     m_closeCall = *closing;
+    if (m_confirms.outstanding() > 0 && m_connection->isOpen())
+        m_connection->callSent(*closing, this); // its time begins although it waits for confirms
     setState(State::Closing);
     return closing;
 }
@@ -265,6 +297,34 @@ Result<CallId> ChannelEngine::unbindQueue(const QString &queue, const QString &e
                                           const FieldTable &table)
 {
     return bindOrUnbind<Wire::QueueUnbind>(queue, exchange, routingKey, table);
+}
+
+Result<CallId> ChannelEngine::bindExchange(const QString &destination, const QString &source, const QString &routingKey,
+                                           const FieldTable &table)
+{
+    return bindOrUnbindExchange<Wire::ExchangeBind>(destination, source, routingKey, table);
+}
+
+Result<CallId> ChannelEngine::unbindExchange(const QString &destination, const QString &source, const QString &routingKey,
+                                             const FieldTable &table)
+{
+    return bindOrUnbindExchange<Wire::ExchangeUnbind>(destination, source, routingKey, table);
+}
+
+template <typename Method>
+Result<CallId> ChannelEngine::bindOrUnbindExchange(const QString &destination, const QString &source, const QString &routingKey,
+                                                   const FieldTable &table)
+{
+    if (!takesCalls())
+        return notOpen(Method::name);
+    Arguments arguments;
+    const QByteArray destinationName = arguments.shortString("destination", destination);
+    const QByteArray sourceName = arguments.shortString("source", source);
+    const QByteArray key = arguments.shortString("routingKey", routingKey);
+    const QByteArray bindingArguments = arguments.table("arguments", table);
+    if (arguments.areInvalid())
+        return arguments.error();
+    return call(Method{.destination = destinationName, .source = sourceName, .routingKey = key, .arguments = {bindingArguments}});
 }
 
 template <typename Method>
@@ -363,7 +423,13 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
         return Error(ErrorKind::InvalidArgument,
                      u"consumerTag: \"%1\" is in use on channel %2"_s.arg(options.consumerTag).arg(m_number));
     const bool noAck = options.ackMode == AckMode::NoAck;
-    const Wire::BasicConsume method{.queue = queue,
+    const quint16 prefetch = options.prefetch.value_or(m_prefetch);
+    if (options.arguments.contains(u"x-stream-offset"_s) && (noAck || prefetch == 0)) {
+        return Error(ErrorKind::InvalidArgument,
+                     noAck ? u"ackMode: a stream needs acknowledgements"_s : u"prefetch: a stream needs a limit"_s);
+    }
+    const Wire::BasicConsume method{.ticket = m_ticket,
+                                    .queue = queue,
                                     .consumerTag = tag,
                                     .noLocal = options.noLocal,
                                     .noAck = noAck,
@@ -372,7 +438,6 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     if (const Error error = checkSize(Wire::payloadSize(method), method.name); error.isError())
         return error;
 
-    const quint16 prefetch = options.prefetch.value_or(m_prefetch);
     if (prefetch != m_sentPrefetch) {
         call(Wire::BasicQos{.prefetchCount = prefetch});
         m_sentPrefetch = prefetch;
@@ -409,144 +474,16 @@ void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
     submit(std::move(cancelling));
 }
 
-// Publishing is the hot path: short names are encoded on the stack.
-constexpr qsizetype EncodedNameSpace = 3 * Wire::MaximumShortString; // UTF-8 takes at most three bytes for a UTF-16 unit
-
-static Result<QByteArrayView> encodeName(QLatin1StringView argument, const QString &name, char (&space)[EncodedNameSpace])
-{
-    if (name.size() <= Wire::MaximumShortString) {
-        QStringEncoder encode(QStringEncoder::Utf8, QStringEncoder::Flag::Stateless);
-        const qsizetype size = encode.appendToBuffer(space, name) - space;
-        if (size <= Wire::MaximumShortString && !encode.hasError())
-            return QByteArrayView(space, size);
-    }
-    return Wire::encodeShortText(argument, name).error();
-}
-
-Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
-                                       const QByteArray &body, bool mandatory)
+Result<CallId> ChannelEngine::requestAccess(const QString &realm, Wire::AccessRequest request)
 {
     if (!takesCalls())
-        return notOpen(Wire::BasicPublish::name);
-    char exchangeBytes[EncodedNameSpace];
-    char keyBytes[EncodedNameSpace];
-    const Result<QByteArrayView> exchangeName = encodeName("exchange"_L1, exchange, exchangeBytes);
-    if (!exchangeName)
-        return exchangeName.error();
-    const Result<QByteArrayView> key = encodeName("routingKey"_L1, routingKey, keyBytes);
-    if (!key)
-        return key.error();
-
-    const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
-    if (headerPayload > m_connection->maximumPayload())
-        return Error(ErrorKind::InvalidArgument,
-                     u"headers: the content header takes %1 bytes, %2 fit in a frame of this connection"_s.arg(headerPayload)
-                         .arg(m_connection->maximumPayload()));
-    const qint64 limit = m_connection->m_settings.bufferLimit;
-    const qint64 size = headerPayload + body.size();
-    if (size > limit)
-        return Error(ErrorKind::InvalidArgument,
-                     u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s.arg(size).arg(limit));
-    if (m_connection->queuedBytes() + size > limit)
-        return Error(ErrorKind::BufferFull,
-                     u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_connection->queuedBytes()).arg(limit));
-
-    const Wire::BasicPublish method{.exchange = *exchangeName, .routingKey = *key, .mandatory = mandatory};
-    char payload[4 + 2 + 2 * (1 + Wire::MaximumShortString) + 1];
-    const QByteArrayView methodPayload(payload, Wire::writePayload(payload, method) - payload);
-    ++m_sequence;
-    if (mustHold(true))
-        hold(HeldPublish{methodPayload.toByteArray(), properties, body, m_sequence});
-    else
-        m_connection->sendContent(m_number, methodPayload, properties, body);
-    m_connection->checkWatermarks();
-    return m_sequence;
-}
-
-// --- settling -------------------------------------------------------------------------------------------------------------
-
-void ChannelEngine::noteAcks()
-{
-    if (!m_acksNoted) {
-        m_acksNoted = true;
-        m_connection->m_channelsWithAcks.push_back(shared_from_this());
-    }
-}
-
-ChannelEngine::Settled ChannelEngine::countSettled(Acks::Settled settled)
-{
-    if (!settled.consumer)
-        return {settled.ok, nullptr};
-    ConsumerEntry &consumer = *settled.consumer;
-    --consumer.unacked;
-    void *consumerContext = consumer.context;
-    if (consumer.state == ConsumerEntry::State::Gone && consumer.unacked == 0)
-        std::erase_if(m_goneConsumers, [&](const auto &gone) { return gone.get() == &consumer; });
-    return {true, consumerContext};
-}
-
-ChannelEngine::Settled ChannelEngine::ack(quint64 deliveryTag)
-{
-    const Acks::Settled settled = m_closeSent ? Acks::Settled() : m_acks.ack(deliveryTag);
-    if (settled.ok)
-        noteAcks();
-    return countSettled(settled);
-}
-
-ChannelEngine::Settled ChannelEngine::nack(quint64 deliveryTag, bool requeue)
-{
-    if (!isUnsettled(deliveryTag))
-        return {};
-    writeAcks();
-    writeNack(deliveryTag, false, requeue);
-    return countSettled(m_acks.settle(deliveryTag));
-}
-
-std::vector<ChannelEngine::Settled> ChannelEngine::ackUpTo(quint64 deliveryTag)
-{
-    std::vector<Settled> all;
-    if (isUnsettled(deliveryTag)) {
-        for (const quint64 tag : m_acks.openUpTo(deliveryTag))
-            all.push_back(ack(tag));
-    }
-    return all;
-}
-
-std::vector<ChannelEngine::Settled> ChannelEngine::nackUpTo(quint64 deliveryTag, bool requeue)
-{
-    std::vector<Settled> all;
-    if (!isUnsettled(deliveryTag))
-        return all;
-    writeAcks();
-    const std::vector<quint64> tags = m_acks.openUpTo(deliveryTag);
-    if (m_connection->hasNack()) {
-        writeNack(deliveryTag, tags.size() > 1, requeue);
-    } else {
-        for (const quint64 tag : tags)
-            writeNack(tag, false, requeue);
-    }
-    for (const quint64 tag : tags)
-        all.push_back(countSettled(m_acks.settle(tag)));
-    return all;
-}
-
-void ChannelEngine::writeAcks()
-{
-    if (!m_acks.hasPending())
-        return;
-    std::vector<Acks::Frame> &frames = m_connection->m_ackFrames;
-    frames.clear();
-    m_acks.takeFrames(frames);
-    for (const Acks::Frame &frame : frames)
-        m_connection->send(m_number, Wire::BasicAck{.deliveryTag = frame.deliveryTag, .multiple = frame.multiple});
-}
-
-void ChannelEngine::writeNack(quint64 deliveryTag, bool multiple, bool requeue)
-{
-    if (m_connection->hasNack())
-        m_connection->send(m_number, Wire::BasicNack{.deliveryTag = deliveryTag, .multiple = multiple, .requeue = requeue});
-    else
-        m_connection->send(m_number, Wire::BasicReject{.deliveryTag = deliveryTag, .requeue = requeue});
+        return notOpen(Wire::AccessRequest::name);
+    Arguments arguments;
+    const QByteArray realmName = arguments.shortString("realm", realm);
+    if (arguments.areInvalid())
+        return arguments.error();
+    request.realm = realmName;
+    return call(request);
 }
 
 // --- ending ---------------------------------------------------------------------------------------------------------------
@@ -612,6 +549,7 @@ void ChannelEngine::failHeld(const Error &error, const ReplyValue &closeResult)
         }
     }
     m_held.clear();
+    m_heldUnconfirmed = 0;
     if (failed)
         m_connection->tell(*std::move(failed));
     if (bytes > 0)
@@ -635,7 +573,17 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
             finish(consumer->cancelCall, closeReason.isError() ? ReplyValue(callError)
                                                                : CancelResult{consumer->returned, consumer->lost});
     }
+    std::vector<Confirms::Outcome> outcomes;
+    m_confirms.end(outcomes);
+    tellOutcomes(outcomes, Error(ErrorKind::Unconfirmed, u"the channel ended before the broker confirmed: %1"_s.arg(callError.text()),
+                                 callError.replyCode()));
     failHeld(callError, closeResult);
+    m_windowFull = false;
+    m_transactionEnding = false;
+    m_settledInTransaction.clear();
+    m_rollingBack.clear();
+    m_heldNacks.clear();
+    m_redelivering = false;
     m_goneConsumers.clear();
     m_lateConsumers.clear();
     m_lastConsumer = nullptr;

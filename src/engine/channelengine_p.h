@@ -3,6 +3,7 @@
 
 #include "engine/acks_p.h"
 #include "engine/assembler_p.h"
+#include "engine/confirms_p.h"
 #include "engine/event_p.h"
 #include "engine/time_p.h"
 #include "wire/methods_p.h"
@@ -23,7 +24,7 @@ namespace AmqpQt::Engine {
 class ConnectionEngine;
 
 // A subscription. Its tag is taken until cancel-ok.
-struct ConsumerEntry
+struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry>
 {
     enum class State : quint8 { Starting, Active, Cancelling, Gone };
 
@@ -45,6 +46,7 @@ class ChannelEngine : public std::enable_shared_from_this<ChannelEngine>
 {
 public:
     enum class State : quint8 { Closed, Opening, Open, Flowed, Closing };
+    enum class Mode : quint8 { Plain, Confirm, Transaction };
 
     ChannelEngine(ConnectionEngine &connection, quint16 number, void *clientContext);
     ChannelEngine(const ChannelEngine &) = delete;
@@ -57,6 +59,7 @@ public:
     quint64 incarnation() const noexcept { return m_incarnation; }
     bool takesCalls() const noexcept { return m_state != State::Closed && m_state != State::Closing; }
     bool isFlowed() const noexcept { return m_flowStopped; }
+    Mode mode() const noexcept { return m_mode; } // what was asked for; it comes back with open()
 
     // Each gives the id of its reply, or an error if nothing was queued.
     Result<CallId> open();
@@ -70,6 +73,16 @@ public:
                                const FieldTable &arguments);
     Result<CallId> declareExchange(const QString &name, const QString &type, const ExchangeOptions &options, bool passive);
     Result<CallId> deleteExchange(const QString &name, bool ifUnused);
+    Result<CallId> bindExchange(const QString &destination, const QString &source, const QString &routingKey,
+                                const FieldTable &arguments);
+    Result<CallId> unbindExchange(const QString &destination, const QString &source, const QString &routingKey,
+                                  const FieldTable &arguments);
+    Result<CallId> confirmSelect();
+    Result<CallId> txSelect();
+    Result<CallId> txCommit();
+    Result<CallId> txRollback();
+    Result<CallId> redeliverUnacked(); // basic.recover
+    Result<CallId> requestAccess(const QString &realm, Wire::AccessRequest request); // whose realm is not set
     Result<CallId> setPrefetch(quint16 count, bool perChannel);
     Result<CallId> get(const QString &queue, bool noAck);
     Result<std::shared_ptr<ConsumerEntry>> consume(const QString &queue, const ConsumeOptions &options, void *consumerContext);
@@ -79,6 +92,14 @@ public:
     // The message's number, from 1 and never repeated, or why it was refused. `properties` as in Wire::ContentHeader.
     Result<quint64> publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
                             const QByteArray &body, bool mandatory);
+
+    // Publishes that wait for their confirms, those that are not sent yet included.
+    qsizetype unconfirmed() const noexcept { return m_confirms.outstanding() + m_heldUnconfirmed; }
+    // At most so many are sent and unconfirmed at a time, others wait. 0: no limit.
+    void setConfirmWindow(int messages);
+    int confirmWindow() const noexcept { return m_confirmWindow; }
+    // From as many unconfirmed ones as the window allows until half of them are confirmed.
+    bool isConfirmWindowFull() const noexcept { return m_windowFull; }
 
     struct Settled
     {
@@ -115,19 +136,23 @@ private:
         QByteArray properties;
         QByteArray body;
         quint64 sequence = 0;
+        bool mandatory = false;
+        bool confirm = false;
         qint64 bytes() const noexcept { return payload.size() + properties.size() + body.size(); }
     };
     using Held = std::variant<Call, HeldPublish>;
 
     // sending
     template <typename Method>
-    Result<CallId> call(const Method &method, bool noAck = false);
+    Result<CallId> call(Method method, bool noAck = false);
     template <typename Method>
     static Call makeCall(CallId id, const Method &method);
     void submit(Call call);
     Error notOpen(const char *method) const;
     void setState(State state);
     bool mustHold(bool publish) const;
+    bool mustHold(const Call &call) const; // at the head of the line
+    bool mayPublish() const;
     void sendCall(Call &call);
     void refuseHeld(const Call &call, const Error &error);
     bool releaseOne(); // false: nothing can be sent now
@@ -135,14 +160,22 @@ private:
     void sendCancel(const std::shared_ptr<ConsumerEntry> &consumer);
     void writeAcks();
     void writeNack(quint64 deliveryTag, bool multiple, bool requeue);
-    Settled countSettled(Acks::Settled settled);
+    Settled countSettled(quint64 deliveryTag, Acks::Settled settled);
     void noteAcks();
     Result<QString> resolveQueue(const QString &name) const;
     template <typename Method>
     Result<CallId> bindOrUnbind(const QString &queue, const QString &exchange, const QString &routingKey,
                                 const FieldTable &table);
+    template <typename Method>
+    Result<CallId> bindOrUnbindExchange(const QString &destination, const QString &source, const QString &routingKey,
+                                        const FieldTable &table);
     Error checkSize(qsizetype payload, const char *method) const;
     void hold(Held held);
+    void sendPublish(quint64 sequence, QByteArrayView methodPayload, const QByteArray &properties, const QByteArray &body,
+                     bool mandatory, bool confirm);
+    Error wrongMode(const char *method, const QString &need) const;
+    void noteConfirmWindow();
+    void abandonDeliveries();
 
     // receiving
     Wire::Visit receive(Wire::MethodId id, QByteArrayView arguments);
@@ -165,11 +198,21 @@ private:
     void on(const Wire::BasicGetEmpty &);
     void on(const Wire::BasicDeliver &);
     void on(const Wire::BasicReturn &);
-    void on(const Wire::BasicAck &) { onUnknownConfirm(); }
-    void on(const Wire::BasicNack &) { onUnknownConfirm(); }
+    void on(const Wire::BasicAck &method) { onConfirm(method.deliveryTag, method.multiple, {}); }
+    void on(const Wire::BasicNack &method);
+    void on(const Wire::BasicRecoverOk &);
+    void on(const Wire::ExchangeBindOk &method) { finishSimple(method); }
+    void on(const Wire::ExchangeUnbindOk &method) { finishSimple(method); }
+    void on(const Wire::ConfirmSelectOk &method) { finishSimple(method); }
+    void on(const Wire::TxSelectOk &method) { finishSimple(method); }
+    void on(const Wire::TxCommitOk &);
+    void on(const Wire::TxRollbackOk &);
+    void on(const Wire::AccessRequestOk &);
+    void transactionEnded();
+    void onConfirm(quint64 deliveryTag, bool multiple, const Error &failure);
+    void tellOutcomes(std::vector<Confirms::Outcome> &outcomes, const Error &failure);
     template <typename Method>
     void on(const Method &);
-    void onUnknownConfirm();
     void refuse(quint16 replyCode, const QString &text);
     void unexpected(const char *method);
 
@@ -208,6 +251,28 @@ private:
     quint16 m_channelPrefetch = 0;
     quint64 m_incarnation = 0;
     quint64 m_sequence = 0;
+    Mode m_mode = Mode::Plain;
+    quint16 m_ticket = 0; // of the last access.request-ok
+    int m_confirmWindow = 0;
+    bool m_windowFull = false;
+    qsizetype m_heldUnconfirmed = 0; // among m_held
+    Confirms m_confirms;
+    // After tx.commit and tx.rollback nothing may follow before the answer, acks included.
+    bool m_transactionEnding = false;
+    struct SettledInTransaction
+    {
+        quint64 deliveryTag = 0;
+        std::shared_ptr<ConsumerEntry> consumer; // null: of basic.get
+    };
+    std::vector<SettledInTransaction> m_settledInTransaction; // open again after tx.rollback
+    std::vector<SettledInTransaction> m_rollingBack;
+    struct HeldNack
+    {
+        quint64 deliveryTag = 0;
+        bool requeue = false;
+    };
+    std::vector<HeldNack> m_heldNacks;
+    bool m_redelivering = false; // basic.recover is sent: what still comes of before, comes again
     CallId m_closeCall = 0; // close() was called
     Call m_getCall; // answered by the get-ok whose content is under way
     CallId m_lastDeclare = 0;

@@ -122,6 +122,12 @@ void ChannelEngine::on(const Wire::ChannelCloseOk &method)
     end(Error(ErrorKind::Cancelled, u"channel %1 was closed"_s.arg(m_number)), {}, false);
 }
 
+void ChannelEngine::on(const Wire::AccessRequestOk &method)
+{
+    m_ticket = method.ticket;
+    finishSimple(method, quint32(method.ticket));
+}
+
 // --- what the broker starts -----------------------------------------------------------------------------------------------
 
 void ChannelEngine::on(const Wire::ChannelClose &method)
@@ -178,15 +184,6 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
     if (consumer->cancelCall)
         finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
     m_connection->tell(ConsumerCancelled{consumer, error});
-}
-
-void ChannelEngine::onUnknownConfirm()
-{
-    if (m_closeSent)
-        return;
-    closeByUs(Wire::ReplyCode::PreconditionFailed,
-              Error(ErrorKind::ProtocolViolation, u"the broker confirmed a message that was never published in confirm mode"_s,
-                    Wire::ReplyCode::PreconditionFailed));
 }
 
 // --- contents -------------------------------------------------------------------------------------------------------------
@@ -316,6 +313,12 @@ bool ChannelEngine::completeDelivery(Delivered &delivered)
     const quint64 deliveryTag = m_assembler.method().deliveryTag;
     const bool wanted = consumer.context && consumer.state <= ConsumerEntry::State::Active && !consumer.cancelHeld
         && m_state != State::Closing;
+    if (m_redelivering && !consumer.noAck) { // it comes again
+        m_assembler.reset();
+        if (!m_acks.deliveredWithoutAck(deliveryTag))
+            refuseTag(deliveryTag);
+        return false;
+    }
     const bool tracked = wanted && !consumer.noAck;
     if (tracked ? !m_acks.delivered(deliveryTag, &consumer) : !m_acks.deliveredWithoutAck(deliveryTag)) {
         refuseTag(deliveryTag);
@@ -342,7 +345,7 @@ bool ChannelEngine::completeDelivery(Delivered &delivered)
 void ChannelEngine::completeGet()
 {
     const quint64 deliveryTag = m_assembler.method().deliveryTag;
-    if (m_getCall.noAck ? !m_acks.deliveredWithoutAck(deliveryTag) : !m_acks.delivered(deliveryTag, nullptr))
+    if (m_getCall.noAck || m_redelivering ? !m_acks.deliveredWithoutAck(deliveryTag) : !m_acks.delivered(deliveryTag, nullptr))
         return refuseTag(deliveryTag);
     const Call call = std::exchange(m_getCall, {});
     finish(call.id, GotMessage{takeMessage(), m_assembler.method().messageCount});
@@ -353,13 +356,6 @@ void ChannelEngine::refuseTag(quint64 deliveryTag)
     m_assembler.reset();
     refuse(Wire::ReplyCode::CommandInvalid,
            u"delivery tag %1 on channel %2 is not larger than the one before"_s.arg(deliveryTag).arg(m_number));
-}
-
-void ChannelEngine::completeReturn()
-{
-    Error reason(ErrorKind::Returned, QString::fromUtf8(m_assembler.replyText()), m_assembler.method().replyCode,
-                 QString::fromLatin1(Wire::BasicReturn::name));
-    m_connection->tell(Returned{shared_from_this(), takeMessage(), std::move(reason)});
 }
 
 } // namespace AmqpQt::Engine

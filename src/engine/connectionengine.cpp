@@ -108,6 +108,8 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     m_handshakeDeadline = now + settings.handshakeTimeout;
     m_closeDeadline.reset();
     m_closeBacklog = 0;
+    m_framesQueued = 0;
+    m_frameBytesQueued = 0;
     m_heartbeat.stop();
     m_body = {};
     m_now = now;
@@ -436,9 +438,27 @@ void ConnectionEngine::setBlocked(bool blocked, const QString &reason)
     tell(BlockedChanged{blocked, reason});
 }
 
+void ConnectionEngine::noteCloseProgress()
+{
+    if (m_closeDeadline)
+        m_closeDeadline = m_now + m_settings.closeTimeout;
+}
+
+// As pika has it: more waits than a multiple of the average frame that was sent. Told once, until that is over.
+void ConnectionEngine::detectBackpressure(qint64 queued)
+{
+    if (m_settings.backpressureMultiplier == 0 || m_framesQueued == 0)
+        return;
+    const bool detected = queued > m_frameBytesQueued / m_framesQueued * m_settings.backpressureMultiplier;
+    if (detected && !m_backpressureTold)
+        tell(BackpressureDetected{queued});
+    m_backpressureTold = detected;
+}
+
 void ConnectionEngine::checkWatermarks()
 {
     const qint64 queued = queuedBytes();
+    detectBackpressure(queued);
     if (m_bufferFull ? queued > m_settings.lowWatermark : queued < m_settings.highWatermark)
         return;
     m_bufferFull = !m_bufferFull;
@@ -475,6 +495,8 @@ void ConnectionEngine::sendContent(quint16 channel, QByteArrayView methodPayload
     logMethod("sent", channel, methodPayload);
     const bool inOneBlock = body.size() < OutputBuffer::ShareThreshold && body.size() <= maximumPayload();
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
+    m_framesQueued += 2 + (inOneBlock ? !body.isEmpty() : (body.size() + maximumPayload() - 1) / maximumPayload());
+    m_frameBytesQueued += methodPayload.size() + headerPayload + body.size();
     const qsizetype bodyFrame = inOneBlock && !body.isEmpty() ? body.size() + Wire::FrameOverhead : 0;
     char *at = m_output.append(methodPayload.size() + headerPayload + 2 * Wire::FrameOverhead + bodyFrame);
     const auto put = [&at](QByteArrayView bytes) {
@@ -522,8 +544,9 @@ void ConnectionEngine::written(qsizetype size, Time now)
 {
     m_output.consume(size);
     m_heartbeat.sent(now);
-    if (m_closeDeadline && m_closeBacklog > 0) { // not by heartbeats, which are written as long as the socket takes them
-        m_closeDeadline = now + m_settings.closeTimeout;
+    if (m_closeBacklog > 0) { // not by heartbeats, which are written as long as the socket takes them
+        m_now = now;
+        noteCloseProgress();
         m_closeBacklog = std::max<qsizetype>(m_closeBacklog - size, 0);
     }
     checkWatermarks();
@@ -555,6 +578,8 @@ std::optional<Time> ConnectionEngine::deadline() const
         consider(*m_handshakeDeadline);
     if (m_closeDeadline)
         consider(*m_closeDeadline);
+    if (m_blocked && m_settings.blockedTimeout.count() > 0)
+        consider(*m_blockedSince + m_settings.blockedTimeout);
     if (!m_blocked && !m_callDeadlines.empty())
         consider(m_callDeadlines.front().at + m_blockedFor);
     return first;
@@ -577,6 +602,11 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
                       false);
     if (!m_blocked && inputIsRead)
         expireCalls(now);
+    if (m_blocked && inputIsRead && m_settings.blockedTimeout.count() > 0 && now >= *m_blockedSince + m_settings.blockedTimeout) {
+        return finish(Error(ErrorKind::Timeout,
+                            u"the broker blocks the connection for more than %1 ms"_s.arg(m_settings.blockedTimeout.count())),
+                      false);
+    }
     switch (m_heartbeat.tick(now, inputIsRead)) {
     case Heartbeat::Verdict::Nothing: break;
     case Heartbeat::Verdict::SendHeartbeat: {

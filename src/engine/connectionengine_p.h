@@ -171,6 +171,8 @@ private:
     qsizetype maximumPayload() const noexcept { return qsizetype(m_sendFrameMax) - Wire::FrameOverhead; }
     void checkWatermarks();
     void noteHeld(qint64 bytes);
+    void detectBackpressure(qint64 queued);
+    void noteCloseProgress();
 
     // calls
     CallId nextCall() noexcept { return ++m_lastCall; }
@@ -226,6 +228,9 @@ private:
     Heartbeat m_heartbeat;
     std::optional<Time> m_handshakeDeadline;
     std::optional<Time> m_closeDeadline;
+    qint64 m_framesQueued = 0; // of publishes
+    qint64 m_frameBytesQueued = 0;
+    bool m_backpressureTold = false;
     qsizetype m_closeBacklog = 0; // bytes before the goodbye: each of them written puts the deadline off
     Time m_now; // of the input being decoded
 

@@ -87,18 +87,42 @@ struct Delivered
     ConsumerEntry *consumer = nullptr;
     ReceivedMessage message;
 };
+struct ReturnedMessage
+{
+    QByteArray exchange;
+    QByteArray routingKey;
+    QByteArray properties; // as in ReceivedMessage
+    QByteArray body;
+    Error reason;
+};
 struct Returned
 {
     std::shared_ptr<ChannelEngine> channel;
-    ReceivedMessage message;
-    Error reason;
+    ReturnedMessage message;
+    quint64 sequence = 0; // 0: not known, for the channel was not in confirm mode when it was published
 };
-struct PublishFailed // never sent
+// A closed range of sequence numbers, as in PublishFailed.
+struct PublishConfirmed
+{
+    std::shared_ptr<ChannelEngine> channel;
+    quint64 first = 0;
+    quint64 last = 0;
+};
+struct PublishFailed // never sent, nacked, returned, or nobody knows
 {
     std::shared_ptr<ChannelEngine> channel;
     quint64 first = 0;
     quint64 last = 0;
     Error reason;
+};
+struct ConfirmWindowChanged
+{
+    std::shared_ptr<ChannelEngine> channel;
+    bool full = false;
+};
+struct BackpressureDetected // more waits to be sent than a multiple of the average frame
+{
+    qint64 queuedBytes = 0;
 };
 struct ConsumerCancelled // by the broker, or for good by MessageTooLarge
 {
@@ -107,6 +131,7 @@ struct ConsumerCancelled // by the broker, or for good by MessageTooLarge
 };
 
 using Event = std::variant<Delivered, ReplyArrived, Opened, ConnectionClosed, BlockedChanged, WritableChanged, ChannelOpened,
-                           ChannelClosed, FlowChanged, Returned, PublishFailed, ConsumerCancelled>;
+                           ChannelClosed, FlowChanged, Returned, PublishConfirmed, PublishFailed, ConfirmWindowChanged,
+                           BackpressureDetected, ConsumerCancelled>;
 
 } // namespace AmqpQt::Engine

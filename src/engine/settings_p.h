@@ -23,6 +23,8 @@ struct Settings
     Milliseconds handshakeTimeout{15'000};
     Milliseconds rpcTimeout{30'000}; // 0: none
     Milliseconds closeTimeout{5'000};
+    Milliseconds blockedTimeout{0}; // 0: wait as long as the broker blocks
+    int backpressureMultiplier = 0; // 0: off
     qint64 maximumMessageSize = 128 * 1024 * 1024;
     qint64 lowWatermark = 1024 * 1024;
     qint64 highWatermark = 4 * 1024 * 1024;

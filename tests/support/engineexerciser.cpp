@@ -592,6 +592,17 @@ void EngineExerciser::on(const Engine::Returned &event)
     channelOf(event.channel);
 }
 
+void EngineExerciser::on(const Engine::PublishConfirmed &event)
+{
+    channelOf(event.channel);
+    fail(u"messages are confirmed without confirm mode"_s);
+}
+
+void EngineExerciser::on(const Engine::ConfirmWindowChanged &event)
+{
+    channelOf(event.channel);
+}
+
 void EngineExerciser::on(const Engine::PublishFailed &event)
 {
     Channel *channel = channelOf(event.channel);

@@ -152,7 +152,10 @@ private:
     void on(const Engine::ChannelClosed &event);
     void on(const Engine::FlowChanged &event);
     void on(const Engine::Returned &event);
+    void on(const Engine::PublishConfirmed &event);
     void on(const Engine::PublishFailed &event);
+    void on(const Engine::ConfirmWindowChanged &event);
+    void on(const Engine::BackpressureDetected &) {}
     void on(const Engine::ConsumerCancelled &event);
 
     Bytes m_script;

@@ -366,8 +366,6 @@ void Script::keep(Engine::Event event)
     };
     if (auto *delivered = std::get_if<Engine::Delivered>(&kept.event))
         own(delivered->message);
-    if (auto *returned = std::get_if<Engine::Returned>(&kept.event))
-        own(returned->message);
     if (auto *reply = std::get_if<Engine::ReplyArrived>(&kept.event)) {
         if (m_endedCalls.contains(reply->call))
             fail(u"call %1 ended twice"_s.arg(reply->call), {});
@@ -436,6 +434,15 @@ QString Script::describe(const Engine::Event &event)
             return u"FlowChanged"_s + number(e.channel) + (e.active ? u" true"_s : u" false"_s);
         }
         QString operator()(const Engine::Returned &e) const { return u"Returned"_s + number(e.channel); }
+        QString operator()(const Engine::PublishConfirmed &e) const
+        {
+            return u"PublishConfirmed"_s + number(e.channel) + u" %1-%2"_s.arg(e.first).arg(e.last);
+        }
+        QString operator()(const Engine::ConfirmWindowChanged &e) const
+        {
+            return u"ConfirmWindowChanged"_s + number(e.channel) + (e.full ? u" true"_s : u" false"_s);
+        }
+        QString operator()(const Engine::BackpressureDetected &) const { return u"BackpressureDetected"_s; }
         QString operator()(const Engine::PublishFailed &e) const
         {
             return u"PublishFailed"_s + number(e.channel) + u" %1-%2"_s.arg(e.first).arg(e.last) + kind(e.reason);

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <AmqpQt/channel.h>
+
+#include <memory>
+
+namespace AmqpQt {
+
+class PublisherPrivate;
+
+// Publishing that accounts for every message: a confirm-mode channel of its own, a window of unconfirmed messages, and a
+// bounded outbox for the time without a connection. Each message ends exactly once, in settled().
+class AMQPQT_EXPORT Publisher : public QObject
+{
+    Q_OBJECT
+    Q_PROPERTY(QString exchange READ exchange WRITE setExchange NOTIFY exchangeChanged)
+    Q_PROPERTY(QString routingKey READ routingKey WRITE setRoutingKey NOTIFY routingKeyChanged)
+    Q_PROPERTY(bool writable READ isWritable NOTIFY writableChanged)
+    Q_PROPERTY(qreal pressure READ pressure NOTIFY pressureChanged) // 0 free .. 1 publish() refuses
+    Q_PROPERTY(int outstanding READ outstanding NOTIFY outstandingChanged)
+public:
+    enum class LossPolicy : quint8 {
+        Report,    // what was unconfirmed when the connection went ends as Unconfirmed
+        Republish, // it is sent again, in order, before anything new; may arrive twice
+    };
+    Q_ENUM(LossPolicy)
+
+    explicit Publisher(Connection *connection, QObject *parent = nullptr);
+    ~Publisher() override;
+
+    quint64 publish(const Message &message); // to exchange() with routingKey(); the id, or 0 if refused, see error()
+    quint64 publish(const QString &exchange, const QString &routingKey, const Message &message);
+    Reply<void> publishWithReply(const QString &exchange, const QString &routingKey, const Message &message);
+
+    QString exchange() const;
+    void setExchange(const QString &exchange);
+    QString routingKey() const;
+    void setRoutingKey(const QString &routingKey);
+    bool isMandatory() const; // true by default: no route is an error
+    void setMandatory(bool mandatory);
+    int window() const; // unconfirmed messages at a time, 1000
+    void setWindow(int messages);
+    qint64 outboxLimit() const; // bytes kept while they cannot be sent, 16 MiB; 0 refuses
+    void setOutboxLimit(qint64 bytes);
+    LossPolicy lossPolicy() const;
+    void setLossPolicy(LossPolicy policy);
+
+    Channel *channel() const; // its own: for state, errors and backpressure
+    Error error() const;      // why publish() gave 0 the last time
+    bool isWritable() const;  // what is published now is sent at once
+    qreal pressure() const;
+    int outstanding() const; // in the outbox or unconfirmed
+
+Q_SIGNALS:
+    void settled(quint64 id, const AmqpQt::Error &error); // error.kind() NoError: the broker has it
+    void drained();                                       // nothing outstanding
+    void writableChanged(bool writable);
+    void pressureChanged(qreal pressure);
+    void outstandingChanged(int outstanding);
+    void exchangeChanged();
+    void routingKeyChanged();
+
+private:
+    friend class PublisherPrivate;
+    std::unique_ptr<PublisherPrivate> d;
+};
+
+} // namespace AmqpQt

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+
+// The part of ChannelEngine that publishes: confirm mode, returns and transactions.
+
+#include "engine/arguments_p.h"
+#include "engine/channelengine_p.h"
+#include "engine/connectionengine_p.h"
+
+#include <QtCore/qstringconverter.h>
+
+namespace AmqpQt::Engine {
+
+using namespace Qt::StringLiterals;
+
+// --- publishing -----------------------------------------------------------------------------------------------------------
+
+// Publishing is the hot path: short names are encoded on the stack.
+constexpr qsizetype EncodedNameSpace = 3 * Wire::MaximumShortString; // UTF-8 takes at most three bytes for a UTF-16 unit
+
+static Result<QByteArrayView> encodeName(QLatin1StringView argument, const QString &name, char (&space)[EncodedNameSpace])
+{
+    if (name.size() <= Wire::MaximumShortString) {
+        QStringEncoder encode(QStringEncoder::Utf8, QStringEncoder::Flag::Stateless);
+        const qsizetype size = encode.appendToBuffer(space, name) - space;
+        if (size <= Wire::MaximumShortString && !encode.hasError())
+            return QByteArrayView(space, size);
+    }
+    return Wire::encodeShortText(argument, name).error();
+}
+
+Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                                       const QByteArray &body, bool mandatory)
+{
+    if (!takesCalls())
+        return notOpen(Wire::BasicPublish::name);
+    char exchangeBytes[EncodedNameSpace];
+    char keyBytes[EncodedNameSpace];
+    const Result<QByteArrayView> exchangeName = encodeName("exchange"_L1, exchange, exchangeBytes);
+    if (!exchangeName)
+        return exchangeName.error();
+    const Result<QByteArrayView> key = encodeName("routingKey"_L1, routingKey, keyBytes);
+    if (!key)
+        return key.error();
+
+    const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
+    if (headerPayload > m_connection->maximumPayload())
+        return Error(ErrorKind::InvalidArgument,
+                     u"headers: the content header takes %1 bytes, %2 fit in a frame of this connection"_s.arg(headerPayload)
+                         .arg(m_connection->maximumPayload()));
+    const qint64 limit = m_connection->m_settings.bufferLimit;
+    const qint64 size = headerPayload + body.size();
+    if (size > limit)
+        return Error(ErrorKind::InvalidArgument,
+                     u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s.arg(size).arg(limit));
+    if (m_connection->queuedBytes() + size > limit)
+        return Error(ErrorKind::BufferFull,
+                     u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_connection->queuedBytes()).arg(limit));
+
+    const Wire::BasicPublish method{.ticket = m_ticket, .exchange = *exchangeName, .routingKey = *key, .mandatory = mandatory};
+    char payload[4 + 2 + 2 * (1 + Wire::MaximumShortString) + 1];
+    const QByteArrayView methodPayload(payload, Wire::writePayload(payload, method) - payload);
+    const bool confirm = m_mode == Mode::Confirm;
+    ++m_sequence;
+    if (mustHold(true))
+        hold(HeldPublish{methodPayload.toByteArray(), properties, body, m_sequence, mandatory, confirm});
+    else
+        sendPublish(m_sequence, methodPayload, properties, body, mandatory, confirm);
+    m_connection->checkWatermarks();
+    noteConfirmWindow();
+    return m_sequence;
+}
+
+void ChannelEngine::sendPublish(quint64 sequence, QByteArrayView methodPayload, const QByteArray &properties,
+                                const QByteArray &body, bool mandatory, bool confirm)
+{
+    if (confirm && mandatory)
+        m_confirms.sentMandatory(sequence, methodPayload, properties, body);
+    else if (confirm)
+        m_confirms.sent(sequence);
+    m_connection->sendContent(m_number, methodPayload, properties, body);
+}
+
+// --- confirms -------------------------------------------------------------------------------------------------------------
+
+Error ChannelEngine::wrongMode(const char *method, const QString &need) const
+{
+    return Error(ErrorKind::InvalidArgument, u"channel %1 %2"_s.arg(m_number).arg(need), 0, QString::fromLatin1(method));
+}
+
+Result<CallId> ChannelEngine::confirmSelect()
+{
+    if (!takesCalls())
+        return notOpen(Wire::ConfirmSelect::name);
+    if (m_mode == Mode::Transaction)
+        return wrongMode(Wire::ConfirmSelect::name, u"is in transaction mode, where the broker confirms nothing"_s);
+    const Result<CallId> selecting = call(Wire::ConfirmSelect{});
+    m_mode = Mode::Confirm;
+    return selecting;
+}
+
+void ChannelEngine::setConfirmWindow(int messages)
+{
+    m_confirmWindow = messages;
+    noteConfirmWindow();
+    releaseHeld();
+}
+
+void ChannelEngine::noteConfirmWindow()
+{
+    const qsizetype freeAgain = m_confirmWindow / 2;
+    const bool full = m_confirmWindow > 0 && unconfirmed() > (m_windowFull ? freeAgain : m_confirmWindow - 1);
+    if (full == m_windowFull)
+        return;
+    m_windowFull = full;
+    m_connection->tell(ConfirmWindowChanged{shared_from_this(), full});
+}
+
+void ChannelEngine::on(const Wire::BasicNack &method)
+{
+    onConfirm(method.deliveryTag, method.multiple,
+              Error(ErrorKind::Nacked, u"the broker did not take the message"_s, 0, QString::fromLatin1(Wire::BasicNack::name)));
+}
+
+void ChannelEngine::onConfirm(quint64 deliveryTag, bool multiple, const Error &failure)
+{
+    if (m_closeSent)
+        return;
+    std::vector<Confirms::Outcome> outcomes;
+    if (m_mode != Mode::Confirm || !m_confirms.settle(deliveryTag, multiple, outcomes)) {
+        return closeByUs(Wire::ReplyCode::PreconditionFailed,
+                         Error(ErrorKind::ProtocolViolation,
+                               u"the broker confirmed a message that was never published in confirm mode"_s,
+                               Wire::ReplyCode::PreconditionFailed));
+    }
+    tellOutcomes(outcomes, failure);
+    m_connection->noteCloseProgress();
+    releaseHeld();
+    noteConfirmWindow();
+}
+
+// `failure` is of those that were not returned.
+void ChannelEngine::tellOutcomes(std::vector<Confirms::Outcome> &outcomes, const Error &failure)
+{
+    for (Confirms::Outcome &outcome : outcomes) {
+        if (outcome.returned) {
+            const Error reason = outcome.returned->reason;
+            m_connection->tell(Returned{shared_from_this(), *std::move(outcome.returned), outcome.first});
+            m_connection->tell(PublishFailed{shared_from_this(), outcome.first, outcome.last, reason});
+        } else if (failure.isError()) {
+            m_connection->tell(PublishFailed{shared_from_this(), outcome.first, outcome.last, failure});
+        } else {
+            m_connection->tell(PublishConfirmed{shared_from_this(), outcome.first, outcome.last});
+        }
+    }
+}
+
+void ChannelEngine::completeReturn()
+{
+    ReturnedMessage message{m_assembler.exchange().toByteArray(), m_assembler.routingKey().toByteArray(), m_assembler.properties(),
+                            QByteArray(),
+                            Error(ErrorKind::Returned, QString::fromUtf8(m_assembler.replyText()), m_assembler.method().replyCode,
+                                  QString::fromLatin1(Wire::BasicReturn::name))};
+    message.body = m_assembler.takeBody();
+    if (m_confirms.outstanding() > 0)
+        m_confirms.returned(std::move(message)); // the ack that follows tells whose it is
+    else
+        m_connection->tell(Returned{shared_from_this(), std::move(message)});
+}
+
+// --- transactions ---------------------------------------------------------------------------------------------------------
+
+Result<CallId> ChannelEngine::txSelect()
+{
+    if (!takesCalls())
+        return notOpen(Wire::TxSelect::name);
+    if (m_mode == Mode::Confirm)
+        return wrongMode(Wire::TxSelect::name, u"is in confirm mode, where there are no transactions"_s);
+    const Result<CallId> selecting = call(Wire::TxSelect{});
+    m_mode = Mode::Transaction;
+    return selecting;
+}
+
+Result<CallId> ChannelEngine::txCommit()
+{
+    if (!takesCalls())
+        return notOpen(Wire::TxCommit::name);
+    if (m_mode != Mode::Transaction)
+        return wrongMode(Wire::TxCommit::name, u"is not in transaction mode"_s);
+    return call(Wire::TxCommit{});
+}
+
+Result<CallId> ChannelEngine::txRollback()
+{
+    if (!takesCalls())
+        return notOpen(Wire::TxRollback::name);
+    if (m_mode != Mode::Transaction)
+        return wrongMode(Wire::TxRollback::name, u"is not in transaction mode"_s);
+    return call(Wire::TxRollback{});
+}
+
+void ChannelEngine::on(const Wire::TxCommitOk &method)
+{
+    transactionEnded();
+    finishSimple(method);
+    releaseHeld();
+}
+
+void ChannelEngine::on(const Wire::TxRollbackOk &method)
+{
+    for (const SettledInTransaction &settled : std::exchange(m_rollingBack, {})) {
+        m_acks.reopen(settled.deliveryTag, settled.consumer.get());
+        if (settled.consumer && settled.consumer->unacked++ == 0 && settled.consumer->state == ConsumerEntry::State::Gone)
+            m_goneConsumers.push_back(settled.consumer);
+    }
+    transactionEnded();
+    finishSimple(method);
+    releaseHeld();
+}
+
+void ChannelEngine::transactionEnded()
+{
+    m_transactionEnding = false;
+    for (const HeldNack &nack : std::exchange(m_heldNacks, {}))
+        writeNack(nack.deliveryTag, false, nack.requeue);
+    if (m_acks.hasPending())
+        noteAcks();
+}
+
+} // namespace AmqpQt::Engine

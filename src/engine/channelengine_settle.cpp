@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+
+// The part of ChannelEngine that settles deliveries.
+
+#include "engine/channelengine_p.h"
+#include "engine/connectionengine_p.h"
+
+#include <algorithm>
+
+namespace AmqpQt::Engine {
+
+// --- settling -------------------------------------------------------------------------------------------------------------
+
+void ChannelEngine::noteAcks()
+{
+    if (!m_acksNoted) {
+        m_acksNoted = true;
+        m_connection->m_channelsWithAcks.push_back(shared_from_this());
+    }
+}
+
+ChannelEngine::Settled ChannelEngine::countSettled(quint64 deliveryTag, Acks::Settled settled)
+{
+    if (settled.ok && m_mode == Mode::Transaction) {
+        m_settledInTransaction.push_back(
+            {deliveryTag, settled.consumer ? settled.consumer->shared_from_this() : std::shared_ptr<ConsumerEntry>()});
+    }
+    if (!settled.consumer)
+        return {settled.ok, nullptr};
+    ConsumerEntry &consumer = *settled.consumer;
+    --consumer.unacked;
+    void *consumerContext = consumer.context;
+    if (consumer.state == ConsumerEntry::State::Gone && consumer.unacked == 0)
+        std::erase_if(m_goneConsumers, [&](const auto &gone) { return gone.get() == &consumer; });
+    return {true, consumerContext};
+}
+
+ChannelEngine::Settled ChannelEngine::ack(quint64 deliveryTag)
+{
+    const Acks::Settled settled = m_closeSent ? Acks::Settled() : m_acks.ack(deliveryTag);
+    if (settled.ok)
+        noteAcks();
+    return countSettled(deliveryTag, settled);
+}
+
+ChannelEngine::Settled ChannelEngine::nack(quint64 deliveryTag, bool requeue)
+{
+    if (!isUnsettled(deliveryTag))
+        return {};
+    writeAcks();
+    writeNack(deliveryTag, false, requeue);
+    return countSettled(deliveryTag, m_acks.settle(deliveryTag));
+}
+
+std::vector<ChannelEngine::Settled> ChannelEngine::ackUpTo(quint64 deliveryTag)
+{
+    std::vector<Settled> all;
+    if (isUnsettled(deliveryTag)) {
+        for (const quint64 tag : m_acks.openUpTo(deliveryTag))
+            all.push_back(ack(tag));
+    }
+    return all;
+}
+
+std::vector<ChannelEngine::Settled> ChannelEngine::nackUpTo(quint64 deliveryTag, bool requeue)
+{
+    std::vector<Settled> all;
+    if (!isUnsettled(deliveryTag))
+        return all;
+    writeAcks();
+    const std::vector<quint64> tags = m_acks.openUpTo(deliveryTag);
+    if (m_connection->hasNack() && !m_transactionEnding) {
+        writeNack(deliveryTag, tags.size() > 1, requeue);
+    } else {
+        for (const quint64 tag : tags)
+            writeNack(tag, false, requeue);
+    }
+    for (const quint64 tag : tags)
+        all.push_back(countSettled(tag, m_acks.settle(tag)));
+    return all;
+}
+
+void ChannelEngine::writeAcks()
+{
+    if (!m_acks.hasPending() || m_transactionEnding)
+        return;
+    std::vector<Acks::Frame> &frames = m_connection->m_ackFrames;
+    frames.clear();
+    m_acks.takeFrames(frames);
+    for (const Acks::Frame &frame : frames)
+        m_connection->send(m_number, Wire::BasicAck{.deliveryTag = frame.deliveryTag, .multiple = frame.multiple});
+}
+
+void ChannelEngine::writeNack(quint64 deliveryTag, bool multiple, bool requeue)
+{
+    if (m_transactionEnding)
+        m_heldNacks.push_back({deliveryTag, requeue}); // one by one: meanwhile earlier ones may be acked
+    else if (m_connection->hasNack())
+        m_connection->send(m_number, Wire::BasicNack{.deliveryTag = deliveryTag, .multiple = multiple, .requeue = requeue});
+    else
+        m_connection->send(m_number, Wire::BasicReject{.deliveryTag = deliveryTag, .requeue = requeue});
+}
+
+// --- recover --------------------------------------------------------------------------------------------------------------
+
+Result<CallId> ChannelEngine::redeliverUnacked()
+{
+    if (!takesCalls())
+        return notOpen(Wire::BasicRecover::name);
+    return call(Wire::BasicRecover{.requeue = true});
+}
+
+// What is unsettled goes back to the queues, and so does what arrives until recover-ok.
+void ChannelEngine::abandonDeliveries()
+{
+    m_redelivering = true;
+    m_acks.abandon();
+    m_heldNacks.clear();
+    m_settledInTransaction.clear();
+    for (const auto &[tag, consumer] : m_consumers)
+        consumer->unacked = 0;
+    for (const auto &consumer : m_goneConsumers)
+        consumer->unacked = 0;
+    m_goneConsumers.clear();
+}
+
+void ChannelEngine::on(const Wire::BasicRecoverOk &method)
+{
+    m_redelivering = false;
+    finishSimple(method);
+}
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#include "engine/confirms_p.h"
+
+#include "wire/codec_p.h"
+#include "wire/contentheader_p.h"
+#include "wire/methods_p.h"
+
+#include <algorithm>
+
+namespace AmqpQt::Engine {
+
+namespace {
+
+// The broker gives back what it got, but for the header BCC, which it removes: so headers do not compare.
+bool isSame(const Confirms::Mandatory &message, const ReturnedMessage &returned)
+{
+    if (message.body != returned.body)
+        return false;
+    Wire::BasicPublish method;
+    if (Wire::decodeArguments(QByteArrayView(message.method).sliced(4), method) || method.exchange != returned.exchange
+        || method.routingKey != returned.routingKey)
+        return false;
+    Wire::BasicProperties ours, theirs;
+    if (Wire::decodeProperties(message.properties, ours) || Wire::decodeProperties(returned.properties, theirs))
+        return false;
+    return ours.messageId == theirs.messageId;
+}
+
+} // namespace
+
+void Confirms::sent(quint64 sequence)
+{
+    m_entries.push_back({sequence});
+    ++m_lastTag;
+    ++m_outstanding;
+}
+
+void Confirms::sentMandatory(quint64 sequence, QByteArrayView method, const QByteArray &properties, const QByteArray &body)
+{
+    sent(sequence);
+    m_entries.back().isMandatory = true;
+    if (m_lastMethod != method)
+        m_lastMethod = method.toByteArray();
+    m_mandatory.push_back({m_lastTag, m_lastMethod, properties, body});
+}
+
+bool Confirms::settle(quint64 deliveryTag, bool multiple, std::vector<Outcome> &outcomes)
+{
+    if (deliveryTag == 0 && multiple)
+        deliveryTag = m_lastTag;
+    if (deliveryTag == 0 || deliveryTag > m_lastTag)
+        return false;
+    if (deliveryTag < firstTag())
+        return true; // settled before
+    const qsizetype index = qsizetype(deliveryTag - firstTag());
+    for (qsizetype i = multiple ? 0 : index; i <= index; ++i)
+        settleEntry(i, outcomes);
+    dropSettled();
+    return true;
+}
+
+void Confirms::settleEntry(qsizetype index, std::vector<Outcome> &outcomes)
+{
+    Entry &entry = m_entries[index];
+    if (entry.isSettled)
+        return;
+    entry.isSettled = true;
+    --m_outstanding;
+    std::optional<ReturnedMessage> returned;
+    if (entry.isMandatory)
+        returned = claimReturn(firstTag() + quint64(index));
+    if (!returned && !outcomes.empty() && !outcomes.back().returned && outcomes.back().last + 1 == entry.sequence)
+        outcomes.back().last = entry.sequence;
+    else
+        outcomes.push_back({entry.sequence, entry.sequence, std::move(returned)});
+}
+
+// The return that is this message's. Of equal messages the one that is settled first has it.
+std::optional<ReturnedMessage> Confirms::claimReturn(quint64 deliveryTag)
+{
+    if (m_returned.empty())
+        return std::nullopt;
+    const auto message = std::lower_bound(m_mandatory.cbegin(), m_mandatory.cend(), deliveryTag,
+                                          [](const Mandatory &mandatory, quint64 tag) { return mandatory.deliveryTag < tag; });
+    const auto found = std::find_if(m_returned.begin(), m_returned.end(),
+                                    [&](const ReturnedMessage &returned) { return isSame(*message, returned); });
+    if (found == m_returned.end())
+        return std::nullopt;
+    std::optional<ReturnedMessage> returned = std::move(*found);
+    m_returned.erase(found);
+    return returned;
+}
+
+void Confirms::dropSettled()
+{
+    while (!m_entries.empty() && m_entries.front().isSettled)
+        m_entries.pop_front();
+    while (!m_mandatory.empty() && m_mandatory.front().deliveryTag < firstTag())
+        m_mandatory.pop_front();
+}
+
+void Confirms::end(std::vector<Outcome> &outcomes)
+{
+    for (qsizetype i = 0; i < m_entries.size(); ++i)
+        settleEntry(i, outcomes);
+    m_entries.clear();
+    m_mandatory.clear();
+    m_returned.clear(); // of a message that is not ours
+    m_lastMethod.clear();
+    m_lastTag = 0;
+}
+
+} // namespace AmqpQt::Engine

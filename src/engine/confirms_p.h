@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/event_p.h"
+
+#include <QtCore/qlist.h>
+
+#include <deque>
+#include <optional>
+#include <vector>
+
+namespace AmqpQt::Engine {
+
+// The unconfirmed messages of one channel in confirm mode: the broker numbers them by delivery tags, from 1 and without gaps,
+// in the order they are sent; we number them by sequence numbers. Returns wait here for the ack that tells whose they are.
+class Confirms
+{
+public:
+    // A closed range of sequence numbers with the same outcome. A returned message stands alone.
+    struct Outcome
+    {
+        quint64 first = 0;
+        quint64 last = 0;
+        std::optional<ReturnedMessage> returned;
+    };
+
+    // What a mandatory message is recognised by when it comes back. The method is its whole basic.publish: where it is that of
+    // the message before, the bytes are shared.
+    struct Mandatory
+    {
+        quint64 deliveryTag = 0;
+        QByteArray method;
+        QByteArray properties;
+        QByteArray body;
+    };
+
+    void sent(quint64 sequence);
+    void sentMandatory(quint64 sequence, QByteArrayView method, const QByteArray &properties, const QByteArray &body);
+    qsizetype outstanding() const noexcept { return m_outstanding; }
+
+    void returned(ReturnedMessage message) { m_returned.push_back(std::move(message)); }
+    // basic.ack and basic.nack; 0 with `multiple` stands for all. False: no such message was ever sent.
+    bool settle(quint64 deliveryTag, bool multiple, std::vector<Outcome> &outcomes);
+    // The channel ended: all that are outstanding, in order, as far as they were returned with that outcome. The next
+    // delivery tag is 1 again.
+    void end(std::vector<Outcome> &outcomes);
+
+private:
+    struct Entry
+    {
+        quint64 sequence = 0;
+        bool isMandatory = false;
+        bool isSettled = false;
+    };
+    void settleEntry(qsizetype index, std::vector<Outcome> &outcomes);
+    std::optional<ReturnedMessage> claimReturn(quint64 deliveryTag);
+    void dropSettled();
+    quint64 firstTag() const noexcept { return m_lastTag - quint64(m_entries.size()) + 1; }
+
+    QList<Entry> m_entries; // by delivery tag; the first one is not settled
+    std::deque<Mandatory> m_mandatory; // those of the entries that are, by delivery tag
+    std::vector<ReturnedMessage> m_returned;
+    QByteArray m_lastMethod;
+    quint64 m_lastTag = 0;
+    qsizetype m_outstanding = 0;
+};
+
+} // namespace AmqpQt::Engine
