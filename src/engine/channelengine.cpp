@@ -2,7 +2,7 @@
 #include "engine/channelengine_p.h"
 
 #include "engine/arguments_p.h"
-#include "engine/connectionengine_p.h"
+#include "engine/channelcalls_p.h"
 
 #include <algorithm>
 
@@ -79,31 +79,6 @@ Error ChannelEngine::checkSize(qsizetype payload, const char *method) const
                  u"arguments: the method takes %1 bytes, %2 fit in a frame of this connection"_s.arg(payload).arg(
                      m_connection->maximumPayload()),
                  0, QString::fromLatin1(method));
-}
-
-template <typename Method>
-ChannelEngine::Call ChannelEngine::makeCall(CallId id, const Method &method)
-{
-    Call call;
-    call.id = id;
-    call.reply = Method::Reply::id.value();
-    call.method = Method::name;
-    call.payload = Wire::encodePayload(method);
-    return call;
-}
-
-template <typename Method>
-Result<CallId> ChannelEngine::call(Method method, bool noAck)
-{
-    if constexpr (requires { method.ticket; })
-        method.ticket = m_ticket;
-    if (const Error error = checkSize(Wire::payloadSize(method), Method::name); error.isError())
-        return error;
-    Call call = makeCall(m_connection->nextCall(), method);
-    call.noAck = noAck;
-    const CallId id = call.id;
-    submit(std::move(call));
-    return id;
 }
 
 void ChannelEngine::submit(Call call)

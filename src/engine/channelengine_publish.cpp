@@ -3,8 +3,7 @@
 // The part of ChannelEngine that publishes: confirm mode, returns and transactions.
 
 #include "engine/arguments_p.h"
-#include "engine/channelengine_p.h"
-#include "engine/connectionengine_p.h"
+#include "engine/channelcalls_p.h"
 
 #include <QtCore/qstringconverter.h>
 

@@ -2,9 +2,7 @@
 
 // The half of ChannelEngine that acts on what the broker sends.
 
-#include "engine/channelengine_p.h"
-
-#include "engine/connectionengine_p.h"
+#include "engine/channelcalls_p.h"
 
 #include <algorithm>
 
@@ -33,25 +31,6 @@ void ChannelEngine::unexpected(const char *method)
 {
     if (!m_closeSent)
         m_connection->unexpected(method);
-}
-
-template <typename Method>
-std::optional<ChannelEngine::Call> ChannelEngine::takeCall()
-{
-    if (m_calls.empty() || m_calls.front().reply != Method::id.value()) {
-        unexpected(Method::name);
-        return std::nullopt;
-    }
-    Call call = std::move(m_calls.front());
-    m_calls.pop_front();
-    return call;
-}
-
-template <typename Method>
-void ChannelEngine::finishSimple(const Method &, ReplyValue value)
-{
-    if (const auto call = takeCall<Method>())
-        finish(call->id, std::move(value));
 }
 
 void ChannelEngine::finish(CallId id, ReplyValue value)

@@ -2,8 +2,7 @@
 
 // The part of ChannelEngine that settles deliveries.
 
-#include "engine/channelengine_p.h"
-#include "engine/connectionengine_p.h"
+#include "engine/channelcalls_p.h"
 
 #include <algorithm>
 

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/channelengine_p.h"
+#include "engine/connectionengine_p.h"
+
+// What the parts of ChannelEngine have in common: calls and their answers, for any method.
+namespace AmqpQt::Engine {
+
+template <typename Method>
+ChannelEngine::Call ChannelEngine::makeCall(CallId id, const Method &method)
+{
+    Call call;
+    call.id = id;
+    call.reply = Method::Reply::id.value();
+    call.method = Method::name;
+    call.payload = Wire::encodePayload(method);
+    return call;
+}
+
+template <typename Method>
+Result<CallId> ChannelEngine::call(Method method, bool noAck)
+{
+    if constexpr (requires { method.ticket; })
+        method.ticket = m_ticket;
+    if (const Error error = checkSize(Wire::payloadSize(method), Method::name); error.isError())
+        return error;
+    Call call = makeCall(m_connection->nextCall(), method);
+    call.noAck = noAck;
+    const CallId id = call.id;
+    submit(std::move(call));
+    return id;
+}
+
+template <typename Method>
+std::optional<ChannelEngine::Call> ChannelEngine::takeCall()
+{
+    if (m_calls.empty() || m_calls.front().reply != Method::id.value()) {
+        unexpected(Method::name);
+        return std::nullopt;
+    }
+    Call call = std::move(m_calls.front());
+    m_calls.pop_front();
+    return call;
+}
+
+template <typename Method>
+void ChannelEngine::finishSimple(const Method &, ReplyValue value)
+{
+    if (const auto call = takeCall<Method>())
+        finish(call->id, std::move(value));
+}
+
+} // namespace AmqpQt::Engine
