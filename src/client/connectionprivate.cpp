@@ -60,6 +60,12 @@ ConnectionPrivate::~ConnectionPrivate()
         engine.prepareOutput(now());
         engine.goodbye();
         writeOutput();
+        // Closed with input that nobody has read, a socket is reset, and the peer may never see what was written last.
+        for (int reads = 0; reads < 16 && transport->isConnected(); ++reads) {
+            const std::span<char> space = engine.inputSpace();
+            if (transport->read(space.data(), qint64(space.size())) <= 0)
+                break;
+        }
         transport->abort();
     }
     const Error gone(ErrorKind::Cancelled, u"the connection was deleted"_s);
