@@ -35,6 +35,13 @@ public:
         Closing,
     };
     Q_ENUM(State)
+    struct Statistics // of the object's whole life
+    {
+        quint64 messagesIn = 0; // delivered and fetched
+        quint64 messagesOut = 0; // accepted by Channel::publish()
+        quint64 bytesIn = 0; // read from the socket
+        quint64 bytesOut = 0; // written to the socket
+    };
 
     explicit Connection(QObject *parent = nullptr);
     explicit Connection(const ConnectionParameters &parameters, QObject *parent = nullptr);
@@ -57,6 +64,7 @@ public:
     QString blockedReason() const;
     bool isWritable() const;    // neither blocked nor over the high watermark
     qint64 bytesToWrite() const; // library buffer plus socket buffer
+    Statistics statistics() const;
 
     // negotiated
     std::chrono::seconds heartbeat() const;

@@ -400,6 +400,7 @@ Reply<std::optional<GetResult>> Channel::get(const QString &queue, AckMode ackMo
             auto *got = std::get_if<Engine::GotMessage>(&value);
             if (!got || !channel)
                 return std::nullopt;
+            ++channel->d->connection->statistics.messagesIn;
             return GetResult{channel->d->makeMessage(got->message, {}, noAck), got->remaining};
         });
 }

@@ -133,6 +133,21 @@ qint64 Connection::bytesToWrite() const
 }
 
 /*!
+    \class AmqpQt::Connection::Statistics
+    \inmodule AmqpQt
+    \brief What went over a connection: \c messagesIn were delivered and fetched, \c messagesOut accepted by
+    Channel::publish(), \c bytesIn read from the socket and \c bytesOut written to it.
+*/
+
+/*!
+    Returns what went over this connection since the object was made, all its open() together. For a rate, ask twice.
+*/
+Connection::Statistics Connection::statistics() const
+{
+    return d->statistics;
+}
+
+/*!
     Returns the heartbeat interval that was negotiated (\c connection.tune), 0 for none and while there is no
     connection. See ConnectionParameters::setHeartbeat().
 */

@@ -82,6 +82,7 @@ public:
     std::shared_ptr<Mailbox> mailbox;
     QSet<ChannelPrivate *> channels;
     std::vector<Promise<void>> whenOpen;
+    Connection::Statistics statistics;
 
     // Tells whether the connection still exists after the application's code ran.
     class Guard

@@ -293,8 +293,10 @@ void ConnectionPrivate::releaseTransport(bool graceful)
     Transport *old = transport.release();
     disconnect(old, nullptr, this, nullptr);
     if (graceful && old->isConnected()) {
-        while (!engine.output().isEmpty() && old->write(engine.output().data(), engine.output().size()) >= 0)
+        while (!engine.output().isEmpty() && old->write(engine.output().data(), engine.output().size()) >= 0) {
+            statistics.bytesOut += quint64(engine.output().size());
             engine.written(engine.output().size(), now());
+        }
         connect(old, &Transport::finished, old, &QObject::deleteLater);
         QTimer::singleShot(parameters.closeTimeout(), old, &QObject::deleteLater); // a peer that does not read
         old->close();
@@ -407,6 +409,7 @@ bool ConnectionPrivate::readTransport()
         const qint64 size = transport->read(space.data(), qint64(space.size()));
         if (size > 0) {
             m_readable = m_transportError.isError() || size == qint64(space.size());
+            statistics.bytesIn += quint64(size);
             engine.inputRead(size, now());
             return true;
         }
@@ -434,12 +437,14 @@ void ConnectionPrivate::writeOutput()
             break;
         if (transport->write(bytes.data(), bytes.size()) < 0)
             return onTransportFailed();
+        statistics.bytesOut += quint64(bytes.size());
         engine.written(bytes.size(), time);
     }
 }
 
 void ConnectionPrivate::outputAdded()
 {
+    ++statistics.messagesOut;
     if (engine.wantsWrite())
         writeOutput();
     scheduleTurn();
@@ -593,6 +598,7 @@ void ConnectionPrivate::dispatch(Engine::Event &event)
 
 void ConnectionPrivate::on(Engine::Delivered &event)
 {
+    ++statistics.messagesIn;
     static_cast<ConsumerPrivate *>(event.consumer->context)->deliver(event.message);
 }
 

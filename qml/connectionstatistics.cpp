@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#include "connectionstatistics.h"
+
+namespace AmqpQt {
+
+ConnectionStatistics::ConnectionStatistics(Connection *connection)
+    : m_connection(connection)
+{
+    connect(connection, &Connection::stateChanged, this, &ConnectionStatistics::onStateChanged);
+}
+
+void ConnectionStatistics::onStateChanged()
+{
+    if (m_connection->state() != Connection::State::Closed) {
+        if (!m_timer.isActive())
+            m_timer.start(RateMeter::Interval, this);
+        return;
+    }
+    m_timer.stop();
+    m_in.reset();
+    m_out.reset();
+    sample();
+}
+
+void ConnectionStatistics::timerEvent(QTimerEvent *)
+{
+    sample();
+}
+
+void ConnectionStatistics::sample()
+{
+    const Connection::Statistics now = m_connection->statistics();
+    const double rateIn = m_in.rate(double(now.messagesIn));
+    const double rateOut = m_out.rate(double(now.messagesOut));
+    if (now.bytesIn == m_told.bytesIn && now.bytesOut == m_told.bytesOut && now.messagesOut == m_told.messagesOut
+        && rateIn == m_rateIn && rateOut == m_rateOut)
+        return;
+    m_told = now;
+    m_rateIn = rateIn;
+    m_rateOut = rateOut;
+    Q_EMIT changed();
+}
+
+} // namespace AmqpQt

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <AmqpQt/connection.h>
+#include <AmqpQt/message.h>
+
+#include <QtQml/qqml.h>
+#include <QtQml/qqmlregistration.h>
+
+// The library's own types in QML.
+namespace AmqpQt {
+
+struct ForeignMessage
+{
+    Q_GADGET
+    QML_FOREIGN(AmqpQt::Message)
+    QML_VALUE_TYPE(amqpMessage)
+};
+
+struct ForeignMessageList
+{
+    Q_GADGET
+    QML_FOREIGN(QList<AmqpQt::Message>)
+    QML_ANONYMOUS
+    QML_SEQUENTIAL_CONTAINER(AmqpQt::Message)
+};
+
+struct ForeignError
+{
+    Q_GADGET
+    QML_FOREIGN(AmqpQt::Error)
+    QML_VALUE_TYPE(amqpError)
+};
+
+struct ForeignQueueInfo
+{
+    Q_GADGET
+    QML_FOREIGN(AmqpQt::QueueInfo)
+    QML_VALUE_TYPE(amqpQueueInfo)
+};
+
+struct ForeignConnection
+{
+    Q_GADGET
+    QML_FOREIGN(AmqpQt::Connection)
+    QML_ANONYMOUS
+};
+
+// AckMode::AfterDelivery, which is the element's own: see QmlConsumer.
+namespace AmqpExtension {
+Q_NAMESPACE
+enum class ConsumerAckMode : quint8 { AfterDelivery = 2 };
+Q_ENUM_NS(ConsumerAckMode)
+} // namespace AmqpExtension
+
+namespace ForeignNamespace {
+Q_NAMESPACE
+QML_FOREIGN_NAMESPACE(AmqpQt)
+QML_NAMED_ELEMENT(Amqp)
+Q_CLASSINFO("QML.Extended", "AmqpQt::AmqpExtension") // QML_EXTENDED_NAMESPACE() is for classes only
+Q_CLASSINFO("QML.ExtensionIsNamespace", "true")
+} // namespace ForeignNamespace
+
+} // namespace AmqpQt

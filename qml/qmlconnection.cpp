@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+#include "qmlconnection.h"
+
+#include "connectionstatistics.h"
+#include "setup.h"
+
+#include <QtCore/qmetaobject.h>
+#include <QtQml/qqmlinfo.h>
+
+namespace AmqpQt {
+
+QmlConnection::QmlConnection(QObject *parent)
+    : Connection(parent)
+    , m_setUp(std::make_unique<SetUp>(this))
+    , m_statistics(std::make_unique<ConnectionStatistics>(this))
+{
+    connect(this, &Connection::errorOccurred, this, &QmlConnection::tellError);
+    connect(this, &Connection::stateChanged, this, &QmlConnection::tellError);
+    connect(this, &Connection::stateChanged, this, &QmlConnection::stateTextChanged);
+    connect(this, &Connection::blockedChanged, this, &QmlConnection::stateTextChanged);
+    connect(this, &Connection::closed, this, [this] {
+        m_setUp->clear();
+        update();
+    });
+}
+
+QmlConnection::~QmlConnection() = default;
+
+// --- parameters -----------------------------------------------------------------------------------------------------------
+
+void QmlConnection::setUrl(const QUrl &url)
+{
+    if (url != this->url()) // what was read back, without its password, changes nothing
+        setUrls({url});
+}
+
+QList<QUrl> QmlConnection::urls() const
+{
+    QList<QUrl> urls;
+    for (const QUrl &url : m_urls)
+        urls.append(url.adjusted(QUrl::RemovePassword));
+    return urls;
+}
+
+void QmlConnection::setUrls(const QList<QUrl> &urls)
+{
+    if (std::exchange(m_urls, urls) != urls)
+        applyParameters();
+}
+
+QString QmlConnection::host() const
+{
+    return parameters().endpoints().constFirst().host;
+}
+
+void QmlConnection::setHost(const QString &host)
+{
+    if (std::exchange(m_host, host) != host)
+        applyParameters();
+}
+
+int QmlConnection::port() const
+{
+    return parameters().endpoints().constFirst().port;
+}
+
+void QmlConnection::setPort(int port)
+{
+    if (port < 1 || port > 65535)
+        qmlWarning(this) << "port: " << port << " is not between 1 and 65535";
+    else if (std::exchange(m_port, quint16(port)) != port)
+        applyParameters();
+}
+
+QString QmlConnection::virtualHost() const
+{
+    return parameters().virtualHost();
+}
+
+void QmlConnection::setVirtualHost(const QString &virtualHost)
+{
+    if (std::exchange(m_virtualHost, virtualHost) != virtualHost)
+        applyParameters();
+}
+
+QString QmlConnection::username() const
+{
+    return parameters().userName();
+}
+
+void QmlConnection::setUsername(const QString &name)
+{
+    if (std::exchange(m_username, name) != name)
+        applyParameters();
+}
+
+void QmlConnection::setPassword(const QString &password)
+{
+    if (std::exchange(m_password, password) != password)
+        applyParameters();
+}
+
+int QmlConnection::heartbeatSeconds() const
+{
+    return int(parameters().heartbeat().count());
+}
+
+void QmlConnection::setHeartbeatSeconds(int seconds)
+{
+    if (seconds < 0 || seconds > 65535)
+        qmlWarning(this) << "heartbeat: " << seconds << " is not between 0 and 65535";
+    else if (std::exchange(m_heartbeat, std::chrono::seconds(seconds)) != std::chrono::seconds(seconds))
+        applyParameters();
+}
+
+QString QmlConnection::connectionName() const
+{
+    return parameters().connectionName();
+}
+
+void QmlConnection::setConnectionName(const QString &name)
+{
+    if (std::exchange(m_connectionName, name) != name)
+        applyParameters();
+}
+
+QVariantMap QmlConnection::clientProperties() const
+{
+    return parameters().clientProperties();
+}
+
+void QmlConnection::setClientProperties(const QVariantMap &properties)
+{
+    if (std::exchange(m_clientProperties, properties) != properties)
+        applyParameters();
+}
+
+// What is set by name counts more than what the URL says, whatever the order in which they were set.
+Result<ConnectionParameters> QmlConnection::wantedParameters() const
+{
+    ConnectionParameters wanted;
+    QList<Endpoint> endpoints = m_urls.isEmpty() ? wanted.endpoints() : QList<Endpoint>();
+    for (const QUrl &url : m_urls) {
+        const Result<ConnectionParameters> parsed = ConnectionParameters::fromUrl(url);
+        if (!parsed)
+            return parsed;
+        if (endpoints.isEmpty())
+            wanted = *parsed;
+        endpoints += parsed->endpoints();
+    }
+    if (m_host)
+        endpoints = {Endpoint{*m_host, endpoints.constFirst().port}};
+    for (Endpoint &endpoint : endpoints)
+        endpoint.port = m_port.value_or(endpoint.port);
+    wanted.setEndpoints(endpoints);
+    if (m_virtualHost)
+        wanted.setVirtualHost(*m_virtualHost);
+    if (m_username || m_password)
+        wanted.setCredentials(m_username.value_or(wanted.userName()), m_password.value_or(wanted.password()));
+    if (m_heartbeat)
+        wanted.setHeartbeat(*m_heartbeat);
+    if (m_connectionName)
+        wanted.setConnectionName(*m_connectionName);
+    if (m_clientProperties)
+        wanted.setClientProperties(*m_clientProperties);
+    return wanted;
+}
+
+void QmlConnection::applyParameters()
+{
+    const Result<ConnectionParameters> wanted = wantedParameters();
+    if (wanted) {
+        setParameters(*wanted);
+    } else {
+        for (const QUrl &url : std::as_const(m_urls)) {
+            if (!ConnectionParameters::fromUrl(url))
+                Connection::setUrl(url); // so that open() fails with its error
+        }
+    }
+    m_wantsAttempt = m_active;
+    QMetaObject::invokeMethod(this, &QmlConnection::update, Qt::QueuedConnection); // once for several changes
+}
+
+// --- what is wanted, and what is ------------------------------------------------------------------------------------------
+
+void QmlConnection::setActive(bool active)
+{
+    if (std::exchange(m_active, active) == active)
+        return;
+    m_wantsAttempt = active;
+    Q_EMIT activeChanged();
+    update();
+}
+
+void QmlConnection::reconnect()
+{
+    const bool wasActive = std::exchange(m_active, true);
+    m_wantsAttempt = true;
+    if (!wasActive)
+        Q_EMIT activeChanged();
+    update();
+}
+
+void QmlConnection::componentComplete()
+{
+    m_isComplete = true;
+    update();
+}
+
+void QmlConnection::update()
+{
+    if (!m_isComplete)
+        return;
+    if (state() == State::Closed) {
+        if (std::exchange(m_wantsAttempt, false))
+            Connection::open();
+    } else if (state() != State::Closing && (m_wantsAttempt || !m_active)) {
+        Connection::close();
+    }
+}
+
+bool QmlConnection::isAttempting() const
+{
+    return m_active && (m_wantsAttempt || (state() != State::Closed && state() != State::Closing));
+}
+
+QString QmlConnection::stateText() const
+{
+    switch (state()) {
+    case State::Closed:
+        return error().isError() ? tr("Not connected: %1").arg(errorString()) : tr("Not connected");
+    case State::Connecting:
+        return tr("Connecting");
+    case State::Handshaking:
+        return tr("Logging in");
+    case State::Open:
+        return isBlocked() ? tr("Connected, blocked by the broker") : tr("Connected");
+    case State::Closing:
+        return tr("Closing");
+    }
+    return {};
+}
+
+QString QmlConnection::errorString() const
+{
+    return error().text();
+}
+
+void QmlConnection::tellError()
+{
+    if (std::exchange(m_toldError, errorString()) != errorString())
+        Q_EMIT errorStringChanged();
+}
+
+} // namespace AmqpQt

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "objectlist.h"
+
+#include <AmqpQt/connection.h>
+
+#include <QtQml/qqmlparserstatus.h>
+#include <QtQml/qqmlregistration.h>
+
+#include <memory>
+#include <optional>
+
+namespace AmqpQt {
+
+class ConnectionStatistics;
+class SetUp;
+
+class QmlConnection : public Connection, public QQmlParserStatus
+{
+    Q_OBJECT
+    Q_MOC_INCLUDE("connectionstatistics.h")
+    Q_INTERFACES(QQmlParserStatus)
+    Q_PROPERTY(QUrl url READ url WRITE setUrl NOTIFY parametersChanged)
+    Q_PROPERTY(QList<QUrl> urls READ urls WRITE setUrls NOTIFY parametersChanged)
+    Q_PROPERTY(QString host READ host WRITE setHost NOTIFY parametersChanged)
+    Q_PROPERTY(int port READ port WRITE setPort NOTIFY parametersChanged)
+    Q_PROPERTY(QString virtualHost READ virtualHost WRITE setVirtualHost NOTIFY parametersChanged)
+    Q_PROPERTY(QString username READ username WRITE setUsername NOTIFY parametersChanged)
+    Q_PROPERTY(QString password READ password WRITE setPassword NOTIFY parametersChanged)
+    Q_PROPERTY(int heartbeat READ heartbeatSeconds WRITE setHeartbeatSeconds NOTIFY parametersChanged)
+    Q_PROPERTY(QString connectionName READ connectionName WRITE setConnectionName NOTIFY parametersChanged)
+    Q_PROPERTY(QVariantMap clientProperties READ clientProperties WRITE setClientProperties NOTIFY parametersChanged)
+    Q_PROPERTY(bool active READ isActive WRITE setActive NOTIFY activeChanged)
+    Q_PROPERTY(QString stateText READ stateText NOTIFY stateTextChanged)
+    Q_PROPERTY(AmqpQt::Error error READ error NOTIFY errorStringChanged)
+    Q_PROPERTY(QString errorString READ errorString NOTIFY errorStringChanged)
+    Q_PROPERTY(AmqpQt::ConnectionStatistics *statistics READ statisticsObject CONSTANT)
+    Q_PROPERTY(QQmlListProperty<QObject> data READ data)
+    Q_CLASSINFO("DefaultProperty", "data")
+    QML_NAMED_ELEMENT(Connection)
+public:
+    explicit QmlConnection(QObject *parent = nullptr);
+    ~QmlConnection() override;
+
+    void setUrl(const QUrl &url);
+    QList<QUrl> urls() const;
+    void setUrls(const QList<QUrl> &urls);
+    QString host() const;
+    void setHost(const QString &host);
+    int port() const;
+    void setPort(int port);
+    QString virtualHost() const;
+    void setVirtualHost(const QString &virtualHost);
+    QString username() const;
+    void setUsername(const QString &name);
+    QString password() const { return {}; } // it does not read back
+    void setPassword(const QString &password);
+    int heartbeatSeconds() const;
+    void setHeartbeatSeconds(int seconds);
+    QString connectionName() const;
+    void setConnectionName(const QString &name);
+    QVariantMap clientProperties() const;
+    void setClientProperties(const QVariantMap &properties);
+
+    bool isActive() const { return m_active; }
+    void setActive(bool active);
+    QString stateText() const;
+    QString errorString() const;
+    ConnectionStatistics *statisticsObject() const { return m_statistics.get(); }
+    QQmlListProperty<QObject> data() { return m_data.property(this); }
+
+    Q_INVOKABLE void open() { setActive(true); }
+    Q_INVOKABLE void close() { setActive(false); }
+    Q_INVOKABLE void reconnect();
+
+    bool isAttempting() const; // it is open, or may still come to be with this attempt
+    SetUp *setUp() const { return m_setUp.get(); }
+
+    void classBegin() override {}
+    void componentComplete() override;
+
+Q_SIGNALS:
+    void activeChanged();
+    void stateTextChanged();
+    void errorStringChanged();
+
+private:
+    Result<ConnectionParameters> wantedParameters() const;
+    void applyParameters();
+    void update(); // brings what is to what is wanted
+    void tellError();
+
+    QList<QUrl> m_urls; // what was set; url is the first
+    std::optional<QString> m_host;
+    std::optional<quint16> m_port;
+    std::optional<QString> m_virtualHost;
+    std::optional<QString> m_username;
+    std::optional<QString> m_password;
+    std::optional<std::chrono::seconds> m_heartbeat;
+    std::optional<QString> m_connectionName;
+    std::optional<QVariantMap> m_clientProperties;
+
+    ObjectList<QObject> m_data;
+    std::unique_ptr<SetUp> m_setUp;
+    std::unique_ptr<ConnectionStatistics> m_statistics;
+    QString m_toldError;
+    bool m_active = false;
+    bool m_wantsAttempt = false; // to connect, once it is closed
+    bool m_isComplete = false;
+};
+
+} // namespace AmqpQt

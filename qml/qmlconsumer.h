@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "qmlqueue.h"
+#include "ratemeter.h"
+
+#include <AmqpQt/channel.h>
+#include <AmqpQt/consumer.h>
+
+#include <QtCore/qbasictimer.h>
+
+namespace AmqpQt {
+
+class QmlConsumer : public QmlElement
+{
+    Q_OBJECT
+    Q_PROPERTY(AmqpQt::QmlQueue *queue READ queue WRITE setQueue NOTIFY changed)
+    Q_PROPERTY(QString queueName READ queueName WRITE setQueueName NOTIFY changed)
+    Q_PROPERTY(bool active MEMBER m_active NOTIFY changed)
+    Q_PROPERTY(bool paused READ isPaused WRITE setPaused NOTIFY pausedChanged)
+    Q_PROPERTY(AckMode ackMode MEMBER m_ackMode NOTIFY changed)
+    Q_PROPERTY(int prefetch READ prefetch WRITE setPrefetch NOTIFY changed)
+    Q_PROPERTY(bool exclusive MEMBER m_exclusive NOTIFY changed)
+    Q_PROPERTY(int priority MEMBER m_priority NOTIFY changed)
+    Q_PROPERTY(QString consumerTag READ consumerTag WRITE setConsumerTag NOTIFY consumerTagChanged)
+    Q_PROPERTY(QVariantMap arguments MEMBER m_arguments NOTIFY changed)
+    Q_PROPERTY(int dispatchInterval READ dispatchInterval WRITE setDispatchInterval NOTIFY dispatchIntervalChanged)
+    Q_PROPERTY(bool subscribed READ isSubscribed NOTIFY subscribedChanged)
+    Q_PROPERTY(double totalCount READ totalCount NOTIFY countsChanged)
+    Q_PROPERTY(double rate READ rate NOTIFY countsChanged)
+    Q_PROPERTY(int unackedCount READ unackedCount NOTIFY unackedCountChanged)
+    QML_NAMED_ELEMENT(Consumer)
+public:
+    enum class AckMode : quint8 { Manual = 0, NoAck = 1, AfterDelivery = 2 }; // the first two as AmqpQt::AckMode
+    Q_ENUM(AckMode)
+
+    explicit QmlConsumer(QObject *parent = nullptr);
+    ~QmlConsumer() override;
+
+    QmlQueue *queue() const { return m_queue; }
+    void setQueue(QmlQueue *queue);
+    QString queueName() const;
+    void setQueueName(const QString &name);
+    bool isPaused() const { return m_paused; }
+    void setPaused(bool paused);
+    int prefetch() const { return m_prefetch; }
+    void setPrefetch(int count);
+    QString consumerTag() const;
+    void setConsumerTag(const QString &tag);
+    int dispatchInterval() const { return m_dispatchInterval; }
+    void setDispatchInterval(int milliseconds);
+    bool isSubscribed() const { return m_isSubscribed; }
+    double totalCount() const { return m_toldTotalCount; }
+    double exactTotalCount() const { return m_totalCount; } // now
+    double rate() const { return m_rate; }
+    int unackedCount() const;
+
+    Q_INVOKABLE bool ack(const AmqpQt::Message &message);
+    Q_INVOKABLE bool nack(const AmqpQt::Message &message, bool requeue = true);
+    Q_INVOKABLE bool reject(const AmqpQt::Message &message) { return nack(message, false); }
+
+Q_SIGNALS:
+    void changed();
+    void pausedChanged();
+    void consumerTagChanged();
+    void dispatchIntervalChanged();
+    void subscribedChanged();
+    void countsChanged(); // at 4 Hz
+    void unackedCountChanged();
+    void delivered(const AmqpQt::Message &message);
+    void batchDelivered(const QList<AmqpQt::Message> &messages);
+
+protected:
+    void connectionOpened() override;
+    void connectionClosed() override;
+    void connectNotify(const QMetaMethod &signal) override;
+    void timerEvent(QTimerEvent *event) override;
+
+private:
+    void update(); // subscribes anew, or no more
+    void subscribe();
+    void unsubscribe();
+    void openChannel();
+    void dropChannel();
+    void setSubscribed(bool subscribed);
+    void onChannelError(const Error &error);
+    void onBatch(const QList<Message> &messages);
+    bool isHolding() const;
+    void dispatch();
+    void emitBatch();
+    void settleAfterDelivery(const Message &message);
+    void sampleCounts();
+
+    QPointer<QmlQueue> m_queue;
+    QString m_queueName;
+    QString m_consumerTag;
+    QVariantMap m_arguments;
+    AckMode m_ackMode = AckMode::Manual;
+    int m_prefetch = 100;
+    int m_priority = 0;
+    int m_dispatchInterval = 16;
+    bool m_active = true;
+    bool m_paused = false;
+    bool m_exclusive = false;
+
+    QPointer<Channel> m_channel;
+    QPointer<Consumer> m_consumer;
+    QList<Message> m_held;  // nobody has seen these
+    QList<Message> m_batch; // for the next batchDelivered()
+    bool m_isBatchNew = false; // delivered() has not told them
+    bool m_isPending = false;
+    bool m_isSubscribed = false;
+    bool m_isDispatching = false;
+    QBasicTimer m_batchTimer;
+    QBasicTimer m_countTimer;
+    RateMeter m_meter;
+    double m_totalCount = 0;
+    double m_toldTotalCount = 0;
+    double m_rate = 0;
+};
+
+} // namespace AmqpQt

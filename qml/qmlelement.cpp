@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#include "qmlelement.h"
+
+#include <QtQml/qqmlinfo.h>
+
+namespace AmqpQt {
+
+QmlElement::QmlElement(QObject *parent)
+    : QObject(parent)
+{
+}
+
+void QmlElement::setConnection(QmlConnection *connection)
+{
+    m_isExplicit = true;
+    use(connection);
+}
+
+void QmlElement::classBegin() {}
+
+void QmlElement::componentComplete()
+{
+    findConnection();
+    m_isComplete = true;
+    if (!m_connection) {
+        const QString text = tr("There is no connection: put the element into a Connection, or set its connection");
+        if (m_isExplicit)
+            setErrorString(text); // it may come later
+        else
+            fail(text);
+    }
+    start();
+}
+
+void QmlElement::findConnection()
+{
+    if (m_isExplicit)
+        return;
+    for (QObject *outer = parent(); outer; outer = outer->parent()) {
+        if (auto *connection = qobject_cast<QmlConnection *>(outer))
+            return use(connection);
+        auto *element = qobject_cast<QmlElement *>(outer);
+        if (element && element->m_isExplicit)
+            return use(element->m_connection);
+    }
+}
+
+void QmlElement::use(QmlConnection *connection)
+{
+    if (m_connection == connection)
+        return;
+    if (m_connection)
+        m_connection->disconnect(this);
+    stop();
+    m_connection = connection;
+    setErrorString({});
+    if (connection) {
+        connect(connection, &Connection::opened, this, &QmlElement::start);
+        connect(connection, &Connection::closed, this, &QmlElement::stop);
+        connect(connection, &QObject::destroyed, this, [this] {
+            stop();
+            Q_EMIT connectionChanged();
+        });
+    }
+    Q_EMIT connectionChanged();
+    start();
+}
+
+void QmlElement::start()
+{
+    if (m_isLive || !m_isComplete || !m_connection || !m_connection->isOpen())
+        return;
+    m_isLive = true;
+    connectionOpened();
+}
+
+void QmlElement::stop()
+{
+    if (!std::exchange(m_isLive, false))
+        return;
+    connectionClosed();
+}
+
+void QmlElement::setErrorString(const QString &text)
+{
+    if (std::exchange(m_errorString, text) != text)
+        Q_EMIT errorStringChanged();
+}
+
+void QmlElement::fail(const QString &text)
+{
+    qmlWarning(this) << text;
+    setErrorString(text);
+}
+
+bool QmlElement::isInRange(const char *property, qint64 value, qint64 minimum, qint64 maximum) const
+{
+    if (value >= minimum && value <= maximum)
+        return true;
+    qmlWarning(this) << property << ": " << value << " is not between " << minimum << " and " << maximum;
+    return false;
+}
+
+} // namespace AmqpQt

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "qmlconnection.h"
+
+#include <QtCore/qpointer.h>
+#include <QtQml/qqmlparserstatus.h>
+#include <QtQml/qqmlregistration.h>
+
+namespace AmqpQt {
+
+// What the elements of a connection have in common: they find it, and say what went wrong.
+class QmlElement : public QObject, public QQmlParserStatus
+{
+    Q_OBJECT
+    Q_INTERFACES(QQmlParserStatus)
+    Q_PROPERTY(AmqpQt::QmlConnection *connection READ connection WRITE setConnection NOTIFY connectionChanged)
+    Q_PROPERTY(QString errorString READ errorString NOTIFY errorStringChanged)
+    QML_ANONYMOUS
+public:
+    explicit QmlElement(QObject *parent = nullptr);
+
+    QmlConnection *connection() const { return m_connection; }
+    void setConnection(QmlConnection *connection);
+    QString errorString() const { return m_errorString; }
+
+    void classBegin() override;
+    void componentComplete() override;
+
+Q_SIGNALS:
+    void connectionChanged();
+    void errorStringChanged();
+
+protected:
+    // Between these two calls there is an open connection, and isLive() is true.
+    virtual void connectionOpened() = 0;
+    virtual void connectionClosed() = 0;
+
+    bool isComplete() const { return m_isComplete; }
+    bool isLive() const { return m_isLive; }
+    SetUp *setUp() const { return m_connection->setUp(); }
+    void findConnection(); // the nearest enclosing one, unless it was given explicitly
+    void setErrorString(const QString &text);
+    void fail(const QString &text); // errorString, and a warning with the element's file and line
+    // False, with a warning: a property keeps its value.
+    bool isInRange(const char *property, qint64 value, qint64 minimum, qint64 maximum) const;
+
+private:
+    void use(QmlConnection *connection);
+    void start();
+    void stop();
+
+    QPointer<QmlConnection> m_connection;
+    QString m_errorString;
+    bool m_isExplicit = false;
+    bool m_isComplete = false;
+    bool m_isLive = false;
+};
+
+} // namespace AmqpQt

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <QtCore/qelapsedtimer.h>
+
+#include <deque>
+#include <utility>
+
+namespace AmqpQt {
+
+// How fast a counter has grown during the last second, if it is asked every RateMeter::Interval.
+class RateMeter
+{
+public:
+    static constexpr int Interval = 250; // ms
+
+    double rate(double total)
+    {
+        if (!m_clock.isValid())
+            m_clock.start();
+        m_samples.emplace_back(m_clock.elapsed(), total);
+        if (m_samples.size() > 1000 / Interval + 1)
+            m_samples.pop_front();
+        const auto [time, count] = m_samples.front();
+        const qint64 elapsed = m_samples.back().first - time;
+        return elapsed > 0 ? (total - count) * 1000 / double(elapsed) : 0;
+    }
+    void reset() { m_samples.clear(); }
+
+private:
+    QElapsedTimer m_clock;
+    std::deque<std::pair<qint64, double>> m_samples; // ms, total
+};
+
+} // namespace AmqpQt

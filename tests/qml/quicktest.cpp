@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#include "support/brokerfixture.h"
+
+#include <QtCore/qcoreapplication.h>
+#include <QtQml/qqmlcontext.h>
+#include <QtQml/qqmlengine.h>
+#include <QtQuickTest/quicktest.h>
+
+using namespace Qt::StringLiterals;
+
+// What the tests in tst_*.qml know besides QML, as `test`.
+class Setup : public QObject
+{
+    Q_OBJECT
+    Q_PROPERTY(QString url READ url CONSTANT)
+public:
+    QString url() const { return brokerUrl().toString(); }
+
+    Q_INVOKABLE QString uniqueName(const QString &prefix) const { return ::uniqueName(prefix); }
+
+public Q_SLOTS:
+    void qmlEngineAvailable(QQmlEngine *engine)
+    {
+        engine->addImportPath(QStringLiteral(AMQPQT_QML_IMPORT_PATH));
+        engine->rootContext()->setContextProperty(u"test"_s, this);
+    }
+};
+
+QUICK_TEST_MAIN_WITH_SETUP(qml, Setup)
+#include "quicktest.moc"
