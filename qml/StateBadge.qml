@@ -31,13 +31,12 @@ T.Control {
 
         Rectangle {
             anchors.verticalCenter: parent.verticalCenter
-            width: label.font.pixelSize
+            width: control.font.pixelSize
             height: width
             radius: width / 2
             color: control.color
         }
         Text {
-            id: label
             text: control.text
             font: control.font
             color: control.palette.windowText

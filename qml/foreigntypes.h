@@ -49,7 +49,7 @@ struct ForeignConnection
 // AckMode::AfterDelivery, which is the element's own: see QmlConsumer.
 namespace AmqpExtension {
 Q_NAMESPACE
-enum class ConsumerAckMode : quint8 { AfterDelivery = 2 };
+enum class ConsumerAckMode { AfterDelivery = 2 };
 Q_ENUM_NS(ConsumerAckMode)
 } // namespace AmqpExtension
 

@@ -15,8 +15,7 @@ QmlConnection::QmlConnection(QObject *parent)
     , m_statistics(std::make_unique<ConnectionStatistics>(this))
 {
     connect(this, &Connection::errorOccurred, this, &QmlConnection::tellError);
-    connect(this, &Connection::stateChanged, this, &QmlConnection::tellError);
-    connect(this, &Connection::stateChanged, this, &QmlConnection::stateTextChanged);
+    connect(this, &Connection::stateChanged, this, &QmlConnection::onStateChanged);
     connect(this, &Connection::blockedChanged, this, &QmlConnection::stateTextChanged);
     connect(this, &Connection::closed, this, [this] {
         m_setUp->clear();
@@ -31,18 +30,26 @@ QmlConnection::~QmlConnection() = default;
 void QmlConnection::setUrl(const QUrl &url)
 {
     if (url != this->url()) // what was read back, without its password, changes nothing
-        setUrls({url});
+        setUrlList({url});
 }
 
-QList<QUrl> QmlConnection::urls() const
+QStringList QmlConnection::urls() const
 {
-    QList<QUrl> urls;
+    QStringList urls;
     for (const QUrl &url : m_urls)
-        urls.append(url.adjusted(QUrl::RemovePassword));
+        urls.append(url.toString(QUrl::RemovePassword | QUrl::FullyEncoded));
     return urls;
 }
 
-void QmlConnection::setUrls(const QList<QUrl> &urls)
+void QmlConnection::setUrls(const QStringList &urls)
+{
+    QList<QUrl> list;
+    for (const QString &url : urls)
+        list.append(QUrl(url));
+    setUrlList(list);
+}
+
+void QmlConnection::setUrlList(const QList<QUrl> &urls)
 {
     if (std::exchange(m_urls, urls) != urls)
         applyParameters();
@@ -244,6 +251,18 @@ QString QmlConnection::stateText() const
 QString QmlConnection::errorString() const
 {
     return error().text();
+}
+
+void QmlConnection::onStateChanged()
+{
+    const QPointer<QmlConnection> self(this);
+    tellError(); // open() forgets the last one
+    if (self)
+        Q_EMIT stateChanged();
+    if (self)
+        Q_EMIT stateTextChanged();
+    if (self && std::exchange(m_toldConnected, isOpen()) != isOpen())
+        Q_EMIT connectedChanged();
 }
 
 void QmlConnection::tellError()

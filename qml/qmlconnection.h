@@ -16,13 +16,13 @@ namespace AmqpQt {
 class ConnectionStatistics;
 class SetUp;
 
-class QmlConnection : public Connection, public QQmlParserStatus
+class QmlConnection : public AmqpQt::Connection, public QQmlParserStatus
 {
     Q_OBJECT
     Q_MOC_INCLUDE("connectionstatistics.h")
     Q_INTERFACES(QQmlParserStatus)
     Q_PROPERTY(QUrl url READ url WRITE setUrl NOTIFY parametersChanged)
-    Q_PROPERTY(QList<QUrl> urls READ urls WRITE setUrls NOTIFY parametersChanged)
+    Q_PROPERTY(QStringList urls READ urls WRITE setUrls NOTIFY parametersChanged)
     Q_PROPERTY(QString host READ host WRITE setHost NOTIFY parametersChanged)
     Q_PROPERTY(int port READ port WRITE setPort NOTIFY parametersChanged)
     Q_PROPERTY(QString virtualHost READ virtualHost WRITE setVirtualHost NOTIFY parametersChanged)
@@ -32,6 +32,8 @@ class QmlConnection : public Connection, public QQmlParserStatus
     Q_PROPERTY(QString connectionName READ connectionName WRITE setConnectionName NOTIFY parametersChanged)
     Q_PROPERTY(QVariantMap clientProperties READ clientProperties WRITE setClientProperties NOTIFY parametersChanged)
     Q_PROPERTY(bool active READ isActive WRITE setActive NOTIFY activeChanged)
+    Q_PROPERTY(AmqpQt::Connection::State state READ state NOTIFY stateChanged)
+    Q_PROPERTY(bool connected READ isOpen NOTIFY connectedChanged)
     Q_PROPERTY(QString stateText READ stateText NOTIFY stateTextChanged)
     Q_PROPERTY(AmqpQt::Error error READ error NOTIFY errorStringChanged)
     Q_PROPERTY(QString errorString READ errorString NOTIFY errorStringChanged)
@@ -44,8 +46,8 @@ public:
     ~QmlConnection() override;
 
     void setUrl(const QUrl &url);
-    QList<QUrl> urls() const;
-    void setUrls(const QList<QUrl> &urls);
+    QStringList urls() const;
+    void setUrls(const QStringList &urls);
     QString host() const;
     void setHost(const QString &host);
     int port() const;
@@ -82,13 +84,17 @@ public:
 
 Q_SIGNALS:
     void activeChanged();
+    void stateChanged(); // the one with an argument would hide the property in handlers, and Qt 6.4 misreads it
+    void connectedChanged();
     void stateTextChanged();
     void errorStringChanged();
 
 private:
     Result<ConnectionParameters> wantedParameters() const;
+    void setUrlList(const QList<QUrl> &urls);
     void applyParameters();
     void update(); // brings what is to what is wanted
+    void onStateChanged();
     void tellError();
 
     QList<QUrl> m_urls; // what was set; url is the first
@@ -105,6 +111,7 @@ private:
     std::unique_ptr<SetUp> m_setUp;
     std::unique_ptr<ConnectionStatistics> m_statistics;
     QString m_toldError;
+    bool m_toldConnected = false;
     bool m_active = false;
     bool m_wantsAttempt = false; // to connect, once it is closed
     bool m_isComplete = false;

@@ -11,7 +11,7 @@
 
 namespace AmqpQt {
 
-class QmlConsumer : public QmlElement
+class QmlConsumer : public AmqpQt::QmlElement
 {
     Q_OBJECT
     Q_PROPERTY(AmqpQt::QmlQueue *queue READ queue WRITE setQueue NOTIFY changed)
@@ -31,7 +31,7 @@ class QmlConsumer : public QmlElement
     Q_PROPERTY(int unackedCount READ unackedCount NOTIFY unackedCountChanged)
     QML_NAMED_ELEMENT(Consumer)
 public:
-    enum class AckMode : quint8 { Manual = 0, NoAck = 1, AfterDelivery = 2 }; // the first two as AmqpQt::AckMode
+    enum class AckMode { Manual = 0, NoAck = 1, AfterDelivery = 2 }; // the first two as AmqpQt::AckMode
     Q_ENUM(AckMode)
 
     explicit QmlConsumer(QObject *parent = nullptr);

@@ -9,7 +9,8 @@
 
 namespace AmqpQt {
 
-// What the elements of a connection have in common: they find it, and say what went wrong.
+// What the elements of a connection have in common: they find it, and say what went wrong. Their base classes are written with
+// the namespace, since qmltypes files have them as they are written, and qmllint would not find them.
 class QmlElement : public QObject, public QQmlParserStatus
 {
     Q_OBJECT
@@ -37,7 +38,7 @@ protected:
     virtual void connectionClosed() = 0;
 
     bool isComplete() const { return m_isComplete; }
-    bool isLive() const { return m_isLive; }
+    bool isLive() const { return m_isLive && m_connection; }
     SetUp *setUp() const { return m_connection->setUp(); }
     void findConnection(); // the nearest enclosing one, unless it was given explicitly
     void setErrorString(const QString &text);

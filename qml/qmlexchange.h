@@ -5,7 +5,7 @@
 
 namespace AmqpQt {
 
-class QmlExchange : public QmlElement
+class QmlExchange : public AmqpQt::QmlElement
 {
     Q_OBJECT
     Q_PROPERTY(QString name MEMBER m_name NOTIFY changed)

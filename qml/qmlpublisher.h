@@ -9,7 +9,7 @@
 
 namespace AmqpQt {
 
-class QmlPublisher : public QmlElement
+class QmlPublisher : public AmqpQt::QmlElement
 {
     Q_OBJECT
     Q_PROPERTY(QString exchange MEMBER m_exchange NOTIFY changed)

@@ -7,7 +7,7 @@
 
 namespace AmqpQt {
 
-class QmlQueue : public QmlElement
+class QmlQueue : public AmqpQt::QmlElement
 {
     Q_OBJECT
     Q_PROPERTY(QString name MEMBER m_name NOTIFY changed)

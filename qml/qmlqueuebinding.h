@@ -7,7 +7,7 @@ namespace AmqpQt {
 
 class QmlQueue;
 
-class QmlQueueBinding : public QmlElement
+class QmlQueueBinding : public AmqpQt::QmlElement
 {
     Q_OBJECT
     Q_PROPERTY(AmqpQt::QmlExchange *exchange READ exchange WRITE setExchange NOTIFY changed)

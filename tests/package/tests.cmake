@@ -5,10 +5,12 @@
 foreach(shared ON OFF)
     if(shared)
         set(test package_shared)
+        set(qml ${AMQPQT_BUILD_QML})
     else()
         set(test package_static)
+        set(qml OFF)
     endif()
-    add_test(NAME ${test} COMMAND ${CMAKE_COMMAND} -DSHARED=${shared} -DSOURCE_DIR=${PROJECT_SOURCE_DIR}
+    add_test(NAME ${test} COMMAND ${CMAKE_COMMAND} -DSHARED=${shared} -DQML=${qml} -DSOURCE_DIR=${PROJECT_SOURCE_DIR}
         -DCONSUMER_DIR=${CMAKE_CURRENT_SOURCE_DIR}/package/consumer -DWORK_DIR=${PROJECT_BINARY_DIR}/${test}
         -DGENERATOR=${CMAKE_GENERATOR} -DCXX_COMPILER=${CMAKE_CXX_COMPILER}
         -DCXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER} -DBUILD_TYPE=Debug

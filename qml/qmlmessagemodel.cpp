@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#include "qmlmessagemodel.h"
+
+#include <QtQml/qqmlinfo.h>
+
+namespace AmqpQt {
+
+QmlMessageModel::QmlMessageModel(QObject *parent)
+    : MessageModel(parent)
+{
+}
+
+void QmlMessageModel::setConsumer(QmlConsumer *consumer)
+{
+    if (m_consumer == consumer)
+        return;
+    if (m_consumer)
+        m_consumer->disconnect(this);
+    m_consumer = consumer;
+    if (consumer)
+        connect(consumer, &QmlConsumer::batchDelivered, this, &MessageModel::append);
+    Q_EMIT consumerChanged();
+}
+
+void QmlMessageModel::setColumns(const QStringList &columns)
+{
+    for (const QString &column : columns) {
+        if (!isColumn(column))
+            qmlWarning(this) << "columns: \"" << column << "\" is no column of a message";
+    }
+    MessageModel::setColumns(columns);
+}
+
+} // namespace AmqpQt

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+import QtQuick
+import QtTest
+import AmqpQt
+
+TestCase {
+    id: testCase
+    name: "Connection"
+    when: windowShown
+
+    Component {
+        id: connections
+        Connection {
+            id: connection
+            property var log: []
+            onActiveChanged: log.push("active " + active)
+            onConnectedChanged: log.push("connected " + connected)
+            onOpened: log.push("opened")
+            onClosed: reason => log.push("closed " + reason.text)
+            onErrorOccurred: error => log.push("error " + error.replyCode)
+        }
+    }
+    Component {
+        id: spies
+        SignalSpy {}
+    }
+    Component {
+        id: badges
+        StateBadge {}
+    }
+
+    function create(properties) {
+        const connection = createTemporaryObject(connections, testCase, properties)
+        verify(connection)
+        return connection
+    }
+    function openOne() {
+        const connection = create({ url: test.url, active: true })
+        tryCompare(connection, "connected", true, 30000)
+        return connection
+    }
+
+    function test_activeOpensAndCloses() {
+        const connection = create({ url: test.url })
+        compare(connection.state, Connection.Closed)
+        compare(connection.stateText, "Not connected")
+        connection.active = true
+        tryCompare(connection, "state", Connection.Open, 30000)
+        compare(connection.stateText, "Connected")
+        compare(connection.serverProperties.product, "RabbitMQ")
+        connection.active = false
+        tryCompare(connection, "state", Connection.Closed, 30000)
+        compare(connection.errorString, "")
+        compare(connection.log.join(), "active true,connected true,opened,active false,connected false,closed ")
+    }
+
+    function test_openCloseAndReconnectAreFunctions() {
+        const connection = create({ url: test.url })
+        connection.open()
+        verify(connection.active)
+        tryCompare(connection, "connected", true, 30000)
+        connection.reconnect()
+        tryVerify(() => connection.log.filter(entry => entry === "opened").length === 2, 30000)
+        verify(connection.connected)
+        connection.close()
+        verify(!connection.active)
+        tryCompare(connection, "state", Connection.Closed, 30000)
+    }
+
+    function test_passwordDoesNotReadBack() {
+        const connection = create({ url: "amqp://user:secret@broker.example:5673/place" })
+        compare(connection.url.toString(), "amqp://user@broker.example:5673/place")
+        compare(connection.urls[0], "amqp://user@broker.example:5673/place")
+        compare(connection.username, "user")
+        compare(connection.password, "")
+        compare(connection.host, "broker.example")
+        compare(connection.port, 5673)
+        compare(connection.virtualHost, "place")
+    }
+
+    function test_namedParametersWinWhateverTheOrder() {
+        const connection = create({ host: "other.example", port: 1234, heartbeat: 7, connectionName: "me",
+                                    clientProperties: { a: 1 }, virtualHost: "v", username: "u", password: "p" })
+        connection.url = "amqp://user:secret@broker.example:5673/place"
+        compare(connection.host, "other.example")
+        compare(connection.port, 1234)
+        compare(connection.heartbeat, 7)
+        compare(connection.connectionName, "me")
+        compare(connection.clientProperties.a, 1)
+        compare(connection.virtualHost, "v")
+        compare(connection.username, "u")
+    }
+
+    function test_newUrlConnectsAgain() {
+        const connection = openOne()
+        connection.url = connection.url // as an editor that was left unchanged does: without the password
+        connection.url = test.url + "?heartbeat=17"
+        tryVerify(() => connection.log.filter(entry => entry === "opened").length === 2, 30000)
+        compare(connection.heartbeat, 17)
+    }
+
+    function test_severalChangesConnectOnce() {
+        const connection = openOne()
+        connection.connectionName = "a"
+        connection.heartbeat = 18
+        tryVerify(() => connection.log.filter(entry => entry === "opened").length === 2, 30000)
+        wait(50)
+        compare(connection.log.filter(entry => entry === "opened").length, 2)
+    }
+
+    function test_urlsAreTriedInTurn() {
+        const connection = create({ urls: ["amqp://guest:guest@127.0.0.1:1/%2F", test.url], active: true })
+        tryCompare(connection, "connected", true, 30000)
+    }
+
+    function test_wrongUrlIsAnErrorForPeople() {
+        const connection = create({ url: "amqp://user:secret@broker.example:0/", active: true })
+        tryVerify(() => connection.errorString !== "", 30000)
+        verify(connection.errorString.includes("port"), connection.errorString)
+        verify(!connection.errorString.includes("secret"), connection.errorString)
+        compare(connection.state, Connection.Closed)
+        verify(connection.stateText.includes(connection.errorString), connection.stateText)
+        compare(connection.error.kind, Amqp.ErrorKind.InvalidArgument)
+        verify(connection.active)
+        connection.url = test.url // what is wanted has not changed
+        tryCompare(connection, "connected", true, 30000)
+        compare(connection.errorString, "")
+    }
+
+    function test_refusedLoginIsAnErrorForPeople() {
+        const connection = create({ url: test.url, password: "wrong", active: true })
+        tryVerify(() => connection.errorString.includes("ACCESS_REFUSED"), 30000)
+        compare(connection.error.kind, Amqp.ErrorKind.Authentication)
+        connection.password = "guest"
+        tryCompare(connection, "connected", true, 30000)
+    }
+
+    function test_negativeNumbersChangeNothing() {
+        const connection = create({ port: 5673, heartbeat: 5 })
+        ignoreWarning(/port: -1 is not between 1 and 65535/)
+        connection.port = -1
+        ignoreWarning(/heartbeat: -2 is not between 0 and 65535/)
+        connection.heartbeat = -2
+        compare(connection.port, 5673)
+        compare(connection.heartbeat, 5)
+    }
+
+    function test_statisticsCountBytes() {
+        const connection = openOne()
+        const spy = createTemporaryObject(spies, testCase, { target: connection.statistics, signalName: "changed" })
+        tryVerify(() => connection.statistics.bytesIn > 100 && connection.statistics.bytesOut > 100, 30000)
+        verify(spy.count > 0)
+        compare(connection.statistics.messagesIn, 0)
+    }
+
+    function test_badgeShowsStateInColourAndWords() {
+        const connection = create({ url: test.url })
+        const badge = createTemporaryObject(badges, testCase, { connection: connection })
+        compare(badge.text, "Not connected")
+        const closed = badge.color.toString()
+        verify(badge.implicitWidth > 20)
+        connection.active = true
+        tryCompare(badge, "text", "Connected", 30000)
+        verify(badge.color.toString() !== closed)
+        connection.destroy()
+        tryCompare(badge, "text", "")
+    }
+
+    function test_destroyedInItsOwnHandler() {
+        const connection = create({ url: test.url })
+        connection.opened.connect(() => connection.destroy())
+        connection.active = true
+        tryVerify(() => !connection.toString || connection.toString() === "null" || connection.state === undefined, 30000)
+    }
+}
