@@ -89,6 +89,7 @@ void LatestValueModel::clear()
 {
     m_timer.stop();
     m_changes.clear();
+    m_newCount = 0;
     if (m_rows.isEmpty())
         return;
     beginResetModel();
@@ -104,11 +105,13 @@ void LatestValueModel::append(const QList<Message> &messages)
 {
     for (const Message &message : messages) {
         const QString key = MessageModel::value(message, m_keyColumn).toString();
-        const bool isKnown = m_rowOfKey.contains(key) || m_changes.contains(key);
-        if (isKnown || m_rowOfKey.size() + m_changes.size() < m_maximumCount)
+        const bool isNew = !m_rowOfKey.contains(key) && !m_changes.contains(key);
+        if (!isNew || count() + m_newCount < m_maximumCount) {
             m_changes.insert(key, message);
-        else if (!std::exchange(m_warnedOfFull, true))
+            m_newCount += isNew;
+        } else if (!std::exchange(m_warnedOfFull, true))
             qmlWarning(this) << "there are more keys than " << m_maximumCount << " rows: the others are left out";
+        }
     }
     if (!m_changes.isEmpty() && !m_timer.isActive())
         m_timer.start(m_updateInterval, this);
@@ -118,6 +121,7 @@ void LatestValueModel::timerEvent(QTimerEvent *)
 {
     m_timer.stop();
     const QHash<QString, Message> changes = std::exchange(m_changes, {});
+    m_newCount = 0;
     int first = count();
     int last = -1;
     QStringList newKeys;

@@ -66,6 +66,7 @@ private:
     QList<Message> m_rows;
     QHash<QString, int> m_rowOfKey;
     QHash<QString, Message> m_changes; // since the last update
+    int m_newCount = 0; // of their keys
     QBasicTimer m_timer;
     bool m_warnedOfFull = false;
 };
