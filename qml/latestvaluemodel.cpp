@@ -109,7 +109,7 @@ void LatestValueModel::append(const QList<Message> &messages)
         if (!isNew || count() + m_newCount < m_maximumCount) {
             m_changes.insert(key, message);
             m_newCount += isNew;
-        } else if (!std::exchange(m_warnedOfFull, true))
+        } else if (!std::exchange(m_warnedOfFull, true)) {
             qmlWarning(this) << "there are more keys than " << m_maximumCount << " rows: the others are left out";
         }
     }
@@ -167,9 +167,15 @@ QVariant LatestValueModel::data(const QModelIndex &index, int role) const
     if (!checkIndex(index, CheckIndexOption::IndexIsValid))
         return {};
     const Message &message = m_rows.at(index.row());
-    if (role == MessageModel::MessageRole)
+    switch (role) {
+    case Qt::DisplayRole:
+    case Qt::EditRole:
+        return MessageModel::value(message, m_columns.at(index.column()), role);
+    case MessageModel::MessageRole:
         return QVariant::fromValue(message);
-    return MessageModel::value(message, m_columns.at(index.column()), role);
+    default:
+        return {};
+    }
 }
 
 QVariant LatestValueModel::headerData(int section, Qt::Orientation orientation, int role) const
@@ -181,7 +187,9 @@ QVariant LatestValueModel::headerData(int section, Qt::Orientation orientation, 
 
 QHash<int, QByteArray> LatestValueModel::roleNames() const
 {
-    return {{Qt::DisplayRole, "display"}, {MessageModel::MessageRole, "message"}};
+    QHash<int, QByteArray> names = QAbstractTableModel::roleNames();
+    names.insert(MessageModel::MessageRole, "message");
+    return names;
 }
 
 } // namespace AmqpQt

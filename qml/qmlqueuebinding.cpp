@@ -59,27 +59,36 @@ void QmlQueueBinding::bind()
     m_isPending = true;
     setUp()->add(
         SetUp::Phase::Bindings, this,
-        [this](Channel *channel) {
+        [this](Channel *channel) -> std::optional<Reply<void>> {
             m_isPending = false;
-            // A queue that is not there has said so itself; its declaration calls this again.
-            return m_queue && !m_queue->declaredName().isEmpty() ? std::optional(bindOn(channel)) : std::nullopt;
+            if (!m_queue || m_queue->declaredName().isEmpty())
+                return {}; // it has said so itself; its declaration calls this again
+            m_wanted = {m_queue->declaredName(), exchangeName(), m_routingKey, m_arguments};
+            return channel->bindQueue(m_wanted.queue, m_wanted.exchange, m_wanted.routingKey, m_wanted.arguments);
         },
         [this](const Result<void> &result) {
-            if (result)
-                return setErrorString({});
-            m_bound.reset();
-            fail(result.error().text());
+            if (!result)
+                return fail(result.error().text());
+            unbind(std::exchange(m_bound, m_wanted));
+            setErrorString({});
         });
 }
 
-Reply<void> QmlQueueBinding::bindOn(Channel *channel)
+// After the new binding is there, so that nothing is lost between, and an auto-delete exchange stays. The old binding of another
+// queue stays, as that queue does.
+void QmlQueueBinding::unbind(const Binding &old)
 {
-    const Bound wanted{m_queue->declaredName(), exchangeName(), m_routingKey, m_arguments};
-    // The old binding of another queue stays, as that queue does.
-    if (m_bound && m_bound->queue == wanted.queue && m_bound != wanted)
-        channel->unbindQueue(m_bound->queue, m_bound->exchange, m_bound->routingKey, m_bound->arguments);
-    m_bound = wanted;
-    return channel->bindQueue(wanted.queue, wanted.exchange, wanted.routingKey, wanted.arguments);
+    if (old.queue != m_bound.queue || old == m_bound)
+        return;
+    setUp()->add(
+        SetUp::Phase::Bindings, this,
+        [old](Channel *channel) {
+            return std::optional(channel->unbindQueue(old.queue, old.exchange, old.routingKey, old.arguments));
+        },
+        [this](const Result<void> &result) {
+            if (!result)
+                fail(result.error().text());
+        });
 }
 
 } // namespace AmqpQt

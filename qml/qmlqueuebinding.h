@@ -33,24 +33,25 @@ protected:
     void connectionClosed() override;
 
 private:
-    struct Bound // what the broker has
+    struct Binding
     {
         QString queue;
         QString exchange;
         QString routingKey;
         QVariantMap arguments;
-        bool operator==(const Bound &) const = default;
+        bool operator==(const Binding &) const = default;
     };
 
     void bind();
-    Reply<void> bindOn(Channel *channel);
+    void unbind(const Binding &old);
 
     QPointer<QmlExchange> m_exchange;
     QPointer<QmlQueue> m_queue;
     QString m_exchangeName;
     QString m_routingKey;
     QVariantMap m_arguments;
-    std::optional<Bound> m_bound;
+    Binding m_wanted; // what was sent last
+    Binding m_bound;  // what the broker has
     bool m_isPending = false;
 };
 

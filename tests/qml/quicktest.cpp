@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "support/brokerfixture.h"
 
+#include <AmqpQt/Channel>
+#include <AmqpQt/Connection>
+
 #include <QtCore/qcoreapplication.h>
 #include <QtQml/qqmlcontext.h>
 #include <QtQml/qqmlengine.h>
@@ -17,6 +20,9 @@ public:
     QString url() const { return brokerUrl().toString(); }
 
     Q_INVOKABLE QString uniqueName(const QString &prefix) const { return ::uniqueName(prefix); }
+    // QML's destroy() waits for the event loop; an application's C++ may not.
+    Q_INVOKABLE void deleteNow(QObject *object) const { delete object; }
+    Q_INVOKABLE int channelCount(AmqpQt::Connection *connection) const { return int(connection->channels().size()); }
 
 public Q_SLOTS:
     void qmlEngineAvailable(QQmlEngine *engine)

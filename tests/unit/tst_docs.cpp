@@ -52,6 +52,13 @@ QSet<QString> testFunctions()
         for (const QRegularExpressionMatch &match : definition.globalMatch(contentsOf(path)))
             result += QFileInfo(path).baseName() + "::"_L1 + match.captured(1);
     }
+    QDirIterator qmlFiles(root + "tests/qml"_L1, {u"tst_*.qml"_s}, QDir::Files);
+    static const QRegularExpression qmlDefinition(u"^    function test_(\\w+)\\("_s, QRegularExpression::MultilineOption);
+    while (qmlFiles.hasNext()) {
+        const QString path = qmlFiles.next();
+        for (const QRegularExpressionMatch &match : qmlDefinition.globalMatch(contentsOf(path)))
+            result += QFileInfo(path).baseName() + "::"_L1 + match.captured(1);
+    }
     return result;
 }
 
