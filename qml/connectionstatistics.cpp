@@ -12,13 +12,16 @@ ConnectionStatistics::ConnectionStatistics(Connection *connection)
 void ConnectionStatistics::onStateChanged()
 {
     if (m_connection->state() != Connection::State::Closed) {
-        if (!m_timer.isActive())
-            m_timer.start(RateMeter::Interval, this);
+        if (m_timer.isActive())
+            return;
+        m_timer.start(RateMeter::Interval, this);
+        m_in.start(double(m_connection->statistics().messagesIn));
+        m_out.start(double(m_connection->statistics().messagesOut));
         return;
     }
     m_timer.stop();
-    m_in.reset();
-    m_out.reset();
+    m_in.stop();
+    m_out.stop();
     sample();
 }
 

@@ -228,7 +228,7 @@ void QmlConnection::update()
 
 bool QmlConnection::isAttempting() const
 {
-    return m_active && (m_wantsAttempt || (state() != State::Closed && state() != State::Closing));
+    return isOpen() || m_wantsAttempt || state() == State::Connecting || state() == State::Handshaking;
 }
 
 QString QmlConnection::stateText() const

@@ -103,6 +103,7 @@ int QmlConsumer::unackedCount() const
 void QmlConsumer::connectionOpened()
 {
     m_countTimer.start(RateMeter::Interval, this);
+    m_meter.start(m_totalCount);
     update();
 }
 
@@ -110,7 +111,7 @@ void QmlConsumer::connectionClosed()
 {
     m_isPending = false;
     m_countTimer.stop();
-    m_meter.reset();
+    m_meter.stop();
     dropChannel();
     sampleCounts();
 }

@@ -24,6 +24,7 @@ QmlPublisher::~QmlPublisher()
 
 void QmlPublisher::connectionOpened()
 {
+    setErrorString({});
     setUp()->addUse(this, [this] { openChannel(); });
 }
 
@@ -34,7 +35,6 @@ void QmlPublisher::openChannel()
     connect(m_channel, &Channel::messageReturned, this,
             [this](quint64, const Message &message, const Error &reason) { Q_EMIT returned(message, reason); });
     connect(m_channel, &Channel::closed, this, &QmlPublisher::onChannelClosed);
-    setErrorString({});
     m_waitingBytes = 0;
     for (const Outgoing &outgoing : std::exchange(m_waiting, {}))
         send(outgoing);
@@ -45,7 +45,7 @@ void QmlPublisher::onChannelClosed(const Error &reason)
     m_channel->deleteLater();
     m_channel = nullptr;
     if (isLive() && reason.kind() == ErrorKind::ChannelClosed) {
-        connectionOpened(); // with a new channel
+        setUp()->addUse(this, [this] { openChannel(); });
         fail(reason.text());
     }
 }
@@ -75,10 +75,10 @@ int QmlPublisher::publish(const QJSValue &body, const QVariantMap &options)
     reason = applyOptions(options, outgoing);
     if (!reason.isEmpty())
         return refuse(reason);
-    if (m_channel)
-        return send(outgoing) ? ++m_lastId : 0;
     if (!connection() || !connection()->isAttempting())
         return refuse(tr("There is no connection"));
+    if (m_channel && connection()->isOpen())
+        return send(outgoing) ? ++m_lastId : 0;
     const qint64 size = outgoing.message.body().size() + 1;
     if (m_waitingBytes + size > connection()->parameters().bufferLimit())
         return refuse(tr("Too much waits for the connection"));

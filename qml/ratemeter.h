@@ -14,10 +14,13 @@ class RateMeter
 public:
     static constexpr int Interval = 250; // ms
 
+    void start(double total)
+    {
+        m_clock.start();
+        m_samples = {{0, total}};
+    }
     double rate(double total)
     {
-        if (!m_clock.isValid())
-            m_clock.start();
         m_samples.emplace_back(m_clock.elapsed(), total);
         if (m_samples.size() > 1000 / Interval + 1)
             m_samples.pop_front();
@@ -25,7 +28,7 @@ public:
         const qint64 elapsed = m_samples.back().first - time;
         return elapsed > 0 ? (total - count) * 1000 / double(elapsed) : 0;
     }
-    void reset() { m_samples.clear(); }
+    void stop() { m_samples.clear(); }
 
 private:
     QElapsedTimer m_clock;
