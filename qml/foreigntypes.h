@@ -46,19 +46,10 @@ struct ForeignConnection
     QML_ANONYMOUS
 };
 
-// AckMode::AfterDelivery, which is the element's own: see QmlConsumer.
-namespace AmqpExtension {
-Q_NAMESPACE
-enum class ConsumerAckMode { AfterDelivery = 2 };
-Q_ENUM_NS(ConsumerAckMode)
-} // namespace AmqpExtension
-
 namespace ForeignNamespace {
 Q_NAMESPACE
 QML_FOREIGN_NAMESPACE(AmqpQt)
 QML_NAMED_ELEMENT(Amqp)
-Q_CLASSINFO("QML.Extended", "AmqpQt::AmqpExtension") // QML_EXTENDED_NAMESPACE() is for classes only
-Q_CLASSINFO("QML.ExtensionIsNamespace", "true")
 } // namespace ForeignNamespace
 
 } // namespace AmqpQt

@@ -140,7 +140,7 @@ void QmlConsumer::subscribe()
     }
     openChannel();
     ConsumeOptions options{.consumerTag = m_consumerTag,
-                           .ackMode = m_ackMode == AckMode::NoAck ? AmqpQt::AckMode::NoAck : AmqpQt::AckMode::Manual,
+                           .ackMode = m_ackMode == AckMode::NoAck ? AckMode::NoAck : AckMode::Manual,
                            .exclusive = m_exclusive,
                            .prefetch = quint16(m_prefetch),
                            .arguments = m_arguments};

@@ -18,7 +18,7 @@ class QmlConsumer : public AmqpQt::QmlElement
     Q_PROPERTY(QString queueName READ queueName WRITE setQueueName NOTIFY changed)
     Q_PROPERTY(bool active MEMBER m_active NOTIFY changed)
     Q_PROPERTY(bool paused READ isPaused WRITE setPaused NOTIFY pausedChanged)
-    Q_PROPERTY(AckMode ackMode MEMBER m_ackMode NOTIFY changed)
+    Q_PROPERTY(AmqpQt::AckMode ackMode MEMBER m_ackMode NOTIFY changed)
     Q_PROPERTY(int prefetch READ prefetch WRITE setPrefetch NOTIFY changed)
     Q_PROPERTY(bool exclusive MEMBER m_exclusive NOTIFY changed)
     Q_PROPERTY(int priority MEMBER m_priority NOTIFY changed)
@@ -31,9 +31,6 @@ class QmlConsumer : public AmqpQt::QmlElement
     Q_PROPERTY(int unackedCount READ unackedCount NOTIFY unackedCountChanged)
     QML_NAMED_ELEMENT(Consumer)
 public:
-    enum class AckMode { Manual = 0, NoAck = 1, AfterDelivery = 2 }; // the first two as AmqpQt::AckMode
-    Q_ENUM(AckMode)
-
     explicit QmlConsumer(QObject *parent = nullptr);
     ~QmlConsumer() override;
 
