@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "connectionstatistics.h"
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 ConnectionStatistics::ConnectionStatistics(Connection *connection)
     : m_connection(connection)
@@ -35,8 +36,8 @@ void ConnectionStatistics::sample()
     const Connection::Statistics now = m_connection->statistics();
     const double rateIn = m_in.rate(double(now.messagesIn));
     const double rateOut = m_out.rate(double(now.messagesOut));
-    if (now.bytesIn == m_told.bytesIn && now.bytesOut == m_told.bytesOut && now.messagesOut == m_told.messagesOut
-        && rateIn == m_rateIn && rateOut == m_rateOut)
+    if (now.bytesIn == m_told.bytesIn && now.bytesOut == m_told.bytesOut && now.messagesOut == m_told.messagesOut &&
+        rateIn == m_rateIn && rateOut == m_rateOut)
         return;
     m_told = now;
     m_rateIn = rateIn;

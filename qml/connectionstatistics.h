@@ -8,7 +8,8 @@
 #include <QtCore/qbasictimer.h>
 #include <QtQml/qqmlregistration.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class ConnectionStatistics : public QObject
 {

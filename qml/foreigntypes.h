@@ -8,45 +8,42 @@
 #include <QtQml/qqmlregistration.h>
 
 // The library's own types in QML.
-namespace AmqpQt {
-
-struct ForeignMessage
+namespace AmqpQt
 {
+
+struct ForeignMessage {
     Q_GADGET
     QML_FOREIGN(AmqpQt::Message)
     QML_VALUE_TYPE(amqpMessage)
 };
 
-struct ForeignMessageList
-{
+struct ForeignMessageList {
     Q_GADGET
     QML_FOREIGN(QList<AmqpQt::Message>)
     QML_ANONYMOUS
     QML_SEQUENTIAL_CONTAINER(AmqpQt::Message)
 };
 
-struct ForeignError
-{
+struct ForeignError {
     Q_GADGET
     QML_FOREIGN(AmqpQt::Error)
     QML_VALUE_TYPE(amqpError)
 };
 
-struct ForeignQueueInfo
-{
+struct ForeignQueueInfo {
     Q_GADGET
     QML_FOREIGN(AmqpQt::QueueInfo)
     QML_VALUE_TYPE(amqpQueueInfo)
 };
 
-struct ForeignConnection
-{
+struct ForeignConnection {
     Q_GADGET
     QML_FOREIGN(AmqpQt::Connection)
     QML_ANONYMOUS
 };
 
-namespace ForeignNamespace {
+namespace ForeignNamespace
+{
 Q_NAMESPACE
 QML_FOREIGN_NAMESPACE(AmqpQt)
 QML_NAMED_ELEMENT(Amqp)

@@ -7,7 +7,8 @@
 
 #include <algorithm>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 using namespace Qt::StringLiterals;
 
@@ -18,7 +19,8 @@ LatestValueModel::LatestValueModel(QObject *parent)
 {
 }
 
-// --- properties -----------------------------------------------------------------------------------------------------------
+// --- properties
+// -----------------------------------------------------------------------------------------------------------
 
 void LatestValueModel::setConsumer(QmlConsumer *consumer)
 {
@@ -99,7 +101,8 @@ void LatestValueModel::clear()
     Q_EMIT countChanged();
 }
 
-// --- messages -------------------------------------------------------------------------------------------------------------
+// --- messages
+// -------------------------------------------------------------------------------------------------------------
 
 void LatestValueModel::append(const QList<Message> &messages)
 {
@@ -150,7 +153,8 @@ void LatestValueModel::timerEvent(QTimerEvent *)
     Q_EMIT countChanged();
 }
 
-// --- the model ------------------------------------------------------------------------------------------------------------
+// --- the model
+// ------------------------------------------------------------------------------------------------------------
 
 int LatestValueModel::rowCount(const QModelIndex &parent) const
 {

@@ -6,7 +6,8 @@
 #include <QtCore/qabstractitemmodel.h>
 #include <QtCore/qhash.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class LatestValueModel : public QAbstractTableModel
 {
@@ -66,7 +67,7 @@ private:
     QList<Message> m_rows;
     QHash<QString, int> m_rowOfKey;
     QHash<QString, Message> m_changes; // since the last update
-    int m_newCount = 0; // of their keys
+    int m_newCount = 0;                // of their keys
     QBasicTimer m_timer;
     bool m_warnedOfFull = false;
 };

@@ -5,7 +5,8 @@
 #include <QtCore/qpointer.h>
 #include <QtQml/qqmllist.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 // What a list property of an element holds. Objects that were deleted leave it.
 template <typename T>

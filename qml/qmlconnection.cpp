@@ -7,7 +7,8 @@
 #include <QtCore/qmetaobject.h>
 #include <QtQml/qqmlinfo.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 QmlConnection::QmlConnection(QObject *parent)
     : Connection(parent)
@@ -25,7 +26,8 @@ QmlConnection::QmlConnection(QObject *parent)
 
 QmlConnection::~QmlConnection() = default;
 
-// --- parameters -----------------------------------------------------------------------------------------------------------
+// --- parameters
+// -----------------------------------------------------------------------------------------------------------
 
 void QmlConnection::setUrl(const QUrl &url)
 {
@@ -188,7 +190,8 @@ void QmlConnection::applyParameters()
     QMetaObject::invokeMethod(this, &QmlConnection::update, Qt::QueuedConnection); // once for several changes
 }
 
-// --- what is wanted, and what is ------------------------------------------------------------------------------------------
+// --- what is wanted, and what is
+// ------------------------------------------------------------------------------------------
 
 void QmlConnection::setActive(bool active)
 {

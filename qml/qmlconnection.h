@@ -11,7 +11,8 @@
 #include <memory>
 #include <optional>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class ConnectionStatistics;
 class SetUp;

@@ -8,11 +8,13 @@
 
 #include <limits>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 using namespace Qt::StringLiterals;
 
-namespace {
+namespace
+{
 
 const QMetaMethod deliveredSignal = QMetaMethod::fromSignal(&QmlConsumer::delivered);
 const QMetaMethod batchSignal = QMetaMethod::fromSignal(&QmlConsumer::batchDelivered);
@@ -30,7 +32,8 @@ QmlConsumer::~QmlConsumer()
     delete m_channel; // what is not settled goes back to the queue
 }
 
-// --- properties -----------------------------------------------------------------------------------------------------------
+// --- properties
+// -----------------------------------------------------------------------------------------------------------
 
 void QmlConsumer::setQueue(QmlQueue *queue)
 {
@@ -69,7 +72,8 @@ void QmlConsumer::setPaused(bool paused)
 
 void QmlConsumer::setPrefetch(int count)
 {
-    if (isInRange("prefetch", count, 0, std::numeric_limits<quint16>::max()) && std::exchange(m_prefetch, count) != count)
+    if (isInRange("prefetch", count, 0, std::numeric_limits<quint16>::max()) &&
+        std::exchange(m_prefetch, count) != count)
         Q_EMIT changed();
 }
 
@@ -88,8 +92,8 @@ void QmlConsumer::setConsumerTag(const QString &tag)
 
 void QmlConsumer::setDispatchInterval(int milliseconds)
 {
-    if (isInRange("dispatchInterval", milliseconds, 0, std::numeric_limits<int>::max())
-        && std::exchange(m_dispatchInterval, milliseconds) != milliseconds)
+    if (isInRange("dispatchInterval", milliseconds, 0, std::numeric_limits<int>::max()) &&
+        std::exchange(m_dispatchInterval, milliseconds) != milliseconds)
         Q_EMIT dispatchIntervalChanged();
 }
 
@@ -98,7 +102,8 @@ int QmlConsumer::unackedCount() const
     return m_consumer ? m_consumer->unackedCount() : 0;
 }
 
-// --- the subscription -----------------------------------------------------------------------------------------------------
+// --- the subscription
+// -----------------------------------------------------------------------------------------------------
 
 void QmlConsumer::connectionOpened()
 {
@@ -231,7 +236,8 @@ void QmlConsumer::onChannelError(const Error &error)
     }
 }
 
-// --- deliveries -----------------------------------------------------------------------------------------------------------
+// --- deliveries
+// -----------------------------------------------------------------------------------------------------------
 
 void QmlConsumer::onBatch(const QList<Message> &messages)
 {
@@ -242,7 +248,8 @@ void QmlConsumer::onBatch(const QList<Message> &messages)
 
 bool QmlConsumer::isHolding() const
 {
-    return m_paused || (m_ackMode != AckMode::NoAck && !isSignalConnected(deliveredSignal) && !isSignalConnected(batchSignal));
+    return m_paused ||
+           (m_ackMode != AckMode::NoAck && !isSignalConnected(deliveredSignal) && !isSignalConnected(batchSignal));
 }
 
 void QmlConsumer::dispatch()
@@ -289,7 +296,8 @@ void QmlConsumer::connectNotify(const QMetaMethod &signal)
         QMetaObject::invokeMethod(this, &QmlConsumer::dispatch, Qt::QueuedConnection);
 }
 
-// --- settling -------------------------------------------------------------------------------------------------------------
+// --- settling
+// -------------------------------------------------------------------------------------------------------------
 
 bool QmlConsumer::ack(const Message &message)
 {
@@ -313,7 +321,8 @@ void QmlConsumer::settleAfterDelivery(const Message &message)
         m_channel->ack(message);
 }
 
-// --- counts ---------------------------------------------------------------------------------------------------------------
+// --- counts
+// ---------------------------------------------------------------------------------------------------------------
 
 void QmlConsumer::timerEvent(QTimerEvent *event)
 {

@@ -9,7 +9,8 @@
 
 #include <QtCore/qbasictimer.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class QmlConsumer : public AmqpQt::QmlElement
 {
@@ -102,8 +103,8 @@ private:
 
     QPointer<Channel> m_channel;
     QPointer<Consumer> m_consumer;
-    QList<Message> m_held;  // nobody has seen these
-    QList<Message> m_batch; // for the next batchDelivered()
+    QList<Message> m_held;     // nobody has seen these
+    QList<Message> m_batch;    // for the next batchDelivered()
     bool m_isBatchNew = false; // delivered() has not told them
     bool m_isPending = false;
     bool m_isSubscribed = false;

@@ -3,7 +3,8 @@
 
 #include <QtQml/qqmlinfo.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 QmlElement::QmlElement(QObject *parent)
     : QObject(parent)

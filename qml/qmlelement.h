@@ -7,10 +7,11 @@
 #include <QtQml/qqmlparserstatus.h>
 #include <QtQml/qqmlregistration.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
-// What the elements of a connection have in common: they find it, and say what went wrong. Their base classes are written with
-// the namespace, since qmltypes files have them as they are written, and qmllint would not find them.
+// What the elements of a connection have in common: they find it, and say what went wrong. Their base classes are
+// written with the namespace, since qmltypes files have them as they are written, and qmllint would not find them.
 class QmlElement : public QObject, public QQmlParserStatus
 {
     Q_OBJECT

@@ -7,11 +7,14 @@
 
 #include <array>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
-namespace {
+namespace
+{
 
-constexpr std::array TypeNames = {ExchangeType::Direct, ExchangeType::Fanout, ExchangeType::Topic, ExchangeType::Headers};
+constexpr std::array TypeNames = {ExchangeType::Direct, ExchangeType::Fanout, ExchangeType::Topic,
+                                  ExchangeType::Headers};
 
 } // namespace
 

@@ -3,7 +3,8 @@
 
 #include "qmlelement.h"
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class QmlExchange : public AmqpQt::QmlElement
 {

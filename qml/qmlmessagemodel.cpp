@@ -3,7 +3,8 @@
 
 #include <QtQml/qqmlinfo.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 QmlMessageModel::QmlMessageModel(QObject *parent)
     : MessageModel(parent)

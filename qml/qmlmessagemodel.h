@@ -5,7 +5,8 @@
 
 #include <AmqpQt/messagemodel.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 // The library's model, with the consumer that QML knows.
 class QmlMessageModel : public AmqpQt::MessageModel

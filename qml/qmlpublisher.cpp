@@ -6,7 +6,8 @@
 #include <QtQml/qjsengine.h>
 #include <QtQml/qqmlengine.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 using namespace Qt::StringLiterals;
 
@@ -20,7 +21,8 @@ QmlPublisher::~QmlPublisher()
     delete m_channel; // what was published is still sent
 }
 
-// --- the channel ----------------------------------------------------------------------------------------------------------
+// --- the channel
+// ----------------------------------------------------------------------------------------------------------
 
 void QmlPublisher::connectionOpened()
 {
@@ -60,7 +62,8 @@ void QmlPublisher::connectionClosed()
     Q_EMIT writableChanged();
 }
 
-// --- messages -------------------------------------------------------------------------------------------------------------
+// --- messages
+// -------------------------------------------------------------------------------------------------------------
 
 int QmlPublisher::publish(const QJSValue &body, const QVariantMap &options)
 {
@@ -110,7 +113,8 @@ std::optional<Message> QmlPublisher::messageFor(const QJSValue &body, QString *r
     if (variant.metaType() == QMetaType::fromType<QByteArray>())
         return Message(variant.toByteArray());
     QJSEngine *engine = qjsEngine(this);
-    const QJSValue json = engine ? engine->globalObject().property(u"JSON"_s).property(u"stringify"_s).call({body}) : QJSValue();
+    const QJSValue json =
+        engine ? engine->globalObject().property(u"JSON"_s).property(u"stringify"_s).call({body}) : QJSValue();
     if (json.isString())
         return Message(json.toString().toUtf8(), u"application/json"_s);
     *reason = json.isError() ? tr("The body cannot be sent: %1").arg(json.toString())

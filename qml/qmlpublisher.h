@@ -7,7 +7,8 @@
 
 #include <QtQml/qjsvalue.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class QmlPublisher : public AmqpQt::QmlElement
 {
@@ -37,8 +38,7 @@ protected:
     void connectionClosed() override;
 
 private:
-    struct Outgoing
-    {
+    struct Outgoing {
         QString exchange;
         QString routingKey;
         Message message;

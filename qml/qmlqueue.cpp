@@ -5,7 +5,8 @@
 
 #include <limits>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 using namespace Qt::StringLiterals;
 
@@ -29,8 +30,8 @@ void QmlQueue::setExclusive(bool exclusive)
 
 void QmlQueue::setMessageTtl(int milliseconds)
 {
-    if (isInRange("messageTtl", milliseconds, 0, std::numeric_limits<int>::max())
-        && std::exchange(m_messageTtl, milliseconds) != milliseconds)
+    if (isInRange("messageTtl", milliseconds, 0, std::numeric_limits<int>::max()) &&
+        std::exchange(m_messageTtl, milliseconds) != milliseconds)
         Q_EMIT changed();
 }
 
@@ -42,8 +43,8 @@ void QmlQueue::resetMessageTtl()
 
 void QmlQueue::setMaximumLength(int messages)
 {
-    if (isInRange("maximumLength", messages, 0, std::numeric_limits<int>::max())
-        && std::exchange(m_maximumLength, messages) != messages)
+    if (isInRange("maximumLength", messages, 0, std::numeric_limits<int>::max()) &&
+        std::exchange(m_maximumLength, messages) != messages)
         Q_EMIT changed();
 }
 
@@ -68,7 +69,8 @@ QueueOptions QmlQueue::options() const
     return options;
 }
 
-// --- declaring ------------------------------------------------------------------------------------------------------------
+// --- declaring
+// ------------------------------------------------------------------------------------------------------------
 
 void QmlQueue::connectionOpened()
 {
@@ -124,7 +126,8 @@ void QmlQueue::setInfo(const QueueInfo &info)
         Q_EMIT countsChanged();
 }
 
-// --- calls ----------------------------------------------------------------------------------------------------------------
+// --- calls
+// ----------------------------------------------------------------------------------------------------------------
 
 bool QmlQueue::isDeclared()
 {
@@ -139,7 +142,8 @@ void QmlQueue::purge()
     if (!isDeclared())
         return;
     setUp()->add(
-        SetUp::Phase::Queues, this, [this](Channel *channel) { return std::optional(channel->purgeQueue(m_declaredName)); },
+        SetUp::Phase::Queues, this,
+        [this](Channel *channel) { return std::optional(channel->purgeQueue(m_declaredName)); },
         [this](const Result<quint32> &result) {
             if (!result)
                 return fail(result.error().text());
@@ -152,7 +156,8 @@ void QmlQueue::refresh()
     if (!isDeclared())
         return;
     setUp()->add(
-        SetUp::Phase::Queues, this, [this](Channel *channel) { return std::optional(channel->inspectQueue(m_declaredName)); },
+        SetUp::Phase::Queues, this,
+        [this](Channel *channel) { return std::optional(channel->inspectQueue(m_declaredName)); },
         [this](const Result<QueueInfo> &result) {
             if (result)
                 return setInfo(*result);
@@ -168,7 +173,8 @@ void QmlQueue::remove()
     if (!isDeclared())
         return;
     setUp()->add(
-        SetUp::Phase::Queues, this, [this](Channel *channel) { return std::optional(channel->deleteQueue(m_declaredName)); },
+        SetUp::Phase::Queues, this,
+        [this](Channel *channel) { return std::optional(channel->deleteQueue(m_declaredName)); },
         [this](const Result<quint32> &result) {
             if (!result)
                 return fail(result.error().text());

@@ -5,7 +5,8 @@
 
 #include <optional>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class QmlQueue : public AmqpQt::QmlElement
 {

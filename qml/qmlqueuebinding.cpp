@@ -4,7 +4,8 @@
 #include "qmlqueue.h"
 #include "setup.h"
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 QmlQueueBinding::QmlQueueBinding(QObject *parent)
     : QmlElement(parent)
@@ -74,8 +75,8 @@ void QmlQueueBinding::bind()
         });
 }
 
-// After the new binding is there, so that nothing is lost between, and an auto-delete exchange stays. The old binding of another
-// queue stays, as that queue does.
+// After the new binding is there, so that nothing is lost between, and an auto-delete exchange stays. The old binding
+// of another queue stays, as that queue does.
 void QmlQueueBinding::unbind(const Binding &old)
 {
     if (old.queue != m_bound.queue || old == m_bound)

@@ -3,7 +3,8 @@
 
 #include "qmlexchange.h"
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class QmlQueue;
 
@@ -33,8 +34,7 @@ protected:
     void connectionClosed() override;
 
 private:
-    struct Binding
-    {
+    struct Binding {
         QString queue;
         QString exchange;
         QString routingKey;

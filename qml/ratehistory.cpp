@@ -6,7 +6,8 @@
 
 #include <algorithm>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 RateHistory::RateHistory(QObject *parent)
     : QObject(parent)

@@ -11,8 +11,8 @@
 #include <QtQml/qqmlparserstatus.h>
 #include <QtQml/qqmlregistration.h>
 
-
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class RateHistory : public QObject, public QQmlParserStatus
 {

@@ -6,7 +6,8 @@
 #include <deque>
 #include <utility>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 // How fast a counter has grown during the last second, if it is asked every RateMeter::Interval.
 class RateMeter

@@ -7,7 +7,8 @@
 
 #include <algorithm>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 SetUp::SetUp(Connection *connection)
     : m_connection(connection)
@@ -57,8 +58,9 @@ bool SetUp::settle(quint64 id, const Error &error)
         return false;
     const ErrorKind kind = error.kind();
     // Replies end in the order of the calls, so the first one to fail is the one the broker means.
-    const bool endsChannel = kind == ErrorKind::ChannelClosed || kind == ErrorKind::Timeout || kind == ErrorKind::NotOpen
-        || (kind == ErrorKind::ConnectionClosed && !error.method().isEmpty());
+    const bool endsChannel = kind == ErrorKind::ChannelClosed || kind == ErrorKind::Timeout ||
+                             kind == ErrorKind::NotOpen ||
+                             (kind == ErrorKind::ConnectionClosed && !error.method().isEmpty());
     const bool isRefused = kind == ErrorKind::InvalidArgument || (endsChannel && !m_isBroken);
     if (error.isError() && kind != ErrorKind::InvalidArgument)
         m_isBroken = true;

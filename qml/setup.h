@@ -9,11 +9,12 @@
 #include <functional>
 #include <optional>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
-// Makes the calls of a connection's elements, on one channel: those for exchanges before those for queues before those for
-// bindings, whatever the order they were asked for; those who use all that come last. An error closes the channel: the call
-// that the broker refused gets it, and those behind it are made again on the next channel.
+// Makes the calls of a connection's elements, on one channel: those for exchanges before those for queues before those
+// for bindings, whatever the order they were asked for; those who use all that come last. An error closes the channel:
+// the call that the broker refused gets it, and those behind it are made again on the next channel.
 class SetUp : public QObject
 {
     Q_OBJECT
@@ -45,8 +46,7 @@ public:
     void clear(); // when the connection has ended
 
 private:
-    struct Step
-    {
+    struct Step {
         quint64 id;
         Phase phase;
         QPointer<QObject> owner;

@@ -9,7 +9,8 @@
 
 using namespace AmqpQt::Test;
 
-namespace {
+namespace
+{
 
 // Publishes to itself without end.
 const QByteArray endlessFlow = R"(
@@ -117,9 +118,8 @@ void tst_Engines::readmeExampleRuns()
     QVERIFY(model);
     BrokerClient publisher;
     QTimer timer;
-    connect(&timer, &QTimer::timeout, this, [&] {
-        publisher.channel->publish(u"amq.topic"_s, u"sensor.1"_s, AmqpQt::Message::fromText(u"seen"));
-    });
+    connect(&timer, &QTimer::timeout, this,
+            [&] { publisher.channel->publish(u"amq.topic"_s, u"sensor.1"_s, AmqpQt::Message::fromText(u"seen")); });
     timer.start(20);
     QVERIFY(waitFor([&] { return model->rowCount() > 0; }));
     QCOMPARE(model->index(0, 0).data().toString(), u"seen"_s);

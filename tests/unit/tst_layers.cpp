@@ -49,6 +49,8 @@ QStringList mayInclude(const QString &folder)
         {u"src/client"_s,
          {standardHeader, qtCore, qtNetwork, valueHeaders, wireHeaders, engineHeaders, transportHeaders, clientHeaders,
           publicHeaders}},
+        {u"qml"_s,
+         {standardHeader, qtCore, u"<QtQml/[a-z0-9]+\\.h>"_s, u"<QtQuick/[a-z0-9]+\\.h>"_s, publicHeaders, u"\"[a-z0-9]+\\.h\""_s}},
     };
     return rules.value(folder);
 }
@@ -147,7 +149,7 @@ void tst_Layers::filesKeepToTheirLayer_data()
     QTest::addColumn<QString>("path");
     const QString root = QStringLiteral(AMQPQT_SOURCE_DIR "/");
     for (const QString &folder : {u"include/AmqpQt"_s, u"src/values"_s, u"src/wire"_s, u"src/engine"_s,
-                                  u"src/transport"_s, u"src/client"_s}) {
+                                  u"src/transport"_s, u"src/client"_s, u"qml"_s}) {
         QDirIterator files(root + folder, {u"*.h"_s, u"*.cpp"_s}, QDir::Files, QDirIterator::Subdirectories);
         QVERIFY2(files.hasNext(), qPrintable(folder));
         while (files.hasNext()) {

@@ -23,7 +23,8 @@ int main(int argc, char *argv[])
                 Queue { name: "orders"; QueueBinding { exchangeName: "amq.topic"; routingKey: "#" } }
             }
             StateBadge { connection: parent.broker }
-        })", QUrl(QStringLiteral("qrc:/main.qml")));
+        })",
+                      QUrl(QStringLiteral("qrc:/main.qml")));
     const std::unique_ptr<QObject> item(component.create());
     if (!item) {
         qCritical() << component.errors();
