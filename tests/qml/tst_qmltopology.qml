@@ -96,10 +96,7 @@ TestCase {
         const broker = createBackwards()
         const name = broker.queue.declaredName
         broker.reconnect()
-        tryCompare(broker.consumer, "subscribed", false, 30000)
-        compare(broker.queue.declaredName, "")
-        tryCompare(broker.consumer, "subscribed", true, 30000)
-        verify(broker.queue.declaredName !== name)
+        tryVerify(() => broker.consumer.subscribed && broker.queue.declaredName && broker.queue.declaredName !== name, 30000)
         broker.publisher.publish("two")
         tryVerify(() => broker.texts.join() === "two", 30000)
     }
