@@ -136,6 +136,8 @@ void Acks::reopen(quint64 deliveryTag, ConsumerEntry *consumer)
         at->state = State::Open;
         --m_settled;
     } else {
+        if (at == m_entries.begin() && !m_entries.isEmpty() && at->state == State::Acked)
+            m_outOfOrder.push_back(at->deliveryTag); // no longer the lowest
         m_entries.insert(at, {deliveryTag, consumer, State::Open});
     }
     ++m_open;

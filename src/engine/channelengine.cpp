@@ -129,8 +129,10 @@ bool ChannelEngine::releaseOne()
     if (m_held.empty() || !m_connection->isOpen() || m_transactionEnding)
         return false;
     if (auto *call = std::get_if<Call>(&m_held.front())) {
-        if (mustHold(*call))
+        if (mustHold(*call)) {
+            startCloseTime();
             return false;
+        }
         Call next = std::move(*call);
         m_held.pop_front();
         sendCall(next);
@@ -142,10 +144,12 @@ bool ChannelEngine::releaseOne()
     m_held.pop_front();
     m_heldUnconfirmed -= publish.confirm;
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + publish.properties.size();
-    if (const Error error = checkSize(headerPayload, Wire::BasicPublish::name); error.isError())
+    if (const Error error = checkSize(headerPayload, Wire::BasicPublish::name); error.isError()) {
         m_connection->tell(PublishFailed{shared_from_this(), publish.sequence, publish.sequence, error});
-    else
+        noteConfirmWindow();
+    } else {
         sendPublish(publish.sequence, publish.payload, publish.properties, publish.body, publish.mandatory, publish.confirm);
+    }
     m_connection->noteHeld(-publish.bytes());
     return true;
 }
@@ -197,10 +201,17 @@ Result<CallId> ChannelEngine::close()
     const Result<CallId> closing =
         call(Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
     m_closeCall = *closing;
-    if (m_confirms.outstanding() > 0 && m_connection->isOpen())
-        m_connection->callSent(*closing, this); // its time begins although it waits for confirms
+    if (m_confirms.outstanding() > 0)
+        startCloseTime();
     setState(State::Closing);
     return closing;
+}
+
+// It waits for confirms, but not for ever.
+void ChannelEngine::startCloseTime()
+{
+    if (!m_connection->m_pendingCalls.contains(m_closeCall))
+        m_connection->callSent(m_closeCall, this);
 }
 
 Result<QString> ChannelEngine::resolveQueue(const QString &name) const
@@ -487,6 +498,8 @@ void ChannelEngine::callTimedOut(CallId id, Milliseconds timeout)
     };
     const auto call = std::find_if(m_calls.cbegin(), m_calls.cend(), [id](const Call &sent) { return sent.id == id; });
     const char *method = call != m_calls.cend() ? call->method : m_getCall.id == id ? m_getCall.method : nullptr;
+    if (id == m_closeCall)
+        method = Wire::ChannelClose::name;
     if (!method) {
         for (const auto &[tag, consumer] : m_consumers) {
             if (consumer->startCall == id)

@@ -160,6 +160,7 @@ private:
     void sendCancel(const std::shared_ptr<ConsumerEntry> &consumer);
     void writeAcks();
     void writeNack(quint64 deliveryTag, bool multiple, bool requeue);
+    void returnUnwanted(quint64 deliveryTag);
     Settled countSettled(quint64 deliveryTag, Acks::Settled settled);
     void noteAcks();
     Result<QString> resolveQueue(const QString &name) const;
@@ -235,6 +236,7 @@ private:
     std::shared_ptr<ConsumerEntry> takeConsumer(QByteArrayView tag);
 
     // ending
+    void startCloseTime();
     void callTimedOut(CallId id, Milliseconds timeout);
     void closeByUs(quint16 replyCode, const Error &reason);
     void end(const Error &callError, const Error &closeReason, bool numberRests);
@@ -263,6 +265,7 @@ private:
     {
         quint64 deliveryTag = 0;
         std::shared_ptr<ConsumerEntry> consumer; // null: of basic.get
+        bool isReturned = false; // nobody wanted it
     };
     std::vector<SettledInTransaction> m_settledInTransaction; // open again after tx.rollback
     std::vector<SettledInTransaction> m_rollingBack;

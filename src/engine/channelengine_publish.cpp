@@ -151,6 +151,8 @@ void ChannelEngine::tellOutcomes(std::vector<Confirms::Outcome> &outcomes, const
             m_connection->tell(PublishConfirmed{shared_from_this(), outcome.first, outcome.last});
         }
     }
+    for (ReturnedMessage &message : m_confirms.takeUnclaimed())
+        m_connection->tell(Returned{shared_from_this(), std::move(message)});
 }
 
 void ChannelEngine::completeReturn()
@@ -207,6 +209,10 @@ void ChannelEngine::on(const Wire::TxCommitOk &method)
 void ChannelEngine::on(const Wire::TxRollbackOk &method)
 {
     for (const SettledInTransaction &settled : std::exchange(m_rollingBack, {})) {
+        if (settled.isReturned) {
+            returnUnwanted(settled.deliveryTag); // as soon as that may be written
+            continue;
+        }
         m_acks.reopen(settled.deliveryTag, settled.consumer.get());
         if (settled.consumer && settled.consumer->unacked++ == 0 && settled.consumer->state == ConsumerEntry::State::Gone)
             m_goneConsumers.push_back(settled.consumer);

@@ -310,7 +310,7 @@ bool ChannelEngine::completeDelivery(Delivered &delivered)
         } else {
             ++consumer.returned;
             if (!m_closeSent) // afterwards the broker takes everything back by itself
-                writeNack(deliveryTag, false, true);
+                returnUnwanted(deliveryTag);
         }
         return false;
     }

@@ -22,7 +22,8 @@ ChannelEngine::Settled ChannelEngine::countSettled(quint64 deliveryTag, Acks::Se
 {
     if (settled.ok && m_mode == Mode::Transaction) {
         m_settledInTransaction.push_back(
-            {deliveryTag, settled.consumer ? settled.consumer->shared_from_this() : std::shared_ptr<ConsumerEntry>()});
+            {.deliveryTag = deliveryTag,
+             .consumer = settled.consumer ? settled.consumer->shared_from_this() : std::shared_ptr<ConsumerEntry>()});
     }
     if (!settled.consumer)
         return {settled.ok, nullptr};
@@ -100,6 +101,13 @@ void ChannelEngine::writeNack(quint64 deliveryTag, bool multiple, bool requeue)
         m_connection->send(m_number, Wire::BasicReject{.deliveryTag = deliveryTag, .requeue = requeue});
 }
 
+void ChannelEngine::returnUnwanted(quint64 deliveryTag)
+{
+    writeNack(deliveryTag, false, true);
+    if (m_mode == Mode::Transaction)
+        m_settledInTransaction.push_back({.deliveryTag = deliveryTag, .isReturned = true});
+}
+
 // --- recover --------------------------------------------------------------------------------------------------------------
 
 Result<CallId> ChannelEngine::redeliverUnacked()
@@ -109,13 +117,12 @@ Result<CallId> ChannelEngine::redeliverUnacked()
     return call(Wire::BasicRecover{.requeue = true});
 }
 
-// What is unsettled goes back to the queues, and so does what arrives until recover-ok.
+// What is unsettled goes back to the queues, and so does what arrives until recover-ok. What a transaction has settled is not
+// touched: a rollback opens it again.
 void ChannelEngine::abandonDeliveries()
 {
     m_redelivering = true;
     m_acks.abandon();
-    m_heldNacks.clear();
-    m_settledInTransaction.clear();
     for (const auto &[tag, consumer] : m_consumers)
         consumer->unacked = 0;
     for (const auto &consumer : m_goneConsumers)
@@ -125,8 +132,9 @@ void ChannelEngine::abandonDeliveries()
 
 void ChannelEngine::on(const Wire::BasicRecoverOk &method)
 {
-    m_redelivering = false;
     finishSimple(method);
+    m_redelivering = std::any_of(m_calls.cbegin(), m_calls.cend(),
+                                 [](const Call &call) { return call.reply == Wire::BasicRecoverOk::id.value(); });
 }
 
 } // namespace AmqpQt::Engine

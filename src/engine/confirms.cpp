@@ -6,6 +6,7 @@
 #include "wire/methods_p.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace AmqpQt::Engine {
 
@@ -91,6 +92,11 @@ std::optional<ReturnedMessage> Confirms::claimReturn(quint64 deliveryTag)
     return returned;
 }
 
+std::vector<ReturnedMessage> Confirms::takeUnclaimed()
+{
+    return m_outstanding == 0 ? std::exchange(m_returned, {}) : std::vector<ReturnedMessage>();
+}
+
 void Confirms::dropSettled()
 {
     while (!m_entries.empty() && m_entries.front().isSettled)
@@ -105,7 +111,6 @@ void Confirms::end(std::vector<Outcome> &outcomes)
         settleEntry(i, outcomes);
     m_entries.clear();
     m_mandatory.clear();
-    m_returned.clear(); // of a message that is not ours
     m_lastMethod.clear();
     m_lastTag = 0;
 }

@@ -41,6 +41,8 @@ public:
     void returned(ReturnedMessage message) { m_returned.push_back(std::move(message)); }
     // basic.ack and basic.nack; 0 with `multiple` stands for all. False: no such message was ever sent.
     bool settle(quint64 deliveryTag, bool multiple, std::vector<Outcome> &outcomes);
+    // Returns that nothing waits for any more: of messages that were published before confirm mode.
+    std::vector<ReturnedMessage> takeUnclaimed();
     // The channel ended: all that are outstanding, in order, as far as they were returned with that outcome. The next
     // delivery tag is 1 again.
     void end(std::vector<Outcome> &outcomes);

@@ -1,0 +1,615 @@
+// SPDX-License-Identifier: MIT
+#include "support/script.h"
+#include "wire/contentheader_p.h"
+
+#include <QtTest/qtest.h>
+
+using namespace AmqpQt;
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+using Wire::BasicAck;
+using Wire::BasicNack;
+
+class tst_Confirms : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void acksAndNacksComeOneByOne();
+    void multipleIsARange();
+    void multipleLeavesOutWhatIsSettled();
+    void outOfOrderIsToldAsItComes();
+    void tagZeroWithMultipleMeansAll();
+    void unknownTagClosesTheChannel_data();
+    void unknownTagClosesTheChannel();
+    void numbersGoOnAndTagsRestartAfterReopening();
+    void whatWasPublishedBeforeConfirmModeHasNoTag();
+    void heldPublishesGetTheirTagsWhenTheyAreWritten();
+    void publishesBeforeTheConnectionIsOpenAreConfirmed();
+    void modesExcludeEachOther();
+
+    void aReturnIsTheOutcomeOfItsMessage();
+    void aReturnMatchesByWhatTheBrokerKeeps_data();
+    void aReturnMatchesByWhatTheBrokerKeeps();
+    void aThousandReturnsFindTheirMessages_data();
+    void aThousandReturnsFindTheirMessages();
+    void aReturnWithoutItsAckCountsWhenTheChannelEnds();
+    void aReturnOfAMessageFromBeforeConfirmModeIsToldWithoutANumber();
+    void aReturnOutsideConfirmModeHasNoNumber();
+
+    void closeWaitsForConfirms();
+    void closeDoesNotWaitForConfirmsForEver_data();
+    void closeDoesNotWaitForConfirmsForEver();
+    void windowHoldsAndReleasesInOrder();
+    void windowHasHysteresis();
+    void windowMayChange();
+    void aHeldMessageThatCannotBeSentFreesTheWindow();
+};
+
+namespace
+{
+
+QByteArray propertiesOf(const QString &messageId, const FieldTable &headers = {})
+{
+    Wire::BasicProperties properties;
+    const QByteArray id = messageId.toUtf8();
+    const QByteArray table = headers.isEmpty() ? QByteArray() : *Wire::encodeTable(headers, u"");
+    if (!messageId.isEmpty())
+        properties.flags |= Wire::MessageIdFlag;
+    properties.messageId = QByteArrayView(id);
+    if (!headers.isEmpty())
+        properties.flags |= Wire::HeadersFlag;
+    properties.headers = {table};
+    return Wire::encodeProperties(properties);
+}
+
+struct Confirming {
+    explicit Confirming(int window = 0)
+    {
+        s.open();
+        channel = &s.openChannel();
+        const auto selecting = *channel->confirmSelect();
+        s.expectSent<Wire::ConfirmSelect>().broker(Wire::ConfirmSelectOk{}).expectReply(selecting);
+        channel->setConfirmWindow(window);
+    }
+    quint64 publish(const QByteArray &body, bool mandatory = false, const QString &key = u"key"_s,
+                    const QByteArray &properties = QByteArray(2, '\0'))
+    {
+        const Result<quint64> sequence = channel->publish({}, key, properties, body, mandatory);
+        return sequence ? *sequence : 0;
+    }
+    void publishMany(int count)
+    {
+        for (int i = 0; i < count; ++i)
+            publish(QByteArray::number(i));
+        s.takeSent();
+    }
+    Confirming &returns(const QByteArray &body, const QByteArray &key = "key",
+                        const QByteArray &properties = QByteArray(2, '\0'))
+    {
+        s.broker(Wire::BasicReturn{
+            .replyCode = 312, .replyText = "NO_ROUTE", .exchange = "", .routingKey = QByteArrayView(key)});
+        s.brokerBytes(Script::contentFrames(1, {.body = body, .properties = properties}));
+        return *this;
+    }
+    Confirming &acks(quint64 tag, bool multiple = false)
+    {
+        s.broker(BasicAck{.deliveryTag = tag, .multiple = multiple});
+        return *this;
+    }
+    void reopen()
+    {
+        const auto opening = *channel->open();
+        s.expectSent<Wire::ChannelOpen>().expectSent<Wire::ConfirmSelect>();
+        s.broker(Wire::ChannelOpenOk{}).expectReply(opening).expectEvent<Engine::ChannelOpened>();
+        s.broker(Wire::ConfirmSelectOk{}).expectEvent<Engine::ReplyArrived>();
+    }
+
+    Script s;
+    Engine::ChannelEngine *channel = nullptr;
+};
+
+using Events = QStringList;
+
+} // namespace
+
+void tst_Confirms::acksAndNacksComeOneByOne()
+{
+    Confirming t;
+    t.publishMany(3);
+    QCOMPARE(t.channel->unconfirmed(), 3);
+    t.acks(1);
+    t.s.broker(BasicNack{.deliveryTag = 2});
+    QCOMPARE(t.channel->unconfirmed(), 1);
+    t.s.expectEvent<Engine::PublishConfirmed>([&](const Engine::PublishConfirmed &confirmed) {
+        QCOMPARE(confirmed.channel.get(), t.channel);
+        QCOMPARE(confirmed.first, quint64(1));
+        QCOMPARE(confirmed.last, quint64(1));
+    });
+    t.s.expectEvent<Engine::PublishFailed>([&](const Engine::PublishFailed &failed) {
+        QCOMPARE(failed.first, quint64(2));
+        QCOMPARE(failed.last, quint64(2));
+        QCOMPARE(failed.reason.kind(), ErrorKind::Nacked);
+        QCOMPARE(failed.reason.method(), u"basic.nack"_s);
+    });
+    t.acks(1).s.expectNoEvent(); // told already
+    t.acks(3);
+    QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 3-3"_s});
+    QCOMPARE(t.channel->unconfirmed(), 0);
+}
+
+void tst_Confirms::multipleIsARange()
+{
+    Confirming t;
+    t.publishMany(9);
+    t.acks(4, true);
+    QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 1-4"_s});
+    t.s.broker(BasicNack{.deliveryTag = 7, .multiple = true});
+    QCOMPARE(t.s.takeEvents(), Events{u"PublishFailed 1 5-7 Nacked"_s});
+    t.acks(7, true).acks(9, true);
+    QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 8-9"_s});
+}
+
+void tst_Confirms::multipleLeavesOutWhatIsSettled()
+{
+    Confirming t;
+    t.publishMany(6);
+    t.s.broker(BasicNack{.deliveryTag = 2}).expectEvent<Engine::PublishFailed>();
+    t.acks(5).s.expectEvent<Engine::PublishConfirmed>();
+    t.acks(6, true);
+    QCOMPARE(t.s.takeEvents(),
+             Events({u"PublishConfirmed 1 1-1"_s, u"PublishConfirmed 1 3-4"_s, u"PublishConfirmed 1 6-6"_s}));
+    QCOMPARE(t.channel->unconfirmed(), 0);
+}
+
+void tst_Confirms::outOfOrderIsToldAsItComes()
+{
+    Confirming t;
+    t.publishMany(4);
+    t.acks(3).acks(1).acks(4).acks(2);
+    QCOMPARE(t.s.takeEvents(), Events({u"PublishConfirmed 1 3-3"_s, u"PublishConfirmed 1 1-1"_s,
+                                       u"PublishConfirmed 1 4-4"_s, u"PublishConfirmed 1 2-2"_s}));
+}
+
+void tst_Confirms::tagZeroWithMultipleMeansAll()
+{
+    Confirming t;
+    t.publishMany(3);
+    t.acks(0, true);
+    t.publishMany(2);
+    t.s.broker(BasicNack{.deliveryTag = 0, .multiple = true});
+    QCOMPARE(t.s.takeEvents(), Events({u"PublishConfirmed 1 1-3"_s, u"PublishFailed 1 4-5 Nacked"_s}));
+}
+
+void tst_Confirms::unknownTagClosesTheChannel_data()
+{
+    QTest::addColumn<bool>("isNack");
+    QTest::addColumn<quint64>("tag");
+    QTest::addColumn<bool>("multiple");
+    QTest::newRow("ack of one to come") << false << quint64(4) << false;
+    QTest::newRow("ack up to one to come") << false << quint64(4) << true;
+    QTest::newRow("nack of one to come") << true << ~quint64(0) << true;
+    QTest::newRow("ack of 0") << false << quint64(0) << false;
+}
+
+void tst_Confirms::unknownTagClosesTheChannel()
+{
+    QFETCH(const bool, isNack);
+    QFETCH(const quint64, tag);
+    QFETCH(const bool, multiple);
+    Confirming t;
+    t.publishMany(3);
+    t.acks(2).s.expectEvent<Engine::PublishConfirmed>();
+    if (isNack)
+        t.s.broker(BasicNack{.deliveryTag = tag, .multiple = multiple});
+    else
+        t.acks(tag, multiple);
+    t.s.expectSent<Wire::ChannelClose>(
+        [](const Wire::ChannelClose &close) { QCOMPARE(close.replyCode, quint16(406)); });
+    QCOMPARE(t.s.takeEvents(), Events({u"PublishFailed 1 1-1 Unconfirmed"_s, u"PublishFailed 1 3-3 Unconfirmed"_s,
+                                       u"ChannelClosed 1 ProtocolViolation"_s}));
+    QVERIFY(t.s.engine.isOpen());
+}
+
+void tst_Confirms::numbersGoOnAndTagsRestartAfterReopening()
+{
+    Confirming t;
+    t.publishMany(2);
+    t.acks(1);
+    t.s.broker(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND"}).expectSent<Wire::ChannelCloseOk>();
+    QCOMPARE(t.s.takeEvents(), Events({u"PublishConfirmed 1 1-1"_s, u"PublishFailed 1 2-2 Unconfirmed"_s,
+                                       u"ChannelClosed 1 ChannelClosed"_s}));
+    QVERIFY(!t.channel->publish({}, u"key"_s, QByteArray(2, '\0'), "no", false));
+    t.reopen();
+    QCOMPARE(t.publish("again"), quint64(3));
+    t.acks(1);
+    QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 3-3"_s});
+}
+
+void tst_Confirms::whatWasPublishedBeforeConfirmModeHasNoTag()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), "plain", false));
+    QCOMPARE(channel.unconfirmed(), 0);
+    QVERIFY(channel.confirmSelect());
+    QCOMPARE(*channel.publish({}, u"key"_s, QByteArray(2, '\0'), "confirmed", false), quint64(2));
+    QCOMPARE(channel.unconfirmed(), 1);
+    s.takeSent();
+    s.broker(Wire::ConfirmSelectOk{}).expectEvent<Engine::ReplyArrived>();
+    s.broker(BasicAck{.deliveryTag = 1});
+    QCOMPARE(s.takeEvents(), Events{u"PublishConfirmed 1 2-2"_s});
+}
+
+void tst_Confirms::heldPublishesGetTheirTagsWhenTheyAreWritten()
+{
+    Confirming t;
+    t.publishMany(1);
+    t.s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+    QCOMPARE(t.publish("two"), quint64(2));
+    t.publish("three");
+    t.s.expectNothingSent();
+    QCOMPARE(t.channel->unconfirmed(), 3);
+    t.acks(0, true); // of what it has got
+    QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 1-1"_s});
+    QCOMPARE(t.channel->unconfirmed(), 2);
+    t.s.broker(Wire::ConnectionUnblocked{}).expectEvent<Engine::BlockedChanged>();
+    t.s.expectPublished("two", "key").expectPublished("three", "key");
+    t.acks(3, true);
+    QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 2-3"_s});
+    t.s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+    t.publish("four");
+    t.acks(4); // it is not there yet
+    QCOMPARE(t.s.takeEvents(),
+             Events({u"PublishFailed 1 4-4 ProtocolViolation"_s, u"ChannelClosed 1 ProtocolViolation"_s}));
+}
+
+void tst_Confirms::publishesBeforeTheConnectionIsOpenAreConfirmed()
+{
+    Script s;
+    auto &channel = s.newChannel();
+    QVERIFY(channel.open());
+    QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), "plain", false));
+    QVERIFY(channel.confirmSelect());
+    for (const char *body : {"a", "b", "c"})
+        QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), body, false));
+    QCOMPARE(channel.unconfirmed(), 3);
+    channel.setConfirmWindow(2);
+    s.expectEvent<Engine::ConfirmWindowChanged>();
+    s.open().expectSent<Wire::ChannelOpen>().expectPublished("plain", "key").expectSent<Wire::ConfirmSelect>();
+    s.expectPublished("a", "key").expectPublished("b", "key").expectNothingSent();
+    s.broker(Wire::ChannelOpenOk{}).broker(Wire::ConfirmSelectOk{}).takeEvents();
+    s.broker(BasicAck{.deliveryTag = 1}).expectPublished("c", "key");
+    QCOMPARE(s.takeEvents(), Events{u"PublishConfirmed 1 2-2"_s});
+    s.broker(BasicAck{.deliveryTag = 3, .multiple = true});
+    QCOMPARE(s.takeEvents(), Events({u"PublishConfirmed 1 3-4"_s, u"ConfirmWindowChanged 1 false"_s}));
+}
+
+void tst_Confirms::modesExcludeEachOther()
+{
+    Confirming t;
+    QCOMPARE(t.channel->txSelect().error().kind(), ErrorKind::InvalidArgument);
+    QCOMPARE(t.channel->txCommit().error().kind(), ErrorKind::InvalidArgument);
+    QCOMPARE(t.channel->txRollback().error().kind(), ErrorKind::InvalidArgument);
+    auto &transactional = t.s.openChannel();
+    QVERIFY(transactional.txSelect());
+    t.s.expectSent<Wire::TxSelect>(2);
+    QCOMPARE(transactional.confirmSelect().error().kind(), ErrorKind::InvalidArgument);
+    t.s.expectNothingSent().expectNoEvent();
+    QVERIFY(transactional.publish({}, u"key"_s, QByteArray(2, '\0'), "body", true));
+    QCOMPARE(transactional.unconfirmed(), 0);
+    t.s.takeSent();
+    t.s.broker(BasicAck{.deliveryTag = 1}, 2)
+        .expectSent<Wire::ChannelClose>(2); // there are no confirms in a transaction
+}
+
+// --- returns ---------------------------------------------------------------------------------------------------------
+
+void tst_Confirms::aReturnIsTheOutcomeOfItsMessage()
+{
+    Confirming t;
+    t.publish("routed", true);
+    t.publish("lost", true);
+    t.publish("routed as well", true);
+    t.s.takeSent();
+    t.returns("lost").s.expectNoEvent(); // its ack tells whose it is
+    t.acks(3).s.expectEvent<Engine::PublishConfirmed>();
+    t.acks(2, true);
+    t.s.expectEvent<Engine::PublishConfirmed>([](const Engine::PublishConfirmed &confirmed) {
+        QCOMPARE(confirmed.first, quint64(1));
+        QCOMPARE(confirmed.last, quint64(1));
+    });
+    t.s.expectEvent<Engine::Returned>([&](const Engine::Returned &returned) {
+        QCOMPARE(returned.sequence, quint64(2));
+        QCOMPARE(returned.message.body, QByteArray("lost"));
+        QCOMPARE(returned.message.routingKey, QByteArray("key"));
+        QCOMPARE(returned.message.reason.kind(), ErrorKind::Returned);
+        QCOMPARE(returned.message.reason.replyCode(), quint16(312));
+    });
+    t.s.expectEvent<Engine::PublishFailed>([&](const Engine::PublishFailed &failed) {
+        QCOMPARE(failed.first, quint64(2));
+        QCOMPARE(failed.last, quint64(2));
+        QCOMPARE(failed.reason.kind(), ErrorKind::Returned);
+    });
+    t.s.expectNoEvent();
+}
+
+void tst_Confirms::aReturnMatchesByWhatTheBrokerKeeps_data()
+{
+    QTest::addColumn<QByteArray>("body");
+    QTest::addColumn<QByteArray>("key");
+    QTest::addColumn<QByteArray>("properties");
+    QTest::addColumn<bool>("isSame");
+    const FieldTable withBcc{{u"BCC"_s, QVariantList{u"other"_s}}, {u"n"_s, 1}};
+    QTest::newRow("all as published") << QByteArray("body") << QByteArray("key") << propertiesOf(u"id"_s, withBcc)
+                                      << true;
+    QTest::newRow("BCC stripped") << QByteArray("body") << QByteArray("key") << propertiesOf(u"id"_s, {{u"n"_s, 1}})
+                                  << true;
+    QTest::newRow("another body") << QByteArray("Body") << QByteArray("key") << propertiesOf(u"id"_s, withBcc) << false;
+    QTest::newRow("another key") << QByteArray("body") << QByteArray("other") << propertiesOf(u"id"_s, withBcc)
+                                 << false;
+    QTest::newRow("another message-id") << QByteArray("body") << QByteArray("key") << propertiesOf(u"no"_s, withBcc)
+                                        << false;
+    QTest::newRow("no message-id") << QByteArray("body") << QByteArray("key") << propertiesOf({}, withBcc) << false;
+}
+
+void tst_Confirms::aReturnMatchesByWhatTheBrokerKeeps()
+{
+    QFETCH(const QByteArray, body);
+    QFETCH(const QByteArray, key);
+    QFETCH(const QByteArray, properties);
+    QFETCH(const bool, isSame);
+    Confirming t;
+    const FieldTable withBcc{{u"BCC"_s, QVariantList{u"other"_s}}, {u"n"_s, 1}};
+    t.publish("body", true, u"key"_s, propertiesOf(u"id"_s, withBcc));
+    t.s.takeSent();
+    t.returns(body, key, properties).acks(1);
+    // What is no message of ours is told without a number.
+    QCOMPARE(t.s.takeEvents(), isSame ? Events({u"Returned 1"_s, u"PublishFailed 1 1-1 Returned"_s})
+                                      : Events({u"PublishConfirmed 1 1-1"_s, u"Returned 1"_s}));
+}
+
+void tst_Confirms::aThousandReturnsFindTheirMessages_data()
+{
+    QTest::addColumn<bool>("areDifferent");
+    QTest::addColumn<int>("ackedAtOnce");
+    QTest::newRow("identical, acked one by one") << false << 1;
+    QTest::newRow("different, acked one by one") << true << 1;
+    QTest::newRow("different, acked by fifties") << true << 50;
+}
+
+// In flight at once: 1 000 that come back, between mandatory ones with a route and others that are not mandatory.
+void tst_Confirms::aThousandReturnsFindTheirMessages()
+{
+    QFETCH(const bool, areDifferent);
+    QFETCH(const int, ackedAtOnce);
+    constexpr int Count = 1000;
+    Confirming t;
+    const auto bodyOf = [&](int i) { return areDifferent ? "lost " + QByteArray::number(i) : QByteArray("lost"); };
+    for (int i = 0; i < Count; ++i) {
+        t.publish("routed", true);
+        t.publish(bodyOf(i), false, u"routed"_s);
+        t.publish(bodyOf(i), true, u"nowhere"_s);
+    }
+    t.s.takeSent();
+    for (int i = 0; i < Count; ++i) {
+        t.returns(bodyOf(i), "nowhere");
+        if ((i + 1) % ackedAtOnce == 0)
+            t.acks(quint64(i + 1) * 3, true);
+    }
+    QSet<quint64> returned;
+    quint64 next = 1;
+    for (const QString &event : t.s.takeEvents()) {
+        if (event == u"Returned 1")
+            continue;
+        const QStringList words = event.split(u' ');
+        const QStringList range = words[2].split(u'-');
+        QCOMPARE(range[0].toULongLong(), next); // each exactly once, and in order
+        next = range[1].toULongLong() + 1;
+        if (words[0] == u"PublishFailed") {
+            QCOMPARE(range[0], range[1]);
+            returned.insert(range[0].toULongLong());
+        }
+    }
+    QCOMPARE(next, quint64(3 * Count + 1));
+    QCOMPARE(returned.size(), Count);
+    for (const quint64 sequence : returned)
+        QCOMPARE(sequence % 3, quint64(0));
+}
+
+void tst_Confirms::aReturnWithoutItsAckCountsWhenTheChannelEnds()
+{
+    Confirming t;
+    t.publish("taken?", true);
+    t.publish("lost", true);
+    t.s.takeSent();
+    t.returns("lost").s.expectNoEvent();
+    t.s.broker(Wire::ChannelClose{.replyCode = 541, .replyText = "INTERNAL_ERROR"}).expectSent<Wire::ChannelCloseOk>();
+    QCOMPARE(t.s.takeEvents(), Events({u"PublishFailed 1 1-1 Unconfirmed"_s, u"Returned 1"_s,
+                                       u"PublishFailed 1 2-2 Returned"_s, u"ChannelClosed 1 ChannelClosed"_s}));
+    t.reopen();
+    t.publish("lost", true);
+    t.s.takeSent();
+    t.acks(1);
+    QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 3-3"_s}); // the return is used up
+}
+
+void tst_Confirms::aReturnOfAMessageFromBeforeConfirmModeIsToldWithoutANumber()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), "plain", true));
+    const auto selecting = *channel.confirmSelect();
+    QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), "confirmed", true));
+    s.takeSent();
+    s.broker(Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .routingKey = "key"});
+    s.brokerBytes(Script::contentFrames(1, {.body = "plain"}));
+    s.broker(Wire::ConfirmSelectOk{}).expectReply(selecting).broker(BasicAck{.deliveryTag = 1});
+    s.expectEvent<Engine::PublishConfirmed>().expectEvent<Engine::Returned>([](const Engine::Returned &returned) {
+        QCOMPARE(returned.sequence, quint64(0));
+        QCOMPARE(returned.message.body, QByteArray("plain"));
+    });
+    s.expectNoEvent();
+}
+
+void tst_Confirms::aReturnOutsideConfirmModeHasNoNumber()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), "plain", true));
+    s.takeSent();
+    s.broker(Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .routingKey = "key"});
+    s.brokerBytes(Script::contentFrames(1, {.body = "plain"}));
+    s.expectEvent<Engine::Returned>([](const Engine::Returned &returned) { QCOMPARE(returned.sequence, quint64(0)); });
+    s.expectNoEvent();
+}
+
+// --- closing and the window ------------------------------------------------------------------------------------------
+
+void tst_Confirms::closeWaitsForConfirms()
+{
+    Confirming t(1);
+    t.publish("one");
+    t.publish("two");
+    const auto closing = *t.channel->close();
+    QVERIFY(!t.channel->takesCalls());
+    t.s.expectPublished("one", "key").expectNothingSent().takeEvents();
+    t.acks(1).s.expectEvent<Engine::PublishConfirmed>();
+    t.s.expectPublished("two", "key").expectNothingSent();
+    t.s.broker(BasicNack{.deliveryTag = 2}).expectEvent<Engine::PublishFailed>();
+    t.s.expectSent<Wire::ChannelClose>().expectNothingSent();
+    t.s.broker(Wire::ChannelCloseOk{});
+    t.s.takeEvent<Engine::ConfirmWindowChanged>();
+    t.s.expectReply(closing).expectEvent<Engine::ChannelClosed>(
+        [](const Engine::ChannelClosed &closed) { QVERIFY(!closed.reason.isError()); });
+}
+
+void tst_Confirms::closeDoesNotWaitForConfirmsForEver_data()
+{
+    QTest::addColumn<bool>("beforeOpen");
+    QTest::addColumn<bool>("isConnection");
+    QTest::newRow("channel") << false << false;
+    QTest::newRow("channel that was not open yet") << true << false;
+    QTest::newRow("connection") << false << true;
+}
+
+void tst_Confirms::closeDoesNotWaitForConfirmsForEver()
+{
+    QFETCH(const bool, beforeOpen);
+    QFETCH(const bool, isConnection);
+    Script s;
+    s.settings.rpcTimeout = 30s;
+    s.settings.closeTimeout = 30s;
+    if (!beforeOpen)
+        s.open();
+    auto &channel = s.newChannel();
+    QVERIFY(channel.open());
+    QVERIFY(channel.confirmSelect());
+    QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), "body", false));
+    if (!isConnection)
+        QVERIFY(channel.close());
+    if (beforeOpen)
+        s.open();
+    if (isConnection)
+        s.engine.close(s.now);
+    s.expectSent<Wire::ChannelOpen>()
+        .expectSent<Wire::ConfirmSelect>()
+        .expectPublished("body", "key")
+        .expectNothingSent();
+    s.broker(Wire::ChannelOpenOk{}).broker(Wire::ConfirmSelectOk{}).takeEvents();
+    s.advance(29s).expectNothingSent().expectNoEvent();
+    s.advance(1s);
+    if (isConnection) {
+        QCOMPARE(s.takeEvents(),
+                 Events({u"PublishFailed 1 1-1 Unconfirmed"_s, u"ReplyArrived 3 Timeout"_s, // of the channel's close
+                         u"ChannelClosed 1 Timeout"_s, u"ConnectionClosed Timeout"_s}));
+        return;
+    }
+    s.expectSent<Wire::ChannelClose>();
+    s.expectEvent<Engine::PublishFailed>(
+        [](const Engine::PublishFailed &failed) { QCOMPARE(failed.reason.kind(), ErrorKind::Unconfirmed); });
+    const auto reply = s.takeEvent<Engine::ReplyArrived>();
+    QVERIFY(std::holds_alternative<Error>(reply.value));
+    QCOMPARE(std::get<Error>(reply.value).kind(), ErrorKind::Timeout);
+    QCOMPARE(std::get<Error>(reply.value).method(), u"channel.close"_s);
+    QCOMPARE(s.takeEvents(), Events{u"ChannelClosed 1 Timeout"_s});
+    QVERIFY(s.engine.isOpen());
+}
+
+void tst_Confirms::windowHoldsAndReleasesInOrder()
+{
+    Confirming t(2);
+    for (const char *body : {"1", "2", "3"})
+        t.publish(body);
+    const auto purging = *t.channel->purgeQueue(u"queue"_s); // keeps its place
+    t.publish("4");
+    t.s.expectPublished("1", "key").expectPublished("2", "key").expectNothingSent();
+    QCOMPARE(t.channel->unconfirmed(), 4);
+    t.acks(2).s.expectPublished("3", "key").expectSent<Wire::QueuePurge>().expectNothingSent();
+    t.s.broker(Wire::QueuePurgeOk{});
+    t.acks(3, true).s.expectPublished("4", "key").expectNothingSent();
+    t.acks(4);
+    QCOMPARE(t.s.takeEvents(),
+             Events({u"ConfirmWindowChanged 1 true"_s, u"PublishConfirmed 1 2-2"_s, u"ReplyArrived %1"_s.arg(purging),
+                     u"PublishConfirmed 1 1-1"_s, u"PublishConfirmed 1 3-3"_s, u"ConfirmWindowChanged 1 false"_s,
+                     u"PublishConfirmed 1 4-4"_s}));
+}
+
+void tst_Confirms::windowHasHysteresis()
+{
+    Confirming t(4);
+    t.publishMany(3);
+    QVERIFY(!t.channel->isConfirmWindowFull());
+    t.s.expectNoEvent();
+    t.publishMany(1);
+    QVERIFY(t.channel->isConfirmWindowFull());
+    QCOMPARE(t.s.takeEvents(), Events{u"ConfirmWindowChanged 1 true"_s});
+    t.acks(1).s.expectEvent<Engine::PublishConfirmed>();
+    QVERIFY(t.channel->isConfirmWindowFull());
+    t.publishMany(1);
+    t.acks(3, true).s.expectEvent<Engine::PublishConfirmed>();
+    QCOMPARE(t.s.takeEvents(), Events{u"ConfirmWindowChanged 1 false"_s});
+    QVERIFY(!t.channel->isConfirmWindowFull());
+    t.publishMany(1);
+    t.s.expectNoEvent();
+}
+
+void tst_Confirms::windowMayChange()
+{
+    Confirming t;
+    t.publishMany(5);
+    t.channel->setConfirmWindow(3);
+    QCOMPARE(t.s.takeEvents(), Events{u"ConfirmWindowChanged 1 true"_s});
+    t.publish("6");
+    t.publish("7");
+    t.s.expectNothingSent();
+    t.acks(2, true).s.expectNothingSent();
+    t.channel->setConfirmWindow(4);
+    t.s.expectPublished("6", "key").expectNothingSent();
+    t.channel->setConfirmWindow(0);
+    t.s.expectPublished("7", "key");
+    QCOMPARE(t.s.takeEvents(), Events({u"PublishConfirmed 1 1-2"_s, u"ConfirmWindowChanged 1 false"_s}));
+}
+
+void tst_Confirms::aHeldMessageThatCannotBeSentFreesTheWindow()
+{
+    Script s;
+    s.settings.frameMax = 8192;
+    s.engine.configure(s.settings);
+    auto &channel = s.newChannel();
+    QVERIFY(channel.open());
+    QVERIFY(channel.confirmSelect());
+    channel.setConfirmWindow(1);
+    const QByteArray large = propertiesOf({}, {{u"x"_s, QString(5000, u'x')}});
+    QVERIFY(channel.publish({}, u"key"_s, large, "body", false));
+    s.expectEvent<Engine::ConfirmWindowChanged>();
+    s.open({.frameMax = 4096});
+    QCOMPARE(s.takeEvents(), Events({u"PublishFailed 1 1-1 InvalidArgument"_s, u"ConfirmWindowChanged 1 false"_s}));
+    QVERIFY(!channel.isConfirmWindowFull());
+}
+
+QTEST_APPLESS_MAIN(tst_Confirms)
+
+#include "tst_confirms.moc"
