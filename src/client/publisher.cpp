@@ -5,11 +5,12 @@
 
 #include <AmqpQt/connection.h>
 
-#include <QtCore/qpointer.h>
+#include <QtCore/qmetaobject.h>
 
 #include <algorithm>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 using namespace Qt::StringLiterals;
 
@@ -24,20 +25,24 @@ PublisherPrivate::PublisherPrivate(Publisher *publisher, Connection *connection)
     };
     QObject::connect(channel, &Channel::opened, q, again);
     QObject::connect(channel, &Channel::writableChanged, q, again);
-    QObject::connect(channel, &Channel::closed, q, [this](const Error &reason) { onClosed(reason); });
+    QObject::connect(channel, &Channel::closed, q, [this] { reopenOrEnd(); });
     QObject::connect(channel, &Channel::publishConfirmed, q,
                      [this](quint64 first, quint64 last) { onEnded(first, last, {}); });
     QObject::connect(channel, &Channel::publishFailed, q,
                      [this](quint64 first, quint64 last, const Error &failure) { onEnded(first, last, failure); });
-    QObject::connect(connection, &Connection::opened, q, [this] {
-        if (channel->state() == Channel::State::Closed)
-            channel->reopen();
-    });
+    QObject::connect(connection, &Connection::opened, q, [this] { reopenOrEnd(); });
+    QObject::connect(connection, &Connection::bytesToWriteChanged, q, [this] { flush(); });
+    // Queued: user code is not to run inside of a destructor, and what the two still have to tell comes before.
+    QObject::connect(
+        connection, &QObject::destroyed, q, [this] { end(unusable()); }, Qt::QueuedConnection);
+    QObject::connect(
+        channel, &QObject::destroyed, q, [this] { end(unusable()); }, Qt::QueuedConnection);
 }
 
 PublisherPrivate::~PublisherPrivate()
 {
-    QObject::disconnect(channel, nullptr, q, nullptr);
+    if (channel)
+        QObject::disconnect(channel, nullptr, q, nullptr);
     if (const int left = outstanding(); left > 0)
         qCWarning(lcChannel) << "a publisher was deleted with" << left << "messages outstanding";
     const Error deleted(ErrorKind::Cancelled, u"the publisher was deleted"_s);
@@ -45,29 +50,47 @@ PublisherPrivate::~PublisherPrivate()
         promise.finish(deleted, ConnectionPrivate::Delivery::Posted);
 }
 
-// --- publishing -----------------------------------------------------------------------------------------------------------
+// --- publishing
+// -----------------------------------------------------------------------------------------------------------
 
+// At least what it takes in the write buffer.
 qint64 PublisherPrivate::size(const Outgoing &outgoing)
 {
-    return MessageAccess::encodedProperties(outgoing.message, nullptr).size() + MessageAccess::body(outgoing.message).size()
-        + outgoing.exchange.size() + outgoing.routingKey.size();
+    Error invalid; // is the channel's to refuse
+    return Wire::ContentHeaderPrefix + MessageAccess::encodedProperties(outgoing.message, &invalid).size() +
+           MessageAccess::body(outgoing.message).size() + outgoing.exchange.size() + outgoing.routingKey.size();
 }
 
-Error PublisherPrivate::check(const Outgoing &outgoing)
+Error PublisherPrivate::unusable() const
+{
+    if (!channel)
+        return Error(ErrorKind::NotOpen, u"the channel of this publisher is gone"_s);
+    return ChannelPrivate::of(channel)->unusable("publish");
+}
+
+Error PublisherPrivate::check(const Outgoing &outgoing) const
 {
     if (const auto name = Wire::encodeShortText("exchange"_L1, outgoing.exchange); !name)
         return name.error();
     if (const auto key = Wire::encodeShortText("routingKey"_L1, outgoing.routingKey); !key)
         return key.error();
     Error invalid;
-    MessageAccess::encodedProperties(outgoing.message, &invalid);
-    return invalid;
+    const QByteArray properties = MessageAccess::encodedProperties(outgoing.message, &invalid);
+    if (invalid.isError())
+        return invalid;
+    return ChannelPrivate::of(channel)->engine->checkContent(properties, MessageAccess::body(outgoing.message));
 }
 
 bool PublisherPrivate::maySend() const
 {
-    const ChannelPrivate *own = ChannelPrivate::of(channel);
-    return m_inFlightCount < window && channel->isWritable() && own->engine->takesCalls(); // the end may not be told yet
+    return m_inFlightCount < window && channel && channel->isWritable() &&
+           ChannelPrivate::of(channel)->engine->takesCalls(); // the end may not be told yet
+}
+
+bool PublisherPrivate::hasRoom(qint64 bytes) const
+{
+    const Engine::ConnectionEngine &engine = ChannelPrivate::of(channel)->connection->engine;
+    return engine.queuedBytes() == 0 || engine.hasRoom(bytes); // what fits never is for the channel to refuse
 }
 
 bool PublisherPrivate::send(Outgoing &outgoing)
@@ -84,74 +107,91 @@ bool PublisherPrivate::send(Outgoing &outgoing)
 Error PublisherPrivate::refuse(const Error &reason)
 {
     error = reason;
-    qCWarning(lcChannel) << "a message was not published:" << reason;
+    qCWarning(lcChannel) << q << "refuses:" << reason;
     return reason;
 }
 
-quint64 PublisherPrivate::publish(const QString &exchangeName, const QString &key, const Message &message)
+Result<quint64> PublisherPrivate::submit(const QString &exchangeName, const QString &key, const Message &message)
 {
-    if (q->thread() != QThread::currentThread()) {
-        qCWarning(lcChannel, "publish() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()");
-        return 0;
+    if (q->thread() != QThread::currentThread()) { // nothing of ours is to be touched
+        qCWarning(lcChannel,
+                  "publish() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()");
+        return Error(ErrorKind::InvalidArgument, u"publish() in a foreign thread"_s);
     }
-    const auto refused = [this](const Error &reason) {
-        refuse(reason);
-        return 0;
-    };
-    if (!channel->connection())
-        return refused(Error(ErrorKind::NotOpen, u"the connection of this publisher is gone"_s));
+    if (const Error reason = unusable(); reason.isError())
+        return refuse(reason);
     Outgoing outgoing{.id = m_lastId + 1, .exchange = exchangeName, .routingKey = key, .message = message};
-    if (isWritable()) {
+    const qint64 bytes = size(outgoing);
+    if (isWritable() && hasRoom(bytes)) {
         if (!send(outgoing))
-            return refused(channel->error());
+            return refuse(channel->error());
     } else {
         if (const Error invalid = check(outgoing); invalid.isError())
-            return refused(invalid);
-        const qint64 bytes = size(outgoing);
+            return refuse(invalid);
         if (m_outboxBytes + bytes > outboxLimit) {
-            return refused(Error(ErrorKind::BufferFull,
-                                 u"the outbox holds %1 bytes, its limit is %2"_s.arg(m_outboxBytes).arg(outboxLimit)));
+            return refuse(Error(ErrorKind::BufferFull,
+                                u"the outbox holds %1 bytes, its limit is %2"_s.arg(m_outboxBytes).arg(outboxLimit)));
         }
+        if (const Error closed = reopen(); closed.isError())
+            return refuse(closed);
+        outgoing.bytes = bytes;
         m_outboxBytes += bytes;
         m_outbox.push_back(std::move(outgoing));
     }
+    m_isDrained = false;
     noteChange();
     return ++m_lastId;
 }
 
-Reply<void> PublisherPrivate::publishWithReply(const QString &exchangeName, const QString &key, const Message &message)
+quint64 PublisherPrivate::publish(const QString &exchangeName, const QString &key, const Message &message)
 {
-    const quint64 id = publish(exchangeName, key, message);
-    return id ? m_replies[id].reply() : Promise<void>::finished(error);
+    const Result<quint64> id = submit(exchangeName, key, message);
+    return id ? *id : 0;
 }
 
-// What waits in the outbox leaves as far as window and backpressure allow.
+Reply<void> PublisherPrivate::publishWithReply(const QString &exchangeName, const QString &key, const Message &message)
+{
+    const Result<quint64> id = submit(exchangeName, key, message);
+    return id ? m_replies[*id].reply() : Promise<void>::finished(id.error());
+}
+
+// What waits in the outbox leaves as far as window and backpressure allow. The application may delete the publisher.
 void PublisherPrivate::flush()
 {
-    const QPointer<Publisher> guard(q);
-    while (guard && !m_outbox.empty() && maySend()) {
+    while (!m_outbox.empty() && maySend() && hasRoom(m_outbox.front().bytes)) {
+        noteChange();
         Outgoing outgoing = std::move(m_outbox.front());
         m_outbox.pop_front();
-        m_outboxBytes -= size(outgoing);
-        if (!send(outgoing))
-            settle({outgoing.id}, channel->error()); // too large for this connection's frames, for one
+        m_outboxBytes -= outgoing.bytes;
+        if (!send(outgoing) &&
+            !tell({outgoing.id}, channel->error())) // too large for this connection's frames, for one
+            return;
     }
 }
 
-// --- outcomes -------------------------------------------------------------------------------------------------------------
+void PublisherPrivate::flushLater()
+{
+    QMetaObject::invokeMethod(
+        q, [this] { flush(); }, Qt::QueuedConnection);
+}
+
+// --- outcomes
+// -------------------------------------------------------------------------------------------------------------
 
 // Whether the message goes back to the outbox: it was never sent, or it may be sent twice and the connection is lost.
 bool PublisherPrivate::goesAgain(const Error &failure) const
 {
     const ConnectionPrivate *connection = ChannelPrivate::of(channel)->connection;
-    const bool isLost = connection && !connection->engine.isOpen();
     switch (failure.kind()) {
-    case ErrorKind::Network:
-    case ErrorKind::Timeout:
-    case ErrorKind::ConnectionClosed:
-    case ErrorKind::Cancelled: return connection; // it was never sent
-    case ErrorKind::Unconfirmed: return isLost && lossPolicy == Publisher::LossPolicy::Republish;
-    default: return false;
+    case ErrorKind::NoError:
+    case ErrorKind::Nacked:
+    case ErrorKind::Returned:
+    case ErrorKind::InvalidArgument:
+        return false;
+    case ErrorKind::Unconfirmed:
+        return connection && !connection->engine.isOpen() && lossPolicy == Publisher::LossPolicy::Republish;
+    default:
+        return connection; // channel or connection ended before it was sent
     }
 }
 
@@ -177,55 +217,81 @@ void PublisherPrivate::onEnded(quint64 first, quint64 last, const Error &failure
     for (auto outgoing = waiting.rbegin(); outgoing != waiting.rend(); ++outgoing) {
         outgoing->isSettled = false;
         outgoing->sequence = 0;
-        m_outboxBytes += size(*outgoing);
+        outgoing->bytes = size(*outgoing);
+        m_outboxBytes += outgoing->bytes;
         // Ranges of one loss may come in any order, ids tell the right one.
         const auto place = std::lower_bound(m_outbox.begin(), m_outbox.end(), outgoing->id,
                                             [](const Outgoing &kept, quint64 id) { return kept.id < id; });
         m_outbox.insert(place, std::move(*outgoing));
     }
     noteChange();
-    settle(ids, failure);
+    if (tell(ids, failure))
+        flush();
 }
 
-// The application may delete the publisher meanwhile.
-void PublisherPrivate::settle(const std::vector<quint64> &ids, const Error &failure)
+// Tells the ends of these messages, and of all. False: the application has deleted the publisher meanwhile.
+bool PublisherPrivate::tell(const std::vector<quint64> &ids, const Error &failure)
 {
-    if (ids.empty())
-        return;
     const QPointer<Publisher> guard(q);
+    m_untold += int(ids.size());
     for (const quint64 id : ids) {
+        --m_untold;
         if (!m_replies.empty()) {
             if (auto reply = m_replies.extract(id))
                 reply.mapped().finish(failure.isError() ? Result<void>(failure) : Result<void>());
             if (!guard)
-                return;
+                return false;
         }
         Q_EMIT q->settled(id, failure);
         if (!guard)
-            return;
+            return false;
     }
-    if (outstanding() == 0)
+    if (outstanding() == 0 && !std::exchange(m_isDrained, true))
         Q_EMIT q->drained();
-    else
-        flush();
+    return guard;
 }
 
-void PublisherPrivate::onClosed(const Error &reason)
+// Opens the channel again if it is closed and the connection is not. The error: it has to stay closed.
+Error PublisherPrivate::reopen()
+{
+    if (!channel || channel->state() != Channel::State::Closed)
+        return {};
+    const ConnectionPrivate *connection = ChannelPrivate::of(channel)->connection;
+    if (!connection || !connection->engine.isOpen())
+        return {};
+    const Reply<void> opening = channel->reopen();
+    return opening.isFinished() ? opening.result().error() : Error();
+}
+
+// One message's error, a missing exchange for one, does not stop the others.
+void PublisherPrivate::reopenOrEnd()
 {
     noteChange();
-    Connection *connection = channel->connection();
-    if (connection && connection->isOpen()) {
-        channel->reopen(); // one message's error, a missing exchange for one, does not stop the others
-    } else if (!connection) {
-        std::vector<quint64> ids;
-        for (const Outgoing &outgoing : std::exchange(m_outbox, {}))
-            ids.push_back(outgoing.id);
-        m_outboxBytes = 0;
-        settle(ids, reason);
-    }
+    if (const Error reason = reopen(); reason.isError())
+        end(reason);
 }
 
-// --- properties -----------------------------------------------------------------------------------------------------------
+// What has not ended otherwise ends now.
+void PublisherPrivate::end(const Error &reason)
+{
+    noteChange();
+    std::vector<quint64> sent;
+    for (const Outgoing &outgoing : std::exchange(m_inFlight, {})) {
+        if (!outgoing.isSettled)
+            sent.push_back(outgoing.id);
+    }
+    m_inFlightCount = 0;
+    if (!tell(sent, Error(ErrorKind::Unconfirmed, reason.text())))
+        return;
+    std::vector<quint64> unsent;
+    for (const Outgoing &outgoing : std::exchange(m_outbox, {}))
+        unsent.push_back(outgoing.id);
+    m_outboxBytes = 0;
+    tell(unsent, reason);
+}
+
+// --- properties
+// -----------------------------------------------------------------------------------------------------------
 
 qreal PublisherPrivate::pressure() const
 {
@@ -237,8 +303,9 @@ qreal PublisherPrivate::pressure() const
 
 void PublisherPrivate::noteChange()
 {
-    if (!std::exchange(m_changeNoted, true))
-        ChannelPrivate::of(channel)->defer(q, [this] { tellChange(); });
+    if (!std::exchange(m_changeNoted, true)) // once for all that happens in a turn
+        QMetaObject::invokeMethod(
+            q, [this] { tellChange(); }, Qt::QueuedConnection);
 }
 
 void PublisherPrivate::tellChange()
@@ -253,7 +320,8 @@ void PublisherPrivate::tellChange()
         Q_EMIT q->writableChanged(m_toldWritable);
 }
 
-// --- the class ------------------------------------------------------------------------------------------------------------
+// --- the class
+// ------------------------------------------------------------------------------------------------------------
 
 /*!
     Makes a publisher on \a connection, with a channel of its own, and with \a parent. It can be used at once: messages
@@ -362,8 +430,8 @@ void Publisher::setWindow(int messages)
         return;
     }
     d->window = messages;
+    d->flushLater();
     d->noteChange();
-    d->flush();
 }
 
 /*!

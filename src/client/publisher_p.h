@@ -5,10 +5,14 @@
 
 #include <AmqpQt/publisher.h>
 
+#include <QtCore/qpointer.h>
+
 #include <deque>
 #include <unordered_map>
+#include <vector>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class PublisherPrivate
 {
@@ -18,15 +22,15 @@ public:
 
     quint64 publish(const QString &exchangeName, const QString &key, const Message &message);
     Reply<void> publishWithReply(const QString &exchangeName, const QString &key, const Message &message);
-    void flush();
+    void flushLater();
     bool isWritable() const { return m_outbox.empty() && maySend(); }
     qreal pressure() const;
-    int outstanding() const { return int(m_outbox.size()) + m_inFlightCount; }
+    int outstanding() const { return int(m_outbox.size()) + m_inFlightCount + m_untold; }
     void noteChange();
     Error refuse(const Error &reason);
 
     Publisher *const q;
-    Channel *channel;
+    QPointer<Channel> channel;
     QString exchange;
     QString routingKey;
     bool mandatory = true;
@@ -36,23 +40,29 @@ public:
     Error error;
 
 private:
-    struct Outgoing
-    {
+    struct Outgoing {
         quint64 id = 0;
         quint64 sequence = 0; // of the channel; 0: not sent
         QString exchange;
         QString routingKey;
         Message message;
+        qint64 bytes = 0; // in the outbox
         bool isSettled = false;
     };
     static qint64 size(const Outgoing &outgoing);
-    static Error check(const Outgoing &outgoing); // what the channel would refuse
+    Result<quint64> submit(const QString &exchangeName, const QString &key, const Message &message); // the id
+    Error unusable() const;                      // why nothing can be published any more
+    Error check(const Outgoing &outgoing) const; // what the channel would refuse
     bool maySend() const;
+    bool hasRoom(qint64 bytes) const; // in the connection's write buffer
     bool send(Outgoing &outgoing);
+    void flush();
     void onEnded(quint64 first, quint64 last, const Error &failure);
-    void onClosed(const Error &reason);
+    Error reopen();
+    void reopenOrEnd();
+    void end(const Error &reason);
     bool goesAgain(const Error &failure) const;
-    void settle(const std::vector<quint64> &ids, const Error &failure);
+    bool tell(const std::vector<quint64> &ids, const Error &failure);
     void tellChange();
 
     std::deque<Outgoing> m_inFlight; // by sequence; the first one is not settled
@@ -61,6 +71,8 @@ private:
     qint64 m_outboxBytes = 0;
     quint64 m_lastId = 0;
     int m_inFlightCount = 0;
+    int m_untold = 0; // settled by the broker, settled() is still to come
+    bool m_isDrained = true;
     bool m_changeNoted = false;
     bool m_toldWritable = false;
     qreal m_toldPressure = 0;

@@ -92,6 +92,7 @@ public:
     // The message's number, from 1 and never repeated, or why it was refused. `properties` as in Wire::ContentHeader.
     Result<quint64> publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
                             const QByteArray &body, bool mandatory);
+    Error checkContent(const QByteArray &properties, const QByteArray &body) const; // its sizes
 
     // Publishes that wait for their confirms, those that are not sent yet included.
     qsizetype unconfirmed() const noexcept { return m_confirms.outstanding() + m_heldUnconfirmed; }

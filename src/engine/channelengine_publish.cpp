@@ -27,6 +27,21 @@ static Result<QByteArrayView> encodeName(QLatin1StringView argument, const QStri
     return Wire::encodeShortText(argument, name).error();
 }
 
+Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray &body) const
+{
+    const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
+    if (headerPayload > m_connection->maximumPayload())
+        return Error(ErrorKind::InvalidArgument,
+                     u"headers: the content header takes %1 bytes, %2 fit in a frame of this connection"_s.arg(headerPayload)
+                         .arg(m_connection->maximumPayload()));
+    const qint64 limit = m_connection->m_settings.bufferLimit;
+    const qint64 size = headerPayload + body.size();
+    if (size > limit)
+        return Error(ErrorKind::InvalidArgument,
+                     u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s.arg(size).arg(limit));
+    return {};
+}
+
 Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
                                        const QByteArray &body, bool mandatory)
 {
@@ -41,19 +56,11 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
     if (!key)
         return key.error();
 
-    const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
-    if (headerPayload > m_connection->maximumPayload())
-        return Error(ErrorKind::InvalidArgument,
-                     u"headers: the content header takes %1 bytes, %2 fit in a frame of this connection"_s.arg(headerPayload)
-                         .arg(m_connection->maximumPayload()));
-    const qint64 limit = m_connection->m_settings.bufferLimit;
-    const qint64 size = headerPayload + body.size();
-    if (size > limit)
-        return Error(ErrorKind::InvalidArgument,
-                     u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s.arg(size).arg(limit));
-    if (m_connection->queuedBytes() + size > limit)
-        return Error(ErrorKind::BufferFull,
-                     u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_connection->queuedBytes()).arg(limit));
+    if (const Error wrong = checkContent(properties, body); wrong.isError())
+        return wrong;
+    if (!m_connection->hasRoom(Wire::ContentHeaderPrefix + properties.size() + body.size()))
+        return Error(ErrorKind::BufferFull, u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_connection->queuedBytes())
+                                                .arg(m_connection->m_settings.bufferLimit));
 
     const Wire::BasicPublish method{.ticket = m_ticket, .exchange = *exchangeName, .routingKey = *key, .mandatory = mandatory};
     char payload[4 + 2 + 2 * (1 + Wire::MaximumShortString) + 1];

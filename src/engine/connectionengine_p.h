@@ -64,6 +64,7 @@ public:
     QByteArrayView output() const { return m_output.front(); }
     void written(qsizetype size, Time now);
     qint64 queuedBytes() const noexcept { return m_heldBytes + (m_state == State::Closed ? 0 : m_output.size()); }
+    bool hasRoom(qint64 bytes) const noexcept { return queuedBytes() + bytes <= m_settings.bufferLimit; }
     bool hasOutput() const noexcept { return !m_output.isEmpty() || !m_channelsWithAcks.empty(); }
     bool wantsWrite() const noexcept { return m_output.size() >= WriteThreshold; }
 

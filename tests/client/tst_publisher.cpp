@@ -1,0 +1,813 @@
+// SPDX-License-Identifier: MIT
+#include "client/clientsupport.h"
+
+#include <AmqpQt/publisher.h>
+
+#include <QtCore/qpoint.h>
+#include <QtCore/qscopeguard.h>
+#include <QtCore/qthread.h>
+
+using namespace AmqpQt;
+using namespace AmqpQt::Test;
+
+namespace
+{
+
+// A publisher to a broker that confirms nothing by itself, and what it tells.
+class PublisherClient
+{
+public:
+    explicit PublisherClient(ScriptedPeer &scriptedPeer, bool isOpen = true)
+        : peer(scriptedPeer)
+        , connection(std::make_unique<Connection>(parametersOf(scriptedPeer)))
+        , publisher(new Publisher(connection.get()))
+    {
+        peer.withhold("basic.ack");
+        publisher->setRoutingKey(u"q"_s);
+        QObject::connect(publisher, &Publisher::settled, &log,
+                         [this](quint64 id, const Error &error) { log.add(u"%1 %2"_s.arg(id).arg(brief(error))); });
+        QObject::connect(publisher, &Publisher::drained, &log, [this] { log.add(u"drained"_s); });
+        if (isOpen)
+            open();
+    }
+
+    void open()
+    {
+        connection->open();
+        if (!waitUntil([this] { return publisher->channel()->isOpen(); }))
+            qFatal("the connection does not open");
+        settle(*connection);
+    }
+    void lose()
+    {
+        peer.dropConnection();
+        if (!waitUntil([this] { return connection->state() == Connection::State::Closed; }))
+            qFatal("the loss is not noticed");
+        settleEvents();
+    }
+    quint64 publish(const QByteArray &body) { return publisher->publish(Message(body)); }
+    void publishMany(int first, int last)
+    {
+        for (int i = first; i <= last; ++i)
+            publish(QByteArray::number(i));
+    }
+    void ack(quint64 tag, bool multiple = false)
+    {
+        peer.send(1, Wire::BasicAck{.deliveryTag = tag, .multiple = multiple});
+    }
+    bool waitForEntries(qsizetype count)
+    {
+        return waitUntil([&] { return log.entries.size() >= count; });
+    }
+    bool waitForPublishes(int count)
+    {
+        return waitUntil([&] { return peer.count("basic.publish") >= count; });
+    }
+    QByteArrayList published() const
+    {
+        QByteArrayList bodies;
+        for (const Command &command : peer.received("basic.publish"))
+            bodies += command.body;
+        return bodies;
+    }
+
+    ScriptedPeer &peer;
+    SignalLog log;
+    std::unique_ptr<Connection> connection;
+    QPointer<Publisher> publisher;
+};
+
+} // namespace
+
+class tst_Publisher : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void everyConfirmSettlesItsMessage_data();
+    void everyConfirmSettlesItsMessage();
+    void returnedMessageEndsAsReturned();
+    void missingExchangeDoesNotStopTheOthers();
+    void lossIsReportedInOrder();
+    void lossIsRepublishedInOrder();
+    void outboxOutlivesALoss();
+    void publishingBeforeOpenKeepsTheOrder();
+    void blockedPublisherKeepsMessages();
+    void windowLimitsWhatIsOnItsWay_data();
+    void windowLimitsWhatIsOnItsWay();
+    void widerWindowSendsMore();
+    void fullOutboxRefuses();
+    void withoutAnOutboxNothingWaits();
+    void fullWriteBufferIsWaitedFor();
+    void tooLargeForTheConnectionEndsWithAnError();
+    void badArgumentsAreRefused_data();
+    void badArgumentsAreRefused();
+    void badSettingsAreRefused();
+    void signalsComeOncePerTurn();
+    void pressureRisesToOne();
+    void publishingInSettledGoesOn();
+    void drainedComesOnceAndLast();
+    void deletingInASlotIsSafe_data();
+    void deletingInASlotIsSafe();
+    void deletedConnectionEndsEverything_data();
+    void deletedConnectionEndsEverything();
+    void deletedChannelEndsEverything();
+    void deletionLeavesNoReplyOpen();
+    void channelThatCannotOpenAgainEndsTheOutbox();
+    void foreignThreadIsRefused();
+};
+
+void tst_Publisher::everyConfirmSettlesItsMessage_data()
+{
+    QTest::addColumn<QByteArrayList>("confirms"); // "+1": ack, "-1": nack, "m": multiple
+    QTest::addColumn<QStringList>("expected");
+    QTest::newRow("single") << QByteArrayList{"+1", "+2", "+3", "+4"}
+                            << QStringList{u"1 ok"_s, u"2 ok"_s, u"3 ok"_s, u"4 ok"_s};
+    QTest::newRow("multiple") << QByteArrayList{"+3m", "+4"} << QStringList{u"1 ok"_s, u"2 ok"_s, u"3 ok"_s, u"4 ok"_s};
+    QTest::newRow("all") << QByteArrayList{"+0m"} << QStringList{u"1 ok"_s, u"2 ok"_s, u"3 ok"_s, u"4 ok"_s};
+    QTest::newRow("backwards") << QByteArrayList{"+4", "+3", "+2", "+1"}
+                               << QStringList{u"4 ok"_s, u"3 ok"_s, u"2 ok"_s, u"1 ok"_s};
+    QTest::newRow("holes are filled") << QByteArrayList{"+2", "+4m"}
+                                      << QStringList{u"2 ok"_s, u"1 ok"_s, u"3 ok"_s, u"4 ok"_s};
+    QTest::newRow("again") << QByteArrayList{"+2", "+2", "+2m", "+4m"}
+                           << QStringList{u"2 ok"_s, u"1 ok"_s, u"3 ok"_s, u"4 ok"_s};
+    QTest::newRow("nack") << QByteArrayList{"-2", "+4m"} << QStringList{u"2 Nacked"_s, u"1 ok"_s, u"3 ok"_s, u"4 ok"_s};
+    QTest::newRow("nack multiple") << QByteArrayList{"+1", "-3m", "+4"}
+                                   << QStringList{u"1 ok"_s, u"2 Nacked"_s, u"3 Nacked"_s, u"4 ok"_s};
+}
+
+void tst_Publisher::everyConfirmSettlesItsMessage()
+{
+    QFETCH(const QByteArrayList, confirms);
+    QFETCH(const QStringList, expected);
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    for (quint64 id = 1; id <= 4; ++id)
+        QCOMPARE(client.publish("m"), id);
+    QVERIFY(client.waitForPublishes(4));
+    QCOMPARE(client.publisher->outstanding(), 4);
+    for (const QByteArray &confirm : confirms) {
+        const quint64 tag = quint64(confirm.at(1) - '0');
+        const bool multiple = confirm.endsWith('m');
+        if (confirm.startsWith('+'))
+            client.ack(tag, multiple);
+        else
+            peer.send(1, Wire::BasicNack{.deliveryTag = tag, .multiple = multiple});
+    }
+    settle(*client.connection);
+    QCOMPARE(client.log.entries, expected + QStringList{u"drained"_s});
+    QCOMPARE(client.publisher->outstanding(), 0);
+    QVERIFY(client.publisher->isWritable());
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Publisher::returnedMessageEndsAsReturned()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publishMany(1, 3);
+    QVERIFY(client.waitForPublishes(3));
+    QVERIFY(peer.last("basic.publish").as<Wire::BasicPublish>().mandatory);
+    const Command second = peer.received("basic.publish").at(1);
+    peer.sendContent(1, Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .routingKey = "q"},
+                     second.basicProperties(), second.body);
+    client.ack(3, true);
+    QVERIFY(client.waitForEntries(4));
+    QCOMPARE(client.log.entries, QStringList({u"1 ok"_s, u"2 Returned 312"_s, u"3 ok"_s, u"drained"_s}));
+
+    client.publisher->setMandatory(false);
+    client.publish("4");
+    QVERIFY(client.waitForPublishes(4));
+    QVERIFY(!peer.last("basic.publish").as<Wire::BasicPublish>().mandatory);
+}
+
+void tst_Publisher::missingExchangeDoesNotStopTheOthers()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setWindow(2);
+    client.publish("1");
+    client.publisher->publish(u"missing"_s, {}, Message("2"));
+    client.publishMany(3, 4);
+    QVERIFY(client.waitForPublishes(2));
+    client.ack(1);
+    peer.closeChannel(1, 404, "NOT_FOUND - no exchange 'missing'");
+    peer.answerAgain("basic.ack"); // from now on
+    QVERIFY(client.waitForEntries(5));
+    settle(*client.connection);
+    const bool thirdWasSent = client.log.has(u"3 Unconfirmed 404"_s); // before the channel closed
+    QCOMPARE(client.log.entries,
+             QStringList({u"1 ok"_s, u"2 Unconfirmed 404"_s, thirdWasSent ? u"3 Unconfirmed 404"_s : u"3 ok"_s,
+                          u"4 ok"_s, u"drained"_s}));
+    QCOMPARE(client.publish("5"), quint64(5));
+    QVERIFY(waitUntil([&] { return client.log.has(u"5 ok"_s); }));
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Publisher::lossIsReportedInOrder()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publishMany(1, 5);
+    QVERIFY(client.waitForPublishes(5));
+    client.ack(3);
+    QVERIFY(client.waitForEntries(1));
+    client.lose();
+    QCOMPARE(client.log.entries, QStringList({u"3 ok"_s, u"1 Unconfirmed"_s, u"2 Unconfirmed"_s, u"4 Unconfirmed"_s,
+                                              u"5 Unconfirmed"_s, u"drained"_s}));
+    QCOMPARE(client.publisher->outstanding(), 0);
+    QVERIFY(!client.publisher->isWritable());
+    peer.forgetReceived();
+    client.open();
+    QCOMPARE(peer.count("basic.publish"), 0);
+    client.publish("6");
+    QVERIFY(client.waitForPublishes(1));
+    QCOMPARE(client.published(), QByteArrayList{"6"});
+}
+
+void tst_Publisher::lossIsRepublishedInOrder()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setLossPolicy(Publisher::LossPolicy::Republish);
+    client.publisher->setWindow(6);
+    client.publishMany(1, 8); // the last two stay in the outbox
+    QVERIFY(client.waitForPublishes(6));
+    client.ack(3);
+    QVERIFY(client.waitForPublishes(7));
+    client.lose();
+    QCOMPARE(client.log.entries, QStringList{u"3 ok"_s});
+    QCOMPARE(client.publisher->outstanding(), 7);
+    client.publish("9");
+    QCOMPARE(client.publisher->outstanding(), 8);
+
+    // A second loss before anything is confirmed changes nothing.
+    for (int round = 0; round < 2; ++round) {
+        peer.forgetReceived();
+        client.open();
+        QVERIFY(client.waitForPublishes(6));
+        QCOMPARE(client.published(), QByteArrayList({"1", "2", "4", "5", "6", "7"}));
+        QCOMPARE(client.publisher->outstanding(), 8);
+        if (round == 0)
+            client.lose();
+    }
+    client.ack(6, true);
+    QVERIFY(client.waitForPublishes(8));
+    client.ack(8, true);
+    QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
+    QCOMPARE(client.log.entries, QStringList({u"3 ok"_s, u"1 ok"_s, u"2 ok"_s, u"4 ok"_s, u"5 ok"_s, u"6 ok"_s,
+                                              u"7 ok"_s, u"8 ok"_s, u"9 ok"_s, u"drained"_s}));
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Publisher::outboxOutlivesALoss()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setWindow(1);
+    client.publishMany(1, 3);
+    QVERIFY(client.waitForPublishes(1));
+    client.lose();
+    QCOMPARE(client.log.entries, QStringList{u"1 Unconfirmed"_s});
+    client.publish("4");
+    QCOMPARE(client.publisher->outstanding(), 3);
+    peer.forgetReceived();
+    peer.answerAgain("basic.ack");
+    client.open();
+    QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
+    QCOMPARE(client.published(), QByteArrayList({"2", "3", "4"}));
+    QCOMPARE(client.log.entries, QStringList({u"1 Unconfirmed"_s, u"2 ok"_s, u"3 ok"_s, u"4 ok"_s, u"drained"_s}));
+}
+
+void tst_Publisher::publishingBeforeOpenKeepsTheOrder()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer, false);
+    QVERIFY(!client.publisher->isWritable());
+    client.publishMany(1, 3);
+    QCOMPARE(client.publisher->outstanding(), 3);
+    peer.setListening(false); // the first attempt fails, which ends nothing
+    client.connection->open();
+    QVERIFY(waitUntil([&] { return client.connection->state() == Connection::State::Closed; }));
+    settleEvents();
+    QCOMPARE(client.log.entries, QStringList());
+    client.publish("4");
+    peer.setListening(true);
+    peer.answerAgain("basic.ack");
+    client.open();
+    client.publish("5");
+    QVERIFY(client.waitForPublishes(5));
+    QCOMPARE(client.published(), QByteArrayList({"1", "2", "3", "4", "5"}));
+    QVERIFY(waitUntil([&] { return client.log.has(u"5 ok"_s); }));
+    QCOMPARE(client.log.countOf(u"1 ok"_s), 1);
+}
+
+void tst_Publisher::blockedPublisherKeepsMessages()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    peer.answerAgain("basic.ack");
+    peer.send(0, Wire::ConnectionBlocked{.reason = "low on memory"});
+    QVERIFY(waitUntil([&] { return client.connection->isBlocked(); }));
+    QVERIFY(!client.publisher->isWritable());
+    client.publishMany(1, 3);
+    settle(*client.connection);
+    QCOMPARE(peer.count("basic.publish"), 0);
+    QCOMPARE(client.publisher->outstanding(), 3);
+    QCOMPARE(client.connection->bytesToWrite(), 0); // the outbox has them
+    peer.send(0, Wire::ConnectionUnblocked{});
+    QVERIFY(client.waitForEntries(4));
+    QCOMPARE(client.published(), QByteArrayList({"1", "2", "3"}));
+    QCOMPARE(client.log.entries, QStringList({u"1 ok"_s, u"2 ok"_s, u"3 ok"_s, u"drained"_s}));
+}
+
+void tst_Publisher::windowLimitsWhatIsOnItsWay_data()
+{
+    QTest::addColumn<int>("window");
+    QTest::newRow("1") << 1;
+    QTest::newRow("2") << 2;
+}
+
+void tst_Publisher::windowLimitsWhatIsOnItsWay()
+{
+    QFETCH(const int, window);
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setWindow(window);
+    client.publishMany(1, 5);
+    QStringList expected;
+    for (int confirmed = 0; confirmed < 5; ++confirmed) {
+        const int sent = std::min(confirmed + window, 5);
+        settle(*client.connection);
+        QCOMPARE(peer.count("basic.publish"), sent);
+        QCOMPARE(client.publisher->isWritable(), confirmed + window > 5);
+        client.ack(quint64(confirmed + 1));
+        expected += u"%1 ok"_s.arg(confirmed + 1);
+    }
+    settle(*client.connection);
+    QCOMPARE(client.log.entries, expected + QStringList{u"drained"_s});
+}
+
+void tst_Publisher::widerWindowSendsMore()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setWindow(1);
+    client.publishMany(1, 4);
+    settle(*client.connection);
+    QCOMPARE(peer.count("basic.publish"), 1);
+    client.publisher->setWindow(3);
+    settle(*client.connection);
+    QCOMPARE(client.published(), QByteArrayList({"1", "2", "3"}));
+}
+
+void tst_Publisher::fullOutboxRefuses()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer, false);
+    client.publisher->setOutboxLimit(1000);
+    int accepted = 0;
+    while (accepted < 100 && client.publish(QByteArray(100, 'm')))
+        ++accepted;
+    QVERIFY(accepted >= 7 && accepted <= 9); // the rest of the limit are properties
+    QCOMPARE(client.publisher->error().kind(), ErrorKind::BufferFull);
+    QCOMPARE(brief(client.publisher->publishWithReply({}, u"q"_s, Message(QByteArray(100, 'm'))).result().error()),
+             u"BufferFull"_s);
+    QCOMPARE(client.publisher->outstanding(), accepted);
+    peer.answerAgain("basic.ack");
+    client.open();
+    QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
+    QCOMPARE(client.log.entries.size(), accepted + 1);
+    QCOMPARE(client.publish("next"), quint64(accepted + 1)); // refused ones have no number
+}
+
+void tst_Publisher::withoutAnOutboxNothingWaits()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer, false);
+    client.publisher->setOutboxLimit(0);
+    QCOMPARE(client.publisher->pressure(), 1.0);
+    QCOMPARE(client.publisher->publish({}, {}, Message(QByteArray())), quint64(0));
+    QCOMPARE(client.publisher->error().kind(), ErrorKind::BufferFull);
+    client.open();
+    client.publisher->setWindow(2);
+    QCOMPARE(client.publish("1"), quint64(1));
+    QCOMPARE(client.publisher->pressure(), 0.5);
+    QCOMPARE(client.publish("2"), quint64(2));
+    QCOMPARE(client.publisher->pressure(), 1.0);
+    QCOMPARE(client.publish("3"), quint64(0));
+    client.ack(1);
+    QVERIFY(client.waitForEntries(1));
+    QCOMPARE(client.publish("3"), quint64(3));
+}
+
+// The write buffer is small, and taken up by others.
+void tst_Publisher::fullWriteBufferIsWaitedFor()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer, false);
+    ConnectionParameters parameters = client.connection->parameters();
+    parameters.setWriteBuffer(1'000'000, 1'000'000, 1'000'000);
+    client.connection->setParameters(parameters);
+    client.open();
+    peer.answerAgain("basic.ack");
+    Channel *other = client.connection->createChannel();
+    QVERIFY(waitUntil([&] { return other->isOpen(); }));
+    peer.setReading(false); // what is written now stays with us
+    while (client.connection->bytesToWrite() < 600'000)
+        QVERIFY(other->publish({}, u"q"_s, Message(QByteArray(50'000, 'o'))));
+    QVERIFY(client.publisher->isWritable());
+    QCOMPARE(client.publish(QByteArray(500'000, 'm')), quint64(1));   // for the outbox
+    QCOMPARE(client.publish(QByteArray(2'000'000, 'm')), quint64(0)); // never fits
+    QCOMPARE(client.publisher->error().kind(), ErrorKind::InvalidArgument);
+    QVERIFY(client.publisher->error().text().startsWith(u"message:"));
+    settleEvents();
+    QCOMPARE(client.log.entries, QStringList());
+    peer.setReading(true);
+    QVERIFY(client.waitForEntries(2));
+    QCOMPARE(client.log.entries, QStringList({u"1 ok"_s, u"drained"_s}));
+}
+
+void tst_Publisher::tooLargeForTheConnectionEndsWithAnError()
+{
+    ScriptedPeer peer;
+    ScriptedPeer::Handshake handshake;
+    handshake.frameMax = 8192;
+    peer.setHandshake(handshake);
+    PublisherClient client(peer, false);
+    Message large("large");
+    large.setHeader(u"text"_s, QString(10'000, u'x'));
+    client.publish("1");
+    for (quint64 id = 2; id <= 1000; ++id)
+        QCOMPARE(client.publisher->publish(large), id);
+    client.publish("1001");
+    peer.answerAgain("basic.ack");
+    client.open();
+    QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
+    QCOMPARE(client.log.entries.size(), 1002);
+    QCOMPARE(client.log.entries.filter(u"InvalidArgument"_s).size(), 999);
+    QVERIFY(client.log.has(u"1 ok"_s));
+    QVERIFY(client.log.has(u"1001 ok"_s));
+    QCOMPARE(client.published(), QByteArrayList({"1", "1001"}));
+    // Known by now.
+    peer.send(0, Wire::ConnectionBlocked{});
+    QVERIFY(waitUntil([&] { return client.connection->isBlocked(); }));
+    QCOMPARE(client.publisher->publish(large), quint64(0));
+    QVERIFY(client.publisher->error().text().startsWith(u"headers:"));
+}
+
+void tst_Publisher::badArgumentsAreRefused_data()
+{
+    QTest::addColumn<bool>("isOpen");
+    QTest::addColumn<QString>("exchange");
+    QTest::addColumn<QString>("routingKey");
+    QTest::addColumn<QVariant>("header");
+    QTest::addColumn<QString>("argument");
+    for (const bool isOpen : {true, false}) {
+        const auto row = [&](const char *name) -> QTestData & {
+            return QTest::addRow("%s, %s", name, isOpen ? "sent at once" : "for the outbox") << isOpen;
+        };
+        row("exchange") << QString(256, u'e') << QString() << QVariant(1) << u"exchange"_s;
+        row("exchange in UTF-8") << QString(128, u'ä') << QString() << QVariant(1) << u"exchange"_s;
+        row("routing key") << QString() << QString(256, u'k') << QVariant(1) << u"routingKey"_s;
+        row("not a number") << QString() << u"q"_s << QVariant(qQNaN()) << u"headers"_s;
+        row("unsupported type") << QString() << u"q"_s << QVariant::fromValue(QPoint(1, 2)) << u"headers"_s;
+    }
+}
+
+void tst_Publisher::badArgumentsAreRefused()
+{
+    QFETCH(const bool, isOpen);
+    QFETCH(const QString, exchange);
+    QFETCH(const QString, routingKey);
+    QFETCH(const QVariant, header);
+    QFETCH(const QString, argument);
+    ScriptedPeer peer;
+    PublisherClient client(peer, isOpen);
+    Message message("m");
+    message.setHeader(u"name"_s, header);
+    QCOMPARE(client.publisher->publish(exchange, routingKey, message), quint64(0));
+    QCOMPARE(client.publisher->error().kind(), ErrorKind::InvalidArgument);
+    QVERIFY2(client.publisher->error().text().contains(argument), qPrintable(client.publisher->error().text()));
+    const Reply<void> reply = client.publisher->publishWithReply(exchange, routingKey, message);
+    QCOMPARE(reply.result().error(), client.publisher->error());
+    QCOMPARE(client.publisher->outstanding(), 0);
+    if (!isOpen)
+        client.open();
+    QCOMPARE(client.publish("good"), quint64(1));
+    QVERIFY(client.waitForPublishes(1));
+    QCOMPARE(client.published(), QByteArrayList{"good"});
+}
+
+void tst_Publisher::badSettingsAreRefused()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer, false);
+    for (const int window : {0, -1}) {
+        client.publisher->setWindow(window);
+        QCOMPARE(client.publisher->window(), 1000);
+        QCOMPARE(client.publisher->error().kind(), ErrorKind::InvalidArgument);
+        QVERIFY(client.publisher->error().text().startsWith(u"messages:"));
+    }
+    client.publisher->setOutboxLimit(-1);
+    QCOMPARE(client.publisher->outboxLimit(), 16 * 1024 * 1024);
+    QCOMPARE(client.publisher->error().kind(), ErrorKind::InvalidArgument);
+    QVERIFY(client.publisher->error().text().startsWith(u"bytes:"));
+}
+
+void tst_Publisher::signalsComeOncePerTurn()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setWindow(10);
+    QSignalSpy outstanding(client.publisher, &Publisher::outstandingChanged);
+    QSignalSpy pressure(client.publisher, &Publisher::pressureChanged);
+    QSignalSpy writable(client.publisher, &Publisher::writableChanged);
+    client.publishMany(1, 10);
+    QCOMPARE(outstanding.size() + pressure.size() + writable.size(), 0); // never inside a call
+    settleEvents();
+    QCOMPARE(outstanding.size(), 1);
+    QCOMPARE(outstanding.takeFirst().first().toInt(), 10);
+    QCOMPARE(pressure.size(), 1);
+    QCOMPARE(pressure.takeFirst().first().toReal(), client.publisher->pressure());
+    QCOMPARE(writable.size(), 1);
+    QCOMPARE(writable.takeFirst().first().toBool(), false);
+
+    QVERIFY(client.waitForPublishes(10));
+    settleEvents();
+    QByteArray acks;
+    for (quint64 tag = 1; tag <= 10; ++tag)
+        acks += Wire::encodeFrame(1, Wire::BasicAck{.deliveryTag = tag});
+    peer.sendRaw(acks);
+    QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
+    settleEvents();
+    QCOMPARE(outstanding.size(), 1);
+    QCOMPARE(outstanding.takeFirst().first().toInt(), 0);
+    QCOMPARE(pressure.size(), 1);
+    QCOMPARE(pressure.takeFirst().first().toReal(), 0.0);
+    QCOMPARE(writable.size(), 1);
+    QCOMPARE(writable.takeFirst().first().toBool(), true);
+}
+
+void tst_Publisher::pressureRisesToOne()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setWindow(10);
+    client.publisher->setOutboxLimit(2000);
+    QCOMPARE(client.publisher->pressure(), 0.0);
+    qreal last = 0;
+    while (client.publish(QByteArray(20, 'm'))) {
+        QVERIFY(client.publisher->pressure() > last);
+        QVERIFY(client.publisher->pressure() <= 1.0);
+        last = client.publisher->pressure();
+    }
+    QVERIFY(last > 0.95);
+    peer.answerAgain("basic.ack");
+    QVERIFY(client.waitForPublishes(10));
+    client.ack(10, true);
+    settleEvents();
+    for (quint64 tag = 11; client.publisher->outstanding() > 0; tag += 10) {
+        QVERIFY(client.publisher->pressure() <= last);
+        last = client.publisher->pressure();
+        settle(*client.connection);
+    }
+    QCOMPARE(client.publisher->pressure(), 0.0);
+}
+
+void tst_Publisher::publishingInSettledGoesOn()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    peer.answerAgain("basic.ack");
+    client.publisher->setWindow(2);
+    connect(client.publisher, &Publisher::settled, &client.log, [&](quint64 id) {
+        if (id <= 20)
+            client.publish(QByteArray::number(id));
+    });
+    client.publishMany(1, 5);
+    QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
+    QCOMPARE(client.log.entries.size(), 26);
+    for (int id = 1; id <= 25; ++id)
+        QCOMPARE(client.log.entries.at(id - 1), u"%1 ok"_s.arg(id));
+    QCOMPARE(client.log.entries.last(), u"drained"_s);
+}
+
+// Even if slots run an event loop.
+void tst_Publisher::drainedComesOnceAndLast()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publishMany(1, 3);
+    QVERIFY(client.waitForPublishes(3));
+    QList<int> left;
+    connect(client.publisher, &Publisher::settled, &client.log, [&](quint64 id) {
+        left += client.publisher->outstanding();
+        if (id != 1)
+            return;
+        client.publish("4");
+        client.waitForPublishes(4);
+        client.ack(4);
+        waitUntil([&] { return client.log.has(u"4 ok"_s); });
+    });
+    client.ack(3, true);
+    QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
+    settleEvents();
+    QCOMPARE(client.log.entries, QStringList({u"1 ok"_s, u"4 ok"_s, u"2 ok"_s, u"3 ok"_s, u"drained"_s}));
+    QCOMPARE(left, QList<int>({2, 2, 1, 0}));
+}
+
+void tst_Publisher::deletingInASlotIsSafe_data()
+{
+    QTest::addColumn<QString>("what");
+    QTest::addColumn<QString>("where");
+    for (const char *what : {"publisher", "connection", "channel", "channel and connection"}) {
+        for (const char *where :
+             {"settled", "drained", "reply", "outstandingChanged", "pressureChanged", "writableChanged"})
+            QTest::addRow("%s in %s", what, where) << QString::fromLatin1(what) << QString::fromLatin1(where);
+    }
+}
+
+void tst_Publisher::deletingInASlotIsSafe()
+{
+    QFETCH(const QString, what);
+    QFETCH(const QString, where);
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setParent(nullptr);
+    const auto deletePublisher = qScopeGuard([&] { delete client.publisher.data(); });
+    client.publisher->setWindow(2);
+    int ends = 0;
+    const Reply<void> first = client.publisher->publishWithReply({}, u"q"_s, Message("1"));
+    const Reply<void> second = client.publisher->publishWithReply({}, u"q"_s, Message("2"));
+    for (const Reply<void> &reply : {first, second})
+        reply.then(this, [&](const Result<void> &) { ++ends; });
+    if (where != u"drained")
+        client.publishMany(3, 4);
+    settleEvents(); // the changes up to here
+    QVERIFY(client.waitForPublishes(2));
+    bool isDone = false;
+    const auto act = [&] {
+        if (std::exchange(isDone, true))
+            return;
+        if (what == u"publisher")
+            delete client.publisher.data();
+        if (what.startsWith(u"channel"))
+            delete client.publisher->channel();
+        if (what.endsWith(u"connection"))
+            client.connection.reset();
+    };
+    if (where == u"settled")
+        connect(client.publisher, &Publisher::settled, &client.log, act);
+    else if (where == u"drained")
+        connect(client.publisher, &Publisher::drained, &client.log, act);
+    else if (where == u"outstandingChanged")
+        connect(client.publisher, &Publisher::outstandingChanged, &client.log, act);
+    else if (where == u"pressureChanged")
+        connect(client.publisher, &Publisher::pressureChanged, &client.log, act);
+    else if (where == u"writableChanged")
+        connect(client.publisher, &Publisher::writableChanged, &client.log, act);
+    else
+        first.then(&client.log, act);
+    client.ack(2, true);
+    QVERIFY(waitUntil([&] { return isDone || peer.count("basic.publish") == 4; }));
+    if (!isDone)
+        client.ack(4, true);
+    QVERIFY(waitUntil([&] { return isDone && ends == 2; }));
+    for (int i = 0; i < 5; ++i)
+        settleEvents();
+    QVERIFY(first.isFinished() && second.isFinished());
+    if (what == u"publisher") {
+        QVERIFY(!client.publisher);
+        return;
+    }
+    // Everything has ended, once.
+    QCOMPARE(client.publisher->outstanding(), 0);
+    QCOMPARE(client.log.countOf(u"drained"_s), 1);
+    QCOMPARE(client.log.entries.size(), where == u"drained" ? 3 : 5);
+    for (int id = 1; id <= (where == u"drained" ? 2 : 4); ++id)
+        QCOMPARE(client.log.only(u"%1 "_s.arg(id)).size(), 1);
+    QCOMPARE(client.publish("more"), quint64(0));
+    QCOMPARE(client.publisher->error().kind(), ErrorKind::NotOpen);
+}
+
+void tst_Publisher::deletedConnectionEndsEverything_data()
+{
+    QTest::addColumn<Publisher::LossPolicy>("policy");
+    QTest::addColumn<bool>("isLost");
+    QTest::newRow("Report") << Publisher::LossPolicy::Report << false;
+    QTest::newRow("Republish") << Publisher::LossPolicy::Republish << false;
+    QTest::newRow("Republish, lost before") << Publisher::LossPolicy::Republish << true;
+}
+
+void tst_Publisher::deletedConnectionEndsEverything()
+{
+    QFETCH(const Publisher::LossPolicy, policy);
+    QFETCH(const bool, isLost);
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setParent(nullptr);
+    const auto deletePublisher = qScopeGuard([&] { delete client.publisher.data(); });
+    client.publisher->setLossPolicy(policy);
+    client.publisher->setWindow(2);
+    client.publishMany(1, 4);
+    QVERIFY(client.waitForPublishes(2));
+    if (isLost)
+        client.lose();
+    client.connection.reset();
+    QCOMPARE(client.log.entries, QStringList());
+    QVERIFY(client.waitForEntries(5));
+    settleEvents();
+    const QString sent = isLost ? u"NotOpen"_s : u"Unconfirmed"_s;
+    QCOMPARE(client.log.entries,
+             QStringList({u"1 "_s + sent, u"2 "_s + sent, u"3 NotOpen"_s, u"4 NotOpen"_s, u"drained"_s}));
+}
+
+void tst_Publisher::deletedChannelEndsEverything()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setWindow(2);
+    client.publishMany(1, 4);
+    QVERIFY(client.waitForPublishes(2));
+    client.ack(2);
+    QVERIFY(client.waitForPublishes(3));
+    delete client.publisher->channel();
+    QVERIFY(client.waitForEntries(5));
+    QCOMPARE(client.log.entries,
+             QStringList({u"2 ok"_s, u"1 Unconfirmed"_s, u"3 Unconfirmed"_s, u"4 NotOpen"_s, u"drained"_s}));
+    QCOMPARE(client.publish("5"), quint64(0));
+    client.connection->close();
+    QVERIFY(waitUntil([&] { return client.connection->state() == Connection::State::Closed; }));
+    client.connection->open(); // must not look for the channel
+    QVERIFY(waitUntil([&] { return client.connection->isOpen(); }));
+    settleEvents();
+}
+
+void tst_Publisher::deletionLeavesNoReplyOpen()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setWindow(1);
+    client.log.watch(client.publisher->publishWithReply({}, u"q"_s, Message("1")), u"sent"_s);
+    client.log.watch(client.publisher->publishWithReply({}, u"q"_s, Message("2")), u"kept"_s);
+    client.publish("3");
+    QTest::ignoreMessage(QtWarningMsg, "a publisher was deleted with 3 messages outstanding");
+    delete client.publisher;
+    QCOMPARE(client.log.entries, QStringList());
+    QVERIFY(client.waitForEntries(2));
+    QCOMPARE(QSet<QString>(client.log.entries.cbegin(), client.log.entries.cend()),
+             QSet<QString>({u"reply.sent Cancelled"_s, u"reply.kept Cancelled"_s}));
+    settle(*client.connection);
+    QCOMPARE(peer.count("channel.close"), 2); // with that of settle()
+}
+
+// Others have taken its number meanwhile.
+void tst_Publisher::channelThatCannotOpenAgainEndsTheOutbox()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer, false);
+    ConnectionParameters parameters = client.connection->parameters();
+    parameters.setMaximumChannels(1);
+    client.connection->setParameters(parameters);
+    client.connection->open();
+    QVERIFY(waitUntil([&] { return client.publisher->channel()->isOpen(); }));
+    client.publisher->setWindow(1);
+    client.publishMany(1, 2);
+    QVERIFY(client.waitForPublishes(1));
+    Channel *thief = nullptr;
+    connect(client.publisher->channel(), &Channel::stateChanged, &client.log, [&](Channel::State state) {
+        if (state == Channel::State::Closed)
+            thief = client.connection->createChannel();
+    });
+    peer.closeChannel(1, 404, "NOT_FOUND");
+    QVERIFY(client.waitForEntries(3));
+    QVERIFY(thief);
+    QCOMPARE(client.log.entries, QStringList({u"1 Unconfirmed 404"_s, u"2 NotOpen"_s, u"drained"_s}));
+    QCOMPARE(client.publish("3"), quint64(0));
+    QCOMPARE(client.publisher->error().kind(), ErrorKind::NotOpen);
+    delete thief;
+    QVERIFY(waitUntil([&] { return client.publish("4") == 3; }));
+    QVERIFY(client.waitForPublishes(2));
+}
+
+void tst_Publisher::foreignThreadIsRefused()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    quint64 id = 1;
+    std::optional<Reply<void>> reply;
+    std::unique_ptr<QThread> thread(QThread::create([&] {
+        id = client.publish("m");
+        reply = client.publisher->publishWithReply({}, u"q"_s, Message("m"));
+    }));
+    thread->start();
+    thread->wait();
+    QCOMPARE(id, quint64(0));
+    QCOMPARE(reply->result().error().kind(), ErrorKind::InvalidArgument);
+    QCOMPARE(client.publisher->outstanding(), 0);
+    QVERIFY(!client.publisher->error().isError());
+}
+
+QTEST_GUILESS_MAIN(tst_Publisher)
+#include "tst_publisher.moc"
