@@ -8,6 +8,7 @@
 
 #include <QApplication>
 #include <QCommandLineParser>
+#include <QElapsedTimer>
 #include <QStyleFactory>
 #include <QTextStream>
 
@@ -55,12 +56,22 @@ int main(int argc, char *argv[])
     window.connectToBroker();
 
     int exitCode = 0;
+    QElapsedTimer time;
+    time.start();
     const auto finish = [&] {
         const QString file = options.value(u"screenshot"_s);
         if (!file.isEmpty() && !window.grab().save(file)) {
             QTextStream(stderr) << file << u": cannot be written"_s << Qt::endl;
             exitCode = 1;
         }
+        const double count = window.deliveredCount();
+        const double seconds = double(time.elapsed()) / 1000;
+        QTextStream(stdout) << u"delivered %1 messages in %2 s, %3 msg/s"_s.arg(count, 0, 'f', 0)
+                                   .arg(seconds, 0, 'f', 1)
+                                   .arg(seconds > 0 ? count / seconds : 0, 0, 'f', 0)
+                            << Qt::endl;
+        if (count == 0)
+            exitCode = 1;
         window.close();
     };
     if (options.isSet(u"seconds"_s))

@@ -23,6 +23,7 @@ public:
     MonitorWindow(const QUrl &url, const QString &exchange, const QString &routingKey, const QStringList &columns);
 
     void connectToBroker();
+    double deliveredCount() const { return m_model.totalCount(); }
 
 protected:
     void closeEvent(QCloseEvent *event) override;

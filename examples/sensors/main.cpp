@@ -10,6 +10,7 @@
 
 #include <QCommandLineParser>
 #include <QCoreApplication>
+#include <QDateTime>
 #include <QElapsedTimer>
 #include <QJsonObject>
 #include <QRandomGenerator>
@@ -40,8 +41,9 @@ void publishReading(AmqpQt::Channel *channel, int sensor, const Quantity &quanti
     const double value = quantity.middle + quantity.range * (QRandomGenerator::global()->generateDouble() - 0.5);
     const QJsonObject reading{
         {u"sensor"_s, sensor}, {u"value"_s, qRound(value * 10) / 10.0}, {u"unit"_s, quantity.unit}};
-    channel->publish(u"sensors"_s, u"sensor.%1.%2"_s.arg(sensor).arg(quantity.name),
-                     AmqpQt::Message::fromJson(QJsonDocument(reading)));
+    AmqpQt::Message message = AmqpQt::Message::fromJson(QJsonDocument(reading));
+    message.setTimestamp(QDateTime::currentDateTimeUtc());
+    channel->publish(u"sensors"_s, u"sensor.%1.%2"_s.arg(sensor).arg(quantity.name), message);
 }
 
 } // namespace
