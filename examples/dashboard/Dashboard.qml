@@ -66,7 +66,7 @@ ApplicationWindow {
                 Layout.fillWidth: true
                 text: broker.url            // without the password
                 Accessible.name: qsTr("Broker URL")
-                onEditingFinished: if (text !== broker.url.toString()) broker.url = text
+                onEditingFinished: if (text !== String(broker.url)) broker.url = text
             }
             Switch { text: qsTr("Online"); checked: broker.active; onToggled: broker.active = checked }
             StateBadge { connection: broker }
@@ -112,12 +112,13 @@ ApplicationWindow {
             clip: true
             implicitHeight: 26
             delegate: Label {
+                id: heading
                 required property string display
                 text: display
                 leftPadding: 6
                 verticalAlignment: Text.AlignVCenter
                 elide: Text.ElideRight
-                background: Rectangle { color: window.palette.button; border.color: window.palette.mid }
+                background: Rectangle { color: heading.palette.button; border.color: heading.palette.mid }
             }
         }
         TableView {

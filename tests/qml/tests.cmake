@@ -30,6 +30,19 @@ set_tests_properties(tst_engines PROPERTIES RESOURCE_LOCK broker
     ENVIRONMENT "QT_QPA_PLATFORM=offscreen;QT_QUICK_BACKEND=software")
 add_dependencies(tst_engines amqpqtplugin)
 
+if(TARGET example_dashboard)
+    amqpqt_test(qml tst_windows LIBRARIES Qt6::Gui amqpqt_brokerfixture)
+    target_compile_definitions(tst_windows PRIVATE AMQPQT_DASHBOARD="$<TARGET_FILE:example_dashboard>"
+                                                   AMQPQT_SENSORS="$<TARGET_FILE:example_sensors>")
+    add_dependencies(tst_windows example_dashboard example_sensors)
+    if(TARGET example_monitor)
+        target_compile_definitions(tst_windows PRIVATE AMQPQT_MONITOR="$<TARGET_FILE:example_monitor>")
+        add_dependencies(tst_windows example_monitor)
+    endif()
+    set_tests_properties(tst_windows PROPERTIES RESOURCE_LOCK broker
+        ENVIRONMENT "QT_QPA_PLATFORM=offscreen;QT_QUICK_BACKEND=software")
+endif()
+
 # The module's own QML, the examples and the pages, as they are read by Qt's tool.
 find_program(AMQPQT_QMLLINT NAMES qmllint qmllint6 HINTS "${QT6_INSTALL_PREFIX}/${QT6_INSTALL_BINS}" /usr/lib/qt6/bin
     DOC "Qt's tool that checks QML (Debian: qt6-declarative-dev-tools)")
