@@ -17,15 +17,25 @@ QByteArray Arguments::shortString(const char *argument, const QString &text)
     return {};
 }
 
-QByteArray Arguments::table(const char *argument, const FieldTable &table)
+QByteArray Arguments::table(const char *argument, const FieldTable &table, std::span<const KnownArgument> known)
 {
     if (table.isEmpty())
         return {};
     Result<QByteArray> contents = Wire::encodeTable(table, QString::fromLatin1(argument));
-    if (contents)
+    Error error = contents.error();
+    for (const KnownArgument &entry : known) {
+        if (error.isError())
+            break;
+        const auto value = table.constFind(entry.name);
+        const QString problem = value == table.cend() ? QString() : entry.problem(*value);
+        if (!problem.isEmpty())
+            error = Error(ErrorKind::InvalidArgument,
+                          u"%1: \"%2\": %3"_s.arg(QLatin1StringView(argument), entry.name, problem));
+    }
+    if (!error.isError())
         return std::move(contents).value();
     if (!m_error.isError())
-        m_error = contents.error();
+        m_error = error;
     return {};
 }
 

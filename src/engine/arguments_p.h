@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "engine/knownarguments_p.h"
 #include "wire/fieldtable_p.h"
 
 #include <AmqpQt/error.h>
@@ -15,7 +16,7 @@ class Arguments
 {
 public:
     QByteArray shortString(const char *argument, const QString &text);
-    QByteArray table(const char *argument, const FieldTable &table);
+    QByteArray table(const char *argument, const FieldTable &table, std::span<const KnownArgument> known = {});
 
     bool areInvalid() const noexcept { return m_error.isError(); }
     const Error &error() const noexcept { return m_error; }

@@ -229,7 +229,7 @@ Result<CallId> ChannelEngine::declareQueue(const QString &name, const QueueOptio
         return notOpen(Wire::QueueDeclare::name);
     Arguments arguments;
     const QByteArray queue = arguments.shortString("queue", name);
-    const QByteArray table = arguments.table("arguments", options.arguments);
+    const QByteArray table = arguments.table("arguments", options.arguments, queueArguments());
     if (arguments.areInvalid())
         return arguments.error();
     const Result<CallId> declaring = call(Wire::QueueDeclare{.queue = queue,
@@ -342,7 +342,7 @@ Result<CallId> ChannelEngine::declareExchange(const QString &name, const QString
     Arguments arguments;
     const QByteArray exchange = arguments.shortString("exchange", name);
     const QByteArray typeName = arguments.shortString("type", type);
-    const QByteArray table = arguments.table("arguments", options.arguments);
+    const QByteArray table = arguments.table("arguments", options.arguments, exchangeArguments());
     if (arguments.areInvalid())
         return arguments.error();
     return call(Wire::ExchangeDeclare{.exchange = exchange,
@@ -400,7 +400,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     Arguments arguments;
     const QByteArray queue = arguments.shortString("queue", *resolved);
     const QByteArray tag = arguments.shortString("consumerTag", options.consumerTag);
-    const QByteArray table = arguments.table("arguments", options.arguments);
+    const QByteArray table = arguments.table("arguments", options.arguments, consumeArguments());
     if (arguments.areInvalid())
         return arguments.error();
     if (tag.isEmpty())

@@ -5,6 +5,17 @@ using namespace Qt::StringLiterals;
 
 namespace AmqpQt {
 
+namespace {
+
+template <typename Options>
+Options with(Options options, const QString &argument, const QVariant &value)
+{
+    options.arguments.insert(argument, value);
+    return options;
+}
+
+} // namespace
+
 /*!
     \class AmqpQt::QueueOptions
     \inheaderfile AmqpQt/Options
@@ -14,6 +25,14 @@ namespace AmqpQt {
     A plain aggregate, made for designated initialisers: \c{channel->declareQueue(u"q"_s, {.durable = false})}. The
     default is a durable queue that others may use too. RabbitMQ declares a queue only once: a second declaration with
     other options ends the channel with 406.
+
+    The functions that begin with "with" set an argument and can be chained:
+    \code
+    channel->declareQueue(u"orders"_s, AmqpQt::QueueOptions::quorum().withDeliveryLimit(3).withDeadLetter(u"dead"_s));
+    \endcode
+    They take any value. A wrong one, such as a negative number, is refused by the declaration with
+    ErrorKind::InvalidArgument, which names the argument; nothing is sent then. The same holds for arguments that are
+    set without them. Arguments that the library does not know are left to the broker.
 */
 
 /*!
@@ -64,6 +83,97 @@ QueueOptions QueueOptions::stream()
 }
 
 /*!
+    Returns these options with a time to live for messages (\c x-message-ttl): one that has waited for \a ttl without
+    being delivered is dropped or dead-lettered. 0 is possible: then a message goes to a consumer at once or not at all.
+    The longest is ten years. See \l{https://www.rabbitmq.com/docs/ttl}.
+*/
+QueueOptions QueueOptions::withMessageTtl(std::chrono::milliseconds ttl) const
+{
+    return with(*this, u"x-message-ttl"_s, qint64(ttl.count()));
+}
+
+/*!
+    Returns these options with an expiry of the queue (\c x-expires): it is deleted, with its messages and without
+    dead-lettering them, once it was \a unused for that long, without a consumer, a declaration or a get; 1 ms to
+    ten years. See \l{https://www.rabbitmq.com/docs/ttl#queue-ttl}.
+*/
+QueueOptions QueueOptions::withExpiry(std::chrono::milliseconds unused) const
+{
+    return with(*this, u"x-expires"_s, qint64(unused.count()));
+}
+
+/*!
+    Returns these options with a limit of \a messages that are ready for delivery (\c x-max-length), from 0 on. What
+    happens beyond it says withOverflow(); by default the oldest message goes. See
+    \l{https://www.rabbitmq.com/docs/maxlength}.
+*/
+QueueOptions QueueOptions::withMaxLength(qint64 messages) const
+{
+    return with(*this, u"x-max-length"_s, messages);
+}
+
+/*!
+    Returns these options with a limit of \a bytes in the bodies of the messages that are ready for delivery
+    (\c x-max-length-bytes), from 0 on. See \l{https://www.rabbitmq.com/docs/maxlength}.
+*/
+QueueOptions QueueOptions::withMaxLengthBytes(qint64 bytes) const
+{
+    return with(*this, u"x-max-length-bytes"_s, bytes);
+}
+
+/*!
+    Returns these options with a \a behaviour for a full queue (\c x-overflow): \c drop-head, the default, drops or
+    dead-letters the oldest message; \c reject-publish refuses new ones, which Channel::publishFailed() tells as
+    ErrorKind::Nacked in confirm mode; \c reject-publish-dlx also dead-letters the refused ones, in classic queues. See
+    \l{https://www.rabbitmq.com/docs/maxlength#overflow-behaviour}.
+*/
+QueueOptions QueueOptions::withOverflow(const QString &behaviour) const
+{
+    return with(*this, u"x-overflow"_s, behaviour);
+}
+
+/*!
+    Returns these options with an \a exchange for dead letters (\c x-dead-letter-exchange): messages that expired, were
+    too many, were nacked without requeue or delivered too often. The empty name is the default exchange. With a
+    \a routingKey they are published with that (\c x-dead-letter-routing-key), else with the one they came with. Names
+    have at most 255 bytes of UTF-8. See \l{https://www.rabbitmq.com/docs/dlx} and Message::header() with \c x-death.
+*/
+QueueOptions QueueOptions::withDeadLetter(const QString &exchange, const QString &routingKey) const
+{
+    const QueueOptions options = with(*this, u"x-dead-letter-exchange"_s, exchange);
+    return routingKey.isEmpty() ? options : with(options, u"x-dead-letter-routing-key"_s, routingKey);
+}
+
+/*!
+    Returns these options with priorities from 0 to \a levels (\c x-max-priority), 1 to 255, of which RabbitMQ
+    recommends no more than 10; Message::setPriority() sets a message's. For classic queues. See
+    \l{https://www.rabbitmq.com/docs/priority}.
+*/
+QueueOptions QueueOptions::withMaxPriority(quint8 levels) const
+{
+    return with(*this, u"x-max-priority"_s, int(levels));
+}
+
+/*!
+    Returns these options with a limit for redelivery (\c x-delivery-limit): a message that went back to the queue more
+    than so many \a times, from 0 on, is dropped or dead-lettered. For quorum queues. See
+    \l{https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling}.
+*/
+QueueOptions QueueOptions::withDeliveryLimit(int times) const
+{
+    return with(*this, u"x-delivery-limit"_s, times);
+}
+
+/*!
+    Returns these options with one active consumer at a time (\c x-single-active-consumer): the others wait until it is
+    gone. See \l{https://www.rabbitmq.com/docs/consumers#single-active-consumer}.
+*/
+QueueOptions QueueOptions::withSingleActiveConsumer() const
+{
+    return with(*this, u"x-single-active-consumer"_s, true);
+}
+
+/*!
     \class AmqpQt::ExchangeOptions
     \inheaderfile AmqpQt/Options
     \inmodule AmqpQt
@@ -89,6 +199,15 @@ QueueOptions QueueOptions::stream()
     \variable AmqpQt::ExchangeOptions::arguments
     \brief the optional arguments, such as \c alternate-exchange, by name.
 */
+
+/*!
+    Returns these options with an alternate \a exchange (\c alternate-exchange) that gets what this one cannot route; at
+    most 255 bytes of UTF-8. A message that it routes is not returned. See \l{https://www.rabbitmq.com/docs/ae}.
+*/
+ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
+{
+    return with(*this, u"alternate-exchange"_s, exchange);
+}
 
 /*!
     \namespace AmqpQt::ExchangeType
@@ -150,8 +269,37 @@ QueueOptions QueueOptions::stream()
 
 /*!
     \variable AmqpQt::ConsumeOptions::arguments
-    \brief the optional arguments, such as \c x-priority, by name.
+    \brief the optional arguments, such as \c x-priority, by name. A wrong priority or stream offset is refused with
+    ErrorKind::InvalidArgument.
 */
+
+/*!
+    Returns these options with a \a priority (\c x-priority): as long as they have prefetch left, consumers with a
+    higher one get all messages of the queue. Without it a consumer has 0; negative ones are possible. See
+    \l{https://www.rabbitmq.com/docs/consumer-priority}.
+*/
+ConsumeOptions ConsumeOptions::withPriority(int priority) const
+{
+    return with(*this, u"x-priority"_s, priority);
+}
+
+/*!
+    Returns these options with the \a offset at which to begin in a stream (\c x-stream-offset):
+
+    \list
+    \li the text \c first, the oldest message there is; \c last, the last chunk of messages; \c next, the default: what
+        is published from now on
+    \li an integer from 0 on: the message of that number
+    \li a QDateTime: messages from that time on. RabbitMQ searches by chunks, so that earlier ones may come first.
+    \li an interval before now such as \c 1h: digits and one of \c Y, \c M, \c D, \c h, \c m, \c s
+    \endlist
+
+    Anything else is refused by Channel::consume(). See \l{https://www.rabbitmq.com/docs/streams#consuming}.
+*/
+ConsumeOptions ConsumeOptions::withStreamOffset(const QVariant &offset) const
+{
+    return with(*this, u"x-stream-offset"_s, offset);
+}
 
 /*!
     \class AmqpQt::QueueInfo

@@ -541,7 +541,8 @@ void tst_Topology::wrongDeclarationClosesTheChannelOnly()
             return await(channel->declareQueue(u"amq."_s + name, {.exclusive = true})).error();
         if (what == u"wrong argument"_s)
             return await(
-                       channel->declareQueue(name + u'2', {.exclusive = true, .arguments = {{u"x-message-ttl"_s, -1}}}))
+                       channel->declareQueue(
+                           name + u'2', {.exclusive = true, .arguments = {{u"x-dead-letter-routing-key"_s, u"key"_s}}}))
                 .error();
         if (what == u"type"_s)
             return await(channel->declareExchange(u"amq.topic"_s, ExchangeType::Fanout)).error();

@@ -5,6 +5,7 @@
 
 using namespace AmqpQt;
 using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
 
 class tst_Options : public QObject
 {
@@ -15,6 +16,9 @@ private Q_SLOTS:
     void temporaryQueueBelongsToItsConnection();
     void queueTypesAreDurableAndNamedByAString_data();
     void queueTypesAreDurableAndNamedByAString();
+    void helpersSetOneArgument_data();
+    void helpersSetOneArgument();
+    void helpersKeepWhatIsThere();
     void designatedInitialisersKeepTheOtherDefaults();
     void exchangeTypesArePlainStrings();
     void queueInfoIsReadableThroughTheMetaObject();
@@ -61,6 +65,56 @@ void tst_Options::queueTypesAreDurableAndNamedByAString()
     const QVariant value = options.arguments.value(u"x-queue-type"_s);
     QCOMPARE(value.typeId(), int(QMetaType::QString)); // a byte array would be another type on the wire
     QCOMPARE(value.toString(), type);
+}
+
+void tst_Options::helpersSetOneArgument_data()
+{
+    QTest::addColumn<FieldTable>("arguments");
+    QTest::addColumn<FieldTable>("expected");
+    const auto row = [](const auto &options, const FieldTable &expected) {
+        QTest::newRow(qPrintable(expected.firstKey())) << options.arguments << expected;
+    };
+    const QueueOptions queue;
+    row(queue.withMessageTtl(90s), {{u"x-message-ttl"_s, 90'000LL}});
+    row(queue.withExpiry(1ms), {{u"x-expires"_s, 1LL}});
+    row(queue.withMaxLength(5'000'000'000), {{u"x-max-length"_s, 5'000'000'000LL}});
+    row(queue.withMaxLengthBytes(0), {{u"x-max-length-bytes"_s, 0LL}});
+    row(queue.withOverflow(u"reject-publish"_s), {{u"x-overflow"_s, u"reject-publish"_s}});
+    row(queue.withDeadLetter({}), {{u"x-dead-letter-exchange"_s, QString()}});
+    row(queue.withDeadLetter(u"dead"_s, u"key"_s),
+        {{u"x-dead-letter-exchange"_s, u"dead"_s}, {u"x-dead-letter-routing-key"_s, u"key"_s}});
+    row(queue.withMaxPriority(255), {{u"x-max-priority"_s, 255}});
+    row(queue.withDeliveryLimit(3), {{u"x-delivery-limit"_s, 3}});
+    row(queue.withSingleActiveConsumer(), {{u"x-single-active-consumer"_s, true}});
+    row(ExchangeOptions().withAlternate(u"rest"_s), {{u"alternate-exchange"_s, u"rest"_s}});
+    row(ConsumeOptions().withPriority(-2), {{u"x-priority"_s, -2}});
+    row(ConsumeOptions().withStreamOffset(u"first"_s), {{u"x-stream-offset"_s, u"first"_s}});
+    row(ConsumeOptions().withStreamOffset(7), {{u"x-stream-offset"_s, 7}});
+}
+
+void tst_Options::helpersSetOneArgument()
+{
+    QFETCH(FieldTable, arguments);
+    QFETCH(FieldTable, expected);
+    QCOMPARE(arguments, expected);
+    for (auto it = expected.cbegin(); it != expected.cend(); ++it)
+        QCOMPARE(arguments.value(it.key()).typeId(), it->typeId()); // it is the type on the wire
+}
+
+void tst_Options::helpersKeepWhatIsThere()
+{
+    const QueueOptions queue = QueueOptions{.exclusive = true, .arguments = {{u"x-mine"_s, 1}}}
+                                   .withMaxLength(5)
+                                   .withMessageTtl(1s)
+                                   .withMaxLength(6);
+    QVERIFY(queue.exclusive && queue.durable);
+    QCOMPARE(queue.arguments, FieldTable({{u"x-mine"_s, 1}, {u"x-max-length"_s, 6LL}, {u"x-message-ttl"_s, 1000LL}}));
+
+    const ConsumeOptions consume = ConsumeOptions{.consumerTag = u"tag"_s, .prefetch = quint16(3)}.withPriority(1);
+    QCOMPARE(consume.consumerTag, u"tag"_s);
+    QCOMPARE(consume.prefetch, quint16(3));
+
+    QVERIFY(ExchangeOptions{.internal = true}.withAlternate(u"e"_s).internal);
 }
 
 void tst_Options::designatedInitialisersKeepTheOtherDefaults()

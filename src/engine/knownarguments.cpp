@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+#include "engine/knownarguments_p.h"
+
+#include "wire/codec_p.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace AmqpQt::Engine {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+
+constexpr qint64 AnyNumber = std::numeric_limits<qint64>::max();
+constexpr qint64 TenYears = 315'360'000'000; // in milliseconds, RabbitMQ's limit
+
+bool isInteger(const QVariant &value)
+{
+    switch (value.typeId()) {
+    case QMetaType::Char:
+    case QMetaType::SChar:
+    case QMetaType::UChar:
+    case QMetaType::Short:
+    case QMetaType::UShort:
+    case QMetaType::Int:
+    case QMetaType::UInt:
+    case QMetaType::Long:
+    case QMetaType::LongLong:
+    case QMetaType::ULong:
+    case QMetaType::ULongLong:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool isText(const QVariant &value)
+{
+    return value.typeId() == QMetaType::QString;
+}
+
+QString needed(QLatin1StringView what, const QVariant &value)
+{
+    return u"%1 is needed, not a %2"_s.arg(what, QLatin1StringView(value.isValid() ? value.typeName() : "void"));
+}
+
+template <qint64 Minimum, qint64 Maximum>
+QString integer(const QVariant &value)
+{
+    if (!isInteger(value))
+        return needed("an integer"_L1, value);
+    const qint64 number = value.toLongLong();
+    if (number < Minimum)
+        return u"%1, at least %2 is possible"_s.arg(number).arg(Minimum);
+    if (number > Maximum)
+        return u"%1, at most %2 is possible"_s.arg(number).arg(Maximum);
+    return {};
+}
+
+QString anyInteger(const QVariant &value)
+{
+    return integer<std::numeric_limits<qint64>::min(), AnyNumber>(value);
+}
+
+QString boolean(const QVariant &value)
+{
+    return value.typeId() == QMetaType::Bool ? QString() : needed("a bool"_L1, value);
+}
+
+QString name(const QVariant &value)
+{
+    if (!isText(value))
+        return needed("a text"_L1, value);
+    const qsizetype size = value.toString().toUtf8().size();
+    return size <= Wire::MaximumShortString
+               ? QString()
+               : u"%1 bytes of UTF-8, at most %2 are possible"_s.arg(size).arg(Wire::MaximumShortString);
+}
+
+QString overflow(const QVariant &value)
+{
+    const QStringList possible = {u"drop-head"_s, u"reject-publish"_s, u"reject-publish-dlx"_s};
+    return isText(value) && possible.contains(value.toString())
+               ? QString()
+               : u"\"%1\" is none of %2"_s.arg(value.toString(), possible.join(u", "_s));
+}
+
+// As in "90s".
+bool isInterval(const QString &text)
+{
+    const auto isDigit = [](QChar c) { return c >= u'0' && c <= u'9'; };
+    return text.size() > 1 && u"YMDhms"_s.contains(text.back()) && std::all_of(text.begin(), text.end() - 1, isDigit);
+}
+
+QString streamOffset(const QVariant &value)
+{
+    if (isInteger(value))
+        return integer<0, AnyNumber>(value);
+    if (value.typeId() == QMetaType::QDateTime) // an invalid one is refused as a value of any table
+        return {};
+    const QString text = isText(value) ? value.toString() : QString();
+    return text == "first"_L1 || text == "last"_L1 || text == "next"_L1 || isInterval(text)
+               ? QString()
+               : u"\"%1\" is none of first, last, next, a number, a QDateTime, an interval such as 1h"_s.arg(
+                     value.toString());
+}
+
+} // namespace
+
+std::span<const KnownArgument> queueArguments()
+{
+    static constexpr KnownArgument arguments[] = {
+        {"x-message-ttl"_L1, integer<0, TenYears>},
+        {"x-expires"_L1, integer<1, TenYears>},
+        {"x-max-length"_L1, integer<0, AnyNumber>},
+        {"x-max-length-bytes"_L1, integer<0, AnyNumber>},
+        {"x-overflow"_L1, overflow},
+        {"x-dead-letter-exchange"_L1, name},
+        {"x-dead-letter-routing-key"_L1, name},
+        {"x-max-priority"_L1, integer<1, 255>},
+        {"x-delivery-limit"_L1, integer<0, AnyNumber>},
+        {"x-single-active-consumer"_L1, boolean},
+        {"x-queue-type"_L1, name},
+    };
+    return arguments;
+}
+
+std::span<const KnownArgument> exchangeArguments()
+{
+    static constexpr KnownArgument arguments[] = {{"alternate-exchange"_L1, name}};
+    return arguments;
+}
+
+std::span<const KnownArgument> consumeArguments()
+{
+    static constexpr KnownArgument arguments[] = {
+        {"x-priority"_L1, anyInteger},
+        {"x-stream-offset"_L1, streamOffset},
+    };
+    return arguments;
+}
+
+} // namespace AmqpQt::Engine
