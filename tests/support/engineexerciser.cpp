@@ -78,6 +78,10 @@ const std::vector<EngineExerciser::Operation> &EngineExerciser::applicationOpera
         {"ack", 8, &E::ack},
         {"nack", 5, &E::nack},
         {"settleUpTo", 4, &E::settleUpTo},
+        {"select", 4, &E::select},
+        {"endTransaction", 3, &E::endTransaction},
+        {"recover", 2, &E::recover},
+        {"setConfirmWindow", 2, &E::setConfirmWindow},
         {"close", 1, &E::close},
         {"abort", 1, &E::abort},
     };
@@ -97,6 +101,7 @@ const std::vector<EngineExerciser::Operation> &EngineExerciser::otherOperations(
         {"answer", 40, &E::answer},
         {"deliver", 20, &E::deliver},
         {"returnMessage", 4, &E::returnMessage},
+        {"confirm", 8, &E::confirm},
         {"cancelByBroker", 4, &E::cancelByBroker},
         {"closeByBroker", 3, &E::closeByBroker},
         {"control", 6, &E::control},
@@ -171,6 +176,8 @@ void EngineExerciser::finish()
     for (const auto &channel : m_channels) {
         if (channel->engine && channel->engine->state() != Engine::ChannelEngine::State::Closed)
             fail(u"channel %1 did not end"_s.arg(channel->engine->number()));
+        if (channel->engine && channel->unconfirmed() > 0)
+            fail(u"%1 messages of channel %2 did not end"_s.arg(channel->unconfirmed()).arg(channel->engine->number()));
     }
     if (!m_openCalls.empty())
         fail(u"call %1 did not end"_s.arg(*m_openCalls.begin()));
@@ -385,12 +392,15 @@ void EngineExerciser::publish()
     const QByteArray body(sizes[m_script.byte() % std::size(sizes)], 'b');
     const QByteArray properties =
         m_script.chance(32) ? QByteArray("\x80\0\xff", 3) + QByteArray(255, 'p') : QByteArray(2, '\0');
+    const bool confirms = channel->engine->mode() == Engine::ChannelEngine::Mode::Confirm;
     const Result<quint64> sequence =
         channel->engine->publish(anyName(), anyName(), properties, body, m_script.chance(64));
     if (sequence && *sequence != ++channel->lastPublished)
         fail(u"message %1 of channel %2 got the number %3"_s.arg(channel->lastPublished)
                  .arg(channel->engine->number())
                  .arg(*sequence));
+    if (sequence)
+        channel->published.emplace(*sequence, confirms);
 }
 
 quint64 EngineExerciser::anyTag(const Channel &channel)
@@ -403,6 +413,8 @@ quint64 EngineExerciser::anyTag(const Channel &channel)
 
 void EngineExerciser::noteSettled(Channel &channel, quint64 tag, Engine::ChannelEngine::Settled settled)
 {
+    if (channel.unsure)
+        return;
     const bool wasOpen = channel.openTags.erase(tag) > 0;
     if (settled.ok && !wasOpen)
         fail(u"delivery %1 was settled that was not open"_s.arg(tag));
@@ -439,11 +451,49 @@ void EngineExerciser::settleUpTo()
     const bool isOpen = channel->engine->isUnsettled(tag);
     const auto all =
         m_script.chance(128) ? channel->engine->ackUpTo(tag) : channel->engine->nackUpTo(tag, m_script.chance(128));
+    if (channel->unsure)
+        return;
     const auto end = channel->openTags.upper_bound(tag);
     if (all.size() != (isOpen ? size_t(std::distance(channel->openTags.begin(), end)) : 0))
         fail(u"%1 deliveries were settled up to %2"_s.arg(all.size()).arg(tag));
     for (const auto &settled : all)
         noteSettled(*channel, *channel->openTags.begin(), settled);
+}
+
+void EngineExerciser::select()
+{
+    if (Channel *channel = anyChannel())
+        note(m_script.chance(128) ? channel->engine->confirmSelect() : channel->engine->txSelect());
+}
+
+void EngineExerciser::endTransaction()
+{
+    Channel *channel = anyChannel();
+    if (channel && m_script.chance(128))
+        note(channel->engine->txCommit());
+    else if (channel)
+        noteUnsure(*channel, channel->engine->txRollback());
+}
+
+void EngineExerciser::recover()
+{
+    if (Channel *channel = anyChannel())
+        noteUnsure(*channel, channel->engine->redeliverUnacked());
+}
+
+void EngineExerciser::noteUnsure(Channel &channel, const Result<Engine::CallId> &call)
+{
+    note(call);
+    if (!call)
+        return;
+    m_unsure[*call] = &channel;
+    ++channel.unsure;
+}
+
+void EngineExerciser::setConfirmWindow()
+{
+    if (Channel *channel = anyChannel())
+        channel->engine->setConfirmWindow(m_script.byte() % 4);
 }
 
 void EngineExerciser::close()
@@ -489,11 +539,15 @@ void EngineExerciser::check()
         if (channel->engine && channel->engine->state() != ChannelState::Closed &&
             m_engine.channel(channel->engine->number()) != channel->engine.get())
             fail(u"channel %1 has lost its number"_s.arg(channel->engine->number()));
+        if (channel->engine && size_t(channel->engine->unconfirmed()) != channel->unconfirmed())
+            fail(u"%1 messages are unconfirmed, %2 are counted"_s.arg(channel->unconfirmed()).arg(channel->engine->unconfirmed()));
+        if (channel->engine && channel->engine->isConfirmWindowFull() != channel->isWindowFull)
+            fail(u"the window of channel %1 is not as it was told"_s.arg(channel->engine->number()));
         for (const auto &consumer : channel->consumers) {
             const Engine::ConsumerEntry &entry = *consumer->entry;
             if (entry.unacked < 0 || entry.returned < 0 || entry.lost < 0)
                 fail(u"negative counts of consumer %1"_s.arg(QString::fromUtf8(entry.tag)));
-            if (entry.context && entry.unacked != consumer->unacked)
+            if (entry.context && !channel->unsure && entry.unacked != consumer->unacked)
                 fail(u"%1 deliveries are unsettled, %2 are counted"_s.arg(consumer->unacked).arg(entry.unacked));
         }
     }
@@ -522,13 +576,16 @@ void EngineExerciser::on(const Engine::Delivered &event)
 
 void EngineExerciser::noteDelivered(Channel &channel, quint64 tag)
 {
-    if (std::exchange(channel.incarnation, channel.engine->incarnation()) != channel.engine->incarnation())
+    if (std::exchange(channel.incarnation, channel.engine->incarnation()) != channel.engine->incarnation()) {
         channel.lastTag = 0;
+        channel.tags.clear();
+    }
+    channel.tags.insert(tag);
     if (tag <= std::exchange(channel.lastTag, tag))
         fail(u"delivery %1 is not larger than the one before"_s.arg(tag));
     if (channel.engine->isUnsettled(tag))
         channel.openTags.insert(tag);
-    else if (channel.engine->state() != Engine::ChannelEngine::State::Closing) // afterwards the broker takes it back
+    else if (channel.engine->state() != Engine::ChannelEngine::State::Closing && !channel.unsure) // afterwards the broker takes it back
         fail(u"delivery %1 is settled before it is told"_s.arg(tag));
 }
 
@@ -541,6 +598,15 @@ void EngineExerciser::on(const Engine::ReplyArrived &event)
     const auto get = m_gets.find(event.call);
     if (got && get != m_gets.end() && get->second->engine)
         noteDelivered(*get->second, got->message.deliveryTag);
+    const auto unsure = m_unsure.find(event.call);
+    if (unsure == m_unsure.end() || --unsure->second->unsure > 0 || !unsure->second->engine)
+        return;
+    Channel &channel = *unsure->second;
+    channel.openTags.clear();
+    std::copy_if(channel.tags.begin(), channel.tags.end(), std::inserter(channel.openTags, channel.openTags.end()),
+                 [&](quint64 tag) { return channel.engine->isUnsettled(tag); });
+    for (const auto &consumer : channel.consumers)
+        consumer->unacked = consumer->entry->unacked;
 }
 
 void EngineExerciser::on(const Engine::Opened &)
@@ -578,6 +644,7 @@ void EngineExerciser::on(const Engine::ChannelClosed &event)
     if (!channel)
         return;
     channel->openTags.clear();
+    channel->isWindowFull = false;
     for (const auto &consumer : channel->consumers)
         consumer->isEnded = consumer->isEnded || consumer->entry->state == Engine::ConsumerEntry::State::Gone;
 }
@@ -594,26 +661,35 @@ void EngineExerciser::on(const Engine::Returned &event)
 
 void EngineExerciser::on(const Engine::PublishConfirmed &event)
 {
-    channelOf(event.channel);
-    fail(u"messages are confirmed without confirm mode"_s);
-}
-
-void EngineExerciser::on(const Engine::ConfirmWindowChanged &event)
-{
-    channelOf(event.channel);
+    if (Channel *channel = channelOf(event.channel))
+        publishesEnded(*channel, event.first, event.last, true);
 }
 
 void EngineExerciser::on(const Engine::PublishFailed &event)
 {
+    if (Channel *channel = channelOf(event.channel))
+        publishesEnded(*channel, event.first, event.last, false);
+}
+
+void EngineExerciser::publishesEnded(Channel &channel, quint64 first, quint64 last, bool confirmed)
+{
+    if (first == 0 || last < first || last > channel.lastPublished)
+        return fail(u"messages %1 to %2 ended, with %3 published"_s.arg(first).arg(last).arg(channel.lastPublished));
+    for (quint64 sequence = first; sequence <= last; ++sequence) {
+        const auto published = channel.published.find(sequence);
+        if (published == channel.published.end())
+            return fail(u"message %1 ended twice"_s.arg(sequence));
+        if (confirmed && !published->second)
+            fail(u"message %1 was confirmed, but not published in confirm mode"_s.arg(sequence));
+        channel.published.erase(published);
+    }
+}
+
+void EngineExerciser::on(const Engine::ConfirmWindowChanged &event)
+{
     Channel *channel = channelOf(event.channel);
-    if (!channel)
-        return;
-    if (event.first <= channel->lastFailed || event.last < event.first || event.last > channel->lastPublished)
-        fail(u"messages %1 to %2 failed, after %3 and with %4 published"_s.arg(event.first)
-                 .arg(event.last)
-                 .arg(channel->lastFailed)
-                 .arg(channel->lastPublished));
-    channel->lastFailed = event.last;
+    if (channel && std::exchange(channel->isWindowFull, event.full) == event.full)
+        fail(u"the window is full or not, twice"_s);
 }
 
 void EngineExerciser::on(const Engine::ConsumerCancelled &event)

@@ -3,13 +3,15 @@
 
 #include "support/script.h"
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 #include <vector>
 
 // Does to a ConnectionEngine what arbitrary bytes say: they are read as a script of calls of the application, answers
 // and faults of the broker, and time, in any order. After each step it checks what must hold whatever happens:
-//   - each call ends exactly once, and each publish fails at most once
+//   - each call ends exactly once, each publish fails at most once, and in confirm mode ends exactly once
 //   - one Opened and one ConnectionClosed for each start; afterwards the peer and the time change nothing
 //   - what is sent are whole frames that WireRules permits
 //   - deliveries come to consumers that still want them, with growing tags, and are settled once each
@@ -52,17 +54,26 @@ private:
     {
         std::shared_ptr<Engine::ChannelEngine> engine;
         std::vector<std::unique_ptr<Consumer>> consumers;
+        std::set<quint64> tags; // of this incarnation
         std::set<quint64> openTags;
+        int unsure = 0; // a rollback or a recover is under way: what is open is the broker's to say
         quint64 lastTag = 0;
         quint64 lastPublished = 0;
-        quint64 lastFailed = 0;
+        std::map<quint64, bool> published; // those whose end is not told; true: in confirm mode
+        bool isWindowFull = false;
         quint64 incarnation = 0;
+        size_t unconfirmed() const
+        {
+            return size_t(std::count_if(published.begin(), published.end(), [](const auto &one) { return one.second; }));
+        }
     };
     struct PeerChannel // what a broker knows of a channel
     {
         quint64 deliveryTag = 0;
         std::deque<SentFrame> asked; // methods that are to be answered
         QList<QByteArray> consumers; // their tags
+        bool confirms = false;
+        quint64 published = 0; // since
     };
     struct Operation {
         const char *name;
@@ -101,6 +112,11 @@ private:
     void ack();
     void nack();
     void settleUpTo();
+    void select();
+    void endTransaction();
+    void recover();
+    void noteUnsure(Channel &channel, const AmqpQt::Result<Engine::CallId> &call);
+    void setConfirmWindow();
     void close();
     void abort();
 
@@ -128,6 +144,7 @@ private:
     void answerOn(quint16 number);
     void deliver();
     void returnMessage();
+    void confirm();
     void cancelByBroker();
     void closeByBroker();
     void control();
@@ -141,6 +158,7 @@ private:
     void check();
     bool isOver() const { return m_isTold && engineState() == Engine::ConnectionEngine::State::Closed; }
     Engine::ConnectionEngine::State engineState() const { return m_engine.state(); }
+    void publishesEnded(Channel &channel, quint64 first, quint64 last, bool confirmed);
     Channel *channelOf(const std::shared_ptr<Engine::ChannelEngine> &engine);
     void on(const Engine::Delivered &event);
     void on(const Engine::ReplyArrived &event);
@@ -175,6 +193,7 @@ private:
     std::set<Engine::CallId> m_openCalls;
     std::set<Engine::CallId> m_endedCalls;
     std::map<Engine::CallId, Channel *> m_gets; // with AckMode::Manual
+    std::map<Engine::CallId, Channel *> m_unsure; // rollbacks and recovers
     int m_told = 0;                             // events
     bool m_isStarted = false;
     bool m_isOpened = false;

@@ -126,6 +126,10 @@ void EngineExerciser::onSent(const SentFrame &frame)
         channel = {};
     const Wire::MethodId id{qFromBigEndian<quint16>(frame.payload.constData()),
                             qFromBigEndian<quint16>(frame.payload.constData() + 2)};
+    if (frame.is(Wire::ConfirmSelect::id))
+        channel.confirms = true;
+    else if (frame.is(Wire::BasicPublish::id) && channel.confirms)
+        ++channel.published;
     const auto visit = Wire::visitMethod(id, QByteArrayView(frame.payload).sliced(4), [&]<typename M>(const M &method) {
         if constexpr (!M::toServer)
             fail(u"a method for clients was sent: "_s + frame.describe());
@@ -183,11 +187,11 @@ void EngineExerciser::feedPart(QByteArrayView part, bool endsFrame)
         const Wire::FrameHeader header = Wire::readFrameHeader(m_frame.constData());
         const bool isMethod = header.type == quint8(Wire::FrameType::Method) && header.size >= 4;
         const quint32 id = isMethod ? qFromBigEndian<quint32>(m_frame.constData() + Wire::FrameHeaderSize) : 0;
-        for (const Wire::MethodId closing :
-             {Wire::ChannelClose::id, Wire::ChannelCloseOk::id, Wire::ConnectionClose::id}) {
-            if (id == closing.value()) {
+        for (const Wire::MethodId method : {Wire::ChannelClose::id, Wire::ChannelCloseOk::id, Wire::ConnectionClose::id,
+                                            Wire::TxCommitOk::id, Wire::TxRollbackOk::id}) {
+            if (id == method.value()) {
                 write(std::numeric_limits<qint64>::max()); // the broker has seen what was sent before
-                m_rules.received(header.channel, closing);
+                m_rules.received(header.channel, method);
             }
         }
         m_frame.clear();
@@ -292,6 +296,20 @@ void EngineExerciser::returnMessage()
     const quint16 number = anyNumber();
     if (m_engine.channel(number))
         send(filled<Wire::BasicReturn>(number) + Script::contentFrames(number, anyContent()));
+}
+
+void EngineExerciser::confirm()
+{
+    const quint16 number = anyNumber();
+    const quint64 published = m_peer[number].published;
+    const quint64 tag = m_script.byte() % (published + (m_hasFaults ? 2 : 1));
+    const bool multiple = m_script.chance(128) || tag == 0;
+    if (published == 0)
+        return;
+    if (m_script.chance(64))
+        send(Wire::encodeFrame(number, Wire::BasicNack{.deliveryTag = tag, .multiple = multiple}));
+    else
+        send(Wire::encodeFrame(number, Wire::BasicAck{.deliveryTag = tag, .multiple = multiple}));
 }
 
 void EngineExerciser::cancelByBroker()

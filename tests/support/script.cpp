@@ -63,12 +63,18 @@ QString WireRules::sentMethod(Channel &channel, const SentFrame &frame)
         if (channel.state != State::Closed)
             return u"channel.open on a number in use"_s;
         channel.state = State::Open;
+        channel.transactionEnds = false;
         return {};
     }
     if (channel.state != State::Open)
         return channel.state == State::Closed ? u"a method on a closed channel"_s : u"a method after channel.close"_s;
     if (frame.is(Wire::ChannelClose::id))
         channel.state = State::CloseSent;
+    else if (channel.transactionEnds && !channel.brokerClosed && !frame.is(Wire::ChannelFlowOk::id)
+             && !frame.is(Wire::BasicCancelOk::id))
+        return u"a method between the end of a transaction and its answer"_s;
+    if (frame.is(Wire::TxCommit::id) || frame.is(Wire::TxRollback::id))
+        channel.transactionEnds = true;
     if (frame.is(Wire::BasicPublish::id))
         channel.expected = Expected::Header;
     return {};
@@ -80,6 +86,8 @@ void WireRules::received(quint16 number, Wire::MethodId id)
     Channel &channel = m_channels[number];
     if (id == Wire::ChannelCloseOk::id) {
         channel = {};
+    } else if (id == Wire::TxCommitOk::id || id == Wire::TxRollbackOk::id) {
+        channel.transactionEnds = false;
     } else if (id == Wire::ChannelClose::id) {
         channel.brokerClosed = true; // the broker skips everything until close-ok
     }

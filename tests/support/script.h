@@ -63,6 +63,7 @@ private:
         Expected expected = Expected::Method;
         quint64 bodyLeft = 0;
         bool brokerClosed = false; // close-ok of ours is due
+        bool transactionEnds = false; // the answer to tx.commit or tx.rollback is due
     };
     QString sentMethod(Channel &channel, const SentFrame &frame);
 
