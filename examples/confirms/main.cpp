@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+
+// Publisher confirms: publishes messages and ends when the broker has them all: confirms [--url URL] [--queue NAME]
+// [--count N]
+
+#include <AmqpQt/Channel>
+#include <AmqpQt/Connection>
+#include <AmqpQt/Publisher>
+
+#include <QCommandLineParser>
+#include <QCoreApplication>
+#include <QTextStream>
+
+using namespace Qt::StringLiterals;
+
+int main(int argc, char *argv[])
+{
+    QCoreApplication application(argc, argv);
+    QCommandLineParser options;
+    options.setApplicationDescription(u"Publishes messages and waits for their confirms."_s);
+    options.addHelpOption();
+    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+                       qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
+    options.addOption(
+        {u"queue"_s, u"The queue; it has to be there unless --declare is given."_s, u"name"_s, u"confirmed"_s});
+    options.addOption({u"declare"_s, u"Declare the queue, durable."_s});
+    options.addOption({u"count"_s, u"How many messages."_s, u"N"_s, u"1000"_s});
+    options.process(application);
+    const QString queue = options.value(u"queue"_s);
+    const int count = qMax(1, options.value(u"count"_s).toInt());
+    QTextStream out(stdout);
+
+    AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::Publisher publisher(&connection);
+    publisher.setRoutingKey(queue); // to the default exchange; without such a queue a message is returned
+    publisher.setWindow(100);       // unconfirmed messages at a time
+
+    int confirmed = 0;
+    int failed = 0;
+    // Every message that publish() took ends here exactly once.
+    QObject::connect(&publisher, &AmqpQt::Publisher::settled, &application,
+                     [&](quint64 id, const AmqpQt::Error &error) {
+                         if (error.isError())
+                             QTextStream(stderr) << "message " << id << ": " << error.toString() << Qt::endl;
+                         ++(error.isError() ? failed : confirmed);
+                     });
+    QObject::connect(&publisher, &AmqpQt::Publisher::drained, &application, [&] {
+        out << confirmed << " confirmed, " << failed << " failed" << Qt::endl;
+        connection.close();
+    });
+
+    const auto publishAll = [&] {
+        for (int i = 0; i < count; ++i) {
+            if (publisher.publish(AmqpQt::Message::fromText(QString::number(i))) == 0)
+                ++failed; // refused, see publisher.error(): the outbox is full
+        }
+    };
+    if (options.isSet(u"declare"_s)) {
+        // Channels overtake each other at the broker, so the messages wait for the answer.
+        connection.createChannel()->declareQueue(queue).then(&application,
+                                                             [&](const AmqpQt::Result<AmqpQt::QueueInfo> &declared) {
+                                                                 if (declared)
+                                                                     publishAll();
+                                                                 else
+                                                                     connection.close();
+                                                             });
+    } else {
+        publishAll(); // they wait in the outbox until the connection is open
+    }
+
+    QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [&](const AmqpQt::Error &reason) {
+        if (reason.isError())
+            QTextStream(stderr) << reason.toString() << Qt::endl;
+        QCoreApplication::exit(reason.isError() || failed > 0 || confirmed == 0 ? 1 : 0);
+    });
+    connection.open();
+    return application.exec();
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+
+// Work queues, the working half: does the tasks of a queue until Ctrl-C: dotasks [--url URL] [--queue NAME]
+// Start several, and each gets a task when it has done its last one.
+
+#include <AmqpQt/Channel>
+#include <AmqpQt/Connection>
+#include <AmqpQt/Consumer>
+
+#include "../shared/quitsignals.h"
+
+#include <QCommandLineParser>
+#include <QCoreApplication>
+#include <QTextStream>
+#include <QTimer>
+
+using namespace Qt::StringLiterals;
+
+int main(int argc, char *argv[])
+{
+    QCoreApplication application(argc, argv);
+    QCommandLineParser options;
+    options.setApplicationDescription(u"Does the tasks of a queue, one at a time."_s);
+    options.addHelpOption();
+    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+                       qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
+    options.addOption({u"queue"_s, u"The queue, declared durable."_s, u"name"_s, u"task_queue"_s});
+    options.process(application);
+    const QString queue = options.value(u"queue"_s);
+    QTextStream out(stdout);
+
+    AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::Channel *channel = connection.createChannel();
+    channel->setPrefetch(1); // no second task before the first one is acked: it may go to a worker that is free
+    channel->declareQueue(queue);
+    AmqpQt::Consumer *consumer = channel->consume(queue);
+
+    QObject::connect(consumer, &AmqpQt::Consumer::started, &application,
+                     [&] { out << "Waiting for tasks" << Qt::endl; });
+    QObject::connect(consumer, &AmqpQt::Consumer::delivered, &application, [&](const AmqpQt::Message &task) {
+        out << "Begin " << task.text() << Qt::endl;
+        // The event loop goes on meanwhile. A worker that ends now has not acked: the task goes to another one.
+        QTimer::singleShot(std::chrono::seconds(task.text().count(u'.')), consumer, [&out, task] {
+            out << "Done " << task.text() << Qt::endl;
+            task.ack();
+        });
+    });
+    QObject::connect(channel, &AmqpQt::Channel::closed, &connection, &AmqpQt::Connection::close);
+
+    const QuitSignals quit;
+    QObject::connect(&quit, &QuitSignals::received, &connection, &AmqpQt::Connection::close);
+    QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [](const AmqpQt::Error &reason) {
+        if (reason.isError())
+            QTextStream(stderr) << reason.toString() << Qt::endl;
+        QCoreApplication::exit(reason.isError() ? 1 : 0);
+    });
+    connection.open();
+    return application.exec();
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+
+// Publish/subscribe, the publishing half: sends a line to everybody who listens: emitlog [--url URL] [--exchange NAME]
+// TEXT…
+
+#include <AmqpQt/Channel>
+#include <AmqpQt/Connection>
+
+#include <QCommandLineParser>
+#include <QCoreApplication>
+#include <QTextStream>
+
+using namespace Qt::StringLiterals;
+
+int main(int argc, char *argv[])
+{
+    QCoreApplication application(argc, argv);
+    QCommandLineParser options;
+    options.setApplicationDescription(u"Sends a line to everybody who listens."_s);
+    options.addHelpOption();
+    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+                       qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
+    options.addOption({u"exchange"_s, u"The exchange."_s, u"name"_s, u"logs"_s});
+    options.addPositionalArgument(u"text"_s, u"The line."_s, u"TEXT…"_s);
+    options.process(application);
+    const QString exchange = options.value(u"exchange"_s);
+    const QString line = options.positionalArguments().join(u' ');
+
+    AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::Channel *channel = connection.createChannel();
+    channel->declareExchange(exchange, AmqpQt::ExchangeType::Fanout);
+    channel->publish(exchange, {}, AmqpQt::Message::fromText(line)); // a fanout exchange ignores the routing key
+    connection.open();
+
+    // close() lets everything out that was accepted before.
+    QObject::connect(channel, &AmqpQt::Channel::exchangeDeclared, &connection, &AmqpQt::Connection::close);
+    QObject::connect(channel, &AmqpQt::Channel::errorOccurred, &connection, &AmqpQt::Connection::close);
+    QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [](const AmqpQt::Error &reason) {
+        if (reason.isError())
+            QTextStream(stderr) << reason.toString() << Qt::endl;
+        QCoreApplication::exit(reason.isError() ? 1 : 0);
+    });
+    return application.exec();
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+
+// Work queues, the sending half: puts a task into a queue that workers share: newtask [--url URL] [--queue NAME] TEXT…
+// Each full stop in the text is a second of work.
+
+#include <AmqpQt/Channel>
+#include <AmqpQt/Connection>
+
+#include <QCommandLineParser>
+#include <QCoreApplication>
+#include <QTextStream>
+
+using namespace Qt::StringLiterals;
+
+int main(int argc, char *argv[])
+{
+    QCoreApplication application(argc, argv);
+    QCommandLineParser options;
+    options.setApplicationDescription(u"Puts a task into a queue that workers share."_s);
+    options.addHelpOption();
+    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+                       qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
+    options.addOption({u"queue"_s, u"The queue, declared durable."_s, u"name"_s, u"task_queue"_s});
+    options.addPositionalArgument(u"text"_s, u"The task; each full stop is a second of work."_s, u"TEXT…"_s);
+    options.process(application);
+    const QString queue = options.value(u"queue"_s);
+    const QString task = options.positionalArguments().join(u' ');
+
+    AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::Channel *channel = connection.createChannel();
+    channel->declareQueue(queue);
+    // The queue is durable and the message persistent, both by default: a restart of the broker loses no task.
+    channel->publish({}, queue, AmqpQt::Message::fromText(task));
+    connection.open();
+
+    // close() lets everything out that was accepted before.
+    QObject::connect(channel, &AmqpQt::Channel::queueDeclared, &connection, &AmqpQt::Connection::close);
+    QObject::connect(channel, &AmqpQt::Channel::errorOccurred, &connection, &AmqpQt::Connection::close);
+    QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [](const AmqpQt::Error &reason) {
+        if (reason.isError())
+            QTextStream(stderr) << reason.toString() << Qt::endl;
+        QCoreApplication::exit(reason.isError() ? 1 : 0);
+    });
+    return application.exec();
+}

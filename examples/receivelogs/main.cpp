@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+
+// Publish/subscribe, the subscribing half: prints what emitlog sends until Ctrl-C: receivelogs [--url URL] [--exchange
+// NAME]
+
+#include <AmqpQt/Channel>
+#include <AmqpQt/Connection>
+#include <AmqpQt/Consumer>
+
+#include "../shared/quitsignals.h"
+
+#include <QCommandLineParser>
+#include <QCoreApplication>
+#include <QTextStream>
+
+using namespace Qt::StringLiterals;
+
+int main(int argc, char *argv[])
+{
+    QCoreApplication application(argc, argv);
+    QCommandLineParser options;
+    options.setApplicationDescription(u"Prints what emitlog sends."_s);
+    options.addHelpOption();
+    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+                       qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
+    options.addOption({u"exchange"_s, u"The exchange."_s, u"name"_s, u"logs"_s});
+    options.process(application);
+    const QString exchange = options.value(u"exchange"_s);
+    QTextStream out(stdout);
+
+    AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::Channel *channel = connection.createChannel();
+    channel->declareExchange(exchange, AmqpQt::ExchangeType::Fanout);
+    channel->declareQueue();          // the broker names it, and deletes it with this connection
+    channel->bindQueue({}, exchange); // an empty name is the queue declared last
+    AmqpQt::Consumer *consumer = channel->consume({}, {.ackMode = AmqpQt::AckMode::NoAck});
+
+    QObject::connect(consumer, &AmqpQt::Consumer::started, &application,
+                     [&] { out << "Waiting for logs" << Qt::endl; });
+    QObject::connect(consumer, &AmqpQt::Consumer::delivered, &application,
+                     [&](const AmqpQt::Message &line) { out << line.text() << Qt::endl; });
+    QObject::connect(channel, &AmqpQt::Channel::closed, &connection, &AmqpQt::Connection::close);
+
+    const QuitSignals quit;
+    QObject::connect(&quit, &QuitSignals::received, &connection, &AmqpQt::Connection::close);
+    QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [](const AmqpQt::Error &reason) {
+        if (reason.isError())
+            QTextStream(stderr) << reason.toString() << Qt::endl;
+        QCoreApplication::exit(reason.isError() ? 1 : 0);
+    });
+    connection.open();
+    return application.exec();
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+
+// Routing, the subscribing half: receivelogsdirect [--url URL] [--exchange NAME] SEVERITY…
+
+#include <AmqpQt/Channel>
+#include <AmqpQt/Connection>
+#include <AmqpQt/Consumer>
+
+#include "../shared/quitsignals.h"
+
+#include <QCommandLineParser>
+#include <QCoreApplication>
+#include <QTextStream>
+
+using namespace Qt::StringLiterals;
+
+int main(int argc, char *argv[])
+{
+    QCoreApplication application(argc, argv);
+    QCommandLineParser options;
+    options.setApplicationDescription(u"Prints the lines that fit, until Ctrl-C."_s);
+    options.addHelpOption();
+    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+                       qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
+    options.addOption({u"exchange"_s, u"The exchange."_s, u"name"_s, u"direct_logs"_s});
+    options.addPositionalArgument(u"severities"_s, u"The severities to print."_s, u"SEVERITY…"_s);
+    options.process(application);
+    const QStringList severities = options.positionalArguments();
+    if (severities.isEmpty())
+        options.showHelp(1);
+    const QString exchange = options.value(u"exchange"_s);
+    QTextStream out(stdout);
+
+    AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::Channel *channel = connection.createChannel();
+    channel->declareExchange(exchange, AmqpQt::ExchangeType::Direct);
+    channel->declareQueue(); // the broker names it, and deletes it with this connection
+    for (const QString &severity : severities)
+        channel->bindQueue({}, exchange, severity);
+    AmqpQt::Consumer *consumer = channel->consume({}, {.ackMode = AmqpQt::AckMode::NoAck});
+
+    QObject::connect(consumer, &AmqpQt::Consumer::started, &application,
+                     [&] { out << "Waiting for logs" << Qt::endl; });
+    QObject::connect(consumer, &AmqpQt::Consumer::delivered, &application,
+                     [&](const AmqpQt::Message &line) { out << line.routingKey() << ": " << line.text() << Qt::endl; });
+    QObject::connect(channel, &AmqpQt::Channel::closed, &connection, &AmqpQt::Connection::close);
+
+    const QuitSignals quit;
+    QObject::connect(&quit, &QuitSignals::received, &connection, &AmqpQt::Connection::close);
+    QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [](const AmqpQt::Error &reason) {
+        if (reason.isError())
+            QTextStream(stderr) << reason.toString() << Qt::endl;
+        QCoreApplication::exit(reason.isError() ? 1 : 0);
+    });
+    connection.open();
+    return application.exec();
+}

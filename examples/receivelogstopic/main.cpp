@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+
+// Topics, the subscribing half: receivelogstopic [--url URL] [--exchange NAME] PATTERN…
+
+#include <AmqpQt/Channel>
+#include <AmqpQt/Connection>
+#include <AmqpQt/Consumer>
+
+#include "../shared/quitsignals.h"
+
+#include <QCommandLineParser>
+#include <QCoreApplication>
+#include <QTextStream>
+
+using namespace Qt::StringLiterals;
+
+int main(int argc, char *argv[])
+{
+    QCoreApplication application(argc, argv);
+    QCommandLineParser options;
+    options.setApplicationDescription(u"Prints the lines that fit, until Ctrl-C."_s);
+    options.addHelpOption();
+    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+                       qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
+    options.addOption({u"exchange"_s, u"The exchange."_s, u"name"_s, u"topic_logs"_s});
+    options.addPositionalArgument(u"patterns"_s, u"The patterns: * is one word, # any number of them."_s,
+                                  u"PATTERN…"_s);
+    options.process(application);
+    const QStringList patterns = options.positionalArguments();
+    if (patterns.isEmpty())
+        options.showHelp(1);
+    const QString exchange = options.value(u"exchange"_s);
+    QTextStream out(stdout);
+
+    AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::Channel *channel = connection.createChannel();
+    channel->declareExchange(exchange, AmqpQt::ExchangeType::Topic);
+    channel->declareQueue(); // the broker names it, and deletes it with this connection
+    for (const QString &pattern : patterns)
+        channel->bindQueue({}, exchange, pattern);
+    AmqpQt::Consumer *consumer = channel->consume({}, {.ackMode = AmqpQt::AckMode::NoAck});
+
+    QObject::connect(consumer, &AmqpQt::Consumer::started, &application,
+                     [&] { out << "Waiting for logs" << Qt::endl; });
+    QObject::connect(consumer, &AmqpQt::Consumer::delivered, &application,
+                     [&](const AmqpQt::Message &line) { out << line.routingKey() << ": " << line.text() << Qt::endl; });
+    QObject::connect(channel, &AmqpQt::Channel::closed, &connection, &AmqpQt::Connection::close);
+
+    const QuitSignals quit;
+    QObject::connect(&quit, &QuitSignals::received, &connection, &AmqpQt::Connection::close);
+    QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [](const AmqpQt::Error &reason) {
+        if (reason.isError())
+            QTextStream(stderr) << reason.toString() << Qt::endl;
+        QCoreApplication::exit(reason.isError() ? 1 : 0);
+    });
+    connection.open();
+    return application.exec();
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+#include "broker/brokerclient.h"
+
+#include <csignal>
+
+using namespace AmqpQt;
+using namespace AmqpQt::Test;
+
+// The examples that follow RabbitMQ's tutorials, run as a reader runs them.
+class tst_Tutorials : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void helloWorld();
+    void workersShareTheTasks();
+    void subscribersGetEveryLine();
+    void severitiesAreRouted();
+    void patternsChooseTopics();
+    void confirmsTellTheOutcome_data();
+    void confirmsTellTheOutcome();
+};
+
+namespace
+{
+
+QString program(const QString &name)
+{
+    return QStringLiteral(AMQPQT_EXAMPLES) + u'/' + name;
+}
+
+QStringList withUrl(const QStringList &arguments)
+{
+    return QStringList{u"--url"_s, brokerUrl().toString()} + arguments;
+}
+
+// Runs it until its end.
+ProcessResult run(const QString &name, const QStringList &arguments)
+{
+    QProcess process;
+    process.start(program(name), withUrl(arguments));
+    if (!waitFor([&] { return process.state() == QProcess::NotRunning; }))
+        process.kill();
+    return {process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -1, process.readAllStandardOutput(),
+            process.readAllStandardError()};
+}
+
+// One that runs until Ctrl-C.
+class Receiver
+{
+public:
+    Receiver(const QString &name, const QStringList &arguments) { m_process.start(program(name), withUrl(arguments)); }
+    ~Receiver()
+    {
+        m_process.kill();
+        m_process.waitForFinished();
+    }
+
+    bool prints(const QByteArray &lines)
+    {
+        return waitFor([&] {
+                   m_output += m_process.readAllStandardOutput();
+                   return m_output == lines || m_process.state() == QProcess::NotRunning;
+               }) &&
+               m_output == lines;
+    }
+    QByteArray output() const { return m_output; }
+
+    bool endsWell()
+    {
+        ::kill(pid_t(m_process.processId()), SIGINT);
+        return waitFor([&] { return m_process.state() == QProcess::NotRunning; }) &&
+               m_process.exitStatus() == QProcess::NormalExit && m_process.exitCode() == 0 &&
+               m_process.readAllStandardError().isEmpty();
+    }
+
+private:
+    QProcess m_process;
+    QByteArray m_output;
+};
+
+#define VERIFY_PRINTS(receiver, lines) QVERIFY2((receiver).prints(lines), (receiver).output().constData())
+
+#define VERIFY_RUNS(name, ...)                                                                                         \
+    do {                                                                                                               \
+        const ProcessResult verified = run(name, __VA_ARGS__);                                                         \
+        QCOMPARE(verified.errors, QByteArray());                                                                       \
+        QCOMPARE(verified.exitCode, 0);                                                                                \
+    } while (false)
+
+} // namespace
+
+void tst_Tutorials::helloWorld()
+{
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString queue = uniqueName(u"q"_s);
+    VERIFY_RUNS(u"send"_s, {u"--queue"_s, queue, u"Hello"_s, u"World!"_s});
+    Receiver receive(u"receive"_s, {u"--queue"_s, queue});
+    VERIFY_PRINTS(receive, queue.toUtf8() + ": 1 messages are waiting\nHello World!\n");
+    QVERIFY(receive.endsWell());
+    VERIFY_OK(client.channel->deleteQueue(queue));
+}
+
+void tst_Tutorials::workersShareTheTasks()
+{
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString queue = uniqueName(u"q"_s);
+    Receiver busy(u"dotasks"_s, {u"--queue"_s, queue});
+    VERIFY_PRINTS(busy, "Waiting for tasks\n");
+    const QString hours(3600, u'.'); // an hour of work
+    VERIFY_RUNS(u"newtask"_s, {u"--queue"_s, queue, hours});
+    VERIFY_PRINTS(busy, "Waiting for tasks\nBegin " + hours.toUtf8() + '\n');
+    VERIFY_RUNS(u"newtask"_s, {u"--queue"_s, queue, u"short"_s, u"one"_s});
+
+    // It waits for a worker that is free.
+    Receiver idle(u"dotasks"_s, {u"--queue"_s, queue});
+    VERIFY_PRINTS(idle, "Waiting for tasks\nBegin short one\nDone short one\n");
+    QVERIFY(idle.endsWell());
+    QVERIFY(waitFor([&] { return client.messageCount(queue) == 0; }));
+    QVERIFY(busy.endsWell());
+    QVERIFY(waitFor([&] { return client.messageCount(queue) == 1; })); // what it has not done is there again
+    VERIFY_OK(client.channel->deleteQueue(queue));
+}
+
+void tst_Tutorials::subscribersGetEveryLine()
+{
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString exchange = uniqueName(u"e"_s);
+    Receiver one(u"receivelogs"_s, {u"--exchange"_s, exchange});
+    Receiver two(u"receivelogs"_s, {u"--exchange"_s, exchange});
+    VERIFY_PRINTS(one, "Waiting for logs\n");
+    VERIFY_PRINTS(two, "Waiting for logs\n");
+    VERIFY_RUNS(u"emitlog"_s, {u"--exchange"_s, exchange, u"to"_s, u"all"_s});
+    VERIFY_PRINTS(one, "Waiting for logs\nto all\n");
+    VERIFY_PRINTS(two, "Waiting for logs\nto all\n");
+    QVERIFY(one.endsWell() && two.endsWell());
+    VERIFY_OK(client.channel->deleteExchange(exchange));
+}
+
+void tst_Tutorials::severitiesAreRouted()
+{
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString exchange = uniqueName(u"e"_s);
+    Receiver errors(u"receivelogsdirect"_s, {u"--exchange"_s, exchange, u"error"_s});
+    Receiver all(u"receivelogsdirect"_s, {u"--exchange"_s, exchange, u"error"_s, u"info"_s});
+    VERIFY_PRINTS(errors, "Waiting for logs\n");
+    VERIFY_PRINTS(all, "Waiting for logs\n");
+    VERIFY_RUNS(u"emitlogdirect"_s, {u"--exchange"_s, exchange, u"info"_s, u"it"_s, u"runs"_s});
+    VERIFY_RUNS(u"emitlogdirect"_s, {u"--exchange"_s, exchange, u"error"_s, u"it"_s, u"burns"_s});
+    VERIFY_PRINTS(all, "Waiting for logs\ninfo: it runs\nerror: it burns\n");
+    VERIFY_PRINTS(errors, "Waiting for logs\nerror: it burns\n");
+    QVERIFY(errors.endsWell() && all.endsWell());
+    VERIFY_OK(client.channel->deleteExchange(exchange));
+    QCOMPARE(run(u"receivelogsdirect"_s, {}).exitCode, 1); // it needs a severity
+}
+
+void tst_Tutorials::patternsChooseTopics()
+{
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString exchange = uniqueName(u"e"_s);
+    Receiver kernel(u"receivelogstopic"_s, {u"--exchange"_s, exchange, u"kern.*"_s});
+    Receiver critical(u"receivelogstopic"_s, {u"--exchange"_s, exchange, u"#.critical"_s, u"cron.#"_s});
+    VERIFY_PRINTS(kernel, "Waiting for logs\n");
+    VERIFY_PRINTS(critical, "Waiting for logs\n");
+    const QStringList topics = {u"kern.info"_s, u"kern.critical"_s, u"cron"_s, u"mail.in.info"_s,
+                                u"mail.in.critical"_s};
+    for (const QString &topic : topics)
+        VERIFY_RUNS(u"emitlogtopic"_s, {u"--exchange"_s, exchange, topic, u"line"_s});
+    VERIFY_PRINTS(kernel, "Waiting for logs\nkern.info: line\nkern.critical: line\n");
+    VERIFY_PRINTS(critical, "Waiting for logs\nkern.critical: line\ncron: line\nmail.in.critical: line\n");
+    QVERIFY(kernel.endsWell() && critical.endsWell());
+    VERIFY_OK(client.channel->deleteExchange(exchange));
+}
+
+void tst_Tutorials::confirmsTellTheOutcome_data()
+{
+    QTest::addColumn<bool>("declare");
+    QTest::newRow("confirmed") << true;
+    QTest::newRow("returned") << false;
+}
+
+void tst_Tutorials::confirmsTellTheOutcome()
+{
+    QFETCH(const bool, declare);
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString queue = uniqueName(u"q"_s);
+    QStringList arguments = {u"--queue"_s, queue, u"--count"_s, u"500"_s};
+    if (declare)
+        arguments += u"--declare"_s;
+    const ProcessResult result = run(u"confirms"_s, arguments);
+    QCOMPARE(result.exitCode, declare ? 0 : 1);
+    QCOMPARE(result.output, declare ? "500 confirmed, 0 failed\n"_ba : "0 confirmed, 500 failed\n"_ba);
+    QCOMPARE(result.errors.count("NO_ROUTE"), declare ? 0 : 500);
+    QCOMPARE(client.messageCount(queue), declare ? 500 : -1);
+    VERIFY_OK(client.channel->deleteQueue(queue));
+}
+
+QTEST_GUILESS_MAIN(tst_Tutorials)
+
+#include "tst_tutorials.moc"
