@@ -34,9 +34,9 @@ ConsumerPrivate::~ConsumerPrivate()
     if (!entry)
         return;
     entry->context = nullptr;
-    returnBatch();
     if (entry->cancelCall == 0 && entry->state <= Engine::ConsumerEntry::State::Active && channel->engine->takesCalls())
         channel->engine->cancel(*entry);
+    returnBatch(); // behind basic.cancel: else they come again
     channel->connection->scheduleTurn();
 }
 
@@ -108,15 +108,16 @@ Reply<int> ConsumerPrivate::cancel()
         return cancelled->reply();
     if (isEnded())
         return Promise<int>::finished(0);
-    const int returned = entry ? returnBatch() : 0;
     // Waiting for a reopen, or for the queue, or the channel is closing: there is nothing to send.
     if (!entry || waitsForQueue || !channel->engine->takesCalls()) {
+        const int returned = entry ? returnBatch() : 0;
         onCancelled({});
         return Promise<int>::finished(returned);
     }
     const Promise<int> promise = cancelled.emplace();
     setState(State::Cancelling);
     const Engine::CallId call = channel->engine->cancel(*entry);
+    const int returned = returnBatch(); // behind basic.cancel: else they come again
     channel->connection->addCall(call, [consumer = QPointer(q), promise, returned](Engine::ReplyValue &value,
                                                                                    ConnectionPrivate::Delivery delivery) {
         if (const Error *failure = std::get_if<Error>(&value))
@@ -173,18 +174,19 @@ void ConsumerPrivate::deliver(Engine::ReceivedMessage &received)
 
     const bool one = q->isSignalConnected(deliveredSignal);
     const bool inBatch = q->isSignalConnected(batchSignal);
-    const bool isKept = !one && !inBatch && options.ackMode == AckMode::AfterDelivery;
+    // Nobody listens, or what came before that is still to be told.
+    const bool isKept = options.ackMode == AckMode::AfterDelivery && !inBatch && (!one || !m_batch.isEmpty());
     if (inBatch || isKept) {
         if (inBatch && !std::exchange(m_batchNoted, true))
             channel->connection->noteBatch(this);
-        m_batchIsNew = !one;
+        m_batchIsNew = !one || isKept;
         m_batch.append(message);
     } else if (!one && !m_warnedOfNobody) {
         m_warnedOfNobody = true;
         qCWarning(lcChannel).noquote() << "deliveries for the consumer" << options.consumerTag
                                        << "arrive, but nothing is connected to delivered() or batchDelivered()";
     }
-    if (!one)
+    if (!one || isKept)
         return;
     if (options.ackMode == AckMode::AfterDelivery && !inBatch)
         tell({message}, [this, &message] { Q_EMIT q->delivered(message); });
@@ -206,8 +208,9 @@ void ConsumerPrivate::tell(const QList<Message> &messages, Emit emitSignal)
 void ConsumerPrivate::emitBatch()
 {
     m_batchNoted = false;
-    if (options.ackMode == AckMode::AfterDelivery && !q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::batchDelivered)))
-        return; // not any more: kept for the next one
+    if (options.ackMode == AckMode::AfterDelivery && m_batchIsNew
+        && !q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::batchDelivered)))
+        return tellKept(); // not any more
     const QList<Message> batch = std::exchange(m_batch, {});
     if (!batch.isEmpty())
         tell(batch, [this, &batch] { Q_EMIT q->batchDelivered(batch); });

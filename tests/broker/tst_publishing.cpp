@@ -60,6 +60,8 @@ private Q_SLOTS:
     void unusableMessagesAreRefused_data();
     void unusableMessagesAreRefused();
     void overfullBufferRefuses();
+    void backlogIsToldWhereTheUrlAsksForIt_data();
+    void backlogIsToldWhereTheUrlAsksForIt();
     void tooLongNamesAreRefused();
     void namesThatAreNoUnicodeAreRefused();
     void unusableTablesAreRefused();
@@ -475,6 +477,36 @@ void tst_Publishing::overfullBufferRefuses()
     QCOMPARE(writableChanged.last().first().toBool(), true);
     QVERIFY(client.channel->publish({}, queue, Message("again")) > 0);
     QVERIFY(waitFor([&] { return client.messageCount(queue) == accepted + 1; })); // what was accepted is there
+}
+
+void tst_Publishing::backlogIsToldWhereTheUrlAsksForIt_data()
+{
+    QTest::addColumn<QString>("query");
+    QTest::addColumn<int>("told");
+    QTest::newRow("not asked for") << QString() << 0;
+    QTest::newRow("default") << u"backpressure_detection=t"_s << 1;
+    QTest::newRow("large multiple") << u"backpressure_multiplier=100000"_s << 0;
+}
+
+// C4
+void tst_Publishing::backlogIsToldWhereTheUrlAsksForIt()
+{
+    QFETCH(const QString, query);
+    QFETCH(const int, told);
+    QUrl url = brokerUrl();
+    url.setQuery(query);
+    const Result<ConnectionParameters> parameters = ConnectionParameters::fromUrl(url);
+    QVERIFY(parameters);
+    BrokerClient client(*parameters);
+    QVERIFY(client.isOpen());
+    int count = 0;
+    connect(&client.connection, &Connection::backpressureDetected, this, [&](qint64 bytes) { count += bytes > 0; });
+    const Reply<QueueInfo> queue = client.channel->declareQueue();
+    VERIFY_OK(queue);
+    for (int i = 0; i < 100; ++i)
+        client.channel->publish({}, queue.result()->name, Message("body"));
+    QVERIFY(waitFor([&] { return client.messageCount(queue.result()->name) == 100; }));
+    QCOMPARE(count, told);
 }
 
 void tst_Publishing::tooLongNamesAreRefused()

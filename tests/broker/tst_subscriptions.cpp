@@ -18,6 +18,10 @@ class tst_Subscriptions : public QObject
 
 private Q_SLOTS:
     void deletedQueueCancelsItsConsumerOnly();
+    void cancelledConsumerSubscribesAgainWhenItsQueueIsBack();
+    void cancelledConsumerMayBeEndedWhileItWaits_data();
+    void cancelledConsumerMayBeEndedWhileItWaits();
+    void singleActiveConsumersTakeTurns();
     void endOfASubscriptionReturnsWhatNoSlotHasSeen_data();
     void endOfASubscriptionReturnsWhatNoSlotHasSeen();
     void floodLetsOtherEventsRun();
@@ -59,6 +63,91 @@ void tst_Subscriptions::deletedQueueCancelsItsConsumerOnly()
     QVERIFY(waitFor([&] { return messages.size() == 2; }));
     QCOMPARE(messages.last().text(), u"again"_s);
     QCOMPARE(errors.count(), 0);
+}
+
+// C13
+void tst_Subscriptions::cancelledConsumerSubscribesAgainWhenItsQueueIsBack()
+{
+    BrokerClient client, other;
+    QVERIFY(client.isOpen() && other.isOpen());
+    const QString queue = filledQueue(client, 1);
+    Consumer *consumer = client.channel->consume(queue, {.consumerTag = u"tag"_s, .resubscribe = true});
+    QList<Message> messages;
+    collect(consumer, &messages);
+    QVERIFY(waitFor([&] { return messages.size() == 1; }));
+    QSignalSpy cancelled(consumer, &Consumer::cancelled);
+    QSignalSpy started(consumer, &Consumer::started);
+    QSignalSpy errors(client.channel, &Channel::errorOccurred);
+    for (int round = 2; round <= 3; ++round) {
+        VERIFY_OK(other.channel->deleteQueue(queue));
+        QVERIFY(waitFor([&] { return consumer->state() == Consumer::State::Recovering; }));
+        messages.last().ack(); // does no harm
+        VERIFY_OK(other.channel->declareQueue(queue, sharedQueue()));
+        other.channel->publish({}, queue, Message(QByteArray::number(round)));
+        QVERIFY(waitFor([&] { return messages.size() == round; }));
+        QCOMPARE(messages.last().text(), QString::number(round));
+        QCOMPARE(consumer->state(), Consumer::State::Active);
+        VERIFY_OK(consumer->whenStarted());
+    }
+    QCOMPARE(started.count(), 2);
+    QCOMPARE(cancelled.count(), 0);
+    QCOMPARE(errors.count(), 0);
+    QCOMPARE(client.channel->consumer(u"tag"_s), consumer);
+    QCOMPARE(client.connection.channels(), QList<Channel *>{client.channel}); // the one that looks for the queue is not told
+    VERIFY_OK(client.connection.close());
+    QVERIFY(waitFor([&] { return cancelled.count() == 1; }));
+}
+
+void tst_Subscriptions::cancelledConsumerMayBeEndedWhileItWaits_data()
+{
+    QTest::addColumn<bool>("isDeleted");
+    QTest::newRow("cancel()") << false;
+    QTest::newRow("deleted") << true;
+}
+
+// C13
+void tst_Subscriptions::cancelledConsumerMayBeEndedWhileItWaits()
+{
+    QFETCH(const bool, isDeleted);
+    BrokerClient client, other;
+    QVERIFY(client.isOpen() && other.isOpen());
+    const QString queue = filledQueue(client, 0);
+    Consumer *consumer = client.channel->consume(queue, {.resubscribe = true});
+    VERIFY_OK(consumer->whenStarted());
+    VERIFY_OK(other.channel->deleteQueue(queue));
+    QVERIFY(waitFor([&] { return consumer->state() == Consumer::State::Recovering; }));
+    if (isDeleted) {
+        delete consumer;
+    } else {
+        QSignalSpy cancelled(consumer, &Consumer::cancelled);
+        QCOMPARE(*await(consumer->cancel()), 0);
+        QVERIFY(waitFor([&] { return cancelled.count() == 1; }));
+        QVERIFY(!cancelled.first().first().value<Error>().isError());
+    }
+    VERIFY_OK(other.channel->declareQueue(queue, sharedQueue()));
+    QTest::qWait(1200); // longer than it waits between two looks
+    const Result<QueueInfo> info = await(other.channel->inspectQueue(queue));
+    QVERIFY(info);
+    QCOMPARE(info->consumerCount, quint32(0));
+    QVERIFY(client.channel->isOpen());
+}
+
+// G1, E6
+void tst_Subscriptions::singleActiveConsumersTakeTurns()
+{
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString queue = filledQueue(client, 2, {{u"x-single-active-consumer"_s, true}});
+    Consumer *first = client.channel->consume(queue, {.ackMode = AckMode::AfterDelivery});
+    Consumer *second = client.channel->consume(queue, {.ackMode = AckMode::AfterDelivery});
+    QList<Message> ofFirst, ofSecond;
+    collect(first, &ofFirst);
+    collect(second, &ofSecond);
+    QVERIFY(waitFor([&] { return ofFirst.size() == 2; }));
+    QCOMPARE(ofSecond.size(), 0);
+    VERIFY_OK(first->cancel());
+    client.channel->publish({}, queue, Message("for the next one"));
+    QVERIFY(waitFor([&] { return ofSecond.size() == 1; }));
 }
 
 void tst_Subscriptions::endOfASubscriptionReturnsWhatNoSlotHasSeen_data()

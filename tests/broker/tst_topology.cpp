@@ -37,6 +37,7 @@ private Q_SLOTS:
     void unbindTakesTheSameArguments();
     void predeclaredExchangesAreThere_data();
     void predeclaredExchangesAreThere();
+    void exchangesMayBeBoundToEachOther();
     void alternateExchangeTakesWhatHasNoRoute();
     void internalExchangeRefusesPublishes();
     void deleteExchangeIfUnused();
@@ -449,6 +450,28 @@ void tst_Topology::predeclaredExchangesAreThere()
 
     VERIFY_FAILS(channel->declareExchange(u"amq."_s + uniqueName(u"mine"_s), type),
                  u"ChannelClosed 403 exchange.declare"_s);
+}
+
+// E4
+void tst_Topology::exchangesMayBeBoundToEachOther()
+{
+    Channel *channel = m_client->channel;
+    const QString source = uniqueName(u"source"_s);
+    const QString destination = uniqueName(u"destination"_s);
+    const QString queue = uniqueName(u"q"_s);
+    VERIFY_OK(channel->declareQueue(queue, {.exclusive = true}));
+    VERIFY_OK(channel->declareExchange(source, ExchangeType::Topic, {.durable = false}));
+    VERIFY_OK(channel->declareExchange(destination, ExchangeType::Fanout, passingExchange()));
+    VERIFY_OK(channel->bindQueue(queue, destination));
+    VERIFY_OK(channel->bindExchange(destination, source, u"a.*"_s, {{u"n"_s, 1}}));
+    channel->publish(source, u"a.b"_s, Message("routed"));
+    channel->publish(source, u"b.b"_s, Message("not routed"));
+    VERIFY_OK(channel->unbindExchange(destination, source, u"a.*"_s, {{u"n"_s, 1}}));
+    channel->publish(source, u"a.c"_s, Message("no more"));
+    VERIFY_OK(channel->deleteExchange(source));
+    QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 1; }));
+    QCOMPARE(texts(m_client->drain(queue)), QStringList{u"routed"_s});
+    VERIFY_FAILS(channel->bindExchange(destination, source), u"ChannelClosed 404 exchange.bind"_s);
 }
 
 // E5

@@ -34,6 +34,8 @@ private Q_SLOTS:
     void whatIsPublishedBeforeOpenCounts();
     void aFullChunkAsksToBeWritten();
     void namesOfPublishedMessagesAreEncodedOneByOne();
+    void aBacklogIsToldOncePerEpisode();
+    void blockedForTooLongEndsTheConnection();
 };
 
 namespace {
@@ -410,6 +412,43 @@ void tst_FlowControl::namesOfPublishedMessagesAreEncodedOneByOne()
     const QString longest(255, QChar(0x20ac));
     QCOMPARE(channel.publish(QString(254, u'e') + QChar(0xd83d), longest, noProperties, {}, false).error().kind(),
              ErrorKind::InvalidArgument);
+}
+
+void tst_FlowControl::aBacklogIsToldOncePerEpisode()
+{
+    Script s;
+    s.settings.backpressureMultiplier = 10;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto publishMany = [&](int count) {
+        for (int i = 0; i < count; ++i)
+            publish(channel, bodyOf(100));
+    };
+    publishMany(2);
+    s.expectNoEvent().takeSent();
+    for (int episode = 0; episode < 2; ++episode) {
+        publishMany(5);
+        s.expectEvent<Engine::BackpressureDetected>([](const Engine::BackpressureDetected &detected) {
+            QVERIFY(detected.queuedBytes > 0);
+        });
+        publishMany(20);
+        s.expectNoEvent().takeSent();
+    }
+    s.expectNoEvent();
+}
+
+void tst_FlowControl::blockedForTooLongEndsTheConnection()
+{
+    Script s;
+    s.settings.blockedTimeout = 60s;
+    s.open();
+    for (int i = 0; i < 2; ++i) { // each time counts by itself
+        s.broker(Wire::ConnectionBlocked{}).broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+        s.advance(59s).expectNoEvent();
+        s.broker(Wire::ConnectionUnblocked{}).expectEvent<Engine::BlockedChanged>().advance(60s).expectNoEvent();
+    }
+    s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>().advance(60s);
+    QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
 }
 
 QTEST_GUILESS_MAIN(tst_FlowControl)
