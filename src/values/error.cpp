@@ -244,7 +244,8 @@ QDebug operator<<(QDebug debug, const Error &error)
     \value NoError All is well.
     \value InvalidArgument A call had an argument that cannot be sent; nothing was sent.
     \value NotOpen The connection or channel is closed; nothing was sent.
-    \value BufferFull More bytes wait than ConnectionParameters::bufferLimit() allows; nothing was sent.
+    \value BufferFull More bytes wait than ConnectionParameters::bufferLimit() or Publisher::outboxLimit() allows;
+           nothing was sent.
     \value Timeout Connecting, a heartbeat, an answer or closing took too long.
     \value Cancelled The application ended it by closing or deleting something.
     \value StaleDelivery A delivery was settled too late or twice; nothing was sent.
@@ -257,7 +258,7 @@ QDebug operator<<(QDebug debug, const Error &error)
     \value MessageTooLarge A delivery was larger than ConnectionParameters::maximumMessageSize().
     \value Returned A mandatory message had no route (\c basic.return).
     \value Nacked The broker did not take responsibility for a published message (\c basic.nack).
-    \value Unconfirmed The connection was lost first: the broker may or may not have the message.
+    \value Unconfirmed Channel or connection ended first: the broker may or may not have the message.
     \value ProtocolViolation The peer broke the rules of AMQP 0-9-1.
 */
 

@@ -263,6 +263,12 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 */
 
 /*!
+    \variable AmqpQt::ConsumeOptions::resubscribe
+    \brief whether a consumer that the broker cancels waits in Consumer::State::Recovering until its queue is there, and
+    then subscribes again; \c false by default, it ends.
+*/
+
+/*!
     \variable AmqpQt::ConsumeOptions::prefetch
     \brief how many unsettled messages this consumer may have, 0 for any number; the channel's setting if it is unset.
 */
