@@ -95,8 +95,9 @@ bool PublisherPrivate::hasRoom(qint64 bytes) const
 
 bool PublisherPrivate::send(Outgoing &outgoing)
 {
-    outgoing.sequence = channel->publish(outgoing.exchange, outgoing.routingKey, outgoing.message,
-                                         mandatory ? Channel::PublishFlag::Mandatory : Channel::PublishFlags());
+    outgoing.sequence =
+        channel->publish(outgoing.exchange, outgoing.routingKey, outgoing.message,
+                         outgoing.isMandatory ? Channel::PublishFlag::Mandatory : Channel::PublishFlags());
     if (outgoing.sequence == 0)
         return false;
     m_inFlight.push_back(std::move(outgoing));
@@ -106,8 +107,8 @@ bool PublisherPrivate::send(Outgoing &outgoing)
 
 Error PublisherPrivate::refuse(const Error &reason)
 {
-    error = reason;
-    qCWarning(lcChannel) << q << "refuses:" << reason;
+    if (std::exchange(error, reason).kind() != reason.kind()) // else a loop of publish() would flood the log
+        qCWarning(lcChannel) << q << "refuses:" << reason;
     return reason;
 }
 
@@ -120,7 +121,8 @@ Result<quint64> PublisherPrivate::submit(const QString &exchangeName, const QStr
     }
     if (const Error reason = unusable(); reason.isError())
         return refuse(reason);
-    Outgoing outgoing{.id = m_lastId + 1, .exchange = exchangeName, .routingKey = key, .message = message};
+    Outgoing outgoing{
+        .id = m_lastId + 1, .exchange = exchangeName, .routingKey = key, .message = message, .isMandatory = mandatory};
     const qint64 bytes = size(outgoing);
     if (isWritable() && hasRoom(bytes)) {
         if (!send(outgoing))
@@ -303,6 +305,7 @@ qreal PublisherPrivate::pressure() const
 
 void PublisherPrivate::noteChange()
 {
+    m_wasUnwritable = m_wasUnwritable || !isWritable();
     if (!std::exchange(m_changeNoted, true)) // once for all that happens in a turn
         QMetaObject::invokeMethod(
             q, [this] { tellChange(); }, Qt::QueuedConnection);
@@ -316,8 +319,13 @@ void PublisherPrivate::tellChange()
         Q_EMIT q->outstandingChanged(m_toldOutstanding);
     if (guard && std::exchange(m_toldPressure, pressure()) != pressure())
         Q_EMIT q->pressureChanged(m_toldPressure);
-    if (guard && std::exchange(m_toldWritable, isWritable()) != isWritable())
-        Q_EMIT q->writableChanged(m_toldWritable);
+    if (!guard)
+        return;
+    // Whoever saw that it is not writable in between waits for being told.
+    const bool writable = isWritable();
+    const bool wasUnwritable = std::exchange(m_wasUnwritable, !writable);
+    if (std::exchange(m_toldWritable, writable) != writable || (writable && wasUnwritable))
+        Q_EMIT q->writableChanged(writable);
 }
 
 // --- the class
@@ -404,7 +412,7 @@ bool Publisher::isMandatory() const
 }
 
 /*!
-    Sets whether a route is \a mandatory, for what is sent from now on.
+    Sets whether a route is \a mandatory, for what is published from now on.
 */
 void Publisher::setMandatory(bool mandatory)
 {

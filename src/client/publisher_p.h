@@ -46,6 +46,7 @@ private:
         QString exchange;
         QString routingKey;
         Message message;
+        bool isMandatory = true;
         qint64 bytes = 0; // in the outbox
         bool isSettled = false;
     };
@@ -75,6 +76,7 @@ private:
     bool m_isDrained = true;
     bool m_changeNoted = false;
     bool m_toldWritable = false;
+    bool m_wasUnwritable = false; // since the change was told last
     qreal m_toldPressure = 0;
     int m_toldOutstanding = 0;
 };

@@ -20,7 +20,7 @@ public:
     explicit PublisherClient(ScriptedPeer &scriptedPeer, bool isOpen = true)
         : peer(scriptedPeer)
         , connection(std::make_unique<Connection>(parametersOf(scriptedPeer)))
-        , publisher(new Publisher(connection.get()))
+        , publisher(new Publisher(connection.get(), connection.get()))
     {
         peer.withhold("basic.ack");
         publisher->setRoutingKey(u"q"_s);
@@ -104,6 +104,7 @@ private Q_SLOTS:
     void badArgumentsAreRefused();
     void badSettingsAreRefused();
     void signalsComeOncePerTurn();
+    void whoStoppedIsToldToGoOn();
     void pressureRisesToOne();
     void publishingInSettledGoesOn();
     void drainedComesOnceAndLast();
@@ -547,6 +548,29 @@ void tst_Publisher::signalsComeOncePerTurn()
     QCOMPARE(pressure.takeFirst().first().toReal(), 0.0);
     QCOMPARE(writable.size(), 1);
     QCOMPARE(writable.takeFirst().first().toBool(), true);
+}
+
+// Full and free again within one turn.
+void tst_Publisher::whoStoppedIsToldToGoOn()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setWindow(3);
+    client.publishMany(1, 2);
+    QVERIFY(client.waitForPublishes(2));
+    settleEvents();
+    QVERIFY(client.publisher->isWritable());
+    connect(client.publisher, &Publisher::settled, &client.log, [&](quint64 id) {
+        while (id == 1 && client.publisher->isWritable())
+            client.publish("m");
+    });
+    QSignalSpy writable(client.publisher, &Publisher::writableChanged);
+    peer.sendRaw(Wire::encodeFrame(1, Wire::BasicAck{.deliveryTag = 1}) +
+                 Wire::encodeFrame(1, Wire::BasicAck{.deliveryTag = 2}));
+    QVERIFY(client.waitForEntries(2));
+    QVERIFY(client.publisher->isWritable());
+    QVERIFY(waitUntil([&] { return !writable.isEmpty(); }));
+    QCOMPARE(writable.last().first().toBool(), true);
 }
 
 void tst_Publisher::pressureRisesToOne()
