@@ -22,6 +22,8 @@ private Q_SLOTS:
     void cancelledConsumerMayBeEndedWhileItWaits_data();
     void cancelledConsumerMayBeEndedWhileItWaits();
     void singleActiveConsumersTakeTurns();
+    void streamNeedsPrefetchAndAcks_data();
+    void streamNeedsPrefetchAndAcks();
     void endOfASubscriptionReturnsWhatNoSlotHasSeen_data();
     void endOfASubscriptionReturnsWhatNoSlotHasSeen();
     void floodLetsOtherEventsRun();
@@ -148,6 +150,29 @@ void tst_Subscriptions::singleActiveConsumersTakeTurns()
     VERIFY_OK(first->cancel());
     client.channel->publish({}, queue, Message("for the next one"));
     QVERIFY(waitFor([&] { return ofSecond.size() == 1; }));
+}
+
+void tst_Subscriptions::streamNeedsPrefetchAndAcks_data()
+{
+    QTest::addColumn<AckMode>("ackMode");
+    QTest::addColumn<quint16>("prefetch");
+    QTest::newRow("no prefetch") << AckMode::Manual << quint16(0);
+    QTest::newRow("no acks") << AckMode::NoAck << quint16(10);
+}
+
+// G1: the broker would close the channel, or the connection.
+void tst_Subscriptions::streamNeedsPrefetchAndAcks()
+{
+    QFETCH(const AckMode, ackMode);
+    QFETCH(const quint16, prefetch);
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    ConsumeOptions options;
+    options.ackMode = ackMode;
+    options.prefetch = prefetch;
+    options.arguments = {{u"x-stream-offset"_s, u"first"_s}};
+    VERIFY_FAILS(client.channel->consume(u"stream"_s, options)->whenStarted(), u"InvalidArgument"_s);
+    VERIFY_OK(client.channel->declareQueue());
 }
 
 void tst_Subscriptions::endOfASubscriptionReturnsWhatNoSlotHasSeen_data()
