@@ -10,6 +10,7 @@ foreach(test tst_afterdelivery tst_channels tst_closing tst_confirming tst_conne
         tst_messagemodel_live tst_publishing tst_queueoptions tst_settling tst_subscriptions tst_topology tst_transacting)
     amqpqt_test(broker ${test} LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
 endforeach()
+amqpqt_test(broker tst_publisher_live LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture SOURCES support/heapmeter.cpp)
 amqpqt_test(broker tst_throughput LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture TIMEOUT 300)
 
 if(TARGET example_receive)

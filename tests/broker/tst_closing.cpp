@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "broker/brokerclient.h"
+#include "broker/memoryalarm.h"
 
 #include <QtTest/qsignalspy.h>
 
@@ -259,30 +260,6 @@ void tst_Closing::lostBytesAreNotSilent()
 }
 
 // --- connection.blocked ----------------------------------------------------------------------------------------------
-
-namespace {
-
-// Lets the broker think that it is out of memory, until the end of the scope.
-class MemoryAlarm
-{
-public:
-    MemoryAlarm()
-        : m_raised(brokerControl({u"-q"_s, u"set_vm_memory_high_watermark"_s, u"0"_s}).exitCode == 0)
-    {
-    }
-    ~MemoryAlarm() { clear(); }
-    bool isRaised() const { return m_raised; }
-    void clear()
-    {
-        if (std::exchange(m_raised, false))
-            brokerControl({u"-q"_s, u"set_vm_memory_high_watermark"_s, u"absolute"_s, u"2GB"_s});
-    }
-
-private:
-    bool m_raised;
-};
-
-} // namespace
 
 // C3
 void tst_Closing::blockedConnectionHoldsPublishesOnly()
