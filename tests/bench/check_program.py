@@ -9,7 +9,6 @@ import sys
 
 KEYS = {"seconds", "msgs_per_s", "MB_per_s", "cpu_us_per_msg", "user_us", "sys_us", "rss_kb"}
 MODES = ["publish", "publish-confirm", "consume-ack", "consume-autoack", "rtt"]
-WITHOUT_CONFIRMS = {"client"}  # refused with a message that says so
 
 
 def run(command):
@@ -35,14 +34,10 @@ def check_measurement(command, keys, count, size):
 
 
 def check_client(program, port):
-    name = os.path.basename(program)
     for mode in MODES:
         for size, count in (16, 1000), (0, 10), (65536, 30), (300000, 5):
             command = [program, mode, "--port", port, "--size", str(size), "--count", str(count)]
             keys = KEYS | ({"p50_us", "p99_us"} if mode == "rtt" else set())
-            if mode == "publish-confirm" and name in WITHOUT_CONFIRMS:
-                check_error(command, "confirms")
-                continue
             if mode.startswith("consume"):
                 command += ["--queue", f"bench-{size}-{count}"]
             elif mode == "rtt":
@@ -51,9 +46,8 @@ def check_client(program, port):
     many = ["--port", port, "--count", "1000", "--queue", "bench-16-1000"]
     check_measurement([program, "consume-ack", "--ack-every", "64", *many], KEYS, 1000, 16)
     check_measurement([program, "consume-ack", "--prefetch", "1", *many], KEYS, 1000, 16)
-    if name not in WITHOUT_CONFIRMS:
-        confirmed = [program, "publish-confirm", "--port", port, "--count", "100", "--window", "7"]
-        check_measurement(confirmed, KEYS, 100, 16)
+    confirmed = [program, "publish-confirm", "--port", port, "--count", "100", "--window", "7"]
+    check_measurement(confirmed, KEYS, 100, 16)
     check_error([program, "nothing", "--port", port])
     check_error([program, "publish", "--port", "1"])
     check_error([program, "publish", "--count"])
