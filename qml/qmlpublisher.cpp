@@ -3,106 +3,172 @@
 
 #include "setup.h"
 
+#include <QtCore/qmetaobject.h>
 #include <QtQml/qjsengine.h>
 #include <QtQml/qqmlengine.h>
+
+#include <limits>
 
 namespace AmqpQt
 {
 
 using namespace Qt::StringLiterals;
 
+namespace
+{
+
+const QMetaMethod settledSignal = QMetaMethod::fromSignal(&QmlPublisher::settled);
+
+} // namespace
+
 QmlPublisher::QmlPublisher(QObject *parent)
     : QmlElement(parent)
 {
+    connect(this, &QmlPublisher::connectionChanged, this, &QmlPublisher::replacePublisher);
 }
 
 QmlPublisher::~QmlPublisher()
 {
-    delete m_channel; // what was published is still sent
+    const Error destroyed(ErrorKind::Unconfirmed, tr("The publisher was destroyed"));
+    for (auto &[id, promise] : m_outstanding)
+        promise.reject(destroyed);
 }
 
-// --- the channel
-// ----------------------------------------------------------------------------------------------------------
+void QmlPublisher::setWindow(int messages)
+{
+    if (!isInRange("window", messages, 1, std::numeric_limits<int>::max()) ||
+        std::exchange(m_window, messages) == messages)
+        return;
+    if (m_publisher)
+        m_publisher->setWindow(messages);
+    Q_EMIT changed();
+}
+
+void QmlPublisher::setOutboxLimit(int bytes)
+{
+    if (!isInRange("outboxLimit", bytes, 0, std::numeric_limits<int>::max()) ||
+        std::exchange(m_outboxLimit, bytes) == bytes)
+        return;
+    if (m_publisher)
+        m_publisher->setOutboxLimit(bytes);
+    Q_EMIT changed();
+}
+
+// --- the connection --------------------------------------------------------------------------------------------------
+
+void QmlPublisher::replacePublisher()
+{
+    m_publisher.reset();        // what was sent is on its way
+    if (!m_outstanding.empty()) // told later, not inside of what the application does
+        QMetaObject::invokeMethod(
+            this, [this, last = m_lastId] { settleUpTo(last); }, Qt::QueuedConnection);
+    if (connection()) {
+        m_lastIdBefore = m_lastId;
+        m_publisher = std::make_unique<Publisher>(connection());
+        m_publisher->setPaused(true);
+        m_publisher->setWindow(m_window);
+        m_publisher->setOutboxLimit(m_outboxLimit);
+        const Publisher *publisher = m_publisher.get();
+        connect(publisher, &Publisher::writableChanged, this, &QmlPublisher::writableChanged);
+        connect(publisher, &Publisher::pressureChanged, this, &QmlPublisher::pressureChanged);
+        connect(publisher, &Publisher::outstandingChanged, this, &QmlPublisher::outstandingChanged);
+        connect(publisher, &Publisher::drained, this, &QmlPublisher::drained);
+        connect(publisher, &Publisher::settled, this,
+                [this](quint64 id, const Error &error) { settle(m_lastIdBefore + qint64(id), error); });
+        connect(publisher->channel(), &Channel::messageReturned, this,
+                [this](quint64, const Message &message, const Error &reason) { Q_EMIT returned(message, reason); });
+    }
+    const QPointer<QmlPublisher> self(this);
+    for (const auto notify :
+         {&QmlPublisher::writableChanged, &QmlPublisher::pressureChanged, &QmlPublisher::outstandingChanged}) {
+        if (self)
+            Q_EMIT(this->*notify)();
+    }
+}
 
 void QmlPublisher::connectionOpened()
 {
     setErrorString({});
-    setUp()->addUse(this, [this] { openChannel(); });
-}
-
-void QmlPublisher::openChannel()
-{
-    m_channel = connection()->createChannel();
-    connect(m_channel, &Channel::writableChanged, this, &QmlPublisher::writableChanged);
-    connect(m_channel, &Channel::messageReturned, this,
-            [this](quint64, const Message &message, const Error &reason) { Q_EMIT returned(message, reason); });
-    connect(m_channel, &Channel::closed, this, &QmlPublisher::onChannelClosed);
-    m_waitingBytes = 0;
-    for (const Outgoing &outgoing : std::exchange(m_waiting, {}))
-        send(outgoing);
-}
-
-void QmlPublisher::onChannelClosed(const Error &reason)
-{
-    m_channel->deleteLater();
-    m_channel = nullptr;
-    if (isLive() && reason.kind() == ErrorKind::ChannelClosed) {
-        setUp()->addUse(this, [this] { openChannel(); });
-        fail(reason.text());
-    }
+    Publisher *publisher = m_publisher.get();
+    setUp()->addUse(publisher, [publisher] { publisher->setPaused(false); });
 }
 
 void QmlPublisher::connectionClosed()
 {
-    if (!m_channel)
-        return;
-    m_channel->disconnect(this);
-    m_channel->deleteLater();
-    m_channel = nullptr;
-    Q_EMIT writableChanged();
+    m_publisher->setPaused(true);
 }
 
-// --- messages
-// -------------------------------------------------------------------------------------------------------------
+// --- messages --------------------------------------------------------------------------------------------------------
 
-int QmlPublisher::publish(const QJSValue &body, const QVariantMap &options)
+double QmlPublisher::publish(const QJSValue &body, const QVariantMap &options)
 {
+    const Result<qint64> id = submit(body, options);
+    if (id)
+        return double(*id);
+    fail(id.error().text());
+    return 0;
+}
+
+QJSValue QmlPublisher::publishWithReply(const QJSValue &body, const QVariantMap &options)
+{
+    JsPromise promise = m_promises.create(qjsEngine(this));
+    const QJSValue value = promise.value();
+    const Result<qint64> id = submit(body, options);
+    if (id)
+        m_outstanding[*id] = std::move(promise);
+    else
+        promise.reject(id.error());
+    return value;
+}
+
+Result<qint64> QmlPublisher::submit(const QJSValue &body, const QVariantMap &options)
+{
+    const auto invalid = [](const QString &reason) { return Error(ErrorKind::InvalidArgument, reason); };
     QString reason;
     const std::optional<Message> message = messageFor(body, &reason);
     if (!message)
-        return refuse(reason);
+        return invalid(reason);
     Outgoing outgoing{m_exchange, m_routingKey, *message, m_mandatory};
     outgoing.message.setPersistent(m_persistent);
     if (!m_contentType.isEmpty())
         outgoing.message.setContentType(m_contentType);
     reason = applyOptions(options, outgoing);
     if (!reason.isEmpty())
-        return refuse(reason);
-    if (!connection() || !connection()->isAttempting())
-        return refuse(tr("There is no connection"));
-    if (m_channel && connection()->isOpen())
-        return send(outgoing) ? ++m_lastId : 0;
-    const qint64 size = outgoing.message.body().size() + 1;
-    if (m_waitingBytes + size > connection()->parameters().bufferLimit())
-        return refuse(tr("Too much waits for the connection"));
-    m_waitingBytes += size;
-    m_waiting.append(outgoing);
-    return ++m_lastId;
+        return invalid(reason);
+    if (!m_publisher)
+        return Error(ErrorKind::NotOpen, tr("There is no connection"));
+    m_publisher->setMandatory(outgoing.mandatory);
+    const quint64 id = m_publisher->publish(outgoing.exchange, outgoing.routingKey, outgoing.message);
+    if (id == 0)
+        return m_publisher->error();
+    m_lastId = m_lastIdBefore + qint64(id);
+    m_outstanding.emplace(m_lastId, JsPromise());
+    return m_lastId;
 }
 
-int QmlPublisher::refuse(const QString &reason)
+// One end of a message is told by its promise, by settled() or, if nobody listens, as every other error is.
+void QmlPublisher::settle(qint64 id, const Error &error)
 {
-    fail(reason);
-    return 0;
+    JsPromise promise = std::move(m_outstanding.extract(id).mapped());
+    const bool isHeard = promise.exists() || isSignalConnected(settledSignal);
+    if (error.isError())
+        promise.reject(error);
+    else
+        promise.resolve();
+    if (error.isError() && !isHeard && error.text() != errorString()) // once for many of them
+        fail(error.text());
+    else
+        Q_EMIT settled(double(id), error);
 }
 
-bool QmlPublisher::send(const Outgoing &outgoing)
+void QmlPublisher::settleUpTo(qint64 last)
 {
-    if (m_channel->publish(outgoing.exchange, outgoing.routingKey, outgoing.message,
-                           outgoing.mandatory ? Channel::PublishFlag::Mandatory : Channel::PublishFlags()))
-        return true;
-    fail(m_channel->error().text());
-    return false;
+    const Error left(ErrorKind::Unconfirmed, tr("The connection of the publisher was changed or destroyed"));
+    const QPointer<QmlPublisher> self(this);
+    while (self && !m_outstanding.empty() && m_outstanding.begin()->first <= last)
+        settle(m_outstanding.begin()->first, left);
+    if (self && m_outstanding.empty())
+        Q_EMIT drained();
 }
 
 std::optional<Message> QmlPublisher::messageFor(const QJSValue &body, QString *reason) const

@@ -43,6 +43,8 @@ public:
     void setWindow(int messages);
     qint64 outboxLimit() const; // bytes kept while they cannot be sent, 16 MiB; 0 refuses
     void setOutboxLimit(qint64 bytes);
+    bool isPaused() const; // what is published waits in the outbox; false by default
+    void setPaused(bool paused);
     LossPolicy lossPolicy() const;
     void setLossPolicy(LossPolicy policy);
 

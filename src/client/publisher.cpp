@@ -83,7 +83,7 @@ Error PublisherPrivate::check(const Outgoing &outgoing) const
 
 bool PublisherPrivate::maySend() const
 {
-    return m_inFlightCount < window && channel && channel->isWritable() &&
+    return !paused && m_inFlightCount < window && channel && channel->isWritable() &&
            ChannelPrivate::of(channel)->engine->takesCalls(); // the end may not be told yet
 }
 
@@ -463,6 +463,26 @@ void Publisher::setOutboxLimit(qint64 bytes)
     }
     d->outboxLimit = bytes;
     d->noteChange();
+}
+
+/*!
+    Returns whether everything that is published waits in the outbox; \c false by default.
+*/
+bool Publisher::isPaused() const
+{
+    return d->paused;
+}
+
+/*!
+    Keeps in the outbox what is published from now on, and what is there, while \a paused: until the exchange and the
+   queues that it is for are declared, say. What was sent is not affected.
+*/
+void Publisher::setPaused(bool paused)
+{
+    if (std::exchange(d->paused, paused) == paused)
+        return;
+    d->noteChange();
+    d->flushLater();
 }
 
 /*!

@@ -34,6 +34,7 @@ public:
     QString exchange;
     QString routingKey;
     bool mandatory = true;
+    bool paused = false;
     int window = 1000;
     qint64 outboxLimit = 16 * 1024 * 1024;
     Publisher::LossPolicy lossPolicy = Publisher::LossPolicy::Report;

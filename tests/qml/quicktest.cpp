@@ -5,6 +5,7 @@
 #include <AmqpQt/Connection>
 
 #include <QtCore/qcoreapplication.h>
+#include <QtCore/qmetaobject.h>
 #include <QtQml/qqmlcontext.h>
 #include <QtQml/qqmlengine.h>
 #include <QtQuickTest/quicktest.h>
@@ -22,6 +23,17 @@ public:
     Q_INVOKABLE QString uniqueName(const QString &prefix) const { return ::uniqueName(prefix); }
     // QML's destroy() waits for the event loop; an application's C++ may not.
     Q_INVOKABLE void deleteNow(QObject *object) const { delete object; }
+    // In QML with Qt 6.4 a kind of one byte is read with what is beside it.
+    Q_INVOKABLE QString errorKind(const AmqpQt::Error &error) const
+    {
+        return QString::fromLatin1(QMetaEnum::fromType<AmqpQt::ErrorKind>().valueToKey(int(error.kind())));
+    }
+    // The broker blocks whoever publishes while it thinks that it is out of memory.
+    Q_INVOKABLE bool setMemoryAlarm(bool on) const
+    {
+        const QStringList limit = on ? QStringList{u"0"_s} : QStringList{u"absolute"_s, u"2GB"_s};
+        return brokerControl(QStringList{u"-q"_s, u"set_vm_memory_high_watermark"_s} + limit).exitCode == 0;
+    }
     Q_INVOKABLE int channelCount(AmqpQt::Connection *connection) const { return int(connection->channels().size()); }
 
 public Q_SLOTS:

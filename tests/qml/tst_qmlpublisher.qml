@@ -15,13 +15,30 @@ TestCase {
             property alias queue: queue
             property alias publisher: publisher
             property var messages: []
+            property var settlements: []
 
             url: test.url
             active: true
-            Publisher { id: publisher; routingKey: queue.declaredName }
+            Publisher {
+                id: publisher
+                routingKey: queue.declaredName
+                onSettled: (id, error) => system.settlements.push({ id: id, kind: test.errorKind(error) })
+            }
             Queue { id: queue }
             Consumer { queue: queue; ackMode: Amqp.NoAck; onDelivered: message => system.messages.push(message) }
         }
+    }
+    Component { id: publishers; Publisher { connection: null } }
+    Component {
+        id: tellingPublishers
+        Publisher {
+            property var settlements: []
+            onSettled: (id, error) => settlements.push({ id: id, kind: test.errorKind(error) })
+        }
+    }
+    Component {
+        id: limitedQueues
+        Queue { arguments: ({ "x-max-length": 1, "x-overflow": "reject-publish" }) }
     }
     Component { id: spies; SignalSpy {} }
 
@@ -29,6 +46,15 @@ TestCase {
         const system = createTemporaryObject(systems, testCase)
         tryVerify(() => system.publisher.writable, 30000)
         return system
+    }
+    function spyOn(target, name) {
+        return createTemporaryObject(spies, testCase, { target: target, signalName: name })
+    }
+    // What becomes of a promise.
+    function watch(promise) {
+        const end = { resolved: false, value: null, rejected: null }
+        promise.then(value => { end.resolved = true; end.value = value }, reason => { end.rejected = reason })
+        return end
     }
     function roundTrip(system, body, options) {
         const count = system.messages.length
@@ -113,22 +139,180 @@ TestCase {
     }
 
     function test_withoutAConnectionItRefuses() {
-        const system = createOpen()
-        system.active = false
-        tryCompare(system.publisher, "writable", false, 30000)
+        const publisher = createTemporaryObject(publishers, testCase)
         ignoreWarning(/There is no connection/)
-        compare(system.publisher.publish("text"), 0)
-        compare(system.publisher.errorString, "There is no connection")
+        compare(publisher.publish("text"), 0)
+        compare(publisher.errorString, "There is no connection")
+        compare(publisher.writable, false)
+        compare(publisher.pressure, 1)
+        const promise = watch(publisher.publishWithReply("text"))
+        tryVerify(() => promise.rejected, 30000)
+        compare(promise.rejected.message, "There is no connection")
+    }
+
+    function test_outboxIsForTheTimeWithoutConnection() {
+        const system = createOpen()
+        const publisher = system.publisher
+        system.active = false
+        tryCompare(publisher, "writable", false, 30000)
+        const outstanding = spyOn(publisher, "outstandingChanged")
+        const pressure = spyOn(publisher, "pressureChanged")
+        publisher.outboxLimit = 3000
+        for (let i = 0; i < 2; ++i)
+            verify(publisher.publish("x".repeat(1000), { routingKey: "nowhere", mandatory: false }) > 0)
+        tryVerify(() => outstanding.count > 0 && pressure.count > 0, 30000)
+        compare(publisher.outstanding, 2)
+        verify(publisher.pressure > 0.8 && publisher.pressure < 1)
+        ignoreWarning(/QML Publisher: the outbox holds/)
+        compare(publisher.publish("x".repeat(1000)), 0)
+        verify(publisher.errorString.includes("outbox"))
+
         system.active = true
+        tryCompare(publisher, "outstanding", 0, 30000)
+        tryCompare(publisher, "writable", true, 30000)
+        compare(publisher.pressure, 0)
+        compare(publisher.errorString, "")
+        compare(system.settlements.map(settlement => settlement.kind), ["NoError", "NoError"])
+    }
+
+    function test_withoutAnOutboxItRefusesUntilItIsWritable() {
+        const system = createTemporaryObject(systems, testCase)
+        system.publisher.outboxLimit = 0
+        compare(system.publisher.pressure, 1)
+        ignoreWarning(/QML Publisher: the outbox holds/)
+        compare(system.publisher.publish("text"), 0)
         tryCompare(system.publisher, "writable", true, 30000)
+        roundTrip(system, "text")
+    }
+
+    function test_blockedBrokerIsNotWritable() {
+        const system = createOpen()
+        verify(test.setMemoryAlarm(true))
+        try {
+            system.publisher.publish("1") // at the first publish the broker says it
+            tryCompare(system.publisher, "writable", false, 30000)
+            verify(system.publisher.publish("2") > 0)
+        } finally {
+            test.setMemoryAlarm(false)
+        }
+        tryCompare(system.publisher, "writable", true, 30000)
+        tryCompare(system.publisher, "outstanding", 0, 30000)
+        tryCompare(system.messages, "length", 2, 30000)
+    }
+
+    function test_windowLimitsWhatIsOnItsWay() {
+        const system = createOpen()
+        const publisher = system.publisher
+        publisher.window = 2
+        const writable = spyOn(publisher, "writableChanged")
+        const outstanding = spyOn(publisher, "outstandingChanged")
+        const drained = spyOn(publisher, "drained")
+        publisher.publish("1")
+        compare(publisher.writable, true)
+        for (let i = 2; i <= 5; ++i)
+            publisher.publish(String(i))
+        compare(publisher.writable, false)
+        compare(publisher.outstanding, 5)
+        verify(publisher.pressure > 0.5)
+        tryCompare(drained, "count", 1, 30000)
+        compare(publisher.outstanding, 0)
+        tryCompare(publisher, "writable", true, 30000)
+        verify(writable.count >= 2)
+        verify(outstanding.count >= 2)
+        compare(system.settlements.map(settlement => settlement.id), [1, 2, 3, 4, 5])
+    }
+
+    function test_limitsAreChecked() {
+        const publisher = createTemporaryObject(publishers, testCase)
+        ignoreWarning(/window: 0 is not between 1 and/)
+        publisher.window = 0
+        compare(publisher.window, 1000)
+        ignoreWarning(/outboxLimit: -1 is not between 0 and/)
+        publisher.outboxLimit = -1
+        compare(publisher.outboxLimit, 16777216)
+    }
+
+    function test_everyMessageIsSettledOnce() {
+        const system = createOpen()
+        const limited = createTemporaryObject(limitedQueues, testCase, { connection: system })
+        tryVerify(() => limited.declaredName !== "", 30000)
+        system.publisher.publish("taken")
+        system.publisher.publish("no route", { routingKey: test.uniqueName("none") })
+        system.publisher.publish("fits", { routingKey: limited.declaredName })
+        system.publisher.publish("too much", { routingKey: limited.declaredName })
+        system.publisher.publish("dropped", { routingKey: test.uniqueName("none"), mandatory: false })
+        tryCompare(system.publisher, "outstanding", 0, 30000)
+        tryCompare(system.settlements, "length", 5, 30000)
+        const kinds = {}
+        for (const settlement of system.settlements)
+            kinds[settlement.id] = settlement.kind
+        compare(kinds, { 1: "NoError", 2: "Returned", 3: "NoError", 4: "Nacked", 5: "NoError" })
         compare(system.publisher.errorString, "")
+    }
+
+    function test_promisesEndWithTheBrokersAnswer() {
+        const system = createOpen()
+        const taken = watch(system.publisher.publishWithReply("taken"))
+        const lost = watch(system.publisher.publishWithReply("lost", { routingKey: test.uniqueName("none") }))
+        const refused = watch(system.publisher.publishWithReply("refused", { routeKey: "a" }))
+        tryVerify(() => taken.resolved && lost.rejected && refused.rejected, 30000)
+        compare(taken.value, undefined)
+        verify(lost.rejected instanceof Error)
+        verify(lost.rejected.message.includes("NO_ROUTE"), lost.rejected.message)
+        compare(test.errorKind(lost.rejected.cause), "Returned")
+        compare(lost.rejected.cause.replyCode, 312)
+        verify(refused.rejected.message.includes("routeKey"))
+        compare(test.errorKind(refused.rejected.cause), "InvalidArgument")
+        compare(system.publisher.errorString, "")
+    }
+
+    function test_whatNobodyHearsIsInErrorString() {
+        const system = createTemporaryObject(systems, testCase)
+        const publisher = createTemporaryObject(publishers, testCase, { connection: system })
+        tryCompare(publisher, "writable", true, 30000)
+        ignoreWarning(/QML Publisher: NO_ROUTE/)
+        publisher.publish("lost", { routingKey: test.uniqueName("none") })
+        tryVerify(() => publisher.errorString.includes("NO_ROUTE"), 30000)
+    }
+
+    function test_newConnectionEndsWhatWasOutstanding() {
+        const first = createTemporaryObject(systems, testCase, { active: false })
+        const second = createOpen()
+        const publisher = createTemporaryObject(tellingPublishers, testCase, { connection: first })
+        const key = second.queue.declaredName
+        const early = watch(publisher.publishWithReply("early", { routingKey: key }))
+        compare(publisher.outstanding, 1)
+        publisher.connection = second
+        compare(publisher.outstanding, 0)
+        const id = publisher.publish("late", { routingKey: key })
+        compare(id, 2)
+        tryCompare(publisher.settlements, "length", 2, 30000)
+        compare(publisher.settlements, [{ id: 1, kind: "Unconfirmed" }, { id: 2, kind: "NoError" }])
+        tryVerify(() => early.rejected, 30000)
+        compare(second.messages.map(message => message.text), ["late"])
+
+        publisher.publish("never", { routingKey: key })
+        test.deleteNow(second)
+        tryCompare(publisher.settlements, "length", 3, 30000)
+        compare(publisher.settlements[2].id, 3)
+        compare(publisher.outstanding, 0)
+        compare(publisher.writable, false)
+    }
+
+    function test_promisesEndWithTheirPublisher() {
+        const system = createTemporaryObject(systems, testCase, { active: false })
+        const publisher = createTemporaryObject(publishers, testCase, { connection: system })
+        const promise = watch(publisher.publishWithReply("text"))
+        test.deleteNow(publisher)
+        tryVerify(() => promise.rejected, 30000)
+        compare(test.errorKind(promise.rejected.cause), "Unconfirmed")
     }
 
     function test_missingExchangeIsToldAndSparesTheOthers() {
         const system = createOpen()
-        ignoreWarning(/NOT_FOUND - no exchange/)
-        system.publisher.publish("lost", { exchange: test.uniqueName("none") })
-        tryVerify(() => system.publisher.errorString.includes("NOT_FOUND"), 30000)
+        const lost = watch(system.publisher.publishWithReply("lost", { exchange: test.uniqueName("none") }))
+        tryVerify(() => lost.rejected, 30000)
+        verify(lost.rejected.message.includes("NOT_FOUND"))
         verify(system.connected)
         tryCompare(system.publisher, "writable", true, 30000)
         roundTrip(system, "again")
@@ -136,8 +320,8 @@ TestCase {
 
     function test_mandatoryMessagesComeBack() {
         const system = createOpen()
-        const spy = createTemporaryObject(spies, testCase, { target: system.publisher, signalName: "returned" })
-        system.publisher.mandatory = true
+        const spy = spyOn(system.publisher, "returned")
+        compare(system.publisher.mandatory, true)
         system.publisher.publish("nowhere", { routingKey: test.uniqueName("none") })
         tryCompare(spy, "count", 1, 30000)
         compare(spy.signalArguments[0][0].text, "nowhere")
