@@ -34,7 +34,7 @@ Q_DECLARE_FLAGS(BackpressureReasons, Backpressure)
 Q_FLAG_NS(BackpressureReasons)
 Q_DECLARE_OPERATORS_FOR_FLAGS(BackpressureReasons)
 
-enum class ErrorKind : quint8 {
+enum class ErrorKind { // not a smaller type: QML of Qt 6.4 reads a property of a value type as an int
     NoError,
     // local: nothing was sent
     InvalidArgument, // a name over 255 bytes, an unsupported table value, …

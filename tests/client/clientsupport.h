@@ -83,6 +83,7 @@ public:
         connect(connection, &Connection::writableChanged, this,
                 [note](bool writable) { note(u"writableChanged %1"_s.arg(writable)); });
         connect(connection, &Connection::bytesToWriteChanged, this, [note] { note(u"bytesToWriteChanged"_s); });
+        connect(connection, &Connection::backpressureDetected, this, [note] { note(u"backpressureDetected"_s); });
     }
 
     void watch(Channel *channel, const QString &name = u"channel"_s)
@@ -97,6 +98,9 @@ public:
         connect(channel, &Channel::queueDeclared, this, [note] { note(u"queueDeclared"_s); });
         connect(channel, &Channel::queueDeleted, this, [note] { note(u"queueDeleted"_s); });
         connect(channel, &Channel::exchangeDeclared, this, [note] { note(u"exchangeDeclared"_s); });
+        connect(channel, &Channel::modeChanged, this, [note] { note(u"modeChanged"_s); });
+        connect(channel, &Channel::publishConfirmed, this, [note] { note(u"publishConfirmed"_s); });
+        connect(channel, &Channel::unconfirmedCountChanged, this, [note] { note(u"unconfirmedCountChanged"_s); });
         connect(channel, &Channel::publishFailed, this, [note](quint64 first, quint64 last, const Error &error) {
             note(u"publishFailed %1-%2 %3"_s.arg(first).arg(last).arg(brief(error)));
         });
@@ -167,7 +171,7 @@ public:
 // How often these come, and with which numbers, depends on where a turn of the event loop ends.
 inline bool comesOncePerTurn(const QString &entry)
 {
-    return entry.contains(u".unackedCountChanged") || entry.contains(u".bytesToWriteChanged")
+    return entry.contains(u".unackedCountChanged") || entry.contains(u".unconfirmedCountChanged") || entry.contains(u".bytesToWriteChanged")
         || entry.contains(u".batchDelivered");
 }
 

@@ -8,6 +8,7 @@ Story::Story(Parents parents) : m_parents(parents)
     ConnectionParameters parameters = parametersOf(peer);
     parameters.setWriteBuffer(1000, 10'000, 1'000'000);
     parameters.setCloseTimeout(100ms); // for a close() while the peer blocks
+    parameters.setBackpressureMultiplier(3);
     connection = new Connection;
     log.watch(connection);
     connection->setParameters(parameters);
@@ -163,12 +164,24 @@ bool Story::loseConnection()
     call(channel->reopen(), "reopen again");
     consume(u"d"_s, u"q4"_s);
     call(connection->open(), "open again");
-    if (!hear(u"d.started"_s))
+    if (!hear(u"d.started"_s) || !confirm())
         return false;
     peer.withhold("queue.delete-ok");
     call(channel->deleteQueue(u"q"_s), "deleteQueue in vain");
     peer.closeConnection(320, "CONNECTION_FORCED");
     return hear(u"connection.closed ConnectionClosed 320"_s);
+}
+
+// Of two messages the second stays unconfirmed.
+bool Story::confirm()
+{
+    call(channel->confirmSelect(), "confirmSelect");
+    channel->publish(u"x"_s, u"k"_s, Message("confirmed"));
+    if (!hear(u"channel.publishConfirmed"_s))
+        return false;
+    peer.withhold("basic.ack");
+    channel->publish(u"x"_s, u"k"_s, Message("unconfirmed"));
+    return true;
 }
 
 void Story::windUp()

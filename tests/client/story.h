@@ -39,6 +39,7 @@ private:
     bool loseChannel();
     bool close();
     bool loseConnection();
+    bool confirm();
     Consumer *consume(const QString &tag, const QString &queue);
 
     const Parents m_parents;
