@@ -259,7 +259,7 @@ Error PublisherPrivate::reopen()
     if (!channel || channel->state() != Channel::State::Closed)
         return {};
     const ConnectionPrivate *connection = ChannelPrivate::of(channel)->connection;
-    if (!connection || !connection->engine.isOpen())
+    if (!connection || !connection->engine.isOpen() || connection->engine.isClosing())
         return {};
     const Reply<void> opening = channel->reopen();
     return opening.isFinished() ? opening.result().error() : Error();

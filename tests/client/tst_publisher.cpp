@@ -91,6 +91,7 @@ private Q_SLOTS:
     void lossIsReportedInOrder();
     void lossIsRepublishedInOrder();
     void outboxOutlivesALoss();
+    void outboxOutlivesAClose();
     void publishingBeforeOpenKeepsTheOrder();
     void blockedPublisherKeepsMessages();
     void windowLimitsWhatIsOnItsWay_data();
@@ -278,6 +279,23 @@ void tst_Publisher::outboxOutlivesALoss()
     QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
     QCOMPARE(client.published(), QByteArrayList({"2", "3", "4"}));
     QCOMPARE(client.log.entries, QStringList({u"1 Unconfirmed"_s, u"2 ok"_s, u"3 ok"_s, u"4 ok"_s, u"drained"_s}));
+}
+
+void tst_Publisher::outboxOutlivesAClose()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    peer.answerAgain("basic.ack");
+    client.connection.close();
+    client.publish("1"); // while the channel closes
+    QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Closed; }));
+    client.publish("2");
+    settleEvents();
+    QCOMPARE(client.log.entries, QStringList());
+    QCOMPARE(client.publisher->outstanding(), 2);
+    client.open();
+    QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
+    QCOMPARE(client.log.entries, QStringList({u"1 ok"_s, u"2 ok"_s, u"drained"_s}));
 }
 
 void tst_Publisher::publishingBeforeOpenKeepsTheOrder()
