@@ -286,9 +286,9 @@ void tst_Publisher::outboxOutlivesAClose()
     ScriptedPeer peer;
     PublisherClient client(peer);
     peer.answerAgain("basic.ack");
-    client.connection.close();
+    client.connection->close();
     client.publish("1"); // while the channel closes
-    QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Closed; }));
+    QVERIFY(waitUntil([&] { return client.connection->state() == Connection::State::Closed; }));
     client.publish("2");
     settleEvents();
     QCOMPARE(client.log.entries, QStringList());
