@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Compiles the C++ blocks of README.md and docs/*.md: those with a main() as programs, the others as functions of a QObject
-# that are given `connection` and `channel`.
+# that are given `connection` and `channel`. Those of the page about views are functions of a QWidget, with a model and a few
+# controls.
 
 file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/docs/*.md)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${pages})
@@ -13,6 +14,10 @@ string(LENGTH "${begin_mark}" begin_length)
 add_library(snippets OBJECT)
 set_target_properties(snippets PROPERTIES CXX_STANDARD 17)
 target_link_libraries(snippets PRIVATE AmqpQt::AmqpQt)
+find_package(Qt6 6.4 COMPONENTS Widgets QUIET)
+if(Qt6Widgets_FOUND)
+    target_link_libraries(snippets PRIVATE Qt6::Widgets)
+endif()
 
 foreach(page IN LISTS pages)
     cmake_path(GET page STEM name)
@@ -38,18 +43,31 @@ foreach(page IN LISTS pages)
         endif()
         string(FIND "${text}" "${begin_mark}" begin)
     endwhile()
+    set(includes "")
+    set(base QObject)
+    set(members "")
+    if(name STREQUAL "showing-messages")
+        if(NOT Qt6Widgets_FOUND)
+            continue()
+        endif()
+        set(includes "#include <AmqpQt/MessageModel>\n#include <QtWidgets/QtWidgets>")
+        set(base QWidget)
+        set(members "AmqpQt::MessageModel *model;\nQPushButton *pauseButton, *clearButton;\nQLineEdit *filterField;")
+    endif()
     if(functions)
         file(CONFIGURE OUTPUT ${folder}/${name}.cpp @ONLY CONTENT
 "#include <AmqpQt/AmqpQt>
+${includes}
 #include <QtCore/QDebug>
 #include <QtCore/QThread>
 #include <QtCore/QTimer>
 
 using namespace Qt::StringLiterals;
 
-class Page : public QObject
+class Page : public ${base}
 {
 public:
+${members}
 ${functions}};
 ")
         target_sources(snippets PRIVATE ${folder}/${name}.cpp)
