@@ -115,7 +115,7 @@ ApplicationWindow {
                 id: heading
                 required property string display
                 text: display
-                leftPadding: 6
+                padding: 6
                 verticalAlignment: Text.AlignVCenter
                 elide: Text.ElideRight
                 background: Rectangle { color: heading.palette.button; border.color: heading.palette.mid }

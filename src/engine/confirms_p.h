@@ -5,7 +5,6 @@
 
 #include <QtCore/qlist.h>
 
-#include <deque>
 #include <optional>
 #include <vector>
 
@@ -60,7 +59,7 @@ private:
     quint64 firstTag() const noexcept { return m_lastTag - quint64(m_entries.size()) + 1; }
 
     QList<Entry> m_entries; // by delivery tag; the first one is not settled
-    std::deque<Mandatory> m_mandatory; // those of the entries that are, by delivery tag
+    QList<Mandatory> m_mandatory; // those of the entries that are, by delivery tag
     std::vector<ReturnedMessage> m_returned;
     QByteArray m_lastMethod;
     quint64 m_lastTag = 0;
