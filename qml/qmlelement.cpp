@@ -60,7 +60,8 @@ void QmlElement::use(QmlConnection *connection)
         connect(connection, &Connection::closed, this, &QmlElement::stop);
         connect(connection, &QObject::destroyed, this, [this] {
             stop();
-            Q_EMIT connectionChanged();
+            // Later: those who look for another one must not find what is being destroyed.
+            QMetaObject::invokeMethod(this, &QmlElement::connectionChanged, Qt::QueuedConnection);
         });
     }
     Q_EMIT connectionChanged();
