@@ -276,7 +276,7 @@ class Bench:
                 self.check(what, result.get("rss_bytes_each"), "bytes", goal)
 
     def growth(self, port):
-        print("\nGrowth with the number of channels, consumers and unacknowledged messages")
+        print("\nGrowth with the number of channels, consumers, unacknowledged and unconfirmed messages")
         command = [self.program("growth")]
 
         def once(kind, number):
@@ -286,6 +286,10 @@ class Bench:
         for kind in "channels", "consumers", "unacked":
             for number in goals.GROWTH_NUMBERS:
                 self.check(f"a delivery with {number} {kind}", once(kind, number).get("cpu_us_per_msg"), "µs CPU")
+        for kind, name in ("confirms", "channel"), ("publisher", "Publisher"):
+            for number in goals.GROWTH_NUMBERS:
+                self.check(f"a publish with {number} confirms held back, {name}", once(kind, number).get("cpu_us_per_msg"),
+                           "µs CPU")
         for kind in "channels", "consumers":
             rounds = [(once(kind, 1000), once(kind, 10000)) for _ in range(self.runs)]
             ratios = [many["make_us_each"] / few["make_us_each"] for few, many in rounds if few and many]

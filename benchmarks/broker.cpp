@@ -9,10 +9,12 @@
 //
 //   bench-SIZE-COUNT   each consumer gets COUNT messages of SIZE bytes, at once, as far as its prefetch allows
 //   held-SIZE-COUNT    the same, as soon as the first message is published to the queue
+//   unconfirmed-N      nothing: what is published to it is discarded, and its confirms stay N messages behind
 //   any other          what is published to it, to its consumers in turn; nobody: discarded
 //
 // Published messages are confirmed by one multiple ack for all that one read has brought, but for at least 64, or after
-// 0.1 ms of silence: as a busy broker does, however small the pieces are that a client writes.
+// 0.1 ms of silence: as a busy broker does, however small the pieces are that a client writes. Those to unconfirmed-N
+// get one ack or none for each message that follows: single ones, out of order too, and multiple ones.
 
 #include "frames.h"
 #include "measure.h"
@@ -48,6 +50,7 @@ struct Queue {
     std::size_t size = 0;    // of the messages it makes up
     std::uint64_t count = 0; // of them, for each consumer
     bool held = false;
+    std::uint64_t unconfirmed = 0; // how far behind its confirms stay; 0: not at all
     std::vector<Consumer *> consumers;
     std::size_t turn = 0;
 };
@@ -116,6 +119,7 @@ private:
     void onMethod(std::uint16_t number, std::string_view payload);
     void onBody(Channel &channel, std::string_view part);
     void published(Channel &channel);
+    void confirmBehind(const Channel &channel, std::uint64_t behind);
     void declare(Channel &channel, Frames::Reader &arguments);
     void consume(Channel &channel, Frames::Reader &arguments);
     void cancel(Channel &channel, Frames::Reader &arguments);
@@ -299,8 +303,23 @@ void Connection::published(Channel &channel)
         consumer.connection->deliver(consumer, channel);
     }
     channel.body.clear();
-    if (channel.confirms && channel.published++ == channel.confirmed)
+    if (!channel.confirms)
+        return;
+    const bool isFirst = channel.published++ == channel.confirmed;
+    if (queue.unconfirmed > 0)
+        confirmBehind(channel, queue.unconfirmed);
+    else if (isFirst)
         unconfirmed.push_back(&channel);
+}
+
+// Of four messages the first and the third get an ack of their own, the others one together.
+void Connection::confirmBehind(const Channel &channel, std::uint64_t behind)
+{
+    if (channel.published <= behind)
+        return;
+    const std::uint64_t tag = channel.published - behind;
+    if (tag % 4 != 2)
+        Frames::appendAck(large ? afterLarge : out, channel.number, tag, tag % 4 == 0);
 }
 
 void Connection::confirm(bool all)
@@ -627,6 +646,8 @@ Queue &Broker::queue(std::string name)
         queue.count = count;
         queue.held = held;
     }
+    if (std::sscanf(name.c_str(), "unconfirmed-%lu", &count) == 1)
+        queue.unconfirmed = count;
     return queue;
 }
 
