@@ -376,8 +376,8 @@ void ConnectionParameters::setBlockedTimeout(std::chrono::milliseconds timeout)
 }
 
 /*!
-    Returns from how many times the size of the average frame sent on that wait to be sent
-    Connection::backpressureDetected() is emitted; 0, the default, for never.
+    Returns how many times the size of the average frame may wait to be sent until Connection::backpressureDetected()
+    is emitted; 0, the default, for any number.
 */
 int ConnectionParameters::backpressureMultiplier() const
 {

@@ -108,8 +108,8 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     m_handshakeDeadline = now + settings.handshakeTimeout;
     m_closeDeadline.reset();
     m_closeBacklog = 0;
-    m_framesQueued = 0;
-    m_frameBytesQueued = 0;
+    m_framesSent = 0;
+    m_frameBytesSent = 0;
     m_heartbeat.stop();
     m_body = {};
     m_now = now;
@@ -447,9 +447,10 @@ void ConnectionEngine::noteCloseProgress()
 // As pika has it: more waits than a multiple of the average frame that was sent. Told once, until that is over.
 void ConnectionEngine::detectBackpressure(qint64 queued)
 {
-    if (m_settings.backpressureMultiplier == 0 || m_framesQueued == 0)
+    if (m_settings.backpressureMultiplier == 0 || m_framesSent == 0)
         return;
-    const bool detected = queued > m_frameBytesQueued / m_framesQueued * m_settings.backpressureMultiplier;
+    const double averageFrame = double(m_frameBytesSent) / double(m_framesSent);
+    const bool detected = double(queued) > averageFrame * m_settings.backpressureMultiplier;
     if (detected && !m_backpressureTold)
         tell(BackpressureDetected{queued});
     m_backpressureTold = detected;
@@ -485,6 +486,7 @@ void ConnectionEngine::sendMethod(quint16 channel, QByteArrayView payload)
     at = Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(payload.size()));
     std::memcpy(at, payload.data(), size_t(payload.size()));
     at[payload.size()] = char(Wire::FrameEnd);
+    noteFrames(1, payload.size());
     logMethod("sent", channel, payload);
 }
 
@@ -495,8 +497,8 @@ void ConnectionEngine::sendContent(quint16 channel, QByteArrayView methodPayload
     logMethod("sent", channel, methodPayload);
     const bool inOneBlock = body.size() < OutputBuffer::ShareThreshold && body.size() <= maximumPayload();
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
-    m_framesQueued += 2 + (inOneBlock ? !body.isEmpty() : (body.size() + maximumPayload() - 1) / maximumPayload());
-    m_frameBytesQueued += methodPayload.size() + headerPayload + body.size();
+    const qsizetype bodyFrames = inOneBlock ? !body.isEmpty() : (body.size() + maximumPayload() - 1) / maximumPayload();
+    noteFrames(2 + bodyFrames, methodPayload.size() + headerPayload + body.size());
     const qsizetype bodyFrame = inOneBlock && !body.isEmpty() ? body.size() + Wire::FrameOverhead : 0;
     char *at = m_output.append(methodPayload.size() + headerPayload + 2 * Wire::FrameOverhead + bodyFrame);
     const auto put = [&at](QByteArrayView bytes) {
@@ -614,6 +616,7 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
             break; // nothing may follow connection.close
         char *at = Wire::writeFrameHeader(m_output.append(Wire::FrameOverhead), Wire::FrameType::Heartbeat, 0, 0);
         *at = char(Wire::FrameEnd);
+        noteFrames(1, 0);
         break;
     }
     case Heartbeat::Verdict::PeerIsDead:

@@ -163,6 +163,7 @@ private:
         char *at = m_output.append(size + Wire::FrameOverhead);
         char *end = Wire::writePayload(Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(size)), method);
         *end = char(Wire::FrameEnd);
+        noteFrames(1, size);
         logMethod("sent", channel, QByteArrayView(at + Wire::FrameHeaderSize, size));
     }
     // To the category amqpqt.frame, which is off unless somebody asks for it.
@@ -172,6 +173,11 @@ private:
     qsizetype maximumPayload() const noexcept { return qsizetype(m_sendFrameMax) - Wire::FrameOverhead; }
     void checkWatermarks();
     void noteHeld(qint64 bytes);
+    void noteFrames(qint64 frames, qint64 payload)
+    {
+        m_framesSent += frames;
+        m_frameBytesSent += payload + frames * Wire::FrameOverhead;
+    }
     void detectBackpressure(qint64 queued);
     void noteCloseProgress();
 
@@ -229,8 +235,8 @@ private:
     Heartbeat m_heartbeat;
     std::optional<Time> m_handshakeDeadline;
     std::optional<Time> m_closeDeadline;
-    qint64 m_framesQueued = 0; // of publishes
-    qint64 m_frameBytesQueued = 0;
+    qint64 m_framesSent = 0; // or about to be: they are in the output
+    qint64 m_frameBytesSent = 0;
     bool m_backpressureTold = false;
     qsizetype m_closeBacklog = 0; // bytes before the goodbye: each of them written puts the deadline off
     Time m_now; // of the input being decoded

@@ -35,6 +35,8 @@ private Q_SLOTS:
     void aFullChunkAsksToBeWritten();
     void namesOfPublishedMessagesAreEncodedOneByOne();
     void aBacklogIsToldOncePerEpisode();
+    void aBacklogIsComparedWithWholeFrames();
+    void aBacklogIsComparedWithFramesOfAllKinds();
     void blockedForTooLongEndsTheConnection();
 };
 
@@ -435,6 +437,42 @@ void tst_FlowControl::aBacklogIsToldOncePerEpisode()
         s.expectNoEvent().takeSent();
     }
     s.expectNoEvent();
+}
+
+void tst_FlowControl::aBacklogIsComparedWithWholeFrames()
+{
+    Script s;
+    s.settings.backpressureMultiplier = 10;
+    s.open();
+    auto &channel = s.openChannel();
+    for (int i = 0; i < 1000; ++i) {
+        publish(channel, bodyOf(1));
+        s.takeSent();
+    }
+    s.expectNoEvent();
+    // The three frames of a message have 51 bytes, the average is little more than 17: three messages are less than ten
+    // average frames, four are more.
+    for (int i = 0; i < 3; ++i)
+        publish(channel, bodyOf(1));
+    s.expectNoEvent();
+    publish(channel, bodyOf(1));
+    s.expectEvent<Engine::BackpressureDetected>([](const Engine::BackpressureDetected &detected) {
+        QCOMPARE(detected.queuedBytes, 4 * 51);
+    });
+}
+
+void tst_FlowControl::aBacklogIsComparedWithFramesOfAllKinds()
+{
+    Script s;
+    s.settings.backpressureMultiplier = 10;
+    s.open();
+    auto &channel = s.openChannel();
+    for (int i = 0; i < 1000; ++i) {
+        QVERIFY(channel.purgeQueue(u"q"_s));
+        s.takeSent();
+    }
+    publish(channel, bodyOf(200)); // 248 bytes; the average frame has less than 20, of this message alone it has 83
+    s.expectEvent<Engine::BackpressureDetected>();
 }
 
 void tst_FlowControl::blockedForTooLongEndsTheConnection()
