@@ -147,6 +147,8 @@ private:
     void on(Engine::ConsumerCancelled &event);
     void tellBackpressure();
     void releaseTransport(bool graceful);
+    bool writeAll(Transport *to);
+    void leaveTransport();
 
     struct Deferred
     {

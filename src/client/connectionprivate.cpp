@@ -10,6 +10,7 @@
 
 #include <AmqpQt/version.h>
 
+#include <QtCore/qabstracteventdispatcher.h>
 #include <QtCore/qcoreapplication.h>
 #include <QtCore/qcoreevent.h>
 #include <QtCore/qmetaobject.h>
@@ -56,17 +57,10 @@ ConnectionPrivate::~ConnectionPrivate()
     takeSettlements();
     mailbox->detach();
     if (transport) {
-        // As much as the kernel takes: nothing here may block.
         engine.prepareOutput(now());
         engine.goodbye();
         writeOutput();
-        // Closed with input that nobody has read, a socket is reset, and the peer may never see what was written last.
-        for (int reads = 0; reads < 16 && transport->isConnected(); ++reads) {
-            const std::span<char> space = engine.inputSpace();
-            if (transport->read(space.data(), qint64(space.size())) <= 0)
-                break;
-        }
-        transport->abort();
+        leaveTransport();
     }
     const Error gone(ErrorKind::Cancelled, u"the connection was deleted"_s);
     engine.abort(gone);
@@ -286,17 +280,25 @@ void ConnectionPrivate::abort()
     releaseTransport(false);
 }
 
+// Also what the kernel does not take now. False: that is not possible any more.
+bool ConnectionPrivate::writeAll(Transport *to)
+{
+    while (to->isConnected() && !engine.output().isEmpty()) {
+        if (to->write(engine.output().data(), engine.output().size()) < 0)
+            return false;
+        statistics.bytesOut += quint64(engine.output().size());
+        engine.written(engine.output().size(), now());
+    }
+    return to->isConnected();
+}
+
 void ConnectionPrivate::releaseTransport(bool graceful)
 {
     if (!transport)
         return;
     Transport *old = transport.release();
     disconnect(old, nullptr, this, nullptr);
-    if (graceful && old->isConnected()) {
-        while (!engine.output().isEmpty() && old->write(engine.output().data(), engine.output().size()) >= 0) {
-            statistics.bytesOut += quint64(engine.output().size());
-            engine.written(engine.output().size(), now());
-        }
+    if (graceful && writeAll(old)) {
         connect(old, &Transport::finished, old, &QObject::deleteLater);
         QTimer::singleShot(parameters.closeTimeout(), old, &QObject::deleteLater); // a peer that does not read
         old->close();
@@ -304,6 +306,32 @@ void ConnectionPrivate::releaseTransport(bool graceful)
         old->abort();
         old->deleteLater();
     }
+}
+
+// Nothing waits for it any more. A socket that is closed while input is unread gets reset, and then the peer may drop what was
+// written last: it lives on in the event loop until the peer has answered the goodbye by closing.
+void ConnectionPrivate::leaveTransport()
+{
+    const bool isGoodbyeSaid = engine.state() == Engine::ConnectionEngine::State::CloseSent;
+    QAbstractEventDispatcher *const loop = thread() == QThread::currentThread() ? QAbstractEventDispatcher::instance() : nullptr;
+    if (!isGoodbyeSaid || !loop || !writeAll(transport.get()))
+        return transport.reset();
+    Transport *const leaving = transport.release();
+    disconnect(leaving, nullptr, this, nullptr);
+    leaving->setParent(loop); // which ends it with the thread
+    const auto discardInput = [leaving] {
+        char space[4096];
+        qint64 size = 0;
+        do
+            size = leaving->read(space, sizeof space);
+        while (size > 0);
+        if (size < 0)
+            leaving->deleteLater();
+    };
+    connect(leaving, &Transport::readable, leaving, discardInput);
+    connect(leaving, &Transport::failed, leaving, &QObject::deleteLater);
+    QTimer::singleShot(parameters.closeTimeout(), leaving, &QObject::deleteLater);
+    discardInput();
 }
 
 // --- the dispatch loop ----------------------------------------------------------------------------------------------------

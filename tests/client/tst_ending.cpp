@@ -60,6 +60,8 @@ class tst_Ending : public QObject
 
 private Q_SLOTS:
     void closeDrainsAndSaysGoodbye();
+    void aDeletedConnectionStillSendsWhatItHadAccepted();
+    void aDeletedConnectionWaitsForThePeerUpToItsDeadlineOnly();
     void closeTwiceIsTheSame();
     void closeSendsWhatOtherThreadsSettledBefore();
     void closeOfAChannelSendsWhatOtherThreadsSettledBefore();
@@ -125,6 +127,37 @@ void tst_Ending::closeDrainsAndSaysGoodbye()
                           u"connection.closed ok"_s}));
     QVERIFY(waitUntil([&] { return !peer.isConnected(); }));
     QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Ending::aDeletedConnectionStillSendsWhatItHadAccepted()
+{
+    ScriptedPeer peer;
+    auto client = std::make_unique<OpenClient>(peer);
+    Consumer *consumer = client->consume();
+    connect(consumer, &Consumer::delivered, this, [&](const Message &message) {
+        message.ack();
+        client->channel->publish(u"x"_s, u"k"_s, Message(QByteArray(3'000'000, 'a')));
+        client.reset();
+    });
+    peer.setReading(false); // the kernel's buffers cannot take it all
+    peer.deliver(1, "c1", 1, "m");
+    peer.deliver(1, "c1", 2, QByteArray(100'000, 'b')); // never read by the client
+    QVERIFY(waitUntil([&] { return !client; }));
+    peer.setReading(true);
+    QVERIFY(waitUntil([&] { return peer.count("connection.close") == 1 && !peer.isConnected(); }));
+    QCOMPARE(peer.count("basic.ack"), 1);
+    QCOMPARE(peer.count("basic.publish"), 1);
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Ending::aDeletedConnectionWaitsForThePeerUpToItsDeadlineOnly()
+{
+    ScriptedPeer peer;
+    peer.withhold("connection.close-ok");
+    ConnectionParameters parameters = parametersOf(peer);
+    parameters.setCloseTimeout(50ms);
+    std::make_unique<OpenClient>(parameters).reset();
+    QVERIFY(waitUntil([&] { return peer.count("connection.close") == 1 && !peer.isConnected(); }));
 }
 
 void tst_Ending::closeTwiceIsTheSame()
