@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "support/heapmeter.h"
 
+#include <QtCore/qfile.h>
+
 #include <atomic>
 #include <cerrno>
 #include <malloc.h>
@@ -128,4 +130,16 @@ qint64 HeapMeter::peak() const
 qint64 HeapMeter::live() const
 {
     return liveBytes - m_before;
+}
+
+qint64 residentMemory()
+{
+    QFile status(QStringLiteral("/proc/self/status"));
+    if (!status.open(QIODevice::ReadOnly))
+        return 0;
+    const QByteArray text = status.readAll();
+    const QByteArray key = "VmRSS:";
+    const qsizetype at = text.indexOf(key);
+    const QByteArray line = at < 0 ? QByteArray() : text.mid(at + key.size(), text.indexOf('\n', at) - at - key.size());
+    return line.trimmed().split(' ').constFirst().toLongLong() * 1024; // "1234 kB"
 }

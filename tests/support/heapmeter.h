@@ -18,3 +18,6 @@ public:
 private:
     qint64 m_before;
 };
+
+// Bytes of the process that are in memory now, VmRSS of Linux; 0: not known.
+qint64 residentMemory();
