@@ -17,6 +17,8 @@ import pika
 import goals
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+# Windows that nobody sees, painted by the processor
+os.environ.update(QT_QPA_PLATFORM="offscreen", QT_QUICK_BACKEND="software")
 TIMEOUT = 300  # seconds for one program
 REPEATS = 2  # of a cell that misses its goal by less than its spread
 FIRST_COUNT = {16: 20000, 1024: 10000, 65536: 300, 1048576: 30}  # messages, to find out how many fill the time
@@ -266,6 +268,25 @@ class Bench:
             values = [result[key] for result in results if key in result]
             self.check(key, statistics.median(values) if values else None, key.rsplit("_", maxsplit=1)[1], limit)
 
+    def model(self, port):
+        if not os.path.exists(self.program("qmlmodel")):
+            print("\nThe QML module was not built")
+            return
+        print("\n50 000 messages per second into a table of QML")
+        command = [self.program("qmlmodel"), "--port", str(port), "--queue", "paced-64-50000", "--seconds",
+                   "5" if self.options.quick else "10"]
+        alone, shown = [], []
+        for _ in range(self.runs):
+            for results, options in (alone, ["--no-view"]), (shown, []):
+                results.append(self.try_run(command + options))
+        if not all(alone + shown):
+            above = late = None
+        else:
+            above = statistics.median(it["cpu_share"] - base["cpu_share"] for it, base in zip(shown, alone))
+            late = statistics.median(it["p99_late_ms"] for it in shown)
+        self.check("share of one core above receiving alone", above, "", goals.MODEL["cpu_share_above"])
+        self.check("a 1 ms timer in the same thread is late by, p99", late, "ms", goals.MODEL["p99_late_ms"])
+
     def memory(self, port):
         print("\nMemory, resident growth")
         for kind, limit in goals.MEMORY.items():
@@ -326,6 +347,7 @@ class Bench:
             self.memory(port)
             self.growth(port)
             self.stall(port)
+            self.model(port)
             self.count_instructions(port)
             broker.stdin.close()
         self.rabbit(rabbit_port)

@@ -5,18 +5,15 @@
 //   broker [--port P]     0, the default: a free one. Prints the port once it listens.
 //
 // It ends on SIGTERM, and when its standard input closes if that is a pipe. It speaks as much of AMQP 0-9-1 as the
-// programs here need, on loopback, and takes any user. The name of a queue says what its consumers get:
-//
-//   bench-SIZE-COUNT   each consumer gets COUNT messages of SIZE bytes, at once, as far as its prefetch allows
-//   held-SIZE-COUNT    the same, as soon as the first message is published to the queue
-//   unconfirmed-N      nothing: what is published to it is discarded, and its confirms stay N messages behind
-//   any other          what is published to it, to its consumers in turn; nobody: discarded
+// programs here need, on loopback, and takes any user. The name of a queue says what its consumers get, see supply.h;
+// of any other name they get what is published to it, in turn; nobody: discarded.
 //
 // Published messages are confirmed by one multiple ack for all that one read has brought, but for at least 64, or after
 // 0.1 ms of silence: as a busy broker does, however small the pieces are that a client writes. Those to unconfirmed-N
 // get one ack or none for each message that follows: single ones, out of order too, and multiple ones.
 
-#include "frames.h"
+#include "broker.h"
+
 #include "measure.h"
 
 #include <netinet/in.h>
@@ -28,152 +25,13 @@
 
 #include <cerrno>
 #include <csignal>
-#include <deque>
-#include <map>
-#include <memory>
-#include <utility>
 
 namespace
 {
 
-constexpr std::size_t ReadSize = 512 * 1024;
 constexpr std::size_t WriteSize = 128 * 1024;
-constexpr std::size_t LargeBody = 16 * 1024; // not copied for each message
 constexpr std::uint64_t ConfirmAtLeast = 64;
 constexpr std::uint16_t HeartbeatSeconds = 60;
-
-struct Consumer;
-struct Connection;
-
-struct Queue {
-    std::string name;
-    std::size_t size = 0;    // of the messages it makes up
-    std::uint64_t count = 0; // of them, for each consumer
-    bool held = false;
-    std::uint64_t unconfirmed = 0; // how far behind its confirms stay; 0: not at all
-    std::vector<Consumer *> consumers;
-    std::size_t turn = 0;
-};
-
-struct Channel {
-    explicit Channel(std::uint16_t channelNumber)
-        : number(channelNumber)
-    {
-    }
-
-    const std::uint16_t number;
-    std::uint16_t prefetch = 0;
-    std::vector<std::unique_ptr<Consumer>> consumers; // until the channel closes
-    std::uint64_t lastTag = 0;
-    std::deque<Consumer *> unacked; // of the tags up to lastTag; nullptr: acknowledged
-    bool confirms = false;
-    std::uint64_t published = 0;
-    std::uint64_t confirmed = 0;
-    // The message that is being published.
-    Queue *target = nullptr;
-    std::uint64_t bodyLeft = 0;
-    std::string properties;
-    std::string body; // kept for the queue's consumers only
-};
-
-struct Consumer {
-    Connection *connection = nullptr;
-    Channel *channel = nullptr;
-    Queue *queue = nullptr;
-    std::string tag;
-    std::string arguments; // of basic.deliver, with room for the delivery tag
-    std::uint32_t prefetch = 0;
-    std::uint32_t unacked = 0;
-    bool noAck = false;
-    bool listed = false;                // in Connection::ready
-    std::uint64_t left = 0;             // messages to make up
-    std::string delivery;               // one such: method, header and, if small, body
-    const std::string *large = nullptr; // its frames with the body, if that is large
-
-    bool isReady() const { return left > 0 && !queue->held && (prefetch == 0 || unacked < prefetch); }
-    std::size_t tagOffset() const { return Frames::HeadSize + 4 + 1 + tag.size(); } // of the delivery tag in the method
-};
-
-class Broker;
-
-struct Connection {
-    Connection(Broker &itsBroker, int itsSocket)
-        : broker(itsBroker)
-        , socket(itsSocket)
-    {
-    }
-    ~Connection();
-    Connection(const Connection &) = delete;
-    Connection &operator=(const Connection &) = delete;
-
-    bool receive(); // false: the connection has ended
-    bool send();
-    bool wantsWrite() const { return sent < out.size() || large || (!closing && !ready.empty()); }
-    void confirm(bool all);
-    void beatIfIdle(time_t now);
-    void enlist(Consumer *consumer);
-    void deliver(Consumer &consumer, const Channel &message);
-
-private:
-    std::size_t parse(const char *begin, const char *end);
-    void onMethod(std::uint16_t number, std::string_view payload);
-    void onBody(Channel &channel, std::string_view part);
-    void published(Channel &channel);
-    void confirmBehind(const Channel &channel, std::uint64_t behind);
-    void declare(Channel &channel, Frames::Reader &arguments);
-    void consume(Channel &channel, Frames::Reader &arguments);
-    void cancel(Channel &channel, Frames::Reader &arguments);
-    void ack(Channel &channel, std::uint64_t tag, bool multiple);
-    void publish(Channel &channel, Frames::Reader &arguments);
-    void makeUp();
-    std::uint64_t nextTag(Consumer &consumer);
-    void endConsumers(Channel &channel);
-    void closeWith(std::uint16_t code, std::string_view text);
-    void reply(std::uint16_t channel, std::uint32_t method, std::string_view arguments = {})
-    {
-        Frames::appendMethod(large ? afterLarge : out, channel, method, arguments);
-    }
-
-    Broker &broker;
-    std::string in = std::string(ReadSize, '\0');
-    std::size_t inSize = 0;
-    bool greeted = false;
-    bool closing = false;
-    std::size_t skip = 0; // bytes of a body that nobody wants
-    std::vector<std::unique_ptr<Channel>> channels;
-    std::map<std::pair<std::uint16_t, std::size_t>, std::string> largeBodies; // in frames, by channel and size
-    std::vector<Consumer *> ready;
-    std::size_t turn = 0;
-    std::string out; // to be sent, then large, then afterLarge
-    std::size_t sent = 0;
-    const std::string *large = nullptr;
-    std::size_t largeSent = 0;
-    std::string afterLarge;
-    time_t lastSent = 0;
-    std::uint16_t heartbeat = 0;
-
-public:
-    const int socket;
-    std::vector<Channel *> unconfirmed;
-};
-
-class Broker
-{
-public:
-    explicit Broker(std::uint16_t port);
-    [[noreturn]] void run();
-
-    Queue &queue(std::string name);
-
-private:
-    void accept();
-
-    int m_listener = -1;
-    std::vector<std::unique_ptr<Connection>> m_connections;
-    std::map<std::string, Queue, std::less<>> m_queues;
-    unsigned m_named = 0;
-    time_t m_now = 0;
-};
 
 time_t seconds()
 {
@@ -182,8 +40,16 @@ time_t seconds()
     return now.tv_sec;
 }
 
+std::uint64_t milliseconds()
+{
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return std::uint64_t(now.tv_sec) * 1000 + std::uint64_t(now.tv_nsec) / 1'000'000;
+}
+
+} // namespace
+
 // --- receiving
-// ---------------------------------------------------------------------------------------------------------
 
 Connection::~Connection()
 {
@@ -293,11 +159,11 @@ void Connection::onBody(Channel &channel, std::string_view part)
 void Connection::published(Channel &channel)
 {
     Queue &queue = *std::exchange(channel.target, nullptr);
-    if (queue.held) {
-        queue.held = false;
+    if (queue.supply.isHeld) {
+        queue.supply.isHeld = false;
         for (Consumer *consumer : queue.consumers)
             consumer->connection->enlist(consumer);
-    } else if (queue.count == 0 && !queue.consumers.empty()) {
+    } else if (queue.supply.count == 0 && !queue.consumers.empty()) {
         queue.turn = (queue.turn + 1) % queue.consumers.size();
         Consumer &consumer = *queue.consumers[queue.turn];
         consumer.connection->deliver(consumer, channel);
@@ -306,8 +172,8 @@ void Connection::published(Channel &channel)
     if (!channel.confirms)
         return;
     const bool isFirst = channel.published++ == channel.confirmed;
-    if (queue.unconfirmed > 0)
-        confirmBehind(channel, queue.unconfirmed);
+    if (queue.supply.unconfirmed > 0)
+        confirmBehind(channel, queue.supply.unconfirmed);
     else if (isFirst)
         unconfirmed.push_back(&channel);
 }
@@ -334,7 +200,6 @@ void Connection::confirm(bool all)
 }
 
 // --- methods
-// -----------------------------------------------------------------------------------------------------------
 
 void Connection::onMethod(std::uint16_t number, std::string_view payload)
 {
@@ -439,16 +304,17 @@ void Connection::consume(Channel &channel, Frames::Reader &arguments)
 
     consumer->arguments = tag + std::string(10, '\0'); // delivery tag, redelivered, exchange
     Frames::appendShort(consumer->arguments, queue.name);
-    if (queue.count > 0) {
-        consumer->left = queue.count;
+    if (const Supply &supply = queue.supply; supply.count > 0) {
+        consumer->left = supply.rate ? 0 : supply.count;
+        consumer->since = milliseconds();
         Frames::appendMethod(consumer->delivery, channel.number, Frames::BasicDeliver, consumer->arguments);
-        Frames::appendHeader(consumer->delivery, channel.number, queue.size, Frames::Properties);
-        if (queue.size < LargeBody) {
-            Frames::appendBody(consumer->delivery, channel.number, std::string(queue.size, 'x'));
+        Frames::appendHeader(consumer->delivery, channel.number, supply.size, Frames::Properties);
+        if (supply.size < Supply::Large) {
+            Frames::appendBody(consumer->delivery, channel.number, supply.body());
         } else {
-            std::string &frames = largeBodies[{channel.number, queue.size}];
+            std::string &frames = largeBodies[{channel.number, supply.size}];
             if (frames.empty())
-                Frames::appendBody(frames, channel.number, std::string(queue.size, 'x'));
+                Frames::appendBody(frames, channel.number, supply.body());
             consumer->large = &frames;
         }
     }
@@ -515,7 +381,6 @@ void Connection::closeWith(std::uint16_t code, std::string_view text)
 }
 
 // --- sending
-// -----------------------------------------------------------------------------------------------------------
 
 void Connection::enlist(Consumer *consumer)
 {
@@ -556,7 +421,10 @@ void Connection::makeUp()
         if (consumer.isReady()) {
             const std::size_t at = out.size();
             out += consumer.delivery;
-            Frames::put(out.data() + at + consumer.tagOffset(), nextTag(consumer));
+            const std::uint64_t tag = nextTag(consumer);
+            Frames::put(out.data() + at + consumer.tagOffset(), tag);
+            if (consumer.queue->supply.isJson())
+                Supply::setValue(out.data() + at + consumer.bodyOffset(), tag);
             large = consumer.large;
             --consumer.left;
         }
@@ -609,7 +477,6 @@ void Connection::beatIfIdle(time_t now)
 }
 
 // --- the broker
-// --------------------------------------------------------------------------------------------------------
 
 Broker::Broker(std::uint16_t port)
 {
@@ -636,18 +503,9 @@ Queue &Broker::queue(std::string name)
         return known->second;
     if (name.empty())
         name = "queue-" + std::to_string(++m_named);
-    Queue &queue = m_queues[name];
-    queue.name = name;
-    unsigned long size = 0;
-    unsigned long count = 0;
-    const bool held = std::sscanf(name.c_str(), "held-%lu-%lu", &size, &count) == 2;
-    if (held || std::sscanf(name.c_str(), "bench-%lu-%lu", &size, &count) == 2) {
-        queue.size = size;
-        queue.count = count;
-        queue.held = held;
-    }
-    if (std::sscanf(name.c_str(), "unconfirmed-%lu", &count) == 1)
-        queue.unconfirmed = count;
+    Queue &queue = m_queues.try_emplace(name, name).first->second;
+    if (queue.supply.rate > 0)
+        m_paced.push_back(&queue);
     return queue;
 }
 
@@ -661,6 +519,22 @@ void Broker::accept()
     m_connections.push_back(std::make_unique<Connection>(*this, socket));
 }
 
+// Hands out what has become due; whether there will be more.
+bool Broker::pace()
+{
+    const std::uint64_t now = milliseconds();
+    bool isPacing = false;
+    for (Queue *queue : m_paced) {
+        for (Consumer *consumer : queue->consumers) {
+            const std::uint64_t due = queue->supply.dueAfter(now - consumer->since);
+            consumer->left += due - std::exchange(consumer->due, due);
+            consumer->connection->enlist(consumer);
+            isPacing = true;
+        }
+    }
+    return isPacing;
+}
+
 void Broker::run()
 {
     struct stat input {
@@ -669,12 +543,15 @@ void Broker::run()
     std::vector<pollfd> polled;
     for (;;) {
         polled = {{m_listener, POLLIN, 0}, {hasPipe ? STDIN_FILENO : -1, 0, 0}}; // a pipe's end is always told
+        const bool isPacing = pace();
         bool isConfirming = false;
         for (const auto &connection : m_connections) {
             polled.push_back({connection->socket, short(POLLIN | (connection->wantsWrite() ? POLLOUT : 0)), 0});
             isConfirming |= !connection->unconfirmed.empty();
         }
-        const timespec timeout = isConfirming ? timespec{0, 100'000} : timespec{1, 0};
+        const timespec timeout = isConfirming ? timespec{0, 100'000}
+                                 : isPacing   ? timespec{0, 1'000'000}
+                                              : timespec{1, 0};
         const bool isIdle = ppoll(polled.data(), polled.size(), &timeout, nullptr) == 0;
         if (polled[1].revents)
             std::exit(0);
@@ -694,8 +571,6 @@ void Broker::run()
             accept();
     }
 }
-
-} // namespace
 
 int main(int argc, char *argv[])
 {

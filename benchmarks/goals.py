@@ -44,6 +44,8 @@ ROUND_TRIP = {"p50_us": 1.05, "p99_us": 1.1}
 STALL = {"longest_gap_ms": 8, "rss_growth_kb": 2048}
 MEMORY = {"channels": 2560, "connections": 20480}  # bytes each, resident
 GROWTH_NUMBERS = (1, 100, 10000)
+# 50 000 messages per second into a visible table of QML: share of one core above receiving alone, and how late a 1 ms timer is
+MODEL = {"cpu_share_above": 0.10, "p99_late_ms": 4}
 # Making 10 000 of them on one connection, time each ÷ the same of 1 000: in linear time this is 1, and the rest is room for
 # caches that are too small.
 MAKING = {"consumers": 1.5}

@@ -261,6 +261,11 @@ void QmlConsumer::dispatch()
     while (!m_held.isEmpty() && !isHolding()) {
         const bool one = isSignalConnected(deliveredSignal);
         const bool batch = isSignalConnected(batchSignal);
+        if (batch && !one) { // models, for one: as little as possible for each message
+            m_isBatchNew = true;
+            m_batch.append(std::exchange(m_held, {}));
+            break;
+        }
         const Message message = m_held.takeFirst();
         if (batch) {
             m_isBatchNew = !one;

@@ -76,12 +76,26 @@ def check_stall(program, port):
     assert good and result["msgs_per_s"] > 0 and result["longest_gap_ms"] > 0, result
 
 
+def check_qmlmodel(program, port):
+    keys = {"seconds", "msgs_per_s", "frames_per_s", "cpu_share", "p99_late_ms", "max_late_ms", "rss_early_kb", "rss_kb"}
+    for options in [], ["--no-ack"], ["--no-view"]:
+        result, good = run([program, "--port", port, "--queue", "paced-64-1000", "--seconds", "2", *options])
+        assert good and set(result) == keys, result
+        assert 500 < result["msgs_per_s"] < 1500 and result["cpu_share"] > 0, result
+        assert (result["frames_per_s"] > 0) == ("--no-view" not in options), result
+    check_error([program, "--port", port, "--seconds", "2", "--qml", "missing.qml"])
+    check_error([program, "--port", port, "--seconds", "2", "--queue", "nothing"], "nothing was delivered")
+    check_error([program, "--port", "1", "--no-view"])
+
+
 def main():
     broker_program, program = sys.argv[1:]
     with subprocess.Popen([broker_program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as broker:
         port = str(int(broker.stdout.readline()))
         kind = os.path.basename(program).split("_")[0]
-        {"client": check_client, "growth": check_growth, "memory": check_memory, "stall": check_stall}[kind](program, port)
+        checks = {"client": check_client, "growth": check_growth, "memory": check_memory, "qmlmodel": check_qmlmodel,
+                  "stall": check_stall}
+        checks[kind](program, port)
         assert broker.poll() is None, "the broker has ended"
         broker.stdin.close()
         assert broker.wait(10) == 0, "the broker does not end with its standard input"

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+#include <string>
+#include <string_view>
+
+// What a queue of the synthetic broker has for each of its consumers, as far as their prefetch allows, is in its name:
+//
+//   bench-SIZE-COUNT   COUNT messages of SIZE bytes, at once
+//   held-SIZE-COUNT    the same, as soon as the first message is published to the queue
+//   paced-SIZE-RATE    RATE messages of SIZE bytes in each second, evenly, for ever
+//   unconfirmed-N      nothing: what is published to it is discarded, and its confirms stay N messages behind
+//
+// Those of a paced queue, of at least 23 bytes and less than Supply::Large, are JSON: {"value":123,"unit":"xxx"}, each
+// with another value.
+struct Supply {
+    static constexpr std::size_t Large = 16 * 1024; // bodies from this size on are not copied for each message
+
+    std::size_t size = 0;
+    std::uint64_t count = 0; // 0: nothing
+    std::uint64_t rate = 0;  // 0: all at once
+    bool isHeld = false;
+    std::uint64_t unconfirmed = 0; // how far behind the confirms stay; 0: not at all
+
+    explicit Supply(const std::string &name)
+    {
+        unsigned long bytes = 0;
+        unsigned long number = 0;
+        if (std::sscanf(name.c_str(), "unconfirmed-%lu", &number) == 1)
+            unconfirmed = number;
+        isHeld = std::sscanf(name.c_str(), "held-%lu-%lu", &bytes, &number) == 2;
+        const bool isPaced = !isHeld && std::sscanf(name.c_str(), "paced-%lu-%lu", &bytes, &number) == 2;
+        if (!isHeld && !isPaced && std::sscanf(name.c_str(), "bench-%lu-%lu", &bytes, &number) != 2)
+            return;
+        size = bytes;
+        count = isPaced ? std::numeric_limits<std::uint64_t>::max() : number;
+        rate = isPaced ? number : 0;
+    }
+
+    bool isJson() const { return rate > 0 && size >= Start.size() + Finish.size() && size < Large; }
+    std::string body() const
+    {
+        std::string text(size, 'x');
+        if (isJson()) {
+            text.replace(0, Start.size(), Start);
+            text.replace(size - Finish.size(), Finish.size(), Finish);
+        }
+        return text;
+    }
+    // Of the message with this delivery tag.
+    static void setValue(char *body, std::uint64_t tag)
+    {
+        const std::string digits = std::to_string(100 + tag % 900);
+        std::copy(digits.begin(), digits.end(), body + Start.find('1'));
+    }
+    // How many are due so long after the consumer came.
+    std::uint64_t dueAfter(std::uint64_t milliseconds) const { return milliseconds * rate / 1000; }
+
+private:
+    static constexpr std::string_view Start = "{\"value\":123,\"unit\":\"";
+    static constexpr std::string_view Finish = "\"}";
+};
