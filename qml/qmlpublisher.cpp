@@ -138,11 +138,11 @@ Result<qint64> QmlPublisher::submit(const QJSValue &body, const QVariantMap &opt
     if (!m_publisher)
         return Error(ErrorKind::NotOpen, tr("There is no connection"));
     m_publisher->setMandatory(outgoing.mandatory);
-    const quint64 id = m_publisher->publish(outgoing.exchange, outgoing.routingKey, outgoing.message);
-    if (id == 0)
-        return m_publisher->error();
-    m_lastId = m_lastIdBefore + qint64(id);
-    m_outstanding.emplace(m_lastId, JsPromise());
+    // Not publish(), which logs what it refuses: that is a warning of this element.
+    const Reply<void> reply = m_publisher->publishWithReply(outgoing.exchange, outgoing.routingKey, outgoing.message);
+    if (reply.isFinished())
+        return reply.result().error();
+    m_outstanding.emplace(++m_lastId, JsPromise());
     return m_lastId;
 }
 

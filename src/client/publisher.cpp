@@ -105,37 +105,39 @@ bool PublisherPrivate::send(Outgoing &outgoing)
     return true;
 }
 
-Error PublisherPrivate::refuse(const Error &reason)
+void PublisherPrivate::refuse(const Error &reason)
 {
     if (std::exchange(error, reason).kind() != reason.kind()) // else a loop of publish() would flood the log
         qCWarning(lcChannel) << q << "refuses:" << reason;
-    return reason;
+}
+
+bool PublisherPrivate::isForeignThread() const
+{
+    if (q->thread() == QThread::currentThread())
+        return false;
+    qCWarning(lcChannel, "publish() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()");
+    return true; // nothing of ours is to be touched
 }
 
 Result<quint64> PublisherPrivate::submit(const QString &exchangeName, const QString &key, const Message &message)
 {
-    if (q->thread() != QThread::currentThread()) { // nothing of ours is to be touched
-        qCWarning(lcChannel,
-                  "publish() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()");
-        return Error(ErrorKind::InvalidArgument, u"publish() in a foreign thread"_s);
-    }
     if (const Error reason = unusable(); reason.isError())
-        return refuse(reason);
+        return reason;
     Outgoing outgoing{
         .id = m_lastId + 1, .exchange = exchangeName, .routingKey = key, .message = message, .isMandatory = mandatory};
     const qint64 bytes = size(outgoing);
     if (isWritable() && hasRoom(bytes)) {
         if (!send(outgoing))
-            return refuse(channel->error());
+            return channel->error();
     } else {
         if (const Error invalid = check(outgoing); invalid.isError())
-            return refuse(invalid);
+            return invalid;
         if (m_outboxBytes + bytes > outboxLimit) {
-            return refuse(Error(ErrorKind::BufferFull,
-                                u"the outbox holds %1 bytes, its limit is %2"_s.arg(m_outboxBytes).arg(outboxLimit)));
+            return Error(ErrorKind::BufferFull,
+                         u"the outbox holds %1 bytes, its limit is %2"_s.arg(m_outboxBytes).arg(outboxLimit));
         }
         if (const Error closed = reopen(); closed.isError())
-            return refuse(closed);
+            return closed;
         outgoing.bytes = bytes;
         m_outboxBytes += bytes;
         m_outbox.push_back(std::move(outgoing));
@@ -147,14 +149,24 @@ Result<quint64> PublisherPrivate::submit(const QString &exchangeName, const QStr
 
 quint64 PublisherPrivate::publish(const QString &exchangeName, const QString &key, const Message &message)
 {
+    if (isForeignThread())
+        return 0;
     const Result<quint64> id = submit(exchangeName, key, message);
-    return id ? *id : 0;
+    if (id)
+        return *id;
+    refuse(id.error());
+    return 0;
 }
 
 Reply<void> PublisherPrivate::publishWithReply(const QString &exchangeName, const QString &key, const Message &message)
 {
+    if (isForeignThread())
+        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"publish() in a foreign thread"_s));
     const Result<quint64> id = submit(exchangeName, key, message);
-    return id ? m_replies[*id].reply() : Promise<void>::finished(id.error());
+    if (id)
+        return m_replies[*id].reply();
+    error = id.error(); // the reply tells it
+    return Promise<void>::finished(error);
 }
 
 // What waits in the outbox leaves as far as window and backpressure allow. The application may delete the publisher.
@@ -349,10 +361,11 @@ Publisher::Publisher(Connection *connection, QObject *parent)
 Publisher::~Publisher() = default;
 
 /*!
-    Publishes \a message to exchange() with routingKey(). Returns its id, from 1 and never repeated, under which
-    settled() will tell its end, or 0 if it was refused; then error() has the reason: ErrorKind::InvalidArgument for
-    what Channel::publish() refuses, ErrorKind::BufferFull if it cannot be sent now and would not fit into the outbox,
-    ErrorKind::NotOpen once the connection has been deleted.
+    Publishes \a message to exchange() with routingKey(). Returns its id, under which settled() will tell its
+    end: 1 for the first message, and one more for each that follows. Or returns 0 if it was refused; then error() has
+    the reason, and the log where it is another one than before: ErrorKind::InvalidArgument for what Channel::publish()
+    refuses, ErrorKind::BufferFull if it cannot be sent now and would not fit into the outbox, ErrorKind::NotOpen once
+    the connection has been deleted.
 
     The message is sent at once if the window and the connection allow, else it waits in the outbox. Never blocks.
 */

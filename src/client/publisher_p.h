@@ -27,7 +27,7 @@ public:
     qreal pressure() const;
     int outstanding() const { return int(m_outbox.size()) + m_inFlightCount + m_untold; }
     void noteChange();
-    Error refuse(const Error &reason);
+    void refuse(const Error &reason);
 
     Publisher *const q;
     QPointer<Channel> channel;
@@ -53,6 +53,7 @@ private:
     };
     static qint64 size(const Outgoing &outgoing);
     Result<quint64> submit(const QString &exchangeName, const QString &key, const Message &message); // the id
+    bool isForeignThread() const;
     Error unusable() const;                      // why nothing can be published any more
     Error check(const Outgoing &outgoing) const; // what the channel would refuse
     bool maySend() const;

@@ -38,6 +38,48 @@ const QByteArray endlessFlow = R"(
         property RateHistory history: RateHistory { consumer: consumer; interval: 1 }
     })";
 
+// It has no connection until somebody sets `active`.
+const QByteArray publishing = R"(
+    import QtQml
+    import AmqpQt
+    Connection {
+        id: broker
+        readonly property bool writable: publisher.writable
+        readonly property int outstanding: publisher.outstanding
+        property int ends: 0
+        property var promise
+        function publish(body, options) { return publisher.publish(body, options) }
+        function promiseTo(body, options) {
+            promise = publisher.publishWithReply(body, options)
+            promise.then(() => ++broker.ends, () => ++broker.ends)
+        }
+        Publisher { id: publisher; routingKey: "nowhere"; mandatory: false }
+    })";
+constexpr auto publisherPlace = "qrc:/publishing.qml:15:9: QML Publisher: "_L1;
+
+// What is logged as a warning, from here on.
+class Warnings
+{
+public:
+    Warnings()
+    {
+        texts.clear();
+        m_previous = qInstallMessageHandler([](QtMsgType type, const QMessageLogContext &context, const QString &text) {
+            if (type == QtDebugMsg || type == QtInfoMsg)
+                m_previous(type, context, text);
+            else
+                texts += text;
+        });
+    }
+    ~Warnings() { qInstallMessageHandler(m_previous); }
+    Q_DISABLE_COPY_MOVE(Warnings)
+
+    static inline QStringList texts;
+
+private:
+    static inline QtMessageHandler m_previous = nullptr;
+};
+
 } // namespace
 
 class tst_Engines : public QObject
@@ -48,10 +90,17 @@ private Q_SLOTS:
     void init();
     void engineMayGoWhileMessagesFlow();
     void elementsMayBeLoadedAgainAndAgain();
+    void engineMayGoWhilePromisesArePending_data();
+    void engineMayGoWhilePromisesArePending();
+    void refusedMessageIsOneWarning_data();
+    void refusedMessageIsOneWarning();
+    void refusedPromiseIsNoWarning();
     void readmeExampleRuns();
 
 private:
     std::unique_ptr<QObject> createFlowing();
+    std::unique_ptr<QObject> createPublishing();
+    QVariant call(QObject *object, const char *function, const QVariant &body, const QVariantMap &options = {});
 
     std::unique_ptr<QQmlEngine> m_engine;
 };
@@ -94,6 +143,90 @@ void tst_Engines::elementsMayBeLoadedAgainAndAgain()
         QVERIFY(object);
         m_engine->clearComponentCache();
     }
+}
+
+std::unique_ptr<QObject> tst_Engines::createPublishing()
+{
+    QQmlComponent component(m_engine.get());
+    component.setData(publishing, QUrl(u"qrc:/publishing.qml"_s));
+    std::unique_ptr<QObject> object(component.createWithInitialProperties({{u"url"_s, brokerUrl()}}));
+    if (!object)
+        qWarning() << component.errors();
+    return object;
+}
+
+QVariant tst_Engines::call(QObject *object, const char *function, const QVariant &body, const QVariantMap &options)
+{
+    QVariant returned;
+    if (!QMetaObject::invokeMethod(object, function, Q_RETURN_ARG(QVariant, returned), Q_ARG(QVariant, body),
+                                   Q_ARG(QVariant, QVariant(options))))
+        qFatal("there is no %s()", function);
+    return returned;
+}
+
+void tst_Engines::engineMayGoWhilePromisesArePending_data()
+{
+    QTest::addColumn<bool>("isEngineFirst");
+    QTest::newRow("the engine first") << true;
+    QTest::newRow("the publisher first") << false;
+}
+
+void tst_Engines::engineMayGoWhilePromisesArePending()
+{
+    QFETCH(const bool, isEngineFirst);
+    std::unique_ptr<QObject> object = createPublishing();
+    QVERIFY(object);
+    for (int i = 0; i < 3; ++i)
+        call(object.get(), "promiseTo", u"text"_s);
+    QVERIFY(waitFor([&] { return object->property("outstanding").toInt() == 3; }));
+    QTest::ignoreMessage(QtWarningMsg, "a publisher was deleted with 3 messages outstanding");
+    if (isEngineFirst)
+        m_engine.reset();
+    object.reset();
+    m_engine.reset();
+    QCoreApplication::sendPostedEvents();
+    QCoreApplication::processEvents();
+}
+
+void tst_Engines::refusedMessageIsOneWarning_data()
+{
+    QTest::addColumn<bool>("isOpen");
+    QTest::addColumn<QVariant>("body");
+    QTest::addColumn<QVariantMap>("options");
+    for (const bool isOpen : {false, true}) {
+        const char *when = isOpen ? "open" : "not open";
+        QTest::addRow("body, %s", when) << isOpen << QVariant() << QVariantMap();
+        QTest::addRow("option, %s", when) << isOpen << QVariant(u"text"_s) << QVariantMap{{u"routeKey"_s, u"a"_s}};
+        QTest::addRow("routing key, %s", when)
+            << isOpen << QVariant(u"text"_s) << QVariantMap{{u"routingKey"_s, QString(256, u'x')}};
+    }
+    QTest::addRow("outbox, not open") << false << QVariant(QString(20'000'000, u'x')) << QVariantMap();
+}
+
+void tst_Engines::refusedMessageIsOneWarning()
+{
+    QFETCH(const bool, isOpen);
+    QFETCH(const QVariant, body);
+    QFETCH(const QVariantMap, options);
+    const std::unique_ptr<QObject> object = createPublishing();
+    QVERIFY(object);
+    QVERIFY(object->setProperty("active", isOpen));
+    QVERIFY(waitFor([&] { return object->property("writable").toBool() == isOpen; }));
+    const Warnings warnings;
+    QCOMPARE(call(object.get(), "publish", body, options).toInt(), 0);
+    QCoreApplication::processEvents();
+    QCOMPARE(warnings.texts.size(), 1);
+    QVERIFY2(warnings.texts.constFirst().startsWith(publisherPlace), qPrintable(warnings.texts.constFirst()));
+}
+
+void tst_Engines::refusedPromiseIsNoWarning()
+{
+    const std::unique_ptr<QObject> object = createPublishing();
+    QVERIFY(object);
+    const Warnings warnings;
+    call(object.get(), "promiseTo", u"text"_s, {{u"routingKey"_s, QString(256, u'x')}});
+    QVERIFY(waitFor([&] { return object->property("ends").toInt() == 1; }));
+    QCOMPARE(warnings.texts, QStringList());
 }
 
 void tst_Engines::readmeExampleRuns()
