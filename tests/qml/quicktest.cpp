@@ -5,7 +5,6 @@
 #include <AmqpQt/Connection>
 
 #include <QtCore/qcoreapplication.h>
-#include <QtCore/qmetaobject.h>
 #include <QtQml/qqmlcontext.h>
 #include <QtQml/qqmlengine.h>
 #include <QtQuickTest/quicktest.h>
@@ -23,11 +22,6 @@ public:
     Q_INVOKABLE QString uniqueName(const QString &prefix) const { return ::uniqueName(prefix); }
     // QML's destroy() waits for the event loop; an application's C++ may not.
     Q_INVOKABLE void deleteNow(QObject *object) const { delete object; }
-    // In QML with Qt 6.4 a kind of one byte is read with what is beside it.
-    Q_INVOKABLE QString errorKind(const AmqpQt::Error &error) const
-    {
-        return QString::fromLatin1(QMetaEnum::fromType<AmqpQt::ErrorKind>().valueToKey(int(error.kind())));
-    }
     // The broker blocks whoever publishes while it thinks that it is out of memory.
     Q_INVOKABLE bool setMemoryAlarm(bool on) const
     {

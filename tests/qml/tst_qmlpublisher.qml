@@ -22,7 +22,7 @@ TestCase {
             Publisher {
                 id: publisher
                 routingKey: queue.declaredName
-                onSettled: (id, error) => system.settlements.push({ id: id, kind: test.errorKind(error) })
+                onSettled: (id, error) => system.settlements.push({ id: id, kind: error.kind })
             }
             Queue { id: queue }
             Consumer { queue: queue; ackMode: Amqp.NoAck; onDelivered: message => system.messages.push(message) }
@@ -33,7 +33,7 @@ TestCase {
         id: tellingPublishers
         Publisher {
             property var settlements: []
-            onSettled: (id, error) => settlements.push({ id: id, kind: test.errorKind(error) })
+            onSettled: (id, error) => settlements.push({ id: id, kind: error.kind })
         }
     }
     Component {
@@ -172,7 +172,7 @@ TestCase {
         tryCompare(publisher, "writable", true, 30000)
         compare(publisher.pressure, 0)
         compare(publisher.errorString, "")
-        compare(system.settlements.map(settlement => settlement.kind), ["NoError", "NoError"])
+        compare(system.settlements.map(settlement => settlement.kind), [Amqp.NoError, Amqp.NoError])
     }
 
     function test_withoutAnOutboxItRefusesUntilItIsWritable() {
@@ -246,7 +246,7 @@ TestCase {
         const kinds = {}
         for (const settlement of system.settlements)
             kinds[settlement.id] = settlement.kind
-        compare(kinds, { 1: "NoError", 2: "Returned", 3: "NoError", 4: "Nacked", 5: "NoError" })
+        compare(kinds, { 1: Amqp.NoError, 2: Amqp.Returned, 3: Amqp.NoError, 4: Amqp.Nacked, 5: Amqp.NoError })
         compare(system.publisher.errorString, "")
     }
 
@@ -259,10 +259,10 @@ TestCase {
         compare(taken.value, undefined)
         verify(lost.rejected instanceof Error)
         verify(lost.rejected.message.includes("NO_ROUTE"), lost.rejected.message)
-        compare(test.errorKind(lost.rejected.cause), "Returned")
+        compare(lost.rejected.cause.kind, Amqp.Returned)
         compare(lost.rejected.cause.replyCode, 312)
         verify(refused.rejected.message.includes("routeKey"))
-        compare(test.errorKind(refused.rejected.cause), "InvalidArgument")
+        compare(refused.rejected.cause.kind, Amqp.InvalidArgument)
         compare(system.publisher.errorString, "")
     }
 
@@ -287,7 +287,7 @@ TestCase {
         const id = publisher.publish("late", { routingKey: key })
         compare(id, 2)
         tryCompare(publisher.settlements, "length", 2, 30000)
-        compare(publisher.settlements, [{ id: 1, kind: "Unconfirmed" }, { id: 2, kind: "NoError" }])
+        compare(publisher.settlements, [{ id: 1, kind: Amqp.Unconfirmed }, { id: 2, kind: Amqp.NoError }])
         tryVerify(() => early.rejected, 30000)
         compare(second.messages.map(message => message.text), ["late"])
 
@@ -305,7 +305,7 @@ TestCase {
         const promise = watch(publisher.publishWithReply("text"))
         test.deleteNow(publisher)
         tryVerify(() => promise.rejected, 30000)
-        compare(test.errorKind(promise.rejected.cause), "Unconfirmed")
+        compare(promise.rejected.cause.kind, Amqp.Unconfirmed)
     }
 
     function test_missingExchangeIsToldAndSparesTheOthers() {
