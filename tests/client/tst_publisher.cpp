@@ -94,6 +94,10 @@ private Q_SLOTS:
     void outboxOutlivesAClose();
     void publishingBeforeOpenKeepsTheOrder();
     void blockedPublisherKeepsMessages();
+    void pausedPublisherKeepsMessages_data();
+    void pausedPublisherKeepsMessages();
+    void pausingLeavesWhatWasSent();
+    void pauseOutlivesALoss();
     void windowLimitsWhatIsOnItsWay_data();
     void windowLimitsWhatIsOnItsWay();
     void widerWindowSendsMore();
@@ -338,6 +342,83 @@ void tst_Publisher::blockedPublisherKeepsMessages()
     QVERIFY(client.waitForEntries(4));
     QCOMPARE(client.published(), QByteArrayList({"1", "2", "3"}));
     QCOMPARE(client.log.entries, QStringList({u"1 ok"_s, u"2 ok"_s, u"3 ok"_s, u"drained"_s}));
+}
+
+void tst_Publisher::pausedPublisherKeepsMessages_data()
+{
+    QTest::addColumn<bool>("isOpen");
+    QTest::newRow("from the beginning") << false;
+    QTest::newRow("later") << true;
+}
+
+void tst_Publisher::pausedPublisherKeepsMessages()
+{
+    QFETCH(const bool, isOpen);
+    ScriptedPeer peer;
+    PublisherClient client(peer, isOpen);
+    peer.answerAgain("basic.ack");
+    QVERIFY(!client.publisher->isPaused());
+    client.publisher->setPaused(true);
+    QVERIFY(client.publisher->isPaused());
+    QVERIFY(!client.publisher->isWritable());
+    client.publishMany(1, 3);
+    if (!isOpen)
+        client.open();
+    client.publisher->setPaused(false);
+    client.publisher->setPaused(true); // at once: nothing leaves in between
+    settle(*client.connection);
+    QCOMPARE(peer.count("basic.publish"), 0);
+    QCOMPARE(client.publisher->outstanding(), 3);
+    QCOMPARE(client.log.entries, QStringList());
+
+    client.publisher->setPaused(false);
+    QVERIFY(!client.publisher->isPaused());
+    client.publish("4"); // behind those that wait
+    QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
+    settle(*client.connection);
+    QCOMPARE(client.published(), QByteArrayList({"1", "2", "3", "4"}));
+    QCOMPARE(client.log.entries, QStringList({u"1 ok"_s, u"2 ok"_s, u"3 ok"_s, u"4 ok"_s, u"drained"_s}));
+    QVERIFY(client.publisher->isWritable());
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Publisher::pausingLeavesWhatWasSent()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setWindow(1);
+    client.publishMany(1, 2);
+    QVERIFY(client.waitForPublishes(1));
+    client.publisher->setPaused(true);
+    client.ack(1);
+    QVERIFY(client.waitForEntries(1));
+    settle(*client.connection); // there is room for the second one now
+    QCOMPARE(client.published(), QByteArrayList{"1"});
+    QCOMPARE(client.log.entries, QStringList{u"1 ok"_s});
+    client.publisher->setPaused(false);
+    QVERIFY(client.waitForPublishes(2));
+    client.ack(2);
+    QVERIFY(client.waitForEntries(3));
+    QCOMPARE(client.log.entries, QStringList({u"1 ok"_s, u"2 ok"_s, u"drained"_s}));
+}
+
+void tst_Publisher::pauseOutlivesALoss()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setPaused(true);
+    client.publishMany(1, 2);
+    client.lose();
+    client.open();
+    settle(*client.connection);
+    QCOMPARE(peer.count("basic.publish"), 0);
+    QVERIFY(client.publisher->isPaused());
+    QCOMPARE(client.publisher->outstanding(), 2);
+    peer.answerAgain("basic.ack");
+    client.publisher->setPaused(false);
+    QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
+    QCOMPARE(client.published(), QByteArrayList({"1", "2"}));
+    QCOMPARE(client.log.entries, QStringList({u"1 ok"_s, u"2 ok"_s, u"drained"_s}));
 }
 
 void tst_Publisher::windowLimitsWhatIsOnItsWay_data()
