@@ -575,6 +575,8 @@ void ConnectionPrivate::forget(ConsumerPrivate *consumer)
 
 Channel *ConnectionPrivate::queueProbe()
 {
+    if (m_queueProbe && !m_queueProbe->d->engine)
+        delete m_queueProbe; // there was no number for it, by now there may be
     if (!m_queueProbe) {
         m_queueProbe = q->createChannel(q);
         m_queueProbe->d->isInternal = true;

@@ -345,7 +345,8 @@ void ConsumerPrivate::onChannelClosed(const Error &reason, bool couldNotStart)
         return;
     if (!reason.isError() || cancelled || couldNotStart)
         return onCancelled(cancelled ? Error() : reason);
-    setState(State::Recovering);
+    if (state != State::Recovering) // it may wait for its queue
+        setState(State::Recovering);
 }
 
 void ConsumerPrivate::channelGone(const Error &gone)

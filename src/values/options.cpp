@@ -265,7 +265,8 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 /*!
     \variable AmqpQt::ConsumeOptions::resubscribe
     \brief whether a consumer that the broker cancels waits in Consumer::State::Recovering until its queue is there, and
-    then subscribes again; \c false by default, it ends.
+    then subscribes again; \c false by default, it ends. If channel or connection are lost meanwhile it waits for
+    Channel::reopen() as well.
 */
 
 /*!

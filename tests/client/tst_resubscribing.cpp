@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+#include "client/clientsupport.h"
+
+using namespace AmqpQt;
+using namespace AmqpQt::Test;
+
+// ConsumeOptions::resubscribe: what may happen while a consumer that the broker has cancelled waits for its queue. The
+// connection asks for it on a channel of its own, which the application does not see.
+class tst_Resubscribing : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void waitsOnAfterALoss_data();
+    void waitsOnAfterALoss();
+    void queueThatIsBackBeforeReopenStartsTheConsumerThen();
+    void channelErrorWhileWaitingNeedsReopenAndQueue();
+    void endComesOnce_data();
+    void endComesOnce();
+    void oneChannelAsksForAll();
+    void channelNumberIsWaitedFor();
+};
+
+namespace {
+
+constexpr int UntilItAsksAgain = 700; // ms; after the first answer it waits for 500
+
+// A consumer that waits: for an answer about its queue, or for the next time to ask.
+struct WaitingClient
+{
+    WaitingClient(ScriptedPeer &peer, bool isAnswered)
+        : connection(std::make_unique<Connection>(parametersOf(peer)))
+        , channel(connection->createChannel())
+        , consumer(channel->consume(u"q"_s, {.consumerTag = u"c"_s, .resubscribe = true}, &owner))
+    {
+        connection->open();
+        if (!waitUntil([this] { return consumer->state() == Consumer::State::Active; }))
+            qFatal("the consumer does not start");
+        log.watch(consumer);
+        if (isAnswered)
+            peer.closeInsteadOf("queue.declare-ok", 404, "NOT_FOUND - no queue 'q'");
+        else
+            peer.withhold("queue.declare-ok");
+        peer.forgetReceived();
+        peer.send(1, Wire::BasicCancel{.consumerTag = "c", .noWait = true});
+        const char *last = isAnswered ? "channel.close-ok" : "queue.declare";
+        if (!waitUntil([&] { return peer.count(last) == 1; }))
+            qFatal("nobody asks for the queue");
+        settleEvents();
+    }
+
+    QObject owner; // of the consumer, which may outlive the others
+    std::unique_ptr<Connection> connection;
+    Channel *channel;
+    Consumer *consumer;
+    SignalLog log;
+};
+
+void addMoments()
+{
+    QTest::addColumn<bool>("isAnswered");
+    QTest::newRow("asking") << false;
+    QTest::newRow("between two questions") << true;
+}
+
+} // namespace
+
+void tst_Resubscribing::waitsOnAfterALoss_data()
+{
+    addMoments();
+}
+
+void tst_Resubscribing::waitsOnAfterALoss()
+{
+    QFETCH(const bool, isAnswered);
+    ScriptedPeer peer;
+    WaitingClient client(peer, isAnswered);
+    peer.dropConnection();
+    QVERIFY(waitUntil([&] { return client.connection->state() == Connection::State::Closed; }));
+    QTest::qWait(UntilItAsksAgain); // asks where nobody can answer
+    QCOMPARE(client.consumer->state(), Consumer::State::Recovering);
+
+    peer.answerAgain("queue.declare-ok");
+    peer.forgetReceived();
+    client.connection->open();
+    client.channel->reopen();
+    QVERIFY(waitUntil([&] { return client.consumer->state() == Consumer::State::Active; }));
+    settle(*client.connection);
+    QCOMPARE(client.log.entries, QStringList({u"consumer.stateChanged Recovering"_s, u"consumer.stateChanged Starting"_s,
+                                              u"consumer.stateChanged Active"_s, u"consumer.started"_s}));
+    QCOMPARE(peer.count("basic.consume"), 1);
+    QCOMPARE(peer.last("basic.consume").channel, client.channel->number());
+    QCOMPARE(client.connection->channels(), QList<Channel *>{client.channel});
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Resubscribing::queueThatIsBackBeforeReopenStartsTheConsumerThen()
+{
+    ScriptedPeer peer;
+    WaitingClient client(peer, false);
+    peer.dropConnection();
+    QVERIFY(waitUntil([&] { return client.connection->state() == Connection::State::Closed; }));
+    peer.answerAgain("queue.declare-ok");
+    peer.forgetReceived();
+    client.connection->open();
+    QVERIFY(waitUntil([&] { return peer.count("queue.declare") == 1; }));
+    settle(*client.connection);
+    QCOMPARE(peer.count("basic.consume"), 0);
+    QCOMPARE(client.consumer->state(), Consumer::State::Recovering);
+    client.channel->reopen();
+    QVERIFY(waitUntil([&] { return client.consumer->state() == Consumer::State::Active; }));
+    QCOMPARE(peer.count("basic.consume"), 1);
+    QCOMPARE(client.log.countOf(u"consumer.started"_s), 1);
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Resubscribing::channelErrorWhileWaitingNeedsReopenAndQueue()
+{
+    ScriptedPeer peer;
+    WaitingClient client(peer, true);
+    peer.closeChannel(1, 406, "PRECONDITION_FAILED");
+    QVERIFY(waitUntil([&] { return client.channel->state() == Channel::State::Closed; }));
+    client.channel->reopen();
+    QVERIFY(waitUntil([&] { return client.channel->isOpen(); }));
+    settle(*client.connection);
+    QCOMPARE(peer.count("basic.consume"), 0);
+    QCOMPARE(client.log.entries, QStringList{u"consumer.stateChanged Recovering"_s});
+    peer.answerAgain("queue.declare-ok");
+    QVERIFY(waitUntil([&] { return client.consumer->state() == Consumer::State::Active; }));
+    QCOMPARE(peer.count("basic.consume"), 1);
+    QCOMPARE(client.log.countOf(u"consumer.started"_s), 1);
+}
+
+void tst_Resubscribing::endComesOnce_data()
+{
+    QTest::addColumn<bool>("isAnswered");
+    QTest::addColumn<QString>("end");
+    QTest::addColumn<QString>("told"); // empty: the consumer is gone
+    for (const bool isAnswered : {false, true}) {
+        const auto add = [isAnswered](const char *end, const QString &told) {
+            QTest::addRow("%s, %s", end, isAnswered ? "between two questions" : "asking") << isAnswered << QString::fromLatin1(end) << told;
+        };
+        add("cancel", u"ok"_s);
+        add("cancel after a loss", u"ok"_s);
+        add("close the channel", u"ok"_s);
+        add("close the connection", u"ok"_s);
+        add("abort the connection", u"ok"_s);
+        add("delete the consumer", {});
+        add("delete the consumer after a loss", {});
+        add("delete the channel", u"Cancelled"_s);
+        add("delete the channel after a loss", u"Cancelled"_s);
+        add("delete the connection", u"Cancelled"_s);
+        add("delete the connection after a loss", u"Cancelled"_s);
+    }
+}
+
+void tst_Resubscribing::endComesOnce()
+{
+    QFETCH(const bool, isAnswered);
+    QFETCH(QString, end);
+    QFETCH(const QString, told);
+    ScriptedPeer peer;
+    WaitingClient client(peer, isAnswered);
+    std::unique_ptr<Connection> &connection = client.connection;
+    const bool isLost = end.endsWith(u" after a loss"_s);
+    if (isLost) {
+        peer.dropConnection();
+        QVERIFY(waitUntil([&] { return connection->state() == Connection::State::Closed; }));
+        end.chop(13);
+    }
+    if (end == u"cancel"_s)
+        QCOMPARE(client.consumer->cancel().result().value(), 0);
+    else if (end == u"close the channel"_s)
+        client.channel->close();
+    else if (end == u"close the connection"_s)
+        connection->close();
+    else if (end == u"abort the connection"_s)
+        connection->abort();
+    else if (end == u"delete the consumer"_s)
+        delete client.consumer;
+    else if (end == u"delete the channel"_s)
+        delete client.channel;
+    else
+        connection.reset();
+    if (!told.isEmpty()) {
+        QVERIFY(waitUntil([&] { return client.log.has(u"consumer.cancelled "_s + told); }));
+        QCOMPARE(client.consumer->state(), Consumer::State::Cancelled);
+    }
+    peer.answerAgain("queue.declare-ok");
+    if (connection && connection->state() == Connection::State::Closed)
+        connection->open();
+    QTest::qWait(UntilItAsksAgain); // whoever still waits asks again
+    QStringList entries{u"consumer.stateChanged Recovering"_s};
+    if (!told.isEmpty())
+        entries += {u"consumer.stateChanged Cancelled"_s, u"consumer.cancelled "_s + told};
+    QCOMPARE(client.log.entries, entries);
+    QCOMPARE(peer.count("basic.consume"), 0);
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Resubscribing::oneChannelAsksForAll()
+{
+    ScriptedPeer peer;
+    OpenClient client(peer);
+    Channel *other = client.connection.createChannel();
+    Consumer *first = client.channel->consume(u"q1"_s, {.consumerTag = u"c"_s, .resubscribe = true});
+    Consumer *second = other->consume(u"q2"_s, {.consumerTag = u"c"_s, .resubscribe = true});
+    const auto bothAre = [&](Consumer::State state) { return first->state() == state && second->state() == state; };
+    QVERIFY(waitUntil([&] { return bothAre(Consumer::State::Active); }));
+    peer.withhold("queue.declare-ok");
+    peer.forgetReceived();
+    peer.send(1, Wire::BasicCancel{.consumerTag = "c", .noWait = true});
+    peer.send(2, Wire::BasicCancel{.consumerTag = "c", .noWait = true});
+    QVERIFY(waitUntil([&] { return peer.count("queue.declare") == 2; }));
+    QCOMPARE(peer.count("channel.open"), 1);
+    peer.answerAgain("queue.declare-ok");
+    peer.closeChannel(3, 404, "NOT_FOUND - no queue 'q1'"); // ends both questions, and the other queue is there
+    QVERIFY(waitUntil([&] { return bothAre(Consumer::State::Active); }));
+    QCOMPARE(peer.count("basic.consume"), 2);
+    QCOMPARE(client.connection.channels(), (QList<Channel *>{client.channel, other}));
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+// The channel that asks needs a number, and maybe all are in use.
+void tst_Resubscribing::channelNumberIsWaitedFor()
+{
+    ScriptedPeer peer;
+    ConnectionParameters parameters = parametersOf(peer);
+    parameters.setMaximumChannels(2);
+    OpenClient client(parameters);
+    Channel *other = client.connection.createChannel();
+    QVERIFY(waitUntil([&] { return other->isOpen(); }));
+    Consumer *consumer = client.consume({.consumerTag = u"c"_s, .resubscribe = true});
+    peer.send(1, Wire::BasicCancel{.consumerTag = "c", .noWait = true});
+    QVERIFY(waitUntil([&] { return consumer->state() == Consumer::State::Recovering; }));
+    settleEvents();
+    delete other;
+    QVERIFY(waitUntil([&] { return consumer->state() == Consumer::State::Active; }));
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+QTEST_GUILESS_MAIN(tst_Resubscribing)
+
+#include "tst_resubscribing.moc"
