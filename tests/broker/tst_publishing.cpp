@@ -54,6 +54,9 @@ private Q_SLOTS:
     void sizesMixOnOneChannel();
     void forwardedMessageIsTheSame();
     void sequenceNumbersCountUp();
+    void copiesGoToCcAndBcc();
+    void messageExpiresByItsOwnTime();
+    void foreignUserIdClosesTheChannel();
     void mandatoryMessageWithoutARouteComesBack();
     void missingExchangeClosesTheChannel();
 
@@ -358,6 +361,48 @@ void tst_Publishing::sequenceNumbersCountUp()
     for (quint64 i = 1; i <= 10; ++i)
         QCOMPARE(m_client->channel->publish({}, m_queue, Message("body")), i);
     QCOMPARE(m_client->connection.createChannel()->publish({}, m_queue, Message("body")), 1U);
+}
+
+// F8
+void tst_Publishing::copiesGoToCcAndBcc()
+{
+    const QString copy = uniqueName(u"cc"_s);
+    const QString blindCopy = uniqueName(u"bcc"_s);
+    VERIFY_OK(m_client->channel->declareQueue(copy, {.exclusive = true}));
+    VERIFY_OK(m_client->channel->declareQueue(blindCopy, {.exclusive = true}));
+    Message message("for three");
+    message.setHeaders({{u"CC"_s, QVariantList{copy}}, {u"BCC"_s, QVariantList{blindCopy}}});
+    m_client->channel->publish({}, m_queue, message);
+    for (const QString &queue : {m_queue, copy, blindCopy}) {
+        QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 1; }));
+        const Message got = m_client->drain(queue).constFirst();
+        QCOMPARE(got.body(), "for three");
+        QCOMPARE(got.headers(), (FieldTable{{u"CC"_s, QVariantList{copy}}})); // nobody is told of the blind copy
+    }
+}
+
+// F8
+void tst_Publishing::messageExpiresByItsOwnTime()
+{
+    Message expiring("gone soon");
+    expiring.setExpiration(1ms);
+    m_client->channel->publish({}, m_queue, expiring);
+    m_client->channel->publish({}, m_queue, Message("stays"));
+    QVERIFY(waitFor([&] { return m_client->messageCount(m_queue) == 1; }));
+    QCOMPARE(texts(m_client->drain(m_queue)), QStringList{u"stays"_s});
+}
+
+// F8
+void tst_Publishing::foreignUserIdClosesTheChannel()
+{
+    Message message("whose?");
+    message.setUserId(u"somebody else"_s);
+    QSignalSpy closed(m_client->channel, &Channel::closed);
+    QVERIFY(m_client->channel->publish({}, m_queue, message) > 0);
+    QVERIFY(waitFor([&] { return closed.count() == 1; }));
+    const Error error = closed.first().first().value<Error>();
+    QCOMPARE(brief(error), u"ChannelClosed 406 basic.publish"_s);
+    QVERIFY2(error.text().contains(u"somebody else"_s), qPrintable(error.text()));
 }
 
 // F5
