@@ -73,7 +73,8 @@ public:
     {
         m_messagesBefore = connection.statistics().messagesIn;
         m_framesBefore = frames;
-        m_late.reserve(size_t(m_duration / 1ms) + 1000);
+        m_late.assign(size_t(m_duration / 1ms) + 1000, 0); // so that it counts in the resident memory from now on
+        m_late.clear();
         m_usageBefore = Usage::now();
         m_time.start();
         m_sinceTick.start();

@@ -44,7 +44,7 @@ ApplicationWindow {
             text: display ?? ""
             leftPadding: 6
             verticalAlignment: Text.AlignVCenter
-            elide: Text.ElideRight
+            textFormat: Text.PlainText
         }
     }
 }

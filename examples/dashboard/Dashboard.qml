@@ -134,6 +134,7 @@ ApplicationWindow {
             delegate: Label {
                 required property var display
                 text: display instanceof Date ? Qt.formatTime(display, "hh:mm:ss") : display ?? ""
+                textFormat: Text.PlainText   // whatever somebody has published
                 leftPadding: 6
                 verticalAlignment: Text.AlignVCenter
                 elide: Text.ElideRight
