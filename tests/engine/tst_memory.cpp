@@ -20,6 +20,7 @@ private Q_SLOTS:
     void idleMemoryIsReleased();
     void aFloodThatIsTakenKeepsNothing();
     void publishedBodiesAreReleasedWhenWritten();
+    void confirmedMessagesAreForgotten();
     void channelsAreSmall();
 };
 
@@ -270,6 +271,24 @@ void tst_Memory::publishedBodiesAreReleasedWhenWritten()
     s.takeEvents();
     QVERIFY2(meter.live() < MiB / 4, qPrintable(QString::number(meter.live())));
     QCOMPARE(s.engine.queuedBytes(), 0);
+}
+
+// Mandatory ones are kept until their confirm, to know them if they come back.
+void tst_Memory::confirmedMessagesAreForgotten()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(channel.confirmSelect());
+    s.takeSent();
+    s.broker(Wire::ConfirmSelectOk{}).takeEvents();
+    const HeapMeter meter;
+    for (quint64 tag = 1; tag <= 1000; ++tag) {
+        QVERIFY(channel.publish({}, u"k"_s, QByteArray(2, '\0'), QByteArray(10'000, 'x'), true));
+        s.takeSent();
+        s.broker(Wire::BasicAck{.deliveryTag = tag}).takeEvents();
+    }
+    QVERIFY2(meter.live() < MiB / 4, qPrintable(QString::number(meter.live())));
 }
 
 void tst_Memory::channelsAreSmall()
