@@ -37,6 +37,7 @@ private Q_SLOTS:
     void aReturnOutsideConfirmModeHasNoNumber();
 
     void closeWaitsForConfirms();
+    void everyConfirmGivesAClosingConnectionMoreTime();
     void closeDoesNotWaitForConfirmsForEver_data();
     void closeDoesNotWaitForConfirmsForEver();
     void windowHoldsAndReleasesInOrder();
@@ -484,6 +485,26 @@ void tst_Confirms::closeWaitsForConfirms()
     t.s.takeEvent<Engine::ConfirmWindowChanged>();
     t.s.expectReply(closing).expectEvent<Engine::ChannelClosed>(
         [](const Engine::ChannelClosed &closed) { QVERIFY(!closed.reason.isError()); });
+}
+
+void tst_Confirms::everyConfirmGivesAClosingConnectionMoreTime()
+{
+    Script s;
+    s.settings.rpcTimeout = 0s;
+    s.settings.closeTimeout = 30s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto selecting = *channel.confirmSelect();
+    s.expectSent<Wire::ConfirmSelect>().broker(Wire::ConfirmSelectOk{}).expectReply(selecting);
+    for (int i = 0; i < 3; ++i)
+        QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), "body", false));
+    s.takeSent();
+    s.engine.close(s.now);
+    for (quint64 tag = 1; tag <= 3; ++tag) {
+        s.expectNothingSent().advance(29s).expectNoEvent();
+        s.broker(BasicAck{.deliveryTag = tag}).expectEvent<Engine::PublishConfirmed>();
+    }
+    s.expectSent<Wire::ChannelClose>();
 }
 
 void tst_Confirms::closeDoesNotWaitForConfirmsForEver_data()
