@@ -23,6 +23,9 @@ if(TARGET example_receive)
             receivelogstopic confirms)
         add_dependencies(tst_tutorials example_${example})
     endforeach()
+    amqpqt_test(broker tst_parallel LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
+    target_compile_definitions(tst_parallel PRIVATE AMQPQT_EXAMPLES="$<TARGET_FILE_DIR:example_parallel>")
+    add_dependencies(tst_parallel example_parallel)
 endif()
 
 # The other clients to test with: librabbitmq by a program of its own, pika by Python.
