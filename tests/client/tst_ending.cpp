@@ -59,6 +59,7 @@ class tst_Ending : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
+    void messagesFromBeforeConfirmModeAreNotCounted();
     void closeDrainsAndSaysGoodbye();
     void aDeletedConnectionStillSendsWhatItHadAccepted();
     void aDeletedConnectionWaitsForThePeerUpToItsDeadlineOnly();
@@ -88,6 +89,27 @@ private Q_SLOTS:
     void answerBehindSlowSlotsIsNotLate();
     void protocolViolationIsToldToThePeer();
 };
+
+// They end in one range with those that are.
+void tst_Ending::messagesFromBeforeConfirmModeAreNotCounted()
+{
+    ScriptedPeer peer;
+    Connection connection(parametersOf(peer));
+    Channel *channel = connection.createChannel();
+    SignalLog log;
+    log.watch(channel);
+    channel->publish({}, u"q"_s, Message("1"));
+    channel->publish({}, u"q"_s, Message("2"));
+    channel->confirmSelect();
+    channel->publish({}, u"q"_s, Message("3"));
+    QCOMPARE(channel->unconfirmedCount(), 1);
+    log.watch(channel->whenConfirmed(), u"whenConfirmed"_s);
+    connection.open();
+    connection.abort();
+    QVERIFY(waitUntil([&] { return log.has(u"channel.publishFailed 1-3 Cancelled"_s) && !log.ended.isEmpty(); }));
+    QCOMPARE(log.only(u"reply."_s), QStringList{u"reply.whenConfirmed Cancelled"_s});
+    QCOMPARE(channel->unconfirmedCount(), 0);
+}
 
 void tst_Ending::closeDrainsAndSaysGoodbye()
 {
