@@ -22,10 +22,10 @@ quint64 ChannelPrivate::publish(const char *function, const QString &exchange, c
     if (const Error reason = unusable(function); reason.isError())
         return refused(reason);
     Error invalid;
-    const QByteArray properties = MessageAccess::encodedProperties(message, &invalid);
-    if (invalid.isError())
+    const QByteArray *properties = MessageAccess::encodedProperties(message, &invalid);
+    if (!properties)
         return refused(invalid);
-    const Result<quint64> sequence = engine->publish(exchange, routingKey, properties, MessageAccess::body(message),
+    const Result<quint64> sequence = engine->publish(exchange, routingKey, *properties, MessageAccess::body(message),
                                                      flags.testFlag(Channel::PublishFlag::Mandatory));
     if (!sequence)
         return refused(sequence.error());

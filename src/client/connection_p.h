@@ -7,6 +7,7 @@
 #include "transport/transport_p.h"
 
 #include <AmqpQt/connection.h>
+#include <AmqpQt/message.h>
 
 #include <QtCore/qbasictimer.h>
 #include <QtCore/qset.h>
@@ -56,6 +57,7 @@ public:
     void takeSettlements(); // what other threads have settled
     void scheduleTurn();
     void outputAdded(); // by a publish: written now if there is much, else at the end of the turn
+    quint32 dispatchSlice() const noexcept { return m_slice; }
     void noteBatch(ConsumerPrivate *consumer) { m_consumersWithBatch.push_back(consumer); }
     void noteUnackedChange(ConsumerPrivate *consumer) { m_consumersWithUnackedChange.push_back(consumer); }
     void noteUnconfirmedChange(ChannelPrivate *channel) { m_channelsWithUnconfirmedChange.push_back(channel); }
@@ -130,6 +132,7 @@ private:
     void tellLater(Engine::Event &event);
 
     void dispatch(Engine::Event &event);
+    void tell(const Engine::RepeatedDelivery &delivery, Message &spare);
     void on(Engine::Delivered &event);
     void on(Engine::ReplyArrived &event);
     void on(Engine::Opened &event);
@@ -172,6 +175,7 @@ private:
     // Goes on where a turn ran out of time. A timer, since GLib's event dispatcher lets other timers run only every second
     // time between events that are posted again and again.
     QBasicTimer m_continuation;
+    quint32 m_slice = 0; // counts the spans without a return to the event loop
     int m_dispatching = 0; // turns on the stack: more than one with nested event loops
     double m_toldBytesToWrite = 0;
     Channel *m_queueProbe = nullptr;

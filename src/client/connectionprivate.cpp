@@ -407,9 +407,21 @@ bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Guard &guard
     int stride = 1;
     int left = stride;
     Engine::Time last = deadline - parameters.dispatchBudget();
-    while (auto event = engine.next()) {
+    Message spare; // what nobody has kept of the delivery before: its memory is used again
+    ++m_slice;
+    for (;;) {
+        const auto repeated = engine.nextRepeated();
+        std::optional<Engine::Event> event;
+        if (!repeated) {
+            event = engine.next();
+            if (!event)
+                return true;
+        }
         scheduleTurn(); // a nested event loop in the application's code goes on with what is left to do
-        dispatch(*event);
+        if (repeated)
+            tell(*repeated, spare);
+        else
+            dispatch(*event);
         if (guard)
             runDeferred(guard);
         if (!guard)
@@ -425,7 +437,6 @@ bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Guard &guard
         last = time;
         left = stride;
     }
-    return true;
 }
 
 bool ConnectionPrivate::readTransport()
@@ -624,6 +635,12 @@ void ConnectionPrivate::settleNow(const Settlement &settlement)
 void ConnectionPrivate::dispatch(Engine::Event &event)
 {
     std::visit([&](auto &alternative) { on(alternative); }, event);
+}
+
+void ConnectionPrivate::tell(const Engine::RepeatedDelivery &delivery, Message &spare)
+{
+    ++statistics.messagesIn;
+    static_cast<ConsumerPrivate *>(delivery.consumer->context)->deliver(delivery, spare);
 }
 
 void ConnectionPrivate::on(Engine::Delivered &event)

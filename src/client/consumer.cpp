@@ -30,6 +30,11 @@ void Consumer::connectNotify(const QMetaMethod &signal)
         d->onConnected();
 }
 
+void Consumer::disconnectNotify(const QMetaMethod &)
+{
+    d->onDisconnected();
+}
+
 QString Consumer::queue() const
 {
     return d->queue;

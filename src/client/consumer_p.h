@@ -5,6 +5,8 @@
 
 #include <AmqpQt/consumer.h>
 
+#include <atomic>
+
 namespace AmqpQt {
 
 class ConsumerPrivate
@@ -20,6 +22,7 @@ public:
     void startFailed(const Error &reason);
     Reply<int> cancel();
     void deliver(Engine::ReceivedMessage &received);
+    void deliver(const Engine::RepeatedDelivery &repeated, Message &spare); // makes it in the memory of `spare` if it can
     void emitBatch();
     void emitUnackedCount();
     void settled(); // one delivery less
@@ -28,7 +31,9 @@ public:
     // The subscription ended.
     void onCancelled(const Error &reason, int returned = 0);
     void onCancelledByBroker(const Error &reason);
-    void onConnected(); // a slot, to one of the signals that tell deliveries
+    // A slot, to one of the signals that tell deliveries. Maybe in another thread.
+    void onConnected();
+    void onDisconnected() { m_listenersChanged.store(true, std::memory_order_relaxed); }
     void onChannelClosed(const Error &reason, bool couldNotStart);
     void channelGone(const Error &gone); // the channel, or its connection
 
@@ -49,6 +54,8 @@ private:
     void onStarted();
     int returnBatch();
     void noteUnacked();
+    void tellDelivery(const Message &message);
+    void lookForListeners();
     void tellKept();
     void askForQueue();
     void askForQueueLater();
@@ -61,6 +68,11 @@ private:
     bool isEnded() const { return state == State::Cancelled; }
 
     QExplicitlySharedDataPointer<const DeliveryOrigin> m_origin; // of the delivery before
+    QByteArray m_properties; // likewise
+    std::atomic<bool> m_listenersChanged = true;
+    bool m_hasListener = false;      // of delivered()
+    bool m_hasBatchListener = false; // of batchDelivered()
+    quint32 m_listenersSlice = 0;    // in which that was found out
     QList<Message> m_batch;
     bool m_batchIsNew = true;     // its messages were not told by delivered() as well
     bool m_batchNoted = false;

@@ -154,26 +154,50 @@ int ConsumerPrivate::returnBatch()
 
 void ConsumerPrivate::deliver(Engine::ReceivedMessage &received)
 {
-    static const QMetaMethod deliveredSignal = QMetaMethod::fromSignal(&Consumer::delivered);
-    static const QMetaMethod batchSignal = QMetaMethod::fromSignal(&Consumer::batchDelivered);
-
-    const bool noAck = options.ackMode == AckMode::NoAck;
-    if (!noAck) {
-        ++unackedCount;
-        noteUnacked();
-    }
+    m_properties = received.properties;
     const bool isSteady = m_origin && QByteArrayView(m_origin->routingKeyBytes) == received.routingKey
         && QByteArrayView(m_origin->exchangeBytes) == received.exchange
         && m_origin->incarnation == channel->engine->incarnation();
     const Message message = isSteady
         ? MessageAccess::makeDelivered(std::move(received.body), std::move(received.properties), m_origin, received.deliveryTag,
                                        received.redelivered)
-        : channel->makeMessage(received, options.consumerTag, noAck);
+        : channel->makeMessage(received, options.consumerTag, options.ackMode == AckMode::NoAck);
     if (!isSteady)
         m_origin.reset(MessageAccess::origin(message));
+    tellDelivery(message);
+}
 
-    const bool one = q->isSignalConnected(deliveredSignal);
-    const bool inBatch = q->isSignalConnected(batchSignal);
+void ConsumerPrivate::deliver(const Engine::RepeatedDelivery &repeated, Message &spare)
+{
+    MessageAccess::remakeDelivered(spare, repeated.body, m_properties, m_origin, repeated.deliveryTag, repeated.redelivered);
+    tellDelivery(spare);
+}
+
+void ConsumerPrivate::lookForListeners()
+{
+    static const QMetaMethod deliveredSignal = QMetaMethod::fromSignal(&Consumer::delivered);
+    static const QMetaMethod batchSignal = QMetaMethod::fromSignal(&Consumer::batchDelivered);
+
+    m_listenersChanged.store(false, std::memory_order_relaxed);
+    m_listenersSlice = channel->connection->dispatchSlice();
+    m_hasListener = q->isSignalConnected(deliveredSignal);
+    m_hasBatchListener = q->isSignalConnected(batchSignal);
+}
+
+// The consumer may be gone afterwards.
+void ConsumerPrivate::tellDelivery(const Message &message)
+{
+    if (options.ackMode != AckMode::NoAck) {
+        ++unackedCount;
+        noteUnacked();
+    }
+    // Asking costs more than a small message does. A receiver that is destroyed does not tell: so it is asked again in each slice,
+    // and each time where a delivery that nobody has got would be acked.
+    if (m_listenersChanged.load(std::memory_order_relaxed) || m_listenersSlice != channel->connection->dispatchSlice()
+        || options.ackMode == AckMode::AfterDelivery)
+        lookForListeners();
+    const bool one = m_hasListener;
+    const bool inBatch = m_hasBatchListener;
     // Nobody listens, or what came before that is still to be told.
     const bool isKept = options.ackMode == AckMode::AfterDelivery && !inBatch && (!one || !m_batch.isEmpty());
     if (inBatch || isKept) {
@@ -191,7 +215,7 @@ void ConsumerPrivate::deliver(Engine::ReceivedMessage &received)
     if (options.ackMode == AckMode::AfterDelivery && !inBatch)
         tell({message}, [this, &message] { Q_EMIT q->delivered(message); });
     else
-        Q_EMIT q->delivered(message); // the consumer may be gone now
+        Q_EMIT q->delivered(message);
 }
 
 // Emits, and with AckMode::AfterDelivery settles what the slots have not settled. The consumer may be gone afterwards.
@@ -216,9 +240,9 @@ void ConsumerPrivate::emitBatch()
         tell(batch, [this, &batch] { Q_EMIT q->batchDelivered(batch); });
 }
 
-// Maybe in another thread.
 void ConsumerPrivate::onConnected()
 {
+    m_listenersChanged.store(true, std::memory_order_relaxed);
     if (options.ackMode == AckMode::AfterDelivery)
         QMetaObject::invokeMethod(q, [this] { tellKept(); }, Qt::QueuedConnection);
 }

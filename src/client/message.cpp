@@ -8,6 +8,7 @@
 #include <QtCore/qdebug.h>
 #include <QtCore/qtimezone.h>
 
+#include <cstring>
 #include <limits>
 
 using namespace Qt::StringLiterals;
@@ -184,29 +185,49 @@ Message MessageAccess::makeDelivered(QByteArray body, QByteArray properties,
     return message;
 }
 
+void MessageAccess::remakeDelivered(Message &message, QByteArrayView body, const QByteArray &properties,
+                                    const QExplicitlySharedDataPointer<const DeliveryOrigin> &origin, quint64 deliveryTag,
+                                    bool redelivered)
+{
+    const MessagePrivate *present = message.d.constData();
+    const bool fits = present && present->ref.loadAcquire() == 1 && present->origin == origin
+        && present->properties.isSharedWith(properties);
+    if (!fits) {
+        message = makeDelivered(body.toByteArray(), properties, origin, deliveryTag, redelivered);
+        return;
+    }
+    MessagePrivate *d = message.d.data();
+    if (d->body.size() == body.size() && d->body.isDetached())
+        std::memcpy(d->body.data(), body.data(), size_t(body.size()));
+    else
+        d->body = body.toByteArray();
+    d->deliveryTag = deliveryTag;
+    d->redelivered = redelivered;
+}
+
 const DeliveryOrigin *MessageAccess::origin(const Message &message)
 {
     return read(message.d).origin.constData();
 }
 
-QByteArray MessageAccess::encodedProperties(const Message &message, Error *error)
+const QByteArray *MessageAccess::encodedProperties(const Message &message, Error *error)
 {
     const MessagePrivate &d = read(message.d);
     if (!d.changed)
-        return d.properties;
+        return &d.properties;
     const DecodedProperties &decoded = d.decodedProperties();
     if (const QByteArray *encoded = decoded.encoded.get())
-        return *encoded;
+        return encoded;
     const FieldTable headers = d.changed & Wire::HeadersFlag ? d.headers() : FieldTable();
     auto encoded = replaceProperties(d.properties, d.changed, decoded.values, headers);
     if (!encoded) {
         *error = encoded.error();
-        return {};
+        return nullptr;
     }
-    return decoded.encoded.publish(*std::move(encoded));
+    return &decoded.encoded.publish(*std::move(encoded));
 }
 
-QByteArray MessageAccess::body(const Message &message)
+const QByteArray &MessageAccess::body(const Message &message)
 {
     return read(message.d).body;
 }

@@ -59,12 +59,16 @@ public:
     static Message makeDelivered(QByteArray body, QByteArray properties,
                                  QExplicitlySharedDataPointer<const DeliveryOrigin> origin, quint64 deliveryTag,
                                  bool redelivered);
+    // The same in the memory of `message` if that has the same properties and origin and nobody else has it.
+    static void remakeDelivered(Message &message, QByteArrayView body, const QByteArray &properties,
+                                const QExplicitlySharedDataPointer<const DeliveryOrigin> &origin, quint64 deliveryTag,
+                                bool redelivered);
     static const DeliveryOrigin *origin(const Message &message); // null: made by the application
 
     // For publishing: what was received, byte for byte, or with the application's changes. Null, and the reason in
-    // *error, if these do not fit.
-    static QByteArray encodedProperties(const Message &message, Error *error);
-    static QByteArray body(const Message &message);
+    // *error, if these do not fit. It is the message's.
+    static const QByteArray *encodedProperties(const Message &message, Error *error);
+    static const QByteArray &body(const Message &message);
 };
 
 } // namespace AmqpQt

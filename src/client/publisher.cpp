@@ -57,8 +57,8 @@ PublisherPrivate::~PublisherPrivate()
 qint64 PublisherPrivate::size(const Outgoing &outgoing)
 {
     Error invalid; // is the channel's to refuse
-    return Wire::ContentHeaderPrefix + MessageAccess::encodedProperties(outgoing.message, &invalid).size() +
-           MessageAccess::body(outgoing.message).size() + outgoing.exchange.size() + outgoing.routingKey.size();
+    const QByteArray *properties = MessageAccess::encodedProperties(outgoing.message, &invalid);
+    return Wire::ContentHeaderPrefix + (properties ? properties->size() : 0) + MessageAccess::body(outgoing.message).size() + outgoing.exchange.size() + outgoing.routingKey.size();
 }
 
 Error PublisherPrivate::unusable() const
@@ -75,10 +75,10 @@ Error PublisherPrivate::check(const Outgoing &outgoing) const
     if (const auto key = Wire::encodeShortText("routingKey"_L1, outgoing.routingKey); !key)
         return key.error();
     Error invalid;
-    const QByteArray properties = MessageAccess::encodedProperties(outgoing.message, &invalid);
-    if (invalid.isError())
+    const QByteArray *properties = MessageAccess::encodedProperties(outgoing.message, &invalid);
+    if (!properties)
         return invalid;
-    return ChannelPrivate::of(channel)->engine->checkContent(properties, MessageAccess::body(outgoing.message));
+    return ChannelPrivate::of(channel)->engine->checkContent(*properties, MessageAccess::body(outgoing.message));
 }
 
 bool PublisherPrivate::maySend() const

@@ -148,7 +148,9 @@ bool ChannelEngine::releaseOne()
         m_connection->tell(PublishFailed{shared_from_this(), publish.sequence, publish.sequence, error});
         noteConfirmWindow();
     } else {
-        sendPublish(publish.sequence, publish.payload, publish.properties, publish.body, publish.mandatory, publish.confirm);
+        ContentFrames frames;
+        frames.encode(m_number, publish.payload, publish.properties);
+        sendPublish(publish.sequence, frames, publish.properties, publish.body, publish.mandatory, publish.confirm);
     }
     m_connection->noteHeld(-publish.bytes());
     return true;
@@ -577,6 +579,7 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
     m_lastConsumer = nullptr;
     m_acks.clear();
     m_assembler.reset();
+    m_connection->m_pattern.forget(this);
     m_closeCall = 0;
     m_lastDeclare = 0;
     m_lastQueue.clear();

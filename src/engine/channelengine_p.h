@@ -4,6 +4,7 @@
 #include "engine/acks_p.h"
 #include "engine/assembler_p.h"
 #include "engine/confirms_p.h"
+#include "engine/contentframes_p.h"
 #include "engine/event_p.h"
 #include "engine/time_p.h"
 #include "wire/methods_p.h"
@@ -141,6 +142,16 @@ private:
         bool confirm = false;
         qint64 bytes() const noexcept { return payload.size() + properties.size() + body.size(); }
     };
+    struct Published
+    {
+        QString exchange;
+        QString routingKey;
+        QByteArray properties;
+        bool mandatory = false;
+        quint16 ticket = 0;
+        quint16 number = 0; // of the channel
+        ContentFrames frames;
+    };
     using Held = std::variant<Call, HeldPublish>;
 
     // sending
@@ -173,8 +184,9 @@ private:
                                         const FieldTable &table);
     Error checkSize(qsizetype payload, const char *method) const;
     void hold(Held held);
-    void sendPublish(quint64 sequence, QByteArrayView methodPayload, const QByteArray &properties, const QByteArray &body,
+    void sendPublish(quint64 sequence, const ContentFrames &frames, const QByteArray &properties, const QByteArray &body,
                      bool mandatory, bool confirm);
+    Error encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory);
     Error wrongMode(const char *method, const QString &need) const;
     void noteConfirmWindow();
     void abandonDeliveries();
@@ -228,6 +240,9 @@ private:
     // The content is whole: a Delivered event to hand out, or everything done already.
     bool completeContent(Delivered &delivered);
     bool completeDelivery(Delivered &delivered);
+    bool isReceivingContent() const noexcept { return m_assembler.state() != Assembler::State::Idle; }
+    // A whole delivery came. False: it is not told, and everything is done already.
+    bool takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag);
     void completeGet();
     void refuseTag(quint64 deliveryTag);
     void completeReturn();
@@ -254,6 +269,7 @@ private:
     quint16 m_channelPrefetch = 0;
     quint64 m_incarnation = 0;
     quint64 m_sequence = 0;
+    std::unique_ptr<Published> m_published; // the last one, or one that was refused
     Mode m_mode = Mode::Plain;
     quint16 m_ticket = 0; // of the last access.request-ok
     int m_confirmWindow = 0;

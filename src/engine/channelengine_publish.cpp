@@ -42,11 +42,19 @@ Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray
     return {};
 }
 
-Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
-                                       const QByteArray &body, bool mandatory)
+// So that a steady stream of messages encodes nothing twice: m_published has the frames.
+Error ChannelEngine::encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory)
 {
-    if (!takesCalls())
-        return notOpen(Wire::BasicPublish::name);
+    const auto isSame = [](const auto &a, const auto &b) {
+        return a.size() == b.size() && (a.constData() == b.constData() || a == b);
+    };
+    if (!m_published)
+        m_published = std::make_unique<Published>();
+    else if (isSame(routingKey, m_published->routingKey) && isSame(exchange, m_published->exchange)
+             && isSame(properties, m_published->properties) && m_published->mandatory == mandatory
+             && m_published->ticket == m_ticket && m_published->number == m_number)
+        return {};
+
     char exchangeBytes[EncodedNameSpace];
     char keyBytes[EncodedNameSpace];
     const Result<QByteArrayView> exchangeName = encodeName("exchange"_L1, exchange, exchangeBytes);
@@ -55,35 +63,50 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
     const Result<QByteArrayView> key = encodeName("routingKey"_L1, routingKey, keyBytes);
     if (!key)
         return key.error();
+    const Wire::BasicPublish method{.ticket = m_ticket, .exchange = *exchangeName, .routingKey = *key, .mandatory = mandatory};
+    char payload[4 + 2 + 2 * (1 + Wire::MaximumShortString) + 1];
+    m_published->frames.encode(m_number, QByteArrayView(payload, Wire::writePayload(payload, method) - payload), properties);
+    m_published->exchange = exchange;
+    m_published->routingKey = routingKey;
+    m_published->properties = properties;
+    m_published->mandatory = mandatory;
+    m_published->ticket = m_ticket;
+    m_published->number = m_number;
+    return {};
+}
 
+Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                                       const QByteArray &body, bool mandatory)
+{
+    if (!takesCalls())
+        return notOpen(Wire::BasicPublish::name);
+    if (const Error wrong = encodePublish(exchange, routingKey, properties, mandatory); wrong.isError())
+        return wrong;
     if (const Error wrong = checkContent(properties, body); wrong.isError())
         return wrong;
     if (!m_connection->hasRoom(Wire::ContentHeaderPrefix + properties.size() + body.size()))
         return Error(ErrorKind::BufferFull, u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_connection->queuedBytes())
                                                 .arg(m_connection->m_settings.bufferLimit));
 
-    const Wire::BasicPublish method{.ticket = m_ticket, .exchange = *exchangeName, .routingKey = *key, .mandatory = mandatory};
-    char payload[4 + 2 + 2 * (1 + Wire::MaximumShortString) + 1];
-    const QByteArrayView methodPayload(payload, Wire::writePayload(payload, method) - payload);
     const bool confirm = m_mode == Mode::Confirm;
     ++m_sequence;
     if (mustHold(true))
-        hold(HeldPublish{methodPayload.toByteArray(), properties, body, m_sequence, mandatory, confirm});
+        hold(HeldPublish{m_published->frames.methodPayload().toByteArray(), properties, body, m_sequence, mandatory, confirm});
     else
-        sendPublish(m_sequence, methodPayload, properties, body, mandatory, confirm);
+        sendPublish(m_sequence, m_published->frames, properties, body, mandatory, confirm);
     m_connection->checkWatermarks();
     noteConfirmWindow();
     return m_sequence;
 }
 
-void ChannelEngine::sendPublish(quint64 sequence, QByteArrayView methodPayload, const QByteArray &properties,
-                                const QByteArray &body, bool mandatory, bool confirm)
+void ChannelEngine::sendPublish(quint64 sequence, const ContentFrames &frames, const QByteArray &properties, const QByteArray &body,
+                                bool mandatory, bool confirm)
 {
     if (confirm && mandatory)
-        m_confirms.sentMandatory(sequence, methodPayload, properties, body);
+        m_confirms.sentMandatory(sequence, frames.methodPayload(), properties, body);
     else if (confirm)
         m_confirms.sent(sequence);
-    m_connection->sendContent(m_number, methodPayload, properties, body);
+    m_connection->sendContent(m_number, frames, body);
 }
 
 // --- confirms -------------------------------------------------------------------------------------------------------------

@@ -191,6 +191,7 @@ std::shared_ptr<ConsumerEntry> ChannelEngine::takeConsumer(QByteArrayView tag)
     const std::shared_ptr<ConsumerEntry> consumer = std::move(at->second);
     m_consumers.erase(at);
     m_lastConsumer = nullptr;
+    m_connection->m_pattern.forget(this);
     consumer->state = ConsumerEntry::State::Gone;
     if (consumer->unacked > 0)
         m_goneConsumers.push_back(consumer);
@@ -288,8 +289,16 @@ bool ChannelEngine::completeDelivery(Delivered &delivered)
         m_assembler.reset();
         return false;
     }
-    ConsumerEntry &consumer = *m_assembler.method().consumer;
-    const quint64 deliveryTag = m_assembler.method().deliveryTag;
+    ConsumerEntry *consumer = m_assembler.method().consumer;
+    if (!takesDelivery(*consumer, m_assembler.method().deliveryTag))
+        return false;
+    delivered.consumer = consumer;
+    delivered.message = takeMessage();
+    return true;
+}
+
+bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag)
+{
     const bool wanted = consumer.context && consumer.state <= ConsumerEntry::State::Active && !consumer.cancelHeld
         && m_state != State::Closing;
     if (m_redelivering && !consumer.noAck) { // it comes again
@@ -303,22 +312,19 @@ bool ChannelEngine::completeDelivery(Delivered &delivered)
         refuseTag(deliveryTag);
         return false;
     }
-    if (!wanted) {
-        m_assembler.reset();
-        if (consumer.noAck) {
-            ++consumer.lost;
-        } else {
-            ++consumer.returned;
-            if (!m_closeSent) // afterwards the broker takes everything back by itself
-                returnUnwanted(deliveryTag);
-        }
-        return false;
+    if (wanted) {
+        consumer.unacked += tracked;
+        return true;
     }
-    if (tracked)
-        ++consumer.unacked;
-    delivered.consumer = &consumer;
-    delivered.message = takeMessage();
-    return true;
+    m_assembler.reset();
+    if (consumer.noAck) {
+        ++consumer.lost;
+    } else {
+        ++consumer.returned;
+        if (!m_closeSent) // afterwards the broker takes everything back by itself
+            returnUnwanted(deliveryTag);
+    }
+    return false;
 }
 
 void ChannelEngine::completeGet()

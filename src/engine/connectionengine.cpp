@@ -449,8 +449,7 @@ void ConnectionEngine::detectBackpressure(qint64 queued)
 {
     if (m_settings.backpressureMultiplier == 0 || m_framesSent == 0)
         return;
-    const double averageFrame = double(m_frameBytesSent) / double(m_framesSent);
-    const bool detected = double(queued) > averageFrame * m_settings.backpressureMultiplier;
+    const bool detected = double(queued) * double(m_framesSent) > double(m_frameBytesSent) * m_settings.backpressureMultiplier;
     if (detected && !m_backpressureTold)
         tell(BackpressureDetected{queued});
     m_backpressureTold = detected;
@@ -490,32 +489,46 @@ void ConnectionEngine::sendMethod(quint16 channel, QByteArrayView payload)
     logMethod("sent", channel, payload);
 }
 
-// The frames of one content stand together: other frames of the channel must not come between them.
-void ConnectionEngine::sendContent(quint16 channel, QByteArrayView methodPayload, const QByteArray &properties,
-                                   const QByteArray &body)
+void ContentFrames::encode(quint16 channel, QByteArrayView methodPayload, const QByteArray &properties)
 {
-    logMethod("sent", channel, methodPayload);
-    const bool inOneBlock = body.size() < OutputBuffer::ShareThreshold && body.size() <= maximumPayload();
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
-    const qsizetype bodyFrames = inOneBlock ? !body.isEmpty() : (body.size() + maximumPayload() - 1) / maximumPayload();
-    noteFrames(2 + bodyFrames, methodPayload.size() + headerPayload + body.size());
-    const qsizetype bodyFrame = inOneBlock && !body.isEmpty() ? body.size() + Wire::FrameOverhead : 0;
-    char *at = m_output.append(methodPayload.size() + headerPayload + 2 * Wire::FrameOverhead + bodyFrame);
+    m_methodSize = methodPayload.size();
+    m_bytes.resize(m_methodSize + headerPayload + 2 * Wire::FrameOverhead);
+    char *at = m_bytes.data();
     const auto put = [&at](QByteArrayView bytes) {
         std::memcpy(at, bytes.data(), size_t(bytes.size()));
         at += bytes.size();
+        *at++ = char(Wire::FrameEnd);
     };
     at = Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(methodPayload.size()));
     put(methodPayload);
-    *at++ = char(Wire::FrameEnd);
     at = Wire::writeFrameHeader(at, Wire::FrameType::Header, channel, quint32(headerPayload));
-    at = Wire::writeContentHeaderPrefix(at, Wire::BasicPublish::id.classId, quint64(body.size()));
+    at = Wire::writeContentHeaderPrefix(at, Wire::BasicPublish::id.classId, 0);
     put(properties);
-    *at++ = char(Wire::FrameEnd);
+}
+
+char *ContentFrames::write(char *at, quint64 bodySize) const
+{
+    std::memcpy(at, m_bytes.constData(), size_t(m_bytes.size()));
+    constexpr qsizetype BodySizeOffset = Wire::FrameHeaderSize + Wire::ContentHeaderPrefix - qsizetype(sizeof(bodySize));
+    qToBigEndian(bodySize, at + m_methodSize + Wire::FrameOverhead + BodySizeOffset);
+    return at + m_bytes.size();
+}
+
+// The frames of one content stand together: other frames of the channel must not come between them.
+void ConnectionEngine::sendContent(quint16 channel, const ContentFrames &frames, const QByteArray &body)
+{
+    if (lcFrame().isDebugEnabled())
+        logMethod("sent", channel, frames.methodPayload());
+    const bool inOneBlock = body.size() < OutputBuffer::ShareThreshold && body.size() <= maximumPayload();
+    const qsizetype bodyFrames = inOneBlock ? !body.isEmpty() : (body.size() + maximumPayload() - 1) / maximumPayload();
+    const qsizetype bodyFrame = inOneBlock && !body.isEmpty() ? body.size() + Wire::FrameOverhead : 0;
+    noteFrames(2 + bodyFrames, frames.size() - 2 * Wire::FrameOverhead + body.size());
+    char *at = frames.write(m_output.append(frames.size() + bodyFrame), quint64(body.size()));
     if (bodyFrame > 0) {
         at = Wire::writeFrameHeader(at, Wire::FrameType::Body, channel, quint32(body.size()));
-        put(body);
-        *at = char(Wire::FrameEnd);
+        std::memcpy(at, body.constData(), size_t(body.size()));
+        at[body.size()] = char(Wire::FrameEnd);
     }
     if (inOneBlock)
         return;
@@ -640,6 +653,7 @@ void ConnectionEngine::expireCalls(Time now)
 void ConnectionEngine::releaseIdleMemory()
 {
     m_input.releaseIfEmpty();
+    m_pattern.release();
     if (m_output.isEmpty())
         m_output.releaseSpare();
 }

@@ -4,12 +4,19 @@
 
 #include "engine/connectionengine_p.h"
 
+#include "values/logging_p.h"
+
 #include <algorithm>
 #include <cstring>
 
 namespace AmqpQt::Engine {
 
 using namespace Qt::StringLiterals;
+
+static QByteArrayView wholeFrame(QByteArrayView payload)
+{
+    return QByteArrayView(payload.data() - Wire::FrameHeaderSize, payload.size() + Wire::FrameOverhead);
+}
 
 // --- input ----------------------------------------------------------------------------------------------------------------
 
@@ -28,6 +35,7 @@ void ConnectionEngine::inputRead(qsizetype size, Time now)
         return; // too late
     m_now = now;
     m_heartbeat.received(now);
+    m_isLogged = lcFrame().isDebugEnabled();
     if (!m_body.direct)
         return m_input.filled(size);
     m_body.direct = false;
@@ -58,6 +66,21 @@ std::optional<Event> ConnectionEngine::next()
         case Step::Done: break;
         }
     }
+}
+
+std::optional<RepeatedDelivery> ConnectionEngine::nextRepeated()
+{
+    if (!m_events.empty() || m_body.active || m_state != State::Open || m_isLogged)
+        return std::nullopt;
+    const std::optional<DeliveryPattern::Match> match = m_pattern.match(m_input.bytes());
+    if (!match || match->body.size() > qsizetype(m_receiveFrameMax - Wire::FrameOverhead)
+        || match->body.size() > m_settings.maximumMessageSize || m_pattern.channel()->isReceivingContent())
+        return std::nullopt;
+    m_input.consume(match->size); // the bytes stay where they are until the next read
+    ConsumerEntry *consumer = m_pattern.consumer();
+    if (!m_pattern.channel()->takesDelivery(*consumer, match->deliveryTag))
+        return std::nullopt;
+    return RepeatedDelivery{consumer, match->deliveryTag, match->redelivered, match->body};
 }
 
 // --- frames ---------------------------------------------------------------------------------------------------------------
@@ -176,6 +199,8 @@ void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
         if (slot.channel->m_assembler.state() != Assembler::State::Idle)
             return fail(Wire::ReplyCode::UnexpectedFrame, u"a method on channel %1 where content was expected"_s.arg(number));
         visit = slot.channel->receive(id, arguments);
+        if (id == Wire::BasicDeliver::id && visit == Wire::Visit::Done)
+            m_pattern.method(slot.channel, wholeFrame(payload));
     }
     const auto describe = [id] {
         const char *name = Wire::methodName(id);
@@ -257,6 +282,7 @@ ConnectionEngine::Step ConnectionEngine::onHeaderFrame(quint16 number, QByteArra
         return Step::Done;
     }
     m_readsShort = header.bodySize >= LargeBody;
+    m_pattern.header(channel, wholeFrame(payload));
     channel->onHeader(header);
     return completeContent(channel);
 }
@@ -306,7 +332,10 @@ ConnectionEngine::Step ConnectionEngine::completeContent(ChannelEngine *channel)
 {
     if (channel->m_assembler.state() != Assembler::State::Complete)
         return Step::Done;
-    return channel->completeContent(m_delivered) ? Step::Delivery : Step::Done;
+    if (!channel->completeContent(m_delivered))
+        return Step::Done;
+    m_pattern.delivered(channel, m_delivered.consumer);
+    return Step::Delivery;
 }
 
 } // namespace AmqpQt::Engine

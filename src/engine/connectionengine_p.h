@@ -3,6 +3,7 @@
 
 #include "engine/channelengine_p.h"
 #include "engine/channelids_p.h"
+#include "engine/deliverypattern_p.h"
 #include "engine/event_p.h"
 #include "engine/heartbeat_p.h"
 #include "engine/inputbuffer_p.h"
@@ -58,6 +59,8 @@ public:
     qsizetype feed(QByteArrayView bytes, Time now); // copies; gives how many were taken
     bool hasInput() const noexcept { return !m_input.isEmpty() || !m_events.empty(); }
     std::optional<Event> next();
+    // A shorter way for most deliveries of a steady stream. None: ask next().
+    std::optional<RepeatedDelivery> nextRepeated();
 
     // output
     void prepareOutput(Time now); // merges acks, starts the time of calls
@@ -169,7 +172,7 @@ private:
     // To the category amqpqt.frame, which is off unless somebody asks for it.
     static void logMethod(const char *what, quint16 channel, QByteArrayView payload);
     void sendMethod(quint16 channel, QByteArrayView payload);
-    void sendContent(quint16 channel, QByteArrayView methodPayload, const QByteArray &properties, const QByteArray &body);
+    void sendContent(quint16 channel, const ContentFrames &frames, const QByteArray &body);
     qsizetype maximumPayload() const noexcept { return qsizetype(m_sendFrameMax) - Wire::FrameOverhead; }
     void checkWatermarks();
     void noteHeld(qint64 bytes);
@@ -214,6 +217,8 @@ private:
     std::deque<Event> m_events;
     Delivered m_delivered;
     BodyStream m_body;
+    DeliveryPattern m_pattern;
+    bool m_isLogged = false; // each method is to be described in the log
     bool m_readsShort = false; // lest the next large body is read into the input buffer and copied
 
     ChannelIds m_channelIds;

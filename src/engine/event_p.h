@@ -87,6 +87,14 @@ struct Delivered
     ConsumerEntry *consumer = nullptr;
     ReceivedMessage message;
 };
+// As the Delivered before it, which was for the same consumer, but for this.
+struct RepeatedDelivery
+{
+    ConsumerEntry *consumer = nullptr;
+    quint64 deliveryTag = 0;
+    bool redelivered = false;
+    QByteArrayView body;
+};
 struct ReturnedMessage
 {
     QByteArray exchange;

@@ -6,24 +6,17 @@
 
 namespace AmqpQt::Engine {
 
-char *OutputBuffer::append(qsizetype size)
+void OutputBuffer::addChunk(qsizetype size)
 {
-    if (m_chunks.empty() || m_chunks.back().capacity - m_chunks.back().end < size) {
-        Chunk chunk;
-        if (m_spare.capacity >= size) {
-            chunk = std::exchange(m_spare, {});
-        } else {
-            const bool isBurst = !m_chunks.empty() && m_chunks.back().own;
-            chunk.capacity = std::max(size, isBurst ? LargeChunk : SmallChunk);
-            chunk.own = std::make_unique_for_overwrite<char[]>(size_t(chunk.capacity));
-        }
-        m_chunks.push_back(std::move(chunk));
+    Chunk chunk;
+    if (m_spare.capacity >= size) {
+        chunk = std::exchange(m_spare, {});
+    } else {
+        const bool isBurst = m_last && m_last->own;
+        chunk.capacity = std::max(size, isBurst ? LargeChunk : SmallChunk);
+        chunk.own = std::make_unique_for_overwrite<char[]>(size_t(chunk.capacity));
     }
-    Chunk &last = m_chunks.back();
-    char *at = last.own.get() + last.end;
-    last.end += size;
-    m_size += size;
-    return at;
+    m_last = &m_chunks.emplace_back(std::move(chunk));
 }
 
 void OutputBuffer::append(const QByteArray &bytes, qsizetype offset, qsizetype size)
@@ -37,7 +30,7 @@ void OutputBuffer::append(const QByteArray &bytes, qsizetype offset, qsizetype s
     chunk.shared = bytes;
     chunk.begin = offset;
     chunk.end = offset + size;
-    m_chunks.push_back(std::move(chunk));
+    m_last = &m_chunks.emplace_back(std::move(chunk));
     m_size += size;
 }
 
@@ -65,6 +58,8 @@ void OutputBuffer::consume(qsizetype size) noexcept
                 m_spare = std::move(first);
             }
             m_chunks.pop_front();
+            if (m_chunks.empty())
+                m_last = nullptr;
         }
     }
 }
@@ -72,6 +67,7 @@ void OutputBuffer::consume(qsizetype size) noexcept
 void OutputBuffer::clear() noexcept
 {
     m_chunks.clear();
+    m_last = nullptr;
     m_size = 0;
 }
 

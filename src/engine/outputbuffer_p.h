@@ -19,7 +19,15 @@ public:
     qint64 size() const noexcept { return m_size; }
     bool isEmpty() const noexcept { return m_size == 0; }
 
-    char *append(qsizetype size); // to be filled by the caller
+    char *append(qsizetype size) // to be filled by the caller
+    {
+        if (!m_last || m_last->capacity - m_last->end < size)
+            addChunk(size);
+        char *at = m_last->own.get() + m_last->end;
+        m_last->end += size;
+        m_size += size;
+        return at;
+    }
     void append(const QByteArray &bytes, qsizetype offset, qsizetype size); // copied or shared
 
     QByteArrayView front() const noexcept; // what to write next: empty if there is nothing
@@ -39,7 +47,10 @@ private:
     static constexpr qsizetype SmallChunk = 4 * 1024;
     static constexpr qsizetype LargeChunk = 128 * 1024 - 256; // below the allocator's threshold for mapped memory
 
+    void addChunk(qsizetype size);
+
     std::deque<Chunk> m_chunks;
+    Chunk *m_last = nullptr; // of m_chunks
     Chunk m_spare;
     qint64 m_size = 0;
 };
