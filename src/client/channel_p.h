@@ -29,6 +29,7 @@ public:
 
     // What keeps every call from being made: no connection, a foreign thread.
     Error unusable(const char *function) const;
+    bool isSurelyUsable() const { return connection && engine && connection->mailbox->isOwnThread(); } // false: see unusable()
     // Keeps a local failure and tells it from the dispatch loop.
     Error refuse(Error reason);
 

@@ -19,8 +19,10 @@ quint64 ChannelPrivate::publish(const char *function, const QString &exchange, c
         refuse(reason);
         return 0;
     };
-    if (const Error reason = unusable(function); reason.isError())
-        return refused(reason);
+    if (!isSurelyUsable()) {
+        if (const Error reason = unusable(function); reason.isError())
+            return refused(reason);
+    }
     Error invalid;
     const QByteArray *properties = MessageAccess::encodedProperties(message, &invalid);
     if (!properties)

@@ -35,7 +35,7 @@ public:
     ~ConnectionPrivate() override;
 
     // False, with a warning that names the function: it was called in another thread than the connection's.
-    bool isOwnThread(const char *function) const;
+    bool isOwnThread(const char *function) const { return mailbox->isOwnThread() || !isForeignThread(function); }
     bool isLost() const; // the application is not told yet
 
     void setParameters(const ConnectionParameters &newParameters);
@@ -114,6 +114,7 @@ protected:
     void timerEvent(QTimerEvent *event) override;
 
 private:
+    bool isForeignThread(const char *function) const;
     void setState(Connection::State newState);
     Engine::Settings settings() const;
     void connectToNextEndpoint();

@@ -106,13 +106,13 @@ void ConnectionPrivate::tellLater(Engine::Event &event)
     }
 }
 
-bool ConnectionPrivate::isOwnThread(const char *function) const
+bool ConnectionPrivate::isForeignThread(const char *function) const
 {
     if (thread() == QThread::currentThread())
-        return true;
+        return false;
     qCWarning(lcConnection, "%s() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()", function);
     Q_ASSERT_X(false, function, "called in a foreign thread");
-    return false;
+    return true;
 }
 
 // --- parameters -----------------------------------------------------------------------------------------------------------
@@ -356,6 +356,8 @@ bool ConnectionPrivate::event(QEvent *event)
         turn();
         return true;
     }
+    if (event->type() == QEvent::ThreadChange)
+        mailbox->forgetThread(); // until open() is called in the new one
     if (event->type() == SettlementsEvent) {
         takeSettlements();
         return true;
@@ -410,19 +412,16 @@ bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Guard &guard
     Message spare; // what nobody has kept of the delivery before: its memory is used again
     ++m_slice;
     for (;;) {
-        const auto repeated = engine.nextRepeated();
-        std::optional<Engine::Event> event;
-        if (!repeated) {
-            event = engine.next();
-            if (!event)
-                return true;
-        }
-        scheduleTurn(); // a nested event loop in the application's code goes on with what is left to do
-        if (repeated)
-            tell(*repeated, spare);
-        else
+        if (Engine::RepeatedDelivery delivery; engine.nextRepeated(delivery)) {
+            scheduleTurn(); // a nested event loop in the application's code goes on with what is left to do
+            tell(delivery, spare);
+        } else if (auto event = engine.next()) {
+            scheduleTurn();
             dispatch(*event);
-        if (guard)
+        } else {
+            return true;
+        }
+        if (guard && !m_deferred.empty())
             runDeferred(guard);
         if (!guard)
             return false;

@@ -28,7 +28,7 @@ void Mailbox::setThread()
 
 void Mailbox::settle(const Settlement &settlement)
 {
-    if (m_thread.load(std::memory_order_relaxed) == QThread::currentThreadId()) {
+    if (isOwnThread()) {
         if (m_target)
             m_target->settleNow(settlement); // may end in the destruction of this mailbox
         else

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <QtCore/qnamespace.h>
+#include <QtCore/qthread.h>
 
 #include <atomic>
 #include <mutex>
@@ -39,6 +40,8 @@ class Mailbox
 public:
     explicit Mailbox(SettlementTarget *target); // the target's thread is the current one
     void setThread();                           // now it is this one: after QObject::moveToThread()
+    void forgetThread() { m_thread.store(nullptr, std::memory_order_relaxed); } // before
+    bool isOwnThread() const { return m_thread.load(std::memory_order_relaxed) == QThread::currentThreadId(); } // false: maybe
 
     void settle(const Settlement &settlement); // in any thread
 

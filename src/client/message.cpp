@@ -198,7 +198,7 @@ void MessageAccess::remakeDelivered(Message &message, QByteArrayView body, const
     }
     MessagePrivate *d = message.d.data();
     if (d->body.size() == body.size() && d->body.isDetached())
-        std::memcpy(d->body.data(), body.data(), size_t(body.size()));
+        std::memcpy(const_cast<char *>(d->body.constData()), body.data(), size_t(body.size()));
     else
         d->body = body.toByteArray();
     d->deliveryTag = deliveryTag;

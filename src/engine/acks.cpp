@@ -22,53 +22,60 @@ bool Acks::delivered(quint64 deliveryTag, ConsumerEntry *consumer)
     return true;
 }
 
-Acks::Entry *Acks::find(quint64 deliveryTag)
+qsizetype Acks::indexOf(quint64 deliveryTag) const
 {
-    if (m_entries.empty() || deliveryTag < m_entries.front().deliveryTag || deliveryTag > m_entries.back().deliveryTag)
-        return nullptr;
+    if (m_entries.isEmpty())
+        return -1;
     // Without no-ack deliveries on the channel there are no gaps and the first guess hits.
-    const quint64 guess = deliveryTag - m_entries.front().deliveryTag;
-    if (guess < quint64(m_entries.size()) && m_entries[qsizetype(guess)].deliveryTag == deliveryTag)
-        return &m_entries[qsizetype(guess)];
-    const auto at = std::lower_bound(m_entries.begin(), m_entries.end(), deliveryTag,
+    const quint64 guess = deliveryTag - m_entries.constFirst().deliveryTag;
+    if (guess < quint64(m_entries.size()) && m_entries.at(qsizetype(guess)).deliveryTag == deliveryTag)
+        return qsizetype(guess);
+    const auto at = std::lower_bound(m_entries.cbegin(), m_entries.cend(), deliveryTag,
                                      [](const Entry &entry, quint64 tag) { return entry.deliveryTag < tag; });
-    return at->deliveryTag == deliveryTag ? &*at : nullptr;
+    return at != m_entries.cend() && at->deliveryTag == deliveryTag ? at - m_entries.cbegin() : -1;
 }
 
 bool Acks::isOpen(quint64 deliveryTag) const
 {
-    const Entry *entry = const_cast<Acks *>(this)->find(deliveryTag);
-    return entry && entry->state == State::Open;
+    const qsizetype index = indexOf(deliveryTag);
+    return index >= 0 && m_entries.at(index).state == State::Open;
 }
 
 std::vector<quint64> Acks::openUpTo(quint64 deliveryTag) const
 {
     std::vector<quint64> tags;
-    for (const Entry &entry : m_entries) {
-        if (entry.deliveryTag > deliveryTag)
-            break;
-        if (entry.state == State::Open)
-            tags.push_back(entry.deliveryTag);
+    for (qsizetype index = m_closed; index < m_entries.size() && m_entries.at(index).deliveryTag <= deliveryTag; ++index) {
+        if (m_entries.at(index).state == State::Open)
+            tags.push_back(m_entries.at(index).deliveryTag);
     }
     return tags;
 }
 
-Acks::Settled Acks::change(quint64 deliveryTag, State state)
+Acks::Settled Acks::change(qsizetype index, State state)
 {
-    Entry *entry = find(deliveryTag);
-    if (!entry || entry->state != State::Open)
+    if (index < 0 || m_entries.at(index).state != State::Open)
         return {};
-    entry->state = state;
+    Entry &entry = m_entries[index];
+    entry.state = state;
     --m_open;
-    return {true, entry->consumer};
+    if (index == m_closed)
+        countClosed();
+    return {true, entry.consumer};
+}
+
+void Acks::countClosed()
+{
+    while (m_closed < m_entries.size() && m_entries.at(m_closed).state != State::Open)
+        ++m_closed;
 }
 
 Acks::Settled Acks::ack(quint64 deliveryTag)
 {
-    const Settled settled = change(deliveryTag, State::Acked);
+    const qsizetype index = indexOf(deliveryTag);
+    const Settled settled = change(index, State::Acked);
     if (settled.ok) {
         ++m_pending;
-        if (deliveryTag != m_entries.front().deliveryTag)
+        if (index >= m_closed)
             m_outOfOrder.push_back(deliveryTag);
     }
     return settled;
@@ -76,7 +83,7 @@ Acks::Settled Acks::ack(quint64 deliveryTag)
 
 Acks::Settled Acks::settle(quint64 deliveryTag)
 {
-    const Settled settled = change(deliveryTag, State::Settled);
+    const Settled settled = change(indexOf(deliveryTag), State::Settled);
     if (settled.ok) {
         ++m_settled;
         dropSettled();
@@ -86,13 +93,15 @@ Acks::Settled Acks::settle(quint64 deliveryTag)
 
 void Acks::dropSettled()
 {
-    for (; !m_entries.empty() && m_entries.front().state == State::Settled; --m_settled)
+    for (; !m_entries.empty() && m_entries.constFirst().state == State::Settled; --m_settled, --m_closed)
         m_entries.pop_front();
     // One delivery that stays open for long must not keep all that were settled behind it.
     constexpr qsizetype Tolerated = 256;
     if (m_settled > Tolerated && 2 * m_settled > m_entries.size()) {
         m_entries.removeIf([](const Entry &entry) { return entry.state == State::Settled; });
         m_settled = 0;
+        m_closed = 0;
+        countClosed();
     }
 }
 
@@ -102,23 +111,24 @@ void Acks::takeFrames(std::vector<Frame> &frames)
         return;
     quint64 lastOfRun = 0;
     qsizetype inRun = 0;
-    while (!m_entries.empty() && m_entries.front().state != State::Open) {
-        if (m_entries.front().state == State::Acked) {
-            lastOfRun = m_entries.front().deliveryTag;
+    for (qsizetype index = 0; index < m_closed; ++index) {
+        if (m_entries.at(index).state == State::Acked) {
+            lastOfRun = m_entries.at(index).deliveryTag;
             ++inRun;
         } else {
             --m_settled;
         }
-        m_entries.pop_front();
     }
+    m_entries.remove(0, m_closed);
+    m_closed = 0;
     if (inRun > 0)
         frames.push_back({lastOfRun, inRun > 1});
     if (inRun < m_pending) {
         for (const quint64 tag : m_outOfOrder) {
-            Entry *entry = find(tag);
-            if (entry && entry->state == State::Acked) {
+            const qsizetype index = indexOf(tag);
+            if (index >= 0 && m_entries.at(index).state == State::Acked) {
                 frames.push_back({tag, false});
-                entry->state = State::Settled;
+                m_entries[index].state = State::Settled;
                 ++m_settled;
             }
         }
@@ -130,15 +140,19 @@ void Acks::takeFrames(std::vector<Frame> &frames)
 
 void Acks::reopen(quint64 deliveryTag, ConsumerEntry *consumer)
 {
-    const auto at = std::lower_bound(m_entries.begin(), m_entries.end(), deliveryTag,
+    const auto at = std::lower_bound(m_entries.cbegin(), m_entries.cend(), deliveryTag,
                                      [](const Entry &entry, quint64 tag) { return entry.deliveryTag < tag; });
-    if (at != m_entries.end() && at->deliveryTag == deliveryTag) { // settled, and kept behind one that is open
-        at->state = State::Open;
+    const qsizetype index = at - m_entries.cbegin();
+    if (at != m_entries.cend() && at->deliveryTag == deliveryTag) { // settled, and kept behind one that is open
+        m_entries[index].state = State::Open;
         --m_settled;
     } else {
-        if (at == m_entries.begin() && !m_entries.isEmpty() && at->state == State::Acked)
-            m_outOfOrder.push_back(at->deliveryTag); // no longer the lowest
-        m_entries.insert(at, {deliveryTag, consumer, State::Open});
+        m_entries.insert(index, {deliveryTag, consumer, State::Open});
+        m_closed += index < m_closed;
+    }
+    for (; m_closed > index; --m_closed) { // these have an open one before them now
+        if (m_entries.at(m_closed - 1).state == State::Acked)
+            m_outOfOrder.push_back(m_entries.at(m_closed - 1).deliveryTag);
     }
     ++m_open;
 }
@@ -156,6 +170,7 @@ void Acks::abandon()
     m_outOfOrder.clear();
     m_pending = 0;
     m_open = 0;
+    m_closed = 0;
     m_settled = 0;
 }
 

@@ -55,11 +55,13 @@ private:
         ConsumerEntry *consumer = nullptr;
         State state = State::Open;
     };
-    Entry *find(quint64 deliveryTag);
-    Settled change(quint64 deliveryTag, State state);
+    qsizetype indexOf(quint64 deliveryTag) const; // -1: it is not here
+    Settled change(qsizetype index, State state);
+    void countClosed();
     void dropSettled();
 
     QList<Entry> m_entries;            // ascending tags; the first one is not Settled
+    qsizetype m_closed = 0;            // entries before the first one that is open
     std::vector<quint64> m_outOfOrder; // acked while a lower tag was open
     quint64 m_lastTag = 0;
     qsizetype m_pending = 0;

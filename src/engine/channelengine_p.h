@@ -184,8 +184,10 @@ private:
                                         const FieldTable &table);
     Error checkSize(qsizetype payload, const char *method) const;
     void hold(Held held);
+    bool fits(const QByteArray &properties, const QByteArray &body) const;
     void sendPublish(quint64 sequence, const ContentFrames &frames, const QByteArray &properties, const QByteArray &body,
                      bool mandatory, bool confirm);
+    bool isLikeLastPublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory) const;
     Error encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory);
     Error wrongMode(const char *method, const QString &need) const;
     void noteConfirmWindow();

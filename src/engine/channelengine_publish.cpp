@@ -27,34 +27,41 @@ static Result<QByteArrayView> encodeName(QLatin1StringView argument, const QStri
     return Wire::encodeShortText(argument, name).error();
 }
 
+inline bool ChannelEngine::fits(const QByteArray &properties, const QByteArray &body) const
+{
+    const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
+    return headerPayload <= m_connection->maximumPayload()
+        && headerPayload + body.size() <= m_connection->m_settings.bufferLimit;
+}
+
 Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray &body) const
 {
+    if (fits(properties, body))
+        return {};
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
     if (headerPayload > m_connection->maximumPayload())
         return Error(ErrorKind::InvalidArgument,
                      u"headers: the content header takes %1 bytes, %2 fit in a frame of this connection"_s.arg(headerPayload)
                          .arg(m_connection->maximumPayload()));
-    const qint64 limit = m_connection->m_settings.bufferLimit;
-    const qint64 size = headerPayload + body.size();
-    if (size > limit)
-        return Error(ErrorKind::InvalidArgument,
-                     u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s.arg(size).arg(limit));
-    return {};
+    return Error(ErrorKind::InvalidArgument, u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s
+                                                 .arg(headerPayload + body.size())
+                                                 .arg(m_connection->m_settings.bufferLimit));
 }
 
 // So that a steady stream of messages encodes nothing twice: m_published has the frames.
-Error ChannelEngine::encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory)
+inline bool ChannelEngine::isLikeLastPublish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                                             bool mandatory) const
 {
     const auto isSame = [](const auto &a, const auto &b) {
-        return a.size() == b.size() && (a.constData() == b.constData() || a == b);
+        return a.size() == b.size() && (a.isEmpty() || a.constData() == b.constData() || a == b);
     };
-    if (!m_published)
-        m_published = std::make_unique<Published>();
-    else if (isSame(routingKey, m_published->routingKey) && isSame(exchange, m_published->exchange)
-             && isSame(properties, m_published->properties) && m_published->mandatory == mandatory
-             && m_published->ticket == m_ticket && m_published->number == m_number)
-        return {};
+    return m_published && isSame(routingKey, m_published->routingKey) && isSame(exchange, m_published->exchange)
+        && isSame(properties, m_published->properties) && m_published->mandatory == mandatory && m_published->ticket == m_ticket
+        && m_published->number == m_number;
+}
 
+Error ChannelEngine::encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory)
+{
     char exchangeBytes[EncodedNameSpace];
     char keyBytes[EncodedNameSpace];
     const Result<QByteArrayView> exchangeName = encodeName("exchange"_L1, exchange, exchangeBytes);
@@ -65,6 +72,8 @@ Error ChannelEngine::encodePublish(const QString &exchange, const QString &routi
         return key.error();
     const Wire::BasicPublish method{.ticket = m_ticket, .exchange = *exchangeName, .routingKey = *key, .mandatory = mandatory};
     char payload[4 + 2 + 2 * (1 + Wire::MaximumShortString) + 1];
+    if (!m_published)
+        m_published = std::make_unique<Published>();
     m_published->frames.encode(m_number, QByteArrayView(payload, Wire::writePayload(payload, method) - payload), properties);
     m_published->exchange = exchange;
     m_published->routingKey = routingKey;
@@ -80,10 +89,12 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
 {
     if (!takesCalls())
         return notOpen(Wire::BasicPublish::name);
-    if (const Error wrong = encodePublish(exchange, routingKey, properties, mandatory); wrong.isError())
-        return wrong;
-    if (const Error wrong = checkContent(properties, body); wrong.isError())
-        return wrong;
+    if (!isLikeLastPublish(exchange, routingKey, properties, mandatory)) {
+        if (const Error wrong = encodePublish(exchange, routingKey, properties, mandatory); wrong.isError())
+            return wrong;
+    }
+    if (!fits(properties, body))
+        return checkContent(properties, body);
     if (!m_connection->hasRoom(Wire::ContentHeaderPrefix + properties.size() + body.size()))
         return Error(ErrorKind::BufferFull, u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_connection->queuedBytes())
                                                 .arg(m_connection->m_settings.bufferLimit));
@@ -95,7 +106,8 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
     else
         sendPublish(m_sequence, m_published->frames, properties, body, mandatory, confirm);
     m_connection->checkWatermarks();
-    noteConfirmWindow();
+    if (m_confirmWindow > 0)
+        noteConfirmWindow();
     return m_sequence;
 }
 

@@ -68,19 +68,17 @@ std::optional<Event> ConnectionEngine::next()
     }
 }
 
-std::optional<RepeatedDelivery> ConnectionEngine::nextRepeated()
+bool ConnectionEngine::nextRepeated(RepeatedDelivery &delivery)
 {
-    if (!m_events.empty() || m_body.active || m_state != State::Open || m_isLogged)
-        return std::nullopt;
-    const std::optional<DeliveryPattern::Match> match = m_pattern.match(m_input.bytes());
-    if (!match || match->body.size() > qsizetype(m_receiveFrameMax - Wire::FrameOverhead)
-        || match->body.size() > m_settings.maximumMessageSize || m_pattern.channel()->isReceivingContent())
-        return std::nullopt;
-    m_input.consume(match->size); // the bytes stay where they are until the next read
-    ConsumerEntry *consumer = m_pattern.consumer();
-    if (!m_pattern.channel()->takesDelivery(*consumer, match->deliveryTag))
-        return std::nullopt;
-    return RepeatedDelivery{consumer, match->deliveryTag, match->redelivered, match->body};
+    if (!m_pattern.isComplete() || !m_events.empty() || m_body.active || m_state != State::Open || m_isLogged)
+        return false;
+    const qsizetype size = m_pattern.match(m_input.bytes(), delivery);
+    ChannelEngine *channel = m_pattern.channel();
+    if (size == 0 || delivery.body.size() > qsizetype(m_receiveFrameMax - Wire::FrameOverhead)
+        || delivery.body.size() > m_settings.maximumMessageSize || channel->isReceivingContent())
+        return false;
+    m_input.consume(size); // the bytes stay where they are until the next read
+    return channel->takesDelivery(*delivery.consumer, delivery.deliveryTag);
 }
 
 // --- frames ---------------------------------------------------------------------------------------------------------------

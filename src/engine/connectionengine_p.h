@@ -59,8 +59,8 @@ public:
     qsizetype feed(QByteArrayView bytes, Time now); // copies; gives how many were taken
     bool hasInput() const noexcept { return !m_input.isEmpty() || !m_events.empty(); }
     std::optional<Event> next();
-    // A shorter way for most deliveries of a steady stream. None: ask next().
-    std::optional<RepeatedDelivery> nextRepeated();
+    // A shorter way for most deliveries of a steady stream. False: ask next().
+    bool nextRepeated(RepeatedDelivery &delivery);
 
     // output
     void prepareOutput(Time now); // merges acks, starts the time of calls
