@@ -152,27 +152,6 @@ int ConsumerPrivate::returnBatch()
 
 // --- deliveries -----------------------------------------------------------------------------------------------------------
 
-void ConsumerPrivate::deliver(Engine::ReceivedMessage &received)
-{
-    m_properties = received.properties;
-    const bool isSteady = m_origin && QByteArrayView(m_origin->routingKeyBytes) == received.routingKey
-        && QByteArrayView(m_origin->exchangeBytes) == received.exchange
-        && m_origin->incarnation == channel->engine->incarnation();
-    const Message message = isSteady
-        ? MessageAccess::makeDelivered(std::move(received.body), std::move(received.properties), m_origin, received.deliveryTag,
-                                       received.redelivered)
-        : channel->makeMessage(received, options.consumerTag, options.ackMode == AckMode::NoAck);
-    if (!isSteady)
-        m_origin.reset(MessageAccess::origin(message));
-    tellDelivery(message);
-}
-
-void ConsumerPrivate::deliver(const Engine::RepeatedDelivery &repeated, Message &spare)
-{
-    MessageAccess::remakeDelivered(spare, repeated.body, m_properties, m_origin, repeated.deliveryTag, repeated.redelivered);
-    tellDelivery(spare);
-}
-
 void ConsumerPrivate::lookForListeners()
 {
     static const QMetaMethod deliveredSignal = QMetaMethod::fromSignal(&Consumer::delivered);
@@ -185,7 +164,7 @@ void ConsumerPrivate::lookForListeners()
 }
 
 // The consumer may be gone afterwards.
-void ConsumerPrivate::tellDelivery(const Message &message)
+inline void ConsumerPrivate::tellDelivery(const Message &message)
 {
     if (options.ackMode != AckMode::NoAck) {
         ++unackedCount;
@@ -216,6 +195,30 @@ void ConsumerPrivate::tellDelivery(const Message &message)
         tell({message}, [this, &message] { Q_EMIT q->delivered(message); });
     else
         Q_EMIT q->delivered(message);
+}
+
+void ConsumerPrivate::deliver(Engine::ReceivedMessage &received)
+{
+    m_properties = received.properties;
+    const bool isSteady = m_origin && QByteArrayView(m_origin->routingKeyBytes) == received.routingKey
+        && QByteArrayView(m_origin->exchangeBytes) == received.exchange
+        && m_origin->incarnation == channel->engine->incarnation();
+    const Message message = isSteady
+        ? MessageAccess::makeDelivered(std::move(received.body), std::move(received.properties), m_origin, received.deliveryTag,
+                                       received.redelivered)
+        : channel->makeMessage(received, options.consumerTag, options.ackMode == AckMode::NoAck);
+    if (!isSteady)
+        m_origin.reset(MessageAccess::origin(message));
+    tellDelivery(message);
+}
+
+void ConsumerPrivate::deliver(const Engine::RepeatedDelivery &repeated, Message &spare)
+{
+    if (!MessageAccess::remakeDelivered(spare, repeated.body, m_properties, m_origin.constData(), repeated.deliveryTag,
+                                        repeated.redelivered))
+        spare = MessageAccess::makeDelivered(repeated.body.toByteArray(), m_properties, m_origin, repeated.deliveryTag,
+                                             repeated.redelivered);
+    tellDelivery(spare);
 }
 
 // Emits, and with AckMode::AfterDelivery settles what the slots have not settled. The consumer may be gone afterwards.

@@ -8,7 +8,6 @@
 #include <QtCore/qdebug.h>
 #include <QtCore/qtimezone.h>
 
-#include <cstring>
 #include <limits>
 
 using namespace Qt::StringLiterals;
@@ -183,26 +182,6 @@ Message MessageAccess::makeDelivered(QByteArray body, QByteArray properties,
     Message message;
     message.d = QSharedDataPointer(d, QAdoptSharedDataTag());
     return message;
-}
-
-void MessageAccess::remakeDelivered(Message &message, QByteArrayView body, const QByteArray &properties,
-                                    const QExplicitlySharedDataPointer<const DeliveryOrigin> &origin, quint64 deliveryTag,
-                                    bool redelivered)
-{
-    const MessagePrivate *present = message.d.constData();
-    const bool fits = present && present->ref.loadAcquire() == 1 && present->origin == origin
-        && present->properties.isSharedWith(properties);
-    if (!fits) {
-        message = makeDelivered(body.toByteArray(), properties, origin, deliveryTag, redelivered);
-        return;
-    }
-    MessagePrivate *d = message.d.data();
-    if (d->body.size() == body.size() && d->body.isDetached())
-        std::memcpy(const_cast<char *>(d->body.constData()), body.data(), size_t(body.size()));
-    else
-        d->body = body.toByteArray();
-    d->deliveryTag = deliveryTag;
-    d->redelivered = redelivered;
 }
 
 const DeliveryOrigin *MessageAccess::origin(const Message &message)

@@ -7,6 +7,7 @@
 
 #include <AmqpQt/message.h>
 
+#include <cstring>
 #include <memory>
 
 namespace AmqpQt {
@@ -59,10 +60,23 @@ public:
     static Message makeDelivered(QByteArray body, QByteArray properties,
                                  QExplicitlySharedDataPointer<const DeliveryOrigin> origin, quint64 deliveryTag,
                                  bool redelivered);
-    // The same in the memory of `message` if that has the same properties and origin and nobody else has it.
-    static void remakeDelivered(Message &message, QByteArrayView body, const QByteArray &properties,
-                                const QExplicitlySharedDataPointer<const DeliveryOrigin> &origin, quint64 deliveryTag,
-                                bool redelivered);
+    // Makes `message` another delivery if it has the same properties and origin and nobody else has it.
+    static bool remakeDelivered(Message &message, QByteArrayView body, const QByteArray &properties, const DeliveryOrigin *origin,
+                                quint64 deliveryTag, bool redelivered)
+    {
+        const MessagePrivate *present = message.d.constData();
+        if (!present || present->ref.loadAcquire() != 1 || present->origin.constData() != origin
+            || !present->properties.isSharedWith(properties))
+            return false;
+        auto *d = const_cast<MessagePrivate *>(present);
+        if (d->body.size() == body.size() && d->body.isDetached())
+            std::memcpy(const_cast<char *>(d->body.constData()), body.data(), size_t(body.size()));
+        else
+            d->body = body.toByteArray();
+        d->deliveryTag = deliveryTag;
+        d->redelivered = redelivered;
+        return true;
+    }
     static const DeliveryOrigin *origin(const Message &message); // null: made by the application
 
     // For publishing: what was received, byte for byte, or with the application's changes. Null, and the reason in

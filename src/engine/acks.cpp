@@ -63,12 +63,6 @@ Acks::Settled Acks::change(qsizetype index, State state)
     return {true, entry.consumer};
 }
 
-void Acks::countClosed()
-{
-    while (m_closed < m_entries.size() && m_entries.at(m_closed).state != State::Open)
-        ++m_closed;
-}
-
 Acks::Settled Acks::ack(quint64 deliveryTag)
 {
     const qsizetype index = indexOf(deliveryTag);

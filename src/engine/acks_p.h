@@ -33,6 +33,21 @@ public:
 
     bool isOpen(quint64 deliveryTag) const;
     Settled ack(quint64 deliveryTag);    // written by takeFrames()
+    // All open ones up to and including this one, which is open: settled(deliveryTag, consumer) for each, in order.
+    template <typename Function>
+    void ackUpTo(quint64 deliveryTag, Function settled)
+    {
+        for (; m_closed < m_entries.size() && m_entries.at(m_closed).deliveryTag <= deliveryTag; ++m_closed) {
+            if (m_entries.at(m_closed).state != State::Open)
+                continue;
+            Entry &entry = m_entries[m_closed];
+            entry.state = State::Acked;
+            --m_open;
+            ++m_pending;
+            settled(entry.deliveryTag, entry.consumer);
+        }
+        countClosed();
+    }
     Settled settle(quint64 deliveryTag); // the caller writes the basic.nack or basic.reject itself
     bool hasPending() const noexcept { return m_pending > 0; }
     qsizetype openCount() const noexcept { return m_open; }
@@ -57,7 +72,11 @@ private:
     };
     qsizetype indexOf(quint64 deliveryTag) const; // -1: it is not here
     Settled change(qsizetype index, State state);
-    void countClosed();
+    void countClosed()
+    {
+        while (m_closed < m_entries.size() && m_entries.at(m_closed).state != State::Open)
+            ++m_closed;
+    }
     void dropSettled();
 
     QList<Entry> m_entries;            // ascending tags; the first one is not Settled

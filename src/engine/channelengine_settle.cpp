@@ -55,10 +55,10 @@ ChannelEngine::Settled ChannelEngine::nack(quint64 deliveryTag, bool requeue)
 std::vector<ChannelEngine::Settled> ChannelEngine::ackUpTo(quint64 deliveryTag)
 {
     std::vector<Settled> all;
-    if (isUnsettled(deliveryTag)) {
-        for (const quint64 tag : m_acks.openUpTo(deliveryTag))
-            all.push_back(ack(tag));
-    }
+    if (!isUnsettled(deliveryTag))
+        return all;
+    m_acks.ackUpTo(deliveryTag, [&](quint64 tag, ConsumerEntry *consumer) { all.push_back(countSettled(tag, {true, consumer})); });
+    noteAcks();
     return all;
 }
 

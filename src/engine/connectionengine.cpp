@@ -371,11 +371,6 @@ std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(quint16 number, v
     return channel;
 }
 
-ChannelEngine *ConnectionEngine::channel(quint16 number) const
-{
-    return slotOf(number).channel;
-}
-
 void ConnectionEngine::occupy(quint16 number, ChannelEngine *channel)
 {
     if (number >= m_slots.size())

@@ -80,7 +80,7 @@ public:
     // channel's end see ChannelEngine::release().
     std::shared_ptr<ChannelEngine> createChannel(void *context);
     std::shared_ptr<ChannelEngine> createChannel(quint16 number, void *context);
-    ChannelEngine *channel(quint16 number) const;
+    ChannelEngine *channel(quint16 number) const { return slotOf(number).channel; }
     bool isChannelNumberPossible(quint16 number) const { return number > 0 && number <= m_channelIds.limit(); }
 
     State state() const noexcept { return m_state; }

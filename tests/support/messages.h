@@ -33,8 +33,8 @@ inline Message delivered(const QByteArray &body, const QByteArray &properties,
 inline QByteArray encoded(const Message &message)
 {
     Error error;
-    const QByteArray properties = MessageAccess::encodedProperties(message, &error);
-    return error.isError() ? error.text().toUtf8() : properties;
+    const QByteArray *properties = MessageAccess::encodedProperties(message, &error);
+    return properties ? *properties : error.text().toUtf8();
 }
 
 // What the receiver of this message would see.

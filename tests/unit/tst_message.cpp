@@ -15,8 +15,7 @@ namespace {
 Error publishError(const Message &message)
 {
     Error error;
-    const QByteArray properties = MessageAccess::encodedProperties(message, &error);
-    return properties.isNull() ? error : Error();
+    return MessageAccess::encodedProperties(message, &error) ? Error() : error;
 }
 
 struct StringProperty
