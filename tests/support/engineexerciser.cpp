@@ -518,7 +518,7 @@ void EngineExerciser::abort()
 
 void EngineExerciser::drain()
 {
-    while (auto event = m_engine.next()) {
+    while (auto event = m_engineEvents.next(m_engine)) {
         if (!m_failure.isEmpty())
             return;
         ++m_told;

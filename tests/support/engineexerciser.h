@@ -188,6 +188,7 @@ private:
 
     Engine::Settings m_settings;
     Engine::ConnectionEngine m_engine;
+    EngineEvents m_engineEvents;
     Engine::Time m_now{std::chrono::hours(1)};
     std::vector<std::unique_ptr<Channel>> m_channels; // released ones stay, without engine
     std::set<Engine::CallId> m_openCalls;

@@ -385,7 +385,7 @@ void Script::keep(Engine::Event event)
 
 void Script::pump()
 {
-    while (std::optional<Engine::Event> event = engine.next())
+    while (std::optional<Engine::Event> event = m_engineEvents.next(engine))
         keep(*std::move(event));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/connectionengine_p.h"
+#include "support/engineevents.h"
 #include "support/wiresupport.h"
 #include "wire/methods_p.h"
 #include "wire/trace_p.h"
@@ -197,6 +198,7 @@ public:
         return {};
     }
     AmqpQt::Error takeConnectionClosed(Here = {}); // skips what comes before
+    int repeatedCount() const { return m_engineEvents.repeatedCount(); } // deliveries told by nextRepeated()
     // All that is left, in order: {"ReplyArrived 3 Network", "ChannelClosed 1 Network", "ConnectionClosed Network"}.
     QStringList takeEvents();
 
@@ -234,6 +236,7 @@ private:
     void fail(const QString &what, Here here);
 
     std::map<quint16, std::shared_ptr<Engine::ChannelEngine>> m_channels;
+    EngineEvents m_engineEvents;
     std::deque<KeptEvent> m_events;
     std::optional<KeptEvent> m_event; // the last one taken
     QSet<Engine::CallId> m_endedCalls;

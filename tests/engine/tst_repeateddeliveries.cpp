@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+#include "support/script.h"
+
+#include <QtTest/qtest.h>
+
+using namespace AmqpQt;
+using namespace Qt::StringLiterals;
+
+// Deliveries that are recognised by comparing them with the one before have to come to the same as others.
+class tst_RepeatedDeliveries : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void theNextOneIsRecognised();
+    void anotherOneIsTakenApart_data();
+    void anotherOneIsTakenApart();
+    void itMayComeInPieces();
+    void anEndlessFrameIsAFault();
+    void aTagThatDoesNotGrowIsAFault();
+    void aBodyOverTheLimitClosesItsChannel();
+    void aBodyOverFrameMaxIsAFault();
+    void itIsCountedAsUnacked();
+    void afterCancelItGoesBack();
+    void afterTheEndOfItsConsumerItIsAFault();
+    void aConsumerOfTheSameNameGetsItsOwn();
+    void aReopenedChannelBeginsAnew();
+    void whatIsRedeliveredIsNotTold();
+    void eventsBeforeItComeFirst();
+    void aContentBetweenIsAFault();
+};
+
+namespace
+{
+
+const Content Usual{.body = "body"};
+
+struct Subscribed : Script {
+    explicit Subscribed(const Engine::Settings &usedSettings = defaultSettings(), const Offer &offer = {})
+        : Script(usedSettings)
+    {
+        open(offer);
+        channel = &openChannel();
+        consumer = subscribe(*channel, u"tag"_s);
+        deliver("tag", 1, Usual).expectEvent<Engine::Delivered>();
+    }
+    Engine::ChannelEngine *channel = nullptr;
+    std::shared_ptr<Engine::ConsumerEntry> consumer;
+};
+
+} // namespace
+
+void tst_RepeatedDeliveries::theNextOneIsRecognised()
+{
+    Subscribed s;
+    QCOMPARE(s.repeatedCount(), 0);
+    const QByteArray bodies[] = {"x", "body", QByteArray(2'000, 'l')};
+    quint64 tag = 1;
+    for (const QByteArray &body : bodies) {
+        ++tag;
+        s.deliver("tag", tag, {.body = body, .redelivered = tag % 2 == 0});
+        const auto delivered = s.takeEvent<Engine::Delivered>();
+        QCOMPARE(delivered.consumer, s.consumer.get());
+        QCOMPARE(delivered.message.deliveryTag, tag);
+        QCOMPARE(delivered.message.redelivered, tag % 2 == 0);
+        QCOMPARE(delivered.message.body, body);
+        QCOMPARE(delivered.message.exchange, QByteArrayView("exchange"));
+    }
+    QCOMPARE(s.repeatedCount(), 3);
+}
+
+void tst_RepeatedDeliveries::anotherOneIsTakenApart_data()
+{
+    QTest::addColumn<QByteArray>("frames");
+    QTest::addColumn<QByteArray>("body");
+    const QByteArray properties = Wire::encodeProperties({.flags = Wire::PriorityFlag, .priority = 1});
+    const auto deliver = [](const QByteArray &tag, const Content &content, quint16 channel = 1) {
+        return Script::deliverFrames(tag, 2, content, channel);
+    };
+    QTest::newRow("exchange") << deliver("tag", {.body = "b", .exchange = "other"}) << "b"_ba;
+    QTest::newRow("exchange of the same length") << deliver("tag", {.body = "b", .exchange = "exchangf"}) << "b"_ba;
+    QTest::newRow("routing key") << deliver("tag", {.body = "b", .routingKey = "kez"}) << "b"_ba;
+    QTest::newRow("properties") << deliver("tag", {.body = "b", .properties = properties}) << "b"_ba;
+    QTest::newRow("consumer") << deliver("two", Usual) << "body"_ba;
+    QTest::newRow("channel") << deliver("tag", Usual, 2) << "body"_ba;
+    QTest::newRow("no body") << deliver("tag", {}) << QByteArray();
+    const QByteArray method = Wire::encodeFrame(
+        1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 2, .exchange = "exchange", .routingKey = "key"});
+    QTest::newRow("two body frames") << method + Script::headerFrame(1, 4) +
+                                            Script::frame(Wire::FrameType::Body, 1, "bo") +
+                                            Script::frame(Wire::FrameType::Body, 1, "dy")
+                                     << "body"_ba;
+    QTest::newRow("an empty body frame") << method + Script::headerFrame(1, 1) +
+                                                Script::frame(Wire::FrameType::Body, 1, {}) +
+                                                Script::frame(Wire::FrameType::Body, 1, "b")
+                                         << "b"_ba;
+    QTest::newRow("a heartbeat between") << method + Script::headerFrame(1, 1) +
+                                                Script::frame(Wire::FrameType::Heartbeat, 0, {}) +
+                                                Script::frame(Wire::FrameType::Body, 1, "b")
+                                         << "b"_ba;
+}
+
+void tst_RepeatedDeliveries::anotherOneIsTakenApart()
+{
+    QFETCH(const QByteArray, frames);
+    QFETCH(const QByteArray, body);
+    Script s;
+    s.open();
+    Engine::ChannelEngine &first = s.openChannel();
+    Engine::ChannelEngine &second = s.openChannel();
+    s.subscribe(first, u"tag"_s);
+    s.subscribe(first, u"two"_s);
+    s.subscribe(second, u"tag"_s);
+    s.deliver("tag", 1, Usual).expectEvent<Engine::Delivered>();
+    s.brokerBytes(frames);
+    const auto delivered = s.takeEvent<Engine::Delivered>();
+    QCOMPARE(delivered.message.body, body);
+    QCOMPARE(s.repeatedCount(), 0);
+    // What comes after is like this one.
+    s.brokerBytes(
+        QByteArray(frames).replace(QByteArray::fromHex("0000000000000002"), QByteArray::fromHex("0000000000000003")));
+    const auto next = s.takeEvent<Engine::Delivered>();
+    QCOMPARE(next.consumer, delivered.consumer);
+    QCOMPARE(next.message.deliveryTag, quint64(3));
+    QCOMPARE(next.message.exchange, delivered.message.exchange);
+    QCOMPARE(next.message.routingKey, delivered.message.routingKey);
+    QCOMPARE(next.message.properties, delivered.message.properties);
+    QCOMPARE(next.message.body, body);
+}
+
+void tst_RepeatedDeliveries::itMayComeInPieces()
+{
+    const QByteArray frames = Script::deliverFrames("tag", 2, Usual);
+    for (qsizetype size = 1; size < frames.size(); ++size) {
+        Subscribed s;
+        s.brokerBytes(frames.first(size)).expectNoEvent().brokerBytes(frames.sliced(size));
+        QCOMPARE(s.takeEvent<Engine::Delivered>().message.body, "body");
+        s.deliver("tag", 3, Usual).expectEvent<Engine::Delivered>().expectNoEvent();
+    }
+}
+
+void tst_RepeatedDeliveries::anEndlessFrameIsAFault()
+{
+    Subscribed s;
+    QByteArray frames = Script::deliverFrames("tag", 2, Usual);
+    frames.back() = 'x';
+    s.brokerBytes(frames);
+    QCOMPARE(s.takeConnectionClosed().replyCode(), quint16(501));
+}
+
+void tst_RepeatedDeliveries::aTagThatDoesNotGrowIsAFault()
+{
+    Subscribed s;
+    s.deliver("tag", 1, Usual);
+    QCOMPARE(s.takeConnectionClosed().replyCode(), quint16(503));
+}
+
+void tst_RepeatedDeliveries::aBodyOverTheLimitClosesItsChannel()
+{
+    Engine::Settings settings = Script::defaultSettings();
+    settings.maximumMessageSize = 100;
+    Subscribed s(settings);
+    s.deliver("tag", 2, {.body = QByteArray(100, 'b')}).expectEvent<Engine::Delivered>();
+    s.deliver("tag", 3, {.body = QByteArray(101, 'b')});
+    s.expectEvent<Engine::ConsumerCancelled>(
+        [](const Engine::ConsumerCancelled &event) { QCOMPARE(event.reason.kind(), ErrorKind::MessageTooLarge); });
+    s.expectSent<Wire::ChannelClose>();
+}
+
+void tst_RepeatedDeliveries::aBodyOverFrameMaxIsAFault()
+{
+    Subscribed s(Script::defaultSettings(), {.frameMax = 4096});
+    s.deliver("tag", 2, {.body = QByteArray(4088, 'b')}).expectEvent<Engine::Delivered>(); // in one frame
+    s.deliver("tag", 3, {.body = QByteArray(4089, 'b')});
+    QCOMPARE(s.takeConnectionClosed().replyCode(), quint16(501));
+}
+
+void tst_RepeatedDeliveries::itIsCountedAsUnacked()
+{
+    Subscribed s;
+    s.deliver("tag", 2, Usual).expectEvent<Engine::Delivered>();
+    QCOMPARE(s.repeatedCount(), 1);
+    QCOMPARE(s.consumer->unacked, 2);
+    QVERIFY(s.channel->ack(2).ok);
+    s.expectSent(Wire::BasicAck{.deliveryTag = 2});
+    QVERIFY(s.channel->ack(1).ok);
+    s.expectSent(Wire::BasicAck{.deliveryTag = 1});
+    QVERIFY(!s.channel->ack(2).ok);
+}
+
+void tst_RepeatedDeliveries::afterCancelItGoesBack()
+{
+    Subscribed s;
+    s.channel->cancel(*s.consumer);
+    s.expectSent<Wire::BasicCancel>().deliver("tag", 2, Usual).expectNoEvent();
+    QCOMPARE(s.consumer->returned, 1);
+    s.expectSent<Wire::BasicNack>([](const Wire::BasicNack &nack) { QVERIFY(nack.requeue && nack.deliveryTag == 2); });
+}
+
+void tst_RepeatedDeliveries::afterTheEndOfItsConsumerItIsAFault()
+{
+    Subscribed s;
+    s.broker(Wire::BasicCancel{.consumerTag = "tag", .noWait = true}).expectEvent<Engine::ConsumerCancelled>();
+    for (int i = 0; i < 16; ++i) { // as many are remembered
+        const QString tag = u"tag%1"_s.arg(i);
+        s.subscribe(*s.channel, tag);
+        s.broker(Wire::BasicCancel{.consumerTag = QByteArrayView(tag.toUtf8()), .noWait = true})
+            .expectEvent<Engine::ConsumerCancelled>();
+    }
+    s.deliver("tag", 2, Usual);
+    QCOMPARE(s.takeConnectionClosed().replyCode(), quint16(503));
+    QCOMPARE(s.repeatedCount(), 0);
+}
+
+void tst_RepeatedDeliveries::aConsumerOfTheSameNameGetsItsOwn()
+{
+    Subscribed s;
+    s.broker(Wire::BasicCancel{.consumerTag = "tag", .noWait = true}).expectEvent<Engine::ConsumerCancelled>();
+    const auto again = s.subscribe(*s.channel, u"tag"_s);
+    s.deliver("tag", 2, Usual);
+    QCOMPARE(s.takeEvent<Engine::Delivered>().consumer, again.get());
+    QCOMPARE(again->unacked, 1);
+    QCOMPARE(s.repeatedCount(), 0);
+}
+
+void tst_RepeatedDeliveries::aReopenedChannelBeginsAnew()
+{
+    Subscribed s;
+    s.broker(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND"}).expectSent<Wire::ChannelCloseOk>();
+    s.expectEvent<Engine::ChannelClosed>();
+    const auto opening = s.channel->open();
+    s.expectSent<Wire::ChannelOpen>()
+        .broker(Wire::ChannelOpenOk{})
+        .expectReply(*opening)
+        .expectEvent<Engine::ChannelOpened>();
+    const auto again = s.subscribe(*s.channel, u"tag"_s);
+    s.deliver("tag", 1, Usual);
+    QCOMPARE(s.takeEvent<Engine::Delivered>().consumer, again.get());
+    QCOMPARE(s.repeatedCount(), 0);
+}
+
+void tst_RepeatedDeliveries::whatIsRedeliveredIsNotTold()
+{
+    Subscribed s;
+    const auto recovering = s.channel->redeliverUnacked();
+    s.expectSent<Wire::BasicRecover>().deliver("tag", 2, Usual).expectNoEvent();
+    s.broker(Wire::BasicRecoverOk{}).expectReply(*recovering).deliver("tag", 3, Usual).expectEvent<Engine::Delivered>();
+}
+
+void tst_RepeatedDeliveries::eventsBeforeItComeFirst()
+{
+    Subscribed s;
+    s.brokerBytes(Wire::encodeFrame(0, Wire::ConnectionBlocked{.reason = "low on memory"}) +
+                  Script::deliverFrames("tag", 2, Usual));
+    QCOMPARE(s.takeEvents(), QStringList({u"BlockedChanged true"_s, u"Delivered 2"_s}));
+}
+
+void tst_RepeatedDeliveries::aContentBetweenIsAFault()
+{
+    Subscribed s;
+    s.brokerBytes(
+        Wire::encodeFrame(
+            1, Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .exchange = "e", .routingKey = "k"}) +
+        Script::headerFrame(1, 4) + Script::deliverFrames("tag", 2, Usual));
+    QCOMPARE(s.takeConnectionClosed().replyCode(), quint16(505));
+}
+
+QTEST_APPLESS_MAIN(tst_RepeatedDeliveries)
+#include "tst_repeateddeliveries.moc"
