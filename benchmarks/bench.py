@@ -5,16 +5,15 @@
 import argparse
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
-import tempfile
 import urllib.parse
 
 import pika
 
 import goals
+import instructions
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Windows that nobody sees, painted by the processor
@@ -319,37 +318,20 @@ class Bench:
 
     def count_instructions(self, port):
         print("\nInstructions per message of 16 B, callgrind")
-        few, many = 20000, 40000
-        with tempfile.TemporaryDirectory() as directory:
-            for mode in "publish", "publish-confirm", "consume-autoack", "consume-ack":
-                totals = []
-                for count in few, many:
-                    queue = f"bench-16-{count}" if mode.startswith("consume") else "bench"
-                    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={directory}/out",
-                               self.clients["amqpqt"], *goals.MODES[mode], "--port", str(port), "--count", str(count),
-                               "--queue", queue]
-                    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-                    total = re.search(r"Collected : (\d+)", done.stderr)
-                    if done.returncode == 0 and total:
-                        totals.append(int(total[1]))
-                if len(totals) == 2:
-                    self.instructions[mode] = (totals[1] - totals[0]) / (many - few)
-                    print(f"{mode:<24}{self.instructions[mode]:>10.0f}", flush=True)
-                else:
-                    print(f"{mode:<24}{'error':>10}", flush=True)
+        for mode in goals.MODES:
+            count = instructions.per_message(self.clients["amqpqt"], mode, port)
+            print(f"{mode:<24}{'error' if count is None else format(count, '.0f'):>10}", flush=True)
+            if count is not None:
+                self.instructions[mode] = count
 
     def run_all(self, rabbit_port):
-        command = [self.program("broker")]
-        # It ends with us: then its standard input closes.
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as broker:
-            port = int(broker.stdout.readline())
+        with instructions.synthetic_broker(self.program("broker")) as port:
             self.synthetic(port)
             self.memory(port)
             self.growth(port)
             self.stall(port)
             self.model(port)
             self.count_instructions(port)
-            broker.stdin.close()
         self.rabbit(rabbit_port)
 
 

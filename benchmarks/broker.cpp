@@ -10,7 +10,8 @@
 //
 // Published messages are confirmed by one multiple ack for all that one read has brought, but for at least 64, or after
 // 0.1 ms of silence: as a busy broker does, however small the pieces are that a client writes. Those to unconfirmed-N
-// get one ack or none for each message that follows: single ones, out of order too, and multiple ones.
+// get one ack or none for each message that follows: single ones, out of order too, and multiple ones. Those to
+// confirmed-N get a multiple ack for each N, whatever the reads and the time.
 
 #include "broker.h"
 
@@ -174,6 +175,8 @@ void Connection::published(Channel &channel)
     const bool isFirst = channel.published++ == channel.confirmed;
     if (queue.supply.unconfirmed > 0)
         confirmBehind(channel, queue.supply.unconfirmed);
+    else if (queue.supply.together > 0)
+        confirmTogether(channel, queue.supply.together);
     else if (isFirst)
         unconfirmed.push_back(&channel);
 }
@@ -188,13 +191,20 @@ void Connection::confirmBehind(const Channel &channel, std::uint64_t behind)
         Frames::appendAck(large ? afterLarge : out, channel.number, tag, tag % 4 == 0);
 }
 
+void Connection::confirmTogether(Channel &channel, std::uint64_t count)
+{
+    if (channel.published - channel.confirmed < count)
+        return;
+    channel.confirmed = channel.published;
+    Frames::appendAck(large ? afterLarge : out, channel.number, channel.confirmed, true);
+}
+
 void Connection::confirm(bool all)
 {
     std::erase_if(unconfirmed, [&](Channel *channel) {
         if (!all && channel->published - channel->confirmed < ConfirmAtLeast)
             return false;
-        channel->confirmed = channel->published;
-        Frames::appendAck(large ? afterLarge : out, channel->number, channel->confirmed, true);
+        confirmTogether(*channel, 1);
         return true;
     });
 }

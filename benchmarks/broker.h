@@ -101,6 +101,7 @@ private:
     void onBody(Channel &channel, std::string_view part);
     void published(Channel &channel);
     void confirmBehind(const Channel &channel, std::uint64_t behind);
+    void confirmTogether(Channel &channel, std::uint64_t count);
     void declare(Channel &channel, Frames::Reader &arguments);
     void consume(Channel &channel, Frames::Reader &arguments);
     void cancel(Channel &channel, Frames::Reader &arguments);

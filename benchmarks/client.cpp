@@ -23,7 +23,7 @@ public:
         : m_options(options)
         , m_measurement(options)
         , m_queue(QString::fromStdString(options.queue))
-        , m_connection(parameters(options.port))
+        , m_connection(parameters(options))
     {
         m_message.setContentType(u"application/octet-stream"_s);
         m_message.setPersistent(false);
@@ -40,10 +40,12 @@ public:
     }
 
 private:
-    static AmqpQt::ConnectionParameters parameters(quint16 port)
+    static AmqpQt::ConnectionParameters parameters(const Options &options)
     {
         AmqpQt::ConnectionParameters parameters;
-        parameters.setEndpoints({{u"127.0.0.1"_s, port}});
+        parameters.setEndpoints({{u"127.0.0.1"_s, options.port}});
+        if (options.dispatchBudget > 0)
+            parameters.setDispatchBudget(std::chrono::milliseconds(options.dispatchBudget));
         return parameters;
     }
 

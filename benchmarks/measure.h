@@ -6,6 +6,8 @@
 //   client {publish|publish-confirm|consume-ack|consume-autoack|rtt} --port P --count N --size S
 //          [--prefetch 256] [--ack-every K] [--window W] [--queue Q]
 //
+// and --dispatch-budget MS, which says nothing to libraries without such a limit.
+//
 // One line of JSON; on failure {"error": …} and exit code 1.
 
 #include "usage.h"
@@ -54,6 +56,7 @@ struct Options {
     std::uint16_t prefetch = 256;
     std::int64_t ackEvery = 1;
     std::int64_t window = 256;
+    std::int64_t dispatchBudget = 0; // ms of deliveries in a row; 0: what the library does by itself
 
     bool isConsuming() const { return mode == Mode::ConsumeAck || mode == Mode::ConsumeAutoack; }
     // Every ackEvery'th message is acknowledged, with all before it, and the last one.
@@ -67,10 +70,15 @@ struct Options {
             {"rtt", Mode::RoundTrip},
         };
         static constexpr option names[] = {
-            {"port", required_argument, nullptr, 'p'},      {"count", required_argument, nullptr, 'n'},
-            {"size", required_argument, nullptr, 's'},      {"prefetch", required_argument, nullptr, 'f'},
-            {"ack-every", required_argument, nullptr, 'k'}, {"window", required_argument, nullptr, 'w'},
-            {"queue", required_argument, nullptr, 'q'},     {},
+            {"port", required_argument, nullptr, 'p'},
+            {"count", required_argument, nullptr, 'n'},
+            {"size", required_argument, nullptr, 's'},
+            {"prefetch", required_argument, nullptr, 'f'},
+            {"ack-every", required_argument, nullptr, 'k'},
+            {"window", required_argument, nullptr, 'w'},
+            {"queue", required_argument, nullptr, 'q'},
+            {"dispatch-budget", required_argument, nullptr, 'b'},
+            {},
         };
         constexpr std::int64_t most = 1'000'000'000;
         Options options;
@@ -94,6 +102,9 @@ struct Options {
                 break;
             case 'w':
                 options.window = toNumber(optarg, 1, most);
+                break;
+            case 'b':
+                options.dispatchBudget = toNumber(optarg, 1, 1'000'000);
                 break;
             case 'q':
                 options.queue = optarg;

@@ -14,6 +14,7 @@
 //   held-SIZE-COUNT    the same, as soon as the first message is published to the queue
 //   paced-SIZE-RATE    RATE messages of SIZE bytes in each second, evenly, for ever
 //   unconfirmed-N      nothing: what is published to it is discarded, and its confirms stay N messages behind
+//   confirmed-N        nothing: the same, and N messages at a time are confirmed, never fewer
 //
 // Those of a paced queue, of at least 23 bytes and less than Supply::Large, are JSON: {"value":123,"unit":"xxx"}, each
 // with another value.
@@ -25,6 +26,7 @@ struct Supply {
     std::uint64_t rate = 0;  // 0: all at once
     bool isHeld = false;
     std::uint64_t unconfirmed = 0; // how far behind the confirms stay; 0: not at all
+    std::uint64_t together = 0;    // how many messages are confirmed at a time; 0: what a read has brought
 
     explicit Supply(const std::string &name)
     {
@@ -32,6 +34,8 @@ struct Supply {
         unsigned long number = 0;
         if (std::sscanf(name.c_str(), "unconfirmed-%lu", &number) == 1)
             unconfirmed = number;
+        if (std::sscanf(name.c_str(), "confirmed-%lu", &number) == 1)
+            together = number;
         isHeld = std::sscanf(name.c_str(), "held-%lu-%lu", &bytes, &number) == 2;
         const bool isPaced = !isHeld && std::sscanf(name.c_str(), "paced-%lu-%lu", &bytes, &number) == 2;
         if (!isHeld && !isPaced && std::sscanf(name.c_str(), "bench-%lu-%lu", &bytes, &number) != 2)

@@ -48,6 +48,8 @@ def check_client(program, port):
     check_measurement([program, "consume-ack", "--prefetch", "1", *many], KEYS, 1000, 16)
     confirmed = [program, "publish-confirm", "--port", port, "--count", "100", "--window", "7"]
     check_measurement(confirmed, KEYS, 100, 16)
+    together = [program, "publish-confirm", "--port", port, "--count", "98", "--window", "7", "--queue", "confirmed-7"]
+    check_measurement(together, KEYS, 98, 16)
     check_error([program, "nothing", "--port", port])
     check_error([program, "publish", "--port", "1"])
     check_error([program, "publish", "--count"])

@@ -1,0 +1,130 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Counts the instructions per message of 16 B and compares them with those that are recorded.
+
+tools/instructions builds what is needed and calls it.
+"""
+
+import argparse
+import contextlib
+import glob
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+
+import goals
+
+RECORD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "instructions.json")
+LIMIT = 0.03
+# Messages. The difference leaves out connecting and disconnecting. Multiples of the window, for its confirms come all at once.
+FEW, MANY = 20480, 40960
+QUEUES = {"publish": "bench", "publish-confirm": "confirmed-256"}
+# The time under callgrind says nothing, so no turn of the event loop ends by it.
+BUDGET = ("--dispatch-budget", "1000000")
+
+
+@contextlib.contextmanager
+def synthetic_broker(program):
+    """Its port."""
+    # It ends with us: then its standard input closes.
+    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as broker:
+        yield int(broker.stdout.readline())
+        broker.stdin.close()
+
+
+def of_run(client, mode, port, count):
+    """The instructions of the whole program; None if it failed."""
+    with tempfile.TemporaryDirectory() as directory:
+        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={directory}/out", client, *goals.MODES[mode],
+                   *BUDGET, "--port", str(port), "--count", str(count), "--queue", QUEUES.get(mode, f"bench-16-{count}")]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    total = re.search(r"Collected : (\d+)", done.stderr)
+    if done.returncode == 0 and total:
+        return int(total[1])
+    print(done.stdout + done.stderr, file=sys.stderr)
+    return None
+
+
+def per_message(client, mode, port):
+    """None if a run failed."""
+    few, many = (of_run(client, mode, port, count) for count in (FEW, MANY))
+    return (many - few) / (MANY - FEW) if few and many else None
+
+
+def value_in(pattern, expression):
+    """What is set in one of CMake's files."""
+    for name in glob.glob(pattern):
+        with open(name, encoding="utf-8") as file:
+            found = re.search(expression, file.read(), re.MULTILINE)
+        if found:
+            return found[1]
+    return "unknown"
+
+
+def made_with(build):
+    """What the figures hold for."""
+    compiler = f"{build}/CMakeFiles/*/CMakeCXXCompiler.cmake"
+    qt = value_in(f"{build}/CMakeCache.txt", r"^Qt6_DIR:PATH=(.*)$")
+    return {
+        "machine": platform.machine(),
+        "compiler": " ".join(value_in(compiler, rf'set\(CMAKE_CXX_COMPILER_{key} "(.*)"\)') for key in ("ID", "VERSION")),
+        "qt": "Qt " + value_in(f"{qt}/Qt6ConfigVersion*.cmake", r'set\(PACKAGE_VERSION "(.*)"\)'),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", required=True, help="the build directory")
+    parser.add_argument("--record", action="store_true")
+    options = parser.parse_args()
+    made = made_with(options.build)
+    try:
+        with open(RECORD, encoding="utf-8") as file:
+            recorded = json.load(file)
+    except (OSError, ValueError):
+        if not options.record:
+            raise
+        recorded = {"made_with": {}, "instructions_per_message": {}}
+    known = recorded["instructions_per_message"]
+
+    print(f"Instructions per message of 16 B, callgrind; {', '.join(made.values())}")
+    print(f"{'':<24}{'recorded':>10}{'now':>10}")
+    now, failed, moved = {}, [], []
+    with synthetic_broker(f"{options.build}/benchmarks/broker") as port:
+        for mode in goals.MODES:
+            count = per_message(f"{options.build}/benchmarks/client", mode, port)
+            if count is None:
+                failed.append(mode)
+                continue
+            now[mode] = round(count)
+            change = count / known[mode] - 1 if mode in known else float("inf")
+            if abs(change) > LIMIT:
+                moved.append(mode)
+            print(f"{mode:<24}{known.get(mode, 'none'):>10}{count:>10.0f}{change:>+9.1%}", flush=True)
+
+    if failed:
+        print(f"tools/instructions: FAILED: {', '.join(failed)} could not be counted")
+        return 1
+    if options.record:
+        with open(RECORD, "w", encoding="utf-8") as file:
+            json.dump({"made_with": made, "instructions_per_message": now}, file, indent=4)
+            file.write("\n")
+        print("tools/instructions: recorded")
+        return 0
+    if recorded["made_with"] != made:
+        print(f"tools/instructions: not judged: recorded with {', '.join(recorded['made_with'].values())}")
+        return 0
+    if moved:
+        print(f"tools/instructions: FAILED: {', '.join(moved)} moved by more than {LIMIT:.0%}. Worse: find out why. "
+              "Better, or worse for a reason: record it with --record")
+        return 1
+    print(f"tools/instructions: passed: within {LIMIT:.0%} of what is recorded")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
