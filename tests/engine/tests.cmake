@@ -4,13 +4,14 @@ add_library(amqpqt_script STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/su
 target_include_directories(amqpqt_script PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(amqpqt_script PUBLIC amqpqt_engine amqpqt_wire amqpqt_values Qt6::Test PRIVATE amqpqt_build_flags)
 
-foreach(test tst_acks tst_channelclosing tst_channelids tst_confirms tst_connectionclosing tst_contents tst_faults tst_flowcontrol tst_handshake
-        tst_heartbeat tst_knownarguments tst_orderrules tst_outputbuffer tst_repeateddeliveries tst_transactions)
+foreach(test tst_acks tst_channelclosing tst_channelids tst_confirms tst_connectionclosing tst_consumerrules tst_contents tst_faults
+        tst_flowcontrol tst_handshake tst_heartbeat tst_knownarguments tst_orderrules tst_outputbuffer tst_repeateddeliveries tst_transactions)
     amqpqt_test(engine ${test} LIBRARIES amqpqt_script)
 endforeach()
 
 add_library(amqpqt_exerciser STATIC EXCLUDE_FROM_ALL
-    ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser.cpp ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser_peer.cpp)
+    ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser.cpp ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser_events.cpp
+    ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser_peer.cpp)
 target_link_libraries(amqpqt_exerciser PUBLIC amqpqt_script PRIVATE amqpqt_build_flags)
 amqpqt_test(engine tst_robustness TIMEOUT 300 LIBRARIES amqpqt_exerciser amqpqt_script)
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The half of EngineExerciser that is the socket, the clock and the broker.
+// The part of EngineExerciser that is the socket, the clock and the broker.
 
 #include "support/engineexerciser.h"
 

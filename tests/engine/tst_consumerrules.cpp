@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+#include "support/script.h"
+
+#include <QtTest/qtest.h>
+
+using namespace AmqpQt;
+using namespace Qt::StringLiterals;
+using Engine::CallId;
+using ConsumerState = Engine::ConsumerEntry::State;
+
+// How a consumer begins and ends, in whatever order the broker's answers come.
+class tst_ConsumerRules : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void consumeOkMayComeLate();
+    void consumeOkMayComeEarly();
+    void consumeOksAreMatchedByTag();
+    void cancelOkMayComeLate();
+    void cancelWaitsForConsumeOk();
+    void cancelBeforeOpenIsSentAfterConsumeOk();
+    void aTagRestsUntilCancelOk();
+    void aTagIsFreeAfterTheBrokerCancelled();
+    void theBrokersCancelEndsTheConsumer();
+    void theBrokersCancelAnswersWhatItEnds();
+    void theBrokersCancelCrossesOurs();
+    void deliveriesOfACancelledConsumerGoBack();
+    void lateDeliveriesGoBackAfterCancelOk();
+};
+
+void tst_ConsumerRules::consumeOkMayComeLate()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId declaring = *channel.declareQueue(u"q2"_s, {}, false);
+    s.expectSent<Wire::BasicConsume>().expectSent<Wire::QueueDeclare>();
+    s.broker(Wire::QueueDeclareOk{.queue = "q2"});
+    s.takeReply<QueueInfo>(declaring);
+    s.deliver("a", 1).expectEvent<Engine::Delivered>(); // even a delivery may come first
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall).expectNoEvent();
+    QCOMPARE(consumer->state, ConsumerState::Active);
+}
+
+void tst_ConsumerRules::consumeOkMayComeEarly()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const CallId declaring = *channel.declareQueue(u"q"_s, {}, false);
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    s.expectSent<Wire::QueueDeclare>().expectSent<Wire::BasicConsume>();
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall);
+    s.broker(Wire::QueueDeclareOk{.queue = "q"}).takeReply<QueueInfo>(declaring);
+}
+
+void tst_ConsumerRules::consumeOksAreMatchedByTag()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto a = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto b = *channel.consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
+    s.expectSent(Wire::BasicConsume{.queue = "q", .consumerTag = "a"});
+    s.expectSent(Wire::BasicConsume{.queue = "q", .consumerTag = "b"});
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "b"}).broker(Wire::BasicConsumeOk{.consumerTag = "a"});
+    s.expectReply(b->startCall).expectReply(a->startCall);
+}
+
+void tst_ConsumerRules::cancelOkMayComeLate()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = s.subscribe(channel, u"a"_s);
+    const CallId cancelling = channel.cancel(*consumer);
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    s.expectSent(Wire::BasicCancel{.consumerTag = "a"}).expectSent<Wire::QueuePurge>();
+    QCOMPARE(consumer->state, ConsumerState::Cancelling);
+    s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
+    s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeReply<Engine::CancelResult>(cancelling);
+    QCOMPARE(consumer->state, ConsumerState::Gone);
+}
+
+void tst_ConsumerRules::cancelWaitsForConsumeOk()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId cancelling = channel.cancel(*consumer);
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    s.expectSent<Wire::BasicConsume>().expectSent<Wire::QueuePurge>().expectNothingSent();
+    s.deliver("a", 1).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectSent<Wire::BasicCancel>().expectReply(consumer->startCall);
+    s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
+    s.broker(Wire::BasicCancelOk{.consumerTag = "a"});
+    QCOMPARE(s.takeReply<Engine::CancelResult>(cancelling).returned, 1);
+}
+
+void tst_ConsumerRules::cancelBeforeOpenIsSentAfterConsumeOk()
+{
+    Script s;
+    auto &channel = s.newChannel();
+    QVERIFY(channel.open());
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    channel.cancel(*consumer);
+    s.open().expectSent<Wire::ChannelOpen>().expectSent<Wire::BasicConsume>().expectNothingSent();
+    s.broker(Wire::ChannelOpenOk{}).expectNothingSent();
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectSent<Wire::BasicCancel>();
+}
+
+void tst_ConsumerRules::aTagRestsUntilCancelOk()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto duplicate = [&] { return channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s); };
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    s.expectSent<Wire::BasicConsume>();
+    QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // Starting
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall);
+    QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // Active
+    channel.cancel(*consumer);
+    s.expectSent<Wire::BasicCancel>();
+    QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // Cancelling
+    QVERIFY2(duplicate().error().text().startsWith(u"consumerTag"_s), qPrintable(duplicate().error().text()));
+    s.expectNothingSent().broker(Wire::BasicCancelOk{.consumerTag = "a"});
+    QVERIFY(duplicate());
+    s.expectSent<Wire::BasicConsume>().takeEvents();
+    // The tag is a matter of the channel.
+    QVERIFY(s.openChannel(2).consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
+}
+
+void tst_ConsumerRules::aTagIsFreeAfterTheBrokerCancelled()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.subscribe(channel, u"a"_s);
+    s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectEvent<Engine::ConsumerCancelled>();
+    s.subscribe(channel, u"a"_s);
+    s.deliver("a", 1).expectEvent<Engine::Delivered>();
+}
+
+void tst_ConsumerRules::theBrokersCancelEndsTheConsumer()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto a = s.subscribe(channel, u"a"_s);
+    s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNothingSent();
+    s.expectEvent<Engine::ConsumerCancelled>([&](const Engine::ConsumerCancelled &cancelled) {
+        QCOMPARE(cancelled.consumer, a);
+        QCOMPARE(cancelled.reason.kind(), ErrorKind::ConsumerCancelled);
+    });
+    QCOMPARE(a->state, ConsumerState::Gone);
+    s.subscribe(channel, u"b"_s);
+    s.broker(Wire::BasicCancel{.consumerTag = "b", .noWait = false});
+    s.expectSent(Wire::BasicCancelOk{.consumerTag = "b"}).expectEvent<Engine::ConsumerCancelled>().expectNoEvent();
+}
+
+void tst_ConsumerRules::theBrokersCancelAnswersWhatItEnds()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId cancelling = channel.cancel(*consumer);
+    s.expectSent<Wire::BasicConsume>().broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
+    s.expectReply(consumer->startCall, ErrorKind::ConsumerCancelled);
+    s.takeReply<Engine::CancelResult>(cancelling);
+    s.expectEvent<Engine::ConsumerCancelled>().expectNoEvent().expectNothingSent();
+}
+
+void tst_ConsumerRules::theBrokersCancelCrossesOurs()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = s.subscribe(channel, u"a"_s);
+    const CallId cancelling = channel.cancel(*consumer);
+    s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNoEvent();
+    s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeReply<Engine::CancelResult>(cancelling);
+    s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNoEvent().expectNothingSent();
+    QVERIFY(s.engine.isOpen());
+}
+
+void tst_ConsumerRules::deliveriesOfACancelledConsumerGoBack()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto acked = s.subscribe(channel, u"acked"_s);
+    const auto lossy = s.subscribe(channel, u"lossy"_s, {.ackMode = AckMode::NoAck});
+    const CallId cancellingAcked = channel.cancel(*acked);
+    const CallId cancellingLossy = channel.cancel(*lossy);
+    s.expectSent<Wire::BasicCancel>().expectSent<Wire::BasicCancel>();
+    s.deliver("acked", 1).deliver("lossy", 2).deliver("acked", 3).expectNoEvent();
+    s.expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
+    s.expectSent(Wire::BasicNack{.deliveryTag = 3, .requeue = true}).expectNothingSent();
+    s.broker(Wire::BasicCancelOk{.consumerTag = "acked"}).broker(Wire::BasicCancelOk{.consumerTag = "lossy"});
+    const auto ackedResult = s.takeReply<Engine::CancelResult>(cancellingAcked);
+    QCOMPARE(ackedResult.returned, 2);
+    QCOMPARE(ackedResult.lost, 0);
+    const auto lossyResult = s.takeReply<Engine::CancelResult>(cancellingLossy);
+    QCOMPARE(lossyResult.returned, 0);
+    QCOMPARE(lossyResult.lost, 1);
+    // Nobody's any more, though not cancelled: as when a consumer object is deleted.
+    const auto orphan = s.subscribe(channel, u"orphan"_s);
+    orphan->context = nullptr;
+    s.deliver("orphan", 4).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 4, .requeue = true});
+}
+
+void tst_ConsumerRules::lateDeliveriesGoBackAfterCancelOk()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto consumer = s.subscribe(channel, u"a"_s);
+    channel.cancel(*consumer);
+    s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeEvents();
+    s.deliver("a", 1).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
+    QCOMPARE(consumer->returned, 1);
+
+    const auto lossy = s.subscribe(channel, u"lossy"_s, {.ackMode = AckMode::NoAck});
+    s.broker(Wire::BasicCancel{.consumerTag = "lossy", .noWait = true}).expectEvent<Engine::ConsumerCancelled>();
+    s.deliver("lossy", 2).expectNoEvent().expectNothingSent();
+    QCOMPARE(lossy->lost, 1);
+    QVERIFY(s.engine.isOpen());
+}
+
+QTEST_GUILESS_MAIN(tst_ConsumerRules)
+#include "tst_consumerrules.moc"
