@@ -21,7 +21,7 @@ import goals
 RECORD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "instructions.json")
 LIMIT = 0.03
 # Messages. The difference leaves out connecting and disconnecting. Multiples of the window, for its confirms come all at once.
-FEW, MANY = 20480, 40960
+FEW, MANY = 20480, 163840
 QUEUES = {"publish": "bench", "publish-confirm": "confirmed-256"}
 # The time under callgrind says nothing, so no turn of the event loop ends by it.
 BUDGET = ("--dispatch-budget", "1000000")
