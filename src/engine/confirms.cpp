@@ -57,6 +57,8 @@ bool Confirms::settle(quint64 deliveryTag, bool multiple, std::vector<Outcome> &
     for (qsizetype i = multiple ? 0 : index; i <= index; ++i)
         settleEntry(i, outcomes);
     dropSettled();
+    if (deliveryTag >= firstTag() && m_entries.at(qsizetype(deliveryTag - firstTag())).isMandatory)
+        *mandatory(deliveryTag) = {deliveryTag, {}, {}, {}}; // its memory does not wait for what is before it
     return true;
 }
 
@@ -76,13 +78,18 @@ void Confirms::settleEntry(qsizetype index, std::vector<Outcome> &outcomes)
         outcomes.push_back({entry.sequence, entry.sequence, std::move(returned)});
 }
 
+QList<Confirms::Mandatory>::iterator Confirms::mandatory(quint64 deliveryTag)
+{
+    return std::lower_bound(m_mandatory.begin(), m_mandatory.end(), deliveryTag,
+                            [](const Mandatory &message, quint64 tag) { return message.deliveryTag < tag; });
+}
+
 // The return that is this message's. Of equal messages the one that is settled first has it.
 std::optional<ReturnedMessage> Confirms::claimReturn(quint64 deliveryTag)
 {
     if (m_returned.empty())
         return std::nullopt;
-    const auto message = std::lower_bound(m_mandatory.cbegin(), m_mandatory.cend(), deliveryTag,
-                                          [](const Mandatory &mandatory, quint64 tag) { return mandatory.deliveryTag < tag; });
+    const auto message = mandatory(deliveryTag);
     const auto found = std::find_if(m_returned.begin(), m_returned.end(),
                                     [&](const ReturnedMessage &returned) { return isSame(*message, returned); });
     if (found == m_returned.end())

@@ -54,12 +54,13 @@ private:
         bool isSettled = false;
     };
     void settleEntry(qsizetype index, std::vector<Outcome> &outcomes);
+    QList<Mandatory>::iterator mandatory(quint64 deliveryTag);
     std::optional<ReturnedMessage> claimReturn(quint64 deliveryTag);
     void dropSettled();
     quint64 firstTag() const noexcept { return m_lastTag - quint64(m_entries.size()) + 1; }
 
     QList<Entry> m_entries; // by delivery tag; the first one is not settled
-    QList<Mandatory> m_mandatory; // those of the entries that are, by delivery tag
+    QList<Mandatory> m_mandatory; // those of the entries that are, by delivery tag; a settled one is empty
     std::vector<ReturnedMessage> m_returned;
     QByteArray m_lastMethod;
     quint64 m_lastTag = 0;

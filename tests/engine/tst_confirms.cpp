@@ -32,6 +32,8 @@ private Q_SLOTS:
     void aReturnMatchesByWhatTheBrokerKeeps();
     void aThousandReturnsFindTheirMessages_data();
     void aThousandReturnsFindTheirMessages();
+    void aSettledMandatoryMessageKeepsNoBody_data();
+    void aSettledMandatoryMessageKeepsNoBody();
     void aReturnWithoutItsAckCountsWhenTheChannelEnds();
     void aReturnOfAMessageFromBeforeConfirmModeIsToldWithoutANumber();
     void aReturnOutsideConfirmModeHasNoNumber();
@@ -416,6 +418,48 @@ void tst_Confirms::aThousandReturnsFindTheirMessages()
     QCOMPARE(returned.size(), Count);
     for (const quint64 sequence : returned)
         QCOMPARE(sequence % 3, quint64(0));
+}
+
+void tst_Confirms::aSettledMandatoryMessageKeepsNoBody_data()
+{
+    QTest::addColumn<bool>("isAck");
+    QTest::newRow("ack") << true;
+    QTest::newRow("nack") << false;
+}
+
+// Though the broker has not settled those before it, some of which are not mandatory.
+void tst_Confirms::aSettledMandatoryMessageKeepsNoBody()
+{
+    QFETCH(bool, isAck);
+    Confirming t;
+    const QByteArray properties = propertiesOf(u"id"_s);
+    QList<QByteArray> bodies;
+    for (int i = 0; i < 7; ++i) {
+        bodies.append(QByteArray(1000, char('a' + i)));
+        t.publish(bodies.constLast(), i % 3 != 1, u"key"_s, properties);
+    }
+    t.s.takeSent();
+    const auto kept = [&] {
+        QList<int> numbers;
+        for (int i = 0; i < bodies.size(); ++i) {
+            if (!bodies[i].isDetached())
+                numbers.append(i + 1);
+        }
+        return numbers;
+    };
+    QCOMPARE(kept(), QList<int>({1, 3, 4, 6, 7}));
+    for (const quint64 tag : {5, 6, 6, 4}) {
+        if (isAck)
+            t.acks(tag);
+        else
+            t.s.broker(BasicNack{.deliveryTag = tag});
+    }
+    QCOMPARE(t.s.takeEvents().size(), 3);
+    QCOMPARE(kept(), QList<int>({1, 3, 7}));
+    t.returns(bodies[2], "key", properties).returns(bodies[6], "key", properties).acks(7, true); // the others are still known
+    QCOMPARE(t.s.takeEvents(), Events({u"PublishConfirmed 1 1-2"_s, u"Returned 1"_s, u"PublishFailed 1 3-3 Returned"_s,
+                                       u"Returned 1"_s, u"PublishFailed 1 7-7 Returned"_s}));
+    QCOMPARE(kept(), QList<int>());
 }
 
 void tst_Confirms::aReturnWithoutItsAckCountsWhenTheChannelEnds()
