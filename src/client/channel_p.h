@@ -6,7 +6,7 @@
 
 #include <AmqpQt/channel.h>
 
-#include <QtCore/qhash.h>
+#include <QtCore/qmap.h>
 
 #include <map>
 
@@ -85,8 +85,9 @@ public:
     std::vector<Promise<void>> whenOpen;
     std::optional<Reply<void>> closing;     // by close()
     std::optional<Promise<void>> reopening; // reopen() was called when the end was still to be told
-    QHash<QString, ConsumerPrivate *> consumers; // those that have not ended, by tag
-    QSet<ConsumerPrivate *> everyConsumer;
+    // Maps: a hash takes 2 KB for its first entry, and there may be thousands of channels with one consumer each.
+    QMap<QString, ConsumerPrivate *> consumers;      // those that have not ended, by tag
+    QMap<quint64, ConsumerPrivate *> everyConsumer; // by serial number: in the order they were made
     quint64 lastConsumer = 0;                    // serial number: tags of our own, and the order of consumers()
 
 private:

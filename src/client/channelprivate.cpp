@@ -176,9 +176,7 @@ void ChannelPrivate::noteClosing()
 
 QList<ConsumerPrivate *> ChannelPrivate::consumersInOrder() const
 {
-    QList<ConsumerPrivate *> sorted = everyConsumer.values();
-    std::sort(sorted.begin(), sorted.end(), [](const auto *a, const auto *b) { return a->serial < b->serial; });
-    return sorted;
+    return everyConsumer.values();
 }
 
 // For whose basic.consume the broker closed the channel, which does not tell the tag: of those that are not answered the

@@ -350,10 +350,13 @@ void ConnectionPrivate::timerEvent(QTimerEvent *event)
     }
     m_timer.stop();
     m_timerAt.reset();
-    // What the peer has sent counts before the time that has passed: the loop may have been blocked.
-    m_readable = m_readable || (transport && transport->isConnected());
-    if (!engine.hasInput())
+    if (!engine.hasInput()) {
         engine.releaseIdleMemory();
+        m_calls.squeeze();
+    }
+    // What the peer has sent counts before the time that has passed: the loop may have been blocked.
+    if (const auto deadline = engine.deadline(); deadline && now() >= *deadline)
+        m_readable = m_readable || (transport && transport->isConnected());
     turn();
 }
 
@@ -520,7 +523,10 @@ void ConnectionPrivate::tellBytesToWrite()
 
 void ConnectionPrivate::armTimer()
 {
-    const std::optional<Engine::Time> deadline = engine.deadline();
+    constexpr std::chrono::milliseconds IdleTime(500); // then memory is released
+    std::optional<Engine::Time> deadline = engine.deadline();
+    if (engine.hasIdleMemory())
+        deadline = std::min(deadline.value_or(Engine::Time::max()), now() + IdleTime);
     if (!deadline) {
         m_timer.stop();
         m_timerAt.reset();

@@ -19,7 +19,7 @@ ConsumerPrivate::ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPriv
     , serial(serialNumber)
 {
     if (channel)
-        channel->everyConsumer.insert(this);
+        channel->everyConsumer.insert(serial, this);
 }
 
 ConsumerPrivate::~ConsumerPrivate()
@@ -27,7 +27,7 @@ ConsumerPrivate::~ConsumerPrivate()
     started.finish(Error(ErrorKind::Cancelled, u"the consumer was deleted"_s), ConnectionPrivate::Delivery::Posted);
     if (!channel)
         return;
-    channel->everyConsumer.remove(this);
+    channel->everyConsumer.remove(serial);
     if (channel->consumers.value(options.consumerTag) == this)
         channel->consumers.remove(options.consumerTag);
     channel->connection->forget(this);

@@ -39,9 +39,7 @@ std::optional<ChannelEngine::Call> ChannelEngine::takeCall()
         unexpected(Method::name);
         return std::nullopt;
     }
-    Call call = std::move(m_calls.front());
-    m_calls.pop_front();
-    return call;
+    return takeFirstCall();
 }
 
 template <typename Method>

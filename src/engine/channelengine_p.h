@@ -236,6 +236,7 @@ private:
     void finishSimple(const Method &, ReplyValue value = {});
     template <typename Method>
     std::optional<Call> takeCall(); // the first unanswered one; none: it waits for something else, the peer is at fault
+    Call takeFirstCall();
     void finish(CallId id, ReplyValue value);
 
     void onHeader(const Wire::ContentHeader &header);

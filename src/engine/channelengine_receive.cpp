@@ -33,6 +33,15 @@ void ChannelEngine::unexpected(const char *method)
         m_connection->unexpected(method);
 }
 
+ChannelEngine::Call ChannelEngine::takeFirstCall()
+{
+    Call call = std::move(m_calls.front());
+    m_calls.pop_front();
+    if (m_calls.isEmpty())
+        m_calls = {}; // its memory, too: most channels are idle
+    return call;
+}
+
 void ChannelEngine::finish(CallId id, ReplyValue value)
 {
     m_connection->callEnded(id);
@@ -88,8 +97,7 @@ void ChannelEngine::on(const Wire::BasicGetEmpty &method)
 {
     if (m_calls.empty() || m_calls.front().reply != Wire::BasicGetOk::id.value())
         return unexpected(method.name);
-    finish(m_calls.front().id, QueueEmpty{});
-    m_calls.pop_front();
+    finish(takeFirstCall().id, QueueEmpty{});
 }
 
 void ChannelEngine::on(const Wire::ChannelCloseOk &method)

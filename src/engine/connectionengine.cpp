@@ -647,10 +647,16 @@ void ConnectionEngine::expireCalls(Time now)
 
 void ConnectionEngine::releaseIdleMemory()
 {
-    m_input.releaseIfEmpty();
-    m_pattern.release();
+    if (m_input.hasIdleMemory())
+        m_input.clear();
     if (m_output.isEmpty())
         m_output.releaseSpare();
+    m_pattern.release();
+    if (m_pendingCalls.isEmpty()) {
+        m_pendingCalls.squeeze();
+        m_newCalls.shrink_to_fit();
+        m_callDeadlines.shrink_to_fit();
+    }
 }
 
 bool ConnectionEngine::hasCapability(const QString &name) const

@@ -74,7 +74,8 @@ public:
     std::optional<Time> deadline() const;
     // `inputIsRead`: next() has seen all that the peer has sent. Before, no answer and no sign of life of it is overdue.
     void tick(Time now, bool inputIsRead = true);
-    void releaseIdleMemory();
+    bool hasIdleMemory() const noexcept { return m_input.hasIdleMemory() || (m_output.isEmpty() && m_output.hasSpare()); }
+    void releaseIdleMemory(); // what only the next burst needs again
 
     // Numbers are the smallest free ones; null if there is none, or if `number` is taken or beyond the limit. For the
     // channel's end see ChannelEngine::release().

@@ -60,10 +60,4 @@ void InputBuffer::clear() noexcept
     m_wasFilled = false;
 }
 
-void InputBuffer::releaseIfEmpty() noexcept
-{
-    if (isEmpty() && m_capacity > InitialCapacity)
-        clear();
-}
-
 } // namespace AmqpQt::Engine

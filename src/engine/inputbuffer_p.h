@@ -23,7 +23,7 @@ public:
     void filled(qsizetype size) noexcept;
 
     void clear() noexcept;
-    void releaseIfEmpty() noexcept;
+    bool hasIdleMemory() const noexcept { return m_capacity > 0 && isEmpty(); }
 
 private:
     static constexpr qsizetype InitialCapacity = 4 * 1024;

@@ -33,7 +33,8 @@ public:
     QByteArrayView front() const noexcept; // what to write next: empty if there is nothing
     void consume(qsizetype size) noexcept;
     void clear() noexcept;
-    void releaseSpare() noexcept; // memory kept for the next burst
+    bool hasSpare() const noexcept { return m_spare.capacity > 0; } // memory kept for the next burst
+    void releaseSpare() noexcept;
 
 private:
     struct Chunk
@@ -44,7 +45,7 @@ private:
         qsizetype end = 0;
         qsizetype capacity = 0;
     };
-    static constexpr qsizetype SmallChunk = 4 * 1024;
+    static constexpr qsizetype SmallChunk = 2 * 1024;
     static constexpr qsizetype LargeChunk = 128 * 1024 - 256; // below the allocator's threshold for mapped memory
 
     void addChunk(qsizetype size);
