@@ -3,6 +3,7 @@
 
 #include "setup.h"
 
+#include <QtCore/qdatetime.h>
 #include <QtCore/qmetaobject.h>
 #include <QtQml/qjsengine.h>
 #include <QtQml/qqmlengine.h>
@@ -18,6 +19,20 @@ namespace
 {
 
 const QMetaMethod settledSignal = QMetaMethod::fromSignal(&QmlPublisher::settled);
+
+// What the setters of a message only warn of, and not with the element's file and line.
+bool isOutOfRange(const QString &option, const QVariant &value)
+{
+    if (option == "priority"_L1) {
+        const double priority = value.toDouble();
+        return !(priority >= -1 && priority <= std::numeric_limits<quint8>::max());
+    }
+    if (option == "timestamp"_L1 && value.isValid()) {
+        const QDateTime time = value.toDateTime();
+        return !time.isValid() || time.toMSecsSinceEpoch() < 0;
+    }
+    return false;
+}
 
 } // namespace
 
@@ -195,16 +210,19 @@ QString QmlPublisher::applyOptions(const QVariantMap &options, Outgoing &outgoin
     for (auto option = options.begin(); option != options.end(); ++option) {
         const QString &name = option.key();
         const QVariant &value = option.value();
+        bool isNumber = false;
+        const qint64 milliseconds = value.toLongLong(&isNumber);
         if (name == "exchange"_L1)
             outgoing.exchange = value.toString();
         else if (name == "routingKey"_L1)
             outgoing.routingKey = value.toString();
         else if (name == "mandatory"_L1)
             outgoing.mandatory = value.toBool();
-        else if (name == "expiration"_L1 && value.toLongLong() >= 0)
-            message.setExpiration(std::chrono::milliseconds(value.toLongLong()));
+        else if (name == "expiration"_L1 && isNumber && milliseconds >= 0)
+            message.setExpiration(std::chrono::milliseconds(milliseconds));
         else if (const int index = Message::staticMetaObject.indexOfProperty(name.toUtf8());
-                 index < 0 || !Message::staticMetaObject.property(index).writeOnGadget(&message, value))
+                 index < 0 || isOutOfRange(name, value) ||
+                 !Message::staticMetaObject.property(index).writeOnGadget(&message, value))
             return tr("The option %1 is unknown or has a wrong value").arg(name);
     }
     return {};

@@ -108,13 +108,17 @@ TestCase {
 
     function test_optionsAreChecked_data() {
         return [{ tag: "unknown", options: { routeKey: "a" } }, { tag: "read only", options: { deliveryTag: 5 } },
-                { tag: "negative", options: { expiration: -1 } },
+                { tag: "negative", options: { expiration: -1 } }, { tag: "no number", options: { expiration: "soon" } },
+                { tag: "high priority", options: { priority: 256 } }, { tag: "low priority", options: { priority: -2 } },
+                { tag: "priority of words", options: { priority: "high" } }, { tag: "no priority", options: { priority: NaN } },
+                { tag: "before 1970", options: { timestamp: new Date(-1) } },
+                { tag: "no time", options: { timestamp: new Date(NaN) } },
                 { tag: "too long", options: { routingKey: "x".repeat(256) } },
                 { tag: "no AMQP type", options: { headers: { x: NaN } } }]
     }
     function test_optionsAreChecked(data) {
         const system = createOpen()
-        ignoreWarning(/QML Publisher: /)
+        ignoreWarning(/tst_qmlpublisher.qml:\d+:\d+: QML Publisher: /)
         compare(system.publisher.publish("text", data.options), 0)
         verify(system.publisher.errorString !== "")
         roundTrip(system, "after")
