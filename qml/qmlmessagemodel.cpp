@@ -23,13 +23,9 @@ void QmlMessageModel::setConsumer(QmlConsumer *consumer)
     Q_EMIT consumerChanged();
 }
 
-void QmlMessageModel::setColumns(const QStringList &columns)
+void QmlMessageModel::warn(const QString &text) const
 {
-    for (const QString &column : columns) {
-        if (!isColumn(column))
-            qmlWarning(this) << "columns: \"" << column << "\" is no column of a message";
-    }
-    MessageModel::setColumns(columns);
+    qmlWarning(this) << text;
 }
 
 } // namespace AmqpQt

@@ -82,6 +82,9 @@ Q_SIGNALS:
     void filterRoutingKeyChanged();
     void countChanged();
 
+protected:
+    virtual void warn(const QString &text) const; // of the wrong value of a property
+
 private:
     friend class MessageModelPrivate;
     std::unique_ptr<MessageModelPrivate> d;

@@ -70,7 +70,7 @@ int MessageModel::maximumCount() const
 void MessageModel::setMaximumCount(int rows)
 {
     if (rows < 0)
-        qCWarning(lcChannel, "maximumCount: %d is not set, it cannot be negative", rows);
+        warn(u"maximumCount: %1 is not set, it cannot be negative"_s.arg(rows));
     else if (rows != d->maximumCount)
         d->setMaximumCount(rows);
 }
@@ -83,7 +83,7 @@ int MessageModel::updateInterval() const
 void MessageModel::setUpdateInterval(int milliseconds)
 {
     if (milliseconds < 0) {
-        qCWarning(lcChannel, "updateInterval: %d ms is not set, it cannot be negative", milliseconds);
+        warn(u"updateInterval: %1 ms is not set, it cannot be negative"_s.arg(milliseconds));
     } else if (milliseconds != d->timer.interval()) {
         d->timer.setInterval(milliseconds);
         Q_EMIT updateIntervalChanged();
@@ -252,6 +252,15 @@ QHash<int, QByteArray> MessageModel::roleNames() const
         {RedeliveredRole, "redelivered"_ba},
     });
     return names;
+}
+
+/*!
+    Logs \a text, which says what is wrong with the value that a property was given, as a warning in the category
+    \c amqpqt.channel. A subclass may say where the value came from, as the QML element does.
+*/
+void MessageModel::warn(const QString &text) const
+{
+    qCWarning(lcChannel).noquote() << text;
 }
 
 } // namespace AmqpQt

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "client/messagemodel_p.h"
 
-#include "values/logging_p.h"
-
 #include <QtCore/qpointer.h>
 
 #include <chrono>
@@ -10,6 +8,7 @@
 namespace AmqpQt
 {
 
+using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
 MessageModelPrivate::MessageModelPrivate(MessageModel *model)
@@ -139,7 +138,7 @@ void MessageModelPrivate::setColumns(const QStringList &names)
     for (const QString &name : names) {
         columns.append(MessageColumn(name));
         if (!columns.constLast().isKnown())
-            qCWarning(lcChannel) << "columns:" << name << "is nothing that a message has, the column stays empty";
+            q->warn(u"columns: \"%1\" is no column of a message, it stays empty"_s.arg(name));
     }
     forgetCells();
     q->endResetModel();

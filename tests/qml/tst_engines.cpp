@@ -95,6 +95,8 @@ private Q_SLOTS:
     void refusedMessageIsOneWarning_data();
     void refusedMessageIsOneWarning();
     void refusedPromiseIsNoWarning();
+    void refusedPropertyOfAModelIsOneWarning_data();
+    void refusedPropertyOfAModelIsOneWarning();
     void readmeExampleRuns();
 
 private:
@@ -199,6 +201,9 @@ void tst_Engines::refusedMessageIsOneWarning_data()
         QTest::addRow("option, %s", when) << isOpen << QVariant(u"text"_s) << QVariantMap{{u"routeKey"_s, u"a"_s}};
         QTest::addRow("routing key, %s", when)
             << isOpen << QVariant(u"text"_s) << QVariantMap{{u"routingKey"_s, QString(256, u'x')}};
+        QTest::addRow("priority, %s", when) << isOpen << QVariant(u"text"_s) << QVariantMap{{u"priority"_s, 256}};
+        QTest::addRow("timestamp, %s", when)
+            << isOpen << QVariant(u"text"_s) << QVariantMap{{u"timestamp"_s, QDateTime::fromMSecsSinceEpoch(-1)}};
     }
     QTest::addRow("outbox, not open") << false << QVariant(QString(20'000'000, u'x')) << QVariantMap();
 }
@@ -227,6 +232,29 @@ void tst_Engines::refusedPromiseIsNoWarning()
     call(object.get(), "promiseTo", u"text"_s, {{u"routingKey"_s, QString(256, u'x')}});
     QVERIFY(waitFor([&] { return object->property("ends").toInt() == 1; }));
     QCOMPARE(warnings.texts, QStringList());
+}
+
+void tst_Engines::refusedPropertyOfAModelIsOneWarning_data()
+{
+    QTest::addColumn<QByteArray>("property");
+    QTest::addColumn<QString>("warning");
+    QTest::newRow("columns") << QByteArray("columns: ['text', 'nonsense']") << u"columns: \"nonsense\" "_s;
+    QTest::newRow("maximumCount") << QByteArray("maximumCount: -1") << u"maximumCount: -1 "_s;
+    QTest::newRow("updateInterval") << QByteArray("updateInterval: -1") << u"updateInterval: -1 "_s;
+}
+
+void tst_Engines::refusedPropertyOfAModelIsOneWarning()
+{
+    QFETCH(const QByteArray, property);
+    QFETCH(const QString, warning);
+    QQmlComponent component(m_engine.get());
+    component.setData("import AmqpQt\nMessageModel { " + property + " }", QUrl(u"qrc:/model.qml"_s));
+    const Warnings warnings;
+    const std::unique_ptr<QObject> model(component.create());
+    QVERIFY2(model, qPrintable(component.errorString()));
+    QCOMPARE(warnings.texts.size(), 1);
+    const QString begin = u"qrc:/model.qml:2:1: QML MessageModel: "_s + warning;
+    QVERIFY2(warnings.texts.constFirst().startsWith(begin), qPrintable(warnings.texts.constFirst()));
 }
 
 void tst_Engines::readmeExampleRuns()
