@@ -44,14 +44,19 @@ int main(int argc, char *argv[])
                      [&] { out << "Waiting for logs" << Qt::endl; });
     QObject::connect(consumer, &AmqpQt::Consumer::delivered, &application,
                      [&](const AmqpQt::Message &line) { out << line.routingKey() << ": " << line.text() << Qt::endl; });
-    QObject::connect(channel, &AmqpQt::Channel::closed, &connection, &AmqpQt::Connection::close);
+    AmqpQt::Error failure; // why the broker closed the channel
+    QObject::connect(channel, &AmqpQt::Channel::closed, &connection, [&](const AmqpQt::Error &reason) {
+        failure = reason;
+        connection.close();
+    });
 
     const QuitSignals quit;
     QObject::connect(&quit, &QuitSignals::received, &connection, &AmqpQt::Connection::close);
-    QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [](const AmqpQt::Error &reason) {
-        if (reason.isError())
-            QTextStream(stderr) << reason.toString() << Qt::endl;
-        QCoreApplication::exit(reason.isError() ? 1 : 0);
+    QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [&](const AmqpQt::Error &reason) {
+        const AmqpQt::Error &why = reason.isError() ? reason : failure;
+        if (why.isError())
+            QTextStream(stderr) << why.toString() << Qt::endl;
+        QCoreApplication::exit(why.isError() ? 1 : 0);
     });
     connection.open();
     return application.exec();

@@ -101,17 +101,22 @@ int main(int argc, char *argv[])
     });
     const QuitSignals quit;
     QObject::connect(&quit, &QuitSignals::received, &application, finish);
-    QObject::connect(channel, &AmqpQt::Channel::closed, &connection, &AmqpQt::Connection::close);
+    AmqpQt::Error failure; // why the broker closed the channel
+    QObject::connect(channel, &AmqpQt::Channel::closed, &connection, [&](const AmqpQt::Error &reason) {
+        failure = reason;
+        connection.close();
+    });
 
     QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [&](const AmqpQt::Error &reason) {
         stopCounting();
-        if (reason.isError())
-            QTextStream(stderr) << reason.toString() << Qt::endl;
+        const AmqpQt::Error &why = reason.isError() ? reason : failure;
+        if (why.isError())
+            QTextStream(stderr) << why.toString() << Qt::endl;
         out << u"delivered %1 messages in %2 s, %3 msg/s"_s.arg(count)
                    .arg(seconds, 0, 'f', 1)
                    .arg(seconds > 0 ? qRound64(double(count) / seconds) : 0)
             << Qt::endl;
-        QCoreApplication::exit(reason.isError() || count == 0 ? 1 : 0);
+        QCoreApplication::exit(why.isError() || count == 0 ? 1 : 0);
     });
     connection.open();
     return application.exec();

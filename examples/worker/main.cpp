@@ -42,15 +42,20 @@ int main(int argc, char *argv[])
         }
         out.flush();
     });
-    QObject::connect(channel, &AmqpQt::Channel::closed, connection, &AmqpQt::Connection::close);
+    AmqpQt::Error failure; // why the broker closed the channel
+    QObject::connect(channel, &AmqpQt::Channel::closed, connection, [&failure, connection](const AmqpQt::Error &reason) {
+        failure = reason;
+        connection->close();
+    });
 
     QThread worker;
     connection->moveToThread(&worker);
     QObject::connect(&worker, &QThread::finished, connection, &QObject::deleteLater);
     QObject::connect(connection, &AmqpQt::Connection::closed, &application, [&](const AmqpQt::Error &reason) {
-        if (reason.isError())
-            QTextStream(stderr) << reason.toString() << Qt::endl;
-        QCoreApplication::exit(reason.isError() ? 1 : 0);
+        const AmqpQt::Error &why = reason.isError() ? reason : failure;
+        if (why.isError())
+            QTextStream(stderr) << why.toString() << Qt::endl;
+        QCoreApplication::exit(why.isError() ? 1 : 0);
     });
     const QuitSignals quit;
     QObject::connect(&quit, &QuitSignals::received, connection, &AmqpQt::Connection::close); // queued to its thread

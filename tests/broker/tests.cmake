@@ -19,7 +19,7 @@ if(TARGET example_receive)
     add_dependencies(tst_quitsignals example_receive)
     amqpqt_test(broker tst_tutorials LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
     target_compile_definitions(tst_tutorials PRIVATE AMQPQT_EXAMPLES="$<TARGET_FILE_DIR:example_receive>")
-    foreach(example send receive newtask dotasks emitlog receivelogs emitlogdirect receivelogsdirect emitlogtopic
+    foreach(example send receive worker newtask dotasks emitlog receivelogs emitlogdirect receivelogsdirect emitlogtopic
             receivelogstopic confirms)
         add_dependencies(tst_tutorials example_${example})
     endforeach()

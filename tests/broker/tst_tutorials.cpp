@@ -11,6 +11,8 @@ class tst_Tutorials : public QObject
 
 private Q_SLOTS:
     void helloWorld();
+    void whatTheBrokerRefusesEndsWithItsReason_data();
+    void whatTheBrokerRefusesEndsWithItsReason();
     void workersShareTheTasks();
     void subscribersGetEveryLine();
     void severitiesAreRouted();
@@ -29,6 +31,36 @@ void tst_Tutorials::helloWorld()
     VERIFY_PRINTS(receive, queue.toUtf8() + ": 1 messages are waiting\nHello World!\n");
     QVERIFY(receive.endsWell());
     VERIFY_OK(client.channel->deleteQueue(queue));
+}
+
+void tst_Tutorials::whatTheBrokerRefusesEndsWithItsReason_data()
+{
+    QTest::addColumn<QString>("kind");
+    for (const char *name : {"receive", "dotasks", "worker"})
+        QTest::newRow(name) << u"queue"_s;
+    for (const char *name : {"receivelogs", "receivelogsdirect", "receivelogstopic"})
+        QTest::newRow(name) << u"exchange"_s;
+}
+
+void tst_Tutorials::whatTheBrokerRefusesEndsWithItsReason()
+{
+    QFETCH(const QString, kind);
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString name = uniqueName(kind);
+    if (kind == u"queue"_s)
+        VERIFY_OK(client.channel->declareQueue(name, {.durable = false, .exclusive = true})); // the example's is durable
+    else
+        VERIFY_OK(client.channel->declareExchange(name, u"headers"_s));
+    const QString example = QString::fromLatin1(QTest::currentDataTag());
+    QStringList arguments{u"--"_s + kind, name};
+    if (example == u"receivelogsdirect"_s || example == u"receivelogstopic"_s)
+        arguments += u"key"_s;
+    const ProcessResult result = run(example, arguments);
+    QCOMPARE(result.exitCode, 1);
+    QVERIFY2(result.errors.contains(name.toUtf8()), result.errors.constData());
+    if (kind == u"exchange"_s)
+        VERIFY_OK(client.channel->deleteExchange(name));
 }
 
 void tst_Tutorials::workersShareTheTasks()
