@@ -59,6 +59,7 @@ private:
             break;
         case Mode::PublishConfirm:
             m_channel->confirmSelect();
+            m_channel->setConfirmWindow(int(m_options.window)); // full, it is writable again when half of it is confirmed
             connect(m_channel, &AmqpQt::Channel::publishFailed, this,
                     [](quint64, quint64, const AmqpQt::Error &error) { fail(error.toString().toStdString()); });
             connect(m_channel, &AmqpQt::Channel::publishConfirmed, this, &Client::fillWindow);
@@ -125,8 +126,7 @@ private:
 
     void fillWindow()
     {
-        while (m_done < m_options.count && m_channel->unconfirmedCount() < m_options.window &&
-               m_channel->isWritable()) {
+        while (m_done < m_options.count && m_channel->isWritable()) {
             if (m_channel->publish({}, m_queue, m_message) == 0)
                 return;
             ++m_done;

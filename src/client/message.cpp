@@ -158,10 +158,9 @@ MessagePrivate::MessagePrivate()
 {
 }
 
-const DecodedProperties &MessagePrivate::decodedProperties() const
+const DecodedProperties &MessagePrivate::decodeNow() const
 {
-    const DecodedProperties *present = decoded.get();
-    return present ? *present : decoded.publish({.values = decodeProperties(properties), .encoded = {}});
+    return decoded.publish({.values = decodeProperties(properties), .encoded = {}});
 }
 
 const FieldTable &MessagePrivate::headers() const

@@ -40,7 +40,11 @@ public:
     MessagePrivate();
     MessagePrivate(QByteArray content, QByteArray encoded) : body(std::move(content)), properties(std::move(encoded)) {}
 
-    const DecodedProperties &decodedProperties() const;
+    const DecodedProperties &decodedProperties() const
+    {
+        const DecodedProperties *present = decoded.get();
+        return present ? *present : decodeNow();
+    }
     const MessageProperties &values() const { return decodedProperties().values; }
     const FieldTable &headers() const;
 
@@ -52,6 +56,9 @@ public:
     QExplicitlySharedDataPointer<const DeliveryOrigin> origin;
     Lazy<DecodedProperties> decoded;
     Lazy<FieldTable> decodedHeaders;
+
+private:
+    const DecodedProperties &decodeNow() const;
 };
 
 class MessageAccess

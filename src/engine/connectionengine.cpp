@@ -450,7 +450,7 @@ void ConnectionEngine::detectBackpressure(qint64 queued)
     m_backpressureTold = detected;
 }
 
-void ConnectionEngine::checkWatermarks()
+void ConnectionEngine::tellWatermarks()
 {
     const qint64 queued = queuedBytes();
     detectBackpressure(queued);

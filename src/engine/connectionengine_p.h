@@ -175,7 +175,12 @@ private:
     void sendMethod(quint16 channel, QByteArrayView payload);
     void sendContent(quint16 channel, const ContentFrames &frames, const QByteArray &body);
     qsizetype maximumPayload() const noexcept { return qsizetype(m_sendFrameMax) - Wire::FrameOverhead; }
-    void checkWatermarks();
+    void checkWatermarks()
+    {
+        if (m_bufferFull || m_settings.backpressureMultiplier != 0 || queuedBytes() >= m_settings.highWatermark)
+            tellWatermarks();
+    }
+    void tellWatermarks();
     void noteHeld(qint64 bytes);
     void noteFrames(qint64 frames, qint64 payload)
     {
