@@ -129,6 +129,7 @@ private:
     void runDeferred(const Guard &guard);
     void checkTime();
     void armTimer();
+    quint64 bytesSoFar() const { return statistics.bytesIn + statistics.bytesOut; }
     void tellBytesToWrite();
     void tellLater(Engine::Event &event);
 
@@ -173,6 +174,7 @@ private:
     Engine::Time m_attemptEnd; // of connecting to the present endpoint, if there is another one
     QBasicTimer m_timer;
     std::optional<Engine::Time> m_timerAt;
+    quint64 m_bytesWhenArmed = 0;
     // Goes on where a turn ran out of time. A timer, since GLib's event dispatcher lets other timers run only every second
     // time between events that are posted again and again.
     QBasicTimer m_continuation;

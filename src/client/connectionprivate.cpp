@@ -285,6 +285,20 @@ void ConnectionPrivate::releaseTransport(bool graceful)
     }
 }
 
+static void discardInput(Transport *leaving)
+{
+    constexpr int Reads = 16;
+    char space[4096];
+    for (int reads = 0; reads < Reads; ++reads) {
+        const qint64 size = leaving->read(space, sizeof space);
+        if (size < 0)
+            leaving->deleteLater();
+        if (size <= 0)
+            return;
+    }
+    QMetaObject::invokeMethod(leaving, [leaving] { discardInput(leaving); }, Qt::QueuedConnection); // others come first
+}
+
 // Nothing waits for it any more. A socket that is closed while input is unread gets reset, and then the peer may drop what was
 // written last: it lives on in the event loop until the peer has answered the goodbye by closing.
 void ConnectionPrivate::leaveTransport()
@@ -296,19 +310,10 @@ void ConnectionPrivate::leaveTransport()
     Transport *const leaving = transport.release();
     disconnect(leaving, nullptr, this, nullptr);
     leaving->setParent(loop); // which ends it with the thread
-    const auto discardInput = [leaving] {
-        char space[4096];
-        qint64 size = 0;
-        do
-            size = leaving->read(space, sizeof space);
-        while (size > 0);
-        if (size < 0)
-            leaving->deleteLater();
-    };
-    connect(leaving, &Transport::readable, leaving, discardInput);
+    connect(leaving, &Transport::readable, leaving, [leaving] { discardInput(leaving); });
     connect(leaving, &Transport::failed, leaving, &QObject::deleteLater);
     QTimer::singleShot(parameters.closeTimeout(), leaving, &QObject::deleteLater);
-    discardInput();
+    discardInput(leaving);
 }
 
 // --- the dispatch loop ----------------------------------------------------------------------------------------------------
@@ -350,7 +355,7 @@ void ConnectionPrivate::timerEvent(QTimerEvent *event)
     }
     m_timer.stop();
     m_timerAt.reset();
-    if (!engine.hasInput()) {
+    if (!engine.hasInput() && m_bytesWhenArmed == bytesSoFar()) {
         engine.releaseIdleMemory();
         m_calls.squeeze();
     }
@@ -535,6 +540,7 @@ void ConnectionPrivate::armTimer()
         const auto left = std::chrono::ceil<milliseconds>(*deadline - now());
         m_timer.start(int(std::clamp<qint64>(left.count(), 0, std::numeric_limits<int>::max())), Qt::PreciseTimer, this);
         m_timerAt = deadline;
+        m_bytesWhenArmed = bytesSoFar();
     }
 }
 

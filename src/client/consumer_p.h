@@ -43,6 +43,8 @@ public:
     ConsumeOptions options; // with the tag
     quint64 serial;
     std::shared_ptr<Engine::ConsumerEntry> entry; // while the engine knows the subscription
+    // Of subscriptions that the broker has ended, with deliveries that are still to be settled.
+    std::vector<std::shared_ptr<Engine::ConsumerEntry>> formerEntries;
     State state = State::Starting;
     int unackedCount = 0;
     bool waitsForQueue = false; // cancelled by the broker: subscribes again once the queue is there
@@ -51,6 +53,7 @@ public:
 
 private:
     void setState(State newState);
+    void leaveFormerEntries();
     void onStarted();
     int returnBatch();
     void noteUnacked();

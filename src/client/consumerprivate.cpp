@@ -31,6 +31,7 @@ ConsumerPrivate::~ConsumerPrivate()
     if (channel->consumers.value(options.consumerTag) == this)
         channel->consumers.remove(options.consumerTag);
     channel->connection->forget(this);
+    leaveFormerEntries();
     if (!entry)
         return;
     entry->context = nullptr;
@@ -38,6 +39,13 @@ ConsumerPrivate::~ConsumerPrivate()
         channel->engine->cancel(*entry);
     returnBatch(); // behind basic.cancel: else they come again
     channel->connection->scheduleTurn();
+}
+
+void ConsumerPrivate::leaveFormerEntries()
+{
+    for (const auto &former : formerEntries)
+        former->context = nullptr;
+    formerEntries.clear();
 }
 
 void ConsumerPrivate::defer(std::function<void()> action)
@@ -63,6 +71,9 @@ void ConsumerPrivate::start()
     if (!starting)
         return startFailed(channel->refuse(starting.error()));
     channel->consumers.insert(options.consumerTag, this);
+    std::erase_if(formerEntries, [](const auto &former) { return former->unacked == 0; });
+    if (entry && entry->unacked > 0)
+        formerEntries.push_back(std::move(entry));
     entry = *starting;
     if (queue.isEmpty())
         queue = channel->engine->lastQueue();
@@ -284,6 +295,8 @@ void ConsumerPrivate::settled()
 void ConsumerPrivate::countUnackedAgain()
 {
     unackedCount = entry ? entry->unacked : 0;
+    for (const auto &former : formerEntries)
+        unackedCount += former->unacked;
     noteUnacked();
 }
 
@@ -366,6 +379,7 @@ void ConsumerPrivate::askForQueueLater()
 void ConsumerPrivate::onChannelClosed(const Error &reason, bool couldNotStart)
 {
     entry.reset(); // its deliveries are the broker's again
+    formerEntries.clear();
     unackedCount = 0;
     tellWhatIsLeft();
     if (isEnded())
@@ -382,6 +396,7 @@ void ConsumerPrivate::channelGone(const Error &gone)
     if (entry)
         entry->context = nullptr;
     entry.reset();
+    leaveFormerEntries();
     channel = nullptr;
     unackedCount = 0;
     finishLater<void>(started, gone);

@@ -58,7 +58,8 @@ qint64 PublisherPrivate::size(const Outgoing &outgoing)
 {
     Error invalid; // is the channel's to refuse
     const QByteArray *properties = MessageAccess::encodedProperties(outgoing.message, &invalid);
-    return Wire::ContentHeaderPrefix + (properties ? properties->size() : 0) + MessageAccess::body(outgoing.message).size() + outgoing.exchange.size() + outgoing.routingKey.size();
+    return Wire::ContentHeaderPrefix + (properties ? properties->size() : 0) + MessageAccess::body(outgoing.message).size()
+        + outgoing.exchange.size() + outgoing.routingKey.size();
 }
 
 Error PublisherPrivate::unusable() const

@@ -487,7 +487,8 @@ void ChannelEngine::release()
     const bool closeNow = m_isOnWire && !m_closeSent && m_connection->isOpen();
     if (closeNow) {
         writeAcks();
-        m_connection->send(m_number, Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
+        m_connection->send(m_number, Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess,
+                                                        .replyText = "closed by the application"});
     }
     end(Error(ErrorKind::Cancelled, u"the channel was deleted"_s), {}, closeNow || m_closeSent);
 }
@@ -580,6 +581,7 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
     m_acks.clear();
     m_assembler.reset();
     m_connection->m_pattern.forget(this);
+    m_published.reset();
     m_closeCall = 0;
     m_lastDeclare = 0;
     m_lastQueue.clear();

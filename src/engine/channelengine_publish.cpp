@@ -7,6 +7,8 @@
 
 #include <QtCore/qstringconverter.h>
 
+#include <cstring>
+
 namespace AmqpQt::Engine {
 
 using namespace Qt::StringLiterals;
@@ -52,12 +54,13 @@ Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray
 inline bool ChannelEngine::isLikeLastPublish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
                                              bool mandatory) const
 {
-    const auto isSame = [](const auto &a, const auto &b) {
-        return a.size() == b.size() && (a.isEmpty() || a.constData() == b.constData() || a == b);
+    const auto isSame = [](const QString &a, const QString &b) {
+        return a.size() == b.size()
+            && (a.isEmpty() || std::memcmp(a.constData(), b.constData(), size_t(a.size()) * sizeof(QChar)) == 0);
     };
     return m_published && isSame(routingKey, m_published->routingKey) && isSame(exchange, m_published->exchange)
-        && isSame(properties, m_published->properties) && m_published->mandatory == mandatory && m_published->ticket == m_ticket
-        && m_published->number == m_number;
+        && (properties.isSharedWith(m_published->properties) || properties == m_published->properties)
+        && m_published->mandatory == mandatory && m_published->ticket == m_ticket && m_published->number == m_number;
 }
 
 Error ChannelEngine::encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory)
@@ -75,8 +78,9 @@ Error ChannelEngine::encodePublish(const QString &exchange, const QString &routi
     if (!m_published)
         m_published = std::make_unique<Published>();
     m_published->frames.encode(m_number, QByteArrayView(payload, Wire::writePayload(payload, method) - payload), properties);
-    m_published->exchange = exchange;
-    m_published->routingKey = routingKey;
+    // Copies that nobody else can change: the application's may be made by QString::fromRawData().
+    m_published->exchange = QString(exchange.constData(), exchange.size());
+    m_published->routingKey = QString(routingKey.constData(), routingKey.size());
     m_published->properties = properties;
     m_published->mandatory = mandatory;
     m_published->ticket = m_ticket;
@@ -89,12 +93,12 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
 {
     if (!takesCalls())
         return notOpen(Wire::BasicPublish::name);
+    if (!fits(properties, body))
+        return checkContent(properties, body);
     if (!isLikeLastPublish(exchange, routingKey, properties, mandatory)) {
         if (const Error wrong = encodePublish(exchange, routingKey, properties, mandatory); wrong.isError())
             return wrong;
     }
-    if (!fits(properties, body))
-        return checkContent(properties, body);
     if (!m_connection->hasRoom(Wire::ContentHeaderPrefix + properties.size() + body.size()))
         return Error(ErrorKind::BufferFull, u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_connection->queuedBytes())
                                                 .arg(m_connection->m_settings.bufferLimit));

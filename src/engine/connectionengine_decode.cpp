@@ -34,6 +34,7 @@ void ConnectionEngine::inputRead(qsizetype size, Time now)
     if (m_state == State::Idle || m_state == State::Closed)
         return; // too late
     m_now = now;
+    m_needsInput = false;
     m_heartbeat.received(now);
     m_isLogged = lcFrame().isDebugEnabled();
     if (!m_body.direct)
@@ -61,7 +62,7 @@ std::optional<Event> ConnectionEngine::next()
             return event;
         }
         switch (decode()) {
-        case Step::NeedInput: return std::nullopt;
+        case Step::NeedInput: m_needsInput = true; return std::nullopt;
         case Step::Delivery: return std::move(m_delivered);
         case Step::Done: break;
         }
@@ -78,6 +79,7 @@ bool ConnectionEngine::nextRepeated(RepeatedDelivery &delivery)
         || delivery.body.size() > m_settings.maximumMessageSize || channel->isReceivingContent())
         return false;
     m_input.consume(size); // the bytes stay where they are until the next read
+    m_readsShort = quint64(delivery.body.size()) >= LargeBody;
     return channel->takesDelivery(*delivery.consumer, delivery.deliveryTag);
 }
 
@@ -197,7 +199,7 @@ void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
         if (slot.channel->m_assembler.state() != Assembler::State::Idle)
             return fail(Wire::ReplyCode::UnexpectedFrame, u"a method on channel %1 where content was expected"_s.arg(number));
         visit = slot.channel->receive(id, arguments);
-        if (id == Wire::BasicDeliver::id && visit == Wire::Visit::Done)
+        if (id == Wire::BasicDeliver::id && visit == Wire::Visit::Done && slot.channel->isReceivingContent())
             m_pattern.method(slot.channel, wholeFrame(payload));
     }
     const auto describe = [id] {

@@ -57,7 +57,7 @@ public:
     std::span<char> inputSpace();
     void inputRead(qsizetype size, Time now);
     qsizetype feed(QByteArrayView bytes, Time now); // copies; gives how many were taken
-    bool hasInput() const noexcept { return !m_input.isEmpty() || !m_events.empty(); }
+    bool hasInput() const noexcept { return !m_events.empty() || (!m_input.isEmpty() && !m_needsInput); } // for next()
     std::optional<Event> next();
     // A shorter way for most deliveries of a steady stream. False: ask next().
     bool nextRepeated(RepeatedDelivery &delivery);
@@ -224,6 +224,7 @@ private:
     Delivered m_delivered;
     BodyStream m_body;
     DeliveryPattern m_pattern;
+    bool m_needsInput = false; // what there is of it is a part of a frame
     bool m_isLogged = false; // each method is to be described in the log
     bool m_readsShort = false; // lest the next large body is read into the input buffer and copied
 

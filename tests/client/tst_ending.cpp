@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "client/clientsupport.h"
 
+#include <QtCore/qabstracteventdispatcher.h>
 #include <QtCore/qregularexpression.h>
 
 #include <thread>
@@ -63,6 +64,7 @@ private Q_SLOTS:
     void closeDrainsAndSaysGoodbye();
     void aDeletedConnectionStillSendsWhatItHadAccepted();
     void aDeletedConnectionWaitsForThePeerUpToItsDeadlineOnly();
+    void aPeerThatStopsWithinAFrameIsNoticed();
     void closeTwiceIsTheSame();
     void closeSendsWhatOtherThreadsSettledBefore();
     void closeOfAChannelSendsWhatOtherThreadsSettledBefore();
@@ -180,6 +182,24 @@ void tst_Ending::aDeletedConnectionWaitsForThePeerUpToItsDeadlineOnly()
     parameters.setCloseTimeout(50ms);
     std::make_unique<OpenClient>(parameters).reset();
     QVERIFY(waitUntil([&] { return peer.count("connection.close") == 1 && !peer.isConnected(); }));
+}
+
+void tst_Ending::aPeerThatStopsWithinAFrameIsNoticed()
+{
+    ScriptedPeer peer;
+    ScriptedPeer::Handshake handshake;
+    handshake.heartbeat = 1;
+    peer.setHandshake(handshake);
+    OpenClient client(peer);
+    SignalLog log;
+    log.watch(&client.connection);
+    peer.sendRaw(ScriptedPeer::frame(Wire::FrameType::Heartbeat, 0, {}).first(5));
+    int wakes = 0;
+    const QObject counting;
+    connect(QAbstractEventDispatcher::instance(), &QAbstractEventDispatcher::awake, &counting, [&] { ++wakes; });
+    QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Closed; }));
+    QCOMPARE(client.connection.error().kind(), ErrorKind::Timeout);
+    QCOMPARE_LT(wakes, 200); // asking for the rest again and again it would be thousands
 }
 
 void tst_Ending::closeTwiceIsTheSame()

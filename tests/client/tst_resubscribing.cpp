@@ -19,6 +19,8 @@ private Q_SLOTS:
     void endComesOnce();
     void oneChannelAsksForAll();
     void channelNumberIsWaitedFor();
+    void whatWasDeliveredBeforeMayBeSettledAfterwards_data();
+    void whatWasDeliveredBeforeMayBeSettledAfterwards();
 };
 
 namespace {
@@ -236,6 +238,41 @@ void tst_Resubscribing::channelNumberIsWaitedFor()
     settleEvents();
     delete other;
     QVERIFY(waitUntil([&] { return consumer->state() == Consumer::State::Active; }));
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Resubscribing::whatWasDeliveredBeforeMayBeSettledAfterwards_data()
+{
+    QTest::addColumn<bool>("isDeleted");
+    QTest::newRow("the consumer goes on") << false;
+    QTest::newRow("the consumer was deleted") << true;
+}
+
+void tst_Resubscribing::whatWasDeliveredBeforeMayBeSettledAfterwards()
+{
+    QFETCH(const bool, isDeleted);
+    ScriptedPeer peer;
+    OpenClient client(peer);
+    QPointer<Consumer> consumer = client.consume({.consumerTag = u"c"_s, .resubscribe = true});
+    QList<Message> messages;
+    connect(consumer, &Consumer::delivered, this, [&](const Message &message) { messages += message; });
+    peer.deliver(1, "c", 1, "before");
+    QVERIFY(waitUntil([&] { return messages.size() == 1; }));
+    peer.send(1, Wire::BasicCancel{.consumerTag = "c", .noWait = true});
+    QVERIFY(waitUntil([&] { return peer.count("basic.consume") == 2 && consumer->state() == Consumer::State::Active; }));
+    peer.deliver(1, "c", 2, "after");
+    QVERIFY(waitUntil([&] { return messages.size() == 2; }));
+    QCOMPARE(consumer->unackedCount(), 2);
+
+    if (isDeleted)
+        delete consumer;
+    messages[0].ack();
+    QVERIFY(waitUntil([&] { return peer.count("basic.ack") == 1; }));
+    if (!isDeleted)
+        QCOMPARE(consumer->unackedCount(), 1);
+    messages[1].ack();
+    QVERIFY(waitUntil([&] { return peer.count("basic.ack") == 2; }));
+    QVERIFY(!client.channel->error().isError());
     QCOMPARE(peer.violations(), QStringList());
 }
 

@@ -35,6 +35,8 @@ private Q_SLOTS:
     void returnedMessagesArrive();
     void publishedContentsAreWhole_data();
     void publishedContentsAreWhole();
+    void namesMayBeRawData();
+    void whatIsPublishedAfterAnotherIsItself();
     void aLargeBodyIsNotCopiedForSending();
 };
 
@@ -454,6 +456,65 @@ void tst_Contents::publishedContentsAreWhole_data()
         const int payload = int(limit ? limit : frameMax) - 8;
         for (const int size : {0, 1, payload - 1, payload, payload + 1, 32 * 1024 - 1, 32 * 1024, 3 * payload, 1024 * 1024})
             QTest::addRow("%d bytes, frame-max %u", size, limit) << qsizetype(size) << limit;
+    }
+}
+
+void tst_Contents::namesMayBeRawData()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const QByteArray properties(2, '\0');
+    QChar buffer[] = {u'a', u'b'};
+    for (const QChar last : {u'1', u'2'}) {
+        buffer[1] = last;
+        const QString name = QString::fromRawData(buffer, 2);
+        QVERIFY(channel.publish(name, name, properties, "b", false));
+        s.expectSent<Wire::BasicPublish>([&](const Wire::BasicPublish &publish) {
+            QCOMPARE(QString::fromUtf8(publish.exchange), name);
+            QCOMPARE(QString::fromUtf8(publish.routingKey), name);
+        });
+        s.takeSent();
+    }
+}
+
+// The frames of the message before are used again where they are the same.
+void tst_Contents::whatIsPublishedAfterAnotherIsItself()
+{
+    struct Published
+    {
+        QString exchange;
+        QString routingKey;
+        QByteArray properties;
+        QByteArray body;
+        bool mandatory;
+    };
+    const QByteArray none(2, '\0');
+    const QByteArray priority = Wire::encodeProperties({.flags = Wire::PriorityFlag, .priority = 1});
+    const QByteArray other = Wire::encodeProperties({.flags = Wire::PriorityFlag, .priority = 2});
+    const Published all[] = {
+        {u"e"_s, u"k"_s, none, "body", false},    {u"e"_s, u"k"_s, none, "longer body", false}, {u"e"_s, u"k"_s, none, "", false},
+        {u"f"_s, u"k"_s, none, "body", false},    {u"f"_s, u"l"_s, none, "body", false},        {u""_s, u"l"_s, none, "body", false},
+        {u""_s, u"l"_s, priority, "body", false}, {u""_s, u"l"_s, other, "body", false},        {u""_s, u"l"_s, other, "body", true},
+        {u""_s, u"l"_s, other, "body", true},
+    };
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    for (const Published &published : all) {
+        QVERIFY(channel.publish(published.exchange, published.routingKey, published.properties, published.body, published.mandatory));
+        s.write();
+        const auto sent = s.takeSent();
+        QCOMPARE(sent.size(), size_t(published.body.isEmpty() ? 2 : 3));
+        QCOMPARE(sent[0].payload, Wire::encodePayload(Wire::BasicPublish{.exchange = QByteArrayView(published.exchange.toUtf8()),
+                                                                         .routingKey = QByteArrayView(published.routingKey.toUtf8()),
+                                                                         .mandatory = published.mandatory}));
+        Wire::ContentHeader header;
+        QVERIFY(!Wire::decodeContentHeader(sent[1].payload, header));
+        QCOMPARE(header.bodySize, quint64(published.body.size()));
+        QCOMPARE(header.properties, QByteArrayView(published.properties));
+        if (!published.body.isEmpty())
+            QCOMPARE(sent[2].payload, published.body);
     }
 }
 
