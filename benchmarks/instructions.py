@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -96,12 +97,22 @@ def main():
     now, failed, moved = {}, [], []
     with synthetic_broker(f"{options.build}/benchmarks/broker") as port:
         for mode in goals.MODES:
-            count = per_message(f"{options.build}/benchmarks/client", mode, port)
-            if count is None:
+            def counted(times):
+                return [per_message(f"{options.build}/benchmarks/client", mode, port) for _ in range(times)]
+
+            def change_of(figure):
+                return figure / known[mode] - 1 if mode in known else float("inf")
+
+            # How much the broker has sent by the time of a read is chance: by that counts scatter by up to 2 %.
+            counts = counted(3 if options.record else 1)
+            if None not in counts and not options.record and abs(change_of(counts[0])) > LIMIT:
+                counts += counted(2)
+            if None in counts:
                 failed.append(mode)
                 continue
+            count = statistics.median(counts)
             now[mode] = round(count)
-            change = count / known[mode] - 1 if mode in known else float("inf")
+            change = change_of(count)
             if abs(change) > LIMIT:
                 moved.append(mode)
             print(f"{mode:<24}{known.get(mode, 'none'):>10}{count:>10.0f}{change:>+9.1%}", flush=True)
