@@ -21,7 +21,7 @@ using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
 // How long to wait for what is bound to come: the machine may be busy with other things.
-inline constexpr std::chrono::milliseconds Patience = 30s;
+inline constexpr std::chrono::milliseconds Patience = 120s;
 
 // Runs the event loop until it is so, or for too long. Looks after every event, not every 50 ms as QTRY_VERIFY does.
 template <typename Condition>
