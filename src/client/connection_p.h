@@ -126,6 +126,7 @@ private:
     bool readTransport();
     void writeOutput();
     void endTurn(const Guard &guard);
+    bool hasWork() const; // for another turn
     void runDeferred(const Guard &guard);
     void checkTime();
     void armTimer();
@@ -178,6 +179,9 @@ private:
     // Goes on where a turn ran out of time. A timer, since GLib's event dispatcher lets other timers run only every second
     // time between events that are posted again and again.
     QBasicTimer m_continuation;
+    // While the application's code runs in a turn: an event loop in there goes on with what is left to do. A timer, since
+    // a posted event costs system calls, and mostly the turn ends before anybody looks.
+    QBasicTimer m_nestedTurn;
     quint32 m_slice = 0; // counts the spans without a return to the event loop
     int m_dispatching = 0; // turns on the stack: more than one with nested event loops
     double m_toldBytesToWrite = 0;

@@ -320,7 +320,7 @@ void ConnectionPrivate::leaveTransport()
 
 void ConnectionPrivate::scheduleTurn()
 {
-    if (m_turnPosted)
+    if (m_turnPosted || m_nestedTurn.isActive())
         return;
     m_turnPosted = true;
     QCoreApplication::postEvent(this, new QEvent(TurnEvent));
@@ -351,6 +351,10 @@ void ConnectionPrivate::timerEvent(QTimerEvent *event)
 {
     if (event->timerId() == m_continuation.timerId()) {
         m_continuation.stop();
+        return turn();
+    }
+    if (event->timerId() == m_nestedTurn.timerId()) {
+        m_nestedTurn.stop();
         return turn();
     }
     m_timer.stop();
@@ -393,15 +397,19 @@ bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Guard &guard
     constexpr int LargestStride = 8;
     int stride = 1;
     int left = stride;
+    const auto prepareNestedTurn = [this] {
+        if (!m_turnPosted && !m_nestedTurn.isActive())
+            m_nestedTurn.start(0, this);
+    };
     Engine::Time last = deadline - parameters.dispatchBudget();
     Message spare; // what nobody has kept of the delivery before: its memory is used again
     ++m_slice;
     for (;;) {
         if (Engine::RepeatedDelivery delivery; engine.nextRepeated(delivery)) {
-            scheduleTurn(); // a nested event loop in the application's code goes on with what is left to do
+            prepareNestedTurn();
             tell(delivery, spare);
         } else if (auto event = engine.next()) {
-            scheduleTurn();
+            prepareNestedTurn();
             dispatch(*event);
         } else {
             return true;
@@ -504,11 +512,18 @@ void ConnectionPrivate::endTurn(const Guard &guard)
     }
     checkTime();
     writeOutput();
-    if (m_readable || engine.hasInput())
-        scheduleTurn();
-    else
-        armTimer();
     tellBytesToWrite();
+    m_nestedTurn.stop();
+    if (!hasWork())
+        armTimer();
+    else if (!m_continuation.isActive())
+        scheduleTurn();
+}
+
+bool ConnectionPrivate::hasWork() const
+{
+    return m_readable || engine.hasInput() || !m_deferred.empty() || !m_consumersWithBatch.empty()
+        || !m_consumersWithUnackedChange.empty() || !m_channelsWithUnconfirmedChange.empty();
 }
 
 void ConnectionPrivate::checkTime()
