@@ -9,7 +9,9 @@
 #include <AmqpQt/connection.h>
 #include <AmqpQt/message.h>
 
+#include <QtCore/qabstracteventdispatcher.h>
 #include <QtCore/qbasictimer.h>
+#include <QtCore/qpointer.h>
 #include <QtCore/qset.h>
 
 #include <deque>
@@ -121,6 +123,8 @@ private:
     bool hasNextEndpoint() const;
     void onTransportFailed();
 
+    void prepareTurn();
+    void stopWatchingLoop();
     void turn();
     bool dispatchEvents(Engine::Time deadline, const Guard &guard); // false: out of time, or gone
     bool readTransport();
@@ -179,13 +183,12 @@ private:
     // Goes on where a turn ran out of time. A timer, since GLib's event dispatcher lets other timers run only every second
     // time between events that are posted again and again.
     QBasicTimer m_continuation;
-    // While the application's code runs in a turn: an event loop in there goes on with what is left to do. A timer, since
-    // a posted event costs system calls, and mostly the turn ends before anybody looks.
-    QBasicTimer m_nestedTurn;
     quint32 m_slice = 0; // counts the spans without a return to the event loop
     int m_dispatching = 0; // turns on the stack: more than one with nested event loops
     double m_toldBytesToWrite = 0;
     Channel *m_queueProbe = nullptr;
+    QPointer<QAbstractEventDispatcher> m_watchedLoop; // while there is traffic
+    bool m_isTurnDue = false; // as soon as the watched loop says something
     bool m_turnPosted = false;
     bool m_readable = false; // the transport may have bytes
     Error m_transportError;  // told to the engine when all that was read is dispatched

@@ -206,7 +206,7 @@ void ConnectionPrivate::connectToNextEndpoint()
     });
     connect(transport.get(), &Transport::readable, this, [this] {
         m_readable = true;
-        scheduleTurn();
+        prepareTurn();
     });
     connect(transport.get(), &Transport::written, this, [this] {
         writeOutput();
@@ -320,10 +320,38 @@ void ConnectionPrivate::leaveTransport()
 
 void ConnectionPrivate::scheduleTurn()
 {
-    if (m_turnPosted || m_nestedTurn.isActive())
+    if (m_turnPosted || m_isTurnDue)
         return;
     m_turnPosted = true;
     QCoreApplication::postEvent(this, new QEvent(TurnEvent));
+}
+
+// One that is taken as soon as the event loop, this one or a nested one, has handled the events at hand: not on the stack of
+// the socket, and without what posting an event costs, which is two system calls and another pass of the loop.
+void ConnectionPrivate::prepareTurn()
+{
+#ifdef Q_OS_WIN // whose own modal loops, as while a window is moved, know nothing of these signals
+    scheduleTurn();
+#else
+    if (m_turnPosted || m_isTurnDue)
+        return;
+    m_isTurnDue = true;
+    if (m_watchedLoop)
+        return;
+    m_watchedLoop = QAbstractEventDispatcher::instance();
+    const auto takeDueTurn = [this] {
+        if (m_isTurnDue)
+            turn();
+    };
+    connect(m_watchedLoop, &QAbstractEventDispatcher::awake, this, takeDueTurn);
+    connect(m_watchedLoop, &QAbstractEventDispatcher::aboutToBlock, this, takeDueTurn); // where awake() comes before the events
+#endif
+}
+
+void ConnectionPrivate::stopWatchingLoop()
+{
+    if (m_watchedLoop)
+        disconnect(std::exchange(m_watchedLoop, nullptr), nullptr, this, nullptr);
 }
 
 void ConnectionPrivate::wakeForSettlements()
@@ -338,8 +366,12 @@ bool ConnectionPrivate::event(QEvent *event)
         turn();
         return true;
     }
-    if (event->type() == QEvent::ThreadChange)
+    if (event->type() == QEvent::ThreadChange) {
         mailbox->forgetThread(); // until open() is called in the new one
+        stopWatchingLoop();
+        if (std::exchange(m_isTurnDue, false))
+            scheduleTurn();
+    }
     if (event->type() == SettlementsEvent) {
         takeSettlements();
         return true;
@@ -353,15 +385,12 @@ void ConnectionPrivate::timerEvent(QTimerEvent *event)
         m_continuation.stop();
         return turn();
     }
-    if (event->timerId() == m_nestedTurn.timerId()) {
-        m_nestedTurn.stop();
-        return turn();
-    }
     m_timer.stop();
     m_timerAt.reset();
     if (!engine.hasInput() && m_bytesWhenArmed == bytesSoFar()) {
         engine.releaseIdleMemory();
         m_calls.squeeze();
+        stopWatchingLoop();
     }
     // What the peer has sent counts before the time that has passed: the loop may have been blocked.
     if (const auto deadline = engine.deadline(); deadline && now() >= *deadline)
@@ -372,6 +401,7 @@ void ConnectionPrivate::timerEvent(QTimerEvent *event)
 void ConnectionPrivate::turn()
 {
     const Guard guard(this);
+    m_isTurnDue = false;
     runDeferred(guard);
     if (!guard)
         return;
@@ -397,19 +427,15 @@ bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Guard &guard
     constexpr int LargestStride = 8;
     int stride = 1;
     int left = stride;
-    const auto prepareNestedTurn = [this] {
-        if (!m_turnPosted && !m_nestedTurn.isActive())
-            m_nestedTurn.start(0, this);
-    };
     Engine::Time last = deadline - parameters.dispatchBudget();
     Message spare; // what nobody has kept of the delivery before: its memory is used again
     ++m_slice;
     for (;;) {
         if (Engine::RepeatedDelivery delivery; engine.nextRepeated(delivery)) {
-            prepareNestedTurn();
+            prepareTurn(); // a nested event loop in the application's code goes on with what is left to do
             tell(delivery, spare);
         } else if (auto event = engine.next()) {
-            prepareNestedTurn();
+            prepareTurn();
             dispatch(*event);
         } else {
             return true;
@@ -513,7 +539,7 @@ void ConnectionPrivate::endTurn(const Guard &guard)
     checkTime();
     writeOutput();
     tellBytesToWrite();
-    m_nestedTurn.stop();
+    m_isTurnDue = false;
     if (!hasWork())
         armTimer();
     else if (!m_continuation.isActive())
@@ -545,7 +571,7 @@ void ConnectionPrivate::armTimer()
 {
     constexpr std::chrono::milliseconds IdleTime(500); // then memory is released
     std::optional<Engine::Time> deadline = engine.deadline();
-    if (engine.hasIdleMemory())
+    if (engine.hasIdleMemory() || m_watchedLoop)
         deadline = std::min(deadline.value_or(Engine::Time::max()), now() + IdleTime);
     if (!deadline) {
         m_timer.stop();
