@@ -59,11 +59,9 @@ private:
             break;
         case Mode::PublishConfirm:
             m_channel->confirmSelect();
-            m_channel->setConfirmWindow(int(m_options.window)); // full, it is writable again when half of it is confirmed
             connect(m_channel, &AmqpQt::Channel::publishFailed, this,
                     [](quint64, quint64, const AmqpQt::Error &error) { fail(error.toString().toStdString()); });
             connect(m_channel, &AmqpQt::Channel::publishConfirmed, this, &Client::fillWindow);
-            connect(m_channel, &AmqpQt::Channel::writableChanged, this, &Client::fillWindow);
             fillWindow();
             break;
         case Mode::ConsumeAck:
@@ -124,9 +122,10 @@ private:
             m_channel->inspectQueue(m_queue).then(this, [this] { finish(); }); // the broker has read everything
     }
 
+    // As each confirm comes: the channel's own window (setConfirmWindow()) would wait until half of it is free.
     void fillWindow()
     {
-        while (m_done < m_options.count && m_channel->isWritable()) {
+        while (m_done < m_options.count && m_channel->unconfirmedCount() < m_options.window) {
             if (m_channel->publish({}, m_queue, m_message) == 0)
                 return;
             ++m_done;
