@@ -124,6 +124,7 @@ private:
     void onTransportFailed();
 
     void prepareTurn();
+    void watchLoop();
     void stopWatchingLoop();
     void turn();
     bool dispatchEvents(Engine::Time deadline, const Guard &guard); // false: out of time, or gone

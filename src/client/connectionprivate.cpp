@@ -336,16 +336,25 @@ void ConnectionPrivate::prepareTurn()
     if (m_turnPosted || m_isTurnDue)
         return;
     m_isTurnDue = true;
-    if (m_watchedLoop)
-        return;
+    if (!m_watchedLoop)
+        watchLoop();
+#endif
+}
+
+void ConnectionPrivate::watchLoop()
+{
     m_watchedLoop = QAbstractEventDispatcher::instance();
-    const auto takeDueTurn = [this] {
+    connect(m_watchedLoop, &QAbstractEventDispatcher::awake, this, [this] {
         if (m_isTurnDue)
             turn();
-    };
-    connect(m_watchedLoop, &QAbstractEventDispatcher::awake, this, takeDueTurn);
-    connect(m_watchedLoop, &QAbstractEventDispatcher::aboutToBlock, this, takeDueTurn); // where awake() comes before the events
-#endif
+    });
+    // Where awake() comes before the events, or a slot runs a loop of its own.
+    connect(m_watchedLoop, &QAbstractEventDispatcher::aboutToBlock, this, [this] {
+        if (m_isTurnDue) {
+            m_watchedLoop->wakeUp(); // whoever waits for what a slot does looks for it again
+            turn();
+        }
+    });
 }
 
 void ConnectionPrivate::stopWatchingLoop()
