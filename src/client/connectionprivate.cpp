@@ -20,6 +20,7 @@
 #include <QtNetwork/qhostaddress.h>
 
 #include <algorithm>
+#include <array>
 
 namespace AmqpQt {
 
@@ -503,14 +504,16 @@ void ConnectionPrivate::writeOutput()
 {
     const Engine::Time time = now();
     engine.prepareOutput(time);
+    std::array<QByteArrayView, 32> space; // of 15 bodies of one frame each
     while (transport && !m_transportError.isError() && transport->isConnected() && transport->bytesToWrite() == 0) {
-        const QByteArrayView bytes = engine.output();
-        if (bytes.isEmpty())
+        const std::span<const QByteArrayView> pieces = engine.output(space);
+        if (pieces.empty())
             break;
-        if (transport->write(bytes.data(), bytes.size()) < 0)
+        const qint64 size = transport->writeSome(pieces);
+        if (size < 0)
             return onTransportFailed();
-        statistics.bytesOut += quint64(bytes.size());
-        engine.written(bytes.size(), time);
+        statistics.bytesOut += quint64(size);
+        engine.written(qsizetype(size), time);
     }
 }
 

@@ -65,6 +65,7 @@ public:
     // output
     void prepareOutput(Time now); // merges acks, starts the time of calls
     QByteArrayView output() const { return m_output.front(); }
+    std::span<const QByteArrayView> output(std::span<QByteArrayView> space) const { return m_output.pieces(space); }
     void written(qsizetype size, Time now);
     qint64 queuedBytes() const noexcept { return m_heldBytes + (m_state == State::Closed ? 0 : m_output.size()); }
     bool hasRoom(qint64 bytes) const noexcept { return queuedBytes() + bytes <= m_settings.bufferLimit; }

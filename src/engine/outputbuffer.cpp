@@ -36,11 +36,15 @@ void OutputBuffer::append(const QByteArray &bytes, qsizetype offset, qsizetype s
 
 QByteArrayView OutputBuffer::front() const noexcept
 {
-    if (m_chunks.empty())
-        return {};
-    const Chunk &first = m_chunks.front();
-    const char *data = first.own ? first.own.get() : first.shared.constData();
-    return QByteArrayView(data + first.begin, first.end - first.begin);
+    return m_chunks.empty() ? QByteArrayView() : m_chunks.front().bytes();
+}
+
+std::span<const QByteArrayView> OutputBuffer::pieces(std::span<QByteArrayView> space) const noexcept
+{
+    const size_t count = std::min(space.size(), m_chunks.size());
+    std::transform(m_chunks.begin(), m_chunks.begin() + qsizetype(count), space.begin(),
+                   [](const Chunk &chunk) { return chunk.bytes(); });
+    return space.first(count);
 }
 
 void OutputBuffer::consume(qsizetype size) noexcept

@@ -6,11 +6,12 @@
 
 #include <deque>
 #include <memory>
+#include <span>
 
 namespace AmqpQt::Engine {
 
-// Bytes on their way to the broker. Small ones are gathered in chunks that leave with one write each; large bodies stay in
-// the application's QByteArray and are only referred to.
+// Bytes on their way to the broker. Small ones are gathered in chunks; large bodies stay in the application's QByteArray and
+// are only referred to.
 class OutputBuffer
 {
 public:
@@ -31,6 +32,8 @@ public:
     void append(const QByteArray &bytes, qsizetype offset, qsizetype size); // copied or shared
 
     QByteArrayView front() const noexcept; // what to write next: empty if there is nothing
+    // The same with what follows it, as far as `space` goes: those of its elements that are filled.
+    std::span<const QByteArrayView> pieces(std::span<QByteArrayView> space) const noexcept;
     void consume(qsizetype size) noexcept;
     void clear() noexcept;
     bool hasSpare() const noexcept { return m_spare.capacity > 0; } // memory kept for the next burst
@@ -44,6 +47,11 @@ private:
         qsizetype begin = 0;
         qsizetype end = 0;
         qsizetype capacity = 0;
+
+        QByteArrayView bytes() const noexcept
+        {
+            return QByteArrayView((own ? own.get() : shared.constData()) + begin, end - begin);
+        }
     };
     static constexpr qsizetype SmallChunk = 2 * 1024;
     static constexpr qsizetype LargeChunk = 128 * 1024 - 256; // below the allocator's threshold for mapped memory

@@ -3,6 +3,16 @@
 
 #include <QtNetwork/qnetworkproxy.h>
 
+#include <algorithm>
+#include <limits>
+
+#if defined(Q_OS_UNIX) && !defined(Q_OS_DARWIN) // where a single call can do without SIGPIPE
+#define AMQPQT_SEND_PIECES
+#include <array>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#endif
+
 namespace AmqpQt {
 
 using namespace Qt::StringLiterals;
@@ -28,6 +38,46 @@ void SocketTransport::connectTo(const QString &host, quint16 port)
     m_peer = u"%1:%2"_s.arg(host).arg(port);
     // Unbuffered: reads go from the kernel to their place, and the kernel's buffer is the limit that holds the broker back.
     m_socket.connectToHost(host, port, QIODevice::ReadWrite | QIODevice::Unbuffered);
+}
+
+#ifdef AMQPQT_SEND_PIECES
+// A large message is a few small pieces and a large one. QTcpSocket writes each with a call of its own, and a small write is a
+// packet of its own, too. An error is left to QTcpSocket, which meets it again.
+static qint64 sendPieces(qintptr descriptor, std::span<const QByteArrayView> pieces)
+{
+    std::array<iovec, 32> vectors;
+    const size_t count = std::min(pieces.size(), vectors.size());
+    std::transform(pieces.begin(), pieces.begin() + qsizetype(count), vectors.begin(), [](QByteArrayView piece) {
+        return iovec{const_cast<char *>(piece.data()), size_t(piece.size())};
+    });
+    msghdr message{};
+    message.msg_iov = vectors.data();
+    message.msg_iovlen = decltype(message.msg_iovlen)(count);
+    return std::max<qint64>(sendmsg(int(descriptor), &message, MSG_NOSIGNAL), 0);
+}
+constexpr qsizetype Remainder = 16 * 1024; // is copied, so that the socket tells when there is room again
+#else
+static qint64 sendPieces(qintptr, std::span<const QByteArrayView>)
+{
+    return 0;
+}
+constexpr qsizetype Remainder = std::numeric_limits<qsizetype>::max();
+#endif
+
+// Beside QTcpSocket only while it has nothing to write, and to a descriptor that takes the bytes as they are: no proxy, no TLS.
+qint64 SocketTransport::writeSome(std::span<const QByteArrayView> pieces)
+{
+    const qint64 sent = isConnected() && m_socket.bytesToWrite() == 0 ? sendPieces(m_socket.socketDescriptor(), pieces) : 0;
+    qsizetype skip = qsizetype(sent);
+    for (const QByteArrayView piece : pieces) {
+        if (skip < piece.size()) {
+            const QByteArrayView rest = piece.sliced(skip);
+            const qint64 taken = m_socket.write(rest.data(), std::min(rest.size(), Remainder));
+            return taken < 0 ? -1 : sent + taken;
+        }
+        skip -= piece.size();
+    }
+    return sent;
 }
 
 Error SocketTransport::error() const

@@ -17,6 +17,7 @@ public:
     bool isConnected() const override { return m_socket.state() == QAbstractSocket::ConnectedState; }
     qint64 read(char *to, qint64 size) override { return m_socket.read(to, size); }
     qint64 write(const char *from, qint64 size) override { return m_socket.write(from, size); }
+    qint64 writeSome(std::span<const QByteArrayView> pieces) override;
     qint64 bytesToWrite() const override { return m_socket.bytesToWrite(); }
     Error error() const override;
     void close() override;

@@ -3,7 +3,10 @@
 
 #include <AmqpQt/error.h>
 
+#include <QtCore/qbytearrayview.h>
 #include <QtCore/qobject.h>
+
+#include <span>
 
 namespace AmqpQt {
 
@@ -22,6 +25,9 @@ public:
     virtual qint64 read(char *to, qint64 size) = 0;
     // Takes all of it or fails with -1. What the kernel does not take yet is buffered here.
     virtual qint64 write(const char *from, qint64 size) = 0;
+    // Takes of pieces that follow each other what the kernel takes at once, and a little more if that is not all: when it
+    // has left, written() tells. Returns the number of bytes taken, or -1.
+    virtual qint64 writeSome(std::span<const QByteArrayView> pieces) = 0;
     virtual qint64 bytesToWrite() const = 0;
     virtual Error error() const = 0;
 

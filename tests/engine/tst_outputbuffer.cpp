@@ -4,6 +4,7 @@
 #include <QtCore/qrandom.h>
 #include <QtTest/qtest.h>
 
+#include <array>
 #include <cstring>
 
 using AmqpQt::Engine::OutputBuffer;
@@ -16,6 +17,7 @@ private Q_SLOTS:
     void smallPartsStandTogether();
     void largePartsAreShared();
     void partsOfAByteArrayKeepTheirPlace();
+    void tellsThePiecesInOrder();
     void consumesAcrossChunks();
     void takesMoreWhilePartlyConsumed();
     void clearForgetsEverything();
@@ -96,6 +98,31 @@ void tst_OutputBuffer::partsOfAByteArrayKeepTheirPlace()
     QCOMPARE(drain(buffer), bytes.mid(OutputBuffer::ShareThreshold, OutputBuffer::ShareThreshold) + bytes.mid(10, 20));
 }
 
+void tst_OutputBuffer::tellsThePiecesInOrder()
+{
+    OutputBuffer buffer;
+    std::array<QByteArrayView, 3> space;
+    QVERIFY(buffer.pieces(space).empty());
+    const QByteArray large(OutputBuffer::ShareThreshold, 'l');
+    append(buffer, "head");
+    buffer.append(large, 0, large.size());
+    append(buffer, "tail and head");
+    buffer.append(large, 0, large.size());
+    append(buffer, "tail");
+    buffer.consume(1);
+
+    const std::span<const QByteArrayView> pieces = buffer.pieces(space);
+    QCOMPARE(pieces.size(), 3u);
+    QCOMPARE(pieces[0], "ead");
+    QVERIFY(pieces[1].data() == large.constData());
+    QCOMPARE(pieces[1].size(), large.size());
+    QCOMPARE(pieces[2], "tail and head");
+    buffer.consume(3 + large.size() + 13 + 10); // into the second large one
+    QCOMPARE(buffer.pieces(space).size(), 2u);
+    QVERIFY(space[0].data() == large.constData() + 10);
+    QCOMPARE(buffer.pieces(std::span(space).first(1)).size(), 1u);
+}
+
 void tst_OutputBuffer::consumesAcrossChunks()
 {
     OutputBuffer buffer;
@@ -170,7 +197,7 @@ void tst_OutputBuffer::comesOutAsItWentIn()
     QByteArray in;
     QByteArray out;
     for (int i = 0; i < 1000; ++i) {
-        switch (random.bounded(4)) {
+        switch (random.bounded(5)) {
         case 0:
             out += drain(buffer, random.bounded(1, 40'000));
             break;
@@ -188,6 +215,16 @@ void tst_OutputBuffer::comesOutAsItWentIn()
             break;
         }
         case 3: {
+            std::array<QByteArrayView, 4> space;
+            qsizetype size = 0;
+            for (const QByteArrayView piece : buffer.pieces(space)) {
+                out.append(piece);
+                size += piece.size();
+            }
+            buffer.consume(size);
+            break;
+        }
+        case 4: {
             QByteArray bytes(random.bounded(2) ? random.bounded(100) : random.bounded(100'000), Qt::Uninitialized);
             random.generate(bytes.begin(), bytes.end());
             const qsizetype offset = random.bounded(int(bytes.size()) + 1);
