@@ -112,11 +112,11 @@ void PublisherPrivate::refuse(const Error &reason)
         qCWarning(lcChannel) << q << "refuses:" << reason;
 }
 
-bool PublisherPrivate::isForeignThread() const
+bool PublisherPrivate::isForeignThread(const char *function) const
 {
     if (q->thread() == QThread::currentThread())
         return false;
-    qCWarning(lcChannel, "publish() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()");
+    qCWarning(lcChannel, "%s() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()", function);
     return true; // nothing of ours is to be touched
 }
 
@@ -150,7 +150,7 @@ Result<quint64> PublisherPrivate::submit(const QString &exchangeName, const QStr
 
 quint64 PublisherPrivate::publish(const QString &exchangeName, const QString &key, const Message &message)
 {
-    if (isForeignThread())
+    if (isForeignThread("publish"))
         return 0;
     const Result<quint64> id = submit(exchangeName, key, message);
     if (id)
@@ -161,8 +161,8 @@ quint64 PublisherPrivate::publish(const QString &exchangeName, const QString &ke
 
 Reply<void> PublisherPrivate::publishWithReply(const QString &exchangeName, const QString &key, const Message &message)
 {
-    if (isForeignThread())
-        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"publish() in a foreign thread"_s));
+    if (isForeignThread("publishWithReply"))
+        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"publishWithReply() in a foreign thread"_s));
     const Result<quint64> id = submit(exchangeName, key, message);
     if (id)
         return m_replies[*id].reply();
@@ -489,7 +489,7 @@ bool Publisher::isPaused() const
 
 /*!
     Keeps in the outbox what is published from now on, and what is there, while \a paused: until the exchange and the
-   queues that it is for are declared, say. What was sent is not affected.
+    queues that it is for are declared, say. What was sent is not affected.
 */
 void Publisher::setPaused(bool paused)
 {

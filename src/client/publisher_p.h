@@ -53,7 +53,7 @@ private:
     };
     static qint64 size(const Outgoing &outgoing);
     Result<quint64> submit(const QString &exchangeName, const QString &key, const Message &message); // the id
-    bool isForeignThread() const;
+    bool isForeignThread(const char *function) const;
     Error unusable() const;                      // why nothing can be published any more
     Error check(const Outgoing &outgoing) const; // what the channel would refuse
     bool maySend() const;
