@@ -105,9 +105,7 @@ private:
     static constexpr quint32 MethodFrameLimit = 1024 * 1024;
     static constexpr quint32 UnlimitedFrameSend = 131072; // what we send where nobody has set a limit
     static constexpr qsizetype DirectReadSize = 4096; // the rest of a body frame from which it is read into its place
-    // After one of these not much more is read than the next header. Smaller ones come several with one read, and copying them
-    // while they are in the processor's cache costs less than a system call for each.
-    static constexpr quint64 LargeBody = 128 * 1024;
+    static constexpr quint64 LargeBody = 32 * 1024;   // after one of these not much more is read than the next header
     static constexpr qsizetype ShortRead = 4096;
 
     struct Slot // what a channel number is used for
