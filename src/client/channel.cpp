@@ -72,7 +72,7 @@ BackpressureReasons Channel::backpressure() const
 
 bool Channel::isWritable() const
 {
-    return isOpen() && !d->backpressure();
+    return d->state == State::Open && !d->backpressure();
 }
 
 // --- publishing -----------------------------------------------------------------------------------------------------------

@@ -71,7 +71,17 @@ public:
     void publishesEnded(quint64 first, quint64 last, const Error &failure); // before this is told
     void emitUnconfirmedCount();
     void countUnackedAgain(); // after the broker took deliveries back, or settlements
-    BackpressureReasons backpressure() const; // at the moment; the signals tell every change of it, one after the other
+    BackpressureReasons backpressure() const // at the moment; the signals tell every change of it, one after the other
+    {
+        BackpressureReasons reasons;
+        if (!connection || !engine)
+            return reasons;
+        reasons.setFlag(Backpressure::BrokerBlocked, connection->engine.isBlocked());
+        reasons.setFlag(Backpressure::WriteBufferFull, !connection->engine.isWritable());
+        reasons.setFlag(Backpressure::ChannelFlow, engine->isFlowed());
+        reasons.setFlag(Backpressure::ConfirmWindowFull, engine->isConfirmWindowFull());
+        return reasons;
+    }
 
     Channel *const q;
     ConnectionPrivate *connection; // null once it is gone
@@ -95,6 +105,8 @@ private:
     void openAgain(const Promise<void> &promise);
     QList<ConsumerPrivate *> consumersInOrder() const;
     const ConsumerPrivate *refusedConsumer(const Error &reason) const;
+    quint64 publishAny(const char *function, const QString &exchange, const QString &routingKey, const Message &message,
+                       bool mandatory); // 0: it was refused
     void noteUnconfirmed();
     void endConfirmWaits(const Error &reason);
     Error notConfirming(const char *function) const;

@@ -252,7 +252,7 @@ bool ChannelPrivate::settle(const Settlement &settlement, bool upTo)
     const bool isAck = settlement.kind == Settlement::Kind::Ack;
     const auto count = [](const Settled &settled) {
         if (settled.consumerContext)
-            static_cast<ConsumerPrivate *>(settled.consumerContext)->settled();
+            static_cast<ConsumerPrivate *>(settled.consumerContext)->settled(settled.count);
     };
     if (upTo) {
         const std::vector<Settled> all = isAck ? engine->ackUpTo(tag) : engine->nackUpTo(tag, requeue);
@@ -261,7 +261,7 @@ bool ChannelPrivate::settle(const Settlement &settlement, bool upTo)
         std::for_each(all.begin(), all.end(), count);
     } else {
         const Settled settled = isAck ? engine->ack(tag) : engine->nack(tag, requeue);
-        if (!settled.ok)
+        if (settled.count == 0)
             return false;
         count(settled);
     }
@@ -343,18 +343,6 @@ void ChannelPrivate::onClosed(const Error &reason)
                 openAgain(*promise);
         });
     }
-}
-
-BackpressureReasons ChannelPrivate::backpressure() const
-{
-    BackpressureReasons reasons;
-    if (!connection || !engine)
-        return reasons;
-    reasons.setFlag(Backpressure::BrokerBlocked, connection->engine.isBlocked());
-    reasons.setFlag(Backpressure::WriteBufferFull, !connection->engine.isWritable());
-    reasons.setFlag(Backpressure::ChannelFlow, engine->isFlowed());
-    reasons.setFlag(Backpressure::ConfirmWindowFull, engine->isConfirmWindowFull());
-    return reasons;
 }
 
 void ChannelPrivate::setFlow(bool active)

@@ -15,29 +15,41 @@ using namespace Qt::StringLiterals;
 quint64 ChannelPrivate::publish(const char *function, const QString &exchange, const QString &routingKey, const Message &message,
                                 Channel::PublishFlags flags)
 {
-    const auto refused = [this](const Error &reason) {
-        refuse(reason);
+    const bool mandatory = flags.testFlag(Channel::PublishFlag::Mandatory);
+    quint64 sequence = 0;
+    const MessagePrivate *content = MessageAccess::data(message);
+    const QByteArray *properties = content ? content->encodedProperties() : nullptr;
+    if (properties && isSurelyUsable())
+        sequence = engine->publishRepeated(exchange, routingKey, *properties, content->body, mandatory);
+    if (sequence == 0)
+        sequence = publishAny(function, exchange, routingKey, message, mandatory);
+    if (sequence == 0)
         return 0;
-    };
-    if (!isSurelyUsable()) {
-        if (const Error reason = unusable(function); reason.isError())
-            return refused(reason);
-    }
-    Error invalid;
-    const QByteArray *properties = MessageAccess::encodedProperties(message, &invalid);
-    if (!properties)
-        return refused(invalid);
-    const Result<quint64> sequence = engine->publish(exchange, routingKey, *properties, MessageAccess::body(message),
-                                                     flags.testFlag(Channel::PublishFlag::Mandatory));
-    if (!sequence)
-        return refused(sequence.error());
-    m_lastSequence = *sequence;
+    m_lastSequence = sequence;
     if (engine->mode() == Engine::ChannelEngine::Mode::Confirm) {
         ++unconfirmedCount;
         noteUnconfirmed();
     }
     connection->outputAdded();
-    return *sequence;
+    return sequence;
+}
+
+quint64 ChannelPrivate::publishAny(const char *function, const QString &exchange, const QString &routingKey,
+                                   const Message &message, bool mandatory)
+{
+    const auto refused = [this](const Error &reason) {
+        refuse(reason);
+        return quint64(0);
+    };
+    if (const Error reason = unusable(function); reason.isError())
+        return refused(reason);
+    Error invalid;
+    const QByteArray *properties = MessageAccess::encodedProperties(message, &invalid);
+    if (!properties)
+        return refused(invalid);
+    const Result<quint64> sequence =
+        engine->publish(exchange, routingKey, *properties, MessageAccess::body(message), mandatory);
+    return sequence ? *sequence : refused(sequence.error());
 }
 
 Reply<void> ChannelPrivate::publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,

@@ -25,7 +25,7 @@ public:
     void deliver(const Engine::RepeatedDelivery &repeated, Message &spare); // makes it in the memory of `spare` if it can
     void emitBatch();
     void emitUnackedCount();
-    void settled(); // one delivery less
+    void settled(int count); // so many deliveries less
     void countUnackedAgain();
 
     // The subscription ended.
@@ -57,7 +57,9 @@ private:
     void onStarted();
     int returnBatch();
     void noteUnacked();
+    void makeRepeated(const Engine::RepeatedDelivery &repeated, Message &message) const;
     void tellDelivery(const Message &message);
+    void tellOrKeep(const Message &message);
     void lookForListeners();
     void tellKept();
     void askForQueue();

@@ -186,6 +186,14 @@ inline void ConsumerPrivate::tellDelivery(const Message &message)
     if (m_listenersChanged.load(std::memory_order_relaxed) || m_listenersSlice != channel->connection->dispatchSlice()
         || options.ackMode == AckMode::AfterDelivery)
         lookForListeners();
+    if (m_hasListener && !m_hasBatchListener && options.ackMode != AckMode::AfterDelivery)
+        Q_EMIT q->delivered(message);
+    else
+        tellOrKeep(message);
+}
+
+void ConsumerPrivate::tellOrKeep(const Message &message)
+{
     const bool one = m_hasListener;
     const bool inBatch = m_hasBatchListener;
     // Nobody listens, or what came before that is still to be told.
@@ -227,9 +235,14 @@ void ConsumerPrivate::deliver(const Engine::RepeatedDelivery &repeated, Message 
 {
     if (!MessageAccess::remakeDelivered(spare, repeated.body, m_properties, m_origin.constData(), repeated.deliveryTag,
                                         repeated.redelivered))
-        spare = MessageAccess::makeDelivered(repeated.body.toByteArray(), m_properties, m_origin, repeated.deliveryTag,
-                                             repeated.redelivered);
+        makeRepeated(repeated, spare);
     tellDelivery(spare);
+}
+
+void ConsumerPrivate::makeRepeated(const Engine::RepeatedDelivery &repeated, Message &message) const
+{
+    message = MessageAccess::makeDelivered(repeated.body.toByteArray(), m_properties, m_origin, repeated.deliveryTag,
+                                           repeated.redelivered);
 }
 
 // Emits, and with AckMode::AfterDelivery settles what the slots have not settled. The consumer may be gone afterwards.
@@ -286,9 +299,9 @@ void ConsumerPrivate::noteUnacked()
         channel->connection->noteUnackedChange(this);
 }
 
-void ConsumerPrivate::settled()
+void ConsumerPrivate::settled(int count)
 {
-    --unackedCount;
+    unackedCount -= count;
     noteUnacked();
 }
 

@@ -169,6 +169,11 @@ const FieldTable &MessagePrivate::headers() const
     return present ? *present : decodedHeaders.publish(decodeHeaders(properties));
 }
 
+void MessagePrivate::setBody(QByteArrayView bytes)
+{
+    body = bytes.toByteArray();
+}
+
 Message MessageAccess::makeDelivered(QByteArray body, QByteArray properties,
                                      QExplicitlySharedDataPointer<const DeliveryOrigin> origin, quint64 deliveryTag,
                                      bool redelivered)
@@ -191,11 +196,9 @@ const DeliveryOrigin *MessageAccess::origin(const Message &message)
 const QByteArray *MessageAccess::encodedProperties(const Message &message, Error *error)
 {
     const MessagePrivate &d = read(message.d);
-    if (!d.changed)
-        return &d.properties;
-    const DecodedProperties &decoded = d.decodedProperties();
-    if (const QByteArray *encoded = decoded.encoded.get())
+    if (const QByteArray *encoded = d.encodedProperties())
         return encoded;
+    const DecodedProperties &decoded = d.decodedProperties();
     const FieldTable headers = d.changed & Wire::HeadersFlag ? d.headers() : FieldTable();
     auto encoded = replaceProperties(d.properties, d.changed, decoded.values, headers);
     if (!encoded) {

@@ -47,6 +47,14 @@ public:
     }
     const MessageProperties &values() const { return decodedProperties().values; }
     const FieldTable &headers() const;
+    void setBody(QByteArrayView bytes); // a copy of them
+    const QByteArray *encodedProperties() const // null: a change is still to be encoded
+    {
+        if (!changed)
+            return &properties;
+        const DecodedProperties *present = decoded.get();
+        return present ? present->encoded.get() : nullptr;
+    }
 
     bool redelivered = false;
     quint16 changed = 0; // bits of Wire::PropertyFlag: these are in the decoded values, the others in `properties`
@@ -79,11 +87,12 @@ public:
         if (d->body.size() == body.size() && d->body.isDetached())
             std::memcpy(const_cast<char *>(d->body.constData()), body.data(), size_t(body.size()));
         else
-            d->body = body.toByteArray();
+            d->setBody(body);
         d->deliveryTag = deliveryTag;
         d->redelivered = redelivered;
         return true;
     }
+    static const MessagePrivate *data(const Message &message) { return message.d.constData(); } // null: nothing was set
     static const DeliveryOrigin *origin(const Message &message); // null: made by the application
 
     // For publishing: what was received, byte for byte, or with the application's changes. Null, and the reason in

@@ -51,23 +51,24 @@ std::vector<quint64> Acks::openUpTo(quint64 deliveryTag) const
     return tags;
 }
 
-Acks::Settled Acks::change(qsizetype index, State state)
+std::optional<Acks::Entry> Acks::change(qsizetype index, State state)
 {
     if (index < 0 || m_entries.at(index).state != State::Open)
-        return {};
+        return std::nullopt;
     Entry &entry = m_entries[index];
     entry.state = state;
+    const Entry settled = entry;
     --m_open;
     if (index == m_closed)
         countClosed();
-    return {true, entry.consumer};
+    return settled;
 }
 
-Acks::Settled Acks::ack(quint64 deliveryTag)
+std::optional<Acks::Entry> Acks::ack(quint64 deliveryTag)
 {
     const qsizetype index = indexOf(deliveryTag);
-    const Settled settled = change(index, State::Acked);
-    if (settled.ok) {
+    const std::optional<Entry> settled = change(index, State::Acked);
+    if (settled) {
         ++m_pending;
         if (index >= m_closed)
             m_outOfOrder.push_back(deliveryTag);
@@ -75,10 +76,10 @@ Acks::Settled Acks::ack(quint64 deliveryTag)
     return settled;
 }
 
-Acks::Settled Acks::settle(quint64 deliveryTag)
+std::optional<Acks::Entry> Acks::settle(quint64 deliveryTag)
 {
-    const Settled settled = change(indexOf(deliveryTag), State::Settled);
-    if (settled.ok) {
+    const std::optional<Entry> settled = change(indexOf(deliveryTag), State::Settled);
+    if (settled) {
         ++m_settled;
         dropSettled();
     }

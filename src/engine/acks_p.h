@@ -3,6 +3,8 @@
 
 #include <QtCore/qlist.h>
 
+#include <optional>
+#include <span>
 #include <vector>
 
 namespace AmqpQt::Engine {
@@ -15,10 +17,12 @@ struct ConsumerEntry;
 class Acks
 {
 public:
-    struct Settled // what one call settled
+    enum class State : quint8 { Open, Acked, Settled };
+    struct Entry
     {
-        bool ok = false; // false: the tag is not open (any more)
+        quint64 deliveryTag = 0;
         ConsumerEntry *consumer = nullptr;
+        State state = State::Open;
     };
     struct Frame // one basic.ack
     {
@@ -32,23 +36,30 @@ public:
     bool deliveredWithoutAck(quint64 deliveryTag);
 
     bool isOpen(quint64 deliveryTag) const;
-    Settled ack(quint64 deliveryTag);    // written by takeFrames()
-    // All open ones up to and including this one, which is open: settled(deliveryTag, consumer) for each, in order.
+    std::optional<Entry> ack(quint64 deliveryTag); // written by takeFrames(); none: it is not open (any more)
+    // All open ones up to and including this one, which is open: settled(std::span<const Entry>) for each run of them
+    // that are the same consumer's, in order.
     template <typename Function>
     void ackUpTo(quint64 deliveryTag, Function settled)
     {
-        for (; m_closed < m_entries.size() && m_entries.at(m_closed).deliveryTag <= deliveryTag; ++m_closed) {
-            if (m_entries.at(m_closed).state != State::Open)
-                continue;
-            Entry &entry = m_entries[m_closed];
-            entry.state = State::Acked;
-            --m_open;
-            ++m_pending;
-            settled(entry.deliveryTag, entry.consumer);
+        Entry *entry = m_entries.data() + m_closed; // open
+        Entry *const end = m_entries.data() + m_entries.size();
+        while (entry != end && entry->deliveryTag <= deliveryTag) {
+            Entry *const first = entry;
+            for (; entry != end && entry->deliveryTag <= deliveryTag && entry->state == State::Open
+                   && entry->consumer == first->consumer;
+                 ++entry)
+                entry->state = State::Acked;
+            const std::span<const Entry> run(first, entry);
+            m_open -= qsizetype(run.size());
+            m_pending += qsizetype(run.size());
+            settled(run);
+            while (entry != end && entry->state != State::Open)
+                ++entry;
         }
-        countClosed();
+        m_closed = entry - m_entries.data();
     }
-    Settled settle(quint64 deliveryTag); // the caller writes the basic.nack or basic.reject itself
+    std::optional<Entry> settle(quint64 deliveryTag); // the caller writes the basic.nack or basic.reject itself
     bool hasPending() const noexcept { return m_pending > 0; }
     qsizetype openCount() const noexcept { return m_open; }
     qsizetype entryCount() const noexcept { return m_entries.size(); }
@@ -63,15 +74,8 @@ public:
     void clear();
 
 private:
-    enum class State : quint8 { Open, Acked, Settled };
-    struct Entry
-    {
-        quint64 deliveryTag = 0;
-        ConsumerEntry *consumer = nullptr;
-        State state = State::Open;
-    };
     qsizetype indexOf(quint64 deliveryTag) const; // -1: it is not here
-    Settled change(qsizetype index, State state);
+    std::optional<Entry> change(qsizetype index, State state);
     void countClosed()
     {
         while (m_closed < m_entries.size() && m_entries.at(m_closed).state != State::Open)

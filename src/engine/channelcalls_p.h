@@ -7,6 +7,18 @@
 // What the parts of ChannelEngine have in common: calls and their answers, for any method.
 namespace AmqpQt::Engine {
 
+inline bool ChannelEngine::mayPublish() const
+{
+    const bool windowIsFull =
+        m_mode == Mode::Confirm && m_confirmWindow > 0 && m_confirms.outstanding() >= m_confirmWindow;
+    return !m_connection->isBlocked() && !m_flowStopped && !windowIsFull;
+}
+
+inline bool ChannelEngine::mustHold(bool publish) const
+{
+    return !m_connection->isOpen() || !m_held.empty() || m_transactionEnding || (publish && !mayPublish());
+}
+
 template <typename Method>
 ChannelEngine::Call ChannelEngine::makeCall(CallId id, const Method &method)
 {

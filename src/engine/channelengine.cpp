@@ -43,21 +43,10 @@ Error ChannelEngine::notOpen(const char *method) const
 
 // --- sending --------------------------------------------------------------------------------------------------------------
 
-bool ChannelEngine::mustHold(bool publish) const
-{
-    return !m_connection->isOpen() || !m_held.empty() || m_transactionEnding || (publish && !mayPublish());
-}
-
 // A channel that closes loses the confirms that are still to come.
 bool ChannelEngine::mustHold(const Call &call) const
 {
     return call.reply == Wire::ChannelCloseOk::id.value() && m_confirms.outstanding() > 0;
-}
-
-bool ChannelEngine::mayPublish() const
-{
-    const bool windowIsFull = m_mode == Mode::Confirm && m_confirmWindow > 0 && m_confirms.outstanding() >= m_confirmWindow;
-    return !m_connection->isBlocked() && !m_flowStopped && !windowIsFull;
 }
 
 void ChannelEngine::hold(Held held)

@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <variant>
 #include <vector>
 
@@ -93,6 +94,9 @@ public:
     // The message's number, from 1 and never repeated, or why it was refused. `properties` as in Wire::ContentHeader.
     Result<quint64> publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
                             const QByteArray &body, bool mandatory);
+    // A shorter way for one that is like the last one and can be sent now. 0: ask publish().
+    quint64 publishRepeated(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                            const QByteArray &body, bool mandatory);
     Error checkContent(const QByteArray &properties, const QByteArray &body) const; // its sizes
 
     // Publishes that wait for their confirms, those that are not sent yet included.
@@ -105,12 +109,12 @@ public:
 
     struct Settled
     {
-        bool ok = false; // false: the delivery is not open (any more), nothing is sent
-        void *consumerContext = nullptr;
+        int count = 0;                   // deliveries; 0: it is not open (any more), nothing is sent
+        void *consumerContext = nullptr; // whose they are
     };
     Settled ack(quint64 deliveryTag);
     Settled nack(quint64 deliveryTag, bool requeue);
-    // This one, which must be open, and all earlier ones that are. Empty: nothing is sent.
+    // This one, which must be open, and all earlier ones that are: in runs of one consumer. Empty: nothing is sent.
     std::vector<Settled> ackUpTo(quint64 deliveryTag);
     std::vector<Settled> nackUpTo(quint64 deliveryTag, bool requeue);
     // Not once channel.close is sent: the broker takes everything back.
@@ -173,7 +177,8 @@ private:
     void writeAcks();
     void writeNack(quint64 deliveryTag, bool multiple, bool requeue);
     void returnUnwanted(quint64 deliveryTag);
-    Settled countSettled(quint64 deliveryTag, Acks::Settled settled);
+    Settled countSettled(std::span<const Acks::Entry> settled);
+    Settled countSettled(const std::optional<Acks::Entry> &settled);
     void noteAcks();
     Result<QString> resolveQueue(const QString &name) const;
     template <typename Method>
@@ -185,12 +190,15 @@ private:
     Error checkSize(qsizetype payload, const char *method) const;
     void hold(Held held);
     bool fits(const QByteArray &properties, const QByteArray &body) const;
+    bool hasRoom(const QByteArray &properties, const QByteArray &body) const;
+    quint64 notePublished();
     void sendPublish(quint64 sequence, const ContentFrames &frames, const QByteArray &properties, const QByteArray &body,
                      bool mandatory, bool confirm);
     bool isLikeLastPublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory) const;
     Error encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory);
     Error wrongMode(const char *method, const QString &need) const;
     void noteConfirmWindow();
+    void changeWindowFull(bool full);
     void abandonDeliveries();
 
     // receiving

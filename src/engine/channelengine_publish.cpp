@@ -36,6 +36,11 @@ inline bool ChannelEngine::fits(const QByteArray &properties, const QByteArray &
         && headerPayload + body.size() <= m_connection->m_settings.bufferLimit;
 }
 
+inline bool ChannelEngine::hasRoom(const QByteArray &properties, const QByteArray &body) const
+{
+    return m_connection->hasRoom(Wire::ContentHeaderPrefix + properties.size() + body.size());
+}
+
 Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray &body) const
 {
     if (fits(properties, body))
@@ -99,7 +104,7 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
         if (const Error wrong = encodePublish(exchange, routingKey, properties, mandatory); wrong.isError())
             return wrong;
     }
-    if (!m_connection->hasRoom(Wire::ContentHeaderPrefix + properties.size() + body.size()))
+    if (!hasRoom(properties, body))
         return Error(ErrorKind::BufferFull, u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_connection->queuedBytes())
                                                 .arg(m_connection->m_settings.bufferLimit));
 
@@ -109,6 +114,21 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
         hold(HeldPublish{m_published->frames.methodPayload().toByteArray(), properties, body, m_sequence, mandatory, confirm});
     else
         sendPublish(m_sequence, m_published->frames, properties, body, mandatory, confirm);
+    return notePublished();
+}
+
+quint64 ChannelEngine::publishRepeated(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                                       const QByteArray &body, bool mandatory)
+{
+    if (!takesCalls() || mustHold(true) || !fits(properties, body) || !hasRoom(properties, body) ||
+        !isLikeLastPublish(exchange, routingKey, properties, mandatory))
+        return 0;
+    sendPublish(++m_sequence, m_published->frames, properties, body, mandatory, m_mode == Mode::Confirm);
+    return notePublished();
+}
+
+inline quint64 ChannelEngine::notePublished()
+{
     m_connection->checkWatermarks();
     if (m_confirmWindow > 0)
         noteConfirmWindow();
@@ -154,8 +174,12 @@ void ChannelEngine::noteConfirmWindow()
 {
     const qsizetype freeAgain = m_confirmWindow / 2;
     const bool full = m_confirmWindow > 0 && unconfirmed() > (m_windowFull ? freeAgain : m_confirmWindow - 1);
-    if (full == m_windowFull)
-        return;
+    if (full != m_windowFull)
+        changeWindowFull(full);
+}
+
+void ChannelEngine::changeWindowFull(bool full)
+{
     m_windowFull = full;
     m_connection->tell(ConfirmWindowChanged{shared_from_this(), full});
 }

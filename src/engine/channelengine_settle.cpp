@@ -18,29 +18,38 @@ void ChannelEngine::noteAcks()
     }
 }
 
-ChannelEngine::Settled ChannelEngine::countSettled(quint64 deliveryTag, Acks::Settled settled)
+// Deliveries of one consumer.
+ChannelEngine::Settled ChannelEngine::countSettled(std::span<const Acks::Entry> settled)
 {
-    if (settled.ok && m_mode == Mode::Transaction) {
-        m_settledInTransaction.push_back(
-            {.deliveryTag = deliveryTag,
-             .consumer = settled.consumer ? settled.consumer->shared_from_this() : std::shared_ptr<ConsumerEntry>()});
+    ConsumerEntry *consumer = settled.front().consumer;
+    if (m_mode == Mode::Transaction) {
+        for (const Acks::Entry &entry : settled) {
+            m_settledInTransaction.push_back(
+                {.deliveryTag = entry.deliveryTag,
+                 .consumer = consumer ? consumer->shared_from_this() : std::shared_ptr<ConsumerEntry>()});
+        }
     }
-    if (!settled.consumer)
-        return {settled.ok, nullptr};
-    ConsumerEntry &consumer = *settled.consumer;
-    --consumer.unacked;
-    void *consumerContext = consumer.context;
-    if (consumer.state == ConsumerEntry::State::Gone && consumer.unacked == 0)
-        std::erase_if(m_goneConsumers, [&](const auto &gone) { return gone.get() == &consumer; });
-    return {true, consumerContext};
+    const int count = int(settled.size());
+    if (!consumer)
+        return {count, nullptr};
+    consumer->unacked -= count;
+    void *consumerContext = consumer->context;
+    if (consumer->state == ConsumerEntry::State::Gone && consumer->unacked == 0)
+        std::erase_if(m_goneConsumers, [&](const auto &gone) { return gone.get() == consumer; });
+    return {count, consumerContext};
+}
+
+ChannelEngine::Settled ChannelEngine::countSettled(const std::optional<Acks::Entry> &settled)
+{
+    return settled ? countSettled(std::span(&*settled, 1)) : Settled();
 }
 
 ChannelEngine::Settled ChannelEngine::ack(quint64 deliveryTag)
 {
-    const Acks::Settled settled = m_closeSent ? Acks::Settled() : m_acks.ack(deliveryTag);
-    if (settled.ok)
+    const std::optional<Acks::Entry> acked = m_closeSent ? std::nullopt : m_acks.ack(deliveryTag);
+    if (acked)
         noteAcks();
-    return countSettled(deliveryTag, settled);
+    return countSettled(acked);
 }
 
 ChannelEngine::Settled ChannelEngine::nack(quint64 deliveryTag, bool requeue)
@@ -49,7 +58,7 @@ ChannelEngine::Settled ChannelEngine::nack(quint64 deliveryTag, bool requeue)
         return {};
     writeAcks();
     writeNack(deliveryTag, false, requeue);
-    return countSettled(deliveryTag, m_acks.settle(deliveryTag));
+    return countSettled(m_acks.settle(deliveryTag));
 }
 
 std::vector<ChannelEngine::Settled> ChannelEngine::ackUpTo(quint64 deliveryTag)
@@ -57,7 +66,7 @@ std::vector<ChannelEngine::Settled> ChannelEngine::ackUpTo(quint64 deliveryTag)
     std::vector<Settled> all;
     if (!isUnsettled(deliveryTag))
         return all;
-    m_acks.ackUpTo(deliveryTag, [&](quint64 tag, ConsumerEntry *consumer) { all.push_back(countSettled(tag, {true, consumer})); });
+    m_acks.ackUpTo(deliveryTag, [&](std::span<const Acks::Entry> acked) { all.push_back(countSettled(acked)); });
     noteAcks();
     return all;
 }
@@ -76,7 +85,7 @@ std::vector<ChannelEngine::Settled> ChannelEngine::nackUpTo(quint64 deliveryTag,
             writeNack(tag, false, requeue);
     }
     for (const quint64 tag : tags)
-        all.push_back(countSettled(tag, m_acks.settle(tag)));
+        all.push_back(countSettled(m_acks.settle(tag)));
     return all;
 }
 

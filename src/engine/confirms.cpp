@@ -69,13 +69,16 @@ void Confirms::settleEntry(qsizetype index, std::vector<Outcome> &outcomes)
         return;
     entry.isSettled = true;
     --m_outstanding;
-    std::optional<ReturnedMessage> returned;
-    if (entry.isMandatory)
-        returned = claimReturn(firstTag() + quint64(index));
-    if (!returned && !outcomes.empty() && !outcomes.back().returned && outcomes.back().last + 1 == entry.sequence)
+    if (entry.isMandatory) {
+        if (auto returned = claimReturn(firstTag() + quint64(index))) {
+            outcomes.push_back({entry.sequence, entry.sequence, std::move(returned)});
+            return;
+        }
+    }
+    if (!outcomes.empty() && !outcomes.back().returned && outcomes.back().last + 1 == entry.sequence)
         outcomes.back().last = entry.sequence;
     else
-        outcomes.push_back({entry.sequence, entry.sequence, std::move(returned)});
+        outcomes.push_back({entry.sequence, entry.sequence, {}});
 }
 
 QList<Confirms::Mandatory>::iterator Confirms::mandatory(quint64 deliveryTag)

@@ -487,22 +487,13 @@ void ConnectionEngine::sendMethod(quint16 channel, QByteArrayView payload)
 }
 
 // The frames of one content stand together: other frames of the channel must not come between them.
-void ConnectionEngine::sendContent(quint16 channel, const ContentFrames &frames, const QByteArray &body)
+void ConnectionEngine::sendAnyContent(quint16 channel, const ContentFrames &frames, const QByteArray &body)
 {
-    if (lcFrame().isDebugEnabled())
+    if (m_frameLog.isDebugEnabled())
         logMethod("sent", channel, frames.methodPayload());
-    const bool inOneBlock = body.size() < OutputBuffer::ShareThreshold && body.size() <= maximumPayload();
-    const qsizetype bodyFrames = inOneBlock ? !body.isEmpty() : (body.size() + maximumPayload() - 1) / maximumPayload();
-    const qsizetype bodyFrame = inOneBlock && !body.isEmpty() ? body.size() + Wire::FrameOverhead : 0;
-    noteFrames(2 + bodyFrames, frames.size() - 2 * Wire::FrameOverhead + body.size());
-    char *at = frames.write(m_output.append(frames.size() + bodyFrame), quint64(body.size()));
-    if (bodyFrame > 0) {
-        at = Wire::writeFrameHeader(at, Wire::FrameType::Body, channel, quint32(body.size()));
-        std::memcpy(at, body.constData(), size_t(body.size()));
-        at[body.size()] = char(Wire::FrameEnd);
-    }
-    if (inOneBlock)
-        return;
+    const qsizetype bodyFrames = (body.size() + maximumPayload() - 1) / maximumPayload();
+    noteFrames(2 + bodyFrames, frames.headSize() - 2 * Wire::FrameOverhead + body.size());
+    frames.writeHead(m_output.append(frames.headSize()), quint64(body.size()));
     for (qsizetype offset = 0; offset < body.size();) {
         const qsizetype part = std::min(body.size() - offset, maximumPayload());
         Wire::writeFrameHeader(m_output.append(Wire::FrameHeaderSize), Wire::FrameType::Body, channel, quint32(part));

@@ -36,7 +36,7 @@ void ConnectionEngine::inputRead(qsizetype size, Time now)
     m_now = now;
     m_needsInput = false;
     m_heartbeat.received(now);
-    m_isLogged = lcFrame().isDebugEnabled();
+    m_isLogged = m_frameLog.isDebugEnabled();
     if (!m_body.direct)
         return m_input.filled(size);
     m_body.direct = false;

@@ -9,6 +9,7 @@
 #include "engine/inputbuffer_p.h"
 #include "engine/outputbuffer_p.h"
 #include "engine/settings_p.h"
+#include "values/logging_p.h"
 #include "wire/fieldtable_p.h"
 #include "wire/methods_p.h"
 
@@ -174,7 +175,16 @@ private:
     // To the category amqpqt.frame, which is off unless somebody asks for it.
     static void logMethod(const char *what, quint16 channel, QByteArrayView payload);
     void sendMethod(quint16 channel, QByteArrayView payload);
-    void sendContent(quint16 channel, const ContentFrames &frames, const QByteArray &body);
+    void sendContent(quint16 channel, const ContentFrames &frames, const QByteArray &body)
+    {
+        if (body.isEmpty() || body.size() >= OutputBuffer::ShareThreshold || body.size() > maximumPayload() ||
+            m_frameLog.isDebugEnabled())
+            return sendAnyContent(channel, frames, body);
+        const qsizetype size = frames.size(body);
+        noteFrames(3, size - 3 * Wire::FrameOverhead);
+        frames.write(m_output.append(size), body);
+    }
+    void sendAnyContent(quint16 channel, const ContentFrames &frames, const QByteArray &body);
     qsizetype maximumPayload() const noexcept { return qsizetype(m_sendFrameMax) - Wire::FrameOverhead; }
     void checkWatermarks()
     {
@@ -213,6 +223,7 @@ private:
     void numberClosed(quint16 number, bool rests);
     void setBlocked(bool blocked, const QString &reason);
 
+    const QLoggingCategory &m_frameLog = lcFrame();
     Settings m_settings;
     State m_state = State::Idle;
     bool m_isTransportConnected = false;

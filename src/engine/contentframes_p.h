@@ -6,23 +6,45 @@
 #include <QtCore/qbytearray.h>
 #include <QtCore/qbytearrayview.h>
 
+#include <cstring>
+
 namespace AmqpQt::Engine
 {
 
-// Method and header frame of a message to publish, all but the size of its body: the next message often has the same
-// ones.
+// The frames of a message to publish, all but its body and the sizes that follow from that: the next message often has
+// the same ones.
 class ContentFrames
 {
 public:
     // `properties` as in Wire::ContentHeader.
     void encode(quint16 channel, QByteArrayView methodPayload, const QByteArray &properties);
     QByteArrayView methodPayload() const { return QByteArrayView(m_bytes).sliced(Wire::FrameHeaderSize, m_methodSize); }
-    qsizetype size() const noexcept { return m_bytes.size(); }
-    char *write(char *at, quint64 bodySize) const; // `at` has size() bytes; returns their end
+
+    // Method and header frame. `at` has headSize() bytes.
+    qsizetype headSize() const noexcept { return m_bytes.size() - Wire::FrameHeaderSize; }
+    void writeHead(char *at, quint64 bodySize) const noexcept { write(at, headSize(), bodySize); }
+
+    // With the body, which is not empty, in one frame. `at` has size() bytes.
+    qsizetype size(const QByteArray &body) const noexcept { return m_bytes.size() + body.size() + 1; }
+    void write(char *at, const QByteArray &body) const noexcept
+    {
+        write(at, m_bytes.size(), quint64(body.size()));
+        char *const payload = at + m_bytes.size();
+        qToBigEndian(quint32(body.size()), payload - sizeof(quint32));
+        std::memcpy(payload, body.constData(), size_t(body.size()));
+        payload[body.size()] = char(Wire::FrameEnd);
+    }
 
 private:
-    QByteArray m_bytes;
+    void write(char *at, qsizetype size, quint64 bodySize) const noexcept
+    {
+        std::memcpy(at, m_bytes.constData(), size_t(size));
+        qToBigEndian(bodySize, at + m_bodySizeOffset);
+    }
+
+    QByteArray m_bytes; // ends with what a body frame begins with
     qsizetype m_methodSize = 0;
+    qsizetype m_bodySizeOffset = 0;
 };
 
 } // namespace AmqpQt::Engine

@@ -34,6 +34,7 @@ private Q_SLOTS:
     void whatIsPublishedBeforeOpenCounts();
     void aFullChunkAsksToBeWritten();
     void namesOfPublishedMessagesAreEncodedOneByOne();
+    void onlyWhatCanBeSentAtOnceIsRepeated();
     void aBacklogIsToldOncePerEpisode();
     void aBacklogIsComparedWithWholeFrames();
     void aBacklogIsComparedWithFramesOfAllKinds();
@@ -51,7 +52,7 @@ QByteArray bodyOf(qsizetype size)
 
 quint64 publish(Engine::ChannelEngine &channel, const QByteArray &body)
 {
-    const Result<quint64> sequence = channel.publish({}, u"key"_s, noProperties, body, false);
+    const Result<quint64> sequence = publishMessage(channel, {}, u"key"_s, noProperties, body, false);
     return sequence ? *sequence : 0;
 }
 
@@ -97,9 +98,9 @@ void tst_FlowControl::acksAndHeartbeatsFlowWhileBlocked()
     s.deliver("a", 1).deliver("a", 2).takeEvents();
     s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
     publish(channel, "held");
-    QVERIFY(channel.ack(1).ok);
+    QVERIFY(channel.ack(1).count);
     s.expectSent(Wire::BasicAck{.deliveryTag = 1});
-    QVERIFY(channel.nack(2, true).ok);
+    QVERIFY(channel.nack(2, true).count);
     s.expectSent<Wire::BasicNack>().advance(5s).expectHeartbeatSent().expectNothingSent();
 }
 
@@ -414,6 +415,36 @@ void tst_FlowControl::namesOfPublishedMessagesAreEncodedOneByOne()
     const QString longest(255, QChar(0x20ac));
     QCOMPARE(channel.publish(QString(254, u'e') + QChar(0xd83d), longest, noProperties, {}, false).error().kind(),
              ErrorKind::InvalidArgument);
+}
+
+void tst_FlowControl::onlyWhatCanBeSentAtOnceIsRepeated()
+{
+    Script s;
+    s.settings.bufferLimit = 40'000;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto repeat = [&](const QByteArray &body) {
+        return channel.publishRepeated({}, u"key"_s, noProperties, body, false);
+    };
+    QCOMPARE(repeat("nothing is known"), quint64(0));
+    QCOMPARE(publish(channel, "1"), quint64(1));
+    QCOMPARE(repeat("2"), quint64(2));
+    s.expectPublished("1", "key").expectPublished("2", "key");
+    QCOMPARE(repeat(bodyOf(50'000)), quint64(0));
+    QCOMPARE(repeat(bodyOf(30'000)), quint64(3));
+    QCOMPARE(repeat(bodyOf(30'000)), quint64(0));
+    s.takeSent();
+    s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
+    QCOMPARE(repeat("blocked"), quint64(0));
+    QCOMPARE(publish(channel, "4"), quint64(4));
+    s.broker(Wire::ConnectionUnblocked{}).expectEvent<Engine::BlockedChanged>();
+    s.expectPublished("4", "key");
+    QVERIFY(channel.confirmSelect());
+    channel.setConfirmWindow(1);
+    QCOMPARE(repeat("5"), quint64(5));
+    QCOMPARE(repeat("the window is full"), quint64(0));
+    QVERIFY(channel.close());
+    QCOMPARE(repeat("closing"), quint64(0));
 }
 
 void tst_FlowControl::aBacklogIsToldOncePerEpisode()

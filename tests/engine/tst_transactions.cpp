@@ -74,8 +74,8 @@ struct Transactional {
         const auto recovering = *channel->redeliverUnacked();
         s.expectSent<Wire::BasicRecover>().broker(Wire::BasicRecoverOk{}).expectReply(recovering);
     }
-    bool ack(quint64 tag) { return channel->ack(tag).ok; }
-    bool nack(quint64 tag) { return channel->nack(tag, true).ok; }
+    bool ack(quint64 tag) { return channel->ack(tag).count; }
+    bool nack(quint64 tag) { return channel->nack(tag, true).count; }
 
     Script s;
     Engine::ChannelEngine *channel = nullptr;
@@ -147,7 +147,7 @@ void tst_Transactions::heldNacksComeBeforeHeldAcks()
     QVERIFY(t.ack(1));
     QVERIFY(t.nack(2));
     QVERIFY(t.ack(3));
-    QVERIFY(t.channel->nack(4, false).ok);
+    QVERIFY(t.channel->nack(4, false).count);
     QVERIFY(!t.ack(2));
     t.s.expectNothingSent();
     t.commitOk();
@@ -164,7 +164,7 @@ void tst_Transactions::nackUpToDuringACommitIsOneByOne()
     t.deliver(1, 4);
     t.commit();
     QVERIFY(t.ack(2));
-    QCOMPARE(t.channel->nackUpTo(3, false).size(), size_t(2));
+    QCOMPARE(countOf(t.channel->nackUpTo(3, false)), 2);
     t.commitOk();
     t.s.expectSent(BasicNack{.deliveryTag = 1, .requeue = false})
         .expectSent(BasicNack{.deliveryTag = 3, .requeue = false});
@@ -253,7 +253,7 @@ void tst_Transactions::rollbackReopensWhatWasSettled()
     for (quint64 tag = 1; tag <= 5; ++tag)
         QVERIFY(t.channel->isUnsettled(tag));
     QVERIFY(t.ack(3));
-    QCOMPARE(t.channel->ackUpTo(4).size(), size_t(3));
+    QCOMPARE(countOf(t.channel->ackUpTo(4)), 3);
     t.s.expectSent(BasicAck{.deliveryTag = 4, .multiple = true}).expectNothingSent();
     t.deliver(6, 6);
     QVERIFY(t.ack(5));
@@ -352,20 +352,20 @@ void tst_Transactions::recoverMakesOlderDeliveriesStale()
     const auto consumer = s.subscribe(channel, u"tag"_s);
     for (const quint64 tag : {1, 2, 3})
         s.deliver("tag", tag).expectEvent<Engine::Delivered>();
-    QVERIFY(channel.ack(2).ok);
+    QVERIFY(channel.ack(2).count);
     const auto recovering = *channel.redeliverUnacked();
     s.expectSent(BasicAck{.deliveryTag = 2});
     s.expectSent<Wire::BasicRecover>([](const Wire::BasicRecover &recover) { QVERIFY(recover.requeue); });
     QCOMPARE(consumer->unacked, 0);
     for (const quint64 tag : {1, 2, 3}) {
-        QVERIFY(!channel.ack(tag).ok);
+        QVERIFY(!channel.ack(tag).count);
         QVERIFY(channel.nackUpTo(tag, true).empty());
     }
     s.broker(Wire::BasicRecoverOk{}).expectReply(recovering);
     s.deliver("tag", 4, {.redelivered = true}).expectEvent<Engine::Delivered>();
     s.deliver("tag", 5, {.redelivered = true}).expectEvent<Engine::Delivered>();
-    QVERIFY(!channel.ack(3).ok);
-    QCOMPARE(channel.ackUpTo(5).size(), size_t(2));
+    QVERIFY(!channel.ack(3).count);
+    QCOMPARE(countOf(channel.ackUpTo(5)), 2);
     s.expectSent(BasicAck{.deliveryTag = 5, .multiple = true}).expectNothingSent();
 }
 
@@ -385,7 +385,7 @@ void tst_Transactions::deliveriesUntilRecoverOkAreSkipped()
     s.broker(Wire::BasicRecoverOk{}).expectReply(recovering);
     QCOMPARE(consumer->unacked, 0);
     s.deliver("tag", 3).expectEvent<Engine::Delivered>();
-    QVERIFY(channel.ack(3).ok);
+    QVERIFY(channel.ack(3).count);
     s.expectSent(BasicAck{.deliveryTag = 3}).expectNothingSent();
 }
 
@@ -428,7 +428,7 @@ void tst_Transactions::rollbackAfterRecoverReopensWhatWasSettled()
     QVERIFY(!t.channel->isUnsettled(1));
     QVERIFY(t.channel->isUnsettled(2));
     QCOMPARE(t.consumer->unacked, 3);
-    QCOMPARE(t.channel->ackUpTo(5).size(), size_t(3));
+    QCOMPARE(countOf(t.channel->ackUpTo(5)), 3);
     t.s.expectSent(BasicAck{.deliveryTag = 5, .multiple = true}).expectNothingSent();
 }
 

@@ -394,7 +394,7 @@ void EngineExerciser::publish()
         m_script.chance(32) ? QByteArray("\x80\0\xff", 3) + QByteArray(255, 'p') : QByteArray(2, '\0');
     const bool confirms = channel->engine->mode() == Engine::ChannelEngine::Mode::Confirm;
     const Result<quint64> sequence =
-        channel->engine->publish(anyName(), anyName(), properties, body, m_script.chance(64));
+        publishMessage(*channel->engine, anyName(), anyName(), properties, body, m_script.chance(64));
     if (sequence && *sequence != ++channel->lastPublished)
         fail(u"message %1 of channel %2 got the number %3"_s.arg(channel->lastPublished)
                  .arg(channel->engine->number())
@@ -416,7 +416,7 @@ void EngineExerciser::noteSettled(Channel &channel, quint64 tag, Engine::Channel
     if (channel.unsure)
         return;
     const bool wasOpen = channel.openTags.erase(tag) > 0;
-    if (settled.ok && !wasOpen)
+    if (settled.count > 0 && !wasOpen)
         fail(u"delivery %1 was settled that was not open"_s.arg(tag));
     if (settled.consumerContext && --static_cast<Consumer *>(settled.consumerContext)->unacked < 0)
         fail(u"delivery %1 was settled for a consumer that had none"_s.arg(tag));
@@ -427,7 +427,7 @@ void EngineExerciser::ack()
     if (Channel *channel = anyChannel()) {
         const quint64 tag = anyTag(*channel);
         noteSettled(*channel, tag, channel->engine->ack(tag));
-        if (channel->engine->ack(tag).ok)
+        if (channel->engine->ack(tag).count > 0)
             fail(u"delivery %1 was acked twice"_s.arg(tag));
     }
 }
@@ -454,10 +454,12 @@ void EngineExerciser::settleUpTo()
     if (channel->unsure)
         return;
     const auto end = channel->openTags.upper_bound(tag);
-    if (all.size() != (isOpen ? size_t(std::distance(channel->openTags.begin(), end)) : 0))
-        fail(u"%1 deliveries were settled up to %2"_s.arg(all.size()).arg(tag));
-    for (const auto &settled : all)
-        noteSettled(*channel, *channel->openTags.begin(), settled);
+    if (countOf(all) != (isOpen ? std::distance(channel->openTags.begin(), end) : 0))
+        fail(u"%1 deliveries were settled up to %2"_s.arg(countOf(all)).arg(tag));
+    for (const auto &run : all) {
+        for (int i = 0; i < run.count && !channel->openTags.empty(); ++i)
+            noteSettled(*channel, *channel->openTags.begin(), {1, run.consumerContext});
+    }
 }
 
 void EngineExerciser::select()

@@ -33,6 +33,25 @@ struct Content
     bool redelivered = false;
 };
 
+// How many deliveries ackUpTo() or nackUpTo() has settled.
+inline int countOf(const std::vector<Engine::ChannelEngine::Settled> &settled)
+{
+    int count = 0;
+    for (const auto &run : settled)
+        count += run.count;
+    return count;
+}
+
+// As the client does it.
+inline AmqpQt::Result<quint64> publishMessage(Engine::ChannelEngine &channel, const QString &exchange,
+                                              const QString &routingKey, const QByteArray &properties,
+                                              const QByteArray &body, bool mandatory)
+{
+    if (const quint64 sequence = channel.publishRepeated(exchange, routingKey, properties, body, mandatory))
+        return sequence;
+    return channel.publish(exchange, routingKey, properties, body, mandatory);
+}
+
 struct SentFrame
 {
     Wire::FrameType type = Wire::FrameType::Method;
