@@ -233,7 +233,7 @@ void ConsumerPrivate::deliver(Engine::ReceivedMessage &received)
 
 void ConsumerPrivate::deliver(const Engine::RepeatedDelivery &repeated, Message &spare)
 {
-    if (!MessageAccess::remakeDelivered(spare, repeated.body, m_properties, m_origin.constData(), repeated.deliveryTag,
+    if (!MessageAccess::remakeDelivered(spare, repeated.body, m_properties, m_origin, repeated.deliveryTag,
                                         repeated.redelivered))
         makeRepeated(repeated, spare);
     tellDelivery(spare);

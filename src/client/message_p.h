@@ -75,15 +75,18 @@ public:
     static Message makeDelivered(QByteArray body, QByteArray properties,
                                  QExplicitlySharedDataPointer<const DeliveryOrigin> origin, quint64 deliveryTag,
                                  bool redelivered);
-    // Makes `message` another delivery if it has the same properties and origin and nobody else has it.
-    static bool remakeDelivered(Message &message, QByteArrayView body, const QByteArray &properties, const DeliveryOrigin *origin,
-                                quint64 deliveryTag, bool redelivered)
+    // Makes `message` another delivery if it has the same properties and nobody else has it.
+    static bool remakeDelivered(Message &message, QByteArrayView body, const QByteArray &properties,
+                                const QExplicitlySharedDataPointer<const DeliveryOrigin> &origin, quint64 deliveryTag,
+                                bool redelivered)
     {
         const MessagePrivate *present = message.d.constData();
-        if (!present || present->ref.loadAcquire() != 1 || present->origin.constData() != origin
-            || !present->properties.isSharedWith(properties))
+        if (!present || present->ref.loadAcquire() != 1
+            || (!present->properties.isSharedWith(properties) && present->properties != properties))
             return false;
         auto *d = const_cast<MessagePrivate *>(present);
+        if (d->origin != origin) // consumers take turns
+            d->origin = origin;
         if (d->body.size() == body.size() && d->body.isDetached())
             std::memcpy(const_cast<char *>(d->body.constData()), body.data(), size_t(body.size()));
         else

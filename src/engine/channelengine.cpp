@@ -569,7 +569,7 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
     m_lastConsumer = nullptr;
     m_acks.clear();
     m_assembler.reset();
-    m_connection->m_pattern.forget(this);
+    m_connection->forgetDeliveries(this);
     m_published.reset();
     m_closeCall = 0;
     m_lastDeclare = 0;

@@ -5,6 +5,7 @@
 #include "engine/assembler_p.h"
 #include "engine/confirms_p.h"
 #include "engine/contentframes_p.h"
+#include "engine/deliverypattern_p.h"
 #include "engine/event_p.h"
 #include "engine/time_p.h"
 #include "wire/methods_p.h"
@@ -40,6 +41,7 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry>
     int unacked = 0;
     int returned = 0;
     int lost = 0;
+    std::unique_ptr<DeliveryPattern> pattern; // made with the first delivery
 };
 
 // The protocol state of one channel. It outlives the channel on the broker: closed by an error it can be opened again, as a
@@ -252,6 +254,7 @@ private:
     bool completeContent(Delivered &delivered);
     bool completeDelivery(Delivered &delivered);
     bool isReceivingContent() const noexcept { return m_assembler.state() != Assembler::State::Idle; }
+    DeliveryPattern *makePattern(); // of whom the content under way is for; null: no consumer
     // A whole delivery came. False: it is not told, and everything is done already.
     bool takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag);
     void completeGet();

@@ -199,7 +199,7 @@ std::shared_ptr<ConsumerEntry> ChannelEngine::takeConsumer(QByteArrayView tag)
     const std::shared_ptr<ConsumerEntry> consumer = std::move(at->second);
     m_consumers.erase(at);
     m_lastConsumer = nullptr;
-    m_connection->m_pattern.forget(this);
+    m_connection->forgetDeliveries(this);
     consumer->state = ConsumerEntry::State::Gone;
     if (consumer->unacked > 0)
         m_goneConsumers.push_back(consumer);
@@ -208,6 +208,14 @@ std::shared_ptr<ConsumerEntry> ChannelEngine::takeConsumer(QByteArrayView tag)
         m_lateConsumers.erase(m_lateConsumers.begin());
     m_lateConsumers.push_back(consumer);
     return consumer;
+}
+
+DeliveryPattern *ChannelEngine::makePattern()
+{
+    ConsumerEntry *consumer = m_assembler.method().consumer;
+    if (consumer && !consumer->pattern)
+        consumer->pattern = std::make_unique<DeliveryPattern>();
+    return consumer ? consumer->pattern.get() : nullptr;
 }
 
 void ChannelEngine::on(const Wire::BasicDeliver &method)

@@ -104,7 +104,7 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     m_hasNack = false;
     m_input.clear();
     m_needsInput = false;
-    m_pattern.forget();
+    m_lastConsumer = nullptr;
     m_readsShort = false;
     m_output.clear();
     m_handshakeDeadline = now + settings.handshakeTimeout;
@@ -618,7 +618,6 @@ void ConnectionEngine::releaseIdleMemory()
         m_input.clear();
     if (m_output.isEmpty())
         m_output.releaseSpare();
-    m_pattern.release();
     if (m_pendingCalls.isEmpty()) {
         m_pendingCalls.squeeze();
         m_newCalls.shrink_to_fit();

@@ -71,16 +71,34 @@ std::optional<Event> ConnectionEngine::next()
 
 bool ConnectionEngine::nextRepeated(RepeatedDelivery &delivery)
 {
-    if (!m_pattern.isComplete() || !m_events.empty() || m_body.active || m_state != State::Open || m_isLogged)
+    if (!m_lastConsumer || !m_events.empty() || m_body.active || m_state != State::Open || m_isLogged)
         return false;
-    const qsizetype size = m_pattern.match(m_input.bytes(), delivery);
-    ChannelEngine *channel = m_pattern.channel();
+    qsizetype size = m_lastConsumer->pattern->match(m_input.bytes(), delivery);
+    if (size == 0)
+        size = matchAnotherConsumer(delivery);
     if (size == 0 || delivery.body.size() > qsizetype(m_receiveFrameMax - Wire::FrameOverhead)
-        || delivery.body.size() > m_settings.maximumMessageSize || channel->isReceivingContent())
+        || delivery.body.size() > m_settings.maximumMessageSize || m_lastChannel->isReceivingContent())
         return false;
     m_input.consume(size); // the bytes stay where they are until the next read
     m_readsShort = quint64(delivery.body.size()) >= LargeBody;
-    return channel->takesDelivery(*delivery.consumer, delivery.deliveryTag);
+    delivery.consumer = m_lastConsumer;
+    return m_lastChannel->takesDelivery(*m_lastConsumer, delivery.deliveryTag);
+}
+
+// Consumers may take turns. If it matches, the consumer is the last one now.
+qsizetype ConnectionEngine::matchAnotherConsumer(RepeatedDelivery &delivery)
+{
+    const auto address = DeliveryPattern::address(m_input.bytes());
+    ChannelEngine *channel = address ? slotOf(address->channel).channel : nullptr;
+    ConsumerEntry *consumer = channel ? channel->findConsumer(address->consumerTag) : nullptr;
+    if (!consumer || !consumer->pattern || consumer == m_lastConsumer)
+        return 0;
+    const qsizetype size = consumer->pattern->match(m_input.bytes(), delivery);
+    if (size > 0) {
+        m_lastChannel = channel;
+        m_lastConsumer = consumer;
+    }
+    return size;
 }
 
 // --- frames ---------------------------------------------------------------------------------------------------------------
@@ -199,8 +217,10 @@ void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
         if (slot.channel->m_assembler.state() != Assembler::State::Idle)
             return fail(Wire::ReplyCode::UnexpectedFrame, u"a method on channel %1 where content was expected"_s.arg(number));
         visit = slot.channel->receive(id, arguments);
-        if (id == Wire::BasicDeliver::id && visit == Wire::Visit::Done && slot.channel->isReceivingContent())
-            m_pattern.method(slot.channel, wholeFrame(payload));
+        if (id == Wire::BasicDeliver::id && visit == Wire::Visit::Done && slot.channel->isReceivingContent()) {
+            if (DeliveryPattern *pattern = slot.channel->makePattern())
+                pattern->method(wholeFrame(payload));
+        }
     }
     const auto describe = [id] {
         const char *name = Wire::methodName(id);
@@ -282,7 +302,8 @@ ConnectionEngine::Step ConnectionEngine::onHeaderFrame(quint16 number, QByteArra
         return Step::Done;
     }
     m_readsShort = header.bodySize >= LargeBody;
-    m_pattern.header(channel, wholeFrame(payload));
+    if (DeliveryPattern *pattern = channel->makePattern())
+        pattern->header(wholeFrame(payload));
     channel->onHeader(header);
     return completeContent(channel);
 }
@@ -334,7 +355,9 @@ ConnectionEngine::Step ConnectionEngine::completeContent(ChannelEngine *channel)
         return Step::Done;
     if (!channel->completeContent(m_delivered))
         return Step::Done;
-    m_pattern.delivered(channel, m_delivered.consumer);
+    m_lastChannel = channel;
+    m_lastConsumer = m_delivered.consumer;
+    m_lastConsumer->pattern->delivered();
     return Step::Delivery;
 }
 

@@ -3,7 +3,6 @@
 
 #include "engine/channelengine_p.h"
 #include "engine/channelids_p.h"
-#include "engine/deliverypattern_p.h"
 #include "engine/event_p.h"
 #include "engine/heartbeat_p.h"
 #include "engine/inputbuffer_p.h"
@@ -137,6 +136,12 @@ private:
     Step decode();
     Step decodeBodyStream();
     Step completeContent(ChannelEngine *channel);
+    qsizetype matchAnotherConsumer(RepeatedDelivery &delivery);
+    void forgetDeliveries(const ChannelEngine *channel) noexcept
+    {
+        if (m_lastChannel == channel)
+            m_lastConsumer = nullptr;
+    }
     bool checkFirstBytes(QByteArrayView bytes); // false: not AMQP 0-9-1, or not enough to tell
     bool checkFrame(const Wire::FrameHeader &frame);
     bool checkContentChannel(quint16 number);
@@ -235,7 +240,9 @@ private:
     std::deque<Event> m_events;
     Delivered m_delivered;
     BodyStream m_body;
-    DeliveryPattern m_pattern;
+    // Of the last delivery: with a single consumer that is whose the next one is, too.
+    ChannelEngine *m_lastChannel = nullptr;
+    ConsumerEntry *m_lastConsumer = nullptr;
     bool m_needsInput = false; // what there is of it is a part of a frame
     bool m_isLogged = false; // each method is to be described in the log
     bool m_readsShort = false; // lest the next large body is read into the input buffer and copied

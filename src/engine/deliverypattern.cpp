@@ -3,6 +3,7 @@
 
 #include "wire/contentheader_p.h"
 #include "wire/frame_p.h"
+#include "wire/methods_p.h"
 
 #include <QtCore/qendian.h>
 
@@ -14,52 +15,52 @@ namespace AmqpQt::Engine
 namespace
 {
 constexpr qsizetype MethodIdSize = 4;
+constexpr qsizetype ConsumerTagOffset = Wire::FrameHeaderSize + MethodIdSize; // its length first
 constexpr qsizetype TagAndBitSize = 8 + 1;   // of basic.deliver: delivery-tag, redelivered
 constexpr qsizetype BodySizeOffset = 2 + 2;  // in a content header: behind class-id and weight
 constexpr qsizetype FrameSizeOffset = 1 + 2; // in a frame header: behind type and channel
 } // namespace
 
-void DeliveryPattern::method(ChannelEngine *channel, QByteArrayView frame)
+std::optional<DeliveryPattern::Address> DeliveryPattern::address(QByteArrayView input) noexcept
+{
+    if (input.size() <= ConsumerTagOffset)
+        return std::nullopt;
+    const Wire::FrameHeader frame = Wire::readFrameHeader(input.data());
+    const char *const method = input.data() + Wire::FrameHeaderSize;
+    const Wire::MethodId id{qFromBigEndian<quint16>(method), qFromBigEndian<quint16>(method + 2)};
+    const qsizetype tagSize = quint8(input[ConsumerTagOffset]);
+    if (frame.type != quint8(Wire::FrameType::Method) || id != Wire::BasicDeliver::id ||
+        input.size() <= ConsumerTagOffset + tagSize)
+        return std::nullopt;
+    return Address{frame.channel, input.sliced(ConsumerTagOffset + 1, tagSize)};
+}
+
+void DeliveryPattern::method(QByteArrayView frame)
 {
     m_state = State::Method;
-    m_channel = channel;
     m_frames.resize(0); // keeps its memory
     m_frames.append(frame);
-    const qsizetype tagLength = Wire::FrameHeaderSize + MethodIdSize;
-    m_tagOffset = tagLength + 1 + quint8(frame[tagLength]); // behind the consumer tag
+    m_tagOffset = quint16(ConsumerTagOffset + 1 + quint8(frame[ConsumerTagOffset]));
 }
 
-void DeliveryPattern::header(ChannelEngine *channel, QByteArrayView frame)
+void DeliveryPattern::header(QByteArrayView frame)
 {
-    if (m_state != State::Method || m_channel != channel)
+    const qsizetype bodyFrame = m_frames.size() + frame.size();
+    if (m_state != State::Method || bodyFrame > LongestFrames) {
+        m_state = State::None;
         return;
-    if (m_frames.size() + frame.size() > LongestFrames)
-        return forget();
+    }
     m_state = State::Header;
-    m_bodySizeOffset = m_frames.size() + Wire::FrameHeaderSize + BodySizeOffset;
+    m_bodySizeOffset = quint16(m_frames.size() + Wire::FrameHeaderSize + BodySizeOffset);
     const QByteArrayView channelNumber = frame.sliced(1, 2);
     m_frames.append(frame).append(char(Wire::FrameType::Body)).append(channelNumber);
-}
-
-void DeliveryPattern::delivered(ChannelEngine *channel, ConsumerEntry *consumer)
-{
-    if (m_channel != channel || m_state == State::None)
-        return;
-    m_state = m_state == State::Header ? State::Complete : State::None;
-    m_consumer = consumer;
-}
-
-void DeliveryPattern::release() noexcept
-{
-    forget();
-    m_frames = QByteArray();
 }
 
 qsizetype DeliveryPattern::match(QByteArrayView input, RepeatedDelivery &delivery) const noexcept
 {
     const qsizetype bodyFrame = m_frames.size() - FrameSizeOffset;
     const qsizetype body = bodyFrame + Wire::FrameHeaderSize;
-    if (input.size() <= body)
+    if (m_state != State::Complete || input.size() <= body)
         return 0;
     const char *const frames = input.data();
     const char *const pattern = m_frames.constData();
@@ -73,7 +74,6 @@ qsizetype DeliveryPattern::match(QByteArrayView input, RepeatedDelivery &deliver
     if (size != qFromBigEndian<quint32>(frames + bodyFrame + FrameSizeOffset) || size == 0 ||
         size >= quint64(input.size() - body) || quint8(frames[body + qsizetype(size)]) != Wire::FrameEnd)
         return 0;
-    delivery.consumer = m_consumer;
     delivery.deliveryTag = qFromBigEndian<quint64>(frames + m_tagOffset);
     delivery.redelivered = frames[m_tagOffset + 8] & 1;
     delivery.body = QByteArrayView(frames + body, qsizetype(size));

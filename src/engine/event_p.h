@@ -87,7 +87,7 @@ struct Delivered
     ConsumerEntry *consumer = nullptr;
     ReceivedMessage message;
 };
-// As the Delivered before it, which was for the same consumer, but for this.
+// As the Delivered before it for the same consumer, but for this.
 struct RepeatedDelivery
 {
     ConsumerEntry *consumer = nullptr;

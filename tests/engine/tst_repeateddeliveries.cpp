@@ -12,6 +12,7 @@ class tst_RepeatedDeliveries : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void theNextOneIsRecognised();
+    void consumersThatTakeTurnsAreRecognised();
     void anotherOneIsTakenApart_data();
     void anotherOneIsTakenApart();
     void itMayComeInPieces();
@@ -66,6 +67,38 @@ void tst_RepeatedDeliveries::theNextOneIsRecognised()
         QCOMPARE(delivered.message.exchange, QByteArrayView("exchange"));
     }
     QCOMPARE(s.repeatedCount(), 3);
+}
+
+void tst_RepeatedDeliveries::consumersThatTakeTurnsAreRecognised()
+{
+    Script s;
+    s.open();
+    Engine::ChannelEngine &first = s.openChannel();
+    Engine::ChannelEngine &second = s.openChannel();
+    struct {
+        std::shared_ptr<Engine::ConsumerEntry> consumer;
+        quint16 channel;
+        Content content;
+    } const turns[] = {
+        {s.subscribe(first, u"tag"_s), 1, {.body = "one", .routingKey = "a"}},
+        {s.subscribe(first, u"two"_s), 1, {.body = "two", .routingKey = "bcd"}},
+        {s.subscribe(second, u"tag"_s), 2, Usual},
+    };
+    for (quint64 round = 1; round <= 3; ++round) {
+        quint64 position = 0;
+        for (const auto &turn : turns) {
+            const quint64 tag = 10 * round + position++;
+            s.brokerBytes(Script::deliverFrames(turn.consumer->tag, tag, turn.content, turn.channel));
+            const auto delivered = s.takeEvent<Engine::Delivered>();
+            QCOMPARE(delivered.consumer, turn.consumer.get());
+            QCOMPARE(delivered.message.deliveryTag, tag);
+            QCOMPARE(delivered.message.routingKey, QByteArrayView(turn.content.routingKey));
+            QCOMPARE(delivered.message.body, turn.content.body);
+        }
+    }
+    QCOMPARE(s.repeatedCount(), 6);
+    for (const auto &turn : turns)
+        QCOMPARE(turn.consumer->unacked, 3);
 }
 
 void tst_RepeatedDeliveries::anotherOneIsTakenApart_data()

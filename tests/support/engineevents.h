@@ -5,6 +5,8 @@
 
 #include <QtCore/qdebug.h>
 
+#include <map>
+
 // Both ways in which the engine tells deliveries as one: what the client layer makes of them.
 class EngineEvents
 {
@@ -13,31 +15,36 @@ public:
     {
         using namespace AmqpQt::Engine;
         if (RepeatedDelivery repeated; engine.nextRepeated(repeated)) {
-            if (repeated.consumer != m_last.consumer)
-                qFatal("a repeated delivery is for another consumer than the one before");
+            const auto before = m_before.find(repeated.consumer);
+            if (before == m_before.end())
+                qFatal("a repeated delivery is the first one of its consumer");
             ++m_repeated;
-            m_last.message.deliveryTag = repeated.deliveryTag;
-            m_last.message.redelivered = repeated.redelivered;
-            Delivered delivered = m_last;
+            Delivered delivered;
+            delivered.consumer = repeated.consumer;
+            delivered.message.exchange = before->second.exchange;
+            delivered.message.routingKey = before->second.routingKey;
+            delivered.message.properties = before->second.properties;
+            delivered.message.deliveryTag = repeated.deliveryTag;
+            delivered.message.redelivered = repeated.redelivered;
             delivered.message.body = repeated.body.toByteArray();
             return delivered;
         }
         std::optional<Event> event = engine.next();
         if (const auto *delivered = event ? std::get_if<Delivered>(&*event) : nullptr) {
-            m_last = *delivered;
-            m_last.message.body = QByteArray(); // it is not ours to keep
-            m_exchange = delivered->message.exchange.toByteArray();
-            m_routingKey = delivered->message.routingKey.toByteArray();
-            m_last.message.exchange = m_exchange;
-            m_last.message.routingKey = m_routingKey;
+            const ReceivedMessage &message = delivered->message;
+            m_before[delivered->consumer] = {message.exchange.toByteArray(), message.routingKey.toByteArray(), message.properties};
         }
         return event;
     }
     int repeatedCount() const { return m_repeated; }
 
 private:
-    AmqpQt::Engine::Delivered m_last;
-    QByteArray m_exchange;
-    QByteArray m_routingKey;
+    struct Before // what a repeated delivery does not tell
+    {
+        QByteArray exchange;
+        QByteArray routingKey;
+        QByteArray properties;
+    };
+    std::map<const AmqpQt::Engine::ConsumerEntry *, Before> m_before;
     int m_repeated = 0;
 };
