@@ -27,6 +27,7 @@ class Result;
 namespace Internal {
 
 [[noreturn]] AMQPQT_EXPORT void failValueOfError(const Error &error);
+AMQPQT_EXPORT const Error &noResult(); // one for all replies that are not finished
 
 class Continuations;
 
@@ -111,7 +112,7 @@ template <typename T>
 class Result
 {
 public:
-    Result() : m_value(Error(ErrorKind::Cancelled, QStringLiteral("No result"))) {}
+    Result() : m_value(Internal::noResult()) {}
     Result(T value) : m_value(std::in_place_index<0>, std::move(value)) {}
     Result(Error error) : m_value(std::in_place_index<1>, std::move(error))
     {

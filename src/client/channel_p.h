@@ -6,9 +6,8 @@
 
 #include <AmqpQt/channel.h>
 
+#include <QtCore/qlist.h>
 #include <QtCore/qmap.h>
-
-#include <map>
 
 namespace AmqpQt {
 
@@ -95,15 +94,14 @@ public:
     std::vector<Promise<void>> whenOpen;
     std::optional<Reply<void>> closing;     // by close()
     std::optional<Promise<void>> reopening; // reopen() was called when the end was still to be told
-    // Maps: a hash takes 2 KB for its first entry, and there may be thousands of channels with one consumer each.
-    QMap<QString, ConsumerPrivate *> consumers;      // those that have not ended, by tag
-    QMap<quint64, ConsumerPrivate *> everyConsumer; // by serial number: in the order they were made
+    // A map: a hash takes 2 KB for its first entry, and there may be thousands of channels with one consumer each.
+    QMap<QString, ConsumerPrivate *> consumers; // those that have not ended, by tag
+    QList<ConsumerPrivate *> everyConsumer;     // by serial number: in the order they were made
     quint64 lastConsumer = 0;                    // serial number: tags of our own, and the order of consumers()
 
 private:
     void setState(State newState);
     void openAgain(const Promise<void> &promise);
-    QList<ConsumerPrivate *> consumersInOrder() const;
     const ConsumerPrivate *refusedConsumer(const Error &reason) const;
     quint64 publishAny(const char *function, const QString &exchange, const QString &routingKey, const Message &message,
                        bool mandatory); // 0: it was refused
@@ -118,7 +116,7 @@ private:
         Error failure;      // the first one
         Promise<void> promise;
     };
-    std::map<quint64, Promise<void>> m_confirmReplies; // of publishWithReply(), by sequence number
+    QMap<quint64, Promise<void>> m_confirmReplies; // of publishWithReply(), by sequence number
     std::vector<ConfirmWait> m_confirmWaits;
     quint64 m_firstConfirmed = 0; // the first sequence number in confirm mode
     quint64 m_lastSequence = 0;

@@ -26,7 +26,7 @@ ChannelPrivate::~ChannelPrivate()
     const Error deleted(ErrorKind::Cancelled, u"the channel was deleted"_s);
     if (connection)
         connection->takeSettlements(); // what other threads have settled before is still sent
-    for (ConsumerPrivate *consumer : consumersInOrder())
+    for (ConsumerPrivate *consumer : std::exchange(everyConsumer, {}))
         consumer->channelGone(deleted);
     for (const Promise<void> &promise : whenOpen)
         promise.finish(deleted, ConnectionPrivate::Delivery::Posted);
@@ -60,9 +60,8 @@ void ChannelPrivate::startFailed(const Error &reason)
 
 void ChannelPrivate::connectionGone(const Error &gone)
 {
-    for (ConsumerPrivate *consumer : consumersInOrder())
+    for (ConsumerPrivate *consumer : std::exchange(everyConsumer, {}))
         consumer->channelGone(gone);
-    everyConsumer.clear();
     consumers.clear();
     if (engine)
         engine->context = nullptr;
@@ -174,11 +173,6 @@ void ChannelPrivate::noteClosing()
     tellBackpressure();
 }
 
-QList<ConsumerPrivate *> ChannelPrivate::consumersInOrder() const
-{
-    return everyConsumer.values();
-}
-
 // For whose basic.consume the broker closed the channel, which does not tell the tag: of those that are not answered the
 // oldest whose queue it names, as RabbitMQ does, else the oldest. Answers may overtake each other.
 const ConsumerPrivate *ChannelPrivate::refusedConsumer(const Error &reason) const
@@ -186,7 +180,7 @@ const ConsumerPrivate *ChannelPrivate::refusedConsumer(const Error &reason) cons
     if (reason.method() != "basic.consume"_L1)
         return nullptr;
     const ConsumerPrivate *oldest = nullptr;
-    for (const ConsumerPrivate *consumer : consumersInOrder()) {
+    for (const ConsumerPrivate *consumer : everyConsumer) {
         if (consumer->state != Consumer::State::Starting)
             continue;
         if (reason.text().contains(u"'%1'"_s.arg(consumer->queue)))
@@ -330,7 +324,7 @@ void ChannelPrivate::onClosed(const Error &reason)
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         connection->finishLater<void>(promise, reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
     const ConsumerPrivate *refused = refusedConsumer(reason);
-    for (ConsumerPrivate *consumer : consumersInOrder())
+    for (ConsumerPrivate *consumer : std::as_const(everyConsumer))
         consumer->onChannelClosed(reason, consumer == refused);
     tellBackpressure();
     if (reason.isError())

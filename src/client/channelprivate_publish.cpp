@@ -106,9 +106,9 @@ void ChannelPrivate::publishesEnded(quint64 first, quint64 last, const Error &fa
     unconfirmedCount -= int(last - first + 1);
     noteUnconfirmed();
 
-    for (auto reply = m_confirmReplies.lower_bound(first); reply != m_confirmReplies.end() && reply->first <= last;
+    for (auto reply = m_confirmReplies.lowerBound(first); reply != m_confirmReplies.end() && reply.key() <= last;
          reply = m_confirmReplies.erase(reply))
-        connection->finishLater<void>(reply->second, failure.isError() ? Result<void>(failure) : Result<void>());
+        connection->finishLater<void>(*reply, failure.isError() ? Result<void>(failure) : Result<void>());
 
     for (ConfirmWait &wait : m_confirmWaits) {
         if (first > wait.last)
@@ -125,7 +125,7 @@ void ChannelPrivate::publishesEnded(quint64 first, quint64 last, const Error &fa
 // Nobody will tell any more.
 void ChannelPrivate::endConfirmWaits(const Error &reason)
 {
-    for (const auto &[sequence, promise] : std::exchange(m_confirmReplies, {}))
+    for (const Promise<void> &promise : std::exchange(m_confirmReplies, {}))
         promise.finish(reason, ConnectionPrivate::Delivery::Posted);
     for (const ConfirmWait &wait : std::exchange(m_confirmWaits, {}))
         wait.promise.finish(wait.failure.isError() ? wait.failure : reason, ConnectionPrivate::Delivery::Posted);

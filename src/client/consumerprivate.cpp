@@ -6,6 +6,8 @@
 #include <QtCore/qmetaobject.h>
 #include <QtCore/qtimer.h>
 
+#include <algorithm>
+
 namespace AmqpQt {
 
 using namespace Qt::StringLiterals;
@@ -19,7 +21,7 @@ ConsumerPrivate::ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPriv
     , serial(serialNumber)
 {
     if (channel)
-        channel->everyConsumer.insert(serial, this);
+        channel->everyConsumer.append(this);
 }
 
 ConsumerPrivate::~ConsumerPrivate()
@@ -27,7 +29,9 @@ ConsumerPrivate::~ConsumerPrivate()
     started.finish(Error(ErrorKind::Cancelled, u"the consumer was deleted"_s), ConnectionPrivate::Delivery::Posted);
     if (!channel)
         return;
-    channel->everyConsumer.remove(serial);
+    QList<ConsumerPrivate *> &all = channel->everyConsumer;
+    all.erase(std::lower_bound(all.cbegin(), all.cend(), serial,
+                               [](const ConsumerPrivate *consumer, quint64 number) { return consumer->serial < number; }));
     if (channel->consumers.value(options.consumerTag) == this)
         channel->consumers.remove(options.consumerTag);
     channel->connection->forget(this);
@@ -82,13 +86,13 @@ void ConsumerPrivate::start()
             started = {};
         setState(State::Starting);
     }
-    channel->connection->addCall(entry->startCall, [consumer = QPointer(q), promise = started](
+    channel->connection->addCall(entry->startCall, [subscription = entry, promise = started](
                                                        Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
         // After an error the event that ends the consumer, or its channel, follows.
         if (const Error *failure = std::get_if<Error>(&value))
             promise.finish(*failure, delivery);
-        else if (consumer)
-            consumer->d->onStarted();
+        else if (auto *consumer = static_cast<ConsumerPrivate *>(subscription->context))
+            consumer->onStarted();
     });
 }
 

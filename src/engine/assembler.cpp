@@ -10,8 +10,8 @@ void Assembler::begin(const Method &method, QByteArrayView exchange, QByteArrayV
     m_method = method;
     m_strings.resize(0); // keeps its memory for the next delivery
     m_strings.append(exchange).append(routingKey).append(replyText);
-    m_exchangeSize = exchange.size();
-    m_routingKeySize = routingKey.size();
+    m_exchangeSize = quint8(exchange.size());
+    m_routingKeySize = quint8(routingKey.size());
     m_state = State::Header;
 }
 

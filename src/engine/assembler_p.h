@@ -58,12 +58,12 @@ private:
 
     Method m_method;
     QByteArray m_strings; // exchange, routing key, reply text
-    qsizetype m_exchangeSize = 0;
-    qsizetype m_routingKeySize = 0;
     QByteArray m_properties;
     QByteArray m_body;
     quint64 m_bodySize = 0;
     State m_state = State::Idle;
+    quint8 m_exchangeSize = 0; // both are short strings
+    quint8 m_routingKeySize = 0;
 };
 
 } // namespace AmqpQt::Engine

@@ -10,7 +10,7 @@ namespace AmqpQt::Engine {
 inline bool ChannelEngine::mayPublish() const
 {
     const bool windowIsFull =
-        m_mode == Mode::Confirm && m_confirmWindow > 0 && m_confirms.outstanding() >= m_confirmWindow;
+        m_mode == Mode::Confirm && m_confirmWindow > 0 && sentUnconfirmed() >= m_confirmWindow;
     return !m_connection->isBlocked() && !m_flowStopped && !windowIsFull;
 }
 
@@ -45,7 +45,7 @@ Result<CallId> ChannelEngine::call(Method method, bool noAck)
 }
 
 template <typename Method>
-std::optional<ChannelEngine::Call> ChannelEngine::takeCall()
+std::optional<ChannelEngine::SentCall> ChannelEngine::takeCall()
 {
     if (m_calls.empty() || m_calls.front().reply != Method::id.value()) {
         unexpected(Method::name);

@@ -46,7 +46,7 @@ Error ChannelEngine::notOpen(const char *method) const
 // A channel that closes loses the confirms that are still to come.
 bool ChannelEngine::mustHold(const Call &call) const
 {
-    return call.reply == Wire::ChannelCloseOk::id.value() && m_confirms.outstanding() > 0;
+    return call.reply == Wire::ChannelCloseOk::id.value() && sentUnconfirmed() > 0;
 }
 
 void ChannelEngine::hold(Held held)
@@ -78,7 +78,7 @@ void ChannelEngine::submit(Call call)
         sendCall(call);
 }
 
-void ChannelEngine::sendCall(Call &call)
+void ChannelEngine::sendCall(const Call &call)
 {
     writeAcks(); // the order of calls is the order on the wire
     if (const Error error = checkSize(call.payload.size(), call.method); error.isError())
@@ -94,13 +94,11 @@ void ChannelEngine::sendCall(Call &call)
     else if (call.reply == Wire::TxCommitOk::id.value() || call.reply == Wire::TxRollbackOk::id.value())
         m_transactionEnding = true;
     if (call.reply == Wire::TxCommitOk::id.value())
-        m_settledInTransaction.clear();
+        m_transaction->settled.clear();
     else if (call.reply == Wire::TxRollbackOk::id.value())
-        m_rollingBack = std::exchange(m_settledInTransaction, {});
-    if (call.consumer)
-        return; // answered by tag
-    call.payload = QByteArray();
-    m_calls.push_back(std::move(call));
+        m_transaction->rollingBack = std::exchange(m_transaction->settled, {});
+    if (!call.consumer) // else it is answered by tag
+        m_calls.push_back(call);
 }
 
 void ChannelEngine::refuseHeld(const Call &call, const Error &error)
@@ -122,7 +120,7 @@ bool ChannelEngine::releaseOne()
             startCloseTime();
             return false;
         }
-        Call next = std::move(*call);
+        const Call next = std::move(*call);
         m_held.pop_front();
         sendCall(next);
         return true;
@@ -192,7 +190,7 @@ Result<CallId> ChannelEngine::close()
     const Result<CallId> closing =
         call(Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
     m_closeCall = *closing;
-    if (m_confirms.outstanding() > 0)
+    if (sentUnconfirmed() > 0)
         startCloseTime();
     setState(State::Closing);
     return closing;
@@ -488,7 +486,7 @@ void ChannelEngine::callTimedOut(CallId id, Milliseconds timeout)
         return Error(ErrorKind::Timeout, u"no answer within %1 ms, channel %2 is closed"_s.arg(timeout.count()).arg(m_number), 0,
                      QString::fromLatin1(method));
     };
-    const auto call = std::find_if(m_calls.cbegin(), m_calls.cend(), [id](const Call &sent) { return sent.id == id; });
+    const auto call = std::find_if(m_calls.cbegin(), m_calls.cend(), [id](const SentCall &sent) { return sent.id == id; });
     const char *method = call != m_calls.cend() ? call->method : m_getCall.id == id ? m_getCall.method : nullptr;
     if (id == m_closeCall)
         method = Wire::ChannelClose::name;
@@ -541,7 +539,7 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
 {
     setState(State::Closed);
     const ReplyValue closeResult = closeReason.isError() ? ReplyValue(callError) : ReplyValue();
-    for (const Call &call : std::exchange(m_calls, {}))
+    for (const SentCall &call : std::exchange(m_calls, {}))
         finish(call.id, call.id == m_closeCall ? closeResult : ReplyValue(callError));
     if (m_getCall.id)
         finish(std::exchange(m_getCall, {}).id, callError);
@@ -553,16 +551,18 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
             finish(consumer->cancelCall, closeReason.isError() ? ReplyValue(callError)
                                                                : CancelResult{consumer->returned, consumer->lost});
     }
-    std::vector<Confirms::Outcome> outcomes;
-    m_confirms.end(outcomes);
-    tellOutcomes(outcomes, Error(ErrorKind::Unconfirmed, u"the channel ended before the broker confirmed: %1"_s.arg(callError.text()),
-                                 callError.replyCode()));
+    if (m_confirms) {
+        std::vector<Confirms::Outcome> outcomes;
+        m_confirms->end(outcomes);
+        tellOutcomes(outcomes,
+                     Error(ErrorKind::Unconfirmed, u"the channel ended before the broker confirmed: %1"_s.arg(callError.text()),
+                           callError.replyCode()));
+    }
     failHeld(callError, closeResult);
     m_windowFull = false;
     m_transactionEnding = false;
-    m_settledInTransaction.clear();
-    m_rollingBack.clear();
-    m_heldNacks.clear();
+    if (m_transaction)
+        *m_transaction = {};
     m_redelivering = false;
     m_goneConsumers.clear();
     m_lateConsumers.clear();

@@ -33,14 +33,14 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry>
 
     QByteArray tag;
     void *context = nullptr; // whom deliveries are for; null: nobody wants them any more
-    State state = State::Starting;
-    bool noAck = false;
-    bool cancelHeld = false; // basic.cancel waits for consume-ok: sent earlier, it would end the connection
     CallId startCall = 0;
     CallId cancelCall = 0;
     int unacked = 0;
     int returned = 0;
     int lost = 0;
+    State state = State::Starting;
+    bool noAck = false;
+    bool cancelHeld = false; // basic.cancel waits for consume-ok: sent earlier, it would end the connection
     std::unique_ptr<DeliveryPattern> pattern; // made with the first delivery
 };
 
@@ -102,7 +102,7 @@ public:
     Error checkContent(const QByteArray &properties, const QByteArray &body) const; // its sizes
 
     // Publishes that wait for their confirms, those that are not sent yet included.
-    qsizetype unconfirmed() const noexcept { return m_confirms.outstanding() + m_heldUnconfirmed; }
+    qsizetype unconfirmed() const noexcept { return sentUnconfirmed() + m_heldUnconfirmed; }
     // At most so many are sent and unconfirmed at a time, others wait. 0: no limit.
     void setConfirmWindow(int messages);
     int confirmWindow() const noexcept { return m_confirmWindow; }
@@ -129,14 +129,17 @@ public:
 private:
     friend class ConnectionEngine;
 
-    struct Call
+    struct SentCall
     {
         CallId id = 0;
-        quint32 reply = 0; // the method that answers it
         const char *method = nullptr;
-        QByteArray payload; // empty once sent
+        quint32 reply = 0;  // the method that answers it
+        bool noAck = false; // of basic.get
+    };
+    struct Call : SentCall
+    {
+        QByteArray payload;
         std::shared_ptr<ConsumerEntry> consumer; // of basic.consume and basic.cancel, which are answered by tag
-        bool noAck = false;                      // of basic.get
     };
     struct HeldPublish
     {
@@ -171,7 +174,7 @@ private:
     bool mustHold(bool publish) const;
     bool mustHold(const Call &call) const; // at the head of the line
     bool mayPublish() const;
-    void sendCall(Call &call);
+    void sendCall(const Call &call);
     void refuseHeld(const Call &call, const Error &error);
     bool releaseOne(); // false: nothing can be sent now
     void releaseHeld();
@@ -235,6 +238,7 @@ private:
     void on(const Wire::TxRollbackOk &);
     void on(const Wire::AccessRequestOk &);
     void transactionEnded();
+    qsizetype sentUnconfirmed() const noexcept { return m_confirms ? m_confirms->outstanding() : 0; }
     void onConfirm(quint64 deliveryTag, bool multiple, const Error &failure);
     void tellOutcomes(std::vector<Confirms::Outcome> &outcomes, const Error &failure);
     template <typename Method>
@@ -245,8 +249,8 @@ private:
     template <typename Method>
     void finishSimple(const Method &, ReplyValue value = {});
     template <typename Method>
-    std::optional<Call> takeCall(); // the first unanswered one; none: it waits for something else, the peer is at fault
-    Call takeFirstCall();
+    std::optional<SentCall> takeCall(); // the first unanswered one; none: it waits for something else, the peer is at fault
+    SentCall takeFirstCall();
     void finish(CallId id, ReplyValue value);
 
     void onHeader(const Wire::ContentHeader &header);
@@ -275,50 +279,53 @@ private:
     ConnectionEngine *m_connection;
     quint16 m_number = 0;
     State m_state = State::Closed;
+    Mode m_mode = Mode::Plain;
     bool m_isOnWire = false; // channel.open is sent
     bool m_closeSent = false;
-    bool m_flowStopped = false;     // by channel.flow
-    quint16 m_prefetch = 0;         // of consumers without their own
-    quint16 m_sentPrefetch = 0;     // what the broker gives the next consumer
+    bool m_flowStopped = false; // by channel.flow
+    bool m_windowFull = false;
+    bool m_transactionEnding = false; // after tx.commit and tx.rollback nothing may follow before the answer, acks included
+    bool m_redelivering = false;      // basic.recover is sent: what still comes of before, comes again
+    bool m_acksNoted = false;         // the connection knows that acks wait here
+    quint16 m_ticket = 0;             // of the last access.request-ok
+    quint16 m_prefetch = 0;           // of consumers without their own
+    quint16 m_sentPrefetch = 0;       // what the broker gives the next consumer
     quint16 m_channelPrefetch = 0;
+    int m_confirmWindow = 0;
     quint64 m_incarnation = 0;
     quint64 m_sequence = 0;
     std::unique_ptr<Published> m_published; // the last one, or one that was refused
-    Mode m_mode = Mode::Plain;
-    quint16 m_ticket = 0; // of the last access.request-ok
-    int m_confirmWindow = 0;
-    bool m_windowFull = false;
-    qsizetype m_heldUnconfirmed = 0; // among m_held
-    Confirms m_confirms;
-    // After tx.commit and tx.rollback nothing may follow before the answer, acks included.
-    bool m_transactionEnding = false;
+    qsizetype m_heldUnconfirmed = 0;        // among m_held
+    std::unique_ptr<Confirms> m_confirms;   // in confirm mode
     struct SettledInTransaction
     {
         quint64 deliveryTag = 0;
         std::shared_ptr<ConsumerEntry> consumer; // null: of basic.get
         bool isReturned = false; // nobody wanted it
     };
-    std::vector<SettledInTransaction> m_settledInTransaction; // open again after tx.rollback
-    std::vector<SettledInTransaction> m_rollingBack;
     struct HeldNack
     {
         quint64 deliveryTag = 0;
         bool requeue = false;
     };
-    std::vector<HeldNack> m_heldNacks;
-    bool m_redelivering = false; // basic.recover is sent: what still comes of before, comes again
+    struct Transaction
+    {
+        std::vector<SettledInTransaction> settled; // open again after tx.rollback
+        std::vector<SettledInTransaction> rollingBack;
+        std::vector<HeldNack> heldNacks;
+    };
+    std::unique_ptr<Transaction> m_transaction; // in transaction mode
     CallId m_closeCall = 0; // close() was called
-    Call m_getCall; // answered by the get-ok whose content is under way
+    SentCall m_getCall; // answered by the get-ok whose content is under way
     CallId m_lastDeclare = 0;
     QString m_lastQueue;
-    QList<Call> m_calls; // sent, answered first in first out
+    QList<SentCall> m_calls; // answered first in first out
     QList<Held> m_held;
     std::map<QByteArray, std::shared_ptr<ConsumerEntry>, std::less<>> m_consumers; // by tag; a QHash is 2 KB at least
     std::vector<std::shared_ptr<ConsumerEntry>> m_goneConsumers; // with deliveries that are still unsettled
     std::vector<std::shared_ptr<ConsumerEntry>> m_lateConsumers; // ended not long ago: something may still come for them
     ConsumerEntry *m_lastConsumer = nullptr;
     Acks m_acks;
-    bool m_acksNoted = false; // the connection knows that acks wait here
     Assembler m_assembler;
 };
 

@@ -139,9 +139,9 @@ void ChannelEngine::sendPublish(quint64 sequence, const ContentFrames &frames, c
                                 bool mandatory, bool confirm)
 {
     if (confirm && mandatory)
-        m_confirms.sentMandatory(sequence, frames.methodPayload(), properties, body);
+        m_confirms->sentMandatory(sequence, frames.methodPayload(), properties, body);
     else if (confirm)
-        m_confirms.sent(sequence);
+        m_confirms->sent(sequence);
     m_connection->sendContent(m_number, frames, body);
 }
 
@@ -160,6 +160,8 @@ Result<CallId> ChannelEngine::confirmSelect()
         return wrongMode(Wire::ConfirmSelect::name, u"is in transaction mode, where the broker confirms nothing"_s);
     const Result<CallId> selecting = call(Wire::ConfirmSelect{});
     m_mode = Mode::Confirm;
+    if (!m_confirms)
+        m_confirms = std::make_unique<Confirms>();
     return selecting;
 }
 
@@ -195,7 +197,7 @@ void ChannelEngine::onConfirm(quint64 deliveryTag, bool multiple, const Error &f
     if (m_closeSent)
         return;
     std::vector<Confirms::Outcome> outcomes;
-    if (m_mode != Mode::Confirm || !m_confirms.settle(deliveryTag, multiple, outcomes)) {
+    if (m_mode != Mode::Confirm || !m_confirms->settle(deliveryTag, multiple, outcomes)) {
         return closeByUs(Wire::ReplyCode::PreconditionFailed,
                          Error(ErrorKind::ProtocolViolation,
                                u"the broker confirmed a message that was never published in confirm mode"_s,
@@ -221,7 +223,7 @@ void ChannelEngine::tellOutcomes(std::vector<Confirms::Outcome> &outcomes, const
             m_connection->tell(PublishConfirmed{shared_from_this(), outcome.first, outcome.last});
         }
     }
-    for (ReturnedMessage &message : m_confirms.takeUnclaimed())
+    for (ReturnedMessage &message : m_confirms->takeUnclaimed())
         m_connection->tell(Returned{shared_from_this(), std::move(message)});
 }
 
@@ -232,8 +234,8 @@ void ChannelEngine::completeReturn()
                             Error(ErrorKind::Returned, QString::fromUtf8(m_assembler.replyText()), m_assembler.method().replyCode,
                                   QString::fromLatin1(Wire::BasicReturn::name))};
     message.body = m_assembler.takeBody();
-    if (m_confirms.outstanding() > 0)
-        m_confirms.returned(std::move(message)); // the ack that follows tells whose it is
+    if (sentUnconfirmed() > 0)
+        m_confirms->returned(std::move(message)); // the ack that follows tells whose it is
     else
         m_connection->tell(Returned{shared_from_this(), std::move(message)});
 }
@@ -248,6 +250,8 @@ Result<CallId> ChannelEngine::txSelect()
         return wrongMode(Wire::TxSelect::name, u"is in confirm mode, where there are no transactions"_s);
     const Result<CallId> selecting = call(Wire::TxSelect{});
     m_mode = Mode::Transaction;
+    if (!m_transaction)
+        m_transaction = std::make_unique<Transaction>();
     return selecting;
 }
 
@@ -271,6 +275,8 @@ Result<CallId> ChannelEngine::txRollback()
 
 void ChannelEngine::on(const Wire::TxCommitOk &method)
 {
+    if (!m_transaction)
+        return unexpected(method.name);
     transactionEnded();
     finishSimple(method);
     releaseHeld();
@@ -278,7 +284,9 @@ void ChannelEngine::on(const Wire::TxCommitOk &method)
 
 void ChannelEngine::on(const Wire::TxRollbackOk &method)
 {
-    for (const SettledInTransaction &settled : std::exchange(m_rollingBack, {})) {
+    if (!m_transaction)
+        return unexpected(method.name);
+    for (const SettledInTransaction &settled : std::exchange(m_transaction->rollingBack, {})) {
         if (settled.isReturned) {
             returnUnwanted(settled.deliveryTag); // as soon as that may be written
             continue;
@@ -295,7 +303,7 @@ void ChannelEngine::on(const Wire::TxRollbackOk &method)
 void ChannelEngine::transactionEnded()
 {
     m_transactionEnding = false;
-    for (const HeldNack &nack : std::exchange(m_heldNacks, {}))
+    for (const HeldNack &nack : std::exchange(m_transaction->heldNacks, {}))
         writeNack(nack.deliveryTag, false, nack.requeue);
     if (m_acks.hasPending())
         noteAcks();

@@ -33,10 +33,9 @@ void ChannelEngine::unexpected(const char *method)
         m_connection->unexpected(method);
 }
 
-ChannelEngine::Call ChannelEngine::takeFirstCall()
+ChannelEngine::SentCall ChannelEngine::takeFirstCall()
 {
-    Call call = std::move(m_calls.front());
-    m_calls.pop_front();
+    const SentCall call = m_calls.takeFirst();
     if (m_calls.isEmpty())
         m_calls = {}; // its memory, too: most channels are idle
     return call;
@@ -68,7 +67,7 @@ void ChannelEngine::on(const Wire::QueueDeclareOk &method)
     info.name = Wire::decodeText(method.queue);
     info.messageCount = method.messageCount;
     info.consumerCount = method.consumerCount;
-    if (call->id == m_lastDeclare)
+    if (call->id == m_lastDeclare && m_lastQueue != info.name) // else it goes on sharing the application's string
         m_lastQueue = info.name;
     finish(call->id, info);
 }
@@ -105,7 +104,7 @@ void ChannelEngine::on(const Wire::ChannelCloseOk &method)
     if (!m_closeSent)
         return unexpected(method.name);
     finish(std::exchange(m_closeCall, 0), {});
-    m_calls.removeIf([](const Call &call) { return call.reply == Wire::ChannelCloseOk::id.value(); });
+    m_calls.removeIf([](const SentCall &call) { return call.reply == Wire::ChannelCloseOk::id.value(); });
     end(Error(ErrorKind::Cancelled, u"channel %1 was closed"_s.arg(m_number)), {}, false);
 }
 
@@ -126,7 +125,7 @@ void ChannelEngine::on(const Wire::ChannelClose &method)
     const bool crossing = m_closeSent;
     if (m_closeCall) { // what was asked for has come about, if not in the way it was asked for
         const CallId closing = std::exchange(m_closeCall, 0);
-        m_calls.removeIf([closing](const Call &call) { return call.id == closing; });
+        m_calls.removeIf([closing](const SentCall &call) { return call.id == closing; });
         m_held.removeIf([closing](const Held &held) {
             const auto *call = std::get_if<Call>(&held);
             return call && call->id == closing;
@@ -235,10 +234,10 @@ void ChannelEngine::on(const Wire::BasicDeliver &method)
 
 void ChannelEngine::on(const Wire::BasicGetOk &method)
 {
-    auto call = takeCall<Wire::BasicGetOk>();
+    const auto call = takeCall<Wire::BasicGetOk>();
     if (!call)
         return;
-    m_getCall = std::move(*call);
+    m_getCall = *call;
     m_assembler.begin({.kind = Assembler::Kind::GetOk,
                        .redelivered = method.redelivered,
                        .messageCount = method.messageCount,
@@ -348,7 +347,7 @@ void ChannelEngine::completeGet()
     const quint64 deliveryTag = m_assembler.method().deliveryTag;
     if (m_getCall.noAck || m_redelivering ? !m_acks.deliveredWithoutAck(deliveryTag) : !m_acks.delivered(deliveryTag, nullptr))
         return refuseTag(deliveryTag);
-    const Call call = std::exchange(m_getCall, {});
+    const SentCall call = std::exchange(m_getCall, {});
     finish(call.id, GotMessage{takeMessage(), m_assembler.method().messageCount});
 }
 

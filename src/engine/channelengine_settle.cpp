@@ -24,7 +24,7 @@ ChannelEngine::Settled ChannelEngine::countSettled(std::span<const Acks::Entry> 
     ConsumerEntry *consumer = settled.front().consumer;
     if (m_mode == Mode::Transaction) {
         for (const Acks::Entry &entry : settled) {
-            m_settledInTransaction.push_back(
+            m_transaction->settled.push_back(
                 {.deliveryTag = entry.deliveryTag,
                  .consumer = consumer ? consumer->shared_from_this() : std::shared_ptr<ConsumerEntry>()});
         }
@@ -103,7 +103,7 @@ void ChannelEngine::writeAcks()
 void ChannelEngine::writeNack(quint64 deliveryTag, bool multiple, bool requeue)
 {
     if (m_transactionEnding)
-        m_heldNacks.push_back({deliveryTag, requeue}); // one by one: meanwhile earlier ones may be acked
+        m_transaction->heldNacks.push_back({deliveryTag, requeue}); // one by one: meanwhile earlier ones may be acked
     else if (m_connection->hasNack())
         m_connection->send(m_number, Wire::BasicNack{.deliveryTag = deliveryTag, .multiple = multiple, .requeue = requeue});
     else
@@ -114,7 +114,7 @@ void ChannelEngine::returnUnwanted(quint64 deliveryTag)
 {
     writeNack(deliveryTag, false, true);
     if (m_mode == Mode::Transaction)
-        m_settledInTransaction.push_back({.deliveryTag = deliveryTag, .isReturned = true});
+        m_transaction->settled.push_back({.deliveryTag = deliveryTag, .isReturned = true});
 }
 
 // --- recover --------------------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ void ChannelEngine::on(const Wire::BasicRecoverOk &method)
 {
     finishSimple(method);
     m_redelivering = std::any_of(m_calls.cbegin(), m_calls.cend(),
-                                 [](const Call &call) { return call.reply == Wire::BasicRecoverOk::id.value(); });
+                                 [](const SentCall &call) { return call.reply == Wire::BasicRecoverOk::id.value(); });
 }
 
 } // namespace AmqpQt::Engine

@@ -338,7 +338,6 @@ void ConnectionEngine::finish(const Error &reason, bool graceful)
     for (const auto &channel : m_channelsWithAcks)
         channel->m_acksNoted = false;
     m_channelsWithAcks.clear();
-    m_newCalls.clear();
     m_callDeadlines.clear();
     m_handshakeDeadline.reset();
     m_closeDeadline.reset();
@@ -510,11 +509,8 @@ void ConnectionEngine::prepareOutput(Time now)
         channel->writeAcks();
     }
     m_channelsWithAcks.clear();
-    for (const CallId call : std::as_const(m_newCalls)) {
-        if (m_settings.rpcTimeout.count() > 0 && m_pendingCalls.contains(call))
-            m_callDeadlines.push_back({callTime(now) + m_settings.rpcTimeout, call});
-    }
-    m_newCalls.clear();
+    for (auto call = m_callDeadlines.rbegin(); call != m_callDeadlines.rend() && call->at == Time::max(); ++call)
+        call->at = callTime(now) + m_settings.rpcTimeout;
 }
 
 void ConnectionEngine::written(qsizetype size, Time now)
@@ -532,7 +528,8 @@ void ConnectionEngine::written(qsizetype size, Time now)
 void ConnectionEngine::callSent(CallId id, ChannelEngine *channel)
 {
     m_pendingCalls.insert(id, channel);
-    m_newCalls.push_back(id);
+    if (m_settings.rpcTimeout.count() > 0)
+        m_callDeadlines.push_back({id});
 }
 
 void ConnectionEngine::callEnded(CallId id)
@@ -557,7 +554,7 @@ std::optional<Time> ConnectionEngine::deadline() const
         consider(*m_closeDeadline);
     if (m_blocked && m_settings.blockedTimeout.count() > 0)
         consider(*m_blockedSince + m_settings.blockedTimeout);
-    if (!m_blocked && !m_callDeadlines.empty())
+    if (!m_blocked && !m_callDeadlines.empty() && m_callDeadlines.front().at != Time::max())
         consider(m_callDeadlines.front().at + m_blockedFor);
     return first;
 }
@@ -620,7 +617,6 @@ void ConnectionEngine::releaseIdleMemory()
         m_output.releaseSpare();
     if (m_pendingCalls.isEmpty()) {
         m_pendingCalls.squeeze();
-        m_newCalls.shrink_to_fit();
         m_callDeadlines.shrink_to_fit();
     }
 }

@@ -124,8 +124,8 @@ private:
     };
     struct CallDeadline
     {
-        Time at;
         CallId call = 0;
+        Time at = Time::max(); // its time has not begun
     };
 
     enum class Step { NeedInput, Done, Delivery };
@@ -258,7 +258,6 @@ private:
 
     CallId m_lastCall = 0;
     QHash<CallId, ChannelEngine *> m_pendingCalls; // sent and unanswered
-    std::vector<CallId> m_newCalls;                // their time has not begun
     std::deque<CallDeadline> m_callDeadlines;      // in callTime(); ascending, since all have the same timeout
     std::optional<Time> m_blockedSince;
     Time::duration m_blockedFor{}; // in all, before m_blockedSince

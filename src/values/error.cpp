@@ -66,7 +66,7 @@ QLatin1StringView nameOf(ErrorKind kind)
     the AMQP \a method that it is about, such as \c "queue.declare" (empty if there is none).
 */
 Error::Error(ErrorKind kind, QString text, quint16 replyCode, QString method)
-    : m_text(std::move(text)), m_method(std::move(method)), m_replyCode(replyCode), m_kind(kind)
+    : d(new Data(kind, std::move(text), replyCode, std::move(method)))
 {
 }
 
@@ -104,13 +104,13 @@ Error::Error(ErrorKind kind, QString text, quint16 replyCode, QString method)
 */
 bool Error::isRecoverable() const noexcept
 {
-    switch (m_kind) {
+    switch (kind()) {
     case ErrorKind::Network:
     case ErrorKind::Timeout:
     case ErrorKind::Unconfirmed:
         return true;
     case ErrorKind::ConnectionClosed:
-        switch (m_replyCode) {
+        switch (replyCode()) {
         case 402: // invalid-path
         case 403: // access-refused
         case 501: // frame-error
@@ -151,17 +151,17 @@ bool Error::isRecoverable() const noexcept
 QString Error::toString() const
 {
     if (!isError())
-        return nameOf(m_kind);
+        return nameOf(kind());
 
     QString result;
-    if (!m_method.isEmpty())
-        result += inOneLine(m_method) + ": "_L1;
-    if (!m_text.isEmpty())
-        result += inOneLine(m_text) + u' ';
+    if (!method().isEmpty())
+        result += inOneLine(method()) + ": "_L1;
+    if (!text().isEmpty())
+        result += inOneLine(text()) + u' ';
     result += u'(';
-    if (m_replyCode)
-        result += QString::number(m_replyCode) + ", "_L1;
-    return result + nameOf(m_kind) + u')';
+    if (replyCode())
+        result += QString::number(replyCode()) + ", "_L1;
+    return result + nameOf(kind()) + u')';
 }
 
 /*!

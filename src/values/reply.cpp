@@ -13,6 +13,12 @@ void failValueOfError(const Error &error)
     qFatal("AmqpQt::Result::value() of an error: %s", qUtf8Printable(error.toString()));
 }
 
+const Error &noResult()
+{
+    static const Error error(ErrorKind::Cancelled, QStringLiteral("No result"));
+    return error;
+}
+
 Continuation::~Continuation() = default;
 
 Continuations::Continuations() = default;
