@@ -520,7 +520,7 @@ void ConnectionPrivate::writeOutput()
 void ConnectionPrivate::outputAdded()
 {
     ++statistics.messagesOut;
-    if (engine.wantsWrite())
+    if (engine.wantsWrite() && transport && transport->bytesToWrite() == 0) // else Transport::written() tells when
         writeOutput();
     scheduleTurn();
 }

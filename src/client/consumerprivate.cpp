@@ -30,8 +30,10 @@ ConsumerPrivate::~ConsumerPrivate()
     if (!channel)
         return;
     QList<ConsumerPrivate *> &all = channel->everyConsumer;
-    all.erase(std::lower_bound(all.cbegin(), all.cend(), serial,
-                               [](const ConsumerPrivate *consumer, quint64 number) { return consumer->serial < number; }));
+    const auto at = std::lower_bound(all.cbegin(), all.cend(), serial,
+                                     [](const ConsumerPrivate *consumer, quint64 number) { return consumer->serial < number; });
+    if (at != all.cend() && *at == this) // else the channel is ending, and has forgotten all of them
+        all.erase(at);
     if (channel->consumers.value(options.consumerTag) == this)
         channel->consumers.remove(options.consumerTag);
     channel->connection->forget(this);
