@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#include "client/clientsupport.h"
+
+using namespace AmqpQt;
+using namespace AmqpQt::Test;
+
+class tst_Delivering : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void consumersThatTakeTurnsGetTheirOwnMessages_data();
+    void consumersThatTakeTurnsGetTheirOwnMessages();
+};
+
+void tst_Delivering::consumersThatTakeTurnsGetTheirOwnMessages_data()
+{
+    QTest::addColumn<bool>("isKept");
+    QTest::newRow("looked at") << false;
+    QTest::newRow("kept") << true;
+}
+
+void tst_Delivering::consumersThatTakeTurnsGetTheirOwnMessages()
+{
+    QFETCH(const bool, isKept);
+    ScriptedPeer peer;
+    OpenClient client(peer);
+    QList<Message> kept;
+    QStringList told;
+    for (const QString &tag : {u"a"_s, u"b"_s}) {
+        connect(client.consume({.consumerTag = tag}), &Consumer::delivered, this, [&, tag](const Message &message) {
+            told += u"%1: %2 %3 %4 %5"_s.arg(tag, message.consumerTag(), message.routingKey(), message.text())
+                        .arg(message.priority());
+            if (isKept)
+                kept += message;
+        });
+    }
+    const auto delivery = [](const QByteArray &consumerTag, quint64 deliveryTag, const QByteArray &body,
+                             quint8 priority) {
+        QByteArray header(Wire::ContentHeaderPrefix, Qt::Uninitialized);
+        Wire::writeContentHeaderPrefix(header.data(), Wire::BasicDeliver::id.classId, quint64(body.size()));
+        const QByteArray key = "key-" + consumerTag;
+        return Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = consumerTag,
+                                                       .deliveryTag = deliveryTag,
+                                                       .routingKey = QByteArrayView(key)}) +
+               ScriptedPeer::frame(Wire::FrameType::Header, 1,
+                                   header +
+                                       Wire::encodeProperties({.flags = Wire::PriorityFlag, .priority = priority})) +
+               ScriptedPeer::frame(Wire::FrameType::Body, 1, body);
+    };
+    QByteArray bytes;
+    QStringList expected;
+    QList<quint64> tags;
+    // Two of the same properties, then two of different ones.
+    for (const quint8 priorityOfB : {quint8(1), quint8(2)}) {
+        for (int round = 0; round < 3; ++round) {
+            for (const char tag : {'a', 'b'}) {
+                const quint8 priority = tag == 'a' ? 1 : priorityOfB;
+                tags += quint64(tags.size() + 1);
+                const QByteArray body = QByteArray::number(tags.last());
+                bytes += delivery(QByteArray(1, tag), tags.last(), body, priority);
+                expected += u"%1: %1 key-%1 %2 %3"_s.arg(QLatin1Char(tag)).arg(tags.last()).arg(priority);
+            }
+        }
+    }
+    peer.sendRaw(bytes);
+    QVERIFY(waitUntil([&] { return told.size() == expected.size(); }));
+    QCOMPARE(told, expected);
+    for (qsizetype i = 0; i < kept.size(); ++i) {
+        QCOMPARE(kept.at(i).deliveryTag(), tags.at(i));
+        QCOMPARE(kept.at(i).body(), QByteArray::number(tags.at(i)));
+    }
+}
+
+QTEST_GUILESS_MAIN(tst_Delivering)
+#include "tst_delivering.moc"
