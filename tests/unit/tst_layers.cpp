@@ -29,6 +29,7 @@ QStringList includesOf(const QString &source)
 const QString standardHeader = u"<[a-z0-9_]+>"_s;
 const QString qtCore = u"<QtCore/[a-z0-9]+\\.h>"_s;
 const QString qtNetwork = u"<QtNetwork/[a-z0-9]+\\.h>"_s;
+const QString systemSockets = u"<sys/(socket|uio)\\.h>"_s;
 const QString valueHeaders =
     u"<AmqpQt/(amqpqt_export|error|fieldtable|global|options|reply|version)\\.h>|\"values/[a-z0-9_]+\\.h\""_s;
 const QString wireHeaders = u"\"wire/[a-z0-9_]+\\.h\""_s;
@@ -45,7 +46,7 @@ QStringList mayInclude(const QString &folder)
         {u"src/values"_s, {standardHeader, qtCore, valueHeaders}},
         {u"src/wire"_s, {standardHeader, qtCore, valueHeaders, wireHeaders}},
         {u"src/engine"_s, {standardHeader, qtCore, valueHeaders, wireHeaders, engineHeaders}},
-        {u"src/transport"_s, {standardHeader, qtCore, qtNetwork, valueHeaders, transportHeaders}},
+        {u"src/transport"_s, {standardHeader, qtCore, qtNetwork, systemSockets, valueHeaders, transportHeaders}},
         {u"src/client"_s,
          {standardHeader, qtCore, qtNetwork, valueHeaders, wireHeaders, engineHeaders, transportHeaders, clientHeaders,
           publicHeaders}},
@@ -107,6 +108,8 @@ void tst_Layers::rulesFindFaults_data()
         {u"#include <AmqpQt/message.h>"_s});
     row("wire does not see engine", u"src/wire"_s, u"#include <vector>\n#  include \"engine/event_p.h\"\n"_s,
         {u"#include \"engine/event_p.h\""_s});
+    row("engine has no sockets", u"src/engine"_s, u"#include <sys/socket.h>\n"_s, {u"#include <sys/socket.h>"_s});
+    row("transport has sockets", u"src/transport"_s, u"#include <sys/socket.h>\n"_s, {});
     row("wire has no network", u"src/wire"_s, u"#include <QtNetwork/qtcpsocket.h>\n"_s,
         {u"#include <QtNetwork/qtcpsocket.h>"_s});
     row("engine does not see transport", u"src/engine"_s, u"#include \"transport/transport_p.h\""_s,
