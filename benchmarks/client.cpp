@@ -11,6 +11,8 @@
 
 #include <QCoreApplication>
 
+#include <algorithm>
+
 using namespace Qt::StringLiterals;
 
 namespace
@@ -44,6 +46,10 @@ private:
     {
         AmqpQt::ConnectionParameters parameters;
         parameters.setEndpoints({{u"127.0.0.1"_s, options.port}});
+        // A whole window may wait to be sent; the bodies of all its messages are one.
+        const qint64 window = options.window * (options.size + 4096);
+        parameters.setWriteBuffer(parameters.lowWatermark(), parameters.highWatermark(),
+                                  std::max<qint64>(parameters.bufferLimit(), 2 * window));
         if (options.dispatchBudget > 0)
             parameters.setDispatchBudget(std::chrono::milliseconds(options.dispatchBudget));
         return parameters;
