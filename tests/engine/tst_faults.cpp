@@ -163,6 +163,7 @@ void addChannelFaults()
     row("cancel-ok of nobody", method(Wire::BasicCancelOk{.consumerTag = "nobody"}), 503);
     row("confirm.select-ok", method(Wire::ConfirmSelectOk{}), 503);
     row("tx.commit-ok", method(Wire::TxCommitOk{}), 503);
+        row("tx.rollback-ok", method(Wire::TxRollbackOk{}), 503);
     row("basic.recover-ok", method(Wire::BasicRecoverOk{}), 503);
     row("wrong direction", method(Wire::QueueDeclare{.queue = "q"}), 503);
     row("wrong direction with content", method(Wire::BasicPublish{}), 503);
