@@ -45,6 +45,7 @@ ApplicationWindow {
             leftPadding: 6
             verticalAlignment: Text.AlignVCenter
             textFormat: Text.PlainText
+            font.preferShaping: false
         }
     }
 }

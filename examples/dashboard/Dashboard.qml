@@ -135,6 +135,7 @@ ApplicationWindow {
                 required property var display
                 text: display instanceof Date ? Qt.formatTime(display, "hh:mm:ss") : display ?? ""
                 textFormat: Text.PlainText   // whatever somebody has published
+                font.preferShaping: false    // ligatures would cost time with each change
                 leftPadding: 6
                 verticalAlignment: Text.AlignVCenter
                 elide: Text.ElideRight
