@@ -366,10 +366,10 @@ Consumer *Channel::consume(const QString &queue, const ConsumeOptions &options, 
 */
 QList<Consumer *> Channel::consumers() const
 {
-    QList<ConsumerPrivate *> sorted = d->consumers.values();
+    std::vector<ConsumerPrivate *> sorted = d->consumers;
     std::sort(sorted.begin(), sorted.end(), [](const auto *a, const auto *b) { return a->serial < b->serial; });
     QList<Consumer *> consumers;
-    for (const ConsumerPrivate *consumer : std::as_const(sorted))
+    for (const ConsumerPrivate *consumer : sorted)
         consumers.append(consumer->q);
     return consumers;
 }
@@ -379,7 +379,7 @@ QList<Consumer *> Channel::consumers() const
 */
 Consumer *Channel::consumer(const QString &consumerTag) const
 {
-    const ConsumerPrivate *consumer = d->consumers.value(consumerTag);
+    const ConsumerPrivate *consumer = d->findConsumer(consumerTag);
     return consumer ? consumer->q : nullptr;
 }
 

@@ -53,6 +53,9 @@ public:
     Reply<void> whenConfirmed();
     Reply<void> select(const char *function, const Call &call); // a mode
     Consumer *consume(const QString &queue, ConsumeOptions options, QObject *parent);
+    ConsumerPrivate *findConsumer(const QString &tag); // that has not ended
+    void addConsumer(ConsumerPrivate *consumer);
+    void removeConsumer(const ConsumerPrivate *consumer); // does nothing if it has ended
     Reply<void> reopen();
     Reply<void> close();
     bool settle(const char *function, const Message &message, Settlement::Kind kind, bool upTo);
@@ -94,15 +97,16 @@ public:
     std::vector<Promise<void>> whenOpen;
     std::optional<Reply<void>> closing;     // by close()
     std::optional<Promise<void>> reopening; // reopen() was called when the end was still to be told
-    // A map: a hash takes 2 KB for its first entry, and there may be thousands of channels with one consumer each.
-    QMap<QString, ConsumerPrivate *> consumers; // those that have not ended, by tag
-    QList<ConsumerPrivate *> everyConsumer;     // by serial number: in the order they were made
-    quint64 lastConsumer = 0;                    // serial number: tags of our own, and the order of consumers()
+    // Vectors: maps and hashes take much memory, and there may be thousands of channels with one consumer each.
+    std::vector<ConsumerPrivate *> consumers;     // those that have not ended, by tag, shorter ones first: see consumerPosition()
+    std::vector<ConsumerPrivate *> everyConsumer; // by serial number: in the order they were made
+    quint64 lastConsumer = 0;                     // serial number: tags of our own, and the order of consumers()
 
 private:
     void setState(State newState);
     void openAgain(const Promise<void> &promise);
     const ConsumerPrivate *refusedConsumer(const Error &reason) const;
+    std::vector<ConsumerPrivate *>::iterator consumerPosition(const QString &tag); // where it is, or would be
     quint64 publishAny(const char *function, const QString &exchange, const QString &routingKey, const Message &message,
                        bool mandatory); // 0: it was refused
     void noteUnconfirmed();

@@ -144,8 +144,8 @@ void ChannelPrivate::openAgain(const Promise<void> &promise)
     });
     setState(State::Opening);
     for (Consumer *consumer : q->consumers()) {
-        if (ConsumerPrivate *waiting = consumers.value(consumer->consumerTag()); !waiting->waitsForQueue)
-            waiting->start();
+        if (!consumer->d->waitsForQueue)
+            consumer->d->start();
     }
 }
 
@@ -203,13 +203,43 @@ Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, 
     const quint64 serial = ++lastConsumer;
     if (options.consumerTag.isEmpty()) {
         QString tag = u"amqpqt-%1"_s.arg(serial);
-        while (consumers.contains(tag))
+        while (findConsumer(tag))
             tag += u'+';
         options.consumerTag = tag;
     }
     consumer->d = std::make_unique<ConsumerPrivate>(consumer, this, queue, options, serial);
     consumer->d->start();
     return consumer;
+}
+
+std::vector<ConsumerPrivate *>::iterator ChannelPrivate::consumerPosition(const QString &tag)
+{
+    return std::lower_bound(consumers.begin(), consumers.end(), tag, [](const ConsumerPrivate *consumer, const QString &searched) {
+        const QString &own = consumer->options.consumerTag;
+        return own.size() != searched.size() ? own.size() < searched.size() : own < searched;
+    });
+}
+
+ConsumerPrivate *ChannelPrivate::findConsumer(const QString &tag)
+{
+    const auto at = consumerPosition(tag);
+    return at != consumers.end() && (*at)->options.consumerTag == tag ? *at : nullptr;
+}
+
+void ChannelPrivate::addConsumer(ConsumerPrivate *consumer)
+{
+    const auto at = consumerPosition(consumer->options.consumerTag);
+    if (at != consumers.end() && (*at)->options.consumerTag == consumer->options.consumerTag)
+        *at = consumer; // it starts again, or takes the place of one that waits for its queue
+    else
+        consumers.insert(at, consumer);
+}
+
+void ChannelPrivate::removeConsumer(const ConsumerPrivate *consumer)
+{
+    const auto at = consumerPosition(consumer->options.consumerTag);
+    if (at != consumers.end() && *at == consumer)
+        consumers.erase(at);
 }
 
 // --- settling -------------------------------------------------------------------------------------------------------------
@@ -291,7 +321,7 @@ Message ChannelPrivate::makeMessage(Engine::ReceivedMessage &received, const QSt
 
 void ChannelPrivate::countUnackedAgain()
 {
-    for (ConsumerPrivate *consumer : std::as_const(everyConsumer))
+    for (ConsumerPrivate *consumer : everyConsumer)
         consumer->countUnackedAgain();
 }
 
@@ -324,7 +354,7 @@ void ChannelPrivate::onClosed(const Error &reason)
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         connection->finishLater<void>(promise, reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
     const ConsumerPrivate *refused = refusedConsumer(reason);
-    for (ConsumerPrivate *consumer : std::as_const(everyConsumer))
+    for (ConsumerPrivate *consumer : everyConsumer)
         consumer->onChannelClosed(reason, consumer == refused);
     tellBackpressure();
     if (reason.isError())

@@ -130,6 +130,7 @@ private:
     bool dispatchEvents(Engine::Time deadline, const Guard &guard); // false: out of time, or gone
     bool readTransport();
     void writeOutput();
+    void writeSomeOutput(); // now, not at the end of the turn
     void endTurn(const Guard &guard);
     bool hasWork() const; // for another turn
     void runDeferred(const Guard &guard);

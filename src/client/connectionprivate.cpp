@@ -520,9 +520,15 @@ void ConnectionPrivate::writeOutput()
 void ConnectionPrivate::outputAdded()
 {
     ++statistics.messagesOut;
-    if (engine.wantsWrite() && transport && transport->bytesToWrite() == 0) // else Transport::written() tells when
-        writeOutput();
+    if (engine.wantsWrite())
+        writeSomeOutput();
     scheduleTurn();
+}
+
+void ConnectionPrivate::writeSomeOutput()
+{
+    if (transport && transport->bytesToWrite() == 0) // else Transport::written() tells when
+        writeOutput();
 }
 
 void ConnectionPrivate::endTurn(const Guard &guard)
@@ -621,7 +627,11 @@ void ConnectionPrivate::runDeferred(const Guard &guard)
 
 void ConnectionPrivate::addCall(Engine::CallId id, CallHandler handler)
 {
+    // A channel needs a few calls to be set up: those of thousands are not to pile up, for memory once taken is rarely given back.
+    constexpr qsizetype EnoughToWrite = 16 * 1024;
     m_calls.insert(id, std::move(handler));
+    if (engine.wantsWrite(EnoughToWrite))
+        writeSomeOutput();
     scheduleTurn();
 }
 

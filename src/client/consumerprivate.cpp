@@ -21,7 +21,7 @@ ConsumerPrivate::ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPriv
     , serial(serialNumber)
 {
     if (channel)
-        channel->everyConsumer.append(this);
+        channel->everyConsumer.push_back(this);
 }
 
 ConsumerPrivate::~ConsumerPrivate()
@@ -29,13 +29,12 @@ ConsumerPrivate::~ConsumerPrivate()
     started.finish(Error(ErrorKind::Cancelled, u"the consumer was deleted"_s), ConnectionPrivate::Delivery::Posted);
     if (!channel)
         return;
-    QList<ConsumerPrivate *> &all = channel->everyConsumer;
+    std::vector<ConsumerPrivate *> &all = channel->everyConsumer;
     const auto at = std::lower_bound(all.cbegin(), all.cend(), serial,
                                      [](const ConsumerPrivate *consumer, quint64 number) { return consumer->serial < number; });
     if (at != all.cend() && *at == this) // else the channel is ending, and has forgotten all of them
         all.erase(at);
-    if (channel->consumers.value(options.consumerTag) == this)
-        channel->consumers.remove(options.consumerTag);
+    channel->removeConsumer(this);
     channel->connection->forget(this);
     leaveFormerEntries();
     if (!entry)
@@ -76,7 +75,7 @@ void ConsumerPrivate::start()
     auto starting = channel->engine->consume(queue, options, this);
     if (!starting)
         return startFailed(channel->refuse(starting.error()));
-    channel->consumers.insert(options.consumerTag, this);
+    channel->addConsumer(this);
     std::erase_if(formerEntries, [](const auto &former) { return former->unacked == 0; });
     if (entry && entry->unacked > 0)
         formerEntries.push_back(std::move(entry));
@@ -350,8 +349,8 @@ void ConsumerPrivate::onCancelled(const Error &reason, int returned)
     if (isEnded())
         return;
     waitsForQueue = false;
-    if (channel && channel->consumers.value(options.consumerTag) == this)
-        channel->consumers.remove(options.consumerTag);
+    if (channel)
+        channel->removeConsumer(this);
     tellWhatIsLeft();
     if (cancelled)
         finishLater<int>(*cancelled, returned);

@@ -183,7 +183,7 @@ Result<CallId> ChannelEngine::close()
 {
     if (!takesCalls())
         return notOpen(Wire::ChannelClose::name);
-    for (const auto &[tag, consumer] : m_consumers) {
+    for (const auto &consumer : m_consumers) {
         if (consumer->state == ConsumerEntry::State::Active)
             cancel(*consumer);
     }
@@ -394,7 +394,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
         return arguments.error();
     if (tag.isEmpty())
         return Error(ErrorKind::InvalidArgument, u"consumerTag: empty"_s);
-    if (m_consumers.contains(QByteArrayView(tag)))
+    if (consumer(tag))
         return Error(ErrorKind::InvalidArgument,
                      u"consumerTag: \"%1\" is in use on channel %2"_s.arg(options.consumerTag).arg(m_number));
     const bool noAck = options.ackMode == AckMode::NoAck;
@@ -422,7 +422,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     consumer->context = consumerContext;
     consumer->noAck = noAck;
     consumer->startCall = m_connection->nextCall();
-    m_consumers.emplace(tag, consumer);
+    m_consumers.insert(consumerPosition(tag), consumer);
     Call starting = makeCall(consumer->startCall, method);
     starting.consumer = consumer;
     submit(std::move(starting));
@@ -487,11 +487,11 @@ void ChannelEngine::callTimedOut(CallId id, Milliseconds timeout)
                      QString::fromLatin1(method));
     };
     const auto call = std::find_if(m_calls.cbegin(), m_calls.cend(), [id](const SentCall &sent) { return sent.id == id; });
-    const char *method = call != m_calls.cend() ? call->method : m_getCall.id == id ? m_getCall.method : nullptr;
+    const char *method = call != m_calls.cend() ? call->method : m_getCall == id ? Wire::BasicGet::name : nullptr;
     if (id == m_closeCall)
         method = Wire::ChannelClose::name;
     if (!method) {
-        for (const auto &[tag, consumer] : m_consumers) {
+        for (const auto &consumer : m_consumers) {
             if (consumer->startCall == id)
                 method = Wire::BasicConsume::name;
             else if (consumer->cancelCall == id)
@@ -541,9 +541,9 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
     const ReplyValue closeResult = closeReason.isError() ? ReplyValue(callError) : ReplyValue();
     for (const SentCall &call : std::exchange(m_calls, {}))
         finish(call.id, call.id == m_closeCall ? closeResult : ReplyValue(callError));
-    if (m_getCall.id)
-        finish(std::exchange(m_getCall, {}).id, callError);
-    for (const auto &[tag, consumer] : std::exchange(m_consumers, {})) {
+    if (m_getCall)
+        finish(std::exchange(m_getCall, 0), callError);
+    for (const auto &consumer : std::exchange(m_consumers, {})) {
         if (consumer->state == ConsumerEntry::State::Starting)
             finish(consumer->startCall, callError);
         consumer->state = ConsumerEntry::State::Gone;
@@ -564,11 +564,10 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
     if (m_transaction)
         *m_transaction = {};
     m_redelivering = false;
-    m_goneConsumers.clear();
-    m_lateConsumers.clear();
+    m_endedConsumers.reset();
     m_lastConsumer = nullptr;
     m_acks.clear();
-    m_assembler.reset();
+    dropContent();
     m_connection->forgetDeliveries(this);
     m_published.reset();
     m_closeCall = 0;

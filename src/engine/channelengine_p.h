@@ -15,7 +15,6 @@
 
 #include <QtCore/qlist.h>
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -162,6 +161,12 @@ private:
         ContentFrames frames;
     };
     using Held = std::variant<Call, HeldPublish>;
+    using Consumers = std::vector<std::shared_ptr<ConsumerEntry>>;
+    struct EndedConsumers
+    {
+        Consumers unsettled; // with deliveries that are
+        Consumers late;      // ended not long ago: something may still come for them
+    };
 
     // sending
     template <typename Method>
@@ -257,7 +262,10 @@ private:
     // The content is whole: a Delivered event to hand out, or everything done already.
     bool completeContent(Delivered &delivered);
     bool completeDelivery(Delivered &delivered);
-    bool isReceivingContent() const noexcept { return m_assembler.state() != Assembler::State::Idle; }
+    Assembler &assembler();
+    Assembler::State contentState() const noexcept { return m_assembler ? m_assembler->state() : Assembler::State::Idle; }
+    bool isReceivingContent() const noexcept { return contentState() != Assembler::State::Idle; }
+    void dropContent() noexcept; // that is under way
     DeliveryPattern *makePattern(); // of whom the content under way is for; null: no consumer
     // A whole delivery came. False: it is not told, and everything is done already.
     bool takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag);
@@ -266,6 +274,7 @@ private:
     void completeReturn();
     ReceivedMessage takeMessage();
     ConsumerEntry *findConsumer(QByteArrayView tag);
+    Consumers::const_iterator consumerPosition(QByteArrayView tag) const; // where it is, or would be
     std::shared_ptr<ConsumerEntry> consumer(QByteArrayView tag) const; // null: none has this tag now
     std::shared_ptr<ConsumerEntry> takeConsumer(QByteArrayView tag);
 
@@ -287,6 +296,7 @@ private:
     bool m_transactionEnding = false; // after tx.commit and tx.rollback nothing may follow before the answer, acks included
     bool m_redelivering = false;      // basic.recover is sent: what still comes of before, comes again
     bool m_acksNoted = false;         // the connection knows that acks wait here
+    bool m_getNoAck = false;          // of m_getCall
     quint16 m_ticket = 0;             // of the last access.request-ok
     quint16 m_prefetch = 0;           // of consumers without their own
     quint16 m_sentPrefetch = 0;       // what the broker gives the next consumer
@@ -316,17 +326,18 @@ private:
     };
     std::unique_ptr<Transaction> m_transaction; // in transaction mode
     CallId m_closeCall = 0; // close() was called
-    SentCall m_getCall; // answered by the get-ok whose content is under way
+    CallId m_getCall = 0; // answered by the get-ok whose content is under way
     CallId m_lastDeclare = 0;
     QString m_lastQueue;
     QList<SentCall> m_calls; // answered first in first out
     QList<Held> m_held;
-    std::map<QByteArray, std::shared_ptr<ConsumerEntry>, std::less<>> m_consumers; // by tag; a QHash is 2 KB at least
-    std::vector<std::shared_ptr<ConsumerEntry>> m_goneConsumers; // with deliveries that are still unsettled
-    std::vector<std::shared_ptr<ConsumerEntry>> m_lateConsumers; // ended not long ago: something may still come for them
+    // By tag, shorter ones first: so the next one that the client numbers comes last. A vector, since most channels have one
+    // consumer, for which a map takes much more memory.
+    Consumers m_consumers;
+    std::unique_ptr<EndedConsumers> m_endedConsumers; // made with the first one
     ConsumerEntry *m_lastConsumer = nullptr;
     Acks m_acks;
-    Assembler m_assembler;
+    std::unique_ptr<Assembler> m_assembler; // made with the first content
 };
 
 } // namespace AmqpQt::Engine

@@ -229,11 +229,11 @@ void ChannelEngine::tellOutcomes(std::vector<Confirms::Outcome> &outcomes, const
 
 void ChannelEngine::completeReturn()
 {
-    ReturnedMessage message{m_assembler.exchange().toByteArray(), m_assembler.routingKey().toByteArray(), m_assembler.properties(),
+    ReturnedMessage message{m_assembler->exchange().toByteArray(), m_assembler->routingKey().toByteArray(), m_assembler->properties(),
                             QByteArray(),
-                            Error(ErrorKind::Returned, QString::fromUtf8(m_assembler.replyText()), m_assembler.method().replyCode,
+                            Error(ErrorKind::Returned, QString::fromUtf8(m_assembler->replyText()), m_assembler->method().replyCode,
                                   QString::fromLatin1(Wire::BasicReturn::name))};
-    message.body = m_assembler.takeBody();
+    message.body = m_assembler->takeBody();
     if (sentUnconfirmed() > 0)
         m_confirms->returned(std::move(message)); // the ack that follows tells whose it is
     else
@@ -293,7 +293,7 @@ void ChannelEngine::on(const Wire::TxRollbackOk &method)
         }
         m_acks.reopen(settled.deliveryTag, settled.consumer.get());
         if (settled.consumer && settled.consumer->unacked++ == 0 && settled.consumer->state == ConsumerEntry::State::Gone)
-            m_goneConsumers.push_back(settled.consumer);
+            m_endedConsumers->unsettled.push_back(settled.consumer);
     }
     transactionEnded();
     finishSimple(method);

@@ -181,37 +181,64 @@ ConsumerEntry *ChannelEngine::findConsumer(QByteArrayView tag)
     m_lastConsumer = consumer(tag).get();
     if (m_lastConsumer)
         return m_lastConsumer;
-    const auto late = std::find_if(m_lateConsumers.rbegin(), m_lateConsumers.rend(),
+    if (!m_endedConsumers)
+        return nullptr;
+    const Consumers &ended = m_endedConsumers->late;
+    const auto late = std::find_if(ended.rbegin(), ended.rend(),
                                    [tag](const auto &consumer) { return QByteArrayView(consumer->tag) == tag; });
-    return late != m_lateConsumers.rend() ? late->get() : nullptr;
+    return late != ended.rend() ? late->get() : nullptr;
+}
+
+ChannelEngine::Consumers::const_iterator ChannelEngine::consumerPosition(QByteArrayView tag) const
+{
+    return std::lower_bound(m_consumers.cbegin(), m_consumers.cend(), tag, [](const auto &consumer, QByteArrayView searched) {
+        const QByteArrayView own = consumer->tag;
+        return own.size() != searched.size() ? own.size() < searched.size() : own < searched;
+    });
 }
 
 std::shared_ptr<ConsumerEntry> ChannelEngine::consumer(QByteArrayView tag) const
 {
-    const auto at = m_consumers.find(tag);
-    return at != m_consumers.end() ? at->second : nullptr;
+    const auto at = consumerPosition(tag);
+    return at != m_consumers.cend() && QByteArrayView((*at)->tag) == tag ? *at : nullptr;
 }
 
 std::shared_ptr<ConsumerEntry> ChannelEngine::takeConsumer(QByteArrayView tag)
 {
-    const auto at = m_consumers.find(tag);
-    const std::shared_ptr<ConsumerEntry> consumer = std::move(at->second);
+    const auto at = consumerPosition(tag);
+    const std::shared_ptr<ConsumerEntry> consumer = *at;
     m_consumers.erase(at);
     m_lastConsumer = nullptr;
     m_connection->forgetDeliveries(this);
     consumer->state = ConsumerEntry::State::Gone;
+    if (!m_endedConsumers)
+        m_endedConsumers = std::make_unique<EndedConsumers>();
     if (consumer->unacked > 0)
-        m_goneConsumers.push_back(consumer);
+        m_endedConsumers->unsettled.push_back(consumer);
     constexpr size_t Remembered = 16;
-    if (m_lateConsumers.size() == Remembered)
-        m_lateConsumers.erase(m_lateConsumers.begin());
-    m_lateConsumers.push_back(consumer);
+    Consumers &late = m_endedConsumers->late;
+    if (late.size() == Remembered)
+        late.erase(late.begin());
+    late.push_back(consumer);
     return consumer;
+}
+
+Assembler &ChannelEngine::assembler()
+{
+    if (!m_assembler)
+        m_assembler = std::make_unique<Assembler>();
+    return *m_assembler;
+}
+
+void ChannelEngine::dropContent() noexcept
+{
+    if (m_assembler)
+        m_assembler->reset();
 }
 
 DeliveryPattern *ChannelEngine::makePattern()
 {
-    ConsumerEntry *consumer = m_assembler.method().consumer;
+    ConsumerEntry *consumer = m_assembler->method().consumer;
     if (consumer && !consumer->pattern)
         consumer->pattern = std::make_unique<DeliveryPattern>();
     return consumer ? consumer->pattern.get() : nullptr;
@@ -225,7 +252,7 @@ void ChannelEngine::on(const Wire::BasicDeliver &method)
                                   u"a delivery for the unknown consumer tag \"%1\" on channel %2"_s
                                       .arg(QString::fromUtf8(method.consumerTag))
                                       .arg(m_number));
-    m_assembler.begin({.kind = Assembler::Kind::Deliver,
+    assembler().begin({.kind = Assembler::Kind::Deliver,
                        .redelivered = method.redelivered,
                        .deliveryTag = method.deliveryTag,
                        .consumer = consumer},
@@ -237,8 +264,9 @@ void ChannelEngine::on(const Wire::BasicGetOk &method)
     const auto call = takeCall<Wire::BasicGetOk>();
     if (!call)
         return;
-    m_getCall = *call;
-    m_assembler.begin({.kind = Assembler::Kind::GetOk,
+    m_getCall = call->id;
+    m_getNoAck = call->noAck;
+    assembler().begin({.kind = Assembler::Kind::GetOk,
                        .redelivered = method.redelivered,
                        .messageCount = method.messageCount,
                        .deliveryTag = method.deliveryTag},
@@ -247,7 +275,7 @@ void ChannelEngine::on(const Wire::BasicGetOk &method)
 
 void ChannelEngine::on(const Wire::BasicReturn &method)
 {
-    m_assembler.begin({.kind = Assembler::Kind::Return, .replyCode = method.replyCode}, method.exchange, method.routingKey,
+    assembler().begin({.kind = Assembler::Kind::Return, .replyCode = method.replyCode}, method.exchange, method.routingKey,
                       method.replyText);
 }
 
@@ -255,7 +283,7 @@ void ChannelEngine::onHeader(const Wire::ContentHeader &header)
 {
     const qint64 limit = m_connection->m_settings.maximumMessageSize;
     if (header.bodySize <= quint64(limit)) {
-        m_assembler.header(header);
+        m_assembler->header(header);
         return;
     }
     if (m_closeSent) // the rest of it is skipped with what else comes until close-ok
@@ -263,11 +291,11 @@ void ChannelEngine::onHeader(const Wire::ContentHeader &header)
     const Error error(ErrorKind::MessageTooLarge,
                       u"a message of %1 bytes from exchange \"%2\" with routing key \"%3\" is larger than the maximum of %4"_s
                           .arg(header.bodySize)
-                          .arg(QString::fromUtf8(m_assembler.exchange()), QString::fromUtf8(m_assembler.routingKey()))
+                          .arg(QString::fromUtf8(m_assembler->exchange()), QString::fromUtf8(m_assembler->routingKey()))
                           .arg(limit),
                       Wire::ReplyCode::ContentTooLarge);
     // Subscribed again, the consumer would get the same message again: it ends for good.
-    if (ConsumerEntry *consumer = m_assembler.method().consumer) {
+    if (ConsumerEntry *consumer = m_assembler->method().consumer) {
         if (consumer->noAck)
             ++consumer->lost;
         if (consumer->state <= ConsumerEntry::State::Active)
@@ -279,18 +307,18 @@ void ChannelEngine::onHeader(const Wire::ContentHeader &header)
 ReceivedMessage ChannelEngine::takeMessage()
 {
     ReceivedMessage message;
-    message.exchange = m_assembler.exchange();
-    message.routingKey = m_assembler.routingKey();
-    message.deliveryTag = m_assembler.method().deliveryTag;
-    message.redelivered = m_assembler.method().redelivered;
-    message.properties = m_assembler.properties();
-    message.body = m_assembler.takeBody();
+    message.exchange = m_assembler->exchange();
+    message.routingKey = m_assembler->routingKey();
+    message.deliveryTag = m_assembler->method().deliveryTag;
+    message.redelivered = m_assembler->method().redelivered;
+    message.properties = m_assembler->properties();
+    message.body = m_assembler->takeBody();
     return message;
 }
 
 bool ChannelEngine::completeContent(Delivered &delivered)
 {
-    switch (m_assembler.method().kind) {
+    switch (m_assembler->method().kind) {
     case Assembler::Kind::Deliver: return completeDelivery(delivered);
     case Assembler::Kind::GetOk: completeGet(); break;
     case Assembler::Kind::Return: completeReturn(); break;
@@ -300,12 +328,12 @@ bool ChannelEngine::completeContent(Delivered &delivered)
 
 bool ChannelEngine::completeDelivery(Delivered &delivered)
 {
-    if (!m_assembler.method().consumer) { // nobody's, on a channel that is closing
-        m_assembler.reset();
+    if (!m_assembler->method().consumer) { // nobody's, on a channel that is closing
+        dropContent();
         return false;
     }
-    ConsumerEntry *consumer = m_assembler.method().consumer;
-    if (!takesDelivery(*consumer, m_assembler.method().deliveryTag))
+    ConsumerEntry *consumer = m_assembler->method().consumer;
+    if (!takesDelivery(*consumer, m_assembler->method().deliveryTag))
         return false;
     delivered.consumer = consumer;
     delivered.message = takeMessage();
@@ -317,7 +345,7 @@ bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag)
     const bool wanted = consumer.context && consumer.state <= ConsumerEntry::State::Active && !consumer.cancelHeld
         && m_state != State::Closing;
     if (m_redelivering && !consumer.noAck) { // it comes again
-        m_assembler.reset();
+        dropContent();
         if (!m_acks.deliveredWithoutAck(deliveryTag))
             refuseTag(deliveryTag);
         return false;
@@ -331,7 +359,7 @@ bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag)
         consumer.unacked += tracked;
         return true;
     }
-    m_assembler.reset();
+    dropContent();
     if (consumer.noAck) {
         ++consumer.lost;
     } else {
@@ -344,16 +372,15 @@ bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag)
 
 void ChannelEngine::completeGet()
 {
-    const quint64 deliveryTag = m_assembler.method().deliveryTag;
-    if (m_getCall.noAck || m_redelivering ? !m_acks.deliveredWithoutAck(deliveryTag) : !m_acks.delivered(deliveryTag, nullptr))
+    const quint64 deliveryTag = m_assembler->method().deliveryTag;
+    if (m_getNoAck || m_redelivering ? !m_acks.deliveredWithoutAck(deliveryTag) : !m_acks.delivered(deliveryTag, nullptr))
         return refuseTag(deliveryTag);
-    const SentCall call = std::exchange(m_getCall, {});
-    finish(call.id, GotMessage{takeMessage(), m_assembler.method().messageCount});
+    finish(std::exchange(m_getCall, 0), GotMessage{takeMessage(), m_assembler->method().messageCount});
 }
 
 void ChannelEngine::refuseTag(quint64 deliveryTag)
 {
-    m_assembler.reset();
+    dropContent();
     refuse(Wire::ReplyCode::CommandInvalid,
            u"delivery tag %1 on channel %2 is not larger than the one before"_s.arg(deliveryTag).arg(m_number));
 }

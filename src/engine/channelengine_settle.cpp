@@ -35,7 +35,7 @@ ChannelEngine::Settled ChannelEngine::countSettled(std::span<const Acks::Entry> 
     consumer->unacked -= count;
     void *consumerContext = consumer->context;
     if (consumer->state == ConsumerEntry::State::Gone && consumer->unacked == 0)
-        std::erase_if(m_goneConsumers, [&](const auto &gone) { return gone.get() == consumer; });
+        std::erase_if(m_endedConsumers->unsettled, [&](const auto &gone) { return gone.get() == consumer; });
     return {count, consumerContext};
 }
 
@@ -132,11 +132,12 @@ void ChannelEngine::abandonDeliveries()
 {
     m_redelivering = true;
     m_acks.abandon();
-    for (const auto &[tag, consumer] : m_consumers)
+    for (const auto &consumer : m_consumers)
         consumer->unacked = 0;
-    for (const auto &consumer : m_goneConsumers)
+    if (!m_endedConsumers)
+        return;
+    for (const auto &consumer : std::exchange(m_endedConsumers->unsettled, {}))
         consumer->unacked = 0;
-    m_goneConsumers.clear();
 }
 
 void ChannelEngine::on(const Wire::BasicRecoverOk &method)

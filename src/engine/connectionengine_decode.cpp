@@ -24,7 +24,7 @@ std::span<char> ConnectionEngine::inputSpace()
 {
     m_body.direct = m_body.active && m_body.channel && m_body.remaining >= DirectReadSize && m_input.isEmpty();
     if (m_body.direct)
-        return m_body.channel->m_assembler.space(m_body.remaining);
+        return m_body.channel->m_assembler->space(m_body.remaining);
     const std::span<char> space = m_input.space();
     return m_readsShort ? space.first(std::min(space.size(), size_t(ShortRead))) : space;
 }
@@ -40,7 +40,7 @@ void ConnectionEngine::inputRead(qsizetype size, Time now)
     if (!m_body.direct)
         return m_input.filled(size);
     m_body.direct = false;
-    m_body.channel->m_assembler.filled(size);
+    m_body.channel->m_assembler->filled(size);
     m_body.remaining -= quint32(size);
 }
 
@@ -214,7 +214,7 @@ void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
             return;
         if (!slot.channel || !slot.channel->m_isOnWire)
             return fail(Wire::ReplyCode::ChannelError, u"a method on channel %1, which is not open"_s.arg(number));
-        if (slot.channel->m_assembler.state() != Assembler::State::Idle)
+        if (slot.channel->isReceivingContent())
             return fail(Wire::ReplyCode::UnexpectedFrame, u"a method on channel %1 where content was expected"_s.arg(number));
         visit = slot.channel->receive(id, arguments);
         if (id == Wire::BasicDeliver::id && visit == Wire::Visit::Done && slot.channel->isReceivingContent()) {
@@ -284,7 +284,7 @@ ConnectionEngine::Step ConnectionEngine::onHeaderFrame(quint16 number, QByteArra
     if (!checkContentChannel(number))
         return Step::Done;
     ChannelEngine *channel = slotOf(number).channel;
-    if (channel->m_assembler.state() != Assembler::State::Header) {
+    if (channel->contentState() != Assembler::State::Header) {
         fail(Wire::ReplyCode::UnexpectedFrame, u"a content header on channel %1 without a method that has content"_s.arg(number));
         return Step::Done;
     }
@@ -314,14 +314,12 @@ ConnectionEngine::Step ConnectionEngine::onBodyFrame(const Wire::FrameHeader &fr
     if (m_state == State::Closed)
         return Step::Done;
     if (channel) {
-        const Assembler &assembler = channel->m_assembler;
-        if (assembler.state() != Assembler::State::Body) {
+        if (channel->contentState() != Assembler::State::Body) {
             fail(Wire::ReplyCode::UnexpectedFrame, u"a body on channel %1 without a content header"_s.arg(frame.channel));
             return Step::Done;
         }
-        if (frame.size > assembler.bodyRemaining()) {
-            fail(Wire::ReplyCode::FrameError,
-                 u"a body frame of %1 bytes where %2 are missing"_s.arg(frame.size).arg(assembler.bodyRemaining()));
+        if (const quint64 missing = channel->m_assembler->bodyRemaining(); frame.size > missing) {
+            fail(Wire::ReplyCode::FrameError, u"a body frame of %1 bytes where %2 are missing"_s.arg(frame.size).arg(missing));
             return Step::Done;
         }
     }
@@ -333,7 +331,7 @@ ConnectionEngine::Step ConnectionEngine::decodeBodyStream()
 {
     if (const qsizetype part = std::min<qsizetype>(m_input.bytes().size(), m_body.remaining); part > 0) {
         if (m_body.channel)
-            m_body.channel->m_assembler.append(m_input.bytes().first(part), m_body.remaining);
+            m_body.channel->m_assembler->append(m_input.bytes().first(part), m_body.remaining);
         m_input.consume(part);
         m_body.remaining -= quint32(part);
     }
@@ -351,7 +349,7 @@ ConnectionEngine::Step ConnectionEngine::decodeBodyStream()
 
 ConnectionEngine::Step ConnectionEngine::completeContent(ChannelEngine *channel)
 {
-    if (channel->m_assembler.state() != Assembler::State::Complete)
+    if (channel->contentState() != Assembler::State::Complete)
         return Step::Done;
     if (!channel->completeContent(m_delivered))
         return Step::Done;

@@ -70,7 +70,7 @@ public:
     qint64 queuedBytes() const noexcept { return m_heldBytes + (m_state == State::Closed ? 0 : m_output.size()); }
     bool hasRoom(qint64 bytes) const noexcept { return queuedBytes() + bytes <= m_settings.bufferLimit; }
     bool hasOutput() const noexcept { return !m_output.isEmpty() || !m_channelsWithAcks.empty(); }
-    bool wantsWrite() const noexcept { return m_output.size() >= WriteThreshold; }
+    bool wantsWrite(qsizetype threshold = WriteThreshold) const noexcept { return m_output.size() >= threshold; }
 
     std::optional<Time> deadline() const;
     // `inputIsRead`: next() has seen all that the peer has sent. Before, no answer and no sign of life of it is overdue.

@@ -132,7 +132,7 @@ void tst_ChannelClosing::theBrokersCloseEndsTheChannelOnly()
     const auto reply = s.takeEvent<Engine::ReplyArrived>();
     QCOMPARE(reply.call, declaring);
     QCOMPARE(std::get<Error>(reply.value), reason);
-    s.expectReply(cancelling, ErrorKind::ChannelClosed).expectReply(starting->startCall, ErrorKind::ChannelClosed);
+    s.expectReply(starting->startCall, ErrorKind::ChannelClosed).expectReply(cancelling, ErrorKind::ChannelClosed);
     s.expectEvent<Engine::ChannelClosed>([&](const Engine::ChannelClosed &closed) {
         QCOMPARE(closed.channel.get(), &channel);
         QCOMPARE(closed.reason, reason);
