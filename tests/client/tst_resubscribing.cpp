@@ -18,6 +18,7 @@ private Q_SLOTS:
     void endComesOnce_data();
     void endComesOnce();
     void oneChannelAsksForAll();
+    void tagThatIsTakenMeanwhileEndsTheWaiting();
     void channelNumberIsWaitedFor();
     void whatWasDeliveredBeforeMayBeSettledAfterwards_data();
     void whatWasDeliveredBeforeMayBeSettledAfterwards();
@@ -220,6 +221,26 @@ void tst_Resubscribing::oneChannelAsksForAll()
     QVERIFY(waitUntil([&] { return bothAre(Consumer::State::Active); }));
     QCOMPARE(peer.count("basic.consume"), 2);
     QCOMPARE(client.connection.channels(), (QList<Channel *>{client.channel, other}));
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Resubscribing::tagThatIsTakenMeanwhileEndsTheWaiting()
+{
+    ScriptedPeer peer;
+    WaitingClient client(peer, true);
+    Consumer *other = client.channel->consume(u"q2"_s, {.consumerTag = u"c"_s});
+    QVERIFY(waitUntil([&] { return other->state() == Consumer::State::Active; }));
+    QCOMPARE(client.channel->consumer(u"c"_s), other);
+    peer.answerAgain("queue.declare-ok");
+    QVERIFY(waitUntil([&] { return client.consumer->state() == Consumer::State::Cancelled; }));
+    settle(*client.connection);
+    QVERIFY(client.log.entries.last().startsWith(u"consumer.cancelled InvalidArgument"_s));
+    QCOMPARE(other->state(), Consumer::State::Active);
+    delete client.consumer;
+    QCOMPARE(client.channel->consumer(u"c"_s), other);
+    QCOMPARE(client.channel->consumers(), QList<Consumer *>{other});
+    delete other;
+    QCOMPARE(client.channel->consumers(), QList<Consumer *>());
     QCOMPARE(peer.violations(), QStringList());
 }
 
