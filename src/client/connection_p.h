@@ -58,7 +58,14 @@ public:
     }
     void takeSettlements(); // what other threads have settled
     void scheduleTurn();
-    void outputAdded(); // by a publish: written now if there is much, else at the end of the turn
+    void outputAdded() // by a publish: written now if there is much, else at the end of the turn
+    {
+        ++statistics.messagesOut;
+        if (engine.wantsWrite())
+            writeSomeOutput();
+        if (!m_turnPosted && !m_isTurnDue)
+            scheduleTurn();
+    }
     quint32 dispatchSlice() const noexcept { return m_slice; }
     void noteBatch(ConsumerPrivate *consumer) { m_consumersWithBatch.push_back(consumer); }
     void noteUnackedChange(ConsumerPrivate *consumer) { m_consumersWithUnackedChange.push_back(consumer); }
@@ -128,14 +135,14 @@ private:
     void stopWatchingLoop();
     void turn();
     bool dispatchEvents(Engine::Time deadline, const Guard &guard); // false: out of time, or gone
-    bool readTransport();
-    void writeOutput();
+    bool readTransport(Engine::Time &time); // when it was
+    void writeOutput(Engine::Time time);
     void writeSomeOutput(); // now, not at the end of the turn
     void endTurn(const Guard &guard);
     bool hasWork() const; // for another turn
     void runDeferred(const Guard &guard);
-    void checkTime();
-    void armTimer();
+    void checkTime(Engine::Time time);
+    void armTimer(Engine::Time time);
     quint64 bytesSoFar() const { return statistics.bytesIn + statistics.bytesOut; }
     void tellBytesToWrite();
     void tellLater(Engine::Event &event);

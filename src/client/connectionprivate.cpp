@@ -60,7 +60,7 @@ ConnectionPrivate::~ConnectionPrivate()
     if (transport) {
         engine.prepareOutput(now());
         engine.goodbye();
-        writeOutput();
+        writeOutput(now());
         leaveTransport();
     }
     const Error gone(ErrorKind::Cancelled, u"the connection was deleted"_s);
@@ -174,7 +174,7 @@ Reply<void> ConnectionPrivate::open()
         mailbox->setThread();
         m_endpointsLeft = parameters.endpoints();
         connectToNextEndpoint();
-        armTimer();
+        armTimer(now());
     }
     return m_opening->reply();
 }
@@ -203,14 +203,14 @@ void ConnectionPrivate::connectToNextEndpoint()
             return; // close() was called
         engine.transportConnected();
         setState(Connection::State::Handshaking);
-        writeOutput();
+        writeOutput(now());
     });
     connect(transport.get(), &Transport::readable, this, [this] {
         m_readable = true;
         prepareTurn();
     });
     connect(transport.get(), &Transport::written, this, [this] {
-        writeOutput();
+        writeOutput(now());
         scheduleTurn();
     });
     connect(transport.get(), &Transport::failed, this, &ConnectionPrivate::onTransportFailed);
@@ -244,7 +244,7 @@ Reply<void> ConnectionPrivate::close()
     engine.close(now());
     for (ChannelPrivate *channel : std::as_const(channels))
         channel->noteClosing();
-    armTimer();
+    armTimer(now());
     return m_closing->reply();
 }
 
@@ -418,9 +418,10 @@ void ConnectionPrivate::turn()
     if (m_dispatching == 0 && m_continuation.isActive()) // the time for deliveries is used up: others come first
         return endTurn(guard);
     ++m_dispatching;
-    const Engine::Time deadline = now() + parameters.dispatchBudget();
-    while (dispatchEvents(deadline, guard) && readTransport()) {
-        if (now() >= deadline) { // a large body, or what makes no events
+    Engine::Time time = now();
+    const Engine::Time deadline = time + parameters.dispatchBudget();
+    while (dispatchEvents(deadline, guard) && readTransport(time)) {
+        if (time >= deadline) { // a large body, or what makes no events
             m_continuation.start(0, this);
             break;
         }
@@ -473,7 +474,7 @@ void ConnectionPrivate::tell(const Engine::RepeatedDelivery &delivery, Message &
     static_cast<ConsumerPrivate *>(delivery.consumer->context)->deliver(delivery, spare);
 }
 
-bool ConnectionPrivate::readTransport()
+bool ConnectionPrivate::readTransport(Engine::Time &time)
 {
     if (!m_readable || !transport)
         return false;
@@ -483,7 +484,8 @@ bool ConnectionPrivate::readTransport()
         if (size > 0) {
             m_readable = m_transportError.isError() || size == qint64(space.size());
             statistics.bytesIn += quint64(size);
-            engine.inputRead(size, now());
+            time = now();
+            engine.inputRead(size, time);
             return true;
         }
         if (size < 0)
@@ -500,9 +502,8 @@ bool ConnectionPrivate::readTransport()
     return true;
 }
 
-void ConnectionPrivate::writeOutput()
+void ConnectionPrivate::writeOutput(Engine::Time time)
 {
-    const Engine::Time time = now();
     engine.prepareOutput(time);
     std::array<QByteArrayView, 32> space; // of 15 bodies of one frame each
     while (transport && !m_transportError.isError() && transport->isConnected() && transport->bytesToWrite() == 0) {
@@ -517,18 +518,10 @@ void ConnectionPrivate::writeOutput()
     }
 }
 
-void ConnectionPrivate::outputAdded()
-{
-    ++statistics.messagesOut;
-    if (engine.wantsWrite())
-        writeSomeOutput();
-    scheduleTurn();
-}
-
 void ConnectionPrivate::writeSomeOutput()
 {
     if (transport && transport->bytesToWrite() == 0) // else Transport::written() tells when
-        writeOutput();
+        writeOutput(now());
 }
 
 void ConnectionPrivate::endTurn(const Guard &guard)
@@ -554,12 +547,13 @@ void ConnectionPrivate::endTurn(const Guard &guard)
         if (!guard)
             return;
     }
-    checkTime();
-    writeOutput();
+    const Engine::Time time = now();
+    checkTime(time);
+    writeOutput(time);
     tellBytesToWrite();
     m_isTurnDue = false;
     if (!hasWork())
-        armTimer();
+        armTimer(time);
     else if (!m_continuation.isActive())
         scheduleTurn();
 }
@@ -570,9 +564,8 @@ bool ConnectionPrivate::hasWork() const
         || !m_consumersWithUnackedChange.empty() || !m_channelsWithUnconfirmedChange.empty();
 }
 
-void ConnectionPrivate::checkTime()
+void ConnectionPrivate::checkTime(Engine::Time time)
 {
-    const Engine::Time time = now();
     if (time >= m_attemptEnd && hasNextEndpoint())
         connectToNextEndpoint();
     engine.tick(time, !m_readable && !engine.hasInput());
@@ -585,18 +578,18 @@ void ConnectionPrivate::tellBytesToWrite()
         defer(q, [this, bytes] { Q_EMIT q->bytesToWriteChanged(bytes); });
 }
 
-void ConnectionPrivate::armTimer()
+void ConnectionPrivate::armTimer(Engine::Time time)
 {
     constexpr std::chrono::milliseconds IdleTime(500); // then memory is released
     std::optional<Engine::Time> deadline = engine.deadline();
     if (engine.hasIdleMemory() || m_watchedLoop)
-        deadline = std::min(deadline.value_or(Engine::Time::max()), now() + IdleTime);
+        deadline = std::min(deadline.value_or(Engine::Time::max()), time + IdleTime);
     if (!deadline) {
         m_timer.stop();
         m_timerAt.reset();
     } else if (!m_timerAt || *deadline < *m_timerAt) { // a later one waits until the timer fires for nothing
         using std::chrono::milliseconds;
-        const auto left = std::chrono::ceil<milliseconds>(*deadline - now());
+        const auto left = std::chrono::ceil<milliseconds>(*deadline - time);
         m_timer.start(int(std::clamp<qint64>(left.count(), 0, std::numeric_limits<int>::max())), Qt::PreciseTimer, this);
         m_timerAt = deadline;
         m_bytesWhenArmed = bytesSoFar();

@@ -156,9 +156,7 @@ private:
         QString routingKey;
         QByteArray properties;
         bool mandatory = false;
-        quint16 ticket = 0;
-        quint16 number = 0; // of the channel
-        ContentFrames frames;
+        ContentFrames frames; // with the channel's number and ticket
     };
     using Held = std::variant<Call, HeldPublish>;
     using Consumers = std::vector<std::shared_ptr<ConsumerEntry>>;
@@ -199,11 +197,14 @@ private:
                                         const FieldTable &table);
     Error checkSize(qsizetype payload, const char *method) const;
     void hold(Held held);
+    bool headerFits(const QByteArray &properties) const;
     bool fits(const QByteArray &properties, const QByteArray &body) const;
     bool hasRoom(const QByteArray &properties, const QByteArray &body) const;
     quint64 notePublished();
     void sendPublish(quint64 sequence, const ContentFrames &frames, const QByteArray &properties, const QByteArray &body,
                      bool mandatory, bool confirm);
+    void expectConfirm(quint64 sequence, const ContentFrames &frames, const QByteArray &properties, const QByteArray &body,
+                       bool mandatory);
     bool isLikeLastPublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory) const;
     Error encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory);
     Error wrongMode(const char *method, const QString &need) const;

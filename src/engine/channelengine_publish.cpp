@@ -29,11 +29,15 @@ static Result<QByteArrayView> encodeName(QLatin1StringView argument, const QStri
     return Wire::encodeShortText(argument, name).error();
 }
 
+inline bool ChannelEngine::headerFits(const QByteArray &properties) const
+{
+    return Wire::ContentHeaderPrefix + properties.size() <= m_connection->maximumPayload();
+}
+
 inline bool ChannelEngine::fits(const QByteArray &properties, const QByteArray &body) const
 {
-    const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
-    return headerPayload <= m_connection->maximumPayload()
-        && headerPayload + body.size() <= m_connection->m_settings.bufferLimit;
+    return headerFits(properties)
+        && Wire::ContentHeaderPrefix + properties.size() + body.size() <= m_connection->m_settings.bufferLimit;
 }
 
 inline bool ChannelEngine::hasRoom(const QByteArray &properties, const QByteArray &body) const
@@ -61,11 +65,18 @@ inline bool ChannelEngine::isLikeLastPublish(const QString &exchange, const QStr
 {
     const auto isSame = [](const QString &a, const QString &b) {
         return a.size() == b.size()
-            && (a.isEmpty() || std::memcmp(a.constData(), b.constData(), size_t(a.size()) * sizeof(QChar)) == 0);
+            && (a.constData() == b.constData()
+                || std::memcmp(a.constData(), b.constData(), size_t(a.size()) * sizeof(QChar)) == 0);
     };
     return m_published && isSame(routingKey, m_published->routingKey) && isSame(exchange, m_published->exchange)
         && (properties.isSharedWith(m_published->properties) || properties == m_published->properties)
-        && m_published->mandatory == mandatory && m_published->ticket == m_ticket && m_published->number == m_number;
+        && m_published->mandatory == mandatory;
+}
+
+// Shared with the application's where that cannot change: it may be made by QString::fromRawData().
+static QString keep(const QString &name)
+{
+    return name.capacity() > 0 ? name : QString(name.constData(), name.size());
 }
 
 Error ChannelEngine::encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory)
@@ -83,13 +94,10 @@ Error ChannelEngine::encodePublish(const QString &exchange, const QString &routi
     if (!m_published)
         m_published = std::make_unique<Published>();
     m_published->frames.encode(m_number, QByteArrayView(payload, Wire::writePayload(payload, method) - payload), properties);
-    // Copies that nobody else can change: the application's may be made by QString::fromRawData().
-    m_published->exchange = QString(exchange.constData(), exchange.size());
-    m_published->routingKey = QString(routingKey.constData(), routingKey.size());
+    m_published->exchange = keep(exchange);
+    m_published->routingKey = keep(routingKey);
     m_published->properties = properties;
     m_published->mandatory = mandatory;
-    m_published->ticket = m_ticket;
-    m_published->number = m_number;
     return {};
 }
 
@@ -120,10 +128,13 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
 quint64 ChannelEngine::publishRepeated(const QString &exchange, const QString &routingKey, const QByteArray &properties,
                                        const QByteArray &body, bool mandatory)
 {
-    if (!takesCalls() || mustHold(true) || !fits(properties, body) || !hasRoom(properties, body) ||
+    if (!takesCalls() || mustHold(true) || !headerFits(properties) || !hasRoom(properties, body) ||
         !isLikeLastPublish(exchange, routingKey, properties, mandatory))
         return 0;
-    sendPublish(++m_sequence, m_published->frames, properties, body, mandatory, m_mode == Mode::Confirm);
+    ++m_sequence;
+    if (m_mode == Mode::Confirm)
+        expectConfirm(m_sequence, m_published->frames, properties, body, mandatory);
+    m_connection->sendContent(m_number, m_published->frames, body);
     return notePublished();
 }
 
@@ -138,11 +149,18 @@ inline quint64 ChannelEngine::notePublished()
 void ChannelEngine::sendPublish(quint64 sequence, const ContentFrames &frames, const QByteArray &properties, const QByteArray &body,
                                 bool mandatory, bool confirm)
 {
-    if (confirm && mandatory)
-        m_confirms->sentMandatory(sequence, frames.methodPayload(), properties, body);
-    else if (confirm)
-        m_confirms->sent(sequence);
+    if (confirm)
+        expectConfirm(sequence, frames, properties, body, mandatory);
     m_connection->sendContent(m_number, frames, body);
+}
+
+void ChannelEngine::expectConfirm(quint64 sequence, const ContentFrames &frames, const QByteArray &properties,
+                                  const QByteArray &body, bool mandatory)
+{
+    if (mandatory)
+        m_confirms->sentMandatory(sequence, frames.methodPayload(), properties, body);
+    else
+        m_confirms->sent(sequence);
 }
 
 // --- confirms -------------------------------------------------------------------------------------------------------------

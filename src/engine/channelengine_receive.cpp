@@ -111,6 +111,7 @@ void ChannelEngine::on(const Wire::ChannelCloseOk &method)
 void ChannelEngine::on(const Wire::AccessRequestOk &method)
 {
     m_ticket = method.ticket;
+    m_published.reset();
     finishSimple(method, quint32(method.ticket));
 }
 

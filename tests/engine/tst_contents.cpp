@@ -36,6 +36,8 @@ private Q_SLOTS:
     void publishedContentsAreWhole_data();
     void publishedContentsAreWhole();
     void namesMayBeRawData();
+    void namesMayChangeInPlace();
+    void aNewAccessTicketIsInTheNextPublish();
     void whatIsPublishedAfterAnotherIsItself();
     void aLargeBodyIsNotCopiedForSending();
 };
@@ -476,6 +478,46 @@ void tst_Contents::namesMayBeRawData()
         });
         s.takeSent();
     }
+}
+
+void tst_Contents::namesMayChangeInPlace()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const QByteArray properties(2, '\0');
+    QString exchange = u"e?"_s.repeated(1);
+    QString key = u"k?"_s.repeated(1);
+    for (const QChar last : {u'1', u'2', u'2'}) {
+        exchange[1] = last;
+        key[1] = last;
+        QVERIFY(publishMessage(channel, exchange, key, properties, "b", false));
+        s.expectSent<Wire::BasicPublish>([&](const Wire::BasicPublish &publish) {
+            QCOMPARE(publish.exchange, QByteArrayView(exchange.toUtf8()));
+            QCOMPARE(publish.routingKey, QByteArrayView(key.toUtf8()));
+        });
+        s.takeSent();
+    }
+}
+
+void tst_Contents::aNewAccessTicketIsInTheNextPublish()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto publishedTicket = [&] {
+        quint16 ticket = 0;
+        publishMessage(channel, u"e"_s, u"k"_s, QByteArray(2, '\0'), "b", false);
+        s.expectSent<Wire::BasicPublish>([&](const Wire::BasicPublish &publish) { ticket = publish.ticket; });
+        s.takeSent();
+        return ticket;
+    };
+    QCOMPARE(publishedTicket(), quint16(0));
+    QVERIFY(channel.requestAccess(u"/data"_s, {}));
+    s.expectSent<Wire::AccessRequest>();
+    QCOMPARE(publishedTicket(), quint16(0)); // it is not granted yet
+    s.broker(Wire::AccessRequestOk{.ticket = 7});
+    QCOMPARE(publishedTicket(), quint16(7));
 }
 
 // The frames of the message before are used again where they are the same.
