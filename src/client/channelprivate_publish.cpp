@@ -4,6 +4,7 @@
 
 #include "client/channel_p.h"
 
+#include "engine/repeatedpublish_p.h"
 #include "values/logging_p.h"
 
 #include <algorithm>

@@ -62,7 +62,7 @@ public:
     {
         ++statistics.messagesOut;
         if (engine.wantsWrite())
-            writeSomeOutput();
+            writeOutputNow();
         if (!m_turnPosted && !m_isTurnDue)
             scheduleTurn();
     }
@@ -137,7 +137,7 @@ private:
     bool dispatchEvents(Engine::Time deadline, const Guard &guard); // false: out of time, or gone
     bool readTransport(Engine::Time &time); // when it was
     void writeOutput(Engine::Time time);
-    void writeSomeOutput(); // now, not at the end of the turn
+    void writeOutputNow(); // not only at the end of the turn
     void endTurn(const Guard &guard);
     bool hasWork() const; // for another turn
     void runDeferred(const Guard &guard);

@@ -516,12 +516,12 @@ void ConnectionPrivate::writeOutput(Engine::Time time)
         statistics.bytesOut += quint64(size);
         engine.written(qsizetype(size), time);
     }
+    engine.writeTried();
 }
 
-void ConnectionPrivate::writeSomeOutput()
+void ConnectionPrivate::writeOutputNow()
 {
-    if (transport && transport->bytesToWrite() == 0) // else Transport::written() tells when
-        writeOutput(now());
+    writeOutput(now());
 }
 
 void ConnectionPrivate::endTurn(const Guard &guard)
@@ -624,7 +624,7 @@ void ConnectionPrivate::addCall(Engine::CallId id, CallHandler handler)
     constexpr qsizetype EnoughToWrite = 16 * 1024;
     m_calls.insert(id, std::move(handler));
     if (engine.wantsWrite(EnoughToWrite))
-        writeSomeOutput();
+        writeOutputNow();
     scheduleTurn();
 }
 

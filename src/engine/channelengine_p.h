@@ -95,7 +95,7 @@ public:
     // The message's number, from 1 and never repeated, or why it was refused. `properties` as in Wire::ContentHeader.
     Result<quint64> publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
                             const QByteArray &body, bool mandatory);
-    // A shorter way for one that is like the last one and can be sent now. 0: ask publish().
+    // A shorter way for one that is like the last one and can be sent now, see repeatedpublish_p.h. 0: ask publish().
     quint64 publishRepeated(const QString &exchange, const QString &routingKey, const QByteArray &properties,
                             const QByteArray &body, bool mandatory);
     Error checkContent(const QByteArray &properties, const QByteArray &body) const; // its sizes

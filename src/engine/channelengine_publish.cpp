@@ -3,11 +3,9 @@
 // The part of ChannelEngine that publishes: confirm mode, returns and transactions.
 
 #include "engine/arguments_p.h"
-#include "engine/channelcalls_p.h"
+#include "engine/repeatedpublish_p.h"
 
 #include <QtCore/qstringconverter.h>
-
-#include <cstring>
 
 namespace AmqpQt::Engine {
 
@@ -29,20 +27,10 @@ static Result<QByteArrayView> encodeName(QLatin1StringView argument, const QStri
     return Wire::encodeShortText(argument, name).error();
 }
 
-inline bool ChannelEngine::headerFits(const QByteArray &properties) const
-{
-    return Wire::ContentHeaderPrefix + properties.size() <= m_connection->maximumPayload();
-}
-
 inline bool ChannelEngine::fits(const QByteArray &properties, const QByteArray &body) const
 {
     return headerFits(properties)
         && Wire::ContentHeaderPrefix + properties.size() + body.size() <= m_connection->m_settings.bufferLimit;
-}
-
-inline bool ChannelEngine::hasRoom(const QByteArray &properties, const QByteArray &body) const
-{
-    return m_connection->hasRoom(Wire::ContentHeaderPrefix + properties.size() + body.size());
 }
 
 Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray &body) const
@@ -57,20 +45,6 @@ Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray
     return Error(ErrorKind::InvalidArgument, u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s
                                                  .arg(headerPayload + body.size())
                                                  .arg(m_connection->m_settings.bufferLimit));
-}
-
-// So that a steady stream of messages encodes nothing twice: m_published has the frames.
-inline bool ChannelEngine::isLikeLastPublish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
-                                             bool mandatory) const
-{
-    const auto isSame = [](const QString &a, const QString &b) {
-        return a.size() == b.size()
-            && (a.constData() == b.constData()
-                || std::memcmp(a.constData(), b.constData(), size_t(a.size()) * sizeof(QChar)) == 0);
-    };
-    return m_published && isSame(routingKey, m_published->routingKey) && isSame(exchange, m_published->exchange)
-        && (properties.isSharedWith(m_published->properties) || properties == m_published->properties)
-        && m_published->mandatory == mandatory;
 }
 
 // Shared with the application's where that cannot change: it may be made by QString::fromRawData().
@@ -125,42 +99,12 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
     return notePublished();
 }
 
-quint64 ChannelEngine::publishRepeated(const QString &exchange, const QString &routingKey, const QByteArray &properties,
-                                       const QByteArray &body, bool mandatory)
-{
-    if (!takesCalls() || mustHold(true) || !headerFits(properties) || !hasRoom(properties, body) ||
-        !isLikeLastPublish(exchange, routingKey, properties, mandatory))
-        return 0;
-    ++m_sequence;
-    if (m_mode == Mode::Confirm)
-        expectConfirm(m_sequence, m_published->frames, properties, body, mandatory);
-    m_connection->sendContent(m_number, m_published->frames, body);
-    return notePublished();
-}
-
-inline quint64 ChannelEngine::notePublished()
-{
-    m_connection->checkWatermarks();
-    if (m_confirmWindow > 0)
-        noteConfirmWindow();
-    return m_sequence;
-}
-
 void ChannelEngine::sendPublish(quint64 sequence, const ContentFrames &frames, const QByteArray &properties, const QByteArray &body,
                                 bool mandatory, bool confirm)
 {
     if (confirm)
         expectConfirm(sequence, frames, properties, body, mandatory);
     m_connection->sendContent(m_number, frames, body);
-}
-
-void ChannelEngine::expectConfirm(quint64 sequence, const ContentFrames &frames, const QByteArray &properties,
-                                  const QByteArray &body, bool mandatory)
-{
-    if (mandatory)
-        m_confirms->sentMandatory(sequence, frames.methodPayload(), properties, body);
-    else
-        m_confirms->sent(sequence);
 }
 
 // --- confirms -------------------------------------------------------------------------------------------------------------

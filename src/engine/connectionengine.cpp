@@ -96,7 +96,7 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     m_isTransportConnected = false;
     m_closing = false;
     m_frameMax = settings.frameMax;
-    m_sendFrameMax = settings.frameMax ? settings.frameMax : UnlimitedFrameSend;
+    setSendFrameMax(settings.frameMax);
     m_receiveFrameMax = HandshakeFrameLimit;
     m_channelMax = 0;
     m_clientProperties = clientProperties;
@@ -177,7 +177,7 @@ void ConnectionEngine::negotiate(const Wire::ConnectionTune &tune)
     const auto smaller = [](auto ours, auto theirs) { return ours == 0 ? theirs : theirs == 0 ? ours : std::min(ours, theirs); };
     m_frameMax = smaller(m_settings.frameMax, tune.frameMax);
     m_channelMax = smaller(m_settings.channelMax, tune.channelMax);
-    m_sendFrameMax = m_frameMax ? m_frameMax : UnlimitedFrameSend;
+    setSendFrameMax(m_frameMax);
     m_receiveFrameMax = m_frameMax ? m_frameMax : std::numeric_limits<qint32>::max();
     m_channelIds.setLimit(m_channelMax);
     const quint16 heartbeat = m_settings.heartbeatSeconds == 0 ? 0 : smaller(m_settings.heartbeatSeconds, tune.heartbeat);

@@ -14,6 +14,7 @@
 
 #include <QtCore/qhash.h>
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -70,7 +71,9 @@ public:
     qint64 queuedBytes() const noexcept { return m_heldBytes + (m_state == State::Closed ? 0 : m_output.size()); }
     bool hasRoom(qint64 bytes) const noexcept { return queuedBytes() + bytes <= m_settings.bufferLimit; }
     bool hasOutput() const noexcept { return !m_output.isEmpty() || !m_channelsWithAcks.empty(); }
-    bool wantsWrite(qsizetype threshold = WriteThreshold) const noexcept { return m_output.size() >= threshold; }
+    // So much has come since writing was tried last.
+    bool wantsWrite(qsizetype threshold = WriteThreshold) const noexcept { return m_output.size() - m_leftUnwritten >= threshold; }
+    void writeTried() noexcept { m_leftUnwritten = m_output.size(); }
 
     std::optional<Time> deadline() const;
     // `inputIsRead`: next() has seen all that the peer has sent. Before, no answer and no sign of life of it is overdue.
@@ -182,8 +185,7 @@ private:
     void sendMethod(quint16 channel, QByteArrayView payload);
     void sendContent(quint16 channel, const ContentFrames &frames, const QByteArray &body)
     {
-        if (body.isEmpty() || body.size() >= OutputBuffer::ShareThreshold || body.size() > maximumPayload() ||
-            m_frameLog.isDebugEnabled())
+        if (size_t(body.size()) - 1 >= m_copiedBodyLimit || m_frameLog.isDebugEnabled()) // an empty one, too
             return sendAnyContent(channel, frames, body);
         const qsizetype size = frames.size(body);
         noteFrames(3, size - 3 * Wire::FrameOverhead);
@@ -191,6 +193,11 @@ private:
     }
     void sendAnyContent(quint16 channel, const ContentFrames &frames, const QByteArray &body);
     qsizetype maximumPayload() const noexcept { return qsizetype(m_sendFrameMax) - Wire::FrameOverhead; }
+    void setSendFrameMax(quint32 frameMax) // 0: no limit
+    {
+        m_sendFrameMax = frameMax ? frameMax : UnlimitedFrameSend;
+        m_copiedBodyLimit = size_t(std::min(maximumPayload(), OutputBuffer::ShareThreshold - 1));
+    }
     void checkWatermarks()
     {
         if (m_bufferFull || m_settings.backpressureMultiplier != 0 || queuedBytes() >= m_settings.highWatermark)
@@ -237,6 +244,7 @@ private:
     bool m_bufferFull = false;
     InputBuffer m_input;
     OutputBuffer m_output;
+    qint64 m_leftUnwritten = 0; // bytes of it, when writing was tried last
     std::deque<Event> m_events;
     Delivered m_delivered;
     BodyStream m_body;
@@ -273,6 +281,7 @@ private:
 
     quint32 m_frameMax = 0;
     quint32 m_sendFrameMax = UnlimitedFrameSend;
+    size_t m_copiedBodyLimit = OutputBuffer::ShareThreshold - 1; // bodies up to this are copied, and go in one frame
     quint32 m_receiveFrameMax = HandshakeFrameLimit;
     quint16 m_channelMax = 0;
     QByteArray m_clientProperties; // of start-ok

@@ -8,13 +8,15 @@ namespace AmqpQt::Engine {
 
 void OutputBuffer::addChunk(qsizetype size)
 {
+    const bool isBurst = m_last && m_last->own;
+    const qsizetype capacity = std::max(size, isBurst ? LargeChunk : SmallChunk);
     Chunk chunk;
-    if (m_spare.capacity >= size) {
-        chunk = std::exchange(m_spare, {});
+    if (!m_spares.empty() && m_spares.back().capacity >= capacity) {
+        chunk = std::move(m_spares.back());
+        m_spares.pop_back();
     } else {
-        const bool isBurst = m_last && m_last->own;
-        chunk.capacity = std::max(size, isBurst ? LargeChunk : SmallChunk);
-        chunk.own = std::make_unique_for_overwrite<char[]>(size_t(chunk.capacity));
+        chunk.capacity = capacity;
+        chunk.own = std::make_unique_for_overwrite<char[]>(size_t(capacity));
     }
     m_last = &m_chunks.emplace_back(std::move(chunk));
 }
@@ -57,9 +59,9 @@ void OutputBuffer::consume(qsizetype size) noexcept
         first.begin += part;
         size -= part;
         if (first.begin == first.end) {
-            if (first.capacity > m_spare.capacity) {
+            if (first.own && first.capacity <= LargeChunk && m_spares.size() < MostSpares) {
                 first.begin = first.end = 0;
-                m_spare = std::move(first);
+                m_spares.push_back(std::move(first));
             }
             m_chunks.pop_front();
             if (m_chunks.empty())
@@ -77,7 +79,8 @@ void OutputBuffer::clear() noexcept
 
 void OutputBuffer::releaseSpare() noexcept
 {
-    m_spare = {};
+    m_spares.clear();
+    m_spares.shrink_to_fit();
 }
 
 } // namespace AmqpQt::Engine

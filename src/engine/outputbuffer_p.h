@@ -7,6 +7,7 @@
 #include <deque>
 #include <memory>
 #include <span>
+#include <vector>
 
 namespace AmqpQt::Engine {
 
@@ -36,7 +37,7 @@ public:
     std::span<const QByteArrayView> pieces(std::span<QByteArrayView> space) const noexcept;
     void consume(qsizetype size) noexcept;
     void clear() noexcept;
-    bool hasSpare() const noexcept { return m_spare.capacity > 0; } // memory kept for the next burst
+    bool hasSpare() const noexcept { return !m_spares.empty(); } // memory kept for the next burst
     void releaseSpare() noexcept;
 
 private:
@@ -55,12 +56,13 @@ private:
     };
     static constexpr qsizetype SmallChunk = 2 * 1024;
     static constexpr qsizetype LargeChunk = 128 * 1024 - 256; // below the allocator's threshold for mapped memory
+    static constexpr size_t MostSpares = 32; // 4 MiB, which is where publishers are to pause
 
     void addChunk(qsizetype size);
 
     std::deque<Chunk> m_chunks;
     Chunk *m_last = nullptr; // of m_chunks
-    Chunk m_spare;
+    std::vector<Chunk> m_spares;
     qint64 m_size = 0;
 };
 

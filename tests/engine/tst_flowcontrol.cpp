@@ -33,6 +33,7 @@ private Q_SLOTS:
     void aMessageOverTheBufferLimitIsRefusedForGood();
     void whatIsPublishedBeforeOpenCounts();
     void aFullChunkAsksToBeWritten();
+    void whatCannotBeWrittenAsksAgainWhenAsMuchMoreHasCome();
     void namesOfPublishedMessagesAreEncodedOneByOne();
     void onlyWhatCanBeSentAtOnceIsRepeated();
     void aBacklogIsToldOncePerEpisode();
@@ -395,6 +396,29 @@ void tst_FlowControl::aFullChunkAsksToBeWritten()
     QVERIFY(s.engine.wantsWrite());
     s.write();
     QVERIFY(!s.engine.wantsWrite());
+}
+
+void tst_FlowControl::whatCannotBeWrittenAsksAgainWhenAsMuchMoreHasCome()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    for (int i = 0; i < 13; ++i)
+        publish(channel, bodyOf(11'000));
+    QVERIFY(s.engine.wantsWrite());
+    s.engine.writeTried(); // the socket took nothing
+    for (int i = 0; i < 11; ++i) {
+        QVERIFY(!s.engine.wantsWrite());
+        publish(channel, bodyOf(11'000));
+    }
+    publish(channel, bodyOf(11'000));
+    QVERIFY(s.engine.wantsWrite());
+    s.write();
+    s.engine.writeTried();
+    QVERIFY(!s.engine.wantsWrite());
+    for (int i = 0; i < 12; ++i)
+        publish(channel, bodyOf(11'000));
+    QVERIFY(s.engine.wantsWrite());
 }
 
 void tst_FlowControl::namesOfPublishedMessagesAreEncodedOneByOne()

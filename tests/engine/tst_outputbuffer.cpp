@@ -2,6 +2,7 @@
 #include "engine/outputbuffer_p.h"
 
 #include <QtCore/qrandom.h>
+#include <QtCore/qset.h>
 #include <QtTest/qtest.h>
 
 #include <array>
@@ -21,7 +22,8 @@ private Q_SLOTS:
     void consumesAcrossChunks();
     void takesMoreWhilePartlyConsumed();
     void clearForgetsEverything();
-    void keepsOneSpareChunk();
+    void keepsSpareChunks();
+    void aBurstTakesTheMemoryOfTheOneBefore();
     void comesOutAsItWentIn_data();
     void comesOutAsItWentIn();
 };
@@ -164,7 +166,7 @@ void tst_OutputBuffer::clearForgetsEverything()
     QCOMPARE(drain(buffer), "new");
 }
 
-void tst_OutputBuffer::keepsOneSpareChunk()
+void tst_OutputBuffer::keepsSpareChunks()
 {
     OutputBuffer buffer;
     append(buffer, QByteArray(100, 'a'));
@@ -180,6 +182,28 @@ void tst_OutputBuffer::keepsOneSpareChunk()
     buffer.releaseSpare();
     append(buffer, "e");
     QCOMPARE(drain(buffer), "e");
+}
+
+void tst_OutputBuffer::aBurstTakesTheMemoryOfTheOneBefore()
+{
+    OutputBuffer buffer;
+    const auto burst = [&buffer] {
+        for (int i = 0; i < 40; ++i)
+            append(buffer, QByteArray(10'000, 'a'));
+        std::array<QByteArrayView, 32> space;
+        QSet<const char *> chunks;
+        for (const QByteArrayView piece : buffer.pieces(space))
+            chunks.insert(piece.data());
+        buffer.consume(qsizetype(buffer.size()));
+        return chunks;
+    };
+    burst(); // begins with a small chunk
+    const QSet<const char *> before = burst();
+    QVERIFY(before.size() > 2);
+    QCOMPARE(burst(), before);
+    QVERIFY(buffer.hasSpare());
+    buffer.releaseSpare();
+    QVERIFY(!buffer.hasSpare());
 }
 
 void tst_OutputBuffer::comesOutAsItWentIn_data()

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/connectionengine_p.h"
+#include "engine/repeatedpublish_p.h"
 #include "support/engineevents.h"
 #include "support/wiresupport.h"
 #include "wire/methods_p.h"
