@@ -366,10 +366,10 @@ Consumer *Channel::consume(const QString &queue, const ConsumeOptions &options, 
 */
 QList<Consumer *> Channel::consumers() const
 {
-    std::vector<ConsumerPrivate *> sorted = d->consumers;
+    QList<ConsumerPrivate *> sorted = d->consumers;
     std::sort(sorted.begin(), sorted.end(), [](const auto *a, const auto *b) { return a->serial < b->serial; });
     QList<Consumer *> consumers;
-    for (const ConsumerPrivate *consumer : sorted)
+    for (const ConsumerPrivate *consumer : std::as_const(sorted))
         consumers.append(consumer->q);
     return consumers;
 }

@@ -97,16 +97,16 @@ public:
     std::vector<Promise<void>> whenOpen;
     std::optional<Reply<void>> closing;     // by close()
     std::optional<Promise<void>> reopening; // reopen() was called when the end was still to be told
-    // Vectors: maps and hashes take much memory, and there may be thousands of channels with one consumer each.
-    std::vector<ConsumerPrivate *> consumers;     // those that have not ended, by tag, shorter ones first: see consumerPosition()
-    std::vector<ConsumerPrivate *> everyConsumer; // by serial number: in the order they were made
-    quint64 lastConsumer = 0;                     // serial number: tags of our own, and the order of consumers()
+    // Lists: maps and hashes take much memory, and there may be thousands of channels with one consumer each.
+    QList<ConsumerPrivate *> consumers;     // those that have not ended, by tag, shorter ones first: see consumerPosition()
+    QList<ConsumerPrivate *> everyConsumer; // by serial number: in the order they were made
+    quint64 lastConsumer = 0;               // serial number: tags of our own, and the order of consumers()
 
 private:
     void setState(State newState);
     void openAgain(const Promise<void> &promise);
     const ConsumerPrivate *refusedConsumer(const Error &reason) const;
-    std::vector<ConsumerPrivate *>::iterator consumerPosition(const QString &tag); // where it is, or would be
+    QList<ConsumerPrivate *>::iterator consumerPosition(const QString &tag); // where it is, or would be
     quint64 publishAny(const char *function, const QString &exchange, const QString &routingKey, const Message &message,
                        bool mandatory); // 0: it was refused
     void noteUnconfirmed();

@@ -180,7 +180,7 @@ const ConsumerPrivate *ChannelPrivate::refusedConsumer(const Error &reason) cons
     if (reason.method() != "basic.consume"_L1)
         return nullptr;
     const ConsumerPrivate *oldest = nullptr;
-    for (const ConsumerPrivate *consumer : everyConsumer) {
+    for (const ConsumerPrivate *consumer : std::as_const(everyConsumer)) {
         if (consumer->state != Consumer::State::Starting)
             continue;
         if (reason.text().contains(u"'%1'"_s.arg(consumer->queue)))
@@ -212,7 +212,7 @@ Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, 
     return consumer;
 }
 
-std::vector<ConsumerPrivate *>::iterator ChannelPrivate::consumerPosition(const QString &tag)
+QList<ConsumerPrivate *>::iterator ChannelPrivate::consumerPosition(const QString &tag)
 {
     return std::lower_bound(consumers.begin(), consumers.end(), tag, [](const ConsumerPrivate *consumer, const QString &searched) {
         const QString &own = consumer->options.consumerTag;
@@ -321,7 +321,7 @@ Message ChannelPrivate::makeMessage(Engine::ReceivedMessage &received, const QSt
 
 void ChannelPrivate::countUnackedAgain()
 {
-    for (ConsumerPrivate *consumer : everyConsumer)
+    for (ConsumerPrivate *consumer : std::as_const(everyConsumer))
         consumer->countUnackedAgain();
 }
 
@@ -354,7 +354,7 @@ void ChannelPrivate::onClosed(const Error &reason)
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         connection->finishLater<void>(promise, reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
     const ConsumerPrivate *refused = refusedConsumer(reason);
-    for (ConsumerPrivate *consumer : everyConsumer)
+    for (ConsumerPrivate *consumer : std::as_const(everyConsumer))
         consumer->onChannelClosed(reason, consumer == refused);
     tellBackpressure();
     if (reason.isError())

@@ -21,7 +21,7 @@ ConsumerPrivate::ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPriv
     , serial(serialNumber)
 {
     if (channel)
-        channel->everyConsumer.push_back(this);
+        channel->everyConsumer.append(this);
 }
 
 ConsumerPrivate::~ConsumerPrivate()
@@ -29,7 +29,7 @@ ConsumerPrivate::~ConsumerPrivate()
     started.finish(Error(ErrorKind::Cancelled, u"the consumer was deleted"_s), ConnectionPrivate::Delivery::Posted);
     if (!channel)
         return;
-    std::vector<ConsumerPrivate *> &all = channel->everyConsumer;
+    QList<ConsumerPrivate *> &all = channel->everyConsumer;
     const auto at = std::lower_bound(all.cbegin(), all.cend(), serial,
                                      [](const ConsumerPrivate *consumer, quint64 number) { return consumer->serial < number; });
     if (at != all.cend() && *at == this) // else the channel is ending, and has forgotten all of them

@@ -183,7 +183,7 @@ Result<CallId> ChannelEngine::close()
 {
     if (!takesCalls())
         return notOpen(Wire::ChannelClose::name);
-    for (const auto &consumer : m_consumers) {
+    for (const auto &consumer : std::as_const(m_consumers)) {
         if (consumer->state == ConsumerEntry::State::Active)
             cancel(*consumer);
     }
@@ -491,7 +491,7 @@ void ChannelEngine::callTimedOut(CallId id, Milliseconds timeout)
     if (id == m_closeCall)
         method = Wire::ChannelClose::name;
     if (!method) {
-        for (const auto &consumer : m_consumers) {
+        for (const auto &consumer : std::as_const(m_consumers)) {
             if (consumer->startCall == id)
                 method = Wire::BasicConsume::name;
             else if (consumer->cancelCall == id)

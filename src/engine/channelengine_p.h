@@ -159,11 +159,11 @@ private:
         ContentFrames frames; // with the channel's number and ticket
     };
     using Held = std::variant<Call, HeldPublish>;
-    using Consumers = std::vector<std::shared_ptr<ConsumerEntry>>;
+    using Consumers = QList<std::shared_ptr<ConsumerEntry>>; // quick at both ends
     struct EndedConsumers
     {
-        Consumers unsettled; // with deliveries that are
-        Consumers late;      // ended not long ago: something may still come for them
+        std::vector<std::shared_ptr<ConsumerEntry>> unsettled; // with deliveries that are
+        std::vector<std::shared_ptr<ConsumerEntry>> late; // ended not long ago: something may still come for them
     };
 
     // sending
@@ -332,7 +332,7 @@ private:
     QString m_lastQueue;
     QList<SentCall> m_calls; // answered first in first out
     QList<Held> m_held;
-    // By tag, shorter ones first: so the next one that the client numbers comes last. A vector, since most channels have one
+    // By tag, shorter ones first: so the next one that the client numbers comes last. A list, since most channels have one
     // consumer, for which a map takes much more memory.
     Consumers m_consumers;
     std::unique_ptr<EndedConsumers> m_endedConsumers; // made with the first one

@@ -184,7 +184,7 @@ ConsumerEntry *ChannelEngine::findConsumer(QByteArrayView tag)
         return m_lastConsumer;
     if (!m_endedConsumers)
         return nullptr;
-    const Consumers &ended = m_endedConsumers->late;
+    const auto &ended = m_endedConsumers->late;
     const auto late = std::find_if(ended.rbegin(), ended.rend(),
                                    [tag](const auto &consumer) { return QByteArrayView(consumer->tag) == tag; });
     return late != ended.rend() ? late->get() : nullptr;
@@ -217,7 +217,7 @@ std::shared_ptr<ConsumerEntry> ChannelEngine::takeConsumer(QByteArrayView tag)
     if (consumer->unacked > 0)
         m_endedConsumers->unsettled.push_back(consumer);
     constexpr size_t Remembered = 16;
-    Consumers &late = m_endedConsumers->late;
+    auto &late = m_endedConsumers->late;
     if (late.size() == Remembered)
         late.erase(late.begin());
     late.push_back(consumer);

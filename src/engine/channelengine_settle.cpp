@@ -132,7 +132,7 @@ void ChannelEngine::abandonDeliveries()
 {
     m_redelivering = true;
     m_acks.abandon();
-    for (const auto &consumer : m_consumers)
+    for (const auto &consumer : std::as_const(m_consumers))
         consumer->unacked = 0;
     if (!m_endedConsumers)
         return;
