@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "engine/deliverypattern_p.h"
 #include "support/script.h"
 
 #include <QtTest/qtest.h>
@@ -15,6 +16,7 @@ private Q_SLOTS:
     void consumersThatTakeTurnsAreRecognised();
     void anotherOneIsTakenApart_data();
     void anotherOneIsTakenApart();
+    void everyByteCountsButTagBitAndBody();
     void itMayComeInPieces();
     void anEndlessFrameIsAFault();
     void aTagThatDoesNotGrowIsAFault();
@@ -160,6 +162,32 @@ void tst_RepeatedDeliveries::anotherOneIsTakenApart()
     QCOMPARE(next.message.routingKey, QByteArrayView(routingKey));
     QCOMPARE(next.message.properties, delivered.message.properties);
     QCOMPARE(next.message.body, body);
+}
+
+void tst_RepeatedDeliveries::everyByteCountsButTagBitAndBody()
+{
+    for (qsizetype tagSize = 1; tagSize <= 16; ++tagSize) { // frames of all sizes modulo that of a word
+        const QByteArray before = Script::deliverFrames(QByteArray(tagSize, 't'), 1, Usual);
+        const qsizetype body = before.size() - Usual.body.size() - 1;
+        const qsizetype bodyFrame = body - Wire::FrameHeaderSize;
+        const qsizetype headerFrame = bodyFrame - Script::headerFrame(1, 4).size();
+        const qsizetype deliveryTag = Wire::FrameHeaderSize + 4 + 1 + tagSize;
+        Engine::DeliveryPattern pattern;
+        pattern.method(QByteArrayView(before).first(headerFrame));
+        pattern.header(QByteArrayView(before).sliced(headerFrame, bodyFrame - headerFrame));
+        pattern.delivered();
+        Engine::RepeatedDelivery delivery;
+        QCOMPARE(pattern.match(before, delivery), before.size());
+        for (qsizetype at = 0; at < before.size(); ++at) {
+            const bool mayDiffer =
+                (at >= deliveryTag && at < deliveryTag + 8 + 1) || (at >= body && at < before.size() - 1);
+            for (int bit = 0; bit < 8; ++bit) {
+                QByteArray other = before;
+                other[at] = char(other[at] ^ (1 << bit));
+                QCOMPARE(pattern.match(other, delivery), mayDiffer ? before.size() : 0);
+            }
+        }
+    }
 }
 
 void tst_RepeatedDeliveries::itMayComeInPieces()
