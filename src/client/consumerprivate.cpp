@@ -186,11 +186,9 @@ inline void ConsumerPrivate::tellDelivery(const Message &message)
         ++unackedCount;
         noteUnacked();
     }
-    // Asking costs more than a small message does. A receiver that is destroyed does not tell: so it is asked again now and then,
-    // for the warning, and each time where a delivery that nobody has got would be acked.
-    constexpr quint32 LargestAge = 16; // slices
-    if (m_listenersChanged.load(std::memory_order_relaxed)
-        || channel->connection->dispatchSlice() - m_listenersSlice >= LargestAge
+    // Asking costs more than a small message does. A receiver that is destroyed does not tell: so it is asked again in each slice,
+    // and each time where a delivery that nobody has got would be acked.
+    if (m_listenersChanged.load(std::memory_order_relaxed) || m_listenersSlice != channel->connection->dispatchSlice()
         || options.ackMode == AckMode::AfterDelivery)
         lookForListeners();
     if (m_hasListener && !m_hasBatchListener && options.ackMode != AckMode::AfterDelivery)

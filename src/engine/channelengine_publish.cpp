@@ -47,12 +47,6 @@ Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray
                                                  .arg(m_connection->m_settings.bufferLimit));
 }
 
-// Shared with the application's where that cannot change: it may be made by QString::fromRawData().
-static QString keep(const QString &name)
-{
-    return name.capacity() > 0 ? name : QString(name.constData(), name.size());
-}
-
 Error ChannelEngine::encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory)
 {
     char exchangeBytes[EncodedNameSpace];
@@ -68,8 +62,10 @@ Error ChannelEngine::encodePublish(const QString &exchange, const QString &routi
     if (!m_published)
         m_published = std::make_unique<Published>();
     m_published->frames.encode(m_number, QByteArrayView(payload, Wire::writePayload(payload, method) - payload), properties);
-    m_published->exchange = keep(exchange);
-    m_published->routingKey = keep(routingKey);
+    // Copies that nobody else can change: the application's may be made by QString::fromRawData(), or it writes to its
+    // characters by a pointer that it got before.
+    m_published->exchange = QString(exchange.constData(), exchange.size());
+    m_published->routingKey = QString(routingKey.constData(), routingKey.size());
     m_published->properties = properties;
     m_published->mandatory = mandatory;
     return {};

@@ -24,8 +24,7 @@ inline bool ChannelEngine::isLikeLastPublish(const QString &exchange, const QStr
 {
     const auto isSame = [](const QString &a, const QString &b) {
         return a.size() == b.size()
-            && (a.constData() == b.constData()
-                || std::memcmp(a.constData(), b.constData(), size_t(a.size()) * sizeof(QChar)) == 0);
+            && (a.isEmpty() || std::memcmp(a.constData(), b.constData(), size_t(a.size()) * sizeof(QChar)) == 0);
     };
     return m_published && isSame(routingKey, m_published->routingKey) && isSame(exchange, m_published->exchange)
         && (properties.isSharedWith(m_published->properties) || properties == m_published->properties)

@@ -486,11 +486,12 @@ void tst_Contents::namesMayChangeInPlace()
     s.open();
     auto &channel = s.openChannel();
     const QByteArray properties(2, '\0');
-    QString exchange = u"e?"_s.repeated(1);
-    QString key = u"k?"_s.repeated(1);
+    QString exchange(2, u'e');
+    QString key(2, u'k');
+    QChar *const end = &key[1]; // does not detach when it is written to
     for (const QChar last : {u'1', u'2', u'2'}) {
         exchange[1] = last;
-        key[1] = last;
+        *end = last;
         QVERIFY(publishMessage(channel, exchange, key, properties, "b", false));
         s.expectSent<Wire::BasicPublish>([&](const Wire::BasicPublish &publish) {
             QCOMPARE(publish.exchange, QByteArrayView(exchange.toUtf8()));
