@@ -36,20 +36,20 @@ class AMQPQT_EXPORT Channel : public QObject
     Q_PROPERTY(bool writable READ isWritable NOTIFY writableChanged)
     Q_PROPERTY(int unconfirmedCount READ unconfirmedCount NOTIFY unconfirmedCountChanged)
 public:
-    enum class State : quint8 { Closed, Opening, Open, Closing };
+    enum class State : int { Closed, Opening, Open, Closing };
     Q_ENUM(State)
-    enum class Mode : quint8 { Plain, Confirm, Transaction };
+    enum class Mode : int { Plain, Confirm, Transaction };
     Q_ENUM(Mode)
-    enum class PublishFlag : quint8 { Mandatory = 1 };
+    enum class PublishFlag : int { Mandatory = 1 };
     Q_DECLARE_FLAGS(PublishFlags, PublishFlag)
     Q_FLAG(PublishFlags)
-    enum class DeleteFlag : quint8 { IfUnused = 1, IfEmpty = 2 };
+    enum class DeleteFlag : int { IfUnused = 1, IfEmpty = 2 };
     Q_DECLARE_FLAGS(DeleteFlags, DeleteFlag)
     Q_FLAG(DeleteFlags)
-    enum class PrefetchScope : quint8 { PerConsumer, PerChannel }; // per consumer: of those that start afterwards
+    enum class PrefetchScope : int { PerConsumer, PerChannel }; // per consumer: of those that start afterwards
     Q_ENUM(PrefetchScope)
 
-    enum class AccessFlag : quint8 { Exclusive = 1, Passive = 2, Active = 4, Write = 8, Read = 16 };
+    enum class AccessFlag : int { Exclusive = 1, Passive = 2, Active = 4, Write = 8, Read = 16 };
     Q_DECLARE_FLAGS(AccessFlags, AccessFlag)
     Q_FLAG(AccessFlags)
 

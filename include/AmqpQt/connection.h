@@ -27,7 +27,7 @@ class AMQPQT_EXPORT Connection : public QObject
     Q_PROPERTY(double bytesToWrite READ bytesToWrite NOTIFY bytesToWriteChanged)
     Q_PROPERTY(QVariantMap serverProperties READ serverProperties NOTIFY stateChanged)
 public:
-    enum class State : quint8 {
+    enum class State : int {
         Closed,
         Connecting,  // name look-up, TCP
         Handshaking, // AMQP start .. open-ok

@@ -23,7 +23,7 @@ class AMQPQT_EXPORT Consumer : public QObject
     Q_PROPERTY(AmqpQt::Consumer::State state READ state NOTIFY stateChanged)
     Q_PROPERTY(int unackedCount READ unackedCount NOTIFY unackedCountChanged)
 public:
-    enum class State : quint8 { Starting, Active, Recovering, Cancelling, Cancelled };
+    enum class State : int { Starting, Active, Recovering, Cancelling, Cancelled };
     Q_ENUM(State)
 
     ~Consumer() override;

@@ -9,22 +9,23 @@
 namespace AmqpQt {
 Q_NAMESPACE_EXPORT(AMQPQT_EXPORT)
 
-// No enumerator is called None: X11's headers define that as a macro.
+// No enumerator is called None: X11's headers define that as a macro. The underlying type is int: code that qmlcachegen compiles
+// reads every enum as an int, and with a smaller type it reads the bytes beside the value too.
 
-enum class DeliveryMode : quint8 { Transient = 1, Persistent = 2 };
+enum class DeliveryMode : int { Transient = 1, Persistent = 2 };
 Q_ENUM_NS(DeliveryMode)
 
-enum class AckMode : quint8 {
+enum class AckMode : int {
     Manual,        // the application settles each message
     AfterDelivery, // the library acks when the slots of delivered() or batchDelivered() have returned; see Consumer
     NoAck,         // the broker forgets the message as soon as it is written
 };
 Q_ENUM_NS(AckMode)
 
-enum class Requeue : quint8 { No, Yes };
+enum class Requeue : int { No, Yes };
 Q_ENUM_NS(Requeue)
 
-enum class Backpressure : quint8 {
+enum class Backpressure : int {
     BrokerBlocked = 0x1,     // connection.blocked: the broker is short of memory or disk
     WriteBufferFull = 0x2,   // our unsent bytes passed the high watermark
     ChannelFlow = 0x4,       // channel.flow(active=false) from the broker
@@ -34,7 +35,7 @@ Q_DECLARE_FLAGS(BackpressureReasons, Backpressure)
 Q_FLAG_NS(BackpressureReasons)
 Q_DECLARE_OPERATORS_FOR_FLAGS(BackpressureReasons)
 
-enum class ErrorKind { // not a smaller type: QML of Qt 6.4 reads a property of a value type as an int
+enum class ErrorKind : int {
     NoError,
     // local: nothing was sent
     InvalidArgument, // a name over 255 bytes, an unsupported table value, …

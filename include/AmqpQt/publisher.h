@@ -20,7 +20,7 @@ class AMQPQT_EXPORT Publisher : public QObject
     Q_PROPERTY(qreal pressure READ pressure NOTIFY pressureChanged) // 0 free .. 1 publish() refuses
     Q_PROPERTY(int outstanding READ outstanding NOTIFY outstandingChanged)
 public:
-    enum class LossPolicy : quint8 {
+    enum class LossPolicy : int {
         Report,    // what was unconfirmed when the connection went ends as Unconfirmed
         Republish, // it is sent again, in order, before anything new; may arrive twice
     };
