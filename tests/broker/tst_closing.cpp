@@ -206,10 +206,14 @@ void tst_Closing::connectionErrorEndsEverything()
     // In RabbitMQ an error of the whole connection until 4.1: an exchange type that nobody knows.
     QSignalSpy channelClosed(m_client->channel, &Channel::closed);
     QSignalSpy connectionClosed(&m_client->connection, &Connection::closed);
+    VERIFY_OK(m_client->channel->declareQueue());
+    // The broker closes the connection without waiting for the answers that its channel still has to write, so the call
+    // before the refused one ends either way.
     const Reply<QueueInfo> before = m_client->channel->declareQueue();
     const Error error = await(m_client->channel->declareExchange(uniqueName(u"e"_s), u"no-such-type"_s)).error();
-    VERIFY_OK(before);
     QCOMPARE(brief(error), u"ConnectionClosed 503 exchange.declare"_s);
+    QVERIFY(before.isFinished());
+    QVERIFY(before.result() || before.result().error() == error);
     QVERIFY2(error.text().contains(u"no-such-type"_s), qPrintable(error.text()));
     QVERIFY(waitFor([&] { return connectionClosed.count() == 1; }));
     QCOMPARE(connectionClosed.first().first().value<Error>(), error);
