@@ -6,6 +6,7 @@
 #include <QtQml/qqmlinfo.h>
 
 #include <array>
+#include <memory>
 
 namespace AmqpQt
 {
@@ -48,37 +49,74 @@ void QmlExchange::setType(const QVariant &type)
 
 void QmlExchange::connectionOpened()
 {
+    m_backoff.reset();
     declare();
 }
 
 void QmlExchange::connectionClosed()
 {
+    m_backoff.stop();
     m_isPending = false;
 }
 
 void QmlExchange::declare()
 {
+    ++m_revision;
     if (!isLive() || m_isPending)
         return;
-    if (m_name.isEmpty())
-        return fail(tr("An exchange needs a name"));
+    m_backoff.stop();
     m_isPending = true;
+    const auto sent = std::make_shared<quint64>(); // the revision
     setUp()->add(
         SetUp::Phase::Exchanges, this,
-        [this](Channel *channel) {
+        [this, sent](Channel *channel) -> std::optional<Reply<void>> {
             m_isPending = false;
+            *sent = m_revision;
+            if (m_name.isEmpty()) {
+                fail(tr("An exchange needs a name"));
+                return {};
+            }
             if (m_passive)
-                return std::optional(channel->inspectExchange(m_name));
-            return std::optional(channel->declareExchange(
+                return channel->inspectExchange(m_name);
+            return channel->declareExchange(
                 m_name, m_type,
-                {.durable = m_durable, .autoDelete = m_autoDelete, .internal = m_internal, .arguments = m_arguments}));
+                {.durable = m_durable, .autoDelete = m_autoDelete, .internal = m_internal, .arguments = m_arguments});
         },
-        [this](const Result<void> &result) {
-            if (!result)
-                return fail(result.error().text());
-            setErrorString({});
-            Q_EMIT declared();
+        [this, sent](const Result<void> &result) {
+            if (*sent == m_revision) // else the element has changed since
+                onDeclared(result);
         });
+}
+
+void QmlExchange::onDeclared(const Result<void> &result)
+{
+    constexpr quint16 NotFound = 404;
+    if (!result) {
+        const Error error = result.error();
+        if (error.replyCode() == NotFound) // it may come
+            m_backoff.start(this);
+        if (error.text() != errorString()) // once for many attempts
+            fail(error.text());
+        return;
+    }
+    m_backoff.succeeded();
+    const QPointer<QmlExchange> self(this);
+    setErrorString({});
+    if (self)
+        Q_EMIT declared();
+}
+
+void QmlExchange::lost(const QString &name, const Error &reason)
+{
+    if (!isLive() || name != m_name || m_isPending || m_backoff.isActive())
+        return;
+    m_backoff.start(this);
+    setErrorString(reason.text());
+}
+
+void QmlExchange::timerEvent(QTimerEvent *)
+{
+    declare();
 }
 
 } // namespace AmqpQt

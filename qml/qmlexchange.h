@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "backoff.h"
 #include "qmlelement.h"
 
 namespace AmqpQt
@@ -27,6 +28,9 @@ public:
     QVariant type() const; // a Type, else the name of another type
     void setType(const QVariant &type);
 
+    // For those who use the exchange: the broker says that it has none of this name. Then it is declared again.
+    void lost(const QString &name, const Error &reason);
+
 Q_SIGNALS:
     void changed();
     void declared();
@@ -34,9 +38,11 @@ Q_SIGNALS:
 protected:
     void connectionOpened() override;
     void connectionClosed() override;
+    void timerEvent(QTimerEvent *event) override;
 
 private:
     void declare();
+    void onDeclared(const Result<void> &result);
 
     QString m_name;
     QString m_type;
@@ -45,7 +51,9 @@ private:
     bool m_autoDelete = false;
     bool m_internal = false;
     bool m_passive = false;
-    bool m_isPending = false;
+    bool m_isPending = false; // a declaration waits to be sent
+    quint64 m_revision = 0;   // of the properties
+    Backoff m_backoff;
 };
 
 } // namespace AmqpQt

@@ -10,6 +10,13 @@ namespace AmqpQt
 
 using namespace Qt::StringLiterals;
 
+namespace
+{
+
+constexpr quint16 NotFound = 404, ResourceLocked = 405; // reply codes
+
+} // namespace
+
 QmlQueue::QmlQueue(QObject *parent)
     : QmlElement(parent)
 {
@@ -74,43 +81,146 @@ QueueOptions QmlQueue::options() const
 
 void QmlQueue::connectionOpened()
 {
+    m_backoff.reset();
     declare();
 }
 
 void QmlQueue::connectionClosed()
 {
-    m_isPending = false;
+    m_backoff.stop();
+    m_declaration.reset();
+    const QPointer<QmlQueue> self(this);
     setDeclaredName({});
+    if (self)
+        setInfo({});
+}
+
+void QmlQueue::readProperties(Declaration &declaration) const
+{
+    declaration.name = m_name;
+    declaration.options = options();
+    declaration.passive = m_passive;
 }
 
 void QmlQueue::declare()
 {
-    if (!isLive() || m_isPending)
+    using enum Declaration::State;
+    if (!isLive())
         return;
-    m_isPending = true;
+    m_backoff.stop();
+    const QPointer<QmlQueue> self(this);
+    if (m_name != m_declaredName) {
+        setDeclaredName({}); // those who use the queue wait for the other one
+        if (self)
+            setInfo({});
+        if (!self || !isLive())
+            return;
+    }
+    if (m_declaration && m_declaration->state == Waiting && !m_declaration->isFixed)
+        return;
+    const DeclarationPointer declaration = m_declaration = std::make_shared<Declaration>();
     setUp()->add(
         SetUp::Phase::Queues, this,
-        [this](Channel *channel) {
-            m_isPending = false;
-            return std::optional(m_passive ? channel->inspectQueue(m_name) : channel->declareQueue(m_name, options()));
+        [this, declaration](Channel *channel) -> std::optional<Reply<QueueInfo>> {
+            if (!declaration->isFixed) {
+                if (declaration != m_declaration)
+                    return {}; // the element has changed since, and nothing depends on this one
+                readProperties(*declaration);
+            }
+            declaration->state = Sent;
+            if (!declaration->passive)
+                return channel->declareQueue(declaration->name, declaration->options);
+            if (!declaration->name.isEmpty()) // else the broker would take it for the last queue of the channel
+                return channel->inspectQueue(declaration->name);
+            failAsNameless(declaration);
+            return {};
         },
-        [this](const Result<QueueInfo> &result) { onDeclared(result); });
-    if (m_name != m_declaredName)
-        setDeclaredName({}); // those who use the queue wait for the other one
+        [this, declaration](const Result<QueueInfo> &result) { onDeclared(declaration, result); });
 }
 
-void QmlQueue::onDeclared(const Result<QueueInfo> &result)
+void QmlQueue::failAsNameless(const DeclarationPointer &declaration)
 {
     const QPointer<QmlQueue> self(this);
-    setDeclaredName(result ? result->name : QString());
-    if (!self)
+    forget(declaration);
+    if (self)
+        fail(tr("A passive queue needs a name"));
+}
+
+void QmlQueue::onDeclared(const DeclarationPointer &declaration, const Result<QueueInfo> &result)
+{
+    declaration->state = result ? Declaration::State::Declared : Declaration::State::Gone;
+    if (result)
+        declaration->name = result->name;
+    if (declaration != m_declaration)
+        return; // the element has changed since
+    const QPointer<QmlQueue> self(this);
+    if (!result) {
+        const Error error = result.error();
+        // It may come, or another connection may let it go.
+        if (error.replyCode() == NotFound || error.replyCode() == ResourceLocked)
+            m_backoff.start(this);
+        setDeclaredName({});
+        if (self && error.text() != errorString()) // once for many attempts
+            fail(error.text());
         return;
-    if (!result)
-        return fail(result.error().text());
-    setErrorString({});
-    setInfo(*result);
+    }
+    m_backoff.succeeded();
+    m_mayBeGone = false;
+    setDeclaredName(result->name);
+    if (self)
+        setErrorString({});
+    if (self)
+        setInfo(*result);
     if (self)
         Q_EMIT declared(*result);
+}
+
+void QmlQueue::lost(const QString &name, const Error &reason)
+{
+    if (!isLive() || !m_declaration || m_declaration->state != Declaration::State::Declared || name != m_declaredName)
+        return;
+    const bool isWanted = !m_declaration->isBeingRemoved;
+    const QPointer<QmlQueue> self(this);
+    if (isWanted)
+        m_backoff.start(this);
+    forget(m_declaration);
+    if (self && isWanted)
+        setErrorString(reason.text());
+}
+
+void QmlQueue::consumerLeft()
+{
+    m_mayBeGone = m_autoDelete && !m_passive;
+}
+
+void QmlQueue::lookIfAutoDeleted()
+{
+    if (!isLive() || !std::exchange(m_mayBeGone, false) || !m_declaration ||
+        m_declaration->state != Declaration::State::Declared)
+        return;
+    setUp()->add(
+        SetUp::Phase::Queues, this,
+        [name = m_declaredName](Channel *channel) { return std::optional(channel->inspectQueue(name)); },
+        [this, name = m_declaredName](const Result<QueueInfo> &result) {
+            if (result.error().replyCode() == NotFound)
+                lost(name, result.error());
+        });
+}
+
+void QmlQueue::forget(const DeclarationPointer &declaration)
+{
+    declaration->state = Declaration::State::Gone;
+    if (declaration != m_declaration)
+        return;
+    const QPointer<QmlQueue> self(this);
+    setDeclaredName({});
+    if (self)
+        setInfo({});
+}
+
+void QmlQueue::timerEvent(QTimerEvent *)
+{
+    declare();
 }
 
 void QmlQueue::setDeclaredName(const QString &name)
@@ -129,57 +239,95 @@ void QmlQueue::setInfo(const QueueInfo &info)
 // --- calls
 // ----------------------------------------------------------------------------------------------------------------
 
-bool QmlQueue::isDeclared()
+QmlQueue::DeclarationPointer QmlQueue::declarationForCall()
 {
-    if (isLive() && (!m_declaredName.isEmpty() || m_isPending))
-        return true;
+    if (!isLive() || !m_declaration || m_declaration->state == Declaration::State::Gone) {
+        failAsUndeclared();
+        return {};
+    }
+    if (m_declaration->state == Declaration::State::Waiting && !std::exchange(m_declaration->isFixed, true))
+        readProperties(*m_declaration);
+    return m_declaration;
+}
+
+void QmlQueue::failAsUndeclared()
+{
     fail(tr("The queue is not declared"));
-    return false;
 }
 
 void QmlQueue::purge()
 {
-    if (!isDeclared())
+    const DeclarationPointer declaration = declarationForCall();
+    if (!declaration)
         return;
-    setUp()->add(
-        SetUp::Phase::Queues, this,
-        [this](Channel *channel) { return std::optional(channel->purgeQueue(m_declaredName)); },
-        [this](const Result<quint32> &result) {
-            if (!result)
-                return fail(result.error().text());
-            setInfo({m_info.name, 0, m_info.consumerCount});
+    setUp()->addOnce(
+        this,
+        [this, declaration](Channel *channel) -> std::optional<Reply<quint32>> {
+            if (declaration->state == Declaration::State::Declared)
+                return channel->purgeQueue(declaration->name);
+            failAsUndeclared();
+            return {};
+        },
+        [this, declaration](const Result<quint32> &result) {
+            if (result) {
+                if (declaration == m_declaration)
+                    setInfo({m_info.name, 0, m_info.consumerCount});
+                return;
+            }
+            onCallFailed(declaration, result.error());
         });
 }
 
 void QmlQueue::refresh()
 {
-    if (!isDeclared())
+    const DeclarationPointer declaration = declarationForCall();
+    if (!declaration || std::exchange(declaration->isRefreshing, true))
         return;
     setUp()->add(
-        SetUp::Phase::Queues, this,
-        [this](Channel *channel) { return std::optional(channel->inspectQueue(m_declaredName)); },
-        [this](const Result<QueueInfo> &result) {
-            if (result)
-                return setInfo(*result);
-            const QPointer<QmlQueue> self(this);
-            setDeclaredName({});
-            if (self)
-                fail(result.error().text());
+        SetUp::Phase::AnyTime, this,
+        [this, declaration](Channel *channel) -> std::optional<Reply<QueueInfo>> {
+            declaration->isRefreshing = false;
+            if (declaration->state == Declaration::State::Declared)
+                return channel->inspectQueue(declaration->name);
+            failAsUndeclared();
+            return {};
+        },
+        [this, declaration](const Result<QueueInfo> &result) {
+            if (!result)
+                onCallFailed(declaration, result.error());
+            else if (declaration == m_declaration)
+                setInfo(*result);
         });
 }
 
 void QmlQueue::remove()
 {
-    if (!isDeclared())
+    const DeclarationPointer declaration = declarationForCall();
+    if (!declaration)
         return;
-    setUp()->add(
-        SetUp::Phase::Queues, this,
-        [this](Channel *channel) { return std::optional(channel->deleteQueue(m_declaredName)); },
-        [this](const Result<quint32> &result) {
-            if (!result)
-                return fail(result.error().text());
-            setDeclaredName({});
+    declaration->isBeingRemoved = true;
+    setUp()->addOnce(
+        this,
+        [this, declaration](Channel *channel) -> std::optional<Reply<quint32>> {
+            if (declaration->state == Declaration::State::Declared)
+                return channel->deleteQueue(declaration->name);
+            failAsUndeclared();
+            return {};
+        },
+        [this, declaration](const Result<quint32> &result) {
+            if (result)
+                return forget(declaration);
+            declaration->isBeingRemoved = false;
+            fail(result.error().text());
         });
+}
+
+void QmlQueue::onCallFailed(const DeclarationPointer &declaration, const Error &error)
+{
+    const QPointer<QmlQueue> self(this);
+    fail(error.text());
+    if (self && error.replyCode() == NotFound && declaration == m_declaration)
+        lost(declaration->name, error);
 }
 
 } // namespace AmqpQt

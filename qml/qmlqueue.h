@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "backoff.h"
 #include "qmlqueuebinding.h"
 
+#include <memory>
 #include <optional>
 
 namespace AmqpQt
@@ -49,6 +51,16 @@ public:
     Q_INVOKABLE void refresh();
     Q_INVOKABLE void remove();
 
+    // For those who use the queue: the broker says that it has none of this name. Then it is declared again.
+    void lost(const QString &name, const Error &reason);
+    // Consumers report that they have cancelled a subscription, which may have been the last one of an auto-delete
+    // queue. Before they subscribe again the element looks for its queue.
+    void consumerLeft();
+    void lookIfAutoDeleted();
+    bool mayBeGone() const { return m_mayBeGone && !m_declaredName.isEmpty(); }
+    bool isAutoDelete() const { return m_autoDelete; }
+    bool isPassive() const { return m_passive; }
+
 Q_SIGNALS:
     void changed();
     void declaredNameChanged();
@@ -59,13 +71,35 @@ protected:
     void connectionOpened() override;
     void connectionClosed() override;
 
+    void timerEvent(QTimerEvent *event) override;
+
 private:
+    // What the element asked the broker for, and what came of it. A call belongs to the declaration that was the latest
+    // when the call was requested, whatever the element declares later.
+    struct Declaration {
+        enum class State { Waiting, Sent, Declared, Gone };
+
+        QString name; // the broker's, once it is declared
+        QueueOptions options;
+        bool passive = false;
+        State state = State::Waiting;
+        bool isFixed = false; // a call belongs to it: later changes of the element make another declaration
+        bool isBeingRemoved = false;
+        bool isRefreshing = false; // a call waits to be sent
+    };
+    using DeclarationPointer = std::shared_ptr<Declaration>;
+
     void declare();
+    void readProperties(Declaration &declaration) const;
     QueueOptions options() const;
-    void onDeclared(const Result<QueueInfo> &result);
+    void onDeclared(const DeclarationPointer &declaration, const Result<QueueInfo> &result);
     void setDeclaredName(const QString &name);
     void setInfo(const QueueInfo &info);
-    bool isDeclared(); // else it fails
+    DeclarationPointer declarationForCall(); // null: there is none, and the element has said so
+    void failAsUndeclared();
+    void failAsNameless(const DeclarationPointer &declaration);
+    void onCallFailed(const DeclarationPointer &declaration, const Error &error);
+    void forget(const DeclarationPointer &declaration);
 
     QString m_name;
     QString m_queueType;
@@ -79,9 +113,11 @@ private:
     int m_maximumLength = -1;
     ObjectList<QmlQueueBinding> m_bindings;
 
+    DeclarationPointer m_declaration; // the latest on this connection
     QString m_declaredName;
     QueueInfo m_info;
-    bool m_isPending = false;
+    Backoff m_backoff;
+    bool m_mayBeGone = false;
 };
 
 } // namespace AmqpQt

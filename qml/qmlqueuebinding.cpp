@@ -7,6 +7,8 @@
 namespace AmqpQt
 {
 
+using namespace Qt::StringLiterals;
+
 QmlQueueBinding::QmlQueueBinding(QObject *parent)
     : QmlElement(parent)
 {
@@ -20,8 +22,10 @@ void QmlQueueBinding::setExchange(QmlExchange *exchange)
     if (m_exchange)
         m_exchange->disconnect(this);
     m_exchange = exchange;
-    if (exchange) // its name, mostly
-        connect(exchange, &QmlExchange::changed, this, &QmlQueueBinding::changed);
+    if (exchange) {
+        connect(exchange, &QmlExchange::changed, this, &QmlQueueBinding::changed); // its name, mostly
+        connect(exchange, &QmlExchange::declared, this, &QmlQueueBinding::onExchangeDeclared);
+    }
     Q_EMIT changed();
 }
 
@@ -43,53 +47,122 @@ void QmlQueueBinding::componentComplete()
 
 void QmlQueueBinding::connectionOpened()
 {
+    if (connection() != m_boundOn) {
+        m_boundOn = connection();
+        m_bound = setUp()->bindings().add(this);
+    }
     bind();
 }
 
 void QmlQueueBinding::connectionClosed()
 {
-    m_isPending = false;
+    m_attempt = Attempt::None;
+}
+
+Binding QmlQueueBinding::wanted() const
+{
+    return {m_queue ? m_queue->declaredName() : QString(), exchangeName(), m_routingKey, m_arguments};
 }
 
 void QmlQueueBinding::bind()
 {
-    if (!isLive() || !m_queue || m_isPending)
+    if (!isLive() || !m_queue || m_attempt == Attempt::Waiting)
         return;
+    if (m_attempt == Attempt::Sent) {
+        m_hasChanged = true;
+        return;
+    }
     if (exchangeName().isEmpty())
         return fail(tr("A QueueBinding needs an exchange"));
-    m_isPending = true;
+    m_attempt = Attempt::Waiting;
+    // The step belongs to the set-up: the old binding is removed even if the element has gone when the new one is
+    // there.
+    const auto binding = std::make_shared<Binding>();
     setUp()->add(
-        SetUp::Phase::Bindings, this,
-        [this](Channel *channel) -> std::optional<Reply<void>> {
-            m_isPending = false;
-            if (!m_queue || m_queue->declaredName().isEmpty())
-                return {}; // it has said so itself; its declaration calls this again
-            m_wanted = {m_queue->declaredName(), exchangeName(), m_routingKey, m_arguments};
-            return channel->bindQueue(m_wanted.queue, m_wanted.exchange, m_wanted.routingKey, m_wanted.arguments);
+        SetUp::Phase::Bindings, setUp(),
+        [self = QPointer(this), bound = m_bound, binding](Channel *channel) -> std::optional<Reply<void>> {
+            // Made again after the refusal of another call, it still means what it was sent for first.
+            if (binding->queue.isEmpty()) {
+                if (!self || !self->isLive() || self->m_bound != bound)
+                    return {};
+                self->m_attempt = Attempt::None;
+                *binding = self->wanted();
+                // The queue and the exchange have said so themselves; their declarations call this again.
+                if (binding->queue.isEmpty() || binding->exchange.isEmpty())
+                    return {};
+                self->m_attempt = Attempt::Sent;
+                self->m_hasChanged = false;
+            }
+            bound->last = *binding;
+            if (!bound->bindings.contains(*binding))
+                bound->bindings.append(*binding);
+            return channel->bindQueue(binding->queue, binding->exchange, binding->routingKey, binding->arguments);
         },
-        [this](const Result<void> &result) {
-            if (!result)
-                return fail(result.error().text());
-            unbind(std::exchange(m_bound, m_wanted));
-            setErrorString({});
+        [self = QPointer(this), setUp = setUp(), bound = m_bound, binding](const Result<void> &result) {
+            if (result)
+                unbindOthers(setUp, self, bound, *binding);
+            else
+                bound->bindings.removeAll(*binding);
+            if (self && self->isLive() && self->m_bound == bound)
+                self->onBound(*binding, result);
         });
 }
 
-// After the new binding is there, so that nothing is lost between, and an auto-delete exchange stays. The old binding
-// of another queue stays, as that queue does.
-void QmlQueueBinding::unbind(const Binding &old)
+void QmlQueueBinding::onBound(const Binding &binding, const Result<void> &result)
 {
-    if (old.queue != m_bound.queue || old == m_bound)
+    m_attempt = Attempt::None;
+    if (m_hasChanged)
+        return bind();
+    if (result)
+        return setErrorString({});
+    constexpr quint16 NotFound = 404;
+    const Error error = result.error();
+    const QPointer<QmlQueueBinding> self(this);
+    if (error.text() != errorString()) // once for many attempts
+        fail(error.text());
+    if (!self || error.replyCode() != NotFound)
         return;
-    setUp()->add(
-        SetUp::Phase::Bindings, this,
-        [old](Channel *channel) {
-            return std::optional(channel->unbindQueue(old.queue, old.exchange, old.routingKey, old.arguments));
-        },
-        [this](const Result<void> &result) {
-            if (!result)
-                fail(result.error().text());
-        });
+    // Their elements declare them again, which leads to the next attempt.
+    if (m_queue && error.text().contains(u"queue '%1'"_s.arg(binding.queue)))
+        m_queue->lost(binding.queue, error);
+    else if (m_exchange)
+        m_exchange->lost(binding.exchange, error);
+}
+
+void QmlQueueBinding::onExchangeDeclared()
+{
+    if (!errorString().isEmpty())
+        bind();
+}
+
+// When the new binding is there, so that no message is lost between, and an auto-delete exchange stays. Old bindings of
+// another queue stay, as that queue does.
+void QmlQueueBinding::unbindOthers(SetUp *setUp, const QPointer<QmlQueueBinding> &element,
+                                   const std::shared_ptr<BoundByElement> &bound, const Binding &kept)
+{
+    for (const Binding &old : std::as_const(bound->bindings)) {
+        if (old.queue != kept.queue || old == kept)
+            continue;
+        setUp->add(
+            SetUp::Phase::Bindings, setUp,
+            [setUp, element, bound, old](Channel *channel) -> std::optional<Reply<void>> {
+                if (element && element->m_bound == bound && element->wanted() == old)
+                    return {}; // again
+                if (setUp->bindings().isWantedByAnother(old, bound)) {
+                    bound->bindings.removeAll(old);
+                    return {};
+                }
+                return channel->unbindQueue(old.queue, old.exchange, old.routingKey, old.arguments);
+            },
+            [element, bound, old](const Result<void> &result) {
+                if (!result) {
+                    if (element)
+                        element->fail(result.error().text());
+                } else if (bound->last != old) { // else it was bound again meanwhile
+                    bound->bindings.removeAll(old);
+                }
+            });
+    }
 }
 
 } // namespace AmqpQt

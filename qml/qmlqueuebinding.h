@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "bindings.h"
 #include "qmlexchange.h"
 
 namespace AmqpQt
 {
 
 class QmlQueue;
+class SetUp;
 
 class QmlQueueBinding : public AmqpQt::QmlElement
 {
@@ -34,25 +36,24 @@ protected:
     void connectionClosed() override;
 
 private:
-    struct Binding {
-        QString queue;
-        QString exchange;
-        QString routingKey;
-        QVariantMap arguments;
-        bool operator==(const Binding &) const = default;
-    };
+    enum class Attempt { None, Waiting, Sent };
 
     void bind();
-    void unbind(const Binding &old);
+    void onExchangeDeclared();
+    void onBound(const Binding &binding, const Result<void> &result);
+    Binding wanted() const;
+    static void unbindOthers(SetUp *setUp, const QPointer<QmlQueueBinding> &element,
+                             const std::shared_ptr<BoundByElement> &bound, const Binding &kept);
 
     QPointer<QmlExchange> m_exchange;
     QPointer<QmlQueue> m_queue;
     QString m_exchangeName;
     QString m_routingKey;
     QVariantMap m_arguments;
-    Binding m_wanted; // what was sent last
-    Binding m_bound;  // what the broker has
-    bool m_isPending = false;
+    std::shared_ptr<BoundByElement> m_bound;
+    QPointer<QObject> m_boundOn; // the connection
+    Attempt m_attempt = Attempt::None;
+    bool m_hasChanged = false; // since the attempt was sent
 };
 
 } // namespace AmqpQt

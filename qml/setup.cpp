@@ -17,27 +17,41 @@ SetUp::SetUp(Connection *connection)
 
 SetUp::~SetUp()
 {
-    clear();
+    releaseChannel();
 }
 
 void SetUp::addUse(QObject *owner, std::function<void()> use)
 {
-    append(Phase::Use, owner, [this, use = std::move(use)](quint64 id) {
-        remove(id);
-        use();
-    });
+    append(Phase::Use, owner,
+           [this, use = std::move(use)](quint64 id) {
+               remove(id);
+               use();
+           },
+           {});
 }
 
-void SetUp::append(Phase phase, QObject *owner, std::function<void(quint64)> run)
+void SetUp::append(Phase phase, QObject *owner, std::function<void(quint64)> run,
+                   std::function<void(const Error &)> fail)
 {
-    m_steps.append({++m_lastId, phase, owner, std::move(run)});
+    m_steps.append({++m_lastId, phase, owner, std::move(run), std::move(fail)});
     schedule();
 }
 
 void SetUp::clear()
 {
-    m_steps.clear();
     m_isBroken = false;
+    releaseChannel();
+    const QPointer<SetUp> self(this);
+    const QList<Step> steps = std::exchange(m_steps, {});
+    const Error closed(ErrorKind::NotOpen, tr("The connection was closed before the broker answered"));
+    for (const Step &step : steps) {
+        if (self && step.owner && step.fail)
+            step.fail(closed);
+    }
+}
+
+void SetUp::releaseChannel()
+{
     if (m_channel) {
         m_channel->disconnect(this);
         m_channel->deleteLater();
@@ -64,7 +78,10 @@ bool SetUp::settle(quint64 id, const Error &error)
     const bool isRefused = kind == ErrorKind::InvalidArgument || (endsChannel && !m_isBroken);
     if (error.isError() && kind != ErrorKind::InvalidArgument)
         m_isBroken = true;
-    if (error.isError() && !isRefused) {
+    // The broker ignores everything behind the call that it refuses. After any other error it may have carried out the
+    // call.
+    const bool isCertainlyUndone = kind == ErrorKind::ChannelClosed || kind == ErrorKind::NotOpen;
+    if (error.isError() && !isRefused && (!step->fail || isCertainlyUndone)) {
         step->isSent = false;
         return false;
     }
@@ -95,16 +112,23 @@ void SetUp::schedule()
         QMetaObject::invokeMethod(this, &SetUp::run, Qt::QueuedConnection);
 }
 
-// Of those in the earliest phase; null if there is none that could be made now.
+// The first one that may be made now; null if there is none.
 SetUp::Step *SetUp::nextStep()
 {
     if (m_isBroken || !m_connection->isOpen())
         return nullptr;
     m_steps.removeIf([](const Step &step) { return !step.owner && !step.isSent; });
-    const auto first = std::min_element(m_steps.begin(), m_steps.end(), [](const Step &a, const Step &b) {
-        return a.phase != b.phase ? a.phase < b.phase : a.isSent < b.isSent;
-    });
-    return first == m_steps.end() || first->isSent ? nullptr : &*first;
+    const auto byPhase = [](const Step &a, const Step &b) { return a.phase < b.phase; };
+    const auto earliest = std::min_element(m_steps.begin(), m_steps.end(), byPhase);
+    const auto mayBeMade = [this, earliest](const Step &step) {
+        if (step.isSent || (step.phase != earliest->phase && step.phase != Phase::AnyTime))
+            return false;
+        const auto isEarlier = [&step](const Step &other) { return other.owner == step.owner; };
+        const auto first = std::find_if(m_steps.cbegin(), m_steps.cend(), isEarlier);
+        return step.owner == this || first->id == step.id;
+    };
+    const auto next = std::find_if(m_steps.begin(), m_steps.end(), mayBeMade);
+    return next == m_steps.end() ? nullptr : &*next;
 }
 
 void SetUp::run()

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "bindings.h"
+
 #include <AmqpQt/channel.h>
 
 #include <QtCore/qlist.h>
@@ -13,31 +15,35 @@ namespace AmqpQt
 {
 
 // Makes the calls of a connection's elements, on one channel: those for exchanges before those for queues before those
-// for bindings, whatever the order they were asked for; those who use all that come last. An error closes the channel:
-// the call that the broker refused gets it, and those behind it are made again on the next channel.
+// for bindings, whatever the order in which they were requested; steps that use all of that come last. The broker
+// closes the channel when it refuses a call. Only the refused call gets the error; those behind it, which the broker
+// has not carried out, are made again on the next channel.
 class SetUp : public QObject
 {
     Q_OBJECT
 public:
-    enum class Phase { Exchanges, Queues, Bindings, Use };
+    // AnyTime: neither waits for the steps of the phases nor holds them up.
+    enum class Phase { Exchanges, Queues, Bindings, Use, AnyTime };
 
     explicit SetUp(Connection *connection);
     ~SetUp() override;
 
     // Later, call(channel) gives the Reply of a call, or nothing if there is nothing to do any more; then
-    // finished(result), unless owner or connection have gone meanwhile.
+    // finished(result), unless the owner or the connection has gone meanwhile. The steps of an owner are made one after
+    // the other: each starts when the result of the one before is known, so it may depend on that result. The exception
+    // are steps whose owner is this object.
     template <typename Call, typename Finished>
     void add(Phase phase, QObject *owner, Call call, Finished finished)
     {
-        append(phase, owner, [this, owner = QPointer(owner), call, finished](quint64 id) {
-            const auto reply = call(channel());
-            if (!reply)
-                return remove(id);
-            reply->then(this, [this, id, owner, finished](const auto &result) {
-                if (settle(id, result.error()) && owner)
-                    finished(result);
-            });
-        });
+        append(phase, owner, runner(owner, call, finished), {});
+    }
+
+    // For calls that must not be made twice. If the connection is lost, whether before or after the call was sent,
+    // finished() gets the error.
+    template <typename Call, typename Finished>
+    void addOnce(QObject *owner, Call call, Finished finished)
+    {
+        append(Phase::AnyTime, owner, runner(owner, call, finished), finished);
     }
 
     // Later, when everything is declared or has failed.
@@ -45,25 +51,47 @@ public:
 
     void clear(); // when the connection has ended
 
+    Bindings &bindings() { return m_bindings; }
+
 private:
     struct Step {
         quint64 id;
         Phase phase;
         QPointer<QObject> owner;
         std::function<void(quint64 id)> run;
+        std::function<void(const Error &error)> fail; // of calls that must not be made twice
         bool isSent = false;
     };
 
-    void append(Phase phase, QObject *owner, std::function<void(quint64 id)> run);
+    template <typename Call, typename Finished>
+    auto runner(QObject *owner, Call call, Finished finished)
+    {
+        return [this, owner = QPointer(owner), call, finished](quint64 id) {
+            const QPointer<SetUp> self(this);
+            const auto reply = call(channel());
+            if (!self)
+                return;
+            if (!reply)
+                return remove(id);
+            reply->then(this, [this, id, owner, finished](const auto &result) {
+                if (settle(id, result.error()) && owner)
+                    finished(result);
+            });
+        };
+    }
+    void append(Phase phase, QObject *owner, std::function<void(quint64 id)> run,
+                std::function<void(const Error &error)> fail);
     void remove(quint64 id);
     bool settle(quint64 id, const Error &error); // false: the step is not over, or forgotten
     Channel *channel();
     void onChannelClosed();
+    void releaseChannel();
     void schedule();
     void run();
     Step *nextStep();
 
     Connection *const m_connection;
+    Bindings m_bindings;
     QPointer<Channel> m_channel;
     QList<Step> m_steps;
     quint64 m_lastId = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "support/brokerfixture.h"
+#include "support/delayproxy.h"
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
@@ -8,6 +9,9 @@
 #include <QtQml/qqmlcontext.h>
 #include <QtQml/qqmlengine.h>
 #include <QtQuickTest/quicktest.h>
+
+#include <map>
+#include <memory>
 
 using namespace Qt::StringLiterals;
 
@@ -20,6 +24,14 @@ public:
     QString url() const { return brokerUrl().toString(); }
 
     Q_INVOKABLE QString uniqueName(const QString &prefix) const { return ::uniqueName(prefix); }
+    // The broker, as one that takes `milliseconds` to hear us, and as long to be heard.
+    Q_INVOKABLE QString delayedUrl(int milliseconds)
+    {
+        std::unique_ptr<DelayProxy> &proxy = m_proxies[milliseconds];
+        if (!proxy)
+            proxy = std::make_unique<DelayProxy>(brokerUrl(), std::chrono::milliseconds(milliseconds));
+        return proxy->url().toString();
+    }
     // QML's destroy() waits for the event loop; an application's C++ may not.
     Q_INVOKABLE void deleteNow(QObject *object) const { delete object; }
     // The broker blocks whoever publishes while it thinks that it is out of memory.
@@ -36,6 +48,10 @@ public Q_SLOTS:
         engine->addImportPath(QStringLiteral(AMQPQT_QML_IMPORT_PATH));
         engine->rootContext()->setContextProperty(u"test"_s, this);
     }
+    void cleanupTestCase() { m_proxies.clear(); } // while there is an event loop
+
+private:
+    std::map<int, std::unique_ptr<DelayProxy>> m_proxies;
 };
 
 QUICK_TEST_MAIN_WITH_SETUP(qml, Setup)

@@ -8,9 +8,9 @@ endif()
 find_package(Qt6 6.4 REQUIRED COMPONENTS QuickTest)
 set(qml_import_path ${PROJECT_BINARY_DIR}/qml)
 
-add_executable(quicktest qml/quicktest.cpp)
+add_executable(quicktest qml/quicktest.cpp support/delayproxy.h)
 set_target_properties(quicktest PROPERTIES AUTOMOC ON)
-target_link_libraries(quicktest PRIVATE AmqpQt::AmqpQt Qt6::QuickTest Qt6::Qml amqpqt_brokerfixture amqpqt_build_flags)
+target_link_libraries(quicktest PRIVATE AmqpQt::AmqpQt Qt6::QuickTest Qt6::Qml Qt6::Network amqpqt_brokerfixture amqpqt_build_flags)
 target_include_directories(quicktest PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_compile_definitions(quicktest PRIVATE AMQPQT_QML_IMPORT_PATH="${qml_import_path}"
                                              QUICK_TEST_SOURCE_DIR="${CMAKE_CURRENT_LIST_DIR}")

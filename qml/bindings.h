@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <QtCore/qlist.h>
+#include <QtCore/qpointer.h>
+#include <QtCore/qvariant.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace AmqpQt
+{
+
+struct Binding {
+    QString queue;
+    QString exchange;
+    QString routingKey;
+    QVariantMap arguments;
+    bool operator==(const Binding &) const = default;
+};
+
+// What one QueueBinding may have at the broker: mostly one binding, more while it changes. Calls that are under way
+// hold it, so that they can clean up when the element has gone.
+struct BoundByElement {
+    QPointer<QObject> element;
+    QList<Binding> bindings;
+    Binding last; // sent
+};
+
+// The bindings of all elements of a connection. Several elements may want the same one: it is removed with the last.
+class Bindings
+{
+public:
+    std::shared_ptr<BoundByElement> add(QObject *element)
+    {
+        m_all.removeIf([](const std::weak_ptr<BoundByElement> &one) { return one.expired(); });
+        const auto bound = std::make_shared<BoundByElement>();
+        bound->element = element;
+        m_all.append(bound);
+        return bound;
+    }
+
+    bool isWantedByAnother(const Binding &binding, const std::shared_ptr<BoundByElement> &own) const
+    {
+        return std::any_of(m_all.cbegin(), m_all.cend(), [&](const std::weak_ptr<BoundByElement> &one) {
+            const auto other = one.lock();
+            return other && other != own && other->element && other->bindings.contains(binding);
+        });
+    }
+
+private:
+    QList<std::weak_ptr<BoundByElement>> m_all;
+};
+
+} // namespace AmqpQt
