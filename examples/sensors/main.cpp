@@ -17,6 +17,8 @@
 #include <QTextStream>
 #include <QTimer>
 
+#include <cmath>
+
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
@@ -38,11 +40,20 @@ const Quantity quantities[] = {
 
 void publishReading(AmqpQt::Channel *channel, int sensor, const Quantity &quantity)
 {
-    const double value = quantity.middle + quantity.range * (QRandomGenerator::global()->generateDouble() - 0.5);
+    // A slow wave of its own for each sensor, with a little noise.
+    const double phase = sensor * 1.7 + quantity.middle;
+    const double seconds = double(QDateTime::currentMSecsSinceEpoch()) / 1000;
+    const double wave = 0.8 * std::sin(seconds / (17 + sensor * 3) + phase) + 0.25 * std::sin(seconds / 3.1 + phase);
+    const double value =
+        quantity.middle + quantity.range / 2 * (wave + 0.1 * (QRandomGenerator::global()->generateDouble() - 0.5));
     const QJsonObject reading{
         {u"sensor"_s, sensor}, {u"value"_s, qRound(value * 10) / 10.0}, {u"unit"_s, quantity.unit}};
     AmqpQt::Message message = AmqpQt::Message::fromJson(QJsonDocument(reading));
     message.setTimestamp(QDateTime::currentDateTimeUtc());
+    message.setType(u"reading"_s);
+    message.setAppId(u"sensors"_s);
+    message.setHeader(u"x-site"_s, sensor % 2 ? u"greenhouse north"_s : u"greenhouse south"_s);
+    message.setHeader(u"x-firmware"_s, u"2.4.1"_s);
     channel->publish(u"sensors"_s, u"sensor.%1.%2"_s.arg(sensor).arg(quantity.name), message);
 }
 
