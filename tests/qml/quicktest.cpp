@@ -46,6 +46,7 @@ public Q_SLOTS:
     void qmlEngineAvailable(QQmlEngine *engine)
     {
         engine->addImportPath(QStringLiteral(AMQPQT_QML_IMPORT_PATH));
+        engine->addImportPath(u"qrc:/"_s); // modules linked to this program
         engine->rootContext()->setContextProperty(u"test"_s, this);
     }
     void cleanupTestCase() { m_proxies.clear(); } // while there is an event loop

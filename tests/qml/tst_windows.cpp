@@ -19,6 +19,8 @@ private Q_SLOTS:
     void windowShowsReadings_data();
     void windowShowsReadings();
     void windowWithoutReadingsFails();
+    void dashboardRefusesWhatItDoesNotUnderstand_data();
+    void dashboardRefusesWhatItDoesNotUnderstand();
 
 private:
     QProcess m_sensors;
@@ -42,10 +44,16 @@ void tst_Windows::windowShowsReadings_data()
 {
     QTest::addColumn<QString>("program");
     QTest::addColumn<QStringList>("options");
-    QTest::newRow("dashboard") << QStringLiteral(AMQPQT_DASHBOARD) << QStringList();
-    QTest::newRow("dark dashboard") << QStringLiteral(AMQPQT_DASHBOARD) << QStringList(u"--dark"_s);
+    QTest::addColumn<QSize>("size"); // empty: any
+    const QString dashboard = QStringLiteral(AMQPQT_DASHBOARD);
+    QTest::newRow("dashboard") << dashboard << QStringList() << QSize(1280, 800);
+    QTest::newRow("dark dashboard with details")
+        << dashboard << QStringList{u"--dark"_s, u"--details"_s, u"0"_s, u"--size"_s, u"1920x1080"_s}
+        << QSize(1920, 1080);
+    QTest::newRow("dashboard of a phone")
+        << dashboard << QStringList{u"--page"_s, u"messages"_s, u"--size"_s, u"375x667"_s} << QSize(375, 667);
 #ifdef AMQPQT_MONITOR
-    QTest::newRow("monitor") << QStringLiteral(AMQPQT_MONITOR) << QStringList();
+    QTest::newRow("monitor") << QStringLiteral(AMQPQT_MONITOR) << QStringList() << QSize();
 #endif
 }
 
@@ -53,6 +61,7 @@ void tst_Windows::windowShowsReadings()
 {
     QFETCH(const QString, program);
     QFETCH(const QStringList, options);
+    QFETCH(const QSize, size);
     const QString picture = m_folder.filePath(u"window.png"_s);
     QProcess window;
     QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
@@ -62,13 +71,17 @@ void tst_Windows::windowShowsReadings()
     window.start(program, options + QStringList{u"--seconds"_s, u"3"_s, u"--screenshot"_s, picture});
     QVERIFY(window.waitForFinished(60'000));
     const QString warnings = QString::fromUtf8(window.readAllStandardError());
-    QVERIFY2(!warnings.contains(u"qrc:"_s) && !warnings.contains(u"amqpqt."_s), qPrintable(warnings));
+    QVERIFY2(!warnings.contains(u"qrc:"_s) && !warnings.contains(u".qml:"_s) && !warnings.contains(u"amqpqt."_s),
+             qPrintable(warnings));
     const QString last = QString::fromUtf8(window.readAllStandardOutput()).trimmed().section(u'\n', -1);
     static const QRegularExpression summary(u"^delivered [1-9][0-9]* messages in [0-9.]+ s, [0-9]+ msg/s$"_s);
     QVERIFY2(summary.match(last).hasMatch(), qPrintable(last));
     QCOMPARE(window.exitCode(), 0);
     const QImage image(picture);
-    QVERIFY(image.width() >= 600 && image.height() >= 400);
+    if (size.isEmpty())
+        QVERIFY(image.width() >= 600 && image.height() >= 400);
+    else
+        QCOMPARE(image.size(), size);
 }
 
 void tst_Windows::windowWithoutReadingsFails()
@@ -78,6 +91,28 @@ void tst_Windows::windowWithoutReadingsFails()
     QVERIFY(window.waitForFinished(60'000));
     QCOMPARE(window.exitCode(), 1);
     QVERIFY(window.readAllStandardOutput().startsWith("delivered 0 messages"));
+}
+
+void tst_Windows::dashboardRefusesWhatItDoesNotUnderstand_data()
+{
+    QTest::addColumn<QString>("option");
+    QTest::addColumn<QString>("value");
+    QTest::newRow("size") << u"--size"_s << u"1280"_s;
+    QTest::newRow("negative size") << u"--size"_s << u"-1x800"_s;
+    QTest::newRow("page") << u"--page"_s << u"settings"_s;
+    QTest::newRow("row") << u"--details"_s << u"first"_s;
+    QTest::newRow("seconds") << u"--seconds"_s << u"soon"_s;
+}
+
+void tst_Windows::dashboardRefusesWhatItDoesNotUnderstand()
+{
+    QFETCH(const QString, option);
+    QFETCH(const QString, value);
+    QProcess window;
+    window.start(QStringLiteral(AMQPQT_DASHBOARD), {option + u'=' + value});
+    QVERIFY(window.waitForFinished(60'000));
+    QCOMPARE(window.exitCode(), 2);
+    QVERIFY(window.readAllStandardError().contains(value.toUtf8() + " is not "));
 }
 
 QTEST_GUILESS_MAIN(tst_Windows)

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+import QtQuick
+import QtQuick.Controls.Basic
+import QtQuick.Layouts
+import AmqpQt
+
+// Across the window while something is wrong: what, why, and what comes next.
+Item {
+    id: banner
+
+    required property Connection connection
+    required property Reconnector reconnector
+    property string elementError    // of a queue, for example
+
+    readonly property bool offline: !connection.connected
+    readonly property bool failing: connection.errorString !== "" || reconnector.attempts > 0 // no error during an attempt
+    readonly property bool shown: offline ? failing || !connection.active : connection.blocked || elementError !== ""
+    readonly property color tone: !connection.active ? Theme.muted : !offline && connection.blocked ? Theme.warning : Theme.bad
+    readonly property string title: !connection.active ? qsTr("Offline") : offline ? qsTr("Not connected")
+        : connection.blocked ? qsTr("The broker accepts no messages") : qsTr("The broker refused something")
+    readonly property string reason: {
+        if (!offline)
+            return connection.blocked ? qsTr("Reason: %1. Published messages wait.").arg(connection.blockedReason) : elementError
+        if (!connection.active)
+            return qsTr("Nothing is sent or received until you connect.")
+        if (reconnector.secondsLeft > 0)
+            return qsTr("%1. Next attempt in %2 s.").arg(connection.errorString).arg(reconnector.secondsLeft)
+        return connection.errorString || qsTr("Connecting again…")
+    }
+
+    clip: true
+    implicitHeight: shown ? row.implicitHeight + 2 * Theme.small : 0
+    visible: implicitHeight > 0
+    Behavior on implicitHeight { NumberAnimation { duration: Theme.duration; easing.type: Easing.OutCubic } }
+    Accessible.role: Accessible.AlertMessage
+    Accessible.name: title + ". " + reason
+
+    Rectangle { anchors.fill: parent; color: Theme.tinted(banner.tone, 0.12) }
+    Rectangle { width: parent.width; height: 1; anchors.bottom: parent.bottom; color: Theme.faint(banner.tone, 0.5) }
+    RowLayout {
+        id: row
+        anchors { left: parent.left; right: parent.right; bottom: parent.bottom; margins: Theme.small }
+        anchors.leftMargin: Theme.large
+        anchors.rightMargin: Theme.large
+        spacing: Theme.medium
+
+        Icon { name: banner.offline ? "offline" : "alert"; color: banner.tone; size: 20 }
+        ColumnLayout {
+            spacing: 0
+            Layout.minimumHeight: Theme.controlHeight
+            Label {
+                Layout.fillWidth: true
+                text: banner.title
+                color: banner.tone
+                font { pixelSize: Theme.body; bold: true }
+                elide: Text.ElideRight
+            }
+            Label {
+                Layout.fillWidth: true
+                visible: text !== ""
+                text: banner.reason
+                textFormat: Text.PlainText
+                color: Theme.text
+                font.pixelSize: Theme.body
+                wrapMode: Text.Wrap
+                maximumLineCount: 3
+                elide: Text.ElideRight
+            }
+        }
+        FlatButton {
+            visible: banner.offline
+            text: qsTr("Connect now")
+            onClicked: banner.reconnector.connectNow()
+        }
+    }
+}
