@@ -2,11 +2,11 @@
 #include "client/message_p.h"
 
 #include "values/logging_p.h"
+#include "values/utctime_p.h"
 #include "wire/contentheader_p.h"
 #include "wire/fieldtable_p.h"
 
 #include <QtCore/qdebug.h>
-#include <QtCore/qtimezone.h>
 
 #include <limits>
 
@@ -92,15 +92,6 @@ MessagePrivate &change(QSharedDataPointer<MessagePrivate> &d, Wire::PropertyFlag
 MessageProperties &changeValue(QSharedDataPointer<MessagePrivate> &d, Wire::PropertyFlag property)
 {
     return change(d, property).decoded.edit()->values;
-}
-
-QDateTime utcFromSeconds(qint64 seconds)
-{
-#if QT_VERSION >= QT_VERSION_CHECK(6, 5, 0)
-    return QDateTime::fromSecsSinceEpoch(seconds, QTimeZone::UTC);
-#else
-    return QDateTime::fromSecsSinceEpoch(seconds, Qt::UTC);
-#endif
 }
 
 quint64 integer(const QVariant &value)

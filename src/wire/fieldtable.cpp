@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "wire/fieldtable_p.h"
 
+#include "values/utctime_p.h"
 #include "wire/codec_p.h"
 
 #include <QtCore/qdatetime.h>
@@ -94,7 +95,7 @@ QVariant decodeTimestamp(quint64 seconds)
     constexpr quint64 lastSecond = quint64(std::numeric_limits<qint64>::max() / 1000); // QDateTime counts milliseconds
     if (seconds > lastSecond)
         return QVariant::fromValue(seconds);
-    return QDateTime::fromSecsSinceEpoch(qint64(seconds), Qt::UTC);
+    return utcFromSeconds(qint64(seconds));
 }
 
 QVariant decodeValue(Reader &reader)

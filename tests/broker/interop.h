@@ -137,7 +137,7 @@ inline QByteArray allBytes()
 
 inline QDateTime utc(qint64 seconds)
 {
-    return QDateTime::fromSecsSinceEpoch(seconds, Qt::UTC);
+    return QDateTime::fromSecsSinceEpoch(seconds).toUTC();
 }
 
 // All 14 properties, in several scripts.

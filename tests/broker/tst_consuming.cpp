@@ -173,7 +173,7 @@ void tst_Consuming::deliveryTellsWhereItComesFrom()
     sent.setReplyTo(u"reply"_s);
     sent.setExpiration(600s);
     sent.setMessageId(u"id"_s);
-    sent.setTimestamp(QDateTime::fromSecsSinceEpoch(1'700'000'000, Qt::UTC));
+    sent.setTimestamp(QDateTime::fromSecsSinceEpoch(1'700'000'000).toUTC());
     sent.setType(u"type"_s);
     sent.setUserId(brokerParameters().userName()); // the broker refuses any other
     sent.setAppId(u"app"_s);

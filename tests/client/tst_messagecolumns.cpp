@@ -27,7 +27,7 @@ Message aMessage()
     content.setPriority(3);
     content.setCorrelationId(u"c-1"_s);
     content.setExpiration(std::chrono::seconds(60));
-    content.setTimestamp(QDateTime::fromSecsSinceEpoch(1'700'000'000, Qt::UTC));
+    content.setTimestamp(QDateTime::fromSecsSinceEpoch(1'700'000'000).toUTC());
     return delivered(content.body(), encoded(content), anOrigin(), 42, true);
 }
 
@@ -135,7 +135,7 @@ void tst_MessageColumns::absentPropertiesAreEmpty()
 
 void tst_MessageColumns::timesAreShownInLocalTime()
 {
-    const QDateTime time = QDateTime::fromSecsSinceEpoch(1'700'000'000, Qt::UTC);
+    const QDateTime time = QDateTime::fromSecsSinceEpoch(1'700'000'000).toUTC();
     QCOMPARE(MessageModel::value(aMessage(), u"timestamp"_s).toDateTime(), time);
     QCOMPARE(MessageModel::value(aMessage(), u"timestamp"_s).toDateTime().timeSpec(), Qt::UTC);
     QCOMPARE(shown(aMessage(), u"timestamp"_s).toDateTime(), time);

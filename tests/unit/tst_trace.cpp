@@ -45,7 +45,7 @@ void tst_Trace::tablesAreDescribedValueByValue()
         {u"decimal"_s, QVariant::fromValue(Decimal{2, 314})},
         {u"double"_s, 0.5},
         {u"text"_s, u"t"_s},
-        {u"time"_s, QDateTime::fromSecsSinceEpoch(1700000000, Qt::UTC)},
+        {u"time"_s, QDateTime::fromSecsSinceEpoch(1700000000).toUTC()},
         {u"void"_s, QVariant()},
     };
     const QByteArray contents = *encodeTable(table, {});
