@@ -4,7 +4,8 @@
 #include <QtCore/qdatetime.h>
 #include <QtCore/qtimezone.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 inline QDateTime utcFromSeconds(qint64 seconds)
 {

@@ -62,6 +62,64 @@ QSet<QString> testFunctions()
     return result;
 }
 
+QString contentsOfFiles(const QString &folder, const QStringList &patterns)
+{
+    QString result;
+    for (const QFileInfo &file : QDir(root + folder).entryInfoList(patterns, QDir::Files, QDir::Name))
+        result += contentsOf(file.filePath());
+    return result;
+}
+
+struct Class {
+    QString name;
+    bool isElement = false; // of QML
+    QString text;
+};
+
+// The classes of a header that has no classes within classes with signals or properties.
+QList<Class> classesOf(const QString &header)
+{
+    static const QRegularExpression definition(u"^(?:class|struct) (?:AMQPQT_EXPORT )?(\\w+)([^;]*?)\\{(.*?)^\\};"_s,
+                                               QRegularExpression::MultilineOption |
+                                                   QRegularExpression::DotMatchesEverythingOption);
+    QList<Class> result;
+    for (const QRegularExpressionMatch &match : definition.globalMatch(header))
+        result += {match.captured(1), match.captured(2).contains("QmlElement"_L1), match.captured(3)};
+    return result;
+}
+
+QStringList namesIn(const QString &text, const QRegularExpression &declaration)
+{
+    QStringList result;
+    for (const QRegularExpressionMatch &match : declaration.globalMatch(text))
+        result += match.captured(1);
+    result.removeDuplicates();
+    return result;
+}
+
+QStringList signalsOf(const Class &theClass)
+{
+    static const QRegularExpression section(u"^Q_SIGNALS:(.*?)(?:^\\w+:|\\z)"_s,
+                                            QRegularExpression::MultilineOption |
+                                                QRegularExpression::DotMatchesEverythingOption);
+    static const QRegularExpression declaration(u"^    void (\\w+)\\("_s, QRegularExpression::MultilineOption);
+    return namesIn(section.match(theClass.text).captured(1), declaration);
+}
+
+QStringList propertiesOf(const Class &theClass)
+{
+    static const QRegularExpression declaration(u"Q_PROPERTY\\(.*?(\\w+) (?:READ|MEMBER) "_s);
+    return namesIn(theClass.text, declaration);
+}
+
+// Of the name, Class::member or Type::member, in this kind of entry.
+bool hasEntry(const QString &reference, const QString &command, const QString &name)
+{
+    const QRegularExpression entry(u"^ +\\\\%1 .*\\b%2\\b"_s.arg(command, QRegularExpression::escape(name)),
+                                   QRegularExpression::MultilineOption);
+    return entry.match(reference).hasMatch();
+}
+
 QStringList pages()
 {
     QStringList result;
@@ -86,6 +144,8 @@ private Q_SLOTS:
     void linksLeadToFiles_data();
     void linksLeadToFiles();
     void everyExampleIsListed();
+    void referenceHasEverySignalAndProperty();
+    void referenceHasEverythingOfQml();
     void decisionsAreNumberedWithoutGaps();
 };
 
@@ -158,6 +218,73 @@ void tst_Docs::everyExampleIsListed()
         QVERIFY2(list.contains(u"| [%1](%1/main.cpp) |"_s.arg(match.captured(1))), qPrintable(match.captured(1)));
     }
     QVERIFY(count > 0);
+}
+
+// qdoc warns of undocumented functions, but not of signals that a property names.
+void tst_Docs::referenceHasEverySignalAndProperty()
+{
+    const QString reference =
+        contentsOfFiles(u"src/client"_s, {u"*.qdoc"_s, u"*.cpp"_s}) + contentsOfFiles(u"src/values"_s, {u"*.cpp"_s});
+    QStringList missing;
+    int count = 0;
+    for (const Class &theClass : classesOf(contentsOfFiles(u"include/AmqpQt"_s, {u"*.h"_s}))) {
+        for (const QString &name : signalsOf(theClass)) {
+            ++count;
+            const QString signal = "AmqpQt::"_L1 + theClass.name + "::"_L1 + name;
+            if (!hasEntry(reference, u"fn"_s, signal))
+                missing += "the signal "_L1 + signal;
+        }
+        for (const QString &name : propertiesOf(theClass)) {
+            ++count;
+            const QString property = "AmqpQt::"_L1 + theClass.name + "::"_L1 + name;
+            if (!hasEntry(reference, u"property"_s, property) && !hasEntry(reference, u"variable"_s, property))
+                missing += "the property "_L1 + property;
+        }
+    }
+    QVERIFY(count > 50); // it reads the headers
+    QVERIFY2(missing.isEmpty(), qPrintable(missing.join(u", "_s)));
+}
+
+void tst_Docs::referenceHasEverythingOfQml()
+{
+    static const QRegularExpression element(u"QML_NAMED_ELEMENT\\((\\w+)\\)|(QML_ELEMENT)"_s);
+    static const QRegularExpression notifier(u"NOTIFY (\\w+)"_s);
+    static const QRegularExpression method(u"Q_INVOKABLE .*?(\\w+)\\("_s);
+    const QString reference = contentsOfFiles(u"qml"_s, {u"*.qdoc"_s});
+    QStringList missing;
+    int count = 0;
+    const auto check = [&](const QString &type, const QString &command, const QStringList &names) {
+        for (const QString &name : names) {
+            ++count;
+            if (!hasEntry(reference, command, type + "::"_L1 + name))
+                missing += command + u' ' + type + "::"_L1 + name;
+        }
+    };
+    QStringList common; // the properties of every element that is made for a connection
+    const QList<Class> classes = classesOf(contentsOfFiles(u"qml"_s, {u"*.h"_s}));
+    for (const Class &theClass : classes) {
+        if (theClass.name == "QmlElement"_L1)
+            common = propertiesOf(theClass);
+    }
+    QVERIFY(!common.isEmpty());
+    for (const Class &theClass : classes) {
+        const QRegularExpressionMatch registration = element.match(theClass.text);
+        if (!registration.hasMatch())
+            continue;
+        const QString type = registration.captured(1).isEmpty() ? theClass.name : registration.captured(1);
+        check(type, u"qmlproperty"_s, propertiesOf(theClass) + (theClass.isElement ? common : QStringList()));
+        check(type, u"qmlmethod"_s, namesIn(theClass.text, method));
+        const QStringList notifiers = namesIn(theClass.text, notifier);
+        QStringList ownSignals = signalsOf(theClass);
+        ownSignals.removeIf([&](const QString &name) { return notifiers.contains(name); });
+        check(type, u"qmlsignal"_s, ownSignals);
+    }
+    static const QRegularExpression property(u"^    (?:required |readonly )*property \\S+ (\\w+)"_s,
+                                             QRegularExpression::MultilineOption);
+    for (const QFileInfo &file : QDir(root + "qml"_L1).entryInfoList({u"*.qml"_s}, QDir::Files))
+        check(file.baseName(), u"qmlproperty"_s, namesIn(contentsOf(file.filePath()), property));
+    QVERIFY(count > 50); // it reads the headers
+    QVERIFY2(missing.isEmpty(), qPrintable(missing.join(u", "_s)));
 }
 
 void tst_Docs::decisionsAreNumberedWithoutGaps()
