@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# Builds AmqpQt with SHARED=ON or OFF, with the QML module if QML is ON, installs it into WORK_DIR, and builds and runs an application with what is there.
-# Called as cmake -D… -P package.cmake.
+# Builds AmqpQt with SHARED=ON or OFF, with the QML module if QML is ON, installs it into WORK_DIR, and builds and runs an
+# application with what is there. Called as cmake -D… -P package.cmake.
 
 function(run)
     execute_process(COMMAND ${ARGN} COMMAND_ECHO STDOUT COMMAND_ERROR_IS_FATAL ANY)
@@ -9,7 +9,7 @@ endfunction()
 
 file(REMOVE_RECURSE ${WORK_DIR}/prefix ${WORK_DIR}/consumer) # what an earlier run installed may be gone by now
 set(common -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${CXX_COMPILER} -DCMAKE_CXX_COMPILER_LAUNCHER=${CXX_COMPILER_LAUNCHER}
-    -DCMAKE_BUILD_TYPE=${BUILD_TYPE} "-DCMAKE_CXX_FLAGS=${CXX_FLAGS}")
+    -DCMAKE_BUILD_TYPE=${BUILD_TYPE} -DCMAKE_CXX_FLAGS_DEBUG=)
 
 run(${CMAKE_COMMAND} -S ${SOURCE_DIR} -B ${WORK_DIR}/library ${common} -DBUILD_SHARED_LIBS=${SHARED}
     -DAMQPQT_BUILD_QML=${QML} -DAMQPQT_BUILD_TESTS=OFF -DAMQPQT_BUILD_EXAMPLES=OFF -DAMQPQT_BUILD_BENCHMARKS=OFF

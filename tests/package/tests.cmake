@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: MIT
 
-# The library as its users get it: built anew without tests and sanitizers, installed, and found by find_package().
-# Debug, since it builds faster, and what is installed and exported is the same.
-foreach(shared ON OFF)
-    if(shared)
-        set(test package_shared)
-        set(qml ${AMQPQT_BUILD_QML})
-    else()
-        set(test package_static)
-        set(qml OFF)
-    endif()
-    add_test(NAME ${test} COMMAND ${CMAKE_COMMAND} -DSHARED=${shared} -DQML=${qml} -DSOURCE_DIR=${PROJECT_SOURCE_DIR}
-        -DCONSUMER_DIR=${CMAKE_CURRENT_SOURCE_DIR}/package/consumer -DWORK_DIR=${PROJECT_BINARY_DIR}/${test}
-        -DGENERATOR=${CMAKE_GENERATOR} -DCXX_COMPILER=${CMAKE_CXX_COMPILER}
-        -DCXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER} -DBUILD_TYPE=Debug
-        -P ${CMAKE_CURRENT_SOURCE_DIR}/package/package.cmake)
-    # Alone: compilers on every core make the Erlang VMs of the broker tests twenty times slower.
-    set_tests_properties(${test} PROPERTIES LABELS package TIMEOUT 900 RUN_SERIAL ON)
+# The library as its users get it: built without tests and sanitizers, installed and found by find_package(), or as a part
+# of another project. Debug, since it builds faster, and what is linked, installed and exported is the same.
+foreach(kind package subproject)
+    foreach(shared ON OFF)
+        if(shared)
+            set(test ${kind}_shared)
+            set(qml ${AMQPQT_BUILD_QML})
+        else()
+            set(test ${kind}_static)
+            set(qml OFF)
+        endif()
+        add_test(NAME ${test} COMMAND ${CMAKE_COMMAND} -DSHARED=${shared} -DQML=${qml} -DSOURCE_DIR=${PROJECT_SOURCE_DIR}
+            -DCONSUMER_DIR=${CMAKE_CURRENT_SOURCE_DIR}/package/consumer -DPARENT_DIR=${CMAKE_CURRENT_SOURCE_DIR}/package/parent
+            -DWORK_DIR=${PROJECT_BINARY_DIR}/${test} -DGENERATOR=${CMAKE_GENERATOR} -DCXX_COMPILER=${CMAKE_CXX_COMPILER}
+            -DCXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER} -DBUILD_TYPE=Debug
+            -P ${CMAKE_CURRENT_SOURCE_DIR}/package/${kind}.cmake)
+        # Alone: compilers on every core make the Erlang VMs of the broker tests twenty times slower.
+        set_tests_properties(${test} PROPERTIES LABELS package TIMEOUT 900 RUN_SERIAL ON)
+    endforeach()
 endforeach()

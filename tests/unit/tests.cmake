@@ -25,8 +25,8 @@ amqpqt_test(unit tst_connectionparameters LAYERS client transport engine wire va
 
 amqpqt_test(unit tst_layers)
 foreach(layer values wire engine transport client)
-    get_target_property(moc amqpqt_${layer} AUTOMOC)
-    if(moc)
+    get_target_property(moc_sources amqpqt_${layer} AMQPQT_MOC_FILES)
+    if(moc_sources)
         list(APPEND layers_with_moc ${layer})
     endif()
 endforeach()
