@@ -8,14 +8,18 @@ endif()
 find_package(Qt6 6.4 REQUIRED COMPONENTS QuickTest)
 set(qml_import_path ${PROJECT_BINARY_DIR}/qml)
 
-add_executable(quicktest qml/quicktest.cpp support/delayproxy.h)
-set_target_properties(quicktest PROPERTIES AUTOMOC ON)
-target_link_libraries(quicktest PRIVATE AmqpQt::AmqpQt Qt6::QuickTest Qt6::Qml Qt6::Network amqpqt_brokerfixture amqpqt_build_flags)
-target_include_directories(quicktest PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-target_compile_definitions(quicktest PRIVATE AMQPQT_QML_IMPORT_PATH="${qml_import_path}"
-                                             QUICK_TEST_SOURCE_DIR="${CMAKE_CURRENT_LIST_DIR}")
-add_dependencies(quicktest amqpqtplugin)
+# A program that runs the tests of a folder with Qt Quick Test.
+function(amqpqt_quicktest name folder)
+    add_executable(${name} qml/quicktest.cpp support/delayproxy.h)
+    set_target_properties(${name} PROPERTIES AUTOMOC ON)
+    target_link_libraries(${name} PRIVATE ${ARGN} AmqpQt::AmqpQt Qt6::QuickTest Qt6::Qml Qt6::Network amqpqt_brokerfixture
+        amqpqt_build_flags)
+    target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_compile_definitions(${name} PRIVATE AMQPQT_QML_IMPORT_PATH="${qml_import_path}" QUICK_TEST_SOURCE_DIR="${folder}")
+    add_dependencies(${name} amqpqtplugin)
+endfunction()
 
+amqpqt_quicktest(quicktest ${CMAKE_CURRENT_LIST_DIR})
 file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/tst_*.qml)
 foreach(file IN LISTS tests)
     cmake_path(GET file STEM name)
@@ -33,14 +37,7 @@ add_dependencies(tst_engines amqpqtplugin)
 set(dashboard_source ${PROJECT_SOURCE_DIR}/examples/dashboard)
 if(TARGET example_dashboard)
     # Its window with a real broker, operated by keys.
-    add_executable(dashboardtest qml/quicktest.cpp)
-    set_target_properties(dashboardtest PROPERTIES AUTOMOC ON)
-    target_link_libraries(dashboardtest PRIVATE dashboard_ui dashboard_uiplugin AmqpQt::AmqpQt Qt6::QuickTest Qt6::Qml
-        amqpqt_brokerfixture amqpqt_build_flags)
-    target_include_directories(dashboardtest PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-    target_compile_definitions(dashboardtest PRIVATE AMQPQT_QML_IMPORT_PATH="${qml_import_path}"
-                                                     QUICK_TEST_SOURCE_DIR="${CMAKE_CURRENT_LIST_DIR}/dashboard")
-    add_dependencies(dashboardtest amqpqtplugin)
+    amqpqt_quicktest(dashboardtest ${CMAKE_CURRENT_LIST_DIR}/dashboard dashboard_ui dashboard_uiplugin)
     foreach(name tst_dashboard tst_theme)
         add_test(NAME ${name} COMMAND dashboardtest -input ${CMAKE_CURRENT_LIST_DIR}/dashboard/${name}.qml)
         set_tests_properties(${name} PROPERTIES LABELS qml TIMEOUT 300 RESOURCE_LOCK broker
