@@ -143,6 +143,7 @@ Reply<T> ChannelPrivate::reply(const char *function, const Call &call, Convert c
         if (const Error *failure = std::get_if<Error>(&value))
             return promise.finish(*failure, delivery);
         const T converted = convert(value);
+        Q_UNUSED(tell) // of TellNobody
         if constexpr (!std::is_same_v<Tell, TellNobody>) {
             if (channel)
                 channel->d->defer(channel, [tell, channel, converted] { tell(channel.data(), converted); });
@@ -163,6 +164,7 @@ Reply<void> ChannelPrivate::reply(const char *function, const Call &call, Tell t
                                                                     ConnectionPrivate::Delivery delivery) {
         if (const Error *failure = std::get_if<Error>(&value))
             return promise.finish(*failure, delivery);
+        Q_UNUSED(tell) // of TellNobody
         if constexpr (!std::is_same_v<Tell, TellNobody>) {
             if (channel)
                 channel->d->defer(channel, [tell, channel] { tell(channel.data()); });
