@@ -2,7 +2,12 @@
 # SPDX-License-Identifier: MIT
 #
 # To be sourced. install_packages NAME... installs those of these Debian packages that are missing; elsewhere than on Debian
-# it leaves that to the user.
+# it leaves that to the user. dashboard_packages has those that the example dashboard needs to be built and run.
+
+# shellcheck disable=SC2034 # used by those who source this
+dashboard_packages=(qt6-declarative-dev qt6-declarative-dev-tools qml6-module-qtqml qml6-module-qtqml-models
+    qml6-module-qtqml-workerscript qml6-module-qtquick qml6-module-qtquick-controls qml6-module-qtquick-layouts
+    qml6-module-qtquick-shapes qml6-module-qtquick-templates qml6-module-qtquick-window)
 
 install_packages()
 {
