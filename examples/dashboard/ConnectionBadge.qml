@@ -12,7 +12,7 @@ Rectangle {
     readonly property string text: {
         switch (connection.state) {
         case Connection.Open: return connection.blocked ? qsTr("Blocked") : qsTr("Connected")
-        case Connection.Closed: return connection.active ? qsTr("Not connected") : qsTr("Offline")
+        case Connection.Closed: return qsTr("Offline")
         case Connection.Closing: return qsTr("Closing")
         default: return qsTr("Connecting")
         }

@@ -108,7 +108,7 @@ ApplicationWindow {
                 visible: !window.compact || window.page !== 0
                 spacing: Theme.large
                 Layout.fillHeight: true
-                Layout.minimumHeight: 320
+                Layout.minimumHeight: 328
                 MessageTable {
                     id: table
                     visible: !window.compact || (window.page === 1 && !window.detailed)

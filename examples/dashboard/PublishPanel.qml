@@ -100,10 +100,11 @@ Card {
         Item {
             Layout.fillWidth: true
             Layout.fillHeight: true
+            Layout.minimumHeight: 88
             ListView {
                 id: list
                 width: parent.width
-                height: parent.height - parent.height % 44 // whole rows
+                height: parent.height - parent.height % 44 - 1 // whole rows, and nothing of the next
                 clip: true
                 model: history
                 boundsBehavior: Flickable.StopAtBounds
@@ -114,14 +115,13 @@ Card {
                 }
                 // qmllint enable unqualified
                 ScrollBar.vertical: ScrollBar {}
-                EmptyState {
-                    parent: list
-                    anchors.centerIn: parent
-                    visible: history.count === 0
-                    icon: "send"
-                    title: qsTr("Nothing published yet")
-                    text: qsTr("What you publish is listed here with its outcome.")
-                }
+            }
+            EmptyState {
+                anchors.centerIn: parent
+                visible: history.count === 0
+                icon: "send"
+                title: qsTr("Nothing published yet")
+                text: qsTr("What you publish is listed here with its outcome.")
             }
         }
     }

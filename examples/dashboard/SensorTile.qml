@@ -20,12 +20,13 @@ Card {
     property string unit
     property real receivedAt: 0
 
-    readonly property int age: Math.max(0, now - receivedAt)
+    readonly property real age: Math.max(0, now - receivedAt)   // of the latest message, in milliseconds
     readonly property bool stale: age > staleAfter
     readonly property bool high: value > range[1]
     readonly property bool low: value < range[0]
     readonly property color tone: stale ? Theme.muted : high || low ? Theme.bad : Theme.accent
-    readonly property string note: stale ? qsTr("No value for %1 s").arg(Math.round(age / 1000))
+    readonly property string note: stale ? (age < 120000 ? qsTr("No value for %1 s").arg(Math.round(age / 1000))
+            : qsTr("No value for %1 min").arg(Math.round(age / 60000)))
         : high ? qsTr("Above %L1").arg(range[1]) : low ? qsTr("Below %L1").arg(range[0]) : qsTr("Sensor %1").arg(keyParts[1] ?? "")
     readonly property string trend: {
         const before = values.slice(-16, -4)
@@ -38,11 +39,11 @@ Card {
     }
 
     function take() {
+        receivedAt = Date.now()
         const reading = message.json("value")
         if (typeof reading !== "number")
             return
         unit = message.json("unit") ?? ""
-        receivedAt = Date.now()
         values = values.concat(reading).slice(-60)
     }
     onMessageChanged: take()
@@ -84,11 +85,20 @@ Card {
             Layout.bottomMargin: Theme.tiny
             Label {
                 id: number
-                text: isNaN(tile.value) ? "–" : tile.value.toLocaleString(Qt.locale(), "f", 1)
+                text: isNaN(tile.value) ? "–" : Math.abs(tile.value) < 1e6 ? tile.value.toLocaleString(Qt.locale(), "f", 1)
+                    : tile.value.toLocaleString(Qt.locale(), "g", 6)
                 color: tile.stale ? Theme.muted : tile.high || tile.low ? Theme.bad : Theme.text
                 font { pixelSize: Theme.value; bold: true; preferShaping: false }
+                fontSizeMode: Text.HorizontalFit
+                minimumPixelSize: Theme.body
+                Layout.preferredWidth: Math.min(Math.ceil(implicitWidth) + 1, tile.availableWidth - Theme.tiny)
             }
-            Caption { text: tile.unit; Layout.alignment: Qt.AlignBaseline; font.pixelSize: Theme.body }
+            Caption {
+                text: tile.unit
+                font.pixelSize: Theme.body
+                Layout.alignment: Qt.AlignBaseline
+                Layout.fillWidth: true
+            }
         }
         Sparkline {
             Layout.fillWidth: true

@@ -97,6 +97,25 @@ Item {
                     }
                 }
             }
+            function test_tileHoldsLongReading() { // by its name one of the last tests: the tile stays
+                publisher.publish({ value: 1234567890123.5, unit: "units with a long name" },
+                    { routingKey: "sensor.77.quantity-with-a-long-name-without-end" })
+                waitForText(/^Quantity-with/)
+                for (const width of [1280, 375]) {
+                    resize(width, 800)
+                    for (const tile of visibleItems(root(), item => item instanceof SensorTile)) {
+                        for (const item of visibleItems(tile, item => item instanceof Text && item.text !== "")) {
+                            const right = item.mapToItem(tile, item.paintedWidth, 0).x
+                            verify(right <= tile.width, item.text + " ends at " + right + " of " + tile.width)
+                        }
+                    }
+                }
+            }
+            function test_readingWithoutNumberHasNoValue() {
+                publisher.publish("on", { routingKey: "sensor.78.switch" })
+                waitForText(/^–$/)
+                verify(!shows(/^No value for [0-9]{3,}/))
+            }
             function test_narrowWindowShowsOnePage() {
                 verify(shows(/^Message rate$/) && shows(/^Routing key$/) && shows(/^or Ctrl\+Enter$/))
                 resize(375, 667)
@@ -161,6 +180,8 @@ Item {
                 window.brokerUrl = "amqp://127.0.0.1:1"
                 waitForText(/127\.0\.0\.1:1: .*refused.*Next attempt in [0-9]+ s/)
                 waitForText(/^Not connected$/)
+                resize(375, 667)
+                tryVerify(() => visibleItems(root(), item => item instanceof Text && item.truncated).length === 0, 30000)
                 window.brokerUrl = test.url
                 waitForText(/^Connected$/)
                 tryVerify(() => !shows(/refused|Not connected/), 30000)
