@@ -5,9 +5,15 @@
 
 #include "measure.h"
 
-#include <amqp.h>
-#include <amqp_framing.h>
-#include <amqp_tcp_socket.h>
+#if __has_include(<rabbitmq-c/amqp.h>)
+#    include <rabbitmq-c/amqp.h>
+#    include <rabbitmq-c/framing.h>
+#    include <rabbitmq-c/tcp_socket.h>
+#else
+#    include <amqp.h>
+#    include <amqp_framing.h>
+#    include <amqp_tcp_socket.h>
+#endif
 
 #include <sys/time.h>
 

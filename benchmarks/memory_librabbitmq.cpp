@@ -4,8 +4,13 @@
 
 #include "memory.h"
 
-#include <amqp.h>
-#include <amqp_tcp_socket.h>
+#if __has_include(<rabbitmq-c/amqp.h>)
+#    include <rabbitmq-c/amqp.h>
+#    include <rabbitmq-c/tcp_socket.h>
+#else
+#    include <amqp.h>
+#    include <amqp_tcp_socket.h>
+#endif
 
 namespace
 {

@@ -10,9 +10,15 @@
 // A field value is its AMQP type letter, ':' and the value: t:1 b:-128 D:scale/value S:text x:bytes T:seconds; f and d
 // have the hexadecimal bits of the number, so that nothing is rounded. V stands alone. F{name=value,...} A[value,...]
 
-#include <amqp.h>
-#include <amqp_framing.h>
-#include <amqp_tcp_socket.h>
+#if __has_include(<rabbitmq-c/amqp.h>)
+#    include <rabbitmq-c/amqp.h>
+#    include <rabbitmq-c/framing.h>
+#    include <rabbitmq-c/tcp_socket.h>
+#else
+#    include <amqp.h>
+#    include <amqp_framing.h>
+#    include <amqp_tcp_socket.h>
+#endif
 
 #include <inttypes.h>
 #include <stddef.h>
