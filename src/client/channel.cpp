@@ -354,6 +354,9 @@ Reply<void> Channel::setPrefetch(quint16 count, PrefetchScope scope)
     the channel is closed or closing, ErrorKind::InvalidArgument for a name over 255 bytes, for arguments that cannot
     be sent, and for a consumer tag that is in use on this channel. The broker closes the channel with 404 if there is
     no such queue, and with 403 if it, or this consumer, is to be exclusive and there are others.
+
+    The tag of a consumer that was cancelled or deleted may be used at once: the call, and all later ones of this
+    channel, wait until the broker has confirmed the cancellation.
 */
 Consumer *Channel::consume(const QString &queue, const ConsumeOptions &options, QObject *parent)
 {

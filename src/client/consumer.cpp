@@ -82,7 +82,21 @@ Reply<void> Consumer::whenStarted()
 */
 Reply<int> Consumer::cancel()
 {
-    return d->cancel();
+    return d->cancel(false);
+}
+
+/*!
+    Ends the subscription (\c basic.cancel) as cancel() does, but deliveries that the broker has sent before it confirms
+    are still emitted: nothing goes back to the queue out of order, and nothing of a consumer with AckMode::NoAck is
+    lost. Meanwhile state() is State::Cancelling; cancelled() comes after the last delivery.
+
+    The reply succeeds with \c basic.cancel-ok and 0. Called while cancel() is under way it returns the reply of that.
+
+    \sa cancel()
+*/
+Reply<int> Consumer::drain()
+{
+    return d->cancel(true);
 }
 
 } // namespace AmqpQt

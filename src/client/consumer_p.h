@@ -20,7 +20,7 @@ public:
 
     void start(); // basic.consume, also after a reopen
     void startFailed(const Error &reason);
-    Reply<int> cancel();
+    Reply<int> cancel(bool drains);
     void deliver(Engine::ReceivedMessage &received);
     void deliver(const Engine::RepeatedDelivery &repeated, Message &spare); // makes it in the memory of `spare` if it can
     void emitBatch();

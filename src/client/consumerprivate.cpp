@@ -116,10 +116,12 @@ void ConsumerPrivate::onStarted()
     }
 }
 
-Reply<int> ConsumerPrivate::cancel()
+Reply<int> ConsumerPrivate::cancel(bool drains)
 {
-    if (channel && !channel->connection->isOwnThread("cancel"))
-        return Promise<int>::finished(Error(ErrorKind::InvalidArgument, u"cancel() in a foreign thread"_s));
+    const char *function = drains ? "drain" : "cancel";
+    if (channel && !channel->connection->isOwnThread(function))
+        return Promise<int>::finished(
+            Error(ErrorKind::InvalidArgument, u"%1() in a foreign thread"_s.arg(QLatin1StringView(function))));
     if (cancelled)
         return cancelled->reply();
     if (isEnded())
@@ -132,8 +134,8 @@ Reply<int> ConsumerPrivate::cancel()
     }
     const Promise<int> promise = cancelled.emplace();
     setState(State::Cancelling);
-    const Engine::CallId call = channel->engine->cancel(*entry);
-    const int returned = returnBatch(); // behind basic.cancel: else they come again
+    const Engine::CallId call = drains ? channel->engine->drain(*entry) : channel->engine->cancel(*entry);
+    const int returned = drains ? 0 : returnBatch(); // behind basic.cancel: else they come again
     channel->connection->addCall(call, [consumer = QPointer(q), promise, returned](Engine::ReplyValue &value,
                                                                                    ConnectionPrivate::Delivery delivery) {
         if (const Error *failure = std::get_if<Error>(&value))

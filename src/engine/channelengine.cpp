@@ -120,8 +120,15 @@ bool ChannelEngine::releaseOne()
             startCloseTime();
             return false;
         }
+        const bool takesTag = call->consumer && call->consumer->waitsForTag;
+        if (takesTag && consumer(call->consumer->tag))
+            return false;
         const Call next = std::move(*call);
         m_held.pop_front();
+        if (takesTag) {
+            next.consumer->waitsForTag = false;
+            m_consumers.insert(consumerPosition(next.consumer->tag), next.consumer);
+        }
         sendCall(next);
         return true;
     }
@@ -187,6 +194,7 @@ Result<CallId> ChannelEngine::close()
         if (consumer->state == ConsumerEntry::State::Active)
             cancel(*consumer);
     }
+    endWaitingConsumes();
     const Result<CallId> closing =
         call(Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
     m_closeCall = *closing;
@@ -394,7 +402,9 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
         return arguments.error();
     if (tag.isEmpty())
         return Error(ErrorKind::InvalidArgument, u"consumerTag: empty"_s);
-    if (consumer(tag))
+    const std::shared_ptr<ConsumerEntry> former = consumer(tag);
+    const bool isEnding = former && (former->state == ConsumerEntry::State::Cancelling || former->cancelHeld);
+    if ((former && !isEnding) || waitingConsume(tag))
         return Error(ErrorKind::InvalidArgument,
                      u"consumerTag: \"%1\" is in use on channel %2"_s.arg(options.consumerTag).arg(m_number));
     const bool noAck = options.ackMode == AckMode::NoAck;
@@ -422,9 +432,14 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     consumer->context = consumerContext;
     consumer->noAck = noAck;
     consumer->startCall = m_connection->nextCall();
-    m_consumers.insert(consumerPosition(tag), consumer);
     Call starting = makeCall(consumer->startCall, method);
     starting.consumer = consumer;
+    if (former) { // the tag rests until its cancel-ok
+        consumer->waitsForTag = true;
+        hold(std::move(starting));
+        return consumer;
+    }
+    m_consumers.insert(consumerPosition(tag), consumer);
     submit(std::move(starting));
     return consumer;
 }
@@ -432,12 +447,49 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
 CallId ChannelEngine::cancel(ConsumerEntry &consumer)
 {
     Q_ASSERT(consumer.cancelCall == 0);
-    consumer.cancelCall = m_connection->nextCall();
-    if (consumer.state == ConsumerEntry::State::Starting)
+    const CallId id = consumer.cancelCall = m_connection->nextCall();
+    if (consumer.waitsForTag)
+        endWaitingConsumes(&consumer);
+    else if (consumer.state == ConsumerEntry::State::Starting)
         consumer.cancelHeld = true;
     else
         sendCancel(this->consumer(consumer.tag));
-    return consumer.cancelCall;
+    return id;
+}
+
+CallId ChannelEngine::drain(ConsumerEntry &consumer)
+{
+    consumer.isDraining = true;
+    return cancel(consumer);
+}
+
+const ChannelEngine::Call *ChannelEngine::waitingConsume(QByteArrayView tag) const
+{
+    for (const Held &held : m_held) {
+        const auto *call = std::get_if<Call>(&held);
+        if (call && call->consumer && call->consumer->waitsForTag && QByteArrayView(call->consumer->tag) == tag)
+            return call;
+    }
+    return nullptr;
+}
+
+// Nothing has been sent for them. Without `only`: all of them.
+void ChannelEngine::endWaitingConsumes(const ConsumerEntry *only)
+{
+    const Error cancelled(ErrorKind::Cancelled, u"the consumer was cancelled before it was started"_s);
+    m_held.removeIf([&](const Held &held) {
+        const auto *call = std::get_if<Call>(&held);
+        ConsumerEntry *consumer = call ? call->consumer.get() : nullptr;
+        if (!consumer || !consumer->waitsForTag || (only && consumer != only))
+            return false;
+        consumer->waitsForTag = false;
+        consumer->state = ConsumerEntry::State::Gone;
+        finish(consumer->startCall, cancelled);
+        if (consumer->cancelCall)
+            finish(consumer->cancelCall, CancelResult{});
+        return true;
+    });
+    releaseHeld(); // what was behind them
 }
 
 void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
@@ -446,7 +498,10 @@ void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
     consumer->state = ConsumerEntry::State::Cancelling;
     Call cancelling = makeCall(consumer->cancelCall, Wire::BasicCancel{.consumerTag = consumer->tag});
     cancelling.consumer = consumer;
-    submit(std::move(cancelling));
+    if (m_connection->isOpen() && waitingConsume(consumer->tag))
+        sendCall(cancelling); // what is held waits for the answer
+    else
+        submit(std::move(cancelling));
 }
 
 Result<CallId> ChannelEngine::requestAccess(const QString &realm, Wire::AccessRequest request)
@@ -524,6 +579,10 @@ void ChannelEngine::failHeld(const Error &error, const ReplyValue &closeResult)
                 failed->last = publish->sequence; // held publishes have consecutive numbers
         } else if (const Call &call = std::get<Call>(held); !call.consumer) {
             finish(call.id, call.id == m_closeCall ? closeResult : ReplyValue(error));
+        } else if (call.consumer->waitsForTag) {
+            call.consumer->waitsForTag = false;
+            call.consumer->state = ConsumerEntry::State::Gone;
+            finish(call.id, error);
         }
     }
     m_held.clear();

@@ -40,6 +40,8 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry>
     State state = State::Starting;
     bool noAck = false;
     bool cancelHeld = false; // basic.cancel waits for consume-ok: sent earlier, it would end the connection
+    bool waitsForTag = false; // basic.consume waits for the cancel-ok of the consumer that has the tag
+    bool isDraining = false;  // deliveries are taken until cancel-ok
     std::unique_ptr<DeliveryPattern> pattern; // made with the first delivery
 };
 
@@ -90,6 +92,8 @@ public:
     Result<CallId> get(const QString &queue, bool noAck);
     Result<std::shared_ptr<ConsumerEntry>> consume(const QString &queue, const ConsumeOptions &options, void *consumerContext);
     CallId cancel(ConsumerEntry &consumer); // Starting or Active
+    // As cancel(), but what the broker has sent before its cancel-ok is still delivered.
+    CallId drain(ConsumerEntry &consumer);
     QString lastQueue() const { return m_lastQueue; }
 
     // The message's number, from 1 and never repeated, or why it was refused. `properties` as in Wire::ContentHeader.
@@ -182,6 +186,8 @@ private:
     bool releaseOne(); // false: nothing can be sent now
     void releaseHeld();
     void sendCancel(const std::shared_ptr<ConsumerEntry> &consumer);
+    const Call *waitingConsume(QByteArrayView tag) const; // null: none waits for this tag
+    void endWaitingConsumes(const ConsumerEntry *only = nullptr);
     void writeAcks();
     void writeNack(quint64 deliveryTag, bool multiple, bool requeue);
     void returnUnwanted(quint64 deliveryTag);

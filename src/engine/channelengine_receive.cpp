@@ -90,6 +90,7 @@ void ChannelEngine::on(const Wire::BasicCancelOk &method)
         return unexpected(method.name);
     takeConsumer(method.consumerTag);
     finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
+    releaseHeld(); // another may wait for the tag
 }
 
 void ChannelEngine::on(const Wire::BasicGetEmpty &method)
@@ -171,6 +172,7 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
     if (consumer->cancelCall)
         finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
     m_connection->tell(ConsumerCancelled{consumer, error});
+    releaseHeld(); // another may wait for the tag
 }
 
 // --- contents -------------------------------------------------------------------------------------------------------------
@@ -343,8 +345,8 @@ bool ChannelEngine::completeDelivery(Delivered &delivered)
 
 bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag)
 {
-    const bool wanted = consumer.context && consumer.state <= ConsumerEntry::State::Active && !consumer.cancelHeld
-        && m_state != State::Closing;
+    const bool isEnding = consumer.state > ConsumerEntry::State::Active || consumer.cancelHeld;
+    const bool wanted = consumer.context && (!isEnding || consumer.isDraining) && m_state != State::Closing;
     if (m_redelivering && !consumer.noAck) { // it comes again
         dropContent();
         if (!m_acks.deliveredWithoutAck(deliveryTag))

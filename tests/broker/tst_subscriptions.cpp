@@ -6,6 +6,7 @@
 #include <QtCore/qthread.h>
 #include <QtTest/qsignalspy.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 
@@ -21,6 +22,10 @@ private Q_SLOTS:
     void cancelledConsumerSubscribesAgainWhenItsQueueIsBack();
     void cancelledConsumerMayBeEndedWhileItWaits_data();
     void cancelledConsumerMayBeEndedWhileItWaits();
+    void tagOfAnEndedConsumerMayBeUsedAtOnce_data();
+    void tagOfAnEndedConsumerMayBeUsedAtOnce();
+    void drainedConsumerLosesNothingAndReturnsNothing_data();
+    void drainedConsumerLosesNothingAndReturnsNothing();
     void singleActiveConsumersTakeTurns();
     void streamNeedsPrefetchAndAcks_data();
     void streamNeedsPrefetchAndAcks();
@@ -132,6 +137,69 @@ void tst_Subscriptions::cancelledConsumerMayBeEndedWhileItWaits()
     QVERIFY(info);
     QCOMPARE(info->consumerCount, quint32(0));
     QVERIFY(client.channel->isOpen());
+}
+
+void tst_Subscriptions::tagOfAnEndedConsumerMayBeUsedAtOnce_data()
+{
+    QTest::addColumn<bool>("isDeleted");
+    QTest::newRow("cancel()") << false;
+    QTest::newRow("deleted") << true;
+}
+
+// C13
+void tst_Subscriptions::tagOfAnEndedConsumerMayBeUsedAtOnce()
+{
+    QFETCH(const bool, isDeleted);
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString queue = filledQueue(client, 0);
+    QSignalSpy errors(client.channel, &Channel::errorOccurred);
+    const auto consume = [&] { return client.channel->consume(queue, {.consumerTag = u"tag"_s, .exclusive = true}); };
+    for (int i = 0; i < 6; ++i) {
+        Consumer *former = consume();
+        if (i % 2 == 1)
+            VERIFY_OK(former->whenStarted());
+        if (isDeleted)
+            delete former;
+        else
+            former->cancel();
+    }
+    QList<Message> messages;
+    Consumer *consumer = consume();
+    collect(consumer, &messages);
+    client.channel->publish({}, queue, Message::fromText(u"last"_s));
+    QVERIFY(waitFor([&] { return texts(messages) == QStringList(u"last"_s); }));
+    QCOMPARE(consumer->state(), Consumer::State::Active);
+    QCOMPARE(client.channel->consumer(u"tag"_s), consumer);
+    QCOMPARE(errors.count(), 0);
+}
+
+void tst_Subscriptions::drainedConsumerLosesNothingAndReturnsNothing_data()
+{
+    QTest::addColumn<AckMode>("ackMode");
+    QTest::newRow("manual") << AckMode::Manual;
+    QTest::newRow("no ack") << AckMode::NoAck;
+}
+
+void tst_Subscriptions::drainedConsumerLosesNothingAndReturnsNothing()
+{
+    QFETCH(const AckMode, ackMode);
+    constexpr int Count = 5000;
+    BrokerClient client;
+    QVERIFY(client.isOpen());
+    const QString queue = filledQueue(client, Count);
+    QList<Message> messages;
+    Consumer *drained = client.channel->consume(queue, {.ackMode = ackMode});
+    collect(drained, &messages);
+    QVERIFY(waitFor([&] { return !messages.isEmpty(); }));
+    const Reply<int> draining = drained->drain();
+    QCOMPARE(drained->state(), Consumer::State::Cancelling);
+    collect(client.channel->consume(queue, {.ackMode = ackMode}), &messages);
+    QVERIFY(waitFor([&] { return messages.size() >= Count && draining.isFinished(); }));
+    QCOMPARE(draining.result().value(), 0);
+    QCOMPARE(texts(messages), numbers(0, Count - 1));
+    QVERIFY(std::none_of(messages.cbegin(), messages.cend(), [](const Message &one) { return one.isRedelivered(); }));
+    QCOMPARE(drained->state(), Consumer::State::Cancelled);
 }
 
 // G1, E6

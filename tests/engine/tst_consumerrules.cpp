@@ -19,13 +19,19 @@ private Q_SLOTS:
     void cancelOkMayComeLate();
     void cancelWaitsForConsumeOk();
     void cancelBeforeOpenIsSentAfterConsumeOk();
+    void aTagInUseIsRefused();
     void aTagRestsUntilCancelOk();
+    void aTagRestsIfConsumeOkIsStillToCome();
+    void consumeThatWaitsForATagMayBeCancelled();
+    void consumeThatWaitsForATagEndsWithItsChannel();
+    void channelClosesThoughAConsumeWaitsForATag();
     void aTagIsFreeAfterTheBrokerCancelled();
     void theBrokersCancelEndsTheConsumer();
     void theBrokersCancelAnswersWhatItEnds();
     void theBrokersCancelCrossesOurs();
     void deliveriesOfACancelledConsumerGoBack();
     void lateDeliveriesGoBackAfterCancelOk();
+    void drainingTakesDeliveriesUntilCancelOk();
 };
 
 void tst_ConsumerRules::consumeOkMayComeLate()
@@ -111,7 +117,7 @@ void tst_ConsumerRules::cancelBeforeOpenIsSentAfterConsumeOk()
     s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectSent<Wire::BasicCancel>();
 }
 
-void tst_ConsumerRules::aTagRestsUntilCancelOk()
+void tst_ConsumerRules::aTagInUseIsRefused()
 {
     Script s;
     s.open();
@@ -122,15 +128,107 @@ void tst_ConsumerRules::aTagRestsUntilCancelOk()
     QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // Starting
     s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall);
     QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // Active
-    channel.cancel(*consumer);
-    s.expectSent<Wire::BasicCancel>();
-    QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // Cancelling
     QVERIFY2(duplicate().error().text().startsWith(u"consumerTag"_s), qPrintable(duplicate().error().text()));
-    s.expectNothingSent().broker(Wire::BasicCancelOk{.consumerTag = "a"});
+    channel.cancel(*consumer);
     QVERIFY(duplicate());
-    s.expectSent<Wire::BasicConsume>().takeEvents();
+    QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // another one waits for it
+    s.expectSent<Wire::BasicCancel>().expectNothingSent();
     // The tag is a matter of the channel.
     QVERIFY(s.openChannel(2).consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
+}
+
+void tst_ConsumerRules::aTagRestsUntilCancelOk()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto former = s.subscribe(channel, u"a"_s);
+    const CallId cancelling = channel.cancel(*former);
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId purging = *channel.purgeQueue(u"q"_s); // calls stay in order
+    s.expectSent<Wire::BasicCancel>().expectNothingSent();
+    s.deliver("a", 1).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
+    s.broker(Wire::BasicCancelOk{.consumerTag = "a"});
+    QCOMPARE(s.takeReply<Engine::CancelResult>(cancelling).returned, 1);
+    s.expectSent(Wire::BasicConsume{.queue = "q", .consumerTag = "a"}).expectSent<Wire::QueuePurge>();
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall);
+    s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
+    QCOMPARE(consumer->state, ConsumerState::Active);
+    s.deliver("a", 2).expectEvent<Engine::Delivered>(
+        [&](const Engine::Delivered &delivered) { QCOMPARE(delivered.consumer, consumer.get()); });
+}
+
+void tst_ConsumerRules::aTagRestsIfConsumeOkIsStillToCome()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto former = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId cancelling = channel.cancel(*former);
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    s.expectSent<Wire::BasicConsume>().expectNothingSent();
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(former->startCall);
+    s.expectSent<Wire::BasicCancel>().expectNothingSent();
+    s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeReply<Engine::CancelResult>(cancelling);
+    s.expectSent<Wire::BasicConsume>().broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall);
+
+    // The broker may end the former one first.
+    const auto second = *channel.consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
+    const CallId cancellingSecond = channel.cancel(*second);
+    const auto third = *channel.consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
+    s.expectSent<Wire::BasicConsume>().broker(Wire::BasicCancel{.consumerTag = "b", .noWait = true});
+    s.expectReply(second->startCall, ErrorKind::ConsumerCancelled).takeReply<Engine::CancelResult>(cancellingSecond);
+    s.expectEvent<Engine::ConsumerCancelled>().expectSent<Wire::BasicConsume>();
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "b"}).expectReply(third->startCall);
+}
+
+void tst_ConsumerRules::consumeThatWaitsForATagMayBeCancelled()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto former = s.subscribe(channel, u"a"_s);
+    const CallId cancelling = channel.cancel(*former);
+    const auto never = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    s.expectSent<Wire::BasicCancel>().expectNothingSent();
+    const CallId cancellingNever = channel.cancel(*never);
+    s.expectReply(never->startCall, ErrorKind::Cancelled).takeReply<Engine::CancelResult>(cancellingNever);
+    QCOMPARE(never->state, ConsumerState::Gone);
+    s.expectSent<Wire::QueuePurge>(); // nothing holds it any more
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeReply<Engine::CancelResult>(cancelling);
+    s.expectSent<Wire::BasicConsume>().expectNothingSent();
+    s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall);
+}
+
+void tst_ConsumerRules::consumeThatWaitsForATagEndsWithItsChannel()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto former = s.subscribe(channel, u"a"_s);
+    const CallId cancelling = channel.cancel(*former);
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    s.expectSent<Wire::BasicCancel>();
+    s.broker(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND"});
+    s.expectReply(cancelling, ErrorKind::ChannelClosed).expectReply(consumer->startCall, ErrorKind::ChannelClosed);
+    s.expectEvent<Engine::ChannelClosed>().expectNoEvent();
+    QCOMPARE(consumer->state, ConsumerState::Gone);
+}
+
+void tst_ConsumerRules::channelClosesThoughAConsumeWaitsForATag()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto former = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    channel.cancel(*former); // not sent before consume-ok
+    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    QVERIFY(channel.close());
+    s.expectReply(consumer->startCall, ErrorKind::Cancelled);
+    s.expectSent<Wire::BasicConsume>().expectSent<Wire::ChannelClose>().expectNothingSent();
 }
 
 void tst_ConsumerRules::aTagIsFreeAfterTheBrokerCancelled()
@@ -229,6 +327,24 @@ void tst_ConsumerRules::lateDeliveriesGoBackAfterCancelOk()
     s.deliver("lossy", 2).expectNoEvent().expectNothingSent();
     QCOMPARE(lossy->lost, 1);
     QVERIFY(s.engine.isOpen());
+}
+
+void tst_ConsumerRules::drainingTakesDeliveriesUntilCancelOk()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto acked = s.subscribe(channel, u"acked"_s);
+    const auto lossy = s.subscribe(channel, u"lossy"_s, {.ackMode = AckMode::NoAck});
+    const CallId drainingAcked = channel.drain(*acked);
+    const CallId drainingLossy = channel.drain(*lossy);
+    s.expectSent<Wire::BasicCancel>().expectSent<Wire::BasicCancel>();
+    s.deliver("acked", 1).expectEvent<Engine::Delivered>();
+    s.deliver("lossy", 2).expectEvent<Engine::Delivered>();
+    s.broker(Wire::BasicCancelOk{.consumerTag = "acked"}).broker(Wire::BasicCancelOk{.consumerTag = "lossy"});
+    QCOMPARE(s.takeReply<Engine::CancelResult>(drainingAcked).returned, 0);
+    QCOMPARE(s.takeReply<Engine::CancelResult>(drainingLossy).lost, 0);
+    QCOMPARE(channel.ack(1).count, 1);
 }
 
 QTEST_GUILESS_MAIN(tst_ConsumerRules)
