@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "qmlconsumer.h"
 
-#include "setup.h"
-
 #include <QtCore/qcoreevent.h>
 #include <QtCore/qmetaobject.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace AmqpQt
 {
-
-using namespace Qt::StringLiterals;
 
 namespace
 {
@@ -24,12 +21,17 @@ const QMetaMethod batchSignal = QMetaMethod::fromSignal(&QmlConsumer::batchDeliv
 QmlConsumer::QmlConsumer(QObject *parent)
     : QmlElement(parent)
 {
-    connect(this, &QmlConsumer::changed, this, &QmlConsumer::update);
+    connect(this, &QmlConsumer::changed, this, [this] {
+        m_endedSubscription.reset();
+        update();
+    });
 }
 
 QmlConsumer::~QmlConsumer()
 {
-    delete m_channel; // what is not settled goes back to the queue
+    delete m_channel; // unsettled deliveries go back to the queue
+    for (const QPointer<Channel> &channel : std::as_const(m_formerChannels))
+        delete channel;
 }
 
 // --- properties
@@ -43,7 +45,13 @@ void QmlConsumer::setQueue(QmlQueue *queue)
         m_queue->disconnect(this);
     m_queue = queue;
     if (queue) // declared, gone, or under another name
-        connect(queue, &QmlQueue::declaredNameChanged, this, &QmlConsumer::changed);
+        connect(queue, &QmlQueue::declaredNameChanged, this, [this] {
+            const QPointer<QmlConsumer> self(this);
+            const std::optional<Subscription> ended = m_endedSubscription;
+            Q_EMIT changed();
+            if (self)
+                m_endedSubscription = ended; // nothing of this element has changed
+        });
     Q_EMIT changed();
 }
 
@@ -65,7 +73,7 @@ void QmlConsumer::setPaused(bool paused)
     // Without a limit the broker would go on sending.
     if (m_ackMode == AckMode::NoAck || m_prefetch == 0)
         update();
-    else
+    if (!paused)
         QMetaObject::invokeMethod(this, &QmlConsumer::dispatch, Qt::QueuedConnection);
     Q_EMIT pausedChanged();
 }
@@ -79,7 +87,7 @@ void QmlConsumer::setPrefetch(int count)
 
 QString QmlConsumer::consumerTag() const
 {
-    return m_consumer ? m_consumer->consumerTag() : m_consumerTag;
+    return m_consumer && m_consumerTag.isEmpty() ? m_consumer->consumerTag() : m_consumerTag;
 }
 
 void QmlConsumer::setConsumerTag(const QString &tag)
@@ -99,151 +107,48 @@ void QmlConsumer::setDispatchInterval(int milliseconds)
 
 int QmlConsumer::unackedCount() const
 {
-    return m_consumer ? m_consumer->unackedCount() : 0;
-}
-
-// --- the subscription
-// -----------------------------------------------------------------------------------------------------
-
-void QmlConsumer::connectionOpened()
-{
-    m_countTimer.start(RateMeter::Interval, this);
-    m_meter.start(m_totalCount);
-    update();
-}
-
-void QmlConsumer::connectionClosed()
-{
-    m_isPending = false;
-    m_countTimer.stop();
-    m_meter.stop();
-    dropChannel();
-    sampleCounts();
-}
-
-void QmlConsumer::update()
-{
-    if (!isLive() || std::exchange(m_isPending, true))
-        return;
-    setUp()->addUse(this, [this] {
-        m_isPending = false;
-        unsubscribe();
-        subscribe();
-    });
-}
-
-void QmlConsumer::subscribe()
-{
-    const bool waits = m_paused && (m_ackMode == AckMode::NoAck || m_prefetch == 0);
-    if (!m_active || waits)
-        return;
-    const QString name = queueName();
-    if (name.isEmpty()) {
-        if (!m_queue)
-            fail(tr("A Consumer needs a queue"));
-        return; // the queue tells when it is declared
-    }
-    openChannel();
-    ConsumeOptions options{.consumerTag = m_consumerTag,
-                           .ackMode = m_ackMode == AckMode::NoAck ? AckMode::NoAck : AckMode::Manual,
-                           .exclusive = m_exclusive,
-                           .prefetch = quint16(m_prefetch),
-                           .arguments = m_arguments};
-    if (m_priority != 0)
-        options.arguments.insert(u"x-priority"_s, m_priority);
-    m_consumer = m_channel->consume(name, options);
-    connect(m_consumer, &Consumer::batchDelivered, this, &QmlConsumer::onBatch);
-    connect(m_consumer, &Consumer::unackedCountChanged, this, &QmlConsumer::unackedCountChanged);
-    connect(m_consumer, &Consumer::started, this, [this] {
-        setErrorString({});
-        setSubscribed(true);
-    });
-    connect(m_consumer, &Consumer::cancelled, this, [this](const Error &reason) {
-        const QPointer<QmlConsumer> self(this);
-        unsubscribe();
-        if (self && reason.kind() == ErrorKind::ConsumerCancelled)
-            fail(reason.text());
-    });
-    Q_EMIT consumerTagChanged();
-}
-
-// What nobody has seen goes back to the queue.
-void QmlConsumer::unsubscribe()
-{
-    m_batchTimer.stop();
-    QList<Message> unseen = std::exchange(m_batch, {});
-    if (!m_isBatchNew) {
-        for (const Message &message : unseen)
-            settleAfterDelivery(message);
-        unseen.clear();
-    }
-    unseen += std::exchange(m_held, {});
-    if (m_channel && m_ackMode != AckMode::NoAck) {
-        for (const Message &message : unseen)
-            m_channel->nack(message);
-    }
-    if (!m_consumer)
-        return;
-    m_consumer->disconnect(this);
-    delete m_consumer.data();
-    const QPointer<QmlConsumer> self(this);
-    setSubscribed(false);
-    if (self)
-        Q_EMIT unackedCountChanged();
-}
-
-void QmlConsumer::setSubscribed(bool subscribed)
-{
-    if (std::exchange(m_isSubscribed, subscribed) != subscribed)
-        Q_EMIT subscribedChanged();
-}
-
-void QmlConsumer::openChannel()
-{
-    if (m_channel)
-        return;
-    m_channel = connection()->createChannel();
-    connect(m_channel, &Channel::errorOccurred, this, &QmlConsumer::onChannelError);
-    connect(m_channel, &Channel::closed, this, &QmlConsumer::dropChannel);
-}
-
-// It has ended: the broker has back what was not settled.
-void QmlConsumer::dropChannel()
-{
-    if (m_channel) {
-        m_channel->disconnect(this);
-        m_channel->deleteLater();
-        m_channel = nullptr;
-    }
-    unsubscribe();
-}
-
-void QmlConsumer::onChannelError(const Error &error)
-{
-    switch (error.kind()) {
-    case ErrorKind::StaleDelivery: // the handler has settled it itself
-        if (m_ackMode != AckMode::AfterDelivery)
-            fail(error.text());
-        break;
-    case ErrorKind::ChannelClosed:
-    case ErrorKind::InvalidArgument:
-    case ErrorKind::MessageTooLarge:
-    case ErrorKind::NotOpen:
-        fail(error.text());
-        break;
-    default: // the connection tells it
-        break;
-    }
+    int count = m_consumer ? m_consumer->unackedCount() : 0;
+    count += m_nextConsumer ? m_nextConsumer->unackedCount() : 0;
+    for (const QPointer<Consumer> &consumer : m_endingConsumers)
+        count += consumer ? consumer->unackedCount() : 0;
+    return count;
 }
 
 // --- deliveries
 // -----------------------------------------------------------------------------------------------------------
 
-void QmlConsumer::onBatch(const QList<Message> &messages)
+void QmlConsumer::onBatch(const Consumer *consumer, const QList<Message> &messages)
 {
+    const bool isFirst = m_arrived.isEmpty() && m_held.isEmpty() && m_batch.isEmpty();
+    m_holdsNoAck = consumer->ackMode() == AckMode::NoAck || (m_holdsNoAck && !isFirst);
     m_totalCount += double(messages.size());
-    m_held += messages;
+    const bool isAlone = !m_nextConsumer && m_endingConsumers.isEmpty() && m_arrived.isEmpty();
+    if (isAlone || consumer->channel() != m_channel) {
+        m_held += messages;
+        return dispatch();
+    }
+    // Each consumer has a batch of its own in a turn; the delivery tags say in which order their messages came.
+    if (m_arrived.isEmpty())
+        QMetaObject::invokeMethod(this, &QmlConsumer::takeArrived, Qt::QueuedConnection);
+    m_arrived += messages;
+}
+
+void QmlConsumer::takeArrived()
+{
+    std::stable_sort(m_arrived.begin(), m_arrived.end(),
+                     [](const Message &a, const Message &b) { return a.deliveryTag() < b.deliveryTag(); });
+    m_held += std::exchange(m_arrived, {});
     dispatch();
+}
+
+void QmlConsumer::dropUnseen()
+{
+    if (m_holdsNoAck)
+        return;
+    m_batchTimer.stop();
+    m_arrived.clear();
+    m_held.clear();
+    m_batch.clear();
 }
 
 bool QmlConsumer::isHolding() const
@@ -306,24 +211,33 @@ void QmlConsumer::connectNotify(const QMetaMethod &signal)
 
 bool QmlConsumer::ack(const Message &message)
 {
-    if (m_channel)
-        return m_channel->ack(message);
-    fail(tr("There is no channel any more"));
-    return false;
+    return settle(message, true);
 }
 
 bool QmlConsumer::nack(const Message &message, bool requeue)
 {
-    if (m_channel)
-        return m_channel->nack(message, requeue ? Requeue::Yes : Requeue::No);
-    fail(tr("There is no channel any more"));
-    return false;
+    return settle(message, false, requeue ? Requeue::Yes : Requeue::No);
+}
+
+bool QmlConsumer::settle(const Message &message, bool acknowledge, Requeue requeue)
+{
+    const auto settleOn = [&](Channel *channel) {
+        return channel && (acknowledge ? channel->ack(message) : channel->nack(message, requeue));
+    };
+    if (std::any_of(m_formerChannels.cbegin(), m_formerChannels.cend(), settleOn))
+        return true;
+    if (!m_channel)
+        fail(tr("The delivery was settled already, or its channel was closed"));
+    return settleOn(m_channel);
 }
 
 void QmlConsumer::settleAfterDelivery(const Message &message)
 {
-    if (m_ackMode == AckMode::AfterDelivery && m_channel)
-        m_channel->ack(message);
+    // With NoAck there may still be deliveries of a subscription from before, and no handler that acknowledges them.
+    const bool acknowledges =
+        m_ackMode == AckMode::AfterDelivery || (m_ackMode == AckMode::NoAck && unackedCount() > 0);
+    if (acknowledges && (m_channel || !m_formerChannels.isEmpty()))
+        settle(message, true);
 }
 
 // --- counts
@@ -333,6 +247,10 @@ void QmlConsumer::timerEvent(QTimerEvent *event)
 {
     if (event->timerId() == m_countTimer.timerId())
         return sampleCounts();
+    if (event->timerId() == m_backoff.timerId()) {
+        m_backoff.stop();
+        return update();
+    }
     m_batchTimer.stop();
     emitBatch();
 }

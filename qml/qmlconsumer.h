@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "backoff.h"
 #include "qmlqueue.h"
 #include "ratemeter.h"
 
@@ -8,6 +9,8 @@
 #include <AmqpQt/consumer.h>
 
 #include <QtCore/qbasictimer.h>
+
+#include <optional>
 
 namespace AmqpQt
 {
@@ -25,6 +28,7 @@ class QmlConsumer : public AmqpQt::QmlElement
     Q_PROPERTY(int priority MEMBER m_priority NOTIFY changed)
     Q_PROPERTY(QString consumerTag READ consumerTag WRITE setConsumerTag NOTIFY consumerTagChanged)
     Q_PROPERTY(QVariantMap arguments MEMBER m_arguments NOTIFY changed)
+    Q_PROPERTY(bool resubscribe MEMBER m_resubscribe NOTIFY changed)
     Q_PROPERTY(int dispatchInterval READ dispatchInterval WRITE setDispatchInterval NOTIFY dispatchIntervalChanged)
     Q_PROPERTY(bool subscribed READ isSubscribed NOTIFY subscribedChanged)
     Q_PROPERTY(double totalCount READ totalCount NOTIFY countsChanged)
@@ -75,17 +79,48 @@ protected:
     void timerEvent(QTimerEvent *event) override;
 
 private:
-    void update(); // subscribes anew, or no more
-    void subscribe();
-    void unsubscribe();
+    // What the broker is asked for, and so what a change has to replace.
+    struct Subscription {
+        QString queue;
+        QString consumerTag;
+        QVariantMap arguments;
+        int priority = 0;
+        quint16 prefetch = 0;
+        bool isNoAck = false;
+        bool isExclusive = false;
+        bool isResubscribing = false;
+        bool operator==(const Subscription &) const = default;
+    };
+
+    void update(); // later, once for several changes
+    void apply();
+    std::optional<Subscription> wanted() const;
+    void subscribe(const Subscription &wanted);
+    void replace(const Subscription &wanted);
+    void start(const Subscription &wanted);
+    void end(QPointer<Consumer> &consumer, bool drains);
+    void takeNext();
+    void endAll();
+    bool isEnding() const; // a cancellation is under way
+    void onStarted(Consumer *consumer);
+    void onStateChanged(Consumer *consumer, Consumer::State state);
+    void onCancelled(Consumer *consumer, const Error &reason);
+    void releaseEnded();
     void openChannel();
-    void dropChannel();
+    void leaveChannel();
+    void onChannelClosed(Channel *channel, const Error &reason);
+    void dropChannels();
+    void releaseUnseen();
     void setSubscribed(bool subscribed);
     void onChannelError(const Error &error);
-    void onBatch(const QList<Message> &messages);
+    void failOnce(const QString &text);
+    void onBatch(const Consumer *consumer, const QList<Message> &messages);
+    void takeArrived();
+    void dropUnseen();
     bool isHolding() const;
     void dispatch();
     void emitBatch();
+    bool settle(const Message &message, bool acknowledge, Requeue requeue = Requeue::Yes);
     void settleAfterDelivery(const Message &message);
     void sampleCounts();
 
@@ -100,12 +135,22 @@ private:
     bool m_active = true;
     bool m_paused = false;
     bool m_exclusive = false;
+    bool m_resubscribe = true;
 
-    QPointer<Channel> m_channel;
+    QPointer<Channel> m_channel;               // for new subscriptions
+    QList<QPointer<Channel>> m_formerChannels; // with deliveries that are to be settled
     QPointer<Consumer> m_consumer;
+    QPointer<Consumer> m_nextConsumer;       // is starting, and then takes the place of m_consumer
+    QList<QPointer<Consumer>> m_endingConsumers; // until they are cancelled and their deliveries are settled
+    Subscription m_subscription;             // of m_consumer
+    Subscription m_nextSubscription;         // of m_nextConsumer
+    std::optional<Subscription> m_endedSubscription; // by the broker, and not to be repeated
+    Backoff m_backoff;
+    QList<Message> m_arrived;  // in this turn of the event loop, while several consumers share the channel
     QList<Message> m_held;     // nobody has seen these
     QList<Message> m_batch;    // for the next batchDelivered()
     bool m_isBatchNew = false; // delivered() has not told them
+    bool m_holdsNoAck = false; // among these three
     bool m_isPending = false;
     bool m_isSubscribed = false;
     bool m_isDispatching = false;
