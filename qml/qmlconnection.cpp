@@ -31,14 +31,16 @@ QmlConnection::~QmlConnection() = default;
 
 void QmlConnection::setUrl(const QUrl &url)
 {
-    if (url != this->url()) // what was read back, without its password, changes nothing
+    // What was read back, without its password, changes nothing.
+    const bool isReadBack = url == this->url() && !parameters().error().isError() && (!m_urls || m_urls->size() == 1);
+    if (!isReadBack)
         setUrlList({url});
 }
 
 QStringList QmlConnection::urls() const
 {
     QStringList urls;
-    for (const QUrl &url : m_urls)
+    for (const QUrl &url : m_urls.value_or(QList<QUrl>()))
         urls.append(url.toString(QUrl::RemovePassword | QUrl::FullyEncoded));
     return urls;
 }
@@ -77,7 +79,7 @@ void QmlConnection::setPort(int port)
 {
     if (port < 1 || port > 65535)
         qmlWarning(this) << "port: " << port << " is not between 1 and 65535";
-    else if (std::exchange(m_port, quint16(port)) != port)
+    if (std::exchange(m_port, port) != port)
         applyParameters();
 }
 
@@ -118,7 +120,7 @@ void QmlConnection::setHeartbeatSeconds(int seconds)
 {
     if (seconds < 0 || seconds > 65535)
         qmlWarning(this) << "heartbeat: " << seconds << " is not between 0 and 65535";
-    else if (std::exchange(m_heartbeat, std::chrono::seconds(seconds)) != std::chrono::seconds(seconds))
+    if (std::exchange(m_heartbeat, seconds) != seconds)
         applyParameters();
 }
 
@@ -144,12 +146,13 @@ void QmlConnection::setClientProperties(const QVariantMap &properties)
         applyParameters();
 }
 
-// What is set by name counts more than what the URL says, whatever the order in which they were set.
+// What is set by name counts more than what the URL says, whatever the order in which they were set. What the setters of the
+// parameters refuse becomes the error of the next attempt.
 Result<ConnectionParameters> QmlConnection::wantedParameters() const
 {
     ConnectionParameters wanted;
-    QList<Endpoint> endpoints = m_urls.isEmpty() ? wanted.endpoints() : QList<Endpoint>();
-    for (const QUrl &url : m_urls) {
+    QList<Endpoint> endpoints = m_urls ? QList<Endpoint>() : wanted.endpoints();
+    for (const QUrl &url : m_urls.value_or(QList<QUrl>())) {
         const Result<ConnectionParameters> parsed = ConnectionParameters::fromUrl(url);
         if (!parsed)
             return parsed;
@@ -158,16 +161,18 @@ Result<ConnectionParameters> QmlConnection::wantedParameters() const
         endpoints += parsed->endpoints();
     }
     if (m_host)
-        endpoints = {Endpoint{*m_host, endpoints.constFirst().port}};
-    for (Endpoint &endpoint : endpoints)
-        endpoint.port = m_port.value_or(endpoint.port);
+        endpoints = {Endpoint{*m_host, endpoints.value(0).port}};
+    for (Endpoint &endpoint : endpoints) {
+        if (m_port)
+            endpoint.port = *m_port >= 1 && *m_port <= 65535 ? quint16(*m_port) : 0; // which is refused
+    }
     wanted.setEndpoints(endpoints);
     if (m_virtualHost)
         wanted.setVirtualHost(*m_virtualHost);
     if (m_username || m_password)
         wanted.setCredentials(m_username.value_or(wanted.userName()), m_password.value_or(wanted.password()));
     if (m_heartbeat)
-        wanted.setHeartbeat(*m_heartbeat);
+        wanted.setHeartbeat(std::chrono::seconds(*m_heartbeat));
     if (m_connectionName)
         wanted.setConnectionName(*m_connectionName);
     if (m_clientProperties)
@@ -181,7 +186,7 @@ void QmlConnection::applyParameters()
     if (wanted) {
         setParameters(*wanted);
     } else {
-        for (const QUrl &url : std::as_const(m_urls)) {
+        for (const QUrl &url : m_urls.value_or(QList<QUrl>())) {
             if (!ConnectionParameters::fromUrl(url))
                 Connection::setUrl(url); // so that open() fails with its error
         }

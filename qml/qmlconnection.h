@@ -98,13 +98,13 @@ private:
     void onStateChanged();
     void tellError();
 
-    QList<QUrl> m_urls; // what was set; url is the first
+    std::optional<QList<QUrl>> m_urls; // what was set; url is the first
     std::optional<QString> m_host;
-    std::optional<quint16> m_port;
+    std::optional<int> m_port;
     std::optional<QString> m_virtualHost;
     std::optional<QString> m_username;
     std::optional<QString> m_password;
-    std::optional<std::chrono::seconds> m_heartbeat;
+    std::optional<int> m_heartbeat;
     std::optional<QString> m_connectionName;
     std::optional<QVariantMap> m_clientProperties;
 

@@ -57,6 +57,7 @@ public:
     bool isFinished() const noexcept { return m_finished; }
     void add(QObject *context, std::unique_ptr<Continuation> continuation); // not run once context is gone
     void add(std::unique_ptr<Continuation> continuation);                   // always run
+    void addFuture(std::unique_ptr<Continuation> continuation); // run by finish(): its thread may have no event loop any more
     void finish(Delivery delivery);
 
 private:
@@ -64,6 +65,7 @@ private:
     {
         std::optional<QPointer<QObject>> context; // unset: it needs none
         std::unique_ptr<Continuation> continuation;
+        bool isFuture = false;
     };
     void add(Entry entry);
     void post(Entry entry);
@@ -196,7 +198,7 @@ public:
         if (isFinished())
             publish(m_state->result);
         else
-            m_state->add(Internal::continuation<T>(std::move(publish)));
+            m_state->addFuture(Internal::continuation<T>(std::move(publish)));
         return future;
     }
 

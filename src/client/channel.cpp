@@ -19,7 +19,7 @@ Channel::Channel(Connection *connection, QObject *parent)
 
 /*!
     Closes the channel on the wire (\c channel.close) and returns at once; nothing waits for the answer. Its
-    unfinished replies end with ErrorKind::Cancelled from the event loop, its consumers with Consumer::cancelled().
+    unfinished replies end with ErrorKind::Cancelled, see Reply, its consumers with Consumer::cancelled().
     Messages that are not settled go back to their queues; those that were published and wait to be sent because the
     connection is not open yet, or because the broker blocks, are dropped, and a warning of category \c amqpqt.channel
     has their numbers. The channel itself emits nothing more.
@@ -357,6 +357,10 @@ Reply<void> Channel::setPrefetch(quint16 count, PrefetchScope scope)
 
     The tag of a consumer that was cancelled or deleted may be used at once: the call, and all later ones of this
     channel, wait until the broker has confirmed the cancellation.
+
+    A \a parent in another thread than the channel's cannot be one: the consumer is a child of the channel then, and a
+    warning says so. A consumer that was asked for in another thread, which is refused, is a child of its parent all the
+    same, and lives in the thread of that.
 */
 Consumer *Channel::consume(const QString &queue, const ConsumeOptions &options, QObject *parent)
 {
@@ -527,11 +531,12 @@ Reply<quint16> Channel::requestAccess(const QString &realm, AccessFlags flags)
 
 /*!
     Opens the channel again after it was closed (\c channel.open). It may be called as soon as state() is
-    State::Closed, also while the connection is not open: it waits for Connection::open(), as other calls do. The
+    State::Closed, also while the connection is not open: it waits for Connection::open(), as other calls do. On a channel
+    that is opening already it changes nothing, and the reply is as that of whenOpen(). The
     prefetch is set again, and consumers in Consumer::Recovering subscribe again, in the order they were made and
     before the calls that are made next. Queues and exchanges are not declared again.
 
-    The reply succeeds with \c channel.open-ok. It ends with ErrorKind::InvalidArgument if the channel is not closed,
+    The reply succeeds with \c channel.open-ok. It ends with ErrorKind::InvalidArgument if the channel is open,
     and with ErrorKind::NotOpen if the connection is closing or gone, or if no channel number is free.
 */
 Reply<void> Channel::reopen()

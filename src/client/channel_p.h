@@ -11,6 +11,8 @@
 
 namespace AmqpQt {
 
+class PublisherPrivate;
+
 class ChannelPrivate
 {
 public:
@@ -89,6 +91,7 @@ public:
     ConnectionPrivate *connection; // null once it is gone
     std::shared_ptr<Engine::ChannelEngine> engine;
     bool isInternal = false; // not the application's
+    PublisherPrivate *publisher = nullptr; // whose channel it is
     State state = State::Closed;
     Error error;
     bool toldFlowStopped = false; // channel.flow

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "client/channel_p.h"
 
+#include "client/adopt_p.h"
 #include "client/consumer_p.h"
 #include "values/logging_p.h"
 
@@ -38,7 +39,8 @@ ChannelPrivate::~ChannelPrivate()
     connection->channels.remove(this);
     connection->forget(this);
     if (engine) {
-        engine->release(); // its calls end in the next turn
+        engine->release();
+        connection->finishCallsOf(engine.get());
         connection->scheduleTurn();
     }
 }
@@ -125,6 +127,8 @@ Reply<void> ChannelPrivate::reopen()
         return Promise<void>::finished(refuse(reason));
     if (reopening)
         return reopening->reply();
+    if (state == State::Opening && engine->takesCalls()) // it waits for the connection, or for the broker
+        return whenOpen.emplace_back().reply();
     const Promise<void> promise;
     if (state != State::Closed && engine->state() == Engine::ChannelEngine::State::Closed)
         reopening = promise; // closed() is told first
@@ -194,12 +198,18 @@ const ConsumerPrivate *ChannelPrivate::refusedConsumer(const Error &reason) cons
 Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, QObject *parent)
 {
     const Error reason = unusable("consume");
-    auto *consumer = new Consumer(q, parent->thread() == QThread::currentThread() ? parent : nullptr);
     if (reason.isError()) {
-        consumer->d = std::make_unique<ConsumerPrivate>(consumer, nullptr, queue, options, 0);
-        consumer->d->startFailed(refuse(reason));
-        return consumer;
+        auto *refused = new Consumer(q, nullptr);
+        refused->d = std::make_unique<ConsumerPrivate>(refused, nullptr, queue, options, 0);
+        refused->d->startFailed(refuse(reason));
+        adopt(parent, refused);
+        return refused;
     }
+    if (parent->thread() != q->thread()) {
+        qCWarning(lcChannel, "consume(): the parent lives in another thread; the consumer is a child of the channel instead");
+        parent = q;
+    }
+    auto *consumer = new Consumer(q, parent);
     const quint64 serial = ++lastConsumer;
     if (options.consumerTag.isEmpty()) {
         QString tag = u"amqpqt-%1"_s.arg(serial);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "client/connection_p.h"
 
+#include "client/adopt_p.h"
 #include "client/channel_p.h"
+#include "values/logging_p.h"
 
 #include <AmqpQt/channel.h>
 
@@ -41,8 +43,8 @@ Connection::Connection(const QUrl &url, QObject *parent)
 
 /*!
     Ends the connection without blocking: what is unsent, and \c connection.close, are given to the kernel as far as
-    it takes them at once. All unfinished replies end with ErrorKind::Cancelled from the event loop; the connection
-    itself emits nothing more. Its channels are deleted with it, but for those that were given another parent: they
+    it takes them at once. All unfinished replies end with ErrorKind::Cancelled: futures at once, functions and coroutines
+    from the event loop, see Reply. The connection itself emits nothing more. Its channels are deleted with it, but for those that were given another parent: they
     end with Channel::closed().
 */
 Connection::~Connection() = default;
@@ -56,8 +58,11 @@ ConnectionParameters Connection::parameters() const
 }
 
 /*!
-    Sets the \a parameters for the next open(). It may be called at any time in the thread of the connection; a
-    connection that is under way keeps those it has been opened with, but for ConnectionParameters::dispatchBudget().
+    Sets the \a parameters for the next open(). It may be called at any time in the thread of the connection: each attempt
+    and the connection that comes of it use the parameters that were set when open() was called, all of them, at every
+    endpoint.
+
+    If a setter of \a parameters has refused a value, open() fails with ConnectionParameters::error().
 */
 void Connection::setParameters(const ConnectionParameters &parameters)
 {
@@ -197,13 +202,23 @@ bool Connection::hasCapability(const QString &name) const
     Channel::errorOccurred() and Channel::closed() with ErrorKind::NotOpen, from the event loop. If the broker allows
     fewer channels than there are when the connection opens, those with higher numbers end with
     ErrorKind::InvalidArgument.
+
+    A parent in another thread than the connection's cannot be one: the channel is a child of the connection then, and a
+    warning says so. In a call from another thread, which is refused, the channel ends with ErrorKind::InvalidArgument; it is
+    a child of \a parent, or of the connection, as any other is, lives in their thread, and is of no use.
 */
 Channel *Connection::createChannel(QObject *parent)
 {
     if (!d->isOwnThread("createChannel")) {
         auto *channel = new Channel(nullptr, nullptr);
         channel->d->startFailed(Error(ErrorKind::InvalidArgument, u"createChannel() in a foreign thread"_s));
+        adopt(parent ? parent : this, channel);
         return channel;
+    }
+    if (parent && parent->thread() != thread()) {
+        qCWarning(lcConnection,
+                  "createChannel(): the parent lives in another thread; the channel is a child of the connection instead");
+        parent = nullptr;
     }
     auto *channel = new Channel(this, parent ? parent : this);
     if (auto engineChannel = d->engine.createChannel(channel->d.get()))
@@ -259,10 +274,19 @@ QList<Channel *> Connection::channels() const
 }
 
 /*!
-    Connects to the broker. The endpoints of parameters() are tried in their order; each has
-    ConnectionParameters::connectTimeout() for the look-up, the TCP connection and the login. One that cannot be reached,
-    drops the connection or does not answer in time is followed by the next one, and the error is the last one's. A
-    refused login and a server that speaks another protocol end the attempt.
+    Connects to the broker with the parameters() of this moment. Their endpoints are tried in order; each has
+    ConnectionParameters::connectTimeout() for the look-up, the TCP connection and the login. If one fails with an error that
+    is recoverable (Error::isRecoverable()) the next one is tried: it cannot be reached, drops the connection, does not answer
+    in time, or closes it for a reason of its own, such as 320. The error of the attempt is the last one's. A refused
+    login, a missing virtual host and a server that speaks another protocol end the attempt.
+
+    A broker that goes in the middle of the login has refused it (ErrorKind::Authentication) only if it does not announce
+    the capability \c authentication_failure_close: those that do say so when they refuse, and have been lost
+    (ErrorKind::Network).
+
+    An attempt that fails ends nothing but its own reply and those of whenOpen(). Channels that were made before, or opened
+    again by Channel::reopen(), go on waiting with everything that was called on them, in its order, and so they do through
+    any number of attempts, until one succeeds. close() and abort() end them with ErrorKind::Cancelled.
 
     Returns a reply that ends when the connection is open or has failed; for the errors see closed(). If the attempt
     is under way already it is that one's reply. On an open connection it succeeds at once, and on one that is closing
@@ -280,8 +304,9 @@ Reply<void> Connection::open()
 
     If for ConnectionParameters::closeTimeout() nothing more of that can be written, or no answer comes, the connection
     is dropped, and reply and closed() have ErrorKind::Timeout. So it ends if publishes are held back by a broker that
-    blocks. While the connection is being opened, open() ends with ErrorKind::Cancelled. On a closed connection the
-    reply succeeds at once.
+    blocks. While the connection is being opened, open() ends with ErrorKind::Cancelled, and so does everything that waits
+    for it. On a closed connection the reply succeeds at once, and channels that wait for the next open() end with
+    ErrorKind::Cancelled.
 */
 Reply<void> Connection::close()
 {
@@ -290,8 +315,8 @@ Reply<void> Connection::close()
 
 /*!
     Drops the connection at once, whatever is unsent, without the AMQP goodbye. Unfinished replies end with
-    ErrorKind::Cancelled, and closed() follows without an error, both from the event loop. Does nothing if the
-    connection is closed.
+    ErrorKind::Cancelled, and closed() follows without an error, both from the event loop. On a closed connection it ends
+    the channels that wait for the next open(), as close() does.
 */
 void Connection::abort()
 {

@@ -40,13 +40,14 @@ public:
     bool isOwnThread(const char *function) const { return mailbox->isOwnThread() || !isForeignThread(function); }
     bool isLost() const; // the application is not told yet
 
-    void setParameters(const ConnectionParameters &newParameters);
+    void setParameters(const ConnectionParameters &newParameters); // for the next open()
     void setUrl(const QUrl &url);
     Reply<void> open();
     Reply<void> close();
     void abort();
 
     void addCall(Engine::CallId id, CallHandler handler);
+    void finishCallsOf(const Engine::ChannelEngine *channel); // which has ended: at once, without the dispatch loop
     // In the dispatch loop, before anything that comes from the broker later; not at all once context is gone. Where several
     // things are to be told, this keeps their order even if a slot runs an event loop or deletes the connection.
     void defer(QObject *context, std::function<void()> action);
@@ -80,8 +81,8 @@ public:
     void wakeForSettlements() override;
 
     Connection *const q;
-    ConnectionParameters parameters;
-    Error parametersError; // of the last url
+    ConnectionParameters parameters; // for the next open()
+    ConnectionParameters attempt = parameters; // with which open() was called; without a connection those for the next one
     Connection::State state = Connection::State::Closed;
     Error error;
     QString blockedReason;
@@ -125,9 +126,11 @@ protected:
 private:
     bool isForeignThread(const char *function) const;
     void setState(Connection::State newState);
+    void prepareAttempt();
     Engine::Settings settings() const;
     void connectToNextEndpoint();
-    bool hasNextEndpoint() const;
+    bool triesNextEndpoint(const Error &reason) const;
+    void cancelWaiting();
     void onTransportFailed();
 
     void prepareTurn();
@@ -185,7 +188,6 @@ private:
     std::optional<Promise<void>> m_opening;
     std::optional<Promise<void>> m_closing;
     QList<Endpoint> m_endpointsLeft;
-    Engine::Time m_attemptEnd; // of connecting to the present endpoint, if there is another one
     QBasicTimer m_timer;
     std::optional<Engine::Time> m_timerAt;
     quint64 m_bytesWhenArmed = 0;

@@ -8,17 +8,23 @@ using namespace std::chrono_literals;
 
 namespace AmqpQt {
 
+void ConnectionParametersPrivate::refuse(const QString &property, const QString &reason)
+{
+    qCWarning(lcConnection).noquote().nospace() << "set" << property.at(0).toUpper() << property.sliced(1) << ": " << reason;
+    refused.insert(property, Error(ErrorKind::InvalidArgument, property + ": "_L1 + reason));
+}
+
 namespace {
 
-void setTimeout(std::chrono::milliseconds &value, std::chrono::milliseconds timeout,
-                std::chrono::milliseconds minimum, const char *setter)
+void setTimeout(ConnectionParametersPrivate &d, std::chrono::milliseconds ConnectionParametersPrivate::*value,
+                std::chrono::milliseconds timeout, std::chrono::milliseconds minimum, const QString &property)
 {
     if (timeout < minimum || timeout > MaximumTimeout) {
-        qCWarning(lcConnection, "%s: the duration is not from %d to %d milliseconds: %lld", setter,
-                  int(minimum.count()), int(MaximumTimeout.count()), static_cast<long long>(timeout.count()));
-        return;
+        return d.refuse(property, u"%1 ms is out of range, it is from %2 to %3"_s.arg(timeout.count()).arg(minimum.count())
+                                      .arg(MaximumTimeout.count()));
     }
-    value = timeout;
+    d.*value = timeout;
+    d.accept(property);
 }
 
 } // namespace
@@ -31,8 +37,9 @@ void setTimeout(std::chrono::milliseconds &value, std::chrono::milliseconds time
 
     An implicitly shared value. A Connection takes a copy; changes to it are for the next Connection::open().
 
-    A setter that is given a value out of its range changes nothing and logs a warning of category
-    \c amqpqt.connection that names the argument. Where a URL comes from a user, fromUrl() reports instead.
+    A setter that is given a value out of its range keeps the former value, logs a warning of category
+    \c amqpqt.connection and remembers the refusal: error() has it, and Connection::open() fails with it and connects to
+    nothing, until the same setter gets a value that it takes. Where a URL comes from a user, fromUrl() reports instead.
 
     \table
     \header \li Setting \li Default
@@ -71,6 +78,16 @@ ConnectionParameters::~ConnectionParameters() = default;
 */
 
 /*!
+    Returns why these parameters cannot be used: a setter has refused a value, and has not got another one since. It is of
+    kind ErrorKind::InvalidArgument, and its text names the property. If several were refused it is one of their errors;
+    without any it is none.
+*/
+Error ConnectionParameters::error() const
+{
+    return d->refused.isEmpty() ? Error() : d->refused.first();
+}
+
+/*!
     Returns the endpoints, which are tried in this order.
 */
 QList<Endpoint> ConnectionParameters::endpoints() const
@@ -79,22 +96,23 @@ QList<Endpoint> ConnectionParameters::endpoints() const
 }
 
 /*!
-    Sets the \a endpoints to try, in this order. An empty list, an empty host and port 0 are refused.
+    Sets the \a endpoints to try, in this order. An empty list, an empty host, what is neither a host name nor an address, and
+    port 0 are refused.
 */
 void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
 {
-    if (endpoints.isEmpty()) {
-        qCWarning(lcConnection, "setEndpoints: the list is empty");
-        return;
-    }
+    const QString property = u"endpoints"_s;
+    if (endpoints.isEmpty())
+        return d->refuse(property, u"the list is empty"_s);
     for (const Endpoint &endpoint : endpoints) {
-        if (endpoint.host.isEmpty() || endpoint.port == 0) {
-            qCWarning(lcConnection) << "setEndpoints: an endpoint has host" << endpoint.host << "and port"
-                                    << endpoint.port;
-            return;
-        }
+        if (const QString problem = hostProblem(endpoint.host); !problem.isEmpty())
+            return d->refuse(property, problem);
+        if (endpoint.port == 0)
+            return d->refuse(property, u"the port of the host \"%1\" is not from 1 to 65535"_s.arg(endpoint.host));
     }
     d->endpoints = endpoints;
+    d->accept(property);
+    d->accept(UrlProperty); // where to connect to is known again
 }
 
 /*!
@@ -110,11 +128,13 @@ QString ConnectionParameters::virtualHost() const
 */
 void ConnectionParameters::setVirtualHost(const QString &virtualHost)
 {
-    if (virtualHost.toUtf8().size() > MaximumVirtualHost) {
-        qCWarning(lcConnection, "setVirtualHost: the name is longer than 255 bytes");
-        return;
-    }
+    const QString property = u"virtualHost"_s;
+    if (!virtualHost.isValidUtf16())
+        return d->refuse(property, u"the name is not valid Unicode"_s);
+    if (virtualHost.toUtf8().size() > MaximumVirtualHost)
+        return d->refuse(property, u"the name is longer than 255 bytes"_s);
     d->virtualHost = virtualHost;
+    d->accept(property);
 }
 
 /*!
@@ -139,12 +159,14 @@ QString ConnectionParameters::password() const
 */
 void ConnectionParameters::setCredentials(const QString &userName, const QString &password)
 {
-    if (userName.contains(QChar::Null) || password.contains(QChar::Null)) {
-        qCWarning(lcConnection, "setCredentials: the user name or the password has a NUL character");
-        return;
-    }
+    const QString property = u"credentials"_s;
+    if (userName.contains(QChar::Null) || password.contains(QChar::Null))
+        return d->refuse(property, u"the user name or the password has a NUL character"_s);
+    if (!userName.isValidUtf16() || !password.isValidUtf16())
+        return d->refuse(property, u"the user name or the password is not valid Unicode"_s);
     d->userName = userName;
     d->password = Secret(password);
+    d->accept(property);
 }
 
 /*!
@@ -179,11 +201,11 @@ FieldTable ConnectionParameters::clientProperties() const
 */
 void ConnectionParameters::setClientProperties(const FieldTable &properties)
 {
-    if (const Error error = validate(properties); error.isError()) {
-        qCWarning(lcConnection) << "setClientProperties:" << error;
-        return;
-    }
+    const QString property = u"clientProperties"_s;
+    if (const Error error = validate(properties); error.isError())
+        return d->refuse(property, error.text());
     d->clientProperties = properties;
+    d->accept(property);
 }
 
 /*!
@@ -200,11 +222,11 @@ std::chrono::seconds ConnectionParameters::heartbeat() const
 */
 void ConnectionParameters::setHeartbeat(std::chrono::seconds interval)
 {
-    if (interval < 0s || interval > MaximumHeartbeat) {
-        qCWarning(lcConnection) << "setHeartbeat: the interval is not from 0 to 65535 seconds:" << interval.count();
-        return;
-    }
+    const QString property = u"heartbeat"_s;
+    if (interval < 0s || interval > MaximumHeartbeat)
+        return d->refuse(property, u"%1 s is out of range, it is from 0 to 65535"_s.arg(interval.count()));
     d->heartbeat = interval;
+    d->accept(property);
 }
 
 /*!
@@ -220,7 +242,7 @@ std::chrono::milliseconds ConnectionParameters::connectTimeout() const
 */
 void ConnectionParameters::setConnectTimeout(std::chrono::milliseconds timeout)
 {
-    setTimeout(d->connectTimeout, timeout, 1ms, "setConnectTimeout");
+    setTimeout(*d, &ConnectionParametersPrivate::connectTimeout, timeout, 1ms, u"connectTimeout"_s);
 }
 
 /*!
@@ -237,7 +259,7 @@ std::chrono::milliseconds ConnectionParameters::rpcTimeout() const
 */
 void ConnectionParameters::setRpcTimeout(std::chrono::milliseconds timeout)
 {
-    setTimeout(d->rpcTimeout, timeout, 0ms, "setRpcTimeout");
+    setTimeout(*d, &ConnectionParametersPrivate::rpcTimeout, timeout, 0ms, u"rpcTimeout"_s);
 }
 
 /*!
@@ -293,11 +315,11 @@ qint64 ConnectionParameters::maximumMessageSize() const
 */
 void ConnectionParameters::setMaximumMessageSize(qint64 bytes)
 {
-    if (bytes < 1) {
-        qCWarning(lcConnection) << "setMaximumMessageSize: not a size:" << bytes;
-        return;
-    }
+    const QString property = u"maximumMessageSize"_s;
+    if (bytes < 1)
+        return d->refuse(property, u"%1 bytes is out of range, it is 1 or more"_s.arg(bytes));
     d->maximumMessageSize = bytes;
+    d->accept(property);
 }
 
 /*!
@@ -330,14 +352,15 @@ qint64 ConnectionParameters::bufferLimit() const
 */
 void ConnectionParameters::setWriteBuffer(qint64 lowWatermark, qint64 highWatermark, qint64 limit)
 {
+    const QString property = u"writeBuffer"_s;
     if (lowWatermark < 0 || highWatermark < lowWatermark || limit < highWatermark || limit < 1) {
-        qCWarning(lcConnection) << "setWriteBuffer: not in ascending order: lowWatermark" << lowWatermark
-                                << "highWatermark" << highWatermark << "limit" << limit;
-        return;
+        return d->refuse(property, u"lowWatermark %1, highWatermark %2 and limit %3 are not in ascending order from 0"_s
+                                       .arg(lowWatermark).arg(highWatermark).arg(limit));
     }
     d->lowWatermark = lowWatermark;
     d->highWatermark = highWatermark;
     d->bufferLimit = limit;
+    d->accept(property);
 }
 
 /*!
@@ -354,7 +377,7 @@ std::chrono::milliseconds ConnectionParameters::dispatchBudget() const
 */
 void ConnectionParameters::setDispatchBudget(std::chrono::milliseconds budget)
 {
-    setTimeout(d->dispatchBudget, budget, 1ms, "setDispatchBudget");
+    setTimeout(*d, &ConnectionParametersPrivate::dispatchBudget, budget, 1ms, u"dispatchBudget"_s);
 }
 
 /*!
@@ -372,7 +395,7 @@ std::chrono::milliseconds ConnectionParameters::blockedTimeout() const
 */
 void ConnectionParameters::setBlockedTimeout(std::chrono::milliseconds timeout)
 {
-    setTimeout(d->blockedTimeout, timeout, 0ms, "setBlockedTimeout");
+    setTimeout(*d, &ConnectionParametersPrivate::blockedTimeout, timeout, 0ms, u"blockedTimeout"_s);
 }
 
 /*!
@@ -390,11 +413,11 @@ int ConnectionParameters::backpressureMultiplier() const
 */
 void ConnectionParameters::setBackpressureMultiplier(int multiplier)
 {
-    if (multiplier < 0) {
-        qCWarning(lcConnection, "setBackpressureMultiplier: the multiplier is negative: %d", multiplier);
-        return;
-    }
+    const QString property = u"backpressureMultiplier"_s;
+    if (multiplier < 0)
+        return d->refuse(property, u"%1 is negative"_s.arg(multiplier));
     d->backpressureMultiplier = multiplier;
+    d->accept(property);
 }
 
 /*!
@@ -411,7 +434,7 @@ std::chrono::milliseconds ConnectionParameters::closeTimeout() const
 */
 void ConnectionParameters::setCloseTimeout(std::chrono::milliseconds timeout)
 {
-    setTimeout(d->closeTimeout, timeout, 1ms, "setCloseTimeout");
+    setTimeout(*d, &ConnectionParametersPrivate::closeTimeout, timeout, 1ms, u"closeTimeout"_s);
 }
 
 } // namespace AmqpQt

@@ -5,6 +5,8 @@
 
 #include <AmqpQt/connectionparameters.h>
 
+#include <QtCore/qmap.h>
+
 #include <limits>
 
 namespace AmqpQt {
@@ -31,7 +33,20 @@ public:
     qint64 highWatermark = 4 * 1024 * 1024;
     qint64 bufferLimit = 128 * 1024 * 1024;
     int backpressureMultiplier = 0;
+
+    // The value of a property was refused, and the former one stays: nobody is to be connected by that.
+    void refuse(const QString &property, const QString &reason);
+    void accept(const QString &property)
+    {
+        if (!refused.isEmpty())
+            refused.remove(property);
+    }
+    QMap<QString, Error> refused; // by property
 };
+
+inline const QString UrlProperty = QStringLiteral("url"); // of a Connection
+
+QString hostProblem(const QString &host); // why nobody can connect to it; empty: it is a host name or an address
 
 // The ranges that setters and URLs have in common.
 inline constexpr quint16 DefaultPort = 5672;

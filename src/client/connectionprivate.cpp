@@ -65,7 +65,7 @@ ConnectionPrivate::~ConnectionPrivate()
     }
     const Error gone(ErrorKind::Cancelled, u"the connection was deleted"_s);
     engine.abort(gone);
-    engine.refuse(gone); // what waited for an open() that did not come
+    engine.endWaiting(gone); // what waited for an open() that did not come
     while (auto event = engine.next())
         tellLater(*event);
     for (std::optional<Promise<void>> *promise : {&m_opening, &m_closing}) {
@@ -74,7 +74,9 @@ ConnectionPrivate::~ConnectionPrivate()
     }
     for (const Promise<void> &promise : whenOpen)
         promise.finish(gone, Delivery::Posted);
-    for (Deferred &deferred : m_deferred) {
+    while (!m_deferred.empty()) {
+        Deferred deferred = std::move(m_deferred.front());
+        m_deferred.pop_front();
         if (deferred.finish)
             deferred.finish(Delivery::Posted);
         else if (deferred.context && deferred.context != q)
@@ -98,45 +100,51 @@ bool ConnectionPrivate::isForeignThread(const char *function) const
 void ConnectionPrivate::setParameters(const ConnectionParameters &newParameters)
 {
     parameters = newParameters;
-    parametersError = {};
     if (state == Connection::State::Closed)
-        engine.configure(settings());
+        prepareAttempt();
+}
+
+// The limits hold for what waits for the next open(), too.
+void ConnectionPrivate::prepareAttempt()
+{
+    attempt = parameters;
+    engine.configure(settings());
 }
 
 void ConnectionPrivate::setUrl(const QUrl &url)
 {
     const Result<ConnectionParameters> parsed = ConnectionParameters::fromUrl(url);
-    if (parsed)
-        setParameters(*parsed);
-    else
-        parametersError = parsed.error();
+    ConnectionParameters wanted = parsed ? *parsed : parameters;
+    if (!parsed)
+        wanted.d->refused.insert(UrlProperty, parsed.error());
+    setParameters(wanted);
 }
 
 Engine::Settings ConnectionPrivate::settings() const
 {
     Engine::Settings settings;
-    settings.userName = parameters.userName();
-    settings.virtualHost = parameters.virtualHost();
-    settings.connectionName = parameters.connectionName();
+    settings.userName = attempt.userName();
+    settings.virtualHost = attempt.virtualHost();
+    settings.connectionName = attempt.connectionName();
     settings.clientProperties = {
         {u"product"_s, u"AmqpQt"_s},
         {u"version"_s, QStringLiteral(AMQPQT_VERSION_STRING)},
         {u"platform"_s, u"Qt %1, %2"_s.arg(QLatin1StringView(qVersion()), QSysInfo::prettyProductName())},
         {u"information"_s, u"MIT licence"_s},
     };
-    settings.clientProperties.insert(parameters.clientProperties());
-    settings.heartbeatSeconds = quint16(parameters.heartbeat().count());
-    settings.frameMax = parameters.maximumFrameSize();
-    settings.channelMax = parameters.maximumChannels();
-    settings.handshakeTimeout = parameters.connectTimeout();
-    settings.rpcTimeout = parameters.rpcTimeout();
-    settings.closeTimeout = parameters.closeTimeout();
-    settings.maximumMessageSize = parameters.maximumMessageSize();
-    settings.blockedTimeout = parameters.blockedTimeout();
-    settings.backpressureMultiplier = parameters.backpressureMultiplier();
-    settings.lowWatermark = parameters.lowWatermark();
-    settings.highWatermark = parameters.highWatermark();
-    settings.bufferLimit = parameters.bufferLimit();
+    settings.clientProperties.insert(attempt.clientProperties());
+    settings.heartbeatSeconds = quint16(attempt.heartbeat().count());
+    settings.frameMax = attempt.maximumFrameSize();
+    settings.channelMax = attempt.maximumChannels();
+    settings.handshakeTimeout = attempt.connectTimeout();
+    settings.rpcTimeout = attempt.rpcTimeout();
+    settings.closeTimeout = attempt.closeTimeout();
+    settings.maximumMessageSize = attempt.maximumMessageSize();
+    settings.blockedTimeout = attempt.blockedTimeout();
+    settings.backpressureMultiplier = attempt.backpressureMultiplier();
+    settings.lowWatermark = attempt.lowWatermark();
+    settings.highWatermark = attempt.highWatermark();
+    settings.bufferLimit = attempt.bufferLimit();
     return settings;
 }
 
@@ -172,7 +180,8 @@ Reply<void> ConnectionPrivate::open()
         m_opening.emplace();
         error = {};
         mailbox->setThread();
-        m_endpointsLeft = parameters.endpoints();
+        prepareAttempt();
+        m_endpointsLeft = attempt.endpoints();
         connectToNextEndpoint();
         armTimer(now());
     }
@@ -186,14 +195,11 @@ void ConnectionPrivate::connectToNextEndpoint()
     releaseTransport(false);
     m_readable = false;
     m_transportError = {};
-    Engine::Settings attempt = settings();
-    attempt.saslPlainResponse = Engine::saslPlain(parameters.d->userName, parameters.d->password.bytes());
-    const Engine::Time begin = now();
-    m_attemptEnd = begin + parameters.connectTimeout();
-    if (const Error wrong = parametersError.isError() ? parametersError : engine.start(attempt, begin); wrong.isError()) {
-        m_endpointsLeft.clear();
+    Engine::Settings login = settings();
+    login.saslPlainResponse = Engine::saslPlain(attempt.d->userName, attempt.d->password.bytes());
+    const Error refused = attempt.error();
+    if (const Error wrong = refused.isError() ? refused : engine.start(login, now()); wrong.isError())
         return engine.refuse(wrong);
-    }
     currentEndpoint = m_endpointsLeft.takeFirst();
     if (!isLoopback(currentEndpoint.host))
         qCWarning(lcConnection).noquote() << "the password goes to" << currentEndpoint.host << "without encryption";
@@ -217,9 +223,11 @@ void ConnectionPrivate::connectToNextEndpoint()
     transport->connectTo(currentEndpoint.host, currentEndpoint.port);
 }
 
-bool ConnectionPrivate::hasNextEndpoint() const
+// After what may be different there.
+bool ConnectionPrivate::triesNextEndpoint(const Error &reason) const
 {
-    return !m_endpointsLeft.isEmpty() && engine.state() != Engine::ConnectionEngine::State::Closed;
+    const bool isAttempt = state == Connection::State::Connecting || state == Connection::State::Handshaking;
+    return isAttempt && !m_endpointsLeft.isEmpty() && reason.isRecoverable();
 }
 
 // What was read before comes first.
@@ -236,8 +244,10 @@ Reply<void> ConnectionPrivate::close()
         return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"close() in a foreign thread"_s));
     if (m_closing)
         return m_closing->reply();
-    if (state == Connection::State::Closed)
+    if (state == Connection::State::Closed) {
+        cancelWaiting();
         return Promise<void>::finished({});
+    }
     takeSettlements(); // what other threads have settled before is still sent
     m_closing.emplace();
     setState(Connection::State::Closing);
@@ -250,12 +260,23 @@ Reply<void> ConnectionPrivate::close()
 
 void ConnectionPrivate::abort()
 {
-    if (!isOwnThread("abort") || state == Connection::State::Closed)
+    if (!isOwnThread("abort"))
         return;
+    if (state == Connection::State::Closed)
+        return cancelWaiting();
     if (state != Connection::State::Closing)
         setState(Connection::State::Closing);
     engine.abort();
     releaseTransport(false);
+}
+
+// Without a connection: what waits for the next one ends.
+void ConnectionPrivate::cancelWaiting()
+{
+    engine.endWaiting();
+    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
+        finishLater<void>(promise, Error(ErrorKind::Cancelled, u"the connection was closed"_s));
+    scheduleTurn();
 }
 
 // Also what the kernel does not take now. False: that is not possible any more.
@@ -278,7 +299,7 @@ void ConnectionPrivate::releaseTransport(bool graceful)
     disconnect(old, nullptr, this, nullptr);
     if (graceful && writeAll(old)) {
         connect(old, &Transport::finished, old, &QObject::deleteLater);
-        QTimer::singleShot(parameters.closeTimeout(), old, &QObject::deleteLater); // a peer that does not read
+        QTimer::singleShot(attempt.closeTimeout(), old, &QObject::deleteLater); // a peer that does not read
         old->close();
     } else {
         old->abort();
@@ -313,7 +334,7 @@ void ConnectionPrivate::leaveTransport()
     leaving->setParent(loop); // which ends it with the thread
     connect(leaving, &Transport::readable, leaving, [leaving] { discardInput(leaving); });
     connect(leaving, &Transport::failed, leaving, &QObject::deleteLater);
-    QTimer::singleShot(parameters.closeTimeout(), leaving, &QObject::deleteLater);
+    QTimer::singleShot(attempt.closeTimeout(), leaving, &QObject::deleteLater);
     discardInput(leaving);
 }
 
@@ -419,7 +440,7 @@ void ConnectionPrivate::turn()
         return endTurn(guard);
     ++m_dispatching;
     Engine::Time time = now();
-    const Engine::Time deadline = time + parameters.dispatchBudget();
+    const Engine::Time deadline = time + attempt.dispatchBudget();
     while (dispatchEvents(deadline, guard) && readTransport(time)) {
         if (time >= deadline) { // a large body, or what makes no events
             m_continuation.start(0, this);
@@ -438,7 +459,7 @@ bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Guard &guard
     constexpr int LargestStride = 8;
     int stride = 1;
     int left = stride;
-    Engine::Time last = deadline - parameters.dispatchBudget();
+    Engine::Time last = deadline - attempt.dispatchBudget();
     Message spare; // what nobody has kept of the delivery before: its memory is used again
     ++m_slice;
     for (;;) {
@@ -462,7 +483,7 @@ bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Guard &guard
             m_continuation.start(0, this);
             return false;
         }
-        stride = (time - last) * LargestStride < parameters.dispatchBudget() ? std::min(2 * stride, LargestStride) : 1;
+        stride = (time - last) * LargestStride < attempt.dispatchBudget() ? std::min(2 * stride, LargestStride) : 1;
         last = time;
         left = stride;
     }
@@ -494,11 +515,7 @@ bool ConnectionPrivate::readTransport(Engine::Time &time)
     m_readable = false;
     if (!m_transportError.isError())
         return false;
-    const bool isLoginRefused = engine.state() == Engine::ConnectionEngine::State::StartReceived;
-    if (hasNextEndpoint() && !isLoginRefused)
-        connectToNextEndpoint();
-    else
-        engine.transportClosed(m_transportError);
+    engine.transportClosed(m_transportError);
     return true;
 }
 
@@ -566,8 +583,6 @@ bool ConnectionPrivate::hasWork() const
 
 void ConnectionPrivate::checkTime(Engine::Time time)
 {
-    if (time >= m_attemptEnd && hasNextEndpoint())
-        connectToNextEndpoint();
     engine.tick(time, !m_readable && !engine.hasInput());
 }
 
@@ -626,6 +641,14 @@ void ConnectionPrivate::addCall(Engine::CallId id, CallHandler handler)
     if (engine.wantsWrite(EnoughToWrite))
         writeOutputNow();
     scheduleTurn();
+}
+
+void ConnectionPrivate::finishCallsOf(const Engine::ChannelEngine *channel)
+{
+    for (Engine::ReplyArrived &reply : engine.takeReplies(channel)) {
+        if (const CallHandler handler = m_calls.take(reply.call))
+            handler(reply.value, Delivery::Posted);
+    }
 }
 
 void ConnectionPrivate::forget(ConsumerPrivate *consumer)

@@ -6,6 +6,7 @@
 
 #include "client/channel_p.h"
 #include "client/consumer_p.h"
+#include "client/publisher_p.h"
 #include "values/logging_p.h"
 
 namespace AmqpQt {
@@ -45,9 +46,15 @@ void ConnectionPrivate::on(Engine::ConnectionClosed &event)
 {
     const Error reason = event.reason;
     const Error notOpened = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
+    if (state == Connection::State::Closing && engine.isWaitedFor()) { // the attempt failed before it was given up
+        engine.endWaiting();
+        return engine.postpone(std::move(event));
+    }
     releaseTransport(event.graceful);
+    if (triesNextEndpoint(reason))
+        return connectToNextEndpoint();
     m_endpointsLeft.clear();
-    engine.configure(settings());
+    prepareAttempt();
     tellBytesToWrite();
     if (const auto opening = std::exchange(m_opening, std::nullopt))
         finishLater<void>(*opening, notOpened);
@@ -161,6 +168,8 @@ void ConnectionPrivate::tellLater(Engine::Event &event)
     } else if (const auto *failed = std::get_if<Engine::PublishFailed>(&event)) {
         if (auto *channel = static_cast<ChannelPrivate *>(failed->channel->context)) {
             channel->publishesEnded(failed->first, failed->last, failed->reason);
+            if (channel->publisher)
+                channel->publisher->finishReplies(failed->first, failed->last, failed->reason);
             defer(channel->q, [q = channel->q, first = failed->first, last = failed->last, reason = failed->reason] {
                 Q_EMIT q->publishFailed(first, last, reason);
             });
@@ -168,6 +177,8 @@ void ConnectionPrivate::tellLater(Engine::Event &event)
     } else if (const auto *confirmed = std::get_if<Engine::PublishConfirmed>(&event)) {
         if (auto *channel = static_cast<ChannelPrivate *>(confirmed->channel->context)) {
             channel->publishesEnded(confirmed->first, confirmed->last, {});
+            if (channel->publisher)
+                channel->publisher->finishReplies(confirmed->first, confirmed->last, {});
             defer(channel->q, [q = channel->q, first = confirmed->first, last = confirmed->last] {
                 Q_EMIT q->publishConfirmed(first, last);
             });

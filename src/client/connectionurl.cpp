@@ -4,6 +4,8 @@
 #include <QtCore/qset.h>
 #include <QtNetwork/qhostaddress.h>
 
+#include <algorithm>
+
 using namespace Qt::StringLiterals;
 
 namespace AmqpQt {
@@ -33,7 +35,38 @@ bool isLoopback(const QString &host)
     return host.compare("localhost"_L1, Qt::CaseInsensitive) == 0 || QHostAddress(host).isLoopback();
 }
 
+// A scope of a link-local address, "eth0" or "2": what RFC 6874 lets stand in a URL as it is.
+bool isZone(QStringView zone)
+{
+    return !zone.isEmpty() && std::all_of(zone.begin(), zone.end(), [](QChar c) {
+        return c.unicode() < 128 && (c.isLetterOrNumber() || c == u'-' || c == u'.' || c == u'_' || c == u'~');
+    });
+}
+
 } // namespace
+
+QString hostProblem(const QString &host)
+{
+    if (host.isEmpty())
+        return u"the host is missing"_s;
+    if (host.contains(u'@')) // what stands before it may be a password
+        return u"\"@\" cannot be in a host; user name and password are not part of an endpoint"_s;
+    if (!host.contains(u':')) {
+        QUrl url;
+        url.setHost(host, QUrl::DecodedMode);
+        return url.host().isEmpty() ? u"\"%1\" is not a host name"_s.arg(host) : QString();
+    }
+    const qsizetype percent = host.indexOf(u'%');
+    const QString address = percent < 0 ? host : host.first(percent);
+    if (QHostAddress(address).protocol() != QAbstractSocket::IPv6Protocol)
+        return u"\"%1\" is not an IPv6 address"_s.arg(host);
+    if (percent < 0 || isZone(QStringView(host).sliced(percent + 1)))
+        return {};
+    const QString zone = host.sliced(percent + 1);
+    if (zone.contains(u':'))
+        return u"\"%1\" is not the zone of an IPv6 address; a port needs brackets, as in \"[fe80::1%eth0]:5672\""_s.arg(zone);
+    return zone.isEmpty() ? u"the zone after \"%\" is missing"_s : u"\"%1\" is not the zone of an IPv6 address"_s.arg(zone);
+}
 
 /*!
     \class AmqpQt::Endpoint
@@ -44,7 +77,8 @@ bool isLoopback(const QString &host)
 
 /*!
     \variable AmqpQt::Endpoint::host
-    \brief a host name, or an IPv4 or IPv6 address (without brackets); \c localhost by default.
+    \brief a host name, or an IPv4 or IPv6 address (without brackets, and with its zone if it is link-local, as in
+    \c{fe80::1%eth0}); \c localhost by default.
 */
 
 /*!
@@ -53,44 +87,41 @@ bool isLoopback(const QString &host)
 */
 
 /*!
-    Reads \a hostAndPort: \c "host", \c "host:5673", \c "[::1]:5673", \c "[::1]" or \c "::1". Without a port it is
-    5672. Anything else gives an ErrorKind::InvalidArgument that says what is wrong.
+    Reads \a hostAndPort: \c "host", \c "host:5673", \c "[::1]:5673", \c "[::1]" or \c "::1", and \c "[fe80::1%eth0]:5673"
+    for an address with a zone. A port behind an IPv6 address needs the brackets. Without a port it is 5672. Anything else gives an ErrorKind::InvalidArgument that says what is wrong.
 */
 Result<Endpoint> Endpoint::fromString(const QString &hostAndPort)
 {
-    const auto bad = [&](const QString &what) { return invalid(u"endpoint \"%1\": %2"_s.arg(hostAndPort, what)); };
+    const auto bad = [&](const QString &what) {
+        // Before an "@" there may be a password, which is not to be shown.
+        return invalid(hostAndPort.contains(u'@') ? u"endpoint: "_s + hostProblem(u"@"_s)
+                                                  : u"endpoint \"%1\": %2"_s.arg(hostAndPort, what));
+    };
 
     QStringView host = hostAndPort;
     std::optional<QStringView> port;
-    bool ipv6 = false;
+    bool isBracketed = false;
     if (host.startsWith(u'[')) {
         const qsizetype end = host.indexOf(u']');
         if (end < 0)
             return bad(u"\"]\" is missing"_s);
         const QStringView rest = host.sliced(end + 1);
         host = host.sliced(1, end - 1);
-        ipv6 = true;
+        isBracketed = true;
         if (rest.startsWith(u':'))
             port = rest.sliced(1);
         else if (!rest.isEmpty())
             return bad(u"only a port may follow \"]\""_s);
-    } else if (host.count(u':') > 1) {
-        ipv6 = true;
-    } else if (const qsizetype colon = host.indexOf(u':'); colon >= 0) {
+    } else if (host.count(u':') == 1) {
+        const qsizetype colon = host.indexOf(u':');
         port = host.sliced(colon + 1);
         host = host.first(colon);
     }
 
-    if (host.isEmpty())
-        return bad(u"the host is missing"_s);
-    QUrl url;
-    url.setHost(host.toString(), QUrl::DecodedMode);
-    if (ipv6) {
-        if (QHostAddress(host.toString()).protocol() != QAbstractSocket::IPv6Protocol)
-            return bad(u"\"%1\" is not an IPv6 address"_s.arg(host));
-    } else if (url.host().isEmpty()) {
-        return bad(u"\"%1\" is not a host name"_s.arg(host));
-    }
+    if (isBracketed && !host.isEmpty() && !host.contains(u':'))
+        return bad(u"\"%1\" is not an IPv6 address"_s.arg(host));
+    if (const QString problem = hostProblem(host.toString()); !problem.isEmpty())
+        return bad(problem);
 
     Endpoint endpoint{.host = host.toString()};
     if (port) {
@@ -112,7 +143,7 @@ public:
 
     Result<ConnectionParameters> read()
     {
-        for (const auto part : {&UrlReader::readScheme, &UrlReader::readEndpoint, &UrlReader::readCredentials,
+        for (const auto part : {&UrlReader::readScheme, &UrlReader::checkUnencoded, &UrlReader::readEndpoint, &UrlReader::readCredentials,
                                 &UrlReader::readVirtualHost, &UrlReader::readQuery, &UrlReader::readFragment}) {
             (this->*part)();
             if (m_error.isError())
@@ -123,6 +154,11 @@ public:
 
 private:
     void fail(const QString &text) { m_error = invalid("URL: "_L1 + text); }
+    void failUnencoded(const QString &text)
+    {
+        fail(text + "; \"#\", \"/\", \"?\" and \"@\" in a user name, password or virtual host have to be percent-encoded, as "
+                    "\"%23\", \"%2F\", \"%3F\" and \"%40\""_L1);
+    }
 
     QString decoded(QStringView encoded, const QString &place)
     {
@@ -138,14 +174,35 @@ private:
     {
         if (m_url.isEmpty())
             fail(u"it is empty"_s);
-        else if (!m_url.isValid()) // what follows in QUrl's text may contain the password
-            fail(m_url.errorString().section(u';', 0, 0).section(u" ("_s, 0, 0));
+        else if (!m_url.isValid())
+            failInvalid();
         else if (m_url.scheme().isEmpty())
             fail(u"the scheme is missing, it begins with \"amqp://\""_s);
         else if (m_url.scheme() == "amqps"_L1)
             fail(u"the scheme \"amqps\" needs TLS, which is not available in this version"_s);
         else if (m_url.scheme() != "amqp"_L1)
             fail(u"the scheme \"%1\" is not \"amqp\""_s.arg(m_url.scheme()));
+    }
+
+    // What follows in QUrl's text may contain the password.
+    void failInvalid()
+    {
+        const QString text = m_url.errorString();
+        const QString reason = text.section(u';', 0, 0).section(u" ("_s, 0, 0);
+        if (text.section(u';', 1).contains(u'@'))
+            failUnencoded(reason);
+        else
+            fail(reason);
+    }
+
+    // A password with one of the characters that end the part of a URL where it stands: the rest of it, and the host, are
+    // taken for something else, and must not be shown either.
+    void checkUnencoded()
+    {
+        for (const QString &part : {m_url.path(QUrl::FullyEncoded), m_url.query(QUrl::FullyEncoded), m_url.fragment(QUrl::FullyEncoded)}) {
+            if (part.contains(u'@'))
+                return failUnencoded(u"there is an \"@\" behind the host"_s);
+        }
     }
 
     void readEndpoint()
@@ -157,6 +214,8 @@ private:
         if (port == 0)
             return fail(u"port 0 cannot be connected to"_s);
         endpoint.port = quint16(port);
+        if (const QString problem = hostProblem(endpoint.host); !problem.isEmpty())
+            return fail(problem);
         m_parameters.setEndpoints({endpoint});
     }
 
@@ -296,7 +355,8 @@ private:
         \c backpressure_multiplier (0 to 2147483647) and \c name (connectionName()).
     \endlist
 
-    Everything is percent-encoded UTF-8 and decoded once. An invalid URL, another scheme (also \c amqps: TLS is not
+    Everything is percent-encoded UTF-8 and decoded once. In a user name, a password and a virtual host \c{#}, \c{/}, \c{?} and
+    \c{@} are written as \c{%23}, \c{%2F}, \c{%3F} and \c{%40}; QUrl::toPercentEncoding() does that. An invalid URL, another scheme (also \c amqps: TLS is not
     available in this version), invalid UTF-8, NUL characters, a second \c / in the path, port 0, an unknown or
     repeated query key, a value out of its range and a fragment give an ErrorKind::InvalidArgument whose text names
     the place, and never shows the password.

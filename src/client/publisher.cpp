@@ -16,8 +16,18 @@ using namespace Qt::StringLiterals;
 
 PublisherPrivate::PublisherPrivate(Publisher *publisher, Connection *connection)
     : q(publisher)
-    , channel(connection->createChannel(publisher))
 {
+    if (!connection)
+        m_noChannel = Error(ErrorKind::InvalidArgument, u"connection: null, a publisher needs one"_s);
+    else if (connection->thread() != QThread::currentThread())
+        m_noChannel = Error(ErrorKind::InvalidArgument, u"connection: it lives in another thread than the publisher"_s);
+    if (m_noChannel.isError()) {
+        refuse(m_noChannel);
+        return;
+    }
+
+    channel = connection->createChannel(publisher);
+    ChannelPrivate::of(channel)->publisher = this;
     channel->confirmSelect();
     const auto again = [this] {
         noteChange();
@@ -32,17 +42,21 @@ PublisherPrivate::PublisherPrivate(Publisher *publisher, Connection *connection)
                      [this](quint64 first, quint64 last, const Error &failure) { onEnded(first, last, failure); });
     QObject::connect(connection, &Connection::opened, q, [this] { reopenOrEnd(); });
     QObject::connect(connection, &Connection::bytesToWriteChanged, q, [this] { flush(); });
-    // Queued: user code is not to run inside of a destructor, and what the two still have to tell comes before.
-    QObject::connect(
-        connection, &QObject::destroyed, q, [this] { end(unusable()); }, Qt::QueuedConnection);
-    QObject::connect(
-        channel, &QObject::destroyed, q, [this] { end(unusable()); }, Qt::QueuedConnection);
+    // Queued: user code is not to run inside of a destructor, and what the two still have to tell comes before. Futures
+    // do not wait for that, since no event loop may be there to come.
+    for (const QObject *needed : {static_cast<const QObject *>(connection), static_cast<const QObject *>(channel)}) {
+        QObject::connect(needed, &QObject::destroyed, q, [this] { finishReplies(); });
+        QObject::connect(
+            needed, &QObject::destroyed, q, [this] { end(unusable()); }, Qt::QueuedConnection);
+    }
 }
 
 PublisherPrivate::~PublisherPrivate()
 {
-    if (channel)
+    if (channel) {
         QObject::disconnect(channel, nullptr, q, nullptr);
+        ChannelPrivate::of(channel)->publisher = nullptr;
+    }
     if (const int left = outstanding(); left > 0)
         qCWarning(lcChannel) << "a publisher was deleted with" << left << "messages outstanding";
     const Error deleted(ErrorKind::Cancelled, u"the publisher was deleted"_s);
@@ -64,6 +78,8 @@ qint64 PublisherPrivate::size(const Outgoing &outgoing)
 
 Error PublisherPrivate::unusable() const
 {
+    if (m_noChannel.isError())
+        return m_noChannel;
     if (!channel)
         return Error(ErrorKind::NotOpen, u"the channel of this publisher is gone"_s);
     return ChannelPrivate::of(channel)->unusable("publish");
@@ -133,10 +149,8 @@ Result<quint64> PublisherPrivate::submit(const QString &exchangeName, const QStr
     } else {
         if (const Error invalid = check(outgoing); invalid.isError())
             return invalid;
-        if (m_outboxBytes + bytes > outboxLimit) {
-            return Error(ErrorKind::BufferFull,
-                         u"the outbox holds %1 bytes, its limit is %2"_s.arg(m_outboxBytes).arg(outboxLimit));
-        }
+        if (m_outboxBytes + bytes > outboxLimit)
+            return outboxFull(bytes);
         if (const Error closed = reopen(); closed.isError())
             return closed;
         outgoing.bytes = bytes;
@@ -146,6 +160,19 @@ Result<quint64> PublisherPrivate::submit(const QString &exchangeName, const QStr
     m_isDrained = false;
     noteChange();
     return ++m_lastId;
+}
+
+Error PublisherPrivate::outboxFull(qint64 bytes) const
+{
+    if (outboxLimit == 0)
+        return Error(ErrorKind::BufferFull, u"the message cannot be sent now, and the outbox takes none: outboxLimit is 0"_s);
+    if (bytes > outboxLimit) {
+        return Error(ErrorKind::BufferFull,
+                     u"the message takes %1 bytes, more than the outbox holds: outboxLimit is %2 bytes"_s.arg(bytes).arg(outboxLimit));
+    }
+    return Error(ErrorKind::BufferFull,
+                 u"the outbox holds %1 bytes, and %2 more do not fit: outboxLimit is %3 bytes"_s.arg(m_outboxBytes).arg(bytes).arg(
+                     outboxLimit));
 }
 
 quint64 PublisherPrivate::publish(const QString &exchangeName, const QString &key, const Message &message)
@@ -296,13 +323,32 @@ void PublisherPrivate::end(const Error &reason)
             sent.push_back(outgoing.id);
     }
     m_inFlightCount = 0;
-    if (!tell(sent, Error(ErrorKind::Unconfirmed, reason.text())))
+    if (!tell(sent, lost(reason)))
         return;
     std::vector<quint64> unsent;
     for (const Outgoing &outgoing : std::exchange(m_outbox, {}))
         unsent.push_back(outgoing.id);
     m_outboxBytes = 0;
     tell(unsent, reason);
+}
+
+void PublisherPrivate::finishReplies(quint64 first, quint64 last, const Error &failure)
+{
+    for (const Outgoing &outgoing : m_inFlight) {
+        if (outgoing.sequence < first || outgoing.sequence > last)
+            continue;
+        if (auto reply = m_replies.extract(outgoing.id))
+            reply.mapped().finish(failure.isError() ? Result<void>(failure) : Result<void>(), ConnectionPrivate::Delivery::Posted);
+    }
+}
+
+void PublisherPrivate::finishReplies()
+{
+    const Error reason = unusable();
+    for (const Outgoing &outgoing : m_inFlight)
+        finishReplies(outgoing.sequence, outgoing.sequence, lost(reason));
+    for (const auto &[id, promise] : std::exchange(m_replies, {}))
+        promise.finish(reason, ConnectionPrivate::Delivery::Posted);
 }
 
 // --- properties
@@ -347,6 +393,9 @@ void PublisherPrivate::tellChange()
 /*!
     Makes a publisher on \a connection, with a channel of its own, and with \a parent. It can be used at once: messages
     wait in the outbox until the connection is open.
+
+    The publisher has to be made in the thread of \a connection. Without a connection, or in another thread, error() is of
+    kind ErrorKind::InvalidArgument from the start, every message is refused with it, and channel() is null.
 */
 Publisher::Publisher(Connection *connection, QObject *parent)
     : QObject(parent)

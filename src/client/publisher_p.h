@@ -28,6 +28,9 @@ public:
     int outstanding() const { return int(m_outbox.size()) + m_inFlightCount + m_untold; }
     void noteChange();
     void refuse(const Error &reason);
+    // The connection is being destroyed, and this is how these messages of the channel have ended: replies do not wait for
+    // the event loop.
+    void finishReplies(quint64 first, quint64 last, const Error &failure);
 
     Publisher *const q;
     QPointer<Channel> channel;
@@ -59,15 +62,19 @@ private:
     bool maySend() const;
     bool hasRoom(qint64 bytes) const; // in the connection's write buffer
     bool send(Outgoing &outgoing);
+    Error outboxFull(qint64 bytes) const; // so many more do not fit
     void flush();
     void onEnded(quint64 first, quint64 last, const Error &failure);
     Error reopen();
     void reopenOrEnd();
     void end(const Error &reason);
+    void finishReplies(); // channel or connection is gone
+    static Error lost(const Error &reason) { return Error(ErrorKind::Unconfirmed, reason.text()); }
     bool goesAgain(const Error &failure) const;
     bool tell(const std::vector<quint64> &ids, const Error &failure);
     void tellChange();
 
+    Error m_noChannel; // why there never was one
     std::deque<Outgoing> m_inFlight; // by sequence; the first one is not settled
     std::deque<Outgoing> m_outbox;
     std::unordered_map<quint64, Promise<void>> m_replies; // by id

@@ -635,6 +635,7 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
     m_isOnWire = false;
     m_closeSent = false;
     m_flowStopped = false;
+    m_connection->forgetWaiting(this);
     m_connection->numberClosed(m_number, numberRests);
     m_connection->tell(ChannelClosed{shared_from_this(), closeReason});
 }

@@ -189,8 +189,11 @@ void ChannelEngine::completeReturn()
 {
     ReturnedMessage message{m_assembler->exchange().toByteArray(), m_assembler->routingKey().toByteArray(), m_assembler->properties(),
                             QByteArray(),
-                            Error(ErrorKind::Returned, QString::fromUtf8(m_assembler->replyText()), m_assembler->method().replyCode,
-                                  QString::fromLatin1(Wire::BasicReturn::name))};
+                            Error(ErrorKind::Returned,
+                                  u"%1 (exchange \"%2\", routing key \"%3\")"_s.arg(QString::fromUtf8(m_assembler->replyText()),
+                                                                                  QString::fromUtf8(m_assembler->exchange()),
+                                                                                  QString::fromUtf8(m_assembler->routingKey())),
+                                  m_assembler->method().replyCode, QString::fromLatin1(Wire::BasicReturn::name))};
     message.body = m_assembler->takeBody();
     if (sentUnconfirmed() > 0)
         m_confirms->returned(std::move(message)); // the ack that follows tells whose it is

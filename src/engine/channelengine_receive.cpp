@@ -44,7 +44,7 @@ ChannelEngine::SentCall ChannelEngine::takeFirstCall()
 void ChannelEngine::finish(CallId id, ReplyValue value)
 {
     m_connection->callEnded(id);
-    m_connection->tell(ReplyArrived{id, std::move(value)});
+    m_connection->tell(ReplyArrived{id, std::move(value), this});
 }
 
 // --- replies --------------------------------------------------------------------------------------------------------------

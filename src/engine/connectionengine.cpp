@@ -73,6 +73,7 @@ void ConnectionEngine::configure(const Settings &settings)
 {
     m_settings = settings;
     m_channelIds.setLimit(settings.channelMax);
+    setSendFrameMax(settings.frameMax);
 }
 
 Error ConnectionEngine::start(const Settings &settings, Time now)
@@ -96,7 +97,6 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     m_isTransportConnected = false;
     m_closing = false;
     m_frameMax = settings.frameMax;
-    setSendFrameMax(settings.frameMax);
     m_receiveFrameMax = HandshakeFrameLimit;
     m_channelMax = 0;
     m_clientProperties = clientProperties;
@@ -285,7 +285,9 @@ void ConnectionEngine::transportClosed(const Error &error)
     case State::Idle:
     case State::Closed: return;
     case State::CloseSent: return finish({}, false);
-    case State::StartReceived: // how brokers without authentication_failure_close refuse a login
+    case State::StartReceived:
+        if (hasCapability(u"authentication_failure_close"_s)) // it would refuse the login by connection.close
+            return finish(error, false);
         return finish(Error(ErrorKind::Authentication,
                             u"the broker ended the connection during the login of user \"%1\": %2"_s.arg(m_settings.userName,
                                                                                                       error.text())),
@@ -322,19 +324,12 @@ void ConnectionEngine::finish(const Error &reason, bool graceful)
 {
     if (m_state == State::Idle || m_state == State::Closed)
         return;
+    const bool isFailedAttempt = m_state != State::Open && m_state != State::CloseSent && reason.isError();
     setState(State::Closed);
     m_closing = false;
     wipePassword();
-    const Error callError = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
-    for (quint32 number = 1; number < m_slots.size(); ++number) {
-        ChannelEngine *channel = m_slots[number].channel;
-        if (channel && channel->state() != ChannelEngine::State::Closed)
-            channel->end(callError, reason, false);
-        else if (m_slots[number].resting)
-            numberClosed(quint16(number), false);
-        m_slots[number].lingering = false;
-    }
-    m_waiting.clear();
+    if (!isFailedAttempt)
+        endChannels(reason);
     for (const auto &channel : m_channelsWithAcks)
         channel->m_acksNoted = false;
     m_channelsWithAcks.clear();
@@ -349,6 +344,27 @@ void ConnectionEngine::finish(const Error &reason, bool graceful)
     setBlocked(false, {});
     checkWatermarks();
     tell(ConnectionClosed{reason, graceful});
+}
+
+void ConnectionEngine::endWaiting(const Error &reason)
+{
+    Q_ASSERT(m_state == State::Idle || m_state == State::Closed);
+    endChannels(reason);
+    checkWatermarks();
+}
+
+void ConnectionEngine::endChannels(const Error &reason)
+{
+    const Error callError = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
+    m_waiting.clear();
+    for (quint32 number = 1; number < m_slots.size(); ++number) {
+        ChannelEngine *channel = m_slots[number].channel;
+        if (channel && channel->state() != ChannelEngine::State::Closed)
+            channel->end(callError, reason, false);
+        else if (m_slots[number].resting)
+            numberClosed(quint16(number), false);
+        m_slots[number].lingering = false;
+    }
 }
 
 // --- channels -------------------------------------------------------------------------------------------------------------
@@ -530,6 +546,19 @@ void ConnectionEngine::callSent(CallId id, ChannelEngine *channel)
     m_pendingCalls.insert(id, channel);
     if (m_settings.rpcTimeout.count() > 0)
         m_callDeadlines.push_back({id});
+}
+
+std::vector<ReplyArrived> ConnectionEngine::takeReplies(const ChannelEngine *channel)
+{
+    std::vector<ReplyArrived> replies;
+    std::erase_if(m_events, [&](Event &event) {
+        auto *reply = std::get_if<ReplyArrived>(&event);
+        if (!reply || reply->channel != channel)
+            return false;
+        replies.push_back(std::move(*reply));
+        return true;
+    });
+    return replies;
 }
 
 void ConnectionEngine::callEnded(CallId id)

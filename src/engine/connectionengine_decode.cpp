@@ -137,6 +137,22 @@ ConnectionEngine::Step ConnectionEngine::decode()
     return Step::Done;
 }
 
+// The last four bytes of a protocol header.
+static QString describeProtocol(QByteArrayView version)
+{
+    const auto byte = [version](qsizetype index) { return quint8(version[index]); };
+    QString name;
+    if (byte(1) == 1 && byte(2) == 0 && byte(3) == 0)
+        name = u"AMQP 1.0"_s; // the first byte says whether TLS or SASL come before it
+    else if (byte(0) == 0 && byte(1) == 0)
+        name = u"AMQP %1-%2-%3"_s.arg(byte(1)).arg(byte(2)).arg(byte(3));
+    else if (byte(0) == 1 && byte(1) == 1)
+        name = byte(2) > 0 ? u"AMQP 0-%1"_s.arg(byte(2)) : u"AMQP 0-%1"_s.arg(byte(3));
+    else
+        name = u"another version of AMQP"_s;
+    return u"it speaks %1 (protocol header %2 %3 %4 %5)"_s.arg(name).arg(byte(0)).arg(byte(1)).arg(byte(2)).arg(byte(3));
+}
+
 bool ConnectionEngine::checkFirstBytes(QByteArrayView bytes)
 {
     const auto beginsWith = [bytes](QByteArrayView prefix) {
@@ -150,15 +166,12 @@ bool ConnectionEngine::checkFirstBytes(QByteArrayView bytes)
     if (beginsWith("AMQP")) {
         if (bytes.size() < Wire::ProtocolHeader.size())
             return false;
-        return refuse(u"it answers with the protocol header AMQP %1 %2 %3 %4"_s.arg(quint8(bytes[4]))
-                          .arg(quint8(bytes[5]))
-                          .arg(quint8(bytes[6]))
-                          .arg(quint8(bytes[7])));
+        return refuse(describeProtocol(bytes.sliced(4, 4)));
     }
     if (beginsWith("HTTP/"))
-        return bytes.size() < 5 ? false : refuse(u"it answers in HTTP"_s);
+        return bytes.size() < 5 ? false : refuse(u"it speaks HTTP"_s);
     if (beginsWith(QByteArrayView("\x15\x03", 2)))
-        return bytes.size() < 2 ? false : refuse(u"it answers in TLS"_s);
+        return bytes.size() < 2 ? false : refuse(u"it speaks TLS"_s);
     return true;
 }
 

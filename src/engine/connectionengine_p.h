@@ -44,10 +44,13 @@ public:
     ConnectionEngine &operator=(const ConnectionEngine &) = delete;
 
     void configure(const Settings &settings); // before start(): the limits for what waits until then
-    // A new attempt: queues the protocol header. An error (then nothing has begun) if a setting cannot be sent. Before open-ok
-    // it may be called again, for the next endpoint: what waits for the connection goes on waiting.
+    // A new attempt: queues the protocol header. An error (then nothing has begun) if a setting cannot be sent. An attempt
+    // that fails ends no channel: what waits for the connection waits for the next attempt, or for endWaiting().
     Error start(const Settings &settings, Time now);
-    void refuse(const Error &reason); // instead of start(): all ends as if an attempt had failed
+    void refuse(const Error &reason); // instead of start(): the attempt has failed
+    void endWaiting(const Error &reason = {}); // without a connection: ends the channels that wait for one
+    bool isWaitedFor() const noexcept { return m_openNumbers > 0; } // without a connection: by such channels
+    void postpone(ConnectionClosed event) { tell(std::move(event)); } // tells it again, after all that is to be told
     void close(Time now);
     void abort(const Error &reason = {}) { finish(reason, false); } // without the goodbye
     void goodbye(); // queues connection.close, whoever is still waiting for something
@@ -60,6 +63,7 @@ public:
     qsizetype feed(QByteArrayView bytes, Time now); // copies; gives how many were taken
     bool hasInput() const noexcept { return !m_events.empty() || (!m_input.isEmpty() && !m_needsInput); } // for next()
     std::optional<Event> next();
+    std::vector<ReplyArrived> takeReplies(const ChannelEngine *channel); // those that next() would tell
     // A shorter way for most deliveries of a steady stream. False: ask next().
     bool nextRepeated(RepeatedDelivery &delivery);
 
@@ -229,10 +233,15 @@ private:
     void finish(const Error &reason, bool graceful);
     void wipePassword();
     void closeChannels();
+    void endChannels(const Error &reason);
     void sendCloseWhenChannelsAreClosed();
     void occupy(quint16 number, ChannelEngine *channel);
     void vacate(quint16 number);
     void numberClosed(quint16 number, bool rests);
+    void forgetWaiting(const ChannelEngine *channel)
+    {
+        std::erase_if(m_waiting, [channel](const auto &waiting) { return waiting.get() == channel; });
+    }
     void setBlocked(bool blocked, const QString &reason);
 
     const QLoggingCategory &m_frameLog = lcFrame();

@@ -81,6 +81,7 @@ struct ReplyArrived
 {
     CallId call = 0;
     ReplyValue value;
+    const ChannelEngine *channel = nullptr; // whose call it was
 };
 struct Delivered
 {

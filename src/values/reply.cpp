@@ -39,6 +39,11 @@ void Continuations::add(std::unique_ptr<Continuation> continuation)
     add(Entry{std::nullopt, std::move(continuation)});
 }
 
+void Continuations::addFuture(std::unique_ptr<Continuation> continuation)
+{
+    add(Entry{std::nullopt, std::move(continuation), true});
+}
+
 void Continuations::add(Entry entry)
 {
     if (m_finished)
@@ -58,7 +63,7 @@ void Continuations::finish(Delivery delivery)
         if (entry.context && entry.context->isNull())
             continue;
         const bool here = !entry.context || (*entry.context)->thread() == QThread::currentThread();
-        if (delivery == Delivery::Direct && here)
+        if (entry.isFuture || (delivery == Delivery::Direct && here))
             entry.continuation->run(*this);
         else
             post(std::move(entry));
@@ -178,6 +183,14 @@ namespace AmqpQt {
 
     \c co_await works in any coroutine type that takes a plain awaiter. A coroutine that is destroyed while it waits is
     not resumed. There is no way to cancel a call, and no blocking wait.
+
+    \section1 When something is deleted
+
+    The destructors of Connection, Channel, Consumer and Publisher finish the replies that would stay unfinished, and their
+    futures, before they return: another thread that waits for one goes on although the
+    thread of the connection runs no event loop any more. The code of the application does not run inside a destructor.
+    Functions given to then() are called by the event loop of the thread of their context, and coroutines are resumed by
+    that of the thread of the connection; without an event loop neither happens.
 */
 
 /*!
@@ -209,7 +222,9 @@ namespace AmqpQt {
     \fn template <typename T> QFuture<Result<T>> AmqpQt::Reply<T>::toFuture() const
 
     Returns a future for other threads and for QtFuture::whenAll(). It finishes when the reply does, with the same
-    result. Waiting for it in the thread of the connection blocks forever, since that thread is the one to finish it.
+    result; it needs no event loop if a destructor is what finishes it. Waiting for it in the thread of the connection
+    blocks forever, since that thread is the one to finish it. A function that is given to QFuture::then() without a context
+    is called where the future is finished, which may be inside the destructor of the connection.
 */
 
 } // namespace AmqpQt

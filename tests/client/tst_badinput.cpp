@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "client/clientsupport.h"
 
+#include <AmqpQt/publisher.h>
+
 #include <QtCore/qpoint.h>
 #include <QtCore/qprocess.h>
 #include <QtCore/qregularexpression.h>
@@ -184,6 +186,7 @@ private Q_SLOTS:
     void tooLargeClientPropertiesFailTheOpening();
     void callsOfForeignThreadsAreRefused_data();
     void callsOfForeignThreadsAreRefused();
+    void parentsOfOtherThreadsAreReplaced();
 };
 
 void tst_BadInput::tooLongNamesAreRefused_data()
@@ -586,7 +589,19 @@ const QMap<QString, ForeignCall> &foreignCalls()
              [](OpenClient &client, const Message &) { return errorOf(client.connection.close()); }},
             {u"createChannel"_s,
              [](OpenClient &client, const Message &) {
-                 return std::unique_ptr<Channel>(client.connection.createChannel())->error();
+                 return client.connection.createChannel()->error();
+             }},
+            {u"createChannelWithAParent"_s,
+             [](OpenClient &client, const Message &) { return client.connection.createChannel(client.channel)->error(); }},
+            {u"consume"_s,
+             [](OpenClient &client, const Message &) {
+                 const bool isRefused = client.channel->consume(u"q"_s)->state() == Consumer::State::Cancelled;
+                 return isRefused ? Error(ErrorKind::InvalidArgument, {}) : Error();
+             }},
+            {u"Publisher"_s,
+             [](OpenClient &client, const Message &message) {
+                 Publisher publisher(&client.connection);
+                 return publisher.publish(message) > 0 || publisher.channel() ? Error() : publisher.error();
              }},
             {u"close"_s, [](OpenClient &client, const Message &) { return errorOf(client.channel->close()); }},
             {u"reopen"_s, [](OpenClient &client, const Message &) { return errorOf(client.channel->reopen()); }},
@@ -620,6 +635,8 @@ int makeForeignCall(const QString &name)
     const Message message = receive(peer, client, client.channel, AckMode::Manual, 1, 1).constFirst();
     settle(client.connection);
     peer.forgetReceived();
+    const auto objects = [&] { return client.connection.findChildren<QObject *>().size(); };
+    const qsizetype before = objects();
     Error error;
     std::thread([&] { error = foreignCalls().value(name)(client, message); }).join();
     settle(client.connection);
@@ -629,6 +646,10 @@ int makeForeignCall(const QString &name)
     }
     if (error.kind() != ErrorKind::InvalidArgument || !client.channel->isOpen())
         return 2;
+    // What was made nevertheless has an owner, and lives in the owner's thread.
+    const bool makesAnObject = name.startsWith(u"createChannel") || name == u"consume";
+    if (objects() != before + makesAnObject)
+        return 4;
     return client.channel->ack(message) ? 0 : 3;
 }
 
@@ -651,12 +672,30 @@ void tst_BadInput::callsOfForeignThreadsAreRefused()
     process.start(QCoreApplication::applicationFilePath(), {QLatin1StringView(ForeignCallOption), call});
     QVERIFY(process.waitForFinished());
     const QByteArray output = process.readAll();
-    QVERIFY2(output.contains("called in a foreign thread"), output.constData());
+    if (call != u"Publisher")
+        QVERIFY2(output.contains("called in a foreign thread"), output.constData());
 #ifdef QT_NO_DEBUG
     QVERIFY2(process.exitStatus() == QProcess::NormalExit && process.exitCode() == 0, output.constData());
 #else
-    QVERIFY2(process.exitStatus() == QProcess::CrashExit && output.contains("ASSERT"), output.constData());
+    if (call != u"Publisher")
+        QVERIFY2(process.exitStatus() == QProcess::CrashExit && output.contains("ASSERT"), output.constData());
 #endif
+}
+
+void tst_BadInput::parentsOfOtherThreadsAreReplaced()
+{
+    ScriptedPeer peer;
+    OpenClient client(peer);
+    QThread thread;
+    QObject foreign;
+    foreign.moveToThread(&thread);
+    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^createChannel\\(\\): the parent lives in another thread"_s));
+    const Channel *channel = client.connection.createChannel(&foreign);
+    QCOMPARE(channel->parent(), &client.connection);
+    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^consume\\(\\): the parent lives in another thread"_s));
+    const Consumer *consumer = client.channel->consume(u"q"_s, {}, &foreign);
+    QCOMPARE(consumer->parent(), client.channel);
+    QVERIFY(waitUntil([&] { return channel->isOpen() && consumer->state() == Consumer::State::Active; }));
 }
 
 int main(int argc, char **argv)

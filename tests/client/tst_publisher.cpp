@@ -2,6 +2,7 @@
 #include "client/publisherclient.h"
 
 #include <QtCore/qpoint.h>
+#include <QtCore/qregularexpression.h>
 #include <QtCore/qscopeguard.h>
 #include <QtCore/qthread.h>
 
@@ -35,6 +36,7 @@ private Q_SLOTS:
     void deletionLeavesNoReplyOpen();
     void channelThatCannotOpenAgainEndsTheOutbox();
     void foreignThreadIsRefused();
+    void withoutAConnectionEverythingIsRefused();
 };
 
 void tst_Publisher::everyConfirmSettlesItsMessage_data()
@@ -554,6 +556,31 @@ void tst_Publisher::foreignThreadIsRefused()
     QCOMPARE(reply->result().error().kind(), ErrorKind::InvalidArgument);
     QCOMPARE(client.publisher->outstanding(), 0);
     QVERIFY(!client.publisher->error().isError());
+}
+
+void tst_Publisher::withoutAConnectionEverythingIsRefused()
+{
+    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"refuses: .*connection"_s));
+    Publisher publisher(nullptr);
+    QCOMPARE(publisher.error().kind(), ErrorKind::InvalidArgument);
+    SignalLog log;
+    connect(&publisher, &Publisher::settled, &log, [&] { log.add(u"settled"_s); });
+    publisher.setWindow(5);
+    publisher.setPaused(true);
+    publisher.setPaused(false);
+    publisher.setOutboxLimit(5);
+    QCOMPARE(publisher.publish(Message("m")), quint64(0));
+    QCOMPARE(publisher.publish(u"x"_s, u"k"_s, Message("m")), quint64(0));
+    const Reply<void> reply = publisher.publishWithReply({}, u"q"_s, Message("m"));
+    QVERIFY(reply.isFinished());
+    QCOMPARE(reply.result().error().kind(), ErrorKind::InvalidArgument);
+    QVERIFY2(publisher.error().text().contains(u"connection"), qPrintable(publisher.error().text()));
+    QCOMPARE(publisher.channel(), nullptr);
+    QVERIFY(!publisher.isWritable());
+    QCOMPARE(publisher.outstanding(), 0);
+    QVERIFY(publisher.pressure() >= 0);
+    settleEvents();
+    QCOMPARE(log.entries, QStringList());
 }
 
 QTEST_GUILESS_MAIN(tst_Publisher)

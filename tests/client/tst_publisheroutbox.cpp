@@ -365,6 +365,11 @@ void tst_PublisherOutbox::fullOutboxRefuses()
     QCOMPARE(client.publisher->error().kind(), ErrorKind::BufferFull);
     QCOMPARE(brief(client.publisher->publishWithReply({}, u"q"_s, Message(QByteArray(100, 'm'))).result().error()),
              u"BufferFull"_s);
+    QVERIFY2(client.publisher->error().text().contains(u"do not fit: outboxLimit is 1000 bytes"),
+             qPrintable(client.publisher->error().text()));
+    QVERIFY(!client.publish(QByteArray(2000, 'm')));
+    QVERIFY2(client.publisher->error().text().contains(u"more than the outbox holds: outboxLimit is 1000 bytes"),
+             qPrintable(client.publisher->error().text()));
     QCOMPARE(client.publisher->outstanding(), accepted);
     peer.answerAgain("basic.ack");
     client.open();
@@ -381,6 +386,7 @@ void tst_PublisherOutbox::withoutAnOutboxNothingWaits()
     QCOMPARE(client.publisher->pressure(), 1.0);
     QCOMPARE(client.publisher->publish({}, {}, Message(QByteArray())), quint64(0));
     QCOMPARE(client.publisher->error().kind(), ErrorKind::BufferFull);
+    QVERIFY2(client.publisher->error().text().contains(u"outboxLimit is 0"), qPrintable(client.publisher->error().text()));
     client.open();
     client.publisher->setWindow(2);
     QCOMPARE(client.publish("1"), quint64(1));

@@ -445,7 +445,7 @@ void tst_Contents::returnedMessagesArrive()
         QCOMPARE(returned.message.exchange, "e");
         QCOMPARE(returned.message.routingKey, "k");
         QCOMPARE(returned.sequence, quint64(0));
-        QCOMPARE(returned.message.reason, Error(ErrorKind::Returned, u"NO_ROUTE"_s, 312, u"basic.return"_s));
+        QCOMPARE(returned.message.reason, Error(ErrorKind::Returned, u"NO_ROUTE (exchange \"e\", routing key \"k\")"_s, 312, u"basic.return"_s));
     });
     QVERIFY(!s.channel->isUnsettled(0));
 }

@@ -31,6 +31,9 @@ private Q_SLOTS:
     void sendsFramesOfTheNegotiatedSize();
     void aRefusedLoginIsAnAuthenticationError();
     void aSocketClosedAfterStartOkIsAnAuthenticationError();
+    void aSocketClosedAfterStartOkIsALossWhereRefusalsAreAnnounced();
+    void aFailedAttemptKeepsWhatWaits();
+    void whatWaitsMayBeEndedWithoutAConnection();
     void aSocketClosedElsewhereIsWhatTheTransportSays_data();
     void aSocketClosedElsewhereIsWhatTheTransportSays();
     void aMissingVirtualHostIsReported();
@@ -354,6 +357,50 @@ void tst_Handshake::aSocketClosedAfterStartOkIsAnAuthenticationError()
     QVERIFY2(error.text().contains(u"the remote host closed the connection"_s), qPrintable(error.text()));
 }
 
+void tst_Handshake::aSocketClosedAfterStartOkIsALossWhereRefusalsAreAnnounced()
+{
+    Script s;
+    const QVariantMap capabilities{{u"authentication_failure_close"_s, true}};
+    s.start().brokerStart(*Wire::encodeTable({{u"capabilities"_s, capabilities}}, u"")).expectSent<Wire::ConnectionStartOk>();
+    const Error network(ErrorKind::Network, u"the remote host closed the connection"_s);
+    s.engine.transportClosed(network);
+    QCOMPARE(s.takeConnectionClosed(), network);
+}
+
+void tst_Handshake::aFailedAttemptKeepsWhatWaits()
+{
+    Script s;
+    Engine::ChannelEngine &channel = s.newChannel(5);
+    QVERIFY(channel.open());
+    const auto declaring = channel.declareQueue(u"q"_s, {}, false);
+    QVERIFY(publishMessage(channel, {}, u"q"_s, QByteArray(2, '\0'), "m", false));
+    for (int attempt = 1; attempt <= 2; ++attempt) {
+        s.start();
+        s.engine.transportClosed(Error(ErrorKind::Network, u"gone"_s));
+        QCOMPARE(s.takeEvents(), QStringList{u"ConnectionClosed Network"_s});
+        QVERIFY(s.engine.isWaitedFor());
+    }
+    s.open();
+    s.expectSent<Wire::ChannelOpen>(5).expectSent<Wire::QueueDeclare>(5).expectPublished("m", "q", 5);
+    s.broker(Wire::ChannelOpenOk{}, 5).broker(Wire::QueueDeclareOk{.queue = "q"}, 5);
+    QVERIFY(s.takeEvents().contains(u"ReplyArrived %1"_s.arg(*declaring)));
+}
+
+void tst_Handshake::whatWaitsMayBeEndedWithoutAConnection()
+{
+    Script s;
+    Engine::ChannelEngine &channel = s.newChannel();
+    const auto opening = channel.open();
+    QVERIFY(publishMessage(channel, {}, u"q"_s, QByteArray(2, '\0'), "m", false));
+    s.engine.endWaiting();
+    QCOMPARE(s.takeEvents(), QStringList({u"ReplyArrived %1 Cancelled"_s.arg(*opening), u"PublishFailed 1 1-1 Cancelled"_s,
+                                          u"ChannelClosed 1"_s}));
+    QVERIFY(!s.engine.isWaitedFor());
+    QCOMPARE(s.engine.queuedBytes(), 0);
+    s.open();
+    s.expectNothingSent();
+}
+
 void tst_Handshake::aSocketClosedElsewhereIsWhatTheTransportSays_data()
 {
     QTest::addColumn<State>("state");
@@ -392,9 +439,9 @@ void tst_Handshake::namesWhatTheServerSpeaksInstead_data()
 {
     QTest::addColumn<QByteArray>("answer");
     QTest::addColumn<QString>("named");
-    QTest::newRow("AMQP 0-9-0") << bytes("AMQP\0\0\x09\0", 8) << u"AMQP 0 0 9 0"_s;
-    QTest::newRow("AMQP 1.0") << bytes("AMQP\0\x01\0\0", 8) << u"AMQP 0 1 0 0"_s;
-    QTest::newRow("AMQP 1.0 with SASL") << bytes("AMQP\x03\x01\0\0", 8) << u"AMQP 3 1 0 0"_s;
+    QTest::newRow("AMQP 0-9-0") << bytes("AMQP\0\0\x09\0", 8) << u"AMQP 0-9-0 (protocol header 0 0 9 0)"_s;
+    QTest::newRow("AMQP 1.0") << bytes("AMQP\0\x01\0\0", 8) << u"AMQP 1.0 (protocol header 0 1 0 0)"_s;
+    QTest::newRow("AMQP 1.0 with SASL") << bytes("AMQP\x03\x01\0\0", 8) << u"AMQP 1.0 (protocol header 3 1 0 0)"_s;
     QTest::newRow("HTTP") << QByteArray("HTTP/1.1 400 Bad Request\r\n\r\n") << u"HTTP"_s;
     QTest::newRow("TLS alert") << bytes("\x15\x03\x01\0\x02\x02\x46", 7) << u"TLS"_s;
 }

@@ -20,8 +20,12 @@ class Setup : public QObject
 {
     Q_OBJECT
     Q_PROPERTY(QString url READ url CONSTANT)
+    Q_PROPERTY(QString host READ host CONSTANT)
+    Q_PROPERTY(int port READ port CONSTANT)
 public:
     QString url() const { return brokerUrl().toString(); }
+    QString host() const { return brokerUrl().host(); }
+    int port() const { return brokerUrl().port(5672); }
 
     Q_INVOKABLE QString uniqueName(const QString &prefix) const { return ::uniqueName(prefix); }
     // The broker, as one that takes `milliseconds` to hear us, and as long to be heard.

@@ -135,14 +135,47 @@ TestCase {
         tryCompare(connection, "connected", true, 30000)
     }
 
-    function test_negativeNumbersChangeNothing() {
-        const connection = create({ port: 5673, heartbeat: 5 })
-        ignoreWarning(/port: -1 is not between 1 and 65535/)
-        connection.port = -1
-        ignoreWarning(/heartbeat: -2 is not between 0 and 65535/)
-        connection.heartbeat = -2
-        compare(connection.port, 5673)
-        compare(connection.heartbeat, 5)
+    function test_refusedValuesKeepItFromConnecting_data() {
+        return [
+            { tag: "empty host", name: "host", bad: "", good: test.host, place: "host" },
+            { tag: "port 0", name: "port", bad: 0, good: test.port, place: "port" },
+            { tag: "negative port", name: "port", bad: -1, good: test.port, place: "port" },
+            { tag: "large port", name: "port", bad: 70000, good: test.port, place: "port" },
+            { tag: "negative heartbeat", name: "heartbeat", bad: -2, good: 10, place: "heartbeat" },
+            { tag: "long virtual host", name: "virtualHost", bad: "v".repeat(256), good: "/", place: "virtualHost" },
+            { tag: "NUL in the password", name: "password", bad: "gu\0est", good: "guest", place: "credentials" },
+            { tag: "NUL in the name", name: "username", bad: "gu\0est", good: "guest", place: "credentials" },
+            { tag: "no urls", name: "urls", bad: [], good: [test.url], place: "endpoints" },
+            { tag: "empty url", name: "url", bad: "", good: test.url, place: "URL" },
+            { tag: "port 0 in the url", name: "url", bad: "amqp://127.0.0.1:0", good: test.url, place: "port" }
+        ]
+    }
+    function test_refusedValuesKeepItFromConnecting(data) {
+        const connection = openOne()
+        connection[data.name] = data.bad
+        tryCompare(connection, "state", Connection.Closed, 30000)
+        tryVerify(() => connection.errorString.includes(data.place), 30000, connection.errorString)
+        compare(connection.error.kind, Amqp.ErrorKind.InvalidArgument)
+        connection.connectionName = "another" // connects again, with the same result
+        tryVerify(() => connection.log.filter(entry => entry.startsWith("closed")).length === 3, 30000)
+        compare(connection.error.kind, Amqp.ErrorKind.InvalidArgument)
+        connection[data.name] = data.good
+        tryCompare(connection, "connected", true, 30000)
+        compare(connection.errorString, "")
+    }
+
+    function test_urlWithAnotherPasswordOnlyConnectsAgain() {
+        const connection = openOne()
+        connection.url = test.url.replace("guest:guest", "guest:wrong")
+        tryVerify(() => connection.errorString.includes("ACCESS_REFUSED"), 30000)
+        connection.url = test.url
+        tryCompare(connection, "connected", true, 30000)
+    }
+
+    function test_oneUrlReplacesSeveral() {
+        const connection = create({ urls: ["amqp://a.example/", "amqp://b.example/"] })
+        connection.url = connection.url
+        compare(connection.urls.length, 1)
     }
 
     function test_statisticsCountBytes() {

@@ -167,12 +167,14 @@ void EngineExerciser::finish()
     drain();
     if (engineState() != State::Closed && engineState() != State::Idle)
         fail(u"the connection did not end"_s);
-    m_isStarted = true; // what was called since waits for a start, and is told that there is none
+    m_isStarted = true;
     m_isTold = false;
     m_engine.refuse(Error(ErrorKind::Cancelled, u"the end"_s));
     drain();
     if (!m_isTold)
         fail(u"refuse() was not told"_s);
+    m_engine.endWaiting(Error(ErrorKind::Cancelled, u"the end"_s));
+    drain();
     for (const auto &channel : m_channels) {
         if (channel->engine && channel->engine->state() != Engine::ChannelEngine::State::Closed)
             fail(u"channel %1 did not end"_s.arg(channel->engine->number()));

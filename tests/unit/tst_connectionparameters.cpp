@@ -4,6 +4,7 @@
 #include "values/secret_p.h"
 
 #include <QtCore/qregularexpression.h>
+#include <QtCore/qscopeguard.h>
 #include <QtTest/qtest.h>
 
 using namespace AmqpQt;
@@ -26,6 +27,10 @@ private Q_SLOTS:
     void badUrlIsRefusedByPlace();
     void urlErrorsNeverShowThePassword_data();
     void urlErrorsNeverShowThePassword();
+    void noPartOfAPasswordIsEverShown_data();
+    void noPartOfAPasswordIsEverShown();
+    void rawCharactersAreNamedWithTheirEncoding_data();
+    void rawCharactersAreNamedWithTheirEncoding();
     void guestNeedsAPasswordAwayFromThisMachine_data();
     void guestNeedsAPasswordAwayFromThisMachine();
 
@@ -39,6 +44,8 @@ private Q_SLOTS:
     void endpointIsReadFromText();
     void badEndpointIsRefusedWithReason_data();
     void badEndpointIsRefusedWithReason();
+    void zonesComeBack_data();
+    void zonesComeBack();
     void endpointsWithoutHostOrPortAreRefused();
 
     void valuesInRangeAreTaken();
@@ -248,6 +255,7 @@ void tst_ConnectionParameters::badUrlIsRefusedByPlace_data()
         u"URL: query key \"channel_max\": \"65536\" is not a whole number from 0 to 65535"_s);
     row("amqp://h?frame_max=8191",
         u"URL: query key \"frame_max\": \"8191\" is not a whole number from 8192 to 4294967295"_s);
+    row("amqp://[fe80::1%25]/", u"URL: Invalid IPv6 address"_s);
     row("amqp://h/#", u"URL: it has a fragment (\"#\")"_s);
     row("amqp://h/v#f", u"URL: it has a fragment (\"#\")"_s);
 }
@@ -278,6 +286,68 @@ void tst_ConnectionParameters::urlErrorsNeverShowThePassword()
     const auto parameters = ConnectionParameters::fromUrl(QUrl(url));
     QVERIFY(!parameters);
     QVERIFY2(!parameters.error().toString().contains(u"hunter"_s), qPrintable(parameters.error().toString()));
+}
+
+// Whatever stands in it, wherever: a URL with it is read rightly or refused, without a piece of it in any text.
+void tst_ConnectionParameters::noPartOfAPasswordIsEverShown_data()
+{
+    QTest::addColumn<QString>("raw");
+    for (const char *raw : {"?", "#", "/", "@", ":", "%", "?#", "@?", "@/", "@#", "?@", "/?", "#/", "::", "//", "%zz", "%4", "%00", "%FF", "&",
+                            "=", " ", "[", "]", "\\", "@@", "?x=", "/?heartbeat=", "?name="})
+        QTest::newRow(raw) << QString::fromLatin1(raw);
+}
+
+void tst_ConnectionParameters::noPartOfAPasswordIsEverShown()
+{
+    QFETCH(const QString, raw);
+    static QStringList logged;
+    logged.clear();
+    const QtMessageHandler before = qInstallMessageHandler(
+        [](QtMsgType, const QMessageLogContext &, const QString &text) { logged += text; });
+    const auto restore = qScopeGuard([&] { qInstallMessageHandler(before); });
+    for (const QString &letters : {u"HQWXJKZVBNMR"_s, u"731846925073"_s}) { // digits look like a port
+        for (qsizetype position = 0; position <= letters.size(); ++position) {
+            QString password = letters;
+            password.insert(position, raw);
+            for (const QString &form : {u"amqp://user:%1@host.example/v"_s, u"amqp://user:%1@host.example:5673"_s, u"user:%1@host.example"_s,
+                                        u"amqps://user:%1@host.example/v"_s, u"amqp://user:%1@host.example?colour=red"_s,
+                                        u"amqp://user:%1@[::1]/v"_s}) {
+                const QString text = QString(form).replace(u"%1"_s, password);
+                const auto parameters = ConnectionParameters::fromUrl(QUrl(text));
+                const auto endpoint = Endpoint::fromString(text);
+                QVERIFY(!endpoint);
+                QString shown = endpoint.error().toString() + logged.join(u'\n');
+                if (parameters) {
+                    QVERIFY2(parameters->endpoints().constFirst().host == u"host.example" || parameters->endpoints().constFirst().host == u"::1",
+                             qPrintable(text));
+                    shown += parameters->toUrl().toString();
+                } else {
+                    QDebug(&shown) << parameters.error();
+                    shown += parameters.error().toString();
+                }
+                for (qsizetype piece = 0; piece + 3 <= letters.size(); ++piece) {
+                    QVERIFY2(!shown.contains(letters.mid(piece, 3), Qt::CaseInsensitive), qPrintable(text + u" -> "_s + shown));
+                }
+            }
+        }
+    }
+}
+
+void tst_ConnectionParameters::rawCharactersAreNamedWithTheirEncoding_data()
+{
+    QTest::addColumn<QString>("url");
+    for (const char *url : {"amqp://u:se#cret@h/v", "amqp://u:se/cret@h/v", "amqp://u:se?cret@h/v", "amqp://u:1#cret@h/v", "amqp://u:1/cret@h/v",
+                            "amqp://u:1?cret@h/v", "amqp://u:s@e/cret@h", "amqp://u:s@e?cret@h", "amqp://u:s@e#cret@h", "amqp://u#1:p@h"})
+        QTest::newRow(url) << QString::fromUtf8(url);
+}
+
+void tst_ConnectionParameters::rawCharactersAreNamedWithTheirEncoding()
+{
+    QFETCH(const QString, url);
+    const auto parameters = ConnectionParameters::fromUrl(QUrl(url));
+    QVERIFY(!parameters);
+    for (const char *expected : {"percent-encoded", "%23", "%2F", "%3F", "%40"})
+        QVERIFY2(parameters.error().text().contains(QLatin1StringView(expected)), qPrintable(parameters.error().text()));
 }
 
 void tst_ConnectionParameters::guestNeedsAPasswordAwayFromThisMachine_data()
@@ -384,6 +454,9 @@ void tst_ConnectionParameters::endpointIsReadFromText_data()
     QTest::newRow("::1") << u"::1"_s << 5672;
     QTest::newRow("2001:db8::5673") << u"2001:db8::5673"_s << 5672;
     QTest::newRow("fe80::1%eth0") << u"fe80::1%eth0"_s << 5672;
+    QTest::newRow("[fe80::1%eth0]:5673") << u"fe80::1%eth0"_s << 5673;
+    QTest::newRow("[fe80::1%2]") << u"fe80::1%2"_s << 5672;
+    QTest::newRow("fe80::1%br-0.7_a~") << u"fe80::1%br-0.7_a~"_s << 5672;
 }
 
 void tst_ConnectionParameters::endpointIsReadFromText()
@@ -421,7 +494,14 @@ void tst_ConnectionParameters::badEndpointIsRefusedWithReason_data()
     row(u"h:5672:5673"_s, u"\"h:5672:5673\" is not an IPv6 address"_s);
     row(u"amqp://h"_s, badPort(u"//h"_s));
     row(u"a b"_s, u"\"a b\" is not a host name"_s);
-    row(u"u@h"_s, u"\"u@h\" is not a host name"_s);
+    row(u"fe80::1%"_s, u"the zone after \"%\" is missing"_s);
+    row(u"[fe80::1%]:5673"_s, u"the zone after \"%\" is missing"_s);
+    row(u"fe80::1%eth0:5673"_s,
+        u"\"eth0:5673\" is not the zone of an IPv6 address; a port needs brackets, as in \"[fe80::1%eth0]:5672\""_s);
+    row(u"fe80::1%a/b"_s, u"\"a/b\" is not the zone of an IPv6 address"_s);
+    row(u"fe80::1%a%b"_s, u"\"a%b\" is not the zone of an IPv6 address"_s);
+    row(u"fe80::1%e h"_s, u"\"e h\" is not the zone of an IPv6 address"_s);
+    row(u"[h%eth0]:1"_s, u"\"h%eth0\" is not an IPv6 address"_s);
     row(u"h/v"_s, u"\"h/v\" is not a host name"_s);
 }
 
@@ -434,6 +514,28 @@ void tst_ConnectionParameters::badEndpointIsRefusedWithReason()
     QTEST(endpoint.error().text(), "reason");
 }
 
+void tst_ConnectionParameters::zonesComeBack_data()
+{
+    QTest::addColumn<Endpoint>("endpoint");
+    for (const char *host : {"fe80::1%eth0", "fe80::1%2", "fe80::abcd%br-0.7_a~", "::1"}) {
+        for (const int port : {5672, 5673})
+            QTest::addRow("%s %d", host, port) << Endpoint{QString::fromLatin1(host), quint16(port)};
+    }
+}
+
+void tst_ConnectionParameters::zonesComeBack()
+{
+    QFETCH(const Endpoint, endpoint);
+    ConnectionParameters parameters;
+    parameters.setEndpoints({endpoint});
+    for (const QUrl &url : {parameters.toUrl(), QUrl(parameters.toUrl().toString()), QUrl(QString::fromLatin1(parameters.toUrl().toEncoded()))}) {
+        const auto again = ConnectionParameters::fromUrl(url);
+        QVERIFY2(again, qPrintable(url.toString()));
+        QCOMPARE(again->endpoints().constFirst().host, endpoint.host);
+        QCOMPARE(again->endpoints().constFirst().port, endpoint.port);
+    }
+}
+
 void tst_ConnectionParameters::endpointsWithoutHostOrPortAreRefused()
 {
     ConnectionParameters parameters;
@@ -441,13 +543,21 @@ void tst_ConnectionParameters::endpointsWithoutHostOrPortAreRefused()
 
     QTest::ignoreMessage(QtWarningMsg, "setEndpoints: the list is empty");
     parameters.setEndpoints({});
-    QTest::ignoreMessage(QtWarningMsg, "setEndpoints: an endpoint has host \"d\" and port 0");
+    QTest::ignoreMessage(QtWarningMsg, "setEndpoints: the port of the host \"d\" is not from 1 to 65535");
     parameters.setEndpoints({{u"c"_s, 1}, {u"d"_s, 0}});
-    QTest::ignoreMessage(QtWarningMsg, "setEndpoints: an endpoint has host \"\" and port 5672");
+    QTest::ignoreMessage(QtWarningMsg, "setEndpoints: the host is missing");
     parameters.setEndpoints({{QString(), 5672}});
+
+    for (const char *host : {"fe80::1%", "a b", "h:5672", "u@h"}) {
+        QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^setEndpoints: "_s));
+        parameters.setEndpoints({{QString::fromLatin1(host), 5672}});
+    }
 
     QCOMPARE(parameters.endpoints().size(), 2);
     QCOMPARE(parameters.endpoints().constLast().host, u"b"_s);
+    QVERIFY(parameters.error().isError());
+    parameters.setEndpoints({Endpoint()});
+    QVERIFY(!parameters.error().isError());
 }
 
 void tst_ConnectionParameters::valuesInRangeAreTaken()
@@ -574,7 +684,7 @@ void tst_ConnectionParameters::clientPropertiesMustBeSendable()
     ConnectionParameters parameters;
     const FieldTable properties{{u"team"_s, u"billing"_s}};
     parameters.setClientProperties(properties);
-    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^setClientProperties: .*InvalidArgument"_s));
+    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^setClientProperties: .*ratio"_s));
     parameters.setClientProperties({{u"ratio"_s, qQNaN()}});
     QCOMPARE(parameters.clientProperties(), properties);
 }

@@ -114,6 +114,7 @@ private Q_SLOTS:
     void futuresCombine();
     void futureOfAReplyThatNeverEndsIsCancelled();
     void futureIsFinishedInAThreadWithoutEventLoop();
+    void futureDoesNotWaitForTheEventLoop();
 
     void coroutineResumesWithTheResult_data() { deliveries(); }
     void coroutineResumesWithTheResult();
@@ -479,6 +480,22 @@ void tst_Reply::futureIsFinishedInAThreadWithoutEventLoop()
         finished = future.isFinished();
     }).join();
     QVERIFY(finished);
+}
+
+// As in a destructor: the loop may never run again. Functions and coroutines of the application do wait.
+void tst_Reply::futureDoesNotWaitForTheEventLoop()
+{
+    const Promise<int> promise;
+    QStringList log;
+    const QFuture<Result<int>> future = promise.reply().toFuture();
+    promise.reply().then(this, [&] { log += u"then"_s; });
+    const Task task = append(promise.reply(), &log);
+    promise.finish(7, Delivery::Posted);
+    QVERIFY(future.isFinished());
+    QCOMPARE(*future.result(), 7);
+    QCOMPARE(log, QStringList());
+    processPostedEvents();
+    QCOMPARE(log, QStringList({u"then"_s, u"7"_s}));
 }
 
 void tst_Reply::coroutineResumesWithTheResult()
