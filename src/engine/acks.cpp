@@ -5,18 +5,11 @@
 
 namespace AmqpQt::Engine {
 
-bool Acks::deliveredWithoutAck(quint64 deliveryTag)
+bool Acks::delivered(quint64 deliveryTag, ConsumerEntry *consumer)
 {
     if (deliveryTag <= m_lastTag)
         return false;
     m_lastTag = deliveryTag;
-    return true;
-}
-
-bool Acks::delivered(quint64 deliveryTag, ConsumerEntry *consumer)
-{
-    if (!deliveredWithoutAck(deliveryTag))
-        return false;
     m_entries.push_back({deliveryTag, consumer, State::Open});
     ++m_open;
     return true;
@@ -26,7 +19,7 @@ qsizetype Acks::indexOf(quint64 deliveryTag) const
 {
     if (m_entries.isEmpty())
         return -1;
-    // Without no-ack deliveries on the channel there are no gaps and the first guess hits.
+    // Without other deliveries on the channel there are no gaps and the first guess hits.
     const quint64 guess = deliveryTag - m_entries.constFirst().deliveryTag;
     if (guess < quint64(m_entries.size()) && m_entries.at(qsizetype(guess)).deliveryTag == deliveryTag)
         return qsizetype(guess);

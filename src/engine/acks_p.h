@@ -30,10 +30,9 @@ public:
         bool multiple = false;
     };
 
-    // False if the tag does not grow: the broker breaks its own numbering.
+    // Only what is to be settled comes here: RabbitMQ does not count the deliveries of direct reply-to, so their tags repeat.
+    // False if the tag does not grow. Two open deliveries of one tag could not be told apart.
     bool delivered(quint64 deliveryTag, ConsumerEntry *consumer);
-    // Numbers of no-ack deliveries pass through here as well, nothing is open for them.
-    bool deliveredWithoutAck(quint64 deliveryTag);
 
     bool isOpen(quint64 deliveryTag) const;
     std::optional<Entry> ack(quint64 deliveryTag); // written by takeFrames(); none: it is not open (any more)
@@ -86,7 +85,7 @@ private:
     QList<Entry> m_entries;            // ascending tags; the first one is not Settled
     qsizetype m_closed = 0;            // entries before the first one that is open
     std::vector<quint64> m_outOfOrder; // acked while a lower tag was open
-    quint64 m_lastTag = 0;
+    quint64 m_lastTag = 0; // of a delivery that was to be settled
     qsizetype m_pending = 0;
     qsizetype m_open = 0;
     qsizetype m_settled = 0; // entries in the state Settled, behind one that is open

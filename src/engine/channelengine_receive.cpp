@@ -349,12 +349,10 @@ bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag)
     const bool wanted = consumer.context && (!isEnding || consumer.isDraining) && m_state != State::Closing;
     if (m_redelivering && !consumer.noAck) { // it comes again
         dropContent();
-        if (!m_acks.deliveredWithoutAck(deliveryTag))
-            refuseTag(deliveryTag);
         return false;
     }
     const bool tracked = wanted && !consumer.noAck;
-    if (tracked ? !m_acks.delivered(deliveryTag, &consumer) : !m_acks.deliveredWithoutAck(deliveryTag)) {
+    if (tracked && !m_acks.delivered(deliveryTag, &consumer)) {
         refuseTag(deliveryTag);
         return false;
     }
@@ -376,7 +374,7 @@ bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag)
 void ChannelEngine::completeGet()
 {
     const quint64 deliveryTag = m_assembler->method().deliveryTag;
-    if (m_getNoAck || m_redelivering ? !m_acks.deliveredWithoutAck(deliveryTag) : !m_acks.delivered(deliveryTag, nullptr))
+    if (!m_getNoAck && !m_redelivering && !m_acks.delivered(deliveryTag, nullptr))
         return refuseTag(deliveryTag);
     finish(std::exchange(m_getCall, 0), GotMessage{takeMessage(), m_assembler->method().messageCount});
 }

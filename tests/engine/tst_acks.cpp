@@ -26,6 +26,9 @@ private Q_SLOTS:
     void rejectTakesThePlaceOfNackWhereTheBrokerHasNone();
     void getAndDeliverShareTheNumbers();
     void noAckDeliveriesLeaveHolesThatDoNotCount();
+    void tagsThatNeedNoAckMeanNothing_data();
+    void tagsThatNeedNoAckMeanNothing();
+    void gotMessagesThatNeedNoAckMeanNothing();
     void returnedDeliveriesLeaveHolesThatDoNotCount();
     void twoConsumersShareTheNumbersAndAreCountedApart();
     void whatIsNotOpenIsRefused_data();
@@ -209,6 +212,62 @@ void tst_Acks::noAckDeliveriesLeaveHolesThatDoNotCount()
     QVERIFY(t.ack(5));
     t.s.expectSent(BasicAck{.deliveryTag = 5}).expectNothingSent();
     QCOMPARE(lossy->unacked, 0);
+}
+
+// The replies of direct reply-to: RabbitMQ 3.10 gives each the number that the next ordinary delivery has, 4.3 counts them.
+void tst_Acks::tagsThatNeedNoAckMeanNothing_data()
+{
+    QTest::addColumn<QList<quint64>>("tags"); // of deliveries that need no ack if they are 100 or more, less 100
+    QTest::newRow("replies first") << QList<quint64>{101, 101, 101, 1, 2};
+    QTest::newRow("replies last") << QList<quint64>{1, 2, 103, 103};
+    QTest::newRow("in turn, not counted") << QList<quint64>{101, 1, 102, 2, 103, 103, 3, 4, 105};
+    QTest::newRow("in turn, counted") << QList<quint64>{101, 2, 103, 4, 105, 106, 7, 8, 109};
+    QTest::newRow("always 1") << QList<quint64>{1, 101, 2, 101, 3, 101, 101, 4};
+    QTest::newRow("always 0") << QList<quint64>{100, 1, 100, 100, 2, 100};
+    QTest::newRow("falling") << QList<quint64>{1000, 1, 999, 2, 998, 997, 3};
+}
+
+void tst_Acks::tagsThatNeedNoAckMeanNothing()
+{
+    QFETCH(const QList<quint64>, tags);
+    for (const QByteArray &body : {QByteArray(), QByteArray("body")}) { // the latter are recognised as repeated
+        Subscribed t;
+        const auto replies = t.s.subscribe(*t.channel, u"replies"_s, {.ackMode = AckMode::NoAck});
+        quint64 last = 0;
+        int count = 0;
+        for (const quint64 tag : tags) {
+            const bool noAck = tag >= 100;
+            t.s.deliver(noAck ? "replies" : "tag", noAck ? tag - 100 : tag, {.body = body});
+            QCOMPARE(t.s.takeEvent<Engine::Delivered>().consumer, noAck ? replies.get() : t.consumer.get());
+            if (noAck)
+                continue;
+            QVERIFY(t.channel->isUnsettled(tag));
+            last = tag;
+            ++count;
+        }
+        QCOMPARE(t.s.repeatedCount() > 0, !body.isEmpty());
+        QCOMPARE(t.consumer->unacked, count);
+        QCOMPARE(replies->unacked, 0);
+        QCOMPARE(countOf(t.channel->ackUpTo(last)), count);
+        t.s.expectSent(BasicAck{.deliveryTag = last, .multiple = count > 1}).expectNothingSent();
+        QVERIFY(t.s.engine.isOpen());
+    }
+}
+
+void tst_Acks::gotMessagesThatNeedNoAckMeanNothing()
+{
+    Subscribed t;
+    t.deliver(1, 2);
+    for (const quint64 tag : {3, 1, 1, 2}) {
+        const auto call = *t.channel->get(u"queue"_s, true);
+        t.s.expectSent<Wire::BasicGet>().getOk(tag);
+        QCOMPARE(t.s.takeReply<Engine::GotMessage>(call).message.deliveryTag, tag);
+    }
+    const auto call = *t.channel->get(u"queue"_s, false);
+    t.s.expectSent<Wire::BasicGet>().getOk(3);
+    t.s.takeReply<Engine::GotMessage>(call);
+    QCOMPARE(countOf(t.channel->ackUpTo(3)), 3);
+    t.s.expectSent(BasicAck{.deliveryTag = 3, .multiple = true}).expectNothingSent();
 }
 
 void tst_Acks::returnedDeliveriesLeaveHolesThatDoNotCount()
@@ -411,17 +470,16 @@ void tst_Acks::aDeliveryHeldOpenDoesNotKeepTheSettledOnes()
 
 namespace {
 
-enum class Fate { Unsettled, Acked, Requeued, Dropped, NoAck };
+enum class Fate { Unsettled, Acked, Requeued, Dropped };
 
 // What RabbitMQ does with the deliveries of one channel.
 class BrokerModel
 {
 public:
-    void deliver(quint64 tag, bool noAck)
+    void deliver(quint64 tag)
     {
-        fates[tag] = noAck ? Fate::NoAck : Fate::Unsettled;
-        if (!noAck)
-            m_unacked.insert(tag);
+        fates[tag] = Fate::Unsettled;
+        m_unacked.insert(tag);
     }
     void take(const SentFrame &frame)
     {
@@ -519,13 +577,17 @@ void tst_Acks::settlesEachDeliveryOnceAsAsked()
             const int kind = random.bounded(10);
             const bool noAck = kind == 0;
             const bool late = kind == 1; // for a consumer that leaves: returned by the engine itself
+            if (noAck) { // such as a reply, which may have any number
+                t.s.deliver("lossy", quint64(random.bounded(int(lastTag) + 2)));
+                continue;
+            }
             lastTag += random.bounded(20) ? 1 : 3;
-            broker.deliver(lastTag, noAck);
+            broker.deliver(lastTag);
             if (late && leaving->state == Engine::ConsumerEntry::State::Active)
                 t.channel->cancel(*leaving);
-            t.s.deliver(noAck ? "lossy" : late ? "leaving" : "tag", lastTag);
-            asked[lastTag] = noAck ? Fate::NoAck : late ? Fate::Requeued : Fate::Unsettled;
-            if (!noAck && !late)
+            t.s.deliver(late ? "leaving" : "tag", lastTag);
+            asked[lastTag] = late ? Fate::Requeued : Fate::Unsettled;
+            if (!late)
                 open.push_back(lastTag);
         } else if (dice < 80) {
             settle(Fate::Acked, false);
