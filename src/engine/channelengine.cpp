@@ -97,8 +97,10 @@ void ChannelEngine::sendCall(const Call &call)
         m_transaction->settled.clear();
     else if (call.reply == Wire::TxRollbackOk::id.value())
         m_transaction->rollingBack = std::exchange(m_transaction->settled, {});
-    if (!call.consumer) // else it is answered by tag
+    if (!call.consumer)
         m_calls.push_back(call);
+    else if (call.id == call.consumer->startCall) // these two are answered by tag
+        call.consumer->isSent = true;
 }
 
 void ChannelEngine::refuseHeld(const Call &call, const Error &error)

@@ -39,9 +39,11 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry>
     int lost = 0;
     State state = State::Starting;
     bool noAck = false;
+    bool isSent = false; // basic.consume is
     bool cancelHeld = false; // basic.cancel waits for consume-ok: sent earlier, it would end the connection
     bool waitsForTag = false; // basic.consume waits for the cancel-ok of the consumer that has the tag
     bool isDraining = false;  // deliveries are taken until cancel-ok
+    bool consumeOkIsDue = false; // the broker cancelled it first
     std::unique_ptr<DeliveryPattern> pattern; // made with the first delivery
 };
 
@@ -278,6 +280,10 @@ private:
     bool takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag);
     void completeGet();
     void refuseTag(quint64 deliveryTag);
+    void stopDeliveries(QByteArrayView consumerTag);
+    ConsumerEntry *refuseConsumer(QByteArrayView tag);
+    bool takeDueConsumeOk(QByteArrayView tag); // of a consumer that the broker cancelled before
+    void remember(const std::shared_ptr<ConsumerEntry> &ended);
     void completeReturn();
     ReceivedMessage takeMessage();
     ConsumerEntry *findConsumer(QByteArrayView tag);

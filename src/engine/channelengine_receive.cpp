@@ -3,6 +3,7 @@
 // The half of ChannelEngine that acts on what the broker sends.
 
 #include "engine/channelcalls_p.h"
+#include "values/logging_p.h"
 
 #include <algorithm>
 
@@ -75,8 +76,11 @@ void ChannelEngine::on(const Wire::QueueDeclareOk &method)
 void ChannelEngine::on(const Wire::BasicConsumeOk &method)
 {
     const auto consumer = this->consumer(method.consumerTag);
-    if (!consumer || consumer->state != ConsumerEntry::State::Starting)
-        return unexpected(method.name);
+    if (!consumer || consumer->state != ConsumerEntry::State::Starting || !consumer->isSent) {
+        if (!takeDueConsumeOk(method.consumerTag))
+            unexpected(method.name);
+        return;
+    }
     consumer->state = ConsumerEntry::State::Active;
     finish(consumer->startCall, {});
     if (consumer->cancelHeld && takesCalls())
@@ -157,22 +161,35 @@ void ChannelEngine::on(const Wire::ChannelFlow &method)
 
 void ChannelEngine::on(const Wire::BasicCancel &method)
 {
+    const auto consumer = this->consumer(method.consumerTag);
+    const bool isCancelling = consumer && consumer->state == ConsumerEntry::State::Cancelling;
     if (!method.noWait && !m_closeSent)
         m_connection->send(m_number, Wire::BasicCancelOk{.consumerTag = method.consumerTag});
-    const auto consumer = this->consumer(method.consumerTag);
-    if (!consumer)
-        return; // crossed with the cancel-ok of ours
-    if (consumer->state == ConsumerEntry::State::Cancelling)
+    else if (!isCancelling)
+        stopDeliveries(method.consumerTag);
+    if (isCancelling)
         return; // its cancel-ok comes as well
+    if (!consumer || !consumer->isSent)
+        return; // it is about an earlier one, whose cancel-ok has come
     const Error error(ErrorKind::ConsumerCancelled, u"the broker cancelled the consumer \"%1\""_s.arg(QString::fromUtf8(consumer->tag)),
                       0, QString::fromLatin1(method.name));
-    if (consumer->state == ConsumerEntry::State::Starting)
+    if (consumer->state == ConsumerEntry::State::Starting) {
+        consumer->consumeOkIsDue = true;
         finish(consumer->startCall, error);
+    }
     takeConsumer(method.consumerTag);
     if (consumer->cancelCall)
         finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
     m_connection->tell(ConsumerCancelled{consumer, error});
     releaseHeld(); // another may wait for the tag
+}
+
+// RabbitMQ 4.3 keeps a consumer that it has cancelled, with its tag, until the client has answered: it would go on delivering
+// when the messages it has are settled. Every version ignores this for a tag that it does not know.
+void ChannelEngine::stopDeliveries(QByteArrayView consumerTag)
+{
+    if (!m_closeSent)
+        m_connection->send(m_number, Wire::BasicCancel{.consumerTag = consumerTag, .noWait = true});
 }
 
 // --- contents -------------------------------------------------------------------------------------------------------------
@@ -214,16 +231,49 @@ std::shared_ptr<ConsumerEntry> ChannelEngine::takeConsumer(QByteArrayView tag)
     m_lastConsumer = nullptr;
     m_connection->forgetDeliveries(this);
     consumer->state = ConsumerEntry::State::Gone;
-    if (!m_endedConsumers)
-        m_endedConsumers = std::make_unique<EndedConsumers>();
+    remember(consumer);
     if (consumer->unacked > 0)
         m_endedConsumers->unsettled.push_back(consumer);
+    return consumer;
+}
+
+void ChannelEngine::remember(const std::shared_ptr<ConsumerEntry> &ended)
+{
+    if (!m_endedConsumers)
+        m_endedConsumers = std::make_unique<EndedConsumers>();
     constexpr size_t Remembered = 16;
     auto &late = m_endedConsumers->late;
     if (late.size() == Remembered)
         late.erase(late.begin());
-    late.push_back(consumer);
-    return consumer;
+    late.push_back(ended);
+}
+
+bool ChannelEngine::takeDueConsumeOk(QByteArrayView tag)
+{
+    if (!m_endedConsumers)
+        return false;
+    const auto &ended = m_endedConsumers->late;
+    const auto due = std::find_if(ended.begin(), ended.end(), [tag](const auto &consumer) {
+        return consumer->consumeOkIsDue && QByteArrayView(consumer->tag) == tag;
+    });
+    if (due == ended.end())
+        return false;
+    (*due)->consumeOkIsDue = false;
+    return true;
+}
+
+// One that ended too long ago to be remembered, or that the broker made up. What it gets goes back to the queue, and lest that
+// goes on for ever the broker is asked to forget it.
+ConsumerEntry *ChannelEngine::refuseConsumer(QByteArrayView tag)
+{
+    qCWarning(lcChannel) << "a delivery for the unknown consumer tag" << QString::fromUtf8(tag) << "on channel" << m_number
+                         << "goes back to its queue";
+    auto consumer = std::make_shared<ConsumerEntry>();
+    consumer->tag = tag.toByteArray();
+    consumer->state = ConsumerEntry::State::Gone;
+    remember(consumer);
+    stopDeliveries(tag);
+    return consumer.get();
 }
 
 Assembler &ChannelEngine::assembler()
@@ -251,10 +301,7 @@ void ChannelEngine::on(const Wire::BasicDeliver &method)
 {
     ConsumerEntry *consumer = findConsumer(method.consumerTag);
     if (!consumer && !m_closeSent)
-        return m_connection->fail(Wire::ReplyCode::CommandInvalid,
-                                  u"a delivery for the unknown consumer tag \"%1\" on channel %2"_s
-                                      .arg(QString::fromUtf8(method.consumerTag))
-                                      .arg(m_number));
+        consumer = refuseConsumer(method.consumerTag);
     assembler().begin({.kind = Assembler::Kind::Deliver,
                        .redelivered = method.redelivered,
                        .deliveryTag = method.deliveryTag,

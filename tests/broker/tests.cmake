@@ -6,7 +6,7 @@ if(EXISTS /usr/lib/rabbitmq/bin/rabbitmq-server) # else the tests use a broker s
 endif()
 
 # These use the public API only, as an application does.
-foreach(test tst_afterdelivery tst_channels tst_closing tst_confirming tst_connecting tst_consuming
+foreach(test tst_afterdelivery tst_brokercancels tst_channels tst_closing tst_confirming tst_connecting tst_consuming
         tst_directreplyto tst_eventloops
         tst_messagemodel_live tst_publishing tst_queueoptions tst_settling tst_subscriptions tst_topology tst_transacting)
     amqpqt_test(broker ${test} LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)

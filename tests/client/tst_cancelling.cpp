@@ -347,7 +347,7 @@ void tst_Cancelling::brokerMayCancel()
     m_messages.constFirst().ack(); // the channel is none the worse
     settle(client.connection);
     QCOMPARE(peer.count("basic.ack"), 1);
-    QCOMPARE(peer.count("basic.cancel"), 0);
+    QCOMPARE(peer.count("basic.cancel"), noWait ? 1 : 0);
     QCOMPARE(peer.count("basic.cancel-ok"), noWait ? 0 : 1);
     QVERIFY(client.channel->isOpen());
     QVERIFY(client.channel->consumers().isEmpty());

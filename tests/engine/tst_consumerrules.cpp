@@ -25,7 +25,13 @@ private Q_SLOTS:
     void consumeThatWaitsForATagMayBeCancelled();
     void consumeThatWaitsForATagEndsWithItsChannel();
     void channelClosesThoughAConsumeWaitsForATag();
+    void aTagIsFreeAfterTheBrokerCancelled_data();
     void aTagIsFreeAfterTheBrokerCancelled();
+    void theBrokersCancelIsAnswered_data();
+    void theBrokersCancelIsAnswered();
+    void theBrokersCancelIsAnsweredInATransaction();
+    void consumeOkMayComeAfterTheBrokersCancel();
+    void theBrokersCancelOfAnEarlierConsumerSparesALaterOne();
     void theBrokersCancelEndsTheConsumer();
     void theBrokersCancelAnswersWhatItEnds();
     void theBrokersCancelCrossesOurs();
@@ -178,7 +184,8 @@ void tst_ConsumerRules::aTagRestsIfConsumeOkIsStillToCome()
     const auto third = *channel.consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
     s.expectSent<Wire::BasicConsume>().broker(Wire::BasicCancel{.consumerTag = "b", .noWait = true});
     s.expectReply(second->startCall, ErrorKind::ConsumerCancelled).takeReply<Engine::CancelResult>(cancellingSecond);
-    s.expectEvent<Engine::ConsumerCancelled>().expectSent<Wire::BasicConsume>();
+    s.expectEvent<Engine::ConsumerCancelled>();
+    s.expectSent(Wire::BasicCancel{.consumerTag = "b", .noWait = true}).expectSent<Wire::BasicConsume>();
     s.broker(Wire::BasicConsumeOk{.consumerTag = "b"}).expectReply(third->startCall);
 }
 
@@ -231,15 +238,134 @@ void tst_ConsumerRules::channelClosesThoughAConsumeWaitsForATag()
     s.expectSent<Wire::BasicConsume>().expectSent<Wire::ChannelClose>().expectNothingSent();
 }
 
+void tst_ConsumerRules::aTagIsFreeAfterTheBrokerCancelled_data()
+{
+    QTest::addColumn<bool>("acksLate");
+    QTest::newRow("its delivery is acknowledged late") << true;
+    QTest::newRow("never") << false;
+}
+
+// A consumer that holds a message for too long: RabbitMQ 4.3 takes the message back, and delivers it again.
 void tst_ConsumerRules::aTagIsFreeAfterTheBrokerCancelled()
+{
+    QFETCH(const bool, acksLate);
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto first = s.subscribe(channel, u"a"_s);
+    s.deliver("a", 1).expectEvent<Engine::Delivered>();
+    s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectEvent<Engine::ConsumerCancelled>();
+    s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true}); // before the tag is used again
+    const auto second = s.subscribe(channel, u"a"_s);
+    s.deliver("a", 2);
+    QCOMPARE(s.takeEvent<Engine::Delivered>().consumer, second.get());
+    if (acksLate) {
+        QCOMPARE(channel.ack(1).count, 1);
+        s.expectSent(Wire::BasicAck{.deliveryTag = 1});
+    }
+    QCOMPARE(channel.ack(2).count, 1);
+    s.expectSent(Wire::BasicAck{.deliveryTag = 2}).expectNothingSent();
+    QCOMPARE(first->unacked, acksLate ? 0 : 1);
+    QCOMPARE(second->unacked, 0);
+}
+
+void tst_ConsumerRules::theBrokersCancelIsAnswered_data()
+{
+    QTest::addColumn<bool>("noWait");
+    QTest::addColumn<bool>("isKnown");
+    for (const bool noWait : {true, false}) {
+        QTest::addRow("of a consumer, no-wait %d", noWait) << noWait << true;
+        QTest::addRow("of nobody, no-wait %d", noWait) << noWait << false;
+    }
+}
+
+// Without an answer RabbitMQ 4.3 keeps the tag, and may deliver to it.
+void tst_ConsumerRules::theBrokersCancelIsAnswered()
+{
+    QFETCH(const bool, noWait);
+    QFETCH(const bool, isKnown);
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    if (isKnown)
+        s.subscribe(channel, u"a"_s);
+    s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = noWait});
+    if (noWait)
+        s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
+    else
+        s.expectSent(Wire::BasicCancelOk{.consumerTag = "a"});
+    if (isKnown)
+        s.expectEvent<Engine::ConsumerCancelled>();
+    s.expectNothingSent().expectNoEvent();
+    QVERIFY(!s.engine.deadline()); // there is nothing to wait for
+    // What it delivers even so goes back.
+    s.deliver("a", 1).deliver("a", 2).takeEvents();
+    std::deque<SentFrame> sent = s.takeSent();
+    for (const quint64 tag : {1, 2}) {
+        const auto returned = sent.empty() ? std::nullopt : sent.back().as<Wire::BasicNack>();
+        QVERIFY(returned);
+        QCOMPARE(returned->deliveryTag, 3 - tag);
+        sent.pop_back();
+    }
+    QVERIFY(s.engine.isOpen());
+}
+
+void tst_ConsumerRules::theBrokersCancelIsAnsweredInATransaction()
 {
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    s.subscribe(channel, u"a"_s);
+    const auto consumer = s.subscribe(channel, u"a"_s);
+    QVERIFY(channel.txSelect());
+    s.expectSent<Wire::TxSelect>().broker(Wire::TxSelectOk{}).takeEvents();
+    const CallId committing = *channel.txCommit();
+    s.expectSent<Wire::TxCommit>();
     s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectEvent<Engine::ConsumerCancelled>();
-    s.subscribe(channel, u"a"_s);
-    s.deliver("a", 1).expectEvent<Engine::Delivered>();
+    s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
+    s.broker(Wire::TxCommitOk{}).expectReply(committing);
+}
+
+void tst_ConsumerRules::consumeOkMayComeAfterTheBrokersCancel()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto first = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    s.expectSent<Wire::BasicConsume>().broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
+    s.expectReply(first->startCall, ErrorKind::ConsumerCancelled).expectEvent<Engine::ConsumerCancelled>();
+    s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectNoEvent();
+    QVERIFY(s.engine.isOpen());
+
+    // The same when the tag is in use again by then.
+    const auto second = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    s.expectSent<Wire::BasicConsume>().broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).takeEvents();
+    QCOMPARE(second->state, ConsumerState::Gone);
+    const auto third = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    s.expectSent<Wire::BasicCancel>().expectSent<Wire::BasicConsume>();
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).broker(Wire::BasicConsumeOk{.consumerTag = "a"});
+    s.expectReply(third->startCall).expectNoEvent();
+    QCOMPARE(third->state, ConsumerState::Active);
+    QVERIFY(s.engine.isOpen());
+}
+
+void tst_ConsumerRules::theBrokersCancelOfAnEarlierConsumerSparesALaterOne()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto first = s.subscribe(channel, u"a"_s);
+    QVERIFY(channel.txSelect());
+    s.expectSent<Wire::TxSelect>().broker(Wire::TxSelectOk{}).takeEvents();
+    channel.cancel(*first);
+    s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeEvents();
+    const CallId committing = *channel.txCommit();
+    const auto second = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s); // is held until the transaction has ended
+    s.expectSent<Wire::TxCommit>().expectNothingSent();
+    s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNoEvent();
+    s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
+    s.broker(Wire::TxCommitOk{}).expectReply(committing).expectSent<Wire::BasicConsume>();
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(second->startCall);
 }
 
 void tst_ConsumerRules::theBrokersCancelEndsTheConsumer()
@@ -248,7 +374,7 @@ void tst_ConsumerRules::theBrokersCancelEndsTheConsumer()
     s.open();
     auto &channel = s.openChannel();
     const auto a = s.subscribe(channel, u"a"_s);
-    s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNothingSent();
+    s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectSent<Wire::BasicCancel>().expectNothingSent();
     s.expectEvent<Engine::ConsumerCancelled>([&](const Engine::ConsumerCancelled &cancelled) {
         QCOMPARE(cancelled.consumer, a);
         QCOMPARE(cancelled.reason.kind(), ErrorKind::ConsumerCancelled);
@@ -269,7 +395,8 @@ void tst_ConsumerRules::theBrokersCancelAnswersWhatItEnds()
     s.expectSent<Wire::BasicConsume>().broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
     s.expectReply(consumer->startCall, ErrorKind::ConsumerCancelled);
     s.takeReply<Engine::CancelResult>(cancelling);
-    s.expectEvent<Engine::ConsumerCancelled>().expectNoEvent().expectNothingSent();
+    s.expectEvent<Engine::ConsumerCancelled>().expectNoEvent();
+    s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNothingSent(); // not ours as well
 }
 
 void tst_ConsumerRules::theBrokersCancelCrossesOurs()
@@ -281,7 +408,8 @@ void tst_ConsumerRules::theBrokersCancelCrossesOurs()
     const CallId cancelling = channel.cancel(*consumer);
     s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNoEvent();
     s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeReply<Engine::CancelResult>(cancelling);
-    s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNoEvent().expectNothingSent();
+    s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNoEvent();
+    s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNothingSent();
     QVERIFY(s.engine.isOpen());
 }
 
@@ -324,6 +452,7 @@ void tst_ConsumerRules::lateDeliveriesGoBackAfterCancelOk()
 
     const auto lossy = s.subscribe(channel, u"lossy"_s, {.ackMode = AckMode::NoAck});
     s.broker(Wire::BasicCancel{.consumerTag = "lossy", .noWait = true}).expectEvent<Engine::ConsumerCancelled>();
+    s.expectSent<Wire::BasicCancel>();
     s.deliver("lossy", 2).expectNoEvent().expectNothingSent();
     QCOMPARE(lossy->lost, 1);
     QVERIFY(s.engine.isOpen());

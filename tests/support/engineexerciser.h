@@ -72,6 +72,7 @@ private:
         quint64 deliveryTag = 0;
         std::deque<SentFrame> asked; // methods that are to be answered
         QList<QByteArray> consumers; // their tags
+        QSet<QByteArray> noAck;      // those of them that need no acks
         bool confirms = false;
         quint64 published = 0; // since
     };

@@ -133,12 +133,24 @@ void EngineExerciser::onSent(const SentFrame &frame)
     const auto visit = Wire::visitMethod(id, QByteArrayView(frame.payload).sliced(4), [&]<typename M>(const M &method) {
         if constexpr (!M::toServer)
             fail(u"a method for clients was sent: "_s + frame.describe());
-        if constexpr (!std::is_void_v<typename M::Reply>)
+        bool isAsking = !std::is_void_v<typename M::Reply>;
+        if constexpr (std::is_same_v<M, Wire::BasicCancel>) {
+            isAsking = !method.noWait;
+            if (method.noWait)
+                channel.consumers.removeAll(method.consumerTag.toByteArray());
+        }
+        if (isAsking)
             channel.asked.push_back(frame);
         if constexpr (std::is_same_v<M, Wire::ConnectionStartOk>)
             channel.asked.push_back(frame); // tune answers it
-        if constexpr (std::is_same_v<M, Wire::BasicConsume>)
-            channel.consumers.push_back(method.consumerTag.toByteArray());
+        if constexpr (std::is_same_v<M, Wire::BasicConsume>) {
+            const QByteArray tag = method.consumerTag.toByteArray();
+            channel.consumers.push_back(tag);
+            if (method.noAck)
+                channel.noAck.insert(tag);
+            else
+                channel.noAck.remove(tag);
+        }
     });
     if (visit != Wire::Visit::Done)
         fail(u"malformed: "_s + frame.describe());
@@ -288,7 +300,9 @@ void EngineExerciser::deliver()
     if (channel.consumers.isEmpty())
         return;
     const QByteArray tag = channel.consumers[m_script.byte() % channel.consumers.size()];
-    send(Script::deliverFrames(tag, ++channel.deliveryTag, anyContent(), number));
+    const bool isCounted = !channel.noAck.contains(tag) || m_script.chance(128); // else as one of direct reply-to
+    send(Script::deliverFrames(tag, channel.deliveryTag + 1, anyContent(), number));
+    channel.deliveryTag += isCounted;
 }
 
 void EngineExerciser::returnMessage()

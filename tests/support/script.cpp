@@ -64,6 +64,7 @@ QString WireRules::sentMethod(Channel &channel, const SentFrame &frame)
             return u"channel.open on a number in use"_s;
         channel.state = State::Open;
         channel.transactionEnds = false;
+        channel.consumerTags.clear();
         return {};
     }
     if (channel.state != State::Open)
@@ -71,12 +72,28 @@ QString WireRules::sentMethod(Channel &channel, const SentFrame &frame)
     if (frame.is(Wire::ChannelClose::id))
         channel.state = State::CloseSent;
     else if (channel.transactionEnds && !channel.brokerClosed && !frame.is(Wire::ChannelFlowOk::id)
-             && !frame.is(Wire::BasicCancelOk::id))
+             && !frame.is(Wire::BasicCancelOk::id) && !frame.is(Wire::BasicCancel::id))
         return u"a method between the end of a transaction and its answer"_s;
     if (frame.is(Wire::TxCommit::id) || frame.is(Wire::TxRollback::id))
         channel.transactionEnds = true;
     if (frame.is(Wire::BasicPublish::id))
         channel.expected = Expected::Header;
+    return sentConsumerMethod(channel, frame);
+}
+
+// As RabbitMQ 4.3 does it, which keeps the tag of a consumer that it has cancelled.
+QString WireRules::sentConsumerMethod(Channel &channel, const SentFrame &frame)
+{
+    if (const auto consume = frame.as<Wire::BasicConsume>()) {
+        const QByteArray tag = consume->consumerTag.toByteArray();
+        if (channel.consumerTags.contains(tag))
+            return u"basic.consume with a consumer tag in use"_s;
+        channel.consumerTags.insert(tag);
+    } else if (const auto cancel = frame.as<Wire::BasicCancel>()) {
+        channel.consumerTags.remove(cancel->consumerTag.toByteArray());
+    } else if (const auto cancelOk = frame.as<Wire::BasicCancelOk>()) {
+        channel.consumerTags.remove(cancelOk->consumerTag.toByteArray());
+    }
     return {};
 }
 

@@ -12,6 +12,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 
 namespace Engine = AmqpQt::Engine;
 namespace Wire = AmqpQt::Wire;
@@ -63,6 +64,14 @@ struct SentFrame
     {
         return type == Wire::FrameType::Method && qFromBigEndian<quint32>(payload.constData()) == id.value();
     }
+    template <typename Method>
+    std::optional<Method> as() const // with views into the payload
+    {
+        Method method;
+        if (!is(Method::id) || Wire::decodeArguments(QByteArrayView(payload).sliced(4), method))
+            return std::nullopt;
+        return method;
+    }
     QString describe() const;
 };
 
@@ -85,8 +94,10 @@ private:
         quint64 bodyLeft = 0;
         bool brokerClosed = false; // close-ok of ours is due
         bool transactionEnds = false; // the answer to tx.commit or tx.rollback is due
+        QSet<QByteArray> consumerTags; // in use until a cancel of the client, or its answer to one of the broker
     };
     QString sentMethod(Channel &channel, const SentFrame &frame);
+    static QString sentConsumerMethod(Channel &channel, const SentFrame &frame);
 
     std::map<quint16, Channel> m_channels;
     quint32 m_frameMax = 0;

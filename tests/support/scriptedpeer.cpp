@@ -242,7 +242,8 @@ void ScriptedPeer::answerMethod(const Command &command, const Method &method)
                                                             : method.consumerTag.toByteArray();
         respond(channel, BasicConsumeOk{.consumerTag = tag});
     } else if constexpr (Method::id == BasicCancel::id) {
-        respond(channel, BasicCancelOk{.consumerTag = method.consumerTag});
+        if (!method.noWait)
+            respond(channel, BasicCancelOk{.consumerTag = method.consumerTag});
     } else if constexpr (Method::id == BasicGet::id) {
         respond(channel, BasicGetEmpty{});
     } else if constexpr (Method::id == ConfirmSelect::id) {
