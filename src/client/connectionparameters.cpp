@@ -247,7 +247,8 @@ void ConnectionParameters::setConnectTimeout(std::chrono::milliseconds timeout)
 
 /*!
     Returns how long the broker may take to answer a method. A channel whose call got no answer in time is closed,
-    since later answers could not be told apart. While the broker blocks the connection the time does not count.
+    since later answers could not be told apart. The time begins when the last byte of the call has left for the kernel.
+    While the broker blocks the connection it does not count.
 */
 std::chrono::milliseconds ConnectionParameters::rpcTimeout() const
 {
@@ -421,8 +422,8 @@ void ConnectionParameters::setBackpressureMultiplier(int multiplier)
 }
 
 /*!
-    Returns how long Connection::close() waits for progress, and then for the broker's goodbye, before it closes the
-    socket.
+    Returns how long Connection::close() goes on while nothing moves: no byte leaves, no message is confirmed and the
+    broker answers nothing. Then the connection ends with ErrorKind::Timeout.
 */
 std::chrono::milliseconds ConnectionParameters::closeTimeout() const
 {

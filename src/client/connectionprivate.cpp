@@ -291,6 +291,16 @@ bool ConnectionPrivate::writeAll(Transport *to)
     return to->isConnected();
 }
 
+// A peer that does not read is not waited for. One that reads slowly gets what was written.
+static void deleteWhenStuck(Transport *leaving, std::chrono::milliseconds patience)
+{
+    auto *const timer = new QTimer(leaving);
+    timer->setSingleShot(true);
+    QObject::connect(timer, &QTimer::timeout, leaving, &QObject::deleteLater);
+    QObject::connect(leaving, &Transport::written, timer, qOverload<>(&QTimer::start));
+    timer->start(patience);
+}
+
 void ConnectionPrivate::releaseTransport(bool graceful)
 {
     if (!transport)
@@ -299,7 +309,7 @@ void ConnectionPrivate::releaseTransport(bool graceful)
     disconnect(old, nullptr, this, nullptr);
     if (graceful && writeAll(old)) {
         connect(old, &Transport::finished, old, &QObject::deleteLater);
-        QTimer::singleShot(attempt.closeTimeout(), old, &QObject::deleteLater); // a peer that does not read
+        deleteWhenStuck(old, attempt.closeTimeout());
         old->close();
     } else {
         old->abort();
@@ -334,7 +344,7 @@ void ConnectionPrivate::leaveTransport()
     leaving->setParent(loop); // which ends it with the thread
     connect(leaving, &Transport::readable, leaving, [leaving] { discardInput(leaving); });
     connect(leaving, &Transport::failed, leaving, &QObject::deleteLater);
-    QTimer::singleShot(attempt.closeTimeout(), leaving, &QObject::deleteLater);
+    deleteWhenStuck(leaving, attempt.closeTimeout());
     discardInput(leaving);
 }
 
@@ -521,7 +531,7 @@ bool ConnectionPrivate::readTransport(Engine::Time &time)
 
 void ConnectionPrivate::writeOutput(Engine::Time time)
 {
-    engine.prepareOutput(time);
+    engine.prepareOutput(time, transport ? transport->bytesToWrite() : 0);
     std::array<QByteArrayView, 32> space; // of 15 bodies of one frame each
     while (transport && !m_transportError.isError() && transport->isConnected() && transport->bytesToWrite() == 0) {
         const std::span<const QByteArrayView> pieces = engine.output(space);
@@ -531,7 +541,7 @@ void ConnectionPrivate::writeOutput(Engine::Time time)
         if (size < 0)
             return onTransportFailed();
         statistics.bytesOut += quint64(size);
-        engine.written(qsizetype(size), time);
+        engine.written(qsizetype(size), time, transport->bytesToWrite());
     }
     engine.writeTried();
 }

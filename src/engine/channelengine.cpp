@@ -85,14 +85,16 @@ void ChannelEngine::sendCall(const Call &call)
         return refuseHeld(call, error); // known only now: the call was made before tune
     m_connection->sendMethod(m_number, call.payload);
     m_connection->callSent(call.id, this);
-    if (call.reply == Wire::ChannelOpenOk::id.value())
+    if (call.reply == Wire::ChannelOpenOk::id.value()) {
         m_isOnWire = true;
-    else if (call.reply == Wire::ChannelCloseOk::id.value())
+    } else if (call.reply == Wire::ChannelCloseOk::id.value()) {
         m_closeSent = true;
-    else if (call.reply == Wire::BasicRecoverOk::id.value())
+        m_connection->callEnded(std::exchange(m_closeWait, 0));
+    } else if (call.reply == Wire::BasicRecoverOk::id.value()) {
         abandonDeliveries();
-    else if (call.reply == Wire::TxCommitOk::id.value() || call.reply == Wire::TxRollbackOk::id.value())
+    } else if (call.reply == Wire::TxCommitOk::id.value() || call.reply == Wire::TxRollbackOk::id.value()) {
         m_transactionEnding = true;
+    }
     if (call.reply == Wire::TxCommitOk::id.value())
         m_transaction->settled.clear();
     else if (call.reply == Wire::TxRollbackOk::id.value())
@@ -206,11 +208,12 @@ Result<CallId> ChannelEngine::close()
     return closing;
 }
 
-// It waits for confirms, but not for ever.
+// It waits for confirms as long as they come: each has the time that the answer to a call has.
 void ChannelEngine::startCloseTime()
 {
-    if (!m_connection->m_pendingCalls.contains(m_closeCall))
-        m_connection->callSent(m_closeCall, this);
+    m_connection->callEnded(m_closeWait);
+    m_closeWait = m_connection->nextCall();
+    m_connection->callSent(m_closeWait, this);
 }
 
 Result<QString> ChannelEngine::resolveQueue(const QString &name) const
@@ -545,7 +548,7 @@ void ChannelEngine::callTimedOut(CallId id, Milliseconds timeout)
     };
     const auto call = std::find_if(m_calls.cbegin(), m_calls.cend(), [id](const SentCall &sent) { return sent.id == id; });
     const char *method = call != m_calls.cend() ? call->method : m_getCall == id ? Wire::BasicGet::name : nullptr;
-    if (id == m_closeCall)
+    if (id == m_closeCall || id == m_closeWait)
         method = Wire::ChannelClose::name;
     if (!method) {
         for (const auto &consumer : std::as_const(m_consumers)) {
@@ -632,6 +635,7 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
     m_connection->forgetDeliveries(this);
     m_published.reset();
     m_closeCall = 0;
+    m_connection->callEnded(std::exchange(m_closeWait, 0));
     m_lastDeclare = 0;
     m_lastQueue.clear();
     m_isOnWire = false;

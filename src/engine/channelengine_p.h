@@ -339,6 +339,7 @@ private:
     };
     std::unique_ptr<Transaction> m_transaction; // in transaction mode
     CallId m_closeCall = 0; // close() was called
+    CallId m_closeWait = 0; // it waits for confirms; not a call, but its time is measured as one
     CallId m_getCall = 0; // answered by the get-ok whose content is under way
     CallId m_lastDeclare = 0;
     QString m_lastQueue;

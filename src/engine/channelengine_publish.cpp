@@ -161,8 +161,10 @@ void ChannelEngine::onConfirm(quint64 deliveryTag, bool multiple, const Error &f
                                u"the broker confirmed a message that was never published in confirm mode"_s,
                                Wire::ReplyCode::PreconditionFailed));
     }
+    if (outcomes.empty())
+        return; // confirmed before
     tellOutcomes(outcomes, failure);
-    m_connection->noteCloseProgress();
+    m_connection->noteCloseProgress(m_connection->m_now);
     releaseHeld();
     noteConfirmWindow();
 }

@@ -109,9 +109,10 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     m_output.clear();
     m_handshakeDeadline = now + settings.handshakeTimeout;
     m_closeDeadline.reset();
-    m_closeBacklog = 0;
     m_framesSent = 0;
     m_frameBytesSent = 0;
+    m_frameBytesLeft = 0;
+    m_heartbeatEnd = 0;
     m_heartbeat.stop();
     m_body = {};
     m_now = now;
@@ -233,7 +234,6 @@ void ConnectionEngine::close(Time now)
         return finish({}, false);
     m_closeDeadline = now + m_settings.closeTimeout;
     closeChannels();
-    m_closeBacklog = m_output.size();
     sendCloseWhenChannelsAreClosed();
 }
 
@@ -334,6 +334,7 @@ void ConnectionEngine::finish(const Error &reason, bool graceful)
         channel->m_acksNoted = false;
     m_channelsWithAcks.clear();
     m_callDeadlines.clear();
+    m_timedCalls = 0;
     m_handshakeDeadline.reset();
     m_closeDeadline.reset();
     m_heartbeat.stop();
@@ -432,8 +433,6 @@ void ConnectionEngine::on(const Wire::ConnectionUnblocked &method)
         if (slot.channel)
             slot.channel->releaseHeld();
     }
-    if (m_closing)
-        m_closeBacklog = m_output.size();
 }
 
 void ConnectionEngine::setBlocked(bool blocked, const QString &reason)
@@ -450,10 +449,10 @@ void ConnectionEngine::setBlocked(bool blocked, const QString &reason)
     tell(BlockedChanged{blocked, reason});
 }
 
-void ConnectionEngine::noteCloseProgress()
+void ConnectionEngine::noteCloseProgress(Time now)
 {
     if (m_closeDeadline)
-        m_closeDeadline = m_now + m_settings.closeTimeout;
+        m_closeDeadline = std::max(*m_closeDeadline, now + m_settings.closeTimeout);
 }
 
 // As pika has it: more waits than a multiple of the average frame that was sent. Told once, until that is over.
@@ -518,34 +517,41 @@ void ConnectionEngine::sendAnyContent(quint16 channel, const ContentFrames &fram
     }
 }
 
-void ConnectionEngine::prepareOutput(Time now)
+void ConnectionEngine::prepareOutput(Time now, qint64 held)
 {
     for (const auto &channel : m_channelsWithAcks) {
         channel->m_acksNoted = false;
         channel->writeAcks();
     }
     m_channelsWithAcks.clear();
-    for (auto call = m_callDeadlines.rbegin(); call != m_callDeadlines.rend() && call->at == Time::max(); ++call)
-        call->at = callTime(now) + m_settings.rpcTimeout;
+    noteLeft(held, now);
 }
 
-void ConnectionEngine::written(qsizetype size, Time now)
+void ConnectionEngine::written(qsizetype size, Time now, qint64 held)
 {
     m_output.consume(size);
     m_heartbeat.sent(now);
-    if (m_closeBacklog > 0) { // not by heartbeats, which are written as long as the socket takes them
-        m_now = now;
-        noteCloseProgress();
-        m_closeBacklog = std::max<qsizetype>(m_closeBacklog - size, 0);
-    }
+    noteLeft(held, now);
     checkWatermarks();
+}
+
+// The time of a call begins when the last byte of it has left: before, the peer cannot have seen it.
+void ConnectionEngine::noteLeft(qint64 held, Time now)
+{
+    const qint64 left = m_frameBytesSent - m_output.size() - held;
+    const qint64 before = std::exchange(m_frameBytesLeft, left);
+    for (; m_timedCalls < m_callDeadlines.size() && m_callDeadlines[m_timedCalls].end <= left; ++m_timedCalls)
+        m_callDeadlines[m_timedCalls].at = callTime(now) + m_settings.rpcTimeout;
+    const bool isHeartbeat = before >= m_heartbeatEnd - Wire::FrameOverhead && left <= m_heartbeatEnd;
+    if (left > before && !isHeartbeat) // which leaves as long as the socket takes it
+        noteCloseProgress(now);
 }
 
 void ConnectionEngine::callSent(CallId id, ChannelEngine *channel)
 {
     m_pendingCalls.insert(id, channel);
     if (m_settings.rpcTimeout.count() > 0)
-        m_callDeadlines.push_back({id});
+        m_callDeadlines.push_back({.call = id, .end = m_frameBytesSent});
 }
 
 std::vector<ReplyArrived> ConnectionEngine::takeReplies(const ChannelEngine *channel)
@@ -565,7 +571,13 @@ void ConnectionEngine::callEnded(CallId id)
 {
     m_pendingCalls.remove(id);
     while (!m_callDeadlines.empty() && !m_pendingCalls.contains(m_callDeadlines.front().call))
-        m_callDeadlines.pop_front();
+        dropFirstDeadline();
+}
+
+void ConnectionEngine::dropFirstDeadline()
+{
+    m_callDeadlines.pop_front();
+    m_timedCalls -= m_timedCalls > 0;
 }
 
 // --- time -----------------------------------------------------------------------------------------------------------------
@@ -583,7 +595,7 @@ std::optional<Time> ConnectionEngine::deadline() const
         consider(*m_closeDeadline);
     if (m_blocked && m_settings.blockedTimeout.count() > 0)
         consider(*m_blockedSince + m_settings.blockedTimeout);
-    if (!m_blocked && !m_callDeadlines.empty() && m_callDeadlines.front().at != Time::max())
+    if (!m_blocked && m_timedCalls > 0)
         consider(m_callDeadlines.front().at + m_blockedFor);
     return first;
 }
@@ -618,6 +630,7 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
         char *at = Wire::writeFrameHeader(m_output.append(Wire::FrameOverhead), Wire::FrameType::Heartbeat, 0, 0);
         *at = char(Wire::FrameEnd);
         noteFrames(1, 0);
+        m_heartbeatEnd = m_frameBytesSent;
         break;
     }
     case Heartbeat::Verdict::PeerIsDead:
@@ -630,9 +643,9 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
 
 void ConnectionEngine::expireCalls(Time now)
 {
-    while (!m_callDeadlines.empty() && m_callDeadlines.front().at <= callTime(now)) {
+    while (m_timedCalls > 0 && m_callDeadlines.front().at <= callTime(now)) {
         const CallId call = m_callDeadlines.front().call;
-        m_callDeadlines.pop_front();
+        dropFirstDeadline();
         if (ChannelEngine *channel = m_pendingCalls.value(call))
             channel->callTimedOut(call, m_settings.rpcTimeout);
     }

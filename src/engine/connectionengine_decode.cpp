@@ -216,6 +216,7 @@ void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
     if (m_state == State::CloseSent && !isGoodbye)
         return;
 
+    const qsizetype pendingCalls = m_pendingCalls.size();
     Wire::Visit visit = Wire::Visit::Done;
     if (number == 0) {
         visit = Wire::visitMethod(id, arguments, [this](const auto &method) { on(method); });
@@ -248,14 +249,18 @@ void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
         fail(Wire::ReplyCode::SyntaxError, u"the arguments of %1 are malformed"_s.arg(describe()));
         break;
     }
+    if (m_pendingCalls.size() < pendingCalls) // an answer
+        noteCloseProgress(m_now);
 }
 
 void ConnectionEngine::onRestingMethod(quint16 number, Wire::MethodId id)
 {
-    if (id == Wire::ChannelCloseOk::id)
+    if (id == Wire::ChannelCloseOk::id) {
+        noteCloseProgress(m_now);
         numberClosed(number, false);
-    else if (id == Wire::ChannelClose::id)
+    } else if (id == Wire::ChannelClose::id) {
         send(number, Wire::ChannelCloseOk{});
+    }
 }
 
 bool ConnectionEngine::isLate(quint16 number, Wire::MethodId id)

@@ -68,10 +68,11 @@ public:
     bool nextRepeated(RepeatedDelivery &delivery);
 
     // output
-    void prepareOutput(Time now); // merges acks, starts the time of calls
+    // Merges acks. `held`, here and below: bytes that the transport has taken and not passed on yet.
+    void prepareOutput(Time now, qint64 held = 0);
     QByteArrayView output() const { return m_output.front(); }
     std::span<const QByteArrayView> output(std::span<QByteArrayView> space) const { return m_output.pieces(space); }
-    void written(qsizetype size, Time now);
+    void written(qsizetype size, Time now, qint64 held = 0);
     qint64 queuedBytes() const noexcept { return m_heldBytes + (m_state == State::Closed ? 0 : m_output.size()); }
     bool hasRoom(qint64 bytes) const noexcept { return queuedBytes() + bytes <= m_settings.bufferLimit; }
     bool hasOutput() const noexcept { return !m_output.isEmpty() || !m_channelsWithAcks.empty(); }
@@ -132,7 +133,8 @@ private:
     struct CallDeadline
     {
         CallId call = 0;
-        Time at = Time::max(); // its time has not begun
+        qint64 end = 0; // of the call, in bytes as m_frameBytesSent counts them
+        Time at;        // once all of it has left
     };
 
     enum class Step { NeedInput, Done, Delivery };
@@ -215,13 +217,15 @@ private:
         m_frameBytesSent += payload + frames * Wire::FrameOverhead;
     }
     void detectBackpressure(qint64 queued);
-    void noteCloseProgress();
+    void noteLeft(qint64 held, Time now);
+    void noteCloseProgress(Time now);
 
     // calls
     CallId nextCall() noexcept { return ++m_lastCall; }
     void callSent(CallId id, ChannelEngine *channel);
     void callEnded(CallId id);
     void expireCalls(Time now);
+    void dropFirstDeadline();
     // The time of the calls, which stands still while the broker blocks us.
     Time callTime(Time now) const { return m_blockedSince.value_or(now) - m_blockedFor; }
     void tell(Event event) { m_events.push_back(std::move(event)); }
@@ -276,16 +280,18 @@ private:
     CallId m_lastCall = 0;
     QHash<CallId, ChannelEngine *> m_pendingCalls; // sent and unanswered
     std::deque<CallDeadline> m_callDeadlines;      // in callTime(); ascending, since all have the same timeout
+    size_t m_timedCalls = 0;                       // of them: the time of these has begun
     std::optional<Time> m_blockedSince;
     Time::duration m_blockedFor{}; // in all, before m_blockedSince
 
     Heartbeat m_heartbeat;
     std::optional<Time> m_handshakeDeadline;
-    std::optional<Time> m_closeDeadline;
+    std::optional<Time> m_closeDeadline; // put off by whatever brings the end nearer
     qint64 m_framesSent = 0; // or about to be: they are in the output
     qint64 m_frameBytesSent = 0;
+    qint64 m_frameBytesLeft = 0; // of them: they are with the kernel
+    qint64 m_heartbeatEnd = 0;   // of the last one among them
     bool m_backpressureTold = false;
-    qsizetype m_closeBacklog = 0; // bytes before the goodbye: each of them written puts the deadline off
     Time m_now; // of the input being decoded
 
     quint32 m_frameMax = 0;

@@ -26,6 +26,7 @@ private Q_SLOTS:
     void whatIsWrittenAfterPiecesFollowsThem();
     void piecesForAPeerThatIsGoneFail();
     void bodiesOfAllSizesReachASlowPeer();
+    void aCallHasItsTimeWhenTheBacklogBeforeItHasLeft();
 };
 
 namespace {
@@ -200,6 +201,34 @@ void tst_Writing::bodiesOfAllSizesReachASlowPeer()
         arrived += command.body;
     QVERIFY(arrived == bodies);
     QVERIFY(waitUntil([&] { return client.connection.bytesToWrite() == 0; }));
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Writing::aCallHasItsTimeWhenTheBacklogBeforeItHasLeft()
+{
+    constexpr auto Timeout = 4s;
+    ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
+    ConnectionParameters parameters = parametersOf(peer);
+    parameters.setRpcTimeout(Timeout);
+    Connection connection(parameters);
+    const Reply<void> opening = connection.open();
+    QVERIFY(waitUntil([&] { return opening.isFinished(); }));
+    Channel *channel = connection.createChannel();
+    QVERIFY(waitUntil([&] { return channel->isOpen(); }));
+    peer.setReading(false);
+    for (int i = 0; i < 32; ++i) // more than the kernel takes
+        QVERIFY(channel->publish({}, u"q"_s, Message(QByteArray(1 << 20, 'b'))));
+    const Reply<QueueInfo> declaring = channel->declareQueue(u"q"_s);
+    bool isOver = false;
+    QTimer::singleShot(Timeout + 1s, this, [&] { isOver = true; });
+    QVERIFY(waitUntil([&] { return isOver || declaring.isFinished(); }));
+    QVERIFY(!declaring.isFinished());
+    QVERIFY(connection.bytesToWrite() > 0);
+    peer.setReading(true);
+    QVERIFY(waitUntil([&] { return declaring.isFinished(); }, 60s));
+    QVERIFY2(declaring.result(), qPrintable(declaring.result().error().toString()));
+    const Reply<void> closing = connection.close();
+    QVERIFY(waitUntil([&] { return closing.isFinished(); }));
     QCOMPARE(peer.violations(), QStringList());
 }
 

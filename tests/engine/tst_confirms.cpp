@@ -40,6 +40,9 @@ private Q_SLOTS:
 
     void closeWaitsForConfirms();
     void everyConfirmGivesAClosingConnectionMoreTime();
+    void everyConfirmGivesAClosingChannelMoreTime();
+    void aConfirmThatCameBeforeGivesNoMoreTime();
+    void theTimeForConfirmsBeginsWhenTheMessagesHaveLeft();
     void closeDoesNotWaitForConfirmsForEver_data();
     void closeDoesNotWaitForConfirmsForEver();
     void windowHoldsAndReleasesInOrder();
@@ -549,6 +552,47 @@ void tst_Confirms::everyConfirmGivesAClosingConnectionMoreTime()
         s.broker(BasicAck{.deliveryTag = tag}).expectEvent<Engine::PublishConfirmed>();
     }
     s.expectSent<Wire::ChannelClose>();
+}
+
+void tst_Confirms::everyConfirmGivesAClosingChannelMoreTime()
+{
+    Confirming t;
+    for (int i = 0; i < 3; ++i)
+        t.publish("body");
+    t.s.takeSent();
+    const auto closing = *t.channel->close();
+    for (quint64 tag = 1; tag <= 3; ++tag) {
+        t.s.expectNothingSent().advance(29s).expectNoEvent();
+        t.s.broker(BasicAck{.deliveryTag = tag}).expectEvent<Engine::PublishConfirmed>();
+    }
+    t.s.expectSent<Wire::ChannelClose>().advance(29s).expectNoEvent(); // the answer has its own time
+    t.s.broker(Wire::ChannelCloseOk{}).expectReply(closing);
+}
+
+void tst_Confirms::aConfirmThatCameBeforeGivesNoMoreTime()
+{
+    Confirming t;
+    for (int i = 0; i < 2; ++i)
+        t.publish("body");
+    t.s.takeSent();
+    t.s.broker(BasicAck{.deliveryTag = 1}).expectEvent<Engine::PublishConfirmed>();
+    t.s.engine.close(t.s.now);
+    for (int i = 0; i < 4; ++i) // the deadline is that of the connection, 5 s
+        t.s.expectNothingSent().advance(1s).broker(BasicAck{.deliveryTag = 1}).expectNoEvent();
+    t.s.advance(1s);
+    QCOMPARE(t.s.takeConnectionClosed().kind(), ErrorKind::Timeout);
+}
+
+void tst_Confirms::theTimeForConfirmsBeginsWhenTheMessagesHaveLeft()
+{
+    Confirming t;
+    t.publish("body");
+    QVERIFY(t.channel->close());
+    t.s.engine.prepareOutput(t.s.now);
+    QVERIFY(!t.s.engine.deadline());
+    t.s.now += 1h; // the socket was full
+    t.s.expectPublished("body", "key");
+    QCOMPARE(t.s.engine.deadline(), std::optional(t.s.now + 30s));
 }
 
 void tst_Confirms::closeDoesNotWaitForConfirmsForEver_data()

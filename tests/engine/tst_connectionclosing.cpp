@@ -24,6 +24,9 @@ private Q_SLOTS:
     void closeHasADeadline_data();
     void closeHasADeadline();
     void closeWaitsForWhatIsStillBeingWritten();
+    void closeBehindABacklogLastsAsLongAsItMoves();
+    void closeBehindABacklogThatStandsStillHasADeadline();
+    void eachAnswerGivesAClosingConnectionMoreTime();
     void closeWaitsForWhatTheBrokerHeldBack();
     void aSocketThatEndsAfterConnectionCloseIsACleanEnd();
     void theBrokersCloseEndsEverythingInOrder();
@@ -210,6 +213,70 @@ void tst_ConnectionClosing::closeWaitsForWhatIsStillBeingWritten()
     s.engine.written(accepted - 1, s.now + 8s);
     QCOMPARE(s.engine.deadline(), std::optional(s.now + 13s));
     s.engine.tick(s.now + 13s);
+    QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
+}
+
+void tst_ConnectionClosing::closeBehindABacklogLastsAsLongAsItMoves()
+{
+    Engine::Settings settings = Script::defaultSettings();
+    settings.rpcTimeout = 1s; // less than it takes
+    Script s(settings);
+    s.checksRules = false; // the output is taken by hand
+    s.open();
+    auto &channel = s.openChannel();
+    for (int i = 0; i < 10; ++i)
+        publish(channel, QByteArray(100'000, 'b'));
+    s.engine.close(s.now);
+    s.engine.prepareOutput(s.now);
+    while (!s.engine.output().isEmpty()) {
+        s.engine.written(std::min<qsizetype>(s.engine.output().size(), 40'000), s.now);
+        s.engine.tick(s.now);
+        s.expectNoEvent();
+        s.now += 900ms; // each deadline is nearer than the end of the backlog
+    }
+    s.broker(Wire::ChannelCloseOk{});
+    QCOMPARE(s.takeEvents().last(), u"ChannelClosed 1"_s);
+    s.engine.prepareOutput(s.now);
+    s.engine.written(s.engine.output().size(), s.now);
+    s.broker(Wire::ConnectionCloseOk{});
+    QVERIFY(!s.takeConnectionClosed().isError());
+}
+
+void tst_ConnectionClosing::closeBehindABacklogThatStandsStillHasADeadline()
+{
+    Engine::Settings settings = Script::defaultSettings();
+    settings.heartbeatSeconds = 4; // a peer that is alive, and its heartbeats are no progress
+    Script s(settings);
+    s.checksRules = false;
+    s.open({.heartbeat = 4});
+    publish(s.openChannel(), QByteArray(100'000, 'b'));
+    s.engine.close(s.now);
+    s.engine.prepareOutput(s.now);
+    s.engine.written(10, s.now += 3s);
+    const Engine::Time end = s.now + 5s;
+    for (; s.now < end; s.now += 500ms) {
+        s.brokerBytes(Script::frame(Wire::FrameType::Heartbeat, 0, {}));
+        s.engine.tick(s.now);
+        s.expectNoEvent();
+    }
+    s.engine.tick(s.now);
+    QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
+}
+
+void tst_ConnectionClosing::eachAnswerGivesAClosingConnectionMoreTime()
+{
+    Script s;
+    s.open();
+    for (int i = 0; i < 3; ++i)
+        s.openChannel();
+    s.openChannel(9).release();
+    s.engine.close(s.now);
+    s.takeSent();
+    for (const quint16 number : {1, 9, 2, 3})
+        s.advance(4s).broker(Wire::ChannelCloseOk{}, number);
+    s.expectSent<Wire::ConnectionClose>();
+    QVERIFY(!s.takeEvents().contains(u"ConnectionClosed Timeout"_s));
+    s.advance(5s);
     QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
 }
 

@@ -18,6 +18,9 @@ private Q_SLOTS:
     void aTimeoutClosesTheChannelAndEndsItsOtherCalls();
     void aTimeoutOfAConsumeOrCancelNamesIt();
     void theTimeOfACallBeginsWithItsWriting();
+    void theTimeOfACallBeginsWithItsLastByte();
+    void theTimesOfCallsBeginOneByOne();
+    void aCallBehindAPeerThatDoesNotReadEndsWithTheHeartbeat();
     void anAnsweredCallHasNoDeadline();
     void withoutRpcTimeoutCallsWaitForEver();
     void callDeadlinesStandStillWhileTheBrokerBlocks();
@@ -156,6 +159,72 @@ void tst_OrderRules::theTimeOfACallBeginsWithItsWriting()
     s.now += 1h; // the socket was full
     s.expectSent<Wire::QueuePurge>();
     QCOMPARE(s.engine.deadline(), std::optional(s.now + 30s));
+}
+
+void tst_OrderRules::theTimeOfACallBeginsWithItsLastByte()
+{
+    Script s;
+    s.checksRules = false; // the output is taken by hand
+    s.open();
+    auto &channel = s.openChannel();
+    QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), QByteArray(100'000, 'b'), false)); // its body is shared
+    QVERIFY(channel.purgeQueue(u"q"_s));
+    s.engine.prepareOutput(s.now);
+    qint64 left = s.engine.queuedBytes();
+    while (left > 1) {
+        const qsizetype part = std::min<qsizetype>({s.engine.output().size(), 10'000, left - 1});
+        s.engine.written(part, s.now += 1min);
+        left -= part;
+        QVERIFY(!s.engine.deadline());
+    }
+    s.engine.written(1, s.now += 1min, 200); // the transport has taken it, not the kernel
+    QVERIFY(!s.engine.deadline());
+    s.engine.prepareOutput(s.now += 1min, 1);
+    QVERIFY(!s.engine.deadline());
+    s.engine.prepareOutput(s.now += 1min, 0);
+    QCOMPARE(s.engine.deadline(), std::optional(s.now + 30s));
+}
+
+void tst_OrderRules::theTimesOfCallsBeginOneByOne()
+{
+    Script s;
+    s.checksRules = false;
+    s.open();
+    auto &one = s.openChannel();
+    auto &two = s.openChannel();
+    const CallId first = *one.purgeQueue(u"q"_s);
+    s.engine.prepareOutput(s.now);
+    const qsizetype size = s.engine.output().size();
+    const CallId second = *two.purgeQueue(u"q"_s);
+    s.engine.written(size, s.now);
+    s.engine.tick(s.now += 29'999ms);
+    QVERIFY(s.engine.isOpen());
+    s.engine.written(s.engine.output().size(), s.now);
+    s.expectNoEvent().advance(1ms).expectReply(first, ErrorKind::Timeout).expectEvent<Engine::ChannelClosed>();
+    s.expectNoEvent().advance(29'998ms).expectNoEvent().advance(1ms).expectReply(second, ErrorKind::Timeout);
+}
+
+void tst_OrderRules::aCallBehindAPeerThatDoesNotReadEndsWithTheHeartbeat()
+{
+    Engine::Settings settings = Script::defaultSettings();
+    settings.heartbeatSeconds = 10;
+    settings.rpcTimeout = 1s;
+    Script s(settings);
+    s.checksRules = false;
+    s.open({.heartbeat = 10});
+    auto &channel = s.openChannel();
+    QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), "body", false));
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    s.engine.prepareOutput(s.now);
+    s.engine.written(10, s.now); // it reads no more
+    const Engine::Time end = s.now + 20s;
+    for (; s.now < end; s.now += 1s) {
+        s.engine.tick(s.now);
+        s.expectNoEvent();
+    }
+    s.engine.tick(s.now);
+    s.expectReply(purging, ErrorKind::Timeout).expectEvent<Engine::ChannelClosed>();
+    QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
 }
 
 void tst_OrderRules::anAnsweredCallHasNoDeadline()
