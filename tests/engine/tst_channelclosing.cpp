@@ -19,6 +19,7 @@ private Q_SLOTS:
     void callsThatStayUnansweredAreCancelled();
     void theBrokersCloseEndsTheChannelOnly();
     void whatComesAfterTheBrokersCloseIsSkipped();
+    void aCloseOkThatNobodyAskedForDoesNotCloseAReopenedChannel();
     void theBrokersCloseAnswersACloseThatIsHeld();
     void closesOfAChannelMayCross();
     void theBrokerMayCloseAChannelThatWeGaveUp();
@@ -161,6 +162,21 @@ void tst_ChannelClosing::whatComesAfterTheBrokersCloseIsSkipped()
     s.deliver("a", 3).expectNoEvent(); // now it is nobody's
     s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
     s.expectSent(Wire::BasicNack{.deliveryTag = 3, .requeue = true}).expectNothingSent();
+}
+
+void tst_ChannelClosing::aCloseOkThatNobodyAskedForDoesNotCloseAReopenedChannel()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.broker(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND"}).expectSent<Wire::ChannelCloseOk>();
+    s.expectEvent<Engine::ChannelClosed>();
+    const CallId opening = *channel.open();
+    s.expectSent<Wire::ChannelOpen>().broker(Wire::ChannelCloseOk{}).expectNoEvent();
+    const CallId purging = *channel.purgeQueue(u"q"_s);
+    s.expectSent<Wire::QueuePurge>();
+    s.broker(Wire::ChannelOpenOk{}).expectReply(opening).expectEvent<Engine::ChannelOpened>();
+    s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
 }
 
 void tst_ChannelClosing::theBrokersCloseAnswersACloseThatIsHeld()

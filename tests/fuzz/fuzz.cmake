@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# Fuzzers for clang's libFuzzer, not part of a normal build:
-#   cmake -B build-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_CXX_FLAGS=-O1 -DAMQPQT_SANITIZE=address \
-#         -DAMQPQT_BUILD_FUZZERS=ON
-#   cmake --build build-fuzz --target fuzz_wire fuzz_engine
-#   build-fuzz/tests/fuzz_engine -max_total_time=300 -max_len=2000 <corpus folder>
+# Fuzzers for clang's libFuzzer, not part of a normal build. tools/fuzz builds and runs them.
 
 option(AMQPQT_BUILD_FUZZERS "Build the fuzzers (clang only)" OFF)
 if(NOT AMQPQT_BUILD_FUZZERS)

@@ -102,7 +102,8 @@ void WireRules::received(quint16 number, Wire::MethodId id)
     m_brokerSaidGoodbye = m_brokerSaidGoodbye || id == Wire::ConnectionClose::id;
     Channel &channel = m_channels[number];
     if (id == Wire::ChannelCloseOk::id) {
-        channel = {};
+        if (channel.state == State::CloseSent) // else nobody asked for it
+            channel = {.brokerClosed = channel.brokerClosed};
     } else if (id == Wire::TxCommitOk::id || id == Wire::TxRollbackOk::id) {
         channel.transactionEnds = false;
     } else if (id == Wire::ChannelClose::id) {
