@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "qmlerror.h"
+#include "qmlmessage.h"
+
 #include <AmqpQt/connection.h>
 #include <AmqpQt/message.h>
 
@@ -15,6 +18,7 @@ struct ForeignMessage {
     Q_GADGET
     QML_FOREIGN(AmqpQt::Message)
     QML_VALUE_TYPE(amqpMessage)
+    QML_EXTENDED(AmqpQt::QmlMessage)
 };
 
 struct ForeignMessageList {
@@ -24,10 +28,17 @@ struct ForeignMessageList {
     QML_SEQUENTIAL_CONTAINER(AmqpQt::Message)
 };
 
+struct ForeignDecimal {
+    Q_GADGET
+    QML_FOREIGN(AmqpQt::Decimal)
+    QML_VALUE_TYPE(amqpDecimal)
+};
+
 struct ForeignError {
     Q_GADGET
     QML_FOREIGN(AmqpQt::Error)
     QML_VALUE_TYPE(amqpError)
+    QML_EXTENDED(AmqpQt::QmlError)
 };
 
 struct ForeignQueueInfo {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "latestvaluemodel.h"
 
+#include "jsvalues.h"
+
 #include <AmqpQt/messagemodel.h>
 
 #include <QtQml/qqmlinfo.h>
@@ -107,7 +109,10 @@ void LatestValueModel::clear()
 void LatestValueModel::append(const QList<Message> &messages)
 {
     for (const Message &message : messages) {
-        const QString key = MessageModel::value(message, m_keyColumn).toString();
+        const QVariant value = MessageModel::value(message, m_keyColumn);
+        const bool isText = value.typeId() == QMetaType::QString;
+        const QString key =
+            (isText ? value : MessageModel::value(message, m_keyColumn, Qt::DisplayRole)).toString();
         const bool isNew = !m_rowOfKey.contains(key) && !m_changes.contains(key);
         if (!isNew || count() + m_newCount < m_maximumCount) {
             m_changes.insert(key, message);
@@ -174,7 +179,7 @@ QVariant LatestValueModel::data(const QModelIndex &index, int role) const
     switch (role) {
     case Qt::DisplayRole:
     case Qt::EditRole:
-        return MessageModel::value(message, m_columns.at(index.column()), role);
+        return toScript(MessageModel::value(message, m_columns.at(index.column()), role));
     case MessageModel::MessageRole:
         return QVariant::fromValue(message);
     default:

@@ -12,11 +12,11 @@ namespace AmqpQt
 class LatestValueModel : public QAbstractTableModel
 {
     Q_OBJECT
-    Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer NOTIFY consumerChanged)
-    Q_PROPERTY(QString keyColumn READ keyColumn WRITE setKeyColumn NOTIFY keyColumnChanged)
-    Q_PROPERTY(QStringList columns READ columns WRITE setColumns NOTIFY columnsChanged)
-    Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval NOTIFY updateIntervalChanged)
-    Q_PROPERTY(int maximumCount READ maximumCount WRITE setMaximumCount NOTIFY maximumCountChanged)
+    Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer RESET resetConsumer NOTIFY consumerChanged)
+    Q_PROPERTY(QString keyColumn READ keyColumn WRITE setKeyColumn RESET resetKeyColumn NOTIFY keyColumnChanged)
+    Q_PROPERTY(QStringList columns READ columns WRITE setColumns RESET resetColumns NOTIFY columnsChanged)
+    Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval RESET resetUpdateInterval NOTIFY updateIntervalChanged)
+    Q_PROPERTY(int maximumCount READ maximumCount WRITE setMaximumCount RESET resetMaximumCount NOTIFY maximumCountChanged)
     Q_PROPERTY(int count READ count NOTIFY countChanged)
     QML_ELEMENT
 public:
@@ -33,6 +33,12 @@ public:
     int maximumCount() const { return m_maximumCount; }
     void setMaximumCount(int rows);
     int count() const { return int(m_rows.size()); }
+
+    void resetConsumer() { setConsumer(nullptr); }
+    void resetKeyColumn() { setKeyColumn(QStringLiteral("routingKey")); }
+    void resetColumns() { setColumns({QStringLiteral("routingKey"), QStringLiteral("text")}); }
+    void resetUpdateInterval() { setUpdateInterval(50); }
+    void resetMaximumCount() { setMaximumCount(10'000); }
 
     Q_INVOKABLE AmqpQt::Message get(int row) const { return m_rows.value(row); }
     Q_INVOKABLE void clear();

@@ -2,6 +2,7 @@
 #include "qmlconnection.h"
 
 #include "connectionstatistics.h"
+#include "jsvalues.h"
 #include "setup.h"
 
 #include <QtCore/qmetaobject.h>
@@ -135,15 +136,23 @@ void QmlConnection::setConnectionName(const QString &name)
         applyParameters();
 }
 
-QVariantMap QmlConnection::clientProperties() const
+QVariant QmlConnection::clientProperties() const
 {
     return parameters().clientProperties();
 }
 
-void QmlConnection::setClientProperties(const QVariantMap &properties)
+void QmlConnection::setClientProperties(const QVariant &properties)
 {
-    if (std::exchange(m_clientProperties, properties) != properties)
+    const std::optional<FieldTable> table = tableFromScript(properties);
+    if (!table)
+        qmlWarning(this) << "clientProperties: this is no object with names and values";
+    else if (std::exchange(m_clientProperties, table) != table)
         applyParameters();
+}
+
+QVariantMap QmlConnection::scriptServerProperties() const
+{
+    return toScript(serverProperties());
 }
 
 // What is set by name counts more than what the URL says, whatever the order in which they were set. What the setters of the

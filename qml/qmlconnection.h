@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 namespace AmqpQt
 {
@@ -22,24 +23,29 @@ class QmlConnection : public AmqpQt::Connection, public QQmlParserStatus
     Q_OBJECT
     Q_MOC_INCLUDE("connectionstatistics.h")
     Q_INTERFACES(QQmlParserStatus)
-    Q_PROPERTY(QUrl url READ url WRITE setUrl NOTIFY parametersChanged)
-    Q_PROPERTY(QStringList urls READ urls WRITE setUrls NOTIFY parametersChanged)
-    Q_PROPERTY(QString host READ host WRITE setHost NOTIFY parametersChanged)
-    Q_PROPERTY(int port READ port WRITE setPort NOTIFY parametersChanged)
-    Q_PROPERTY(QString virtualHost READ virtualHost WRITE setVirtualHost NOTIFY parametersChanged)
-    Q_PROPERTY(QString username READ username WRITE setUsername NOTIFY parametersChanged)
-    Q_PROPERTY(QString password READ password WRITE setPassword NOTIFY parametersChanged)
-    Q_PROPERTY(int heartbeat READ heartbeatSeconds WRITE setHeartbeatSeconds NOTIFY parametersChanged)
-    Q_PROPERTY(QString connectionName READ connectionName WRITE setConnectionName NOTIFY parametersChanged)
-    Q_PROPERTY(QVariantMap clientProperties READ clientProperties WRITE setClientProperties NOTIFY parametersChanged)
-    Q_PROPERTY(bool active READ isActive WRITE setActive NOTIFY activeChanged)
+    Q_PROPERTY(QUrl url READ url WRITE setUrl RESET resetUrl NOTIFY parametersChanged)
+    Q_PROPERTY(QStringList urls READ urls WRITE setUrls RESET resetUrls NOTIFY parametersChanged)
+    Q_PROPERTY(QString host READ host WRITE setHost RESET resetHost NOTIFY parametersChanged)
+    Q_PROPERTY(int port READ port WRITE setPort RESET resetPort NOTIFY parametersChanged)
+    Q_PROPERTY(QString virtualHost READ virtualHost WRITE setVirtualHost RESET resetVirtualHost
+                   NOTIFY parametersChanged)
+    Q_PROPERTY(QString username READ username WRITE setUsername RESET resetUsername NOTIFY parametersChanged)
+    Q_PROPERTY(QString password READ password WRITE setPassword RESET resetPassword NOTIFY parametersChanged)
+    Q_PROPERTY(int heartbeat READ heartbeatSeconds WRITE setHeartbeatSeconds RESET resetHeartbeat
+                   NOTIFY parametersChanged)
+    Q_PROPERTY(QString connectionName READ connectionName WRITE setConnectionName RESET resetConnectionName
+                   NOTIFY parametersChanged)
+    Q_PROPERTY(QVariant clientProperties READ clientProperties WRITE setClientProperties RESET resetClientProperties
+                   NOTIFY parametersChanged)
+    Q_PROPERTY(QVariantMap serverProperties READ scriptServerProperties NOTIFY stateChanged)
+    Q_PROPERTY(bool active READ isActive WRITE setActive RESET resetActive NOTIFY activeChanged)
     Q_PROPERTY(AmqpQt::Connection::State state READ state NOTIFY stateChanged)
     Q_PROPERTY(bool connected READ isOpen NOTIFY connectedChanged)
     Q_PROPERTY(QString stateText READ stateText NOTIFY stateTextChanged)
     Q_PROPERTY(AmqpQt::Error error READ error NOTIFY errorStringChanged)
     Q_PROPERTY(QString errorString READ errorString NOTIFY errorStringChanged)
     Q_PROPERTY(AmqpQt::ConnectionStatistics *statistics READ statisticsObject CONSTANT)
-    Q_PROPERTY(QQmlListProperty<QObject> data READ data)
+    Q_PROPERTY(QQmlListProperty<QObject> data READ data CONSTANT)
     Q_CLASSINFO("DefaultProperty", "data")
     QML_NAMED_ELEMENT(Connection)
 public:
@@ -63,8 +69,22 @@ public:
     void setHeartbeatSeconds(int seconds);
     QString connectionName() const;
     void setConnectionName(const QString &name);
-    QVariantMap clientProperties() const;
-    void setClientProperties(const QVariantMap &properties);
+    QVariant clientProperties() const;
+    void setClientProperties(const QVariant &properties);
+    QVariantMap scriptServerProperties() const;
+
+    // To what the URL says, or the library.
+    void resetUrl() { setUrlList({}); }
+    void resetUrls() { setUrlList({}); }
+    void resetHost() { resetParameter(m_host); }
+    void resetPort() { resetParameter(m_port); }
+    void resetVirtualHost() { resetParameter(m_virtualHost); }
+    void resetUsername() { resetParameter(m_username); }
+    void resetPassword() { resetParameter(m_password); }
+    void resetHeartbeat() { resetParameter(m_heartbeat); }
+    void resetConnectionName() { resetParameter(m_connectionName); }
+    void resetClientProperties() { resetParameter(m_clientProperties); }
+    void resetActive() { setActive(false); }
 
     bool isActive() const { return m_active; }
     void setActive(bool active);
@@ -94,6 +114,12 @@ private:
     Result<ConnectionParameters> wantedParameters() const;
     void setUrlList(const QList<QUrl> &urls);
     void applyParameters();
+    template <typename T>
+    void resetParameter(std::optional<T> &parameter)
+    {
+        if (std::exchange(parameter, std::nullopt))
+            applyParameters();
+    }
     void update(); // brings what is to what is wanted
     void onStateChanged();
     void tellError();

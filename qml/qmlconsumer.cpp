@@ -98,6 +98,12 @@ void QmlConsumer::setConsumerTag(const QString &tag)
     Q_EMIT consumerTagChanged();
 }
 
+void QmlConsumer::setArguments(const QVariant &arguments)
+{
+    if (setTable("arguments", m_arguments, arguments))
+        Q_EMIT changed();
+}
+
 void QmlConsumer::setDispatchInterval(int milliseconds)
 {
     if (isInRange("dispatchInterval", milliseconds, 0, std::numeric_limits<int>::max()) &&
@@ -214,9 +220,9 @@ bool QmlConsumer::ack(const Message &message)
     return settle(message, true);
 }
 
-bool QmlConsumer::nack(const Message &message, bool requeue)
+bool QmlConsumer::nack(const Message &message, const QVariant &requeue)
 {
-    return settle(message, false, requeue ? Requeue::Yes : Requeue::No);
+    return settle(message, false, !requeue.isValid() || requeue.toBool() ? Requeue::Yes : Requeue::No);
 }
 
 bool QmlConsumer::settle(const Message &message, bool acknowledge, Requeue requeue)

@@ -18,18 +18,20 @@ namespace AmqpQt
 class QmlConsumer : public AmqpQt::QmlElement
 {
     Q_OBJECT
-    Q_PROPERTY(AmqpQt::QmlQueue *queue READ queue WRITE setQueue NOTIFY changed)
-    Q_PROPERTY(QString queueName READ queueName WRITE setQueueName NOTIFY changed)
-    Q_PROPERTY(bool active MEMBER m_active NOTIFY changed)
-    Q_PROPERTY(bool paused READ isPaused WRITE setPaused NOTIFY pausedChanged)
-    Q_PROPERTY(AmqpQt::AckMode ackMode MEMBER m_ackMode NOTIFY changed)
-    Q_PROPERTY(int prefetch READ prefetch WRITE setPrefetch NOTIFY changed)
-    Q_PROPERTY(bool exclusive MEMBER m_exclusive NOTIFY changed)
-    Q_PROPERTY(int priority MEMBER m_priority NOTIFY changed)
-    Q_PROPERTY(QString consumerTag READ consumerTag WRITE setConsumerTag NOTIFY consumerTagChanged)
-    Q_PROPERTY(QVariantMap arguments MEMBER m_arguments NOTIFY changed)
-    Q_PROPERTY(bool resubscribe MEMBER m_resubscribe NOTIFY changed)
-    Q_PROPERTY(int dispatchInterval READ dispatchInterval WRITE setDispatchInterval NOTIFY dispatchIntervalChanged)
+    Q_PROPERTY(AmqpQt::QmlQueue *queue READ queue WRITE setQueue RESET resetQueue NOTIFY changed)
+    Q_PROPERTY(QString queueName READ queueName WRITE setQueueName RESET resetQueueName NOTIFY changed)
+    Q_PROPERTY(bool active MEMBER m_active RESET resetActive NOTIFY changed)
+    Q_PROPERTY(bool paused READ isPaused WRITE setPaused RESET resetPaused NOTIFY pausedChanged)
+    Q_PROPERTY(AmqpQt::AckMode ackMode MEMBER m_ackMode RESET resetAckMode NOTIFY changed)
+    Q_PROPERTY(int prefetch READ prefetch WRITE setPrefetch RESET resetPrefetch NOTIFY changed)
+    Q_PROPERTY(bool exclusive MEMBER m_exclusive RESET resetExclusive NOTIFY changed)
+    Q_PROPERTY(int priority MEMBER m_priority RESET resetPriority NOTIFY changed)
+    Q_PROPERTY(QString consumerTag READ consumerTag WRITE setConsumerTag RESET resetConsumerTag
+                   NOTIFY consumerTagChanged)
+    Q_PROPERTY(QVariant arguments READ arguments WRITE setArguments RESET resetArguments NOTIFY changed)
+    Q_PROPERTY(bool resubscribe MEMBER m_resubscribe RESET resetResubscribe NOTIFY changed)
+    Q_PROPERTY(int dispatchInterval READ dispatchInterval WRITE setDispatchInterval RESET resetDispatchInterval
+                   NOTIFY dispatchIntervalChanged)
     Q_PROPERTY(bool subscribed READ isSubscribed NOTIFY subscribedChanged)
     Q_PROPERTY(double totalCount READ totalCount NOTIFY countsChanged)
     Q_PROPERTY(double rate READ rate NOTIFY countsChanged)
@@ -49,6 +51,8 @@ public:
     void setPrefetch(int count);
     QString consumerTag() const;
     void setConsumerTag(const QString &tag);
+    QVariant arguments() const { return m_arguments; }
+    void setArguments(const QVariant &arguments);
     int dispatchInterval() const { return m_dispatchInterval; }
     void setDispatchInterval(int milliseconds);
     bool isSubscribed() const { return m_isSubscribed; }
@@ -57,8 +61,21 @@ public:
     double rate() const { return m_rate; }
     int unackedCount() const;
 
+    void resetQueue() { setQueue(nullptr); }
+    void resetQueueName() { setQueueName({}); }
+    void resetActive() { reset(this, m_active, true); }
+    void resetPaused() { setPaused(false); }
+    void resetAckMode() { reset(this, m_ackMode, AckMode::Manual); }
+    void resetPrefetch() { setPrefetch(100); }
+    void resetExclusive() { reset(this, m_exclusive, false); }
+    void resetPriority() { reset(this, m_priority, 0); }
+    void resetConsumerTag() { setConsumerTag({}); }
+    void resetArguments() { reset(this, m_arguments, {}); }
+    void resetResubscribe() { reset(this, m_resubscribe, true); }
+    void resetDispatchInterval() { setDispatchInterval(16); }
+
     Q_INVOKABLE bool ack(const AmqpQt::Message &message);
-    Q_INVOKABLE bool nack(const AmqpQt::Message &message, bool requeue = true);
+    Q_INVOKABLE bool nack(const AmqpQt::Message &message, const QVariant &requeue = {}); // not given: true
     Q_INVOKABLE bool reject(const AmqpQt::Message &message) { return nack(message, false); }
 
 Q_SIGNALS:

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "qmlelement.h"
 
+#include "jsvalues.h"
+
 #include <QtQml/qqmlinfo.h>
+
+#include <cmath>
 
 namespace AmqpQt
 {
@@ -15,6 +19,15 @@ void QmlElement::setConnection(QmlConnection *connection)
 {
     m_isExplicit = true;
     use(connection);
+}
+
+void QmlElement::resetConnection()
+{
+    m_isExplicit = false;
+    if (m_isComplete)
+        findConnection();
+    else
+        use(nullptr); // componentComplete() looks for one
 }
 
 void QmlElement::classBegin() {}
@@ -44,6 +57,7 @@ void QmlElement::findConnection()
         if (element && element->m_isExplicit)
             return use(element->m_connection);
     }
+    use(nullptr);
 }
 
 void QmlElement::use(QmlConnection *connection)
@@ -101,6 +115,29 @@ bool QmlElement::isInRange(const char *property, qint64 value, qint64 minimum, q
         return true;
     qmlWarning(this) << property << ": " << value << " is not between " << minimum << " and " << maximum;
     return false;
+}
+
+bool QmlElement::isCount(const char *property, double value) const
+{
+    constexpr double maximum = 9007199254740992.0; // 2^53
+    if (value == std::trunc(value) && value >= 0 && value <= maximum)
+        return true;
+    const QString wrong = QString::number(value, 'g', 16);
+    if (std::isfinite(value) && value != std::trunc(value))
+        qmlWarning(this) << property << ": " << wrong << " is no whole number";
+    else
+        qmlWarning(this) << property << ": " << wrong << " is not between 0 and 2^53";
+    return false;
+}
+
+bool QmlElement::setTable(const char *property, QVariantMap &table, const QVariant &value) const
+{
+    const std::optional<FieldTable> wanted = tableFromScript(value);
+    if (!wanted) {
+        qmlWarning(this) << property << ": this is no object with names and values, such as ({ \"x-priority\": 5 })";
+        return false;
+    }
+    return std::exchange(table, *wanted) != *wanted;
 }
 
 } // namespace AmqpQt

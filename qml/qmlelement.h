@@ -7,6 +7,9 @@
 #include <QtQml/qqmlparserstatus.h>
 #include <QtQml/qqmlregistration.h>
 
+#include <type_traits>
+#include <utility>
+
 namespace AmqpQt
 {
 
@@ -16,7 +19,8 @@ class QmlElement : public QObject, public QQmlParserStatus
 {
     Q_OBJECT
     Q_INTERFACES(QQmlParserStatus)
-    Q_PROPERTY(AmqpQt::QmlConnection *connection READ connection WRITE setConnection NOTIFY connectionChanged)
+    Q_PROPERTY(AmqpQt::QmlConnection *connection READ connection WRITE setConnection RESET resetConnection
+                   NOTIFY connectionChanged)
     Q_PROPERTY(QString errorString READ errorString NOTIFY errorStringChanged)
     QML_ANONYMOUS
 public:
@@ -24,6 +28,7 @@ public:
 
     QmlConnection *connection() const { return m_connection; }
     void setConnection(QmlConnection *connection);
+    void resetConnection(); // to the nearest enclosing one
     QString errorString() const { return m_errorString; }
 
     void classBegin() override;
@@ -46,6 +51,18 @@ protected:
     void fail(const QString &text); // errorString, and a warning with the element's file and line
     // False, with a warning: a property keeps its value.
     bool isInRange(const char *property, qint64 value, qint64 minimum, qint64 maximum) const;
+    // The same for a number that may need more than 31 bits. JavaScript has no larger whole numbers than 2^53.
+    bool isCount(const char *property, double value) const;
+    // Whether the table is another one now. What is no object leaves it as it is, with a warning.
+    bool setTable(const char *property, QVariantMap &table, const QVariant &value) const;
+
+    // Gives a property back the value it has when nothing is assigned to it.
+    template <typename Element, typename T>
+    static void reset(Element *element, T &property, const std::type_identity_t<T> &value)
+    {
+        if (std::exchange(property, value) != value)
+            Q_EMIT element->changed();
+    }
 
 private:
     void use(QmlConnection *connection);

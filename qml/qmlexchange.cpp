@@ -47,6 +47,12 @@ void QmlExchange::setType(const QVariant &type)
         Q_EMIT changed();
 }
 
+void QmlExchange::setArguments(const QVariant &arguments)
+{
+    if (setTable("arguments", m_arguments, arguments))
+        Q_EMIT changed();
+}
+
 void QmlExchange::connectionOpened()
 {
     m_backoff.reset();

@@ -4,19 +4,21 @@
 #include "backoff.h"
 #include "qmlelement.h"
 
+#include <AmqpQt/options.h>
+
 namespace AmqpQt
 {
 
 class QmlExchange : public AmqpQt::QmlElement
 {
     Q_OBJECT
-    Q_PROPERTY(QString name MEMBER m_name NOTIFY changed)
-    Q_PROPERTY(QVariant type READ type WRITE setType NOTIFY changed)
-    Q_PROPERTY(bool durable MEMBER m_durable NOTIFY changed)
-    Q_PROPERTY(bool autoDelete MEMBER m_autoDelete NOTIFY changed)
-    Q_PROPERTY(bool internal MEMBER m_internal NOTIFY changed)
-    Q_PROPERTY(bool passive MEMBER m_passive NOTIFY changed)
-    Q_PROPERTY(QVariantMap arguments MEMBER m_arguments NOTIFY changed)
+    Q_PROPERTY(QString name MEMBER m_name RESET resetName NOTIFY changed)
+    Q_PROPERTY(QVariant type READ type WRITE setType RESET resetType NOTIFY changed)
+    Q_PROPERTY(bool durable MEMBER m_durable RESET resetDurable NOTIFY changed)
+    Q_PROPERTY(bool autoDelete MEMBER m_autoDelete RESET resetAutoDelete NOTIFY changed)
+    Q_PROPERTY(bool internal MEMBER m_internal RESET resetInternal NOTIFY changed)
+    Q_PROPERTY(bool passive MEMBER m_passive RESET resetPassive NOTIFY changed)
+    Q_PROPERTY(QVariant arguments READ arguments WRITE setArguments RESET resetArguments NOTIFY changed)
     QML_NAMED_ELEMENT(Exchange)
 public:
     enum class Type { Direct, Fanout, Topic, Headers };
@@ -27,6 +29,16 @@ public:
     QString name() const { return m_name; }
     QVariant type() const; // a Type, else the name of another type
     void setType(const QVariant &type);
+    QVariant arguments() const { return m_arguments; }
+    void setArguments(const QVariant &arguments);
+
+    void resetName() { reset(this, m_name, {}); }
+    void resetType() { reset(this, m_type, ExchangeType::Direct); }
+    void resetDurable() { reset(this, m_durable, true); }
+    void resetAutoDelete() { reset(this, m_autoDelete, false); }
+    void resetInternal() { reset(this, m_internal, false); }
+    void resetPassive() { reset(this, m_passive, false); }
+    void resetArguments() { reset(this, m_arguments, {}); }
 
     // For those who use the exchange: the broker says that it has none of this name. Then it is declared again.
     void lost(const QString &name, const Error &reason);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "qmlmessagemodel.h"
 
+#include "jsvalues.h"
+
 #include <QtQml/qqmlinfo.h>
 
 namespace AmqpQt
@@ -21,6 +23,11 @@ void QmlMessageModel::setConsumer(QmlConsumer *consumer)
     if (consumer)
         connect(consumer, &QmlConsumer::batchDelivered, this, &MessageModel::append);
     Q_EMIT consumerChanged();
+}
+
+QVariant QmlMessageModel::data(const QModelIndex &index, int role) const
+{
+    return toScript(MessageModel::data(index, role));
 }
 
 void QmlMessageModel::warn(const QString &text) const

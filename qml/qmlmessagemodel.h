@@ -12,13 +12,31 @@ namespace AmqpQt
 class QmlMessageModel : public AmqpQt::MessageModel
 {
     Q_OBJECT
-    Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer NOTIFY consumerChanged)
+    Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer RESET resetConsumer NOTIFY consumerChanged)
+    // As in the library, and undefined gives them back their first values.
+    Q_PROPERTY(int maximumCount READ maximumCount WRITE setMaximumCount RESET resetMaximumCount
+                   NOTIFY maximumCountChanged)
+    Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval RESET resetUpdateInterval
+                   NOTIFY updateIntervalChanged)
+    Q_PROPERTY(bool paused READ isPaused WRITE setPaused RESET resetPaused NOTIFY pausedChanged)
+    Q_PROPERTY(QStringList columns READ columns WRITE setColumns RESET resetColumns NOTIFY columnsChanged)
+    Q_PROPERTY(QString filterRoutingKey READ filterRoutingKey WRITE setFilterRoutingKey RESET resetFilterRoutingKey
+                   NOTIFY filterRoutingKeyChanged)
     QML_NAMED_ELEMENT(MessageModel)
 public:
     explicit QmlMessageModel(QObject *parent = nullptr);
 
     QmlConsumer *consumer() const { return m_consumer; }
     void setConsumer(QmlConsumer *consumer);
+
+    void resetConsumer() { setConsumer(nullptr); }
+    void resetMaximumCount() { setMaximumCount(1000); }
+    void resetUpdateInterval() { setUpdateInterval(50); }
+    void resetPaused() { setPaused(false); }
+    void resetColumns() { setColumns(m_firstColumns); }
+    void resetFilterRoutingKey() { setFilterRoutingKey({}); }
+
+    QVariant data(const QModelIndex &index, int role = Qt::DisplayRole) const override;
 
     Q_INVOKABLE AmqpQt::Message get(int row) const { return message(row); }
 
@@ -30,6 +48,7 @@ protected:
 
 private:
     QPointer<QmlConsumer> m_consumer;
+    const QStringList m_firstColumns = columns();
 };
 
 } // namespace AmqpQt

@@ -3,7 +3,6 @@
 
 #include "setup.h"
 
-#include <QtCore/qdatetime.h>
 #include <QtCore/qmetaobject.h>
 #include <QtQml/qjsengine.h>
 #include <QtQml/qqmlengine.h>
@@ -19,20 +18,6 @@ namespace
 {
 
 const QMetaMethod settledSignal = QMetaMethod::fromSignal(&QmlPublisher::settled);
-
-// What the setters of a message only warn of, and not with the element's file and line.
-bool isOutOfRange(const QString &option, const QVariant &value)
-{
-    if (option == "priority"_L1) {
-        const double priority = value.toDouble();
-        return !(priority >= -1 && priority <= std::numeric_limits<quint8>::max());
-    }
-    if (option == "timestamp"_L1 && value.isValid()) {
-        const QDateTime time = value.toDateTime();
-        return !time.isValid() || time.toMSecsSinceEpoch() < 0;
-    }
-    return false;
-}
 
 } // namespace
 
@@ -59,13 +44,12 @@ void QmlPublisher::setWindow(int messages)
     Q_EMIT changed();
 }
 
-void QmlPublisher::setOutboxLimit(int bytes)
+void QmlPublisher::setOutboxLimit(double bytes)
 {
-    if (!isInRange("outboxLimit", bytes, 0, std::numeric_limits<int>::max()) ||
-        std::exchange(m_outboxLimit, bytes) == bytes)
+    if (!isCount("outboxLimit", bytes) || std::exchange(m_outboxLimit, qint64(bytes)) == qint64(bytes))
         return;
     if (m_publisher)
-        m_publisher->setOutboxLimit(bytes);
+        m_publisher->setOutboxLimit(m_outboxLimit);
     Q_EMIT changed();
 }
 
@@ -115,7 +99,7 @@ void QmlPublisher::connectionClosed()
 
 // --- messages --------------------------------------------------------------------------------------------------------
 
-double QmlPublisher::publish(const QJSValue &body, const QVariantMap &options)
+double QmlPublisher::publish(const QJSValue &body, const QJSValue &options)
 {
     const Result<qint64> id = submit(body, options);
     if (id)
@@ -124,7 +108,7 @@ double QmlPublisher::publish(const QJSValue &body, const QVariantMap &options)
     return 0;
 }
 
-QJSValue QmlPublisher::publishWithReply(const QJSValue &body, const QVariantMap &options)
+QJSValue QmlPublisher::publishWithReply(const QJSValue &body, const QJSValue &options)
 {
     JsPromise promise = m_promises.create(qjsEngine(this));
     const QJSValue value = promise.value();
@@ -136,20 +120,19 @@ QJSValue QmlPublisher::publishWithReply(const QJSValue &body, const QVariantMap 
     return value;
 }
 
-Result<qint64> QmlPublisher::submit(const QJSValue &body, const QVariantMap &options)
+Result<qint64> QmlPublisher::submit(const QJSValue &body, const QJSValue &options)
 {
-    const auto invalid = [](const QString &reason) { return Error(ErrorKind::InvalidArgument, reason); };
-    QString reason;
-    const std::optional<Message> message = messageFor(body, &reason);
-    if (!message)
-        return invalid(reason);
-    Outgoing outgoing{m_exchange, m_routingKey, *message, m_mandatory};
-    outgoing.message.setPersistent(m_persistent);
-    if (!m_contentType.isEmpty())
-        outgoing.message.setContentType(m_contentType);
-    reason = applyOptions(options, outgoing);
-    if (!reason.isEmpty())
-        return invalid(reason);
+    Outgoing outgoing{.exchange = m_exchange, .routingKey = m_routingKey, .message = {}, .mandatory = m_mandatory};
+    QString wrong = outgoing.setBody(body, qjsEngine(this), m_toJson);
+    if (!outgoing.isForwarded) {
+        outgoing.message.setPersistent(m_persistent);
+        if (!m_contentType.isEmpty())
+            outgoing.message.setContentType(m_contentType);
+    }
+    if (wrong.isEmpty())
+        wrong = outgoing.setOptions(options);
+    if (!wrong.isEmpty())
+        return Error(ErrorKind::InvalidArgument, wrong);
     if (!m_publisher)
         return Error(ErrorKind::NotOpen, tr("There is no connection"));
     m_publisher->setMandatory(outgoing.mandatory);
@@ -184,48 +167,6 @@ void QmlPublisher::settleUpTo(qint64 last)
         settle(m_outstanding.begin()->first, left);
     if (self && m_outstanding.empty())
         Q_EMIT drained();
-}
-
-std::optional<Message> QmlPublisher::messageFor(const QJSValue &body, QString *reason) const
-{
-    if (body.isString())
-        return Message::fromText(body.toString());
-    const QVariant variant = body.toVariant(QJSValue::RetainJSObjects);
-    if (variant.metaType() == QMetaType::fromType<QByteArray>())
-        return Message(variant.toByteArray());
-    QJSEngine *engine = qjsEngine(this);
-    const QJSValue json =
-        engine ? engine->globalObject().property(u"JSON"_s).property(u"stringify"_s).call({body}) : QJSValue();
-    if (json.isString())
-        return Message(json.toString().toUtf8(), u"application/json"_s);
-    *reason = json.isError() ? tr("The body cannot be sent: %1").arg(json.toString())
-                             : tr("The body cannot be sent: it is neither text nor an ArrayBuffer nor JSON");
-    return {};
-}
-
-// Returns what is wrong.
-QString QmlPublisher::applyOptions(const QVariantMap &options, Outgoing &outgoing)
-{
-    Message &message = outgoing.message;
-    for (auto option = options.begin(); option != options.end(); ++option) {
-        const QString &name = option.key();
-        const QVariant &value = option.value();
-        bool isNumber = false;
-        const qint64 milliseconds = value.toLongLong(&isNumber);
-        if (name == "exchange"_L1)
-            outgoing.exchange = value.toString();
-        else if (name == "routingKey"_L1)
-            outgoing.routingKey = value.toString();
-        else if (name == "mandatory"_L1)
-            outgoing.mandatory = value.toBool();
-        else if (name == "expiration"_L1 && isNumber && milliseconds >= 0)
-            message.setExpiration(std::chrono::milliseconds(milliseconds));
-        else if (const int index = Message::staticMetaObject.indexOfProperty(name.toUtf8());
-                 index < 0 || isOutOfRange(name, value) ||
-                 !Message::staticMetaObject.property(index).writeOnGadget(&message, value))
-            return tr("The option %1 is unknown or has a wrong value").arg(name);
-    }
-    return {};
 }
 
 } // namespace AmqpQt

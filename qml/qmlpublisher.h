@@ -2,6 +2,7 @@
 #pragma once
 
 #include "jspromise.h"
+#include "outgoing.h"
 #include "qmlelement.h"
 
 #include <AmqpQt/publisher.h>
@@ -17,13 +18,13 @@ namespace AmqpQt
 class QmlPublisher : public AmqpQt::QmlElement
 {
     Q_OBJECT
-    Q_PROPERTY(QString exchange MEMBER m_exchange NOTIFY changed)
-    Q_PROPERTY(QString routingKey MEMBER m_routingKey NOTIFY changed)
-    Q_PROPERTY(QString contentType MEMBER m_contentType NOTIFY changed)
-    Q_PROPERTY(bool persistent MEMBER m_persistent NOTIFY changed)
-    Q_PROPERTY(bool mandatory MEMBER m_mandatory NOTIFY changed)
-    Q_PROPERTY(int window READ window WRITE setWindow NOTIFY changed)
-    Q_PROPERTY(int outboxLimit READ outboxLimit WRITE setOutboxLimit NOTIFY changed)
+    Q_PROPERTY(QString exchange MEMBER m_exchange RESET resetExchange NOTIFY changed)
+    Q_PROPERTY(QString routingKey MEMBER m_routingKey RESET resetRoutingKey NOTIFY changed)
+    Q_PROPERTY(QString contentType MEMBER m_contentType RESET resetContentType NOTIFY changed)
+    Q_PROPERTY(bool persistent MEMBER m_persistent RESET resetPersistent NOTIFY changed)
+    Q_PROPERTY(bool mandatory MEMBER m_mandatory RESET resetMandatory NOTIFY changed)
+    Q_PROPERTY(int window READ window WRITE setWindow RESET resetWindow NOTIFY changed)
+    Q_PROPERTY(double outboxLimit READ outboxLimit WRITE setOutboxLimit RESET resetOutboxLimit NOTIFY changed)
     Q_PROPERTY(bool writable READ isWritable NOTIFY writableChanged)
     Q_PROPERTY(double pressure READ pressure NOTIFY pressureChanged)
     Q_PROPERTY(int outstanding READ outstanding NOTIFY outstandingChanged)
@@ -34,15 +35,23 @@ public:
 
     int window() const { return m_window; }
     void setWindow(int messages);
-    int outboxLimit() const { return m_outboxLimit; }
-    void setOutboxLimit(int bytes);
+    double outboxLimit() const { return double(m_outboxLimit); }
+    void setOutboxLimit(double bytes);
     bool isWritable() const { return m_publisher && m_publisher->isWritable(); }
     double pressure() const { return m_publisher ? m_publisher->pressure() : 1; }
     int outstanding() const { return m_publisher ? m_publisher->outstanding() : 0; }
 
+    void resetExchange() { reset(this, m_exchange, {}); }
+    void resetRoutingKey() { reset(this, m_routingKey, {}); }
+    void resetContentType() { reset(this, m_contentType, {}); }
+    void resetPersistent() { reset(this, m_persistent, true); }
+    void resetMandatory() { reset(this, m_mandatory, true); }
+    void resetWindow() { setWindow(1000); }
+    void resetOutboxLimit() { setOutboxLimit(double(DefaultOutboxLimit)); }
+
     // The ids are whole numbers.
-    Q_INVOKABLE double publish(const QJSValue &body, const QVariantMap &options = {});
-    Q_INVOKABLE QJSValue publishWithReply(const QJSValue &body, const QVariantMap &options = {});
+    Q_INVOKABLE double publish(const QJSValue &body, const QJSValue &options = {});
+    Q_INVOKABLE QJSValue publishWithReply(const QJSValue &body, const QJSValue &options = {});
 
 Q_SIGNALS:
     void changed();
@@ -58,17 +67,10 @@ protected:
     void connectionClosed() override;
 
 private:
-    struct Outgoing {
-        QString exchange;
-        QString routingKey;
-        Message message;
-        bool mandatory;
-    };
+    static constexpr qint64 DefaultOutboxLimit = 16 * 1024 * 1024;
 
     void replacePublisher();
-    Result<qint64> submit(const QJSValue &body, const QVariantMap &options); // the id
-    std::optional<Message> messageFor(const QJSValue &body, QString *reason) const;
-    static QString applyOptions(const QVariantMap &options, Outgoing &outgoing);
+    Result<qint64> submit(const QJSValue &body, const QJSValue &options); // the id
     void settle(qint64 id, const Error &error);
     void settleUpTo(qint64 last); // what is left of a publisher before this one
 
@@ -78,11 +80,12 @@ private:
     bool m_persistent = true;
     bool m_mandatory = true;
     int m_window = 1000;
-    int m_outboxLimit = 16 * 1024 * 1024;
+    qint64 m_outboxLimit = DefaultOutboxLimit;
 
     std::unique_ptr<Publisher> m_publisher;    // on the connection; paused until that has declared everything
     std::map<qint64, JsPromise> m_outstanding; // by id; without a promise if it was published without
     JsPromiseFactory m_promises;
+    JsonFunction m_toJson;
     qint64 m_lastId = 0;
     qint64 m_lastIdBefore = 0; // of the publisher before this one
 };

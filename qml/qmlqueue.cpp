@@ -3,8 +3,6 @@
 
 #include "setup.h"
 
-#include <limits>
-
 namespace AmqpQt
 {
 
@@ -35,29 +33,21 @@ void QmlQueue::setExclusive(bool exclusive)
         Q_EMIT changed();
 }
 
-void QmlQueue::setMessageTtl(int milliseconds)
+void QmlQueue::setMessageTtl(double milliseconds)
 {
-    if (isInRange("messageTtl", milliseconds, 0, std::numeric_limits<int>::max()) &&
-        std::exchange(m_messageTtl, milliseconds) != milliseconds)
-        Q_EMIT changed();
+    if (isCount("messageTtl", milliseconds))
+        reset(this, m_messageTtl, qint64(milliseconds));
 }
 
-void QmlQueue::resetMessageTtl()
+void QmlQueue::setMaximumLength(double messages)
 {
-    if (std::exchange(m_messageTtl, -1) != -1)
-        Q_EMIT changed();
+    if (isCount("maximumLength", messages))
+        reset(this, m_maximumLength, qint64(messages));
 }
 
-void QmlQueue::setMaximumLength(int messages)
+void QmlQueue::setArguments(const QVariant &arguments)
 {
-    if (isInRange("maximumLength", messages, 0, std::numeric_limits<int>::max()) &&
-        std::exchange(m_maximumLength, messages) != messages)
-        Q_EMIT changed();
-}
-
-void QmlQueue::resetMaximumLength()
-{
-    if (std::exchange(m_maximumLength, -1) != -1)
+    if (setTable("arguments", m_arguments, arguments))
         Q_EMIT changed();
 }
 

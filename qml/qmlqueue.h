@@ -13,20 +13,20 @@ namespace AmqpQt
 class QmlQueue : public AmqpQt::QmlElement
 {
     Q_OBJECT
-    Q_PROPERTY(QString name MEMBER m_name NOTIFY changed)
+    Q_PROPERTY(QString name MEMBER m_name RESET resetName NOTIFY changed)
     Q_PROPERTY(QString declaredName READ declaredName NOTIFY declaredNameChanged)
-    Q_PROPERTY(bool durable READ isDurable WRITE setDurable NOTIFY changed)
-    Q_PROPERTY(bool exclusive READ isExclusive WRITE setExclusive NOTIFY changed)
-    Q_PROPERTY(bool autoDelete MEMBER m_autoDelete NOTIFY changed)
-    Q_PROPERTY(bool passive MEMBER m_passive NOTIFY changed)
-    Q_PROPERTY(QString queueType MEMBER m_queueType NOTIFY changed)
-    Q_PROPERTY(int messageTtl READ messageTtl WRITE setMessageTtl RESET resetMessageTtl NOTIFY changed)
-    Q_PROPERTY(int maximumLength READ maximumLength WRITE setMaximumLength RESET resetMaximumLength NOTIFY changed)
-    Q_PROPERTY(QString deadLetterExchange MEMBER m_deadLetterExchange NOTIFY changed)
-    Q_PROPERTY(QVariantMap arguments MEMBER m_arguments NOTIFY changed)
-    Q_PROPERTY(int messageCount READ messageCount NOTIFY countsChanged)
+    Q_PROPERTY(bool durable READ isDurable WRITE setDurable RESET resetDurable NOTIFY changed)
+    Q_PROPERTY(bool exclusive READ isExclusive WRITE setExclusive RESET resetExclusive NOTIFY changed)
+    Q_PROPERTY(bool autoDelete MEMBER m_autoDelete RESET resetAutoDelete NOTIFY changed)
+    Q_PROPERTY(bool passive MEMBER m_passive RESET resetPassive NOTIFY changed)
+    Q_PROPERTY(QString queueType MEMBER m_queueType RESET resetQueueType NOTIFY changed)
+    Q_PROPERTY(double messageTtl READ messageTtl WRITE setMessageTtl RESET resetMessageTtl NOTIFY changed)
+    Q_PROPERTY(double maximumLength READ maximumLength WRITE setMaximumLength RESET resetMaximumLength NOTIFY changed)
+    Q_PROPERTY(QString deadLetterExchange MEMBER m_deadLetterExchange RESET resetDeadLetterExchange NOTIFY changed)
+    Q_PROPERTY(QVariant arguments READ arguments WRITE setArguments RESET resetArguments NOTIFY changed)
+    Q_PROPERTY(double messageCount READ messageCount NOTIFY countsChanged)
     Q_PROPERTY(int consumerCount READ consumerCount NOTIFY countsChanged)
-    Q_PROPERTY(QQmlListProperty<AmqpQt::QmlQueueBinding> bindings READ bindings)
+    Q_PROPERTY(QQmlListProperty<AmqpQt::QmlQueueBinding> bindings READ bindings CONSTANT)
     Q_CLASSINFO("DefaultProperty", "bindings")
     QML_NAMED_ELEMENT(Queue)
 public:
@@ -37,14 +37,25 @@ public:
     void setDurable(bool durable);
     bool isExclusive() const { return m_exclusive.value_or(m_name.isEmpty()); }
     void setExclusive(bool exclusive);
-    int messageTtl() const { return m_messageTtl; }
-    void setMessageTtl(int milliseconds);
-    void resetMessageTtl();
-    int maximumLength() const { return m_maximumLength; }
-    void setMaximumLength(int messages);
-    void resetMaximumLength();
-    int messageCount() const { return int(m_info.messageCount); }
+    double messageTtl() const { return double(m_messageTtl); }
+    void setMessageTtl(double milliseconds);
+    double maximumLength() const { return double(m_maximumLength); }
+    void setMaximumLength(double messages);
+    QVariant arguments() const { return m_arguments; }
+    void setArguments(const QVariant &arguments);
+    double messageCount() const { return m_info.messageCount; }
     int consumerCount() const { return int(m_info.consumerCount); }
+    void resetName() { reset(this, m_name, {}); }
+    void resetDurable() { reset(this, m_durable, {}); }
+    void resetExclusive() { reset(this, m_exclusive, {}); }
+    void resetAutoDelete() { reset(this, m_autoDelete, false); }
+    void resetPassive() { reset(this, m_passive, false); }
+    void resetQueueType() { reset(this, m_queueType, {}); }
+    void resetMessageTtl() { reset(this, m_messageTtl, -1); }
+    void resetMaximumLength() { reset(this, m_maximumLength, -1); }
+    void resetDeadLetterExchange() { reset(this, m_deadLetterExchange, {}); }
+    void resetArguments() { reset(this, m_arguments, {}); }
+
     QQmlListProperty<QmlQueueBinding> bindings() { return m_bindings.property(this); }
 
     Q_INVOKABLE void purge();
@@ -109,8 +120,8 @@ private:
     std::optional<bool> m_exclusive;
     bool m_autoDelete = false;
     bool m_passive = false;
-    int m_messageTtl = -1;
-    int m_maximumLength = -1;
+    qint64 m_messageTtl = -1;
+    qint64 m_maximumLength = -1;
     ObjectList<QmlQueueBinding> m_bindings;
 
     DeclarationPointer m_declaration; // the latest on this connection

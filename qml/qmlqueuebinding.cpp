@@ -35,6 +35,12 @@ void QmlQueueBinding::setExchangeName(const QString &name)
         Q_EMIT changed();
 }
 
+void QmlQueueBinding::setArguments(const QVariant &arguments)
+{
+    if (setTable("arguments", m_arguments, arguments))
+        Q_EMIT changed();
+}
+
 void QmlQueueBinding::componentComplete()
 {
     m_queue = qobject_cast<QmlQueue *>(parent());

@@ -13,10 +13,10 @@ class SetUp;
 class QmlQueueBinding : public AmqpQt::QmlElement
 {
     Q_OBJECT
-    Q_PROPERTY(AmqpQt::QmlExchange *exchange READ exchange WRITE setExchange NOTIFY changed)
-    Q_PROPERTY(QString exchangeName READ exchangeName WRITE setExchangeName NOTIFY changed)
-    Q_PROPERTY(QString routingKey MEMBER m_routingKey NOTIFY changed)
-    Q_PROPERTY(QVariantMap arguments MEMBER m_arguments NOTIFY changed)
+    Q_PROPERTY(AmqpQt::QmlExchange *exchange READ exchange WRITE setExchange RESET resetExchange NOTIFY changed)
+    Q_PROPERTY(QString exchangeName READ exchangeName WRITE setExchangeName RESET resetExchangeName NOTIFY changed)
+    Q_PROPERTY(QString routingKey MEMBER m_routingKey RESET resetRoutingKey NOTIFY changed)
+    Q_PROPERTY(QVariant arguments READ arguments WRITE setArguments RESET resetArguments NOTIFY changed)
     QML_NAMED_ELEMENT(QueueBinding)
 public:
     explicit QmlQueueBinding(QObject *parent = nullptr);
@@ -25,6 +25,13 @@ public:
     void setExchange(QmlExchange *exchange);
     QString exchangeName() const { return m_exchange ? m_exchange->name() : m_exchangeName; }
     void setExchangeName(const QString &name);
+    QVariant arguments() const { return m_arguments; }
+    void setArguments(const QVariant &arguments);
+
+    void resetExchange() { setExchange(nullptr); }
+    void resetExchangeName() { setExchangeName({}); }
+    void resetRoutingKey() { reset(this, m_routingKey, {}); }
+    void resetArguments() { reset(this, m_arguments, {}); }
 
     void componentComplete() override;
 

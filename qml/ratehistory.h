@@ -18,9 +18,9 @@ class RateHistory : public QObject, public QQmlParserStatus
 {
     Q_OBJECT
     Q_INTERFACES(QQmlParserStatus)
-    Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer NOTIFY consumerChanged)
-    Q_PROPERTY(int samples READ samples WRITE setSamples NOTIFY samplesChanged)
-    Q_PROPERTY(int interval READ interval WRITE setInterval NOTIFY intervalChanged)
+    Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer RESET resetConsumer NOTIFY consumerChanged)
+    Q_PROPERTY(int samples READ samples WRITE setSamples RESET resetSamples NOTIFY samplesChanged)
+    Q_PROPERTY(int interval READ interval WRITE setInterval RESET resetInterval NOTIFY intervalChanged)
     Q_PROPERTY(QList<double> values READ values NOTIFY valuesChanged)
     Q_PROPERTY(double maximum READ maximum NOTIFY valuesChanged)
     QML_ELEMENT
@@ -33,6 +33,9 @@ public:
     void setSamples(int samples);
     int interval() const { return m_interval; }
     void setInterval(int milliseconds);
+    void resetConsumer() { setConsumer(nullptr); }
+    void resetSamples() { setSamples(60); }
+    void resetInterval() { setInterval(1000); }
     QList<double> values() const { return m_values; }
     double maximum() const;
     Q_INVOKABLE QVariantList polyline(double width, double height) const;

@@ -64,8 +64,8 @@ class AMQPQT_EXPORT QueueInfo // queue.declare-ok
 {
     Q_GADGET
     Q_PROPERTY(QString name MEMBER name CONSTANT)
-    Q_PROPERTY(int messageCount MEMBER messageCount CONSTANT)
-    Q_PROPERTY(int consumerCount MEMBER consumerCount CONSTANT)
+    Q_PROPERTY(double messageCount MEMBER messageCount CONSTANT)
+    Q_PROPERTY(double consumerCount MEMBER consumerCount CONSTANT)
 public:
     QString name;
     quint32 messageCount = 0;

@@ -252,7 +252,8 @@ Message::~Message() = default;
 */
 QByteArray Message::body() const
 {
-    return read(d).body;
+    const QByteArray &body = read(d).body;
+    return body.isNull() ? QByteArrayLiteral("") : body; // QML takes a null one for a detached ArrayBuffer
 }
 
 void Message::setBody(const QByteArray &body)

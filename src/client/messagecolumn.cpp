@@ -8,6 +8,8 @@
 #include <QtCore/qjsonarray.h>
 #include <QtCore/qjsonobject.h>
 
+#include <limits>
+
 namespace AmqpQt
 {
 
@@ -91,6 +93,42 @@ QString printable(const QJsonDocument &document)
     return shortened(QString::fromUtf8(document.toJson(QJsonDocument::Compact)));
 }
 
+// For views of QML too, where numbers are doubles: those that they cannot hold are the text of their digits.
+template <typename Integer>
+QVariant printableInteger(Integer number)
+{
+    constexpr Integer largest = Integer(1) << 53;
+    bool isExact = number <= largest;
+    if constexpr (std::numeric_limits<Integer>::is_signed)
+        isExact = isExact && number >= -largest;
+    return isExact ? QVariant::fromValue(number) : QVariant(QString::number(number));
+}
+
+// With the types that JSON has.
+QVariant forJson(const QVariant &value)
+{
+    switch (value.typeId()) {
+    case QMetaType::ULongLong:
+        return printableInteger(value.toULongLong());
+    case QMetaType::QByteArray:
+        return printable(Message(value.toByteArray()));
+    case QMetaType::QVariantMap: {
+        QVariantMap map = value.toMap();
+        for (QVariant &member : map)
+            member = forJson(member);
+        return map;
+    }
+    case QMetaType::QVariantList: {
+        QVariantList list = value.toList();
+        for (QVariant &element : list)
+            element = forJson(element);
+        return list;
+    }
+    default:
+        return value.metaType() == QMetaType::fromType<Decimal>() ? QVariant(value.value<Decimal>().toDouble()) : value;
+    }
+}
+
 QVariant printable(const QVariant &value)
 {
     switch (value.typeId()) {
@@ -100,11 +138,15 @@ QVariant printable(const QVariant &value)
         return printable(Message(value.toByteArray()));
     case QMetaType::QDateTime:
         return value.toDateTime().toLocalTime();
+    case QMetaType::LongLong:
+        return printableInteger(value.toLongLong());
+    case QMetaType::ULongLong:
+        return printableInteger(value.toULongLong());
     case QMetaType::QVariantMap:
     case QMetaType::QVariantList:
-        return printable(QJsonDocument::fromVariant(value));
+        return printable(QJsonDocument::fromVariant(forJson(value)));
     default:
-        return value.typeId() == qMetaTypeId<Decimal>() ? QVariant(value.value<Decimal>().toDouble()) : value;
+        return value.metaType() == QMetaType::fromType<Decimal>() ? QVariant(value.value<Decimal>().toString()) : value;
     }
 }
 

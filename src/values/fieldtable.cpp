@@ -56,6 +56,8 @@ namespace AmqpQt {
     \inmodule AmqpQt
     \brief A decimal number in a \l FieldTable: value × 10 to the power of -scale.
 
+    In QML it has \c scale and \c value, toDouble() and toString().
+
     RabbitMQ reads the value as an unsigned number; some other clients read it as a signed one.
 */
 
@@ -75,6 +77,17 @@ namespace AmqpQt {
 double Decimal::toDouble() const noexcept
 {
     return double(value) / std::pow(10.0, scale);
+}
+
+/*!
+    Returns the number as text, with all of its decimal places: \c{Decimal{2, 1230}} gives "12.30".
+*/
+QString Decimal::toString() const
+{
+    QString digits = QString::number(value).rightJustified(scale + 1, u'0');
+    if (scale > 0)
+        digits.insert(digits.size() - scale, u'.');
+    return digits;
 }
 
 /*!

@@ -9,6 +9,8 @@
 #include <QtCore/qregularexpression.h>
 #include <QtCore/qstringconverter.h>
 
+#include <limits>
+
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
@@ -49,6 +51,7 @@ private Q_SLOTS:
     void everyPropertyIsAColumn();
     void absentPropertiesAreEmpty();
     void timesAreShownInLocalTime();
+    void largeIntegersAreShownWithAllDigits();
     void invalidJsonIsEmptyWithoutAWarning();
     void unknownColumnIsNamedOnce();
     void bodyIsShownAsTextOrBytes_data();
@@ -100,7 +103,7 @@ void tst_MessageColumns::columnShowsWhatItsNameSays_data()
     QTest::newRow("json") << aMessage().json()
                           << QVariant(QString::fromUtf8(aMessage().jsonDocument().toJson(QJsonDocument::Compact)));
     QTest::newRow("headers.raw") << QVariant(QByteArray("\xff\x00", 2)) << QVariant(u"ff 00"_s);
-    QTest::newRow("headers.price") << QVariant::fromValue(Decimal{2, 1999}) << QVariant(19.99);
+    QTest::newRow("headers.price") << QVariant::fromValue(Decimal{2, 1999}) << QVariant(u"19.99"_s);
     QTest::newRow("headers.x-death") << aMessage().header(u"x-death"_s) << QVariant(u"[{\"queue\":\"orders\"}]"_s);
 }
 
@@ -140,6 +143,32 @@ void tst_MessageColumns::timesAreShownInLocalTime()
     QCOMPARE(MessageModel::value(aMessage(), u"timestamp"_s).toDateTime().timeSpec(), Qt::UTC);
     QCOMPARE(shown(aMessage(), u"timestamp"_s).toDateTime(), time);
     QCOMPARE(shown(aMessage(), u"timestamp"_s).toDateTime().timeSpec(), Qt::LocalTime);
+}
+
+// In QML numbers are doubles, which are exact up to 2^53.
+void tst_MessageColumns::largeIntegersAreShownWithAllDigits()
+{
+    constexpr qint64 exact = 9007199254740992; // 2^53
+    Message message("{\"id\":9007199254740993,\"ids\":[-9007199254740993]}");
+    const auto showHeader = [&](const QVariant &value) {
+        message.setHeader(u"x"_s, value);
+        return shown(message, u"headers.x"_s);
+    };
+    QCOMPARE(showHeader(exact), QVariant(exact));
+    QCOMPARE(showHeader(-exact), QVariant(-exact));
+    QCOMPARE(showHeader(exact + 1), QVariant(u"9007199254740993"_s));
+    QCOMPARE(showHeader(-exact - 1), QVariant(u"-9007199254740993"_s));
+    QCOMPARE(showHeader(std::numeric_limits<qint64>::min()), QVariant(u"-9223372036854775808"_s));
+    QCOMPARE(showHeader(std::numeric_limits<quint64>::max()), QVariant(u"18446744073709551615"_s));
+    QCOMPARE(showHeader(QVariantList{exact + 1}), QVariant(u"[9007199254740993]"_s));
+    QCOMPARE(showHeader(QVariantList{std::numeric_limits<quint64>::max()}), QVariant(u"[\"18446744073709551615\"]"_s));
+    QCOMPARE(showHeader(QVariantMap{{u"a"_s, QVariant::fromValue(Decimal{2, 150})}}), QVariant(u"{\"a\":1.5}"_s));
+    QCOMPARE(showHeader(QVariantList{QByteArray("\xff\x00", 2)}), QVariant(u"[\"ff 00\"]"_s));
+    QCOMPARE(shown(message, u"json.id"_s), QVariant(u"9007199254740993"_s));
+    QCOMPARE(shown(message, u"json.ids"_s), QVariant(u"[-9007199254740993]"_s));
+    QCOMPARE(MessageModel::value(message, u"json.id"_s), QVariant(exact + 1)); // the number itself
+    const Message last = delivered({}, encoded(message), anOrigin(), std::numeric_limits<quint64>::max(), false);
+    QCOMPARE(shown(last, u"deliveryTag"_s), QVariant(u"18446744073709551615"_s));
 }
 
 void tst_MessageColumns::invalidJsonIsEmptyWithoutAWarning()

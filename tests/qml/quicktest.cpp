@@ -4,12 +4,14 @@
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
+#include <AmqpQt/Message>
 
 #include <QtCore/qcoreapplication.h>
 #include <QtQml/qqmlcontext.h>
 #include <QtQml/qqmlengine.h>
 #include <QtQuickTest/quicktest.h>
 
+#include <limits>
 #include <map>
 #include <memory>
 
@@ -44,7 +46,41 @@ public:
         const QStringList limit = on ? QStringList{u"0"_s} : QStringList{u"absolute"_s, u"2GB"_s};
         return brokerControl(QStringList{u"-q"_s, u"set_vm_memory_high_watermark"_s} + limit).exitCode == 0;
     }
+    // The type a header has on the wire, by that of the value it was decoded to. The path is as in "a.0.b".
+    Q_INVOKABLE QString headerType(const AmqpQt::Message &message, const QString &path) const
+    {
+        return typeAt(message.headers(), path);
+    }
+    // The type in a table that an element was given.
+    Q_INVOKABLE QString memberType(const QObject *element, const QString &property, const QString &path) const
+    {
+        return typeAt(element->property(property.toUtf8().constData()), path);
+    }
+    // What JavaScript cannot say: headers with integers over 2^53, a decimal and no bytes, and such a number as JSON.
+    Q_INVOKABLE void publishLargeNumbers(AmqpQt::Connection *connection, const QString &queue) const
+    {
+        AmqpQt::Message message("{\"id\":9007199254740993,\"ids\":[-9007199254740993]}", u"application/json"_s);
+        message.setHeaders({{u"large"_s, 9007199254740993LL},
+                            {u"low"_s, -9007199254740993LL},
+                            {u"largest"_s, std::numeric_limits<qint64>::max()},
+                            {u"exact"_s, 9007199254740992LL},
+                            {u"list"_s, QVariantList{9007199254740993LL, 1}},
+                            {u"price"_s, QVariant::fromValue(AmqpQt::Decimal{2, 1230})},
+                            {u"bytes"_s, QByteArray()}});
+        connection->createChannel()->publish({}, queue, message);
+    }
     Q_INVOKABLE int channelCount(AmqpQt::Connection *connection) const { return int(connection->channels().size()); }
+
+private:
+    static QString typeAt(QVariant value, const QString &path)
+    {
+        const QStringList keys = path.split(u'.');
+        for (const QString &key : keys) {
+            const bool isList = value.typeId() == QMetaType::QVariantList;
+            value = isList ? value.toList().value(key.toInt()) : value.toMap().value(key);
+        }
+        return QString::fromLatin1(value.typeName());
+    }
 
 public Q_SLOTS:
     void qmlEngineAvailable(QQmlEngine *engine)

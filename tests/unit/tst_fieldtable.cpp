@@ -137,6 +137,7 @@ private Q_SLOTS:
     void tablesCutOffAnywhereButBetweenEntriesAreMalformed();
     void mutatedTablesAreDecodedOrRefused();
     void decimalsConvertToDouble();
+    void decimalsConvertToText();
 };
 
 void tst_FieldTable::valuesAreLaidOutByTheirType_data()
@@ -517,6 +518,17 @@ void tst_FieldTable::decimalsConvertToDouble()
     QVERIFY((Decimal{255, 1}.toDouble() > 0.0));
     QVERIFY((Decimal{255, 1}.toDouble() < 1.1e-255));
     QVERIFY(!(Decimal{1, 10} == Decimal{2, 100}));
+}
+
+void tst_FieldTable::decimalsConvertToText()
+{
+    QCOMPARE(Decimal().toString(), u"0"_s);
+    QCOMPARE((Decimal{0, largest<quint32>}.toString()), u"4294967295"_s);
+    QCOMPARE((Decimal{2, 1230}.toString()), u"12.30"_s);
+    QCOMPARE((Decimal{2, 5}.toString()), u"0.05"_s);
+    QCOMPARE((Decimal{2, 0}.toString()), u"0.00"_s);
+    QCOMPARE((Decimal{4, 1234}.toString()), u"0.1234"_s);
+    QCOMPARE((Decimal{255, 1}.toString()), u"0."_s + QString(254, u'0') + u'1');
 }
 
 QTEST_APPLESS_MAIN(tst_FieldTable)

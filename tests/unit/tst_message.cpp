@@ -70,6 +70,7 @@ private Q_SLOTS:
     // new messages
     void newMessageIsPersistentAndOtherwiseEmpty();
     void bodyAndContentTypeAreSetByConstructors();
+    void bodyIsNeverNull();
     void movedFromMessageIsEmptyAndUsable();
 
     // properties
@@ -136,6 +137,20 @@ void tst_Message::newMessageIsPersistentAndOtherwiseEmpty()
     QCOMPARE(Wire::decodeProperties(properties, onWire), nullptr);
     QCOMPARE(onWire.flags, quint16(Wire::DeliveryModeFlag));
     QCOMPARE(onWire.deliveryMode, quint8(2));
+}
+
+// QML takes a null QByteArray for an ArrayBuffer that was detached.
+void tst_Message::bodyIsNeverNull()
+{
+    QVERIFY(!Message().body().isNull());
+    QVERIFY(!Message(QByteArray()).body().isNull());
+    Message message("text");
+    message.setBody({});
+    QVERIFY(!message.body().isNull());
+    QVERIFY(message.body().isEmpty());
+    QCOMPARE(message, Message(""));
+    const Message moved = std::move(message);
+    QVERIFY(!Message(moved).body().isNull());
 }
 
 void tst_Message::bodyAndContentTypeAreSetByConstructors()

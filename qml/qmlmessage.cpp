@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#include "qmlmessage.h"
+
+#include "jsvalues.h"
+#include "qmlerror.h"
+
+#include <QtCore/qdebug.h>
+
+namespace AmqpQt
+{
+
+namespace
+{
+
+// Compiled QML finds the classes by their names, which QML_EXTENDED does not register.
+[[maybe_unused]] const int messageType = qRegisterMetaType<QmlMessage>();
+[[maybe_unused]] const int errorType = qRegisterMetaType<QmlError>();
+
+} // namespace
+
+QVariant QmlMessage::body() const
+{
+    return toScript(QVariant(m_message.body()));
+}
+
+void QmlMessage::setBody(const QVariant &body)
+{
+    if (const std::optional<QByteArray> bytes = bytesFromScript(body))
+        m_message.setBody(*bytes);
+    else if (body.typeId() == QMetaType::QString)
+        m_message.setBody(body.toString().toUtf8());
+    else
+        qWarning("The body of a message is not set: it is neither text nor an ArrayBuffer or a view of one");
+}
+
+QVariant QmlMessage::headers() const
+{
+    return toScript(m_message.headers());
+}
+
+void QmlMessage::setHeaders(const QVariant &headers)
+{
+    if (const std::optional<FieldTable> table = tableFromScript(headers))
+        m_message.setHeaders(*table);
+    else
+        qWarning("The headers of a message are not set: they are no object with names and values");
+}
+
+QVariant QmlMessage::json(const QVariant &path) const
+{
+    return toScript(m_message.json(path.toString()));
+}
+
+QVariant QmlMessage::header(const QString &name, const QVariant &fallback) const
+{
+    const FieldTable table = m_message.headers();
+    const auto header = table.constFind(name);
+    return header == table.cend() ? fallback : toScript(*header);
+}
+
+void QmlMessage::nack(const QVariant &requeue) const
+{
+    m_message.nack(!requeue.isValid() || requeue.toBool() ? Requeue::Yes : Requeue::No);
+}
+
+} // namespace AmqpQt
