@@ -34,6 +34,21 @@ set_tests_properties(tst_engines PROPERTIES RESOURCE_LOCK broker
     ENVIRONMENT "QT_QPA_PLATFORM=offscreen;QT_QUICK_BACKEND=software")
 add_dependencies(tst_engines amqpqtplugin)
 
+# What qmlcachegen makes of the properties of all types, and what the interpreter does.
+amqpqt_test(qml tst_compiled LIBRARIES AmqpQt::AmqpQt Qt6::Gui Qt6::Qml amqpqt_brokerfixture)
+set_source_files_properties(qml/compiled/Everything.qml PROPERTIES QT_RESOURCE_ALIAS Everything.qml)
+qt_add_qml_module(tst_compiled URI Compiled VERSION 1.0 RESOURCE_PREFIX / IMPORT_PATH ${qml_import_path}
+    OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/Compiled QML_FILES qml/compiled/Everything.qml)
+set(compiled_qml ${CMAKE_CURRENT_BINARY_DIR}/.rcc/qmlcache/tst_compiled_qml/compiled/Everything_qml.cpp)
+set_source_files_properties(${compiled_qml} PROPERTIES COMPILE_OPTIONS "$<$<CXX_COMPILER_ID:GNU,Clang>:-w>")
+target_compile_definitions(tst_compiled PRIVATE AMQPQT_QML_IMPORT_PATH="${qml_import_path}"
+    AMQPQT_COMPILED_CPP="${compiled_qml}")
+add_dependencies(tst_compiled amqpqtplugin)
+add_test(NAME tst_compiled_interpreted COMMAND tst_compiled)
+set_tests_properties(tst_compiled tst_compiled_interpreted PROPERTIES LABELS qml TIMEOUT 600 RESOURCE_LOCK broker
+    ENVIRONMENT "QT_QPA_PLATFORM=offscreen;QT_QUICK_BACKEND=software")
+set_property(TEST tst_compiled_interpreted APPEND PROPERTY ENVIRONMENT QML_DISABLE_DISK_CACHE=1)
+
 set(dashboard_source ${PROJECT_SOURCE_DIR}/examples/dashboard)
 if(TARGET example_dashboard)
     # Its window with a real broker, operated by keys.
