@@ -3,6 +3,8 @@
 
 #include <QtCore/qcoreevent.h>
 #include <QtCore/qmetaobject.h>
+#include <QtQml/qqml.h>
+#include <QtQml/qqmlengine.h>
 
 #include <algorithm>
 #include <limits>
@@ -10,11 +12,19 @@
 namespace AmqpQt
 {
 
+using namespace Qt::StringLiterals;
+
 namespace
 {
 
 const QMetaMethod deliveredSignal = QMetaMethod::fromSignal(&QmlConsumer::delivered);
 const QMetaMethod batchSignal = QMetaMethod::fromSignal(&QmlConsumer::batchDelivered);
+
+// How many functions of JavaScript are running.
+int stackDepth(QJSEngine *engine)
+{
+    return engine ? int(engine->evaluate(u"new Error().stack"_s).toString().count(u'\n')) : 0;
+}
 
 } // namespace
 
@@ -155,6 +165,7 @@ void QmlConsumer::dropUnseen()
     m_arrived.clear();
     m_held.clear();
     m_batch.clear();
+    m_thrown.clear();
 }
 
 bool QmlConsumer::isHolding() const
@@ -183,9 +194,11 @@ void QmlConsumer::dispatch()
             m_batch.append(message);
         }
         if (one) {
-            Q_EMIT delivered(message);
+            const bool haveReturned = callHandlers([&] { Q_EMIT delivered(message); });
             if (!self)
                 return;
+            if (!haveReturned)
+                keepUnsettled({message});
             if (!batch)
                 settleAfterDelivery(message);
         }
@@ -199,7 +212,9 @@ void QmlConsumer::emitBatch()
 {
     const QPointer<QmlConsumer> self(this);
     const QList<Message> messages = std::exchange(m_batch, {});
-    Q_EMIT batchDelivered(messages);
+    const bool haveReturned = callHandlers([&] { Q_EMIT batchDelivered(messages); });
+    if (self && !haveReturned)
+        return keepUnsettled(messages);
     for (const Message &message : messages) {
         if (self)
             settleAfterDelivery(message);
@@ -237,12 +252,53 @@ bool QmlConsumer::settle(const Message &message, bool acknowledge, Requeue reque
     return settleOn(m_channel);
 }
 
+// An exception in a handler does not come back to who emits the signal: the engine catches it, warns, and calls the next
+// handler. By then the handler is no longer on the stack of JavaScript. It still is when the engine warns of something
+// that the handler has set off, such as a binding.
+template <typename Emit>
+bool QmlConsumer::callHandlers(Emit emitSignal)
+{
+    if (m_ackMode == AckMode::AfterDelivery && !m_isWatchingHandlers) {
+        if (const QQmlEngine *engine = qmlEngine(this)) {
+            m_isWatchingHandlers = true;
+            connect(engine, &QQmlEngine::warnings, this, &QmlConsumer::onWarnings);
+        }
+    }
+    const QPointer<QmlConsumer> self(this);
+    const QList<int> before = std::exchange(m_throwDepths, {}); // of a handler that runs an event loop, and so this
+    emitSignal();
+    if (!self)
+        return false;
+    const QList<int> depths = std::exchange(m_throwDepths, before);
+    return depths.isEmpty() || !depths.contains(stackDepth(qmlEngine(this)));
+}
+
+void QmlConsumer::onWarnings(const QList<QQmlError> &warnings)
+{
+    // An element that warns says of itself "QML Consumer: …".
+    const bool isException = std::any_of(warnings.cbegin(), warnings.cend(), [](const QQmlError &warning) {
+        return !warning.object() && !warning.description().startsWith("QML "_L1);
+    });
+    if (isException)
+        m_throwDepths.append(stackDepth(qmlEngine(this)));
+}
+
+void QmlConsumer::keepUnsettled(const QList<Message> &messages)
+{
+    if (m_ackMode != AckMode::AfterDelivery)
+        return;
+    m_thrown += messages;
+    const QString text = tr("A handler has thrown an exception: its message stays unacknowledged until the subscription ends");
+    if (errorString() != text) // once for many of them
+        fail(text);
+}
+
 void QmlConsumer::settleAfterDelivery(const Message &message)
 {
     // With NoAck there may still be deliveries of a subscription from before, and no handler that acknowledges them.
     const bool acknowledges =
         m_ackMode == AckMode::AfterDelivery || (m_ackMode == AckMode::NoAck && unackedCount() > 0);
-    if (acknowledges && (m_channel || !m_formerChannels.isEmpty()))
+    if (acknowledges && (m_channel || !m_formerChannels.isEmpty()) && !m_thrown.contains(message))
         settle(message, true);
 }
 

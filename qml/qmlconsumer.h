@@ -9,6 +9,7 @@
 #include <AmqpQt/consumer.h>
 
 #include <QtCore/qbasictimer.h>
+#include <QtQml/qqmlerror.h>
 
 #include <optional>
 
@@ -138,6 +139,10 @@ private:
     void dispatch();
     void emitBatch();
     bool settle(const Message &message, bool acknowledge, Requeue requeue = Requeue::Yes);
+    template <typename Emit>
+    bool callHandlers(Emit emitSignal); // whether all of them returned
+    void onWarnings(const QList<QQmlError> &warnings);
+    void keepUnsettled(const QList<Message> &messages);
     void settleAfterDelivery(const Message &message);
     void sampleCounts();
 
@@ -166,8 +171,11 @@ private:
     QList<Message> m_arrived;  // in this turn of the event loop, while several consumers share the channel
     QList<Message> m_held;     // nobody has seen these
     QList<Message> m_batch;    // for the next batchDelivered()
+    QList<Message> m_thrown;   // a handler has thrown for these: they stay unsettled until the subscription ends
     bool m_isBatchNew = false; // delivered() has not told them
     bool m_holdsNoAck = false; // among these three
+    QList<int> m_throwDepths;  // of exceptions while the signal at hand is emitted, see callHandlers()
+    bool m_isWatchingHandlers = false;
     bool m_isPending = false;
     bool m_isSubscribed = false;
     bool m_isDispatching = false;

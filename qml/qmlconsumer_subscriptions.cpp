@@ -298,7 +298,7 @@ void QmlConsumer::releaseUnseen()
         return;
     const QList<Message> unseen =
         std::exchange(m_batch, {}) + std::exchange(m_held, {}) + std::exchange(m_arrived, {});
-    for (const Message &message : unseen)
+    for (const Message &message : unseen + std::exchange(m_thrown, {}))
         settle(message, false);
 }
 
