@@ -656,7 +656,7 @@ void tst_Ending::protocolViolationIsToldToThePeer()
     OpenClient client(peer);
     SignalLog log;
     log.watch(&client.connection);
-    peer.deliver(1, "nobody", 1, "m");
+    peer.send(1, Wire::BasicConsumeOk{.consumerTag = "nobody"});
     QVERIFY(waitUntil([&] { return log.has(u"connection.closed ProtocolViolation 503"_s); }));
     QVERIFY(waitUntil([&] { return !peer.isConnected(); }));
     QCOMPARE(peer.last("connection.close").as<Wire::ConnectionClose>().replyCode, quint16(503));
