@@ -396,13 +396,23 @@ Consumer *Channel::consumer(const QString &consumerTag) const
     AckMode::NoAck. An empty \a queue is the one last declared on this channel. If there is no such queue the broker
     closes the channel with 404.
 
+    AckMode::AfterDelivery is refused with ErrorKind::InvalidArgument, since a reply has no slots whose return could be
+    awaited: use AckMode::Manual and Message::ack().
+
     A Consumer is the better way to receive more than a few: each get costs a round trip.
 */
 Reply<std::optional<GetResult>> Channel::get(const QString &queue, AckMode ackMode)
 {
     const bool noAck = ackMode == AckMode::NoAck;
     return d->reply<std::optional<GetResult>>(
-        "get", [&] { return d->engine->get(queue, noAck); },
+        "get",
+        [&]() -> Result<Engine::CallId> {
+            if (ackMode == AckMode::AfterDelivery)
+                return Error(
+                    ErrorKind::InvalidArgument,
+                    u"ackMode: get() cannot acknowledge after delivery; use AckMode::Manual and Message::ack()"_s);
+            return d->engine->get(queue, noAck);
+        },
         [channel = QPointer(this), noAck](ReplyValue &value) -> std::optional<GetResult> {
             auto *got = std::get_if<Engine::GotMessage>(&value);
             if (!got || !channel)

@@ -89,6 +89,7 @@ public:
 
     Channel *const q;
     ConnectionPrivate *connection; // null once it is gone
+    const quint64 serialNumber;    // of this object: unlike the channel's number never used again in this connection
     std::shared_ptr<Engine::ChannelEngine> engine;
     bool isInternal = false; // not the application's
     PublisherPrivate *publisher = nullptr; // whose channel it is

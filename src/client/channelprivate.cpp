@@ -17,6 +17,7 @@ using Engine::CallId;
 ChannelPrivate::ChannelPrivate(Channel *channel, ConnectionPrivate *connectionPrivate)
     : q(channel)
     , connection(connectionPrivate)
+    , serialNumber(connectionPrivate ? connectionPrivate->nextChannelSerial() : 0)
 {
     if (connection)
         connection->channels.insert(this);
@@ -320,6 +321,7 @@ Message ChannelPrivate::makeMessage(Engine::ReceivedMessage &received, const QSt
     origin->routingKey = Wire::decodeText(received.routingKey);
     origin->consumerTag = consumerTag;
     origin->incarnation = engine->incarnation();
+    origin->channelSerial = serialNumber;
     origin->channelNumber = engine->number();
     origin->noAck = noAck;
     if (received.deliveryTag > 0) // a returned message has none

@@ -24,6 +24,7 @@ namespace AmqpQt {
 
 class ChannelPrivate;
 class ConsumerPrivate;
+class HelperChannel;
 
 // Joins transport and engine, and runs the dispatch loop: the only place from which the application's code is called.
 class ConnectionPrivate final : public QObject, public SettlementTarget
@@ -73,8 +74,9 @@ public:
     void noteUnconfirmedChange(ChannelPrivate *channel) { m_channelsWithUnconfirmedChange.push_back(channel); }
     void forget(ConsumerPrivate *consumer);
     void forget(ChannelPrivate *channel);
-    void setError(const Error &newError); // and tells it
-    Channel *queueProbe(); // a channel of the library, to ask for queues that may be missing
+    quint64 nextChannelSerial() noexcept { return ++m_lastChannelSerial; }
+    void setError(const Error &newError); // and emits it
+    HelperChannel &helperChannel();
 
     // SettlementTarget
     void settleNow(const Settlement &settlement) override;
@@ -168,6 +170,7 @@ private:
     void on(Engine::BackpressureDetected &event);
     void on(Engine::ConsumerCancelled &event);
     void tellBackpressure();
+    ChannelPrivate *channelOf(const Settlement &settlement) const; // null: it is gone
     void releaseTransport(bool graceful);
     bool writeAll(Transport *to);
     void leaveTransport();
@@ -197,7 +200,8 @@ private:
     quint32 m_slice = 0; // counts the spans without a return to the event loop
     int m_dispatching = 0; // turns on the stack: more than one with nested event loops
     double m_toldBytesToWrite = 0;
-    Channel *m_queueProbe = nullptr;
+    HelperChannel *m_helperChannel = nullptr; // a child, made when it is needed
+    quint64 m_lastChannelSerial = 0;
     QPointer<QAbstractEventDispatcher> m_watchedLoop; // while there is traffic
     bool m_isTurnDue = false; // as soon as the watched loop says something
     bool m_turnPosted = false;

@@ -4,6 +4,7 @@
 #include "client/channel_p.h"
 #include "client/connectionparameters_p.h"
 #include "client/consumer_p.h"
+#include "client/helperchannel_p.h"
 #include "engine/sasl_p.h"
 #include "transport/sockettransport_p.h"
 #include "values/logging_p.h"
@@ -667,23 +668,15 @@ void ConnectionPrivate::forget(ConsumerPrivate *consumer)
     std::erase(m_consumersWithUnackedChange, consumer);
 }
 
-Channel *ConnectionPrivate::queueProbe()
+HelperChannel &ConnectionPrivate::helperChannel()
 {
-    if (m_queueProbe && !m_queueProbe->d->engine)
-        delete m_queueProbe; // there was no number for it, by now there may be
-    if (!m_queueProbe) {
-        m_queueProbe = q->createChannel(q);
-        m_queueProbe->d->isInternal = true;
-    }
-    if (m_queueProbe->state() == Channel::State::Closed)
-        m_queueProbe->reopen();
-    return m_queueProbe;
+    if (!m_helperChannel)
+        m_helperChannel = new HelperChannel(this);
+    return *m_helperChannel;
 }
 
 void ConnectionPrivate::forget(ChannelPrivate *channel)
 {
-    if (m_queueProbe == channel->q)
-        m_queueProbe = nullptr;
     std::erase(m_channelsWithUnconfirmedChange, channel);
 }
 
@@ -695,18 +688,31 @@ void ConnectionPrivate::takeSettlements()
         settleNow(settlement);
 }
 
+// By the object's serial number: a channel that was closed has given its number back, and another one may have it.
+ChannelPrivate *ConnectionPrivate::channelOf(const Settlement &settlement) const
+{
+    if (const Engine::ChannelEngine *present = engine.channel(settlement.channelNumber)) {
+        auto *channel = static_cast<ChannelPrivate *>(present->context);
+        if (channel && channel->serialNumber == settlement.channelSerial)
+            return channel;
+    }
+    const auto own = std::find_if(channels.cbegin(), channels.cend(), [&](const ChannelPrivate *channel) {
+        return channel->serialNumber == settlement.channelSerial;
+    });
+    return own != channels.cend() ? *own : nullptr;
+}
+
 void ConnectionPrivate::settleNow(const Settlement &settlement)
 {
-    Engine::ChannelEngine *channel = engine.channel(settlement.channelNumber);
-    auto *channelPrivate = channel ? static_cast<ChannelPrivate *>(channel->context) : nullptr;
-    if (!settlement.noAck && channelPrivate && channelPrivate->settle(settlement, false))
+    ChannelPrivate *const channel = channelOf(settlement);
+    if (!settlement.noAck && channel && channel->settle(settlement, false))
         return;
     const QString reason = settlement.noAck ? u"message: delivery %1 on channel %2 needs no settling"_s
                                             : u"delivery %1 on channel %2 is settled already, or its channel was closed since"_s;
     const Error refused(settlement.noAck ? ErrorKind::InvalidArgument : ErrorKind::StaleDelivery,
                         reason.arg(settlement.deliveryTag).arg(settlement.channelNumber));
-    if (channelPrivate)
-        channelPrivate->refuse(refused);
+    if (channel)
+        channel->refuse(refused);
     else
         setError(refused);
 }

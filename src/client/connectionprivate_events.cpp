@@ -156,7 +156,7 @@ void ConnectionPrivate::on(Engine::BackpressureDetected &event)
 void ConnectionPrivate::on(Engine::ConsumerCancelled &event)
 {
     if (auto *consumer = static_cast<ConsumerPrivate *>(event.consumer->context))
-        consumer->onCancelledByBroker(event.reason);
+        consumer->onCancelledByBroker(event.consumer.get(), event.reason);
 }
 
 // What the application is still owed when the connection goes: the ends of its calls and of its messages.

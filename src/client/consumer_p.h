@@ -30,7 +30,7 @@ public:
 
     // The subscription ended.
     void onCancelled(const Error &reason, int returned = 0);
-    void onCancelledByBroker(const Error &reason);
+    void onCancelledByBroker(const Engine::ConsumerEntry *subscription, const Error &reason);
     // A slot, to one of the signals that tell deliveries. Maybe in another thread.
     void onConnected();
     void onDisconnected() { m_listenersChanged.store(true, std::memory_order_relaxed); }
@@ -62,8 +62,10 @@ private:
     void tellOrKeep(const Message &message);
     void lookForListeners();
     void tellKept();
+    void waitForQueue();
     void askForQueue();
     void askForQueueLater();
+    void onQueueAnswered(const Result<QueueInfo> &found);
     template <typename Emit>
     void tell(const QList<Message> &messages, Emit emitSignal);
     void tellWhatIsLeft();
@@ -81,6 +83,7 @@ private:
     QList<Message> m_batch;
     bool m_batchIsNew = true;     // its messages were not told by delivered() as well
     bool m_batchNoted = false;
+    bool m_hasStarted = false; // once at least
     std::chrono::milliseconds m_askDelay{0};
     int m_toldUnackedCount = 0;
     bool m_unackedNoted = false;

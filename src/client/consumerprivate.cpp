@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "client/consumer_p.h"
 
+#include "client/helperchannel_p.h"
 #include "values/logging_p.h"
 
 #include <QtCore/qmetaobject.h>
+#include <QtCore/qrandom.h>
 #include <QtCore/qtimer.h>
 
 #include <algorithm>
@@ -72,6 +74,8 @@ void ConsumerPrivate::finishLater(const Promise<T> &promise, const Result<T> &re
 
 void ConsumerPrivate::start()
 {
+    if (!options.prefetch) // started again, it keeps its limit, whatever that of the channel is by then
+        options.prefetch = channel->engine->prefetch();
     auto starting = channel->engine->consume(queue, options, this);
     if (!starting)
         return startFailed(channel->refuse(starting.error()));
@@ -105,6 +109,7 @@ void ConsumerPrivate::startFailed(const Error &reason)
 
 void ConsumerPrivate::onStarted()
 {
+    m_hasStarted = true;
     finishLater<void>(started, {});
     if (queue.isEmpty()) {
         queue = channel->engine->lastQueue(); // by now the broker has named it
@@ -126,8 +131,10 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
         return cancelled->reply();
     if (isEnded())
         return Promise<int>::finished(0);
-    // Waiting for a reopen, or for the queue, or the channel is closing: there is nothing to send.
-    if (!entry || waitsForQueue || !channel->engine->takesCalls()) {
+    // Waiting for a reopen, or for the queue, or the channel is closing, or the subscription has ended and cancelled()
+    // is still to be emitted: there is nothing to send. The tag may be another consumer's by now.
+    if (!entry || waitsForQueue || entry->state > Engine::ConsumerEntry::State::Active ||
+        !channel->engine->takesCalls()) {
         const int returned = entry ? returnBatch() : 0;
         onCancelled({});
         return Promise<int>::finished(returned);
@@ -360,16 +367,27 @@ void ConsumerPrivate::onCancelled(const Error &reason, int returned)
     defer([consumer = q, reason] { Q_EMIT consumer->cancelled(reason); });
 }
 
-void ConsumerPrivate::onCancelledByBroker(const Error &reason)
+void ConsumerPrivate::onCancelledByBroker(const Engine::ConsumerEntry *subscription, const Error &reason)
 {
+    if (isEnded() || subscription != entry.get()) // a slot ended it meanwhile
+        return;
     if (!options.resubscribe || cancelled || reason.kind() != ErrorKind::ConsumerCancelled)
         return onCancelled(reason);
-    waitsForQueue = true;
-    m_askDelay = std::chrono::milliseconds(0);
     if (state == State::Starting)
         finishLater<void>(started, reason);
-    setState(State::Recovering);
+    if (queue.isEmpty()) // the broker had no time to say which queue it has taken
+        queue = channel->engine->lastQueue();
+    if (queue.isEmpty())
+        return onCancelled(reason);
+    waitForQueue();
     askForQueue();
+}
+
+void ConsumerPrivate::waitForQueue()
+{
+    waitsForQueue = true;
+    m_askDelay = std::chrono::milliseconds(0);
+    setState(State::Recovering);
 }
 
 // By a passive declaration: on the consumer's own channel a missing queue would close that.
@@ -377,25 +395,45 @@ void ConsumerPrivate::askForQueue()
 {
     if (!waitsForQueue || !channel)
         return;
-    channel->connection->queueProbe()->inspectQueue(queue).then(q, [this](const Result<QueueInfo> &found) {
-        if (!waitsForQueue || !channel)
-            return;
-        if (!found)
-            return askForQueueLater();
-        waitsForQueue = false;
-        if (channel->engine->takesCalls()) // else reopen() starts it
-            start();
-    });
+    channel->connection->helperChannel().call<QueueInfo>(
+        q, [name = queue](Channel *helper) { return helper->inspectQueue(name); },
+        [this](const Result<QueueInfo> &found) { onQueueAnswered(found); });
 }
 
+void ConsumerPrivate::onQueueAnswered(const Result<QueueInfo> &found)
+{
+    if (!waitsForQueue || !channel)
+        return;
+    const Error &failure = found.error();
+    const bool isRefused = failure.kind() == ErrorKind::ChannelClosed;
+    // 404: the queue is missing, or on a node that is down. Not asked at all, for the connection is lost or no channel
+    // number is free: likewise.
+    if (failure.isError() && (!isRefused || failure.replyCode() == Wire::ReplyCode::NotFound))
+        return askForQueueLater();
+    waitsForQueue = false;
+    // Another connection has it for itself, and would not let this one consume either: asking on the consumer's own
+    // channel would only close that.
+    if (isRefused && failure.replyCode() == Wire::ReplyCode::ResourceLocked)
+        return onCancelled(failure);
+    // The queue is there, or the question is not allowed (403: some brokers demand the permission to configure the
+    // queue for it), but consuming may be.
+    if (channel->engine->takesCalls()) // else reopen() starts it
+        start();
+}
+
+// Not in step with others whose queues went at the same moment.
 void ConsumerPrivate::askForQueueLater()
 {
     using namespace std::chrono_literals;
+    constexpr double Jitter = 0.25;
     m_askDelay = m_askDelay == 0ms ? 500ms : std::min<std::chrono::milliseconds>(2 * m_askDelay, 30s);
-    QTimer::singleShot(m_askDelay, q, [this] { askForQueue(); });
+    const double factor = 1 - Jitter + 2 * Jitter * QRandomGenerator::global()->generateDouble();
+    const auto delay = std::chrono::milliseconds(qint64(double(m_askDelay.count()) * factor));
+    QTimer::singleShot(delay, q, [this] { askForQueue(); });
 }
 
-// One that could not start would close the channel again.
+// One that could not start would close the channel again, unless it waits until its queue is back: that was deleted
+// after the broker had confirmed that it is there, or while the channel was closed.
 void ConsumerPrivate::onChannelClosed(const Error &reason, bool couldNotStart)
 {
     entry.reset(); // its deliveries are the broker's again
@@ -404,10 +442,16 @@ void ConsumerPrivate::onChannelClosed(const Error &reason, bool couldNotStart)
     tellWhatIsLeft();
     if (isEnded())
         return;
-    if (!reason.isError() || cancelled || couldNotStart)
+    const bool isMissing =
+        couldNotStart && m_hasStarted && options.resubscribe && reason.replyCode() == Wire::ReplyCode::NotFound;
+    if (!reason.isError() || cancelled || (couldNotStart && !isMissing))
         return onCancelled(cancelled ? Error() : reason);
-    if (state != State::Recovering) // it may wait for its queue
+    if (isMissing) {
+        waitForQueue();
+        askForQueueLater();
+    } else if (state != State::Recovering) { // it may wait for its queue
         setState(State::Recovering);
+    }
 }
 
 void ConsumerPrivate::channelGone(const Error &gone)

@@ -18,7 +18,9 @@ struct Settlement
     quint64 deliveryTag = 0;
     quint16 channelNumber = 0;
     Kind kind = Kind::Ack;
-    bool noAck = false; // there is nothing to settle: the application is told
+    bool noAck = false; // there is nothing to settle: an error is reported
+    quint64 channelSerial =
+        0; // of the Channel object, never used again as numbers are; see ChannelPrivate::serialNumber
 
     friend bool operator==(const Settlement &, const Settlement &) = default;
 };

@@ -48,7 +48,9 @@ namespace AmqpQt {
 
     ack() and nack() go back to the channel that the message came from, in any thread and at any time. Settled twice,
     after the channel was closed and opened again, or when channel or connection are gone, nothing is sent, and the
-    error is StaleDelivery: RabbitMQ would otherwise close the channel with 406.
+    error is StaleDelivery: RabbitMQ would otherwise close the channel with 406. The Channel object that the message
+   came through reports it, even if another one has its number by then; once that object is deleted the Connection does,
+   and once that is deleted a warning is logged.
 
     \code
     connect(consumer, &AmqpQt::Consumer::delivered, this, [this](const AmqpQt::Message &message) {
@@ -77,7 +79,11 @@ MessagePrivate &write(QSharedDataPointer<MessagePrivate> &d)
 {
     if (!d)
         d = new MessagePrivate;
-    return *d;
+    MessagePrivate &message = *d; // detaches
+    // QSharedDataPointer reads the count without ordering. Where the last copy went in another thread, what that thread
+    // read or decoded has to come before what is written here.
+    (void)message.ref.loadAcquire();
+    return message;
 }
 
 MessagePrivate &change(QSharedDataPointer<MessagePrivate> &d, Wire::PropertyFlag property)
@@ -139,7 +145,8 @@ void settle(const MessagePrivate &message, Settlement::Kind kind)
                             .deliveryTag = message.deliveryTag,
                             .channelNumber = origin.channelNumber,
                             .kind = kind,
-                            .noAck = origin.noAck}); // the message may be gone now
+                            .noAck = origin.noAck,
+                            .channelSerial = origin.channelSerial}); // the message may be gone now
 }
 
 } // namespace

@@ -22,6 +22,7 @@ public:
     QByteArray routingKeyBytes;
     QString consumerTag; // empty: from basic.get
     quint64 incarnation = 0;
+    quint64 channelSerial = 0; // of the Channel object
     quint16 channelNumber = 0;
     bool noAck = false;
     std::shared_ptr<Mailbox> mailbox; // null: there is nothing to settle, as in a returned message
@@ -69,6 +70,16 @@ private:
     const DecodedProperties &decodeNow() const;
 };
 
+// Whether nobody else has these bytes, so that they may be overwritten. QByteArray::isDetached() reads the reference
+// count without ordering: it may see that another thread has let go of its copy and still let us write before that
+// thread has read its last byte. An acquiring load is ordered behind the release of that copy, and costs nothing on
+// x86.
+inline bool isSoleOwner(const QByteArray &bytes)
+{
+    const auto *data = const_cast<QByteArray &>(bytes).data_ptr().d_ptr(); // null: literals, which are nobody's
+    return data && data->ref_.loadAcquire() == 1;
+}
+
 class MessageAccess
 {
 public:
@@ -87,7 +98,7 @@ public:
         auto *d = const_cast<MessagePrivate *>(present);
         if (d->origin != origin) // consumers take turns
             d->origin = origin;
-        if (d->body.size() == body.size() && d->body.isDetached())
+        if (d->body.size() == body.size() && isSoleOwner(d->body))
             std::memcpy(const_cast<char *>(d->body.constData()), body.data(), size_t(body.size()));
         else
             d->setBody(body);

@@ -96,6 +96,7 @@ public:
     CallId cancel(ConsumerEntry &consumer); // Starting or Active
     // As cancel(), but what the broker has sent before its cancel-ok is still delivered.
     CallId drain(ConsumerEntry &consumer);
+    quint16 prefetch() const noexcept { return m_prefetch; } // of consumers without their own
     QString lastQueue() const { return m_lastQueue; }
 
     // The message's number, from 1 and never repeated, or why it was refused. `properties` as in Wire::ContentHeader.

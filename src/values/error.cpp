@@ -209,10 +209,10 @@ QDebug operator<<(QDebug debug, const Error &error)
     How deliveries are settled (the argument \c no-ack of \c basic.consume and \c basic.get).
 
     \value Manual The application settles each message with ack or nack; until then the broker keeps it.
-    \value AfterDelivery The library acks a message when the slots of Consumer::delivered() or Consumer::batchDelivered()
-           have returned and have not settled it. What comes while nothing is connected is kept until something is.
-           In get() it means Manual.
-    \value NoAck The broker forgets a message as soon as it has written it to the socket.
+    \value AfterDelivery The library acks a message when the slots of Consumer::delivered() or
+   Consumer::batchDelivered() have returned and have not settled it. What comes while nothing is connected is kept until
+   something is. Channel::get() refuses it. \value NoAck The broker forgets a message as soon as it has written it to
+   the socket.
 */
 
 /*!

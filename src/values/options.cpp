@@ -265,8 +265,15 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 /*!
     \variable AmqpQt::ConsumeOptions::resubscribe
     \brief whether a consumer that the broker cancels waits in Consumer::State::Recovering until its queue is there, and
-    then subscribes again; \c false by default, it ends. If channel or connection are lost meanwhile it waits for
-    Channel::reopen() as well.
+    then subscribes again with the same consumer tag and prefetch; \c false by default, it ends. If channel or
+   connection are lost meanwhile it waits for Channel::reopen() as well.
+
+    The connection asks for the queue on a channel of its own, after half a second at first and at most every 30 seconds
+    or so; each consumer at its own times. It waits while the broker answers 404, also because the node of the queue is
+    down. If another connection has declared the queue as exclusive (405) the consumer ends with that error. Any other
+    refusal, such as 403 from a broker that demands permission to configure the queue, leads to an attempt to subscribe:
+    if that is refused the broker closes the channel, and the consumer ends. If a queue is missing when a consumer that
+    was subscribed before subscribes again, the broker closes the channel as well, but the consumer goes on waiting.
 */
 
 /*!

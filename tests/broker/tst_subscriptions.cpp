@@ -20,6 +20,9 @@ class tst_Subscriptions : public QObject
 private Q_SLOTS:
     void deletedQueueCancelsItsConsumerOnly();
     void cancelledConsumerSubscribesAgainWhenItsQueueIsBack();
+    void missingQueueKeepsNoOtherConsumerWaiting();
+    void consumerThatMayOnlyReadSubscribesAgain();
+    void exclusiveQueueOfAnotherConnectionEndsTheWaiting();
     void cancelledConsumerMayBeEndedWhileItWaits_data();
     void cancelledConsumerMayBeEndedWhileItWaits();
     void tagOfAnEndedConsumerMayBeUsedAtOnce_data();
@@ -103,6 +106,86 @@ void tst_Subscriptions::cancelledConsumerSubscribesAgainWhenItsQueueIsBack()
     QCOMPARE(client.connection.channels(), QList<Channel *>{client.channel}); // the one that looks for the queue is not told
     VERIFY_OK(client.connection.close());
     QVERIFY(waitFor([&] { return cancelled.count() == 1; }));
+}
+
+// C13
+void tst_Subscriptions::missingQueueKeepsNoOtherConsumerWaiting()
+{
+    BrokerClient client, other;
+    QVERIFY(client.isOpen() && other.isOpen());
+    QStringList queues;
+    QList<Consumer *> consumers;
+    for (int i = 0; i < 5; ++i) {
+        queues += filledQueue(client, 0);
+        consumers += client.channel->consume(queues.last(), {.resubscribe = true});
+        VERIFY_OK(consumers.last()->whenStarted());
+    }
+    QSignalSpy errors(client.channel, &Channel::errorOccurred);
+    for (const QString &queue : std::as_const(queues))
+        VERIFY_OK(other.channel->deleteQueue(queue));
+    for (int i = 0; i < 5; ++i)
+        QVERIFY(waitFor([&] { return consumers.at(i)->state() == Consumer::State::Recovering; }));
+    for (const int back : {4, 1, 3}) { // the first of all stays away
+        VERIFY_OK(other.channel->declareQueue(queues.at(back), sharedQueue()));
+        QVERIFY(waitFor([&] { return consumers.at(back)->state() == Consumer::State::Active; }));
+    }
+    QCOMPARE(consumers.at(0)->state(), Consumer::State::Recovering);
+    QCOMPARE(consumers.at(2)->state(), Consumer::State::Recovering);
+    for (const int back : {0, 2})
+        VERIFY_OK(other.channel->declareQueue(queues.at(back), sharedQueue()));
+    for (const Consumer *consumer : std::as_const(consumers))
+        QVERIFY(waitFor([&] { return consumer->state() == Consumer::State::Active; }));
+    QCOMPARE(errors.count(), 0);
+}
+
+// C13: some brokers demand the permission to configure a queue for the question whether it is there.
+void tst_Subscriptions::consumerThatMayOnlyReadSubscribesAgain()
+{
+    ConnectionParameters parameters = brokerParameters();
+    const QString user = uniqueName(u"reader"_s);
+    QCOMPARE(brokerControl({u"add_user"_s, user, u"secret"_s}).exitCode, 0);
+    const auto deleted = qScopeGuard([&] { brokerControl({u"delete_user"_s, user}); });
+    QCOMPARE(brokerControl({u"set_permissions"_s, u"-p"_s, parameters.virtualHost(), user, u"^$"_s, u"^$"_s, u".*"_s})
+                 .exitCode,
+             0);
+    parameters.setUserName(user);
+    parameters.setPassword(u"secret"_s);
+    BrokerClient other;
+    QVERIFY(other.isOpen());
+    const QString queue = filledQueue(other, 1);
+    Connection connection(parameters);
+    connection.open();
+    Channel *channel = connection.createChannel();
+    Consumer *consumer = channel->consume(queue, {.consumerTag = u"tag"_s, .resubscribe = true});
+    QList<Message> messages;
+    collect(consumer, &messages);
+    QVERIFY(waitFor([&] { return messages.size() == 1; }));
+    VERIFY_OK(other.channel->deleteQueue(queue));
+    QVERIFY(waitFor([&] { return consumer->state() == Consumer::State::Recovering; }));
+    VERIFY_OK(other.channel->declareQueue(queue, sharedQueue()));
+    other.channel->publish({}, queue, Message("again"));
+    QVERIFY(waitFor([&] { return messages.size() == 2; }));
+    QCOMPARE(consumer->state(), Consumer::State::Active);
+    QVERIFY(!channel->error().isError());
+    VERIFY_OK(other.channel->deleteQueue(queue));
+}
+
+// C13
+void tst_Subscriptions::exclusiveQueueOfAnotherConnectionEndsTheWaiting()
+{
+    BrokerClient client, other;
+    QVERIFY(client.isOpen() && other.isOpen());
+    const QString queue = filledQueue(client, 0);
+    Consumer *consumer = client.channel->consume(queue, {.resubscribe = true});
+    VERIFY_OK(consumer->whenStarted());
+    QSignalSpy cancelled(consumer, &Consumer::cancelled);
+    const Reply<quint32> deleting = other.channel->deleteQueue(queue);
+    VERIFY_OK(other.channel->declareQueue(queue, {.exclusive = true}));
+    QVERIFY(waitFor([&] { return cancelled.count() == 1; }));
+    QCOMPARE(cancelled.first().first().value<Error>().replyCode(), 405);
+    VERIFY_OK(deleting);
+    QVERIFY(client.channel->isOpen());
+    VERIFY_OK(client.channel->declareQueue());
 }
 
 void tst_Subscriptions::cancelledConsumerMayBeEndedWhileItWaits_data()

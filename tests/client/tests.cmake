@@ -6,8 +6,10 @@ add_library(amqpqt_clienttests STATIC EXCLUDE_FROM_ALL client/story.cpp)
 target_include_directories(amqpqt_clienttests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(amqpqt_clienttests PUBLIC amqpqt_scriptedpeer amqpqt_client Qt6::Test PRIVATE amqpqt_build_flags)
 
-foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_delivering tst_ending tst_failedattempts tst_futures
+foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows tst_delivering tst_ending
+        tst_failedattempts tst_futures tst_helperchannel tst_latesettlements
         tst_lifetime tst_messagecolumns tst_messagemodel tst_opening tst_publisher tst_publisheroutbox tst_reentrancy
         tst_reopening tst_resubscribing tst_turns tst_writing)
     amqpqt_test(client ${test} LAYERS values wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
+amqpqt_test(client tst_threads THREADS LAYERS values wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "client/clientsupport.h"
+#include "client/missingqueues.h"
 
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
@@ -20,6 +21,12 @@ private Q_SLOTS:
     void oneChannelAsksForAll();
     void tagThatIsTakenMeanwhileEndsTheWaiting();
     void channelNumberIsWaitedFor();
+    void missingQueuesKeepNobodyElseWaiting();
+    void refusedQuestionIsNotAlwaysAMissingQueue_data();
+    void refusedQuestionIsNotAlwaysAMissingQueue();
+    void queueThatGoesAfterTheAnswerIsWaitedForAgain();
+    void refusedSubscriptionEndsTheConsumer();
+    void tagAndPrefetchAreKept();
     void whatWasDeliveredBeforeMayBeSettledAfterwards_data();
     void whatWasDeliveredBeforeMayBeSettledAfterwards();
 };
@@ -217,7 +224,7 @@ void tst_Resubscribing::oneChannelAsksForAll()
     QVERIFY(waitUntil([&] { return peer.count("queue.declare") == 2; }));
     QCOMPARE(peer.count("channel.open"), 1);
     peer.answerAgain("queue.declare-ok");
-    peer.closeChannel(3, 404, "NOT_FOUND - no queue 'q1'"); // ends both questions, and the other queue is there
+    peer.closeChannel(3, 404, "NOT_FOUND - no queue 'q1'"); // ends both questions, and the second is asked again
     QVERIFY(waitUntil([&] { return bothAre(Consumer::State::Active); }));
     QCOMPARE(peer.count("basic.consume"), 2);
     QCOMPARE(client.connection.channels(), (QList<Channel *>{client.channel, other}));
@@ -259,6 +266,160 @@ void tst_Resubscribing::channelNumberIsWaitedFor()
     settleEvents();
     delete other;
     QVERIFY(waitUntil([&] { return consumer->state() == Consumer::State::Active; }));
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+// One channel asks for all, and the broker closes it for each queue that is missing.
+void tst_Resubscribing::missingQueuesKeepNobodyElseWaiting()
+{
+    constexpr int Count = 1000;
+    const QSet<int> missing{0, 1, 499, 998, 999};
+    ScriptedPeer peer;
+    OpenClient client(peer);
+    QList<Consumer *> consumers;
+    for (int i = 0; i < Count; ++i)
+        consumers += client.channel->consume(u"q%1"_s.arg(i), {.consumerTag = u"c%1"_s.arg(i), .resubscribe = true});
+    const auto areIn = [&](Consumer::State state, bool ofMissing) {
+        for (int i = 0; i < Count; ++i) {
+            if (missing.contains(i) == ofMissing && consumers.at(i)->state() != state)
+                return false;
+        }
+        return true;
+    };
+    QVERIFY(waitUntil([&] { return areIn(Consumer::State::Active, false) && areIn(Consumer::State::Active, true); }));
+    bool areMissing = true;
+    refuseMissingQueues(peer,
+                        [&](const QString &queue) { return areMissing && missing.contains(queue.mid(1).toInt()); });
+    QByteArray cancels;
+    for (int i = 0; i < Count; ++i)
+        cancels += Wire::encodeFrame(1, Wire::BasicCancel{.consumerTag = "c" + QByteArray::number(i), .noWait = true});
+    peer.forgetReceived();
+    peer.sendRaw(cancels);
+    QVERIFY(waitUntil(
+        [&] { return peer.count("channel.close-ok") >= missing.size() && areIn(Consumer::State::Active, false); }));
+    QVERIFY(areIn(Consumer::State::Recovering, true));
+    // At most a few dozen questions are under way, and asked again, when one is refused.
+    QVERIFY2(peer.count("queue.declare") < Count + 50 * peer.count("channel.close-ok"),
+             qPrintable(QString::number(peer.count("queue.declare"))));
+    areMissing = false;
+    QVERIFY(waitUntil([&] { return areIn(Consumer::State::Active, true); }));
+    QCOMPARE(peer.count("basic.consume"), Count);
+    QVERIFY(client.channel->isOpen());
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Resubscribing::refusedQuestionIsNotAlwaysAMissingQueue_data()
+{
+    QTest::addColumn<quint16>("replyCode");
+    QTest::addColumn<Consumer::State>("state");
+    QTest::newRow("missing, or its node is down") << quint16(404) << Consumer::State::Recovering;
+    QTest::newRow("asking is not allowed") << quint16(403) << Consumer::State::Active;
+    QTest::newRow("another connection's") << quint16(405) << Consumer::State::Cancelled;
+    QTest::newRow("another reason") << quint16(406) << Consumer::State::Active;
+}
+
+void tst_Resubscribing::refusedQuestionIsNotAlwaysAMissingQueue()
+{
+    QFETCH(const quint16, replyCode);
+    QFETCH(const Consumer::State, state);
+    ScriptedPeer peer;
+    OpenClient client(peer);
+    Consumer *bystander = client.consume();
+    Consumer *consumer = client.consume({.consumerTag = u"c"_s, .resubscribe = true});
+    SignalLog log;
+    log.watch(consumer);
+    peer.closeInsteadOf("queue.declare-ok", replyCode, "refused");
+    peer.forgetReceived();
+    peer.send(1, Wire::BasicCancel{.consumerTag = "c", .noWait = true});
+    QVERIFY(waitUntil([&] { return peer.count("channel.close-ok") == 1 && consumer->state() == state; }));
+    settle(client.connection);
+    QCOMPARE(consumer->state(), state);
+    QCOMPARE(peer.count("basic.consume"), state == Consumer::State::Active ? 1 : 0);
+    if (state == Consumer::State::Cancelled)
+        QCOMPARE(log.entries.last(), u"consumer.cancelled ChannelClosed %1"_s.arg(replyCode));
+    QCOMPARE(bystander->state(), Consumer::State::Active);
+    QVERIFY(client.channel->isOpen());
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Resubscribing::queueThatGoesAfterTheAnswerIsWaitedForAgain()
+{
+    ScriptedPeer peer;
+    WaitingClient client(peer, true);
+    Consumer *bystander = client.channel->consume(u"other"_s, {.consumerTag = u"b"_s});
+    QVERIFY(waitUntil([&] { return bystander->state() == Consumer::State::Active; }));
+    peer.setHook([&](const Command &command) {
+        if (command.name != "basic.consume" || command.fields.value(u"queue"_s) != u"q"_s)
+            return false;
+        peer.send(command.channel,
+                  Wire::ChannelClose{
+                      .replyCode = 404, .replyText = "NOT_FOUND - no queue 'q'", .classId = 60, .methodId = 20});
+        return true;
+    });
+    peer.answerAgain("queue.declare-ok");
+    QVERIFY(waitUntil([&] { return client.channel->state() == Channel::State::Closed; }));
+    QCOMPARE(client.consumer->state(), Consumer::State::Recovering);
+    QCOMPARE(bystander->state(), Consumer::State::Recovering);
+
+    peer.setHook({});
+    peer.closeInsteadOf("queue.declare-ok", 404, "NOT_FOUND - no queue 'q'");
+    peer.forgetReceived();
+    client.channel->reopen();
+    QVERIFY(waitUntil([&] { return bystander->state() == Consumer::State::Active; }));
+    QVERIFY(waitUntil([&] { return peer.count("channel.close-ok") == 1; }));
+    QCOMPARE(peer.count("basic.consume"), 1);
+    QVERIFY(client.channel->isOpen());
+    peer.answerAgain("queue.declare-ok");
+    QVERIFY(waitUntil([&] { return client.consumer->state() == Consumer::State::Active; }));
+    QCOMPARE(client.log.only(u"consumer.cancelled"_s), QStringList());
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+// Where the question was allowed and consuming is not.
+void tst_Resubscribing::refusedSubscriptionEndsTheConsumer()
+{
+    ScriptedPeer peer;
+    WaitingClient client(peer, true);
+    peer.setHook([&](const Command &command) {
+        if (command.name != "basic.consume")
+            return false;
+        peer.send(command.channel,
+                  Wire::ChannelClose{.replyCode = 403, .replyText = "ACCESS_REFUSED", .classId = 60, .methodId = 20});
+        return true;
+    });
+    peer.answerAgain("queue.declare-ok");
+    QVERIFY(waitUntil([&] { return client.consumer->state() == Consumer::State::Cancelled; }));
+    settle(*client.connection);
+    QCOMPARE(client.log.only(u"consumer.cancelled"_s), QStringList{u"consumer.cancelled ChannelClosed 403"_s});
+    client.channel->reopen();
+    QVERIFY(waitUntil([&] { return client.channel->isOpen(); }));
+    QCOMPARE(peer.count("basic.consume"), 1);
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Resubscribing::tagAndPrefetchAreKept()
+{
+    ScriptedPeer peer;
+    OpenClient client(peer);
+    client.channel->setPrefetch(5);
+    Consumer *ofChannel = client.consume({.resubscribe = true});
+    Consumer *own = client.consume({.resubscribe = true, .prefetch = 7});
+    client.channel->setPrefetch(50);
+    settle(client.connection);
+    peer.forgetReceived();
+    peer.send(1, Wire::BasicCancel{.consumerTag = "c1", .noWait = true});
+    QVERIFY(
+        waitUntil([&] { return peer.count("basic.consume") == 1 && ofChannel->state() == Consumer::State::Active; }));
+    peer.send(1, Wire::BasicCancel{.consumerTag = "c2", .noWait = true});
+    QVERIFY(waitUntil([&] { return peer.count("basic.consume") == 2 && own->state() == Consumer::State::Active; }));
+    QStringList calls;
+    for (const Command &command : peer.received()) {
+        if (command.name == "basic.qos")
+            calls += u"prefetch %1"_s.arg(command.fields.value(u"prefetch-count"_s).toInt());
+        else if (command.name == "basic.consume")
+            calls += u"consume "_s + command.fields.value(u"consumer-tag"_s).toString();
+    }
+    QCOMPARE(calls, QStringList({u"prefetch 5"_s, u"consume c1"_s, u"prefetch 7"_s, u"consume c2"_s}));
     QCOMPARE(peer.violations(), QStringList());
 }
 

@@ -3,6 +3,7 @@
 
 #include <QtCore/qtimezone.h>
 
+#include <algorithm>
 #include <atomic>
 #include <latch>
 #include <thread>
@@ -23,6 +24,8 @@ private Q_SLOTS:
     void copiesMayBeChangedWhileOthersAreRead();
     void defaultMessagesMayBeReadInSeveralThreads();
     void copiesMayBeSettledInSeveralThreads();
+    void memoryIsUsedAgainOnlyBehindTheLastReader_data();
+    void memoryIsUsedAgainOnlyBehindTheLastReader();
 };
 
 namespace {
@@ -138,6 +141,53 @@ void tst_MessageThreads::copiesMayBeSettledInSeveralThreads()
     QCOMPARE(target.wakes, 1);
     for (const Settlement &each : settled)
         QCOMPARE(each.deliveryTag, quint64(5));
+}
+
+void tst_MessageThreads::memoryIsUsedAgainOnlyBehindTheLastReader_data()
+{
+    QTest::addColumn<bool>("isMessageKept");
+    QTest::addColumn<bool>("isChanged");
+    QTest::newRow("body, then delivered again") << false << false;
+    QTest::newRow("message, then delivered again") << true << false;
+    QTest::newRow("message, then changed") << true << true;
+}
+
+// Another thread reads a copy and lets it go. That is all that orders what happens here afterwards: the flag orders
+// nothing.
+void tst_MessageThreads::memoryIsUsedAgainOnlyBehindTheLastReader()
+{
+    QFETCH(const bool, isMessageKept);
+    QFETCH(const bool, isChanged);
+    const QExplicitlySharedDataPointer<const DeliveryOrigin> origin(new DeliveryOrigin(anOrigin()));
+    const QByteArray properties = encoded(fullMessage());
+    for (int round = 0; round < Rounds; ++round) {
+        Message message = MessageAccess::makeDelivered(QByteArray(100, 'a'), properties, origin, 1, false);
+        const auto *const memory = MessageAccess::body(message).constData();
+        std::atomic_bool isRead = false;
+        std::thread reader([&isRead, kept = isMessageKept ? message : Message(),
+                            body = isMessageKept ? QByteArray() : message.body(), isMessageKept]() mutable {
+            const QByteArray bytes = isMessageKept ? kept.body() : std::exchange(body, {});
+            const bool isSame = std::all_of(bytes.cbegin(), bytes.cend(), [](char byte) { return byte == 'a'; });
+            const bool isDecoded = !isMessageKept || kept.type().isEmpty();
+            kept = {};
+            if (!isSame || !isDecoded)
+                qFatal("the reader reads something else");
+            const_cast<QByteArray &>(bytes).clear();
+            isRead.store(true, std::memory_order_relaxed);
+        });
+        while (!isRead.load(std::memory_order_relaxed))
+            std::this_thread::yield();
+        if (isChanged) {
+            message.setType(u"changed"_s);
+            QCOMPARE(message.type(), u"changed"_s);
+        } else {
+            const QByteArray next(100, 'b');
+            QVERIFY(MessageAccess::remakeDelivered(message, next, properties, origin, 2, false));
+            QCOMPARE(message.body(), next);
+        }
+        QCOMPARE(MessageAccess::body(message).constData(), memory); // else this would test nothing
+        reader.join();
+    }
 }
 
 QTEST_APPLESS_MAIN(tst_MessageThreads)

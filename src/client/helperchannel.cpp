@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#include "client/helperchannel_p.h"
+
+#include "client/channel_p.h"
+
+#include <utility>
+
+namespace AmqpQt
+{
+
+using namespace Qt::StringLiterals;
+
+namespace
+{
+
+// As many are made again at most where one is refused; with more, many refusals would cost a multiple of all calls.
+constexpr int MaximumUnderWay = 32;
+
+// Whether this may be the end of a channel alone.
+bool isOfChannel(const Error &failure)
+{
+    return failure.kind() == ErrorKind::ChannelClosed || failure.kind() == ErrorKind::Timeout;
+}
+
+} // namespace
+
+HelperChannel::HelperChannel(ConnectionPrivate *connection)
+    : QObject(connection)
+    , m_connection(connection)
+{
+}
+
+void HelperChannel::add(Call call)
+{
+    m_calls.emplace(++m_lastNumber, std::move(call));
+    makeCalls();
+}
+
+void HelperChannel::makeCalls()
+{
+    if (m_calls.empty() || m_isRefused || m_underWay == MaximumUnderWay || !prepareChannel())
+        return;
+    for (auto call = m_calls.begin(); call != m_calls.end() && m_underWay < MaximumUnderWay;) {
+        auto &[number, next] = *call;
+        if (next.isUnderWay) {
+            ++call;
+        } else if (!next.context) {
+            call = m_calls.erase(call);
+        } else {
+            next.isUnderWay = true;
+            ++m_underWay;
+            next.begin(m_channel, number); // whose result comes from the event loop
+            ++call;
+        }
+    }
+}
+
+bool HelperChannel::prepareChannel()
+{
+    if (m_channel && !ChannelPrivate::of(m_channel)->engine)
+        delete m_channel; // there was no number for it, by now there may be
+    if (!m_channel) {
+        m_channel = m_connection->q->createChannel();
+        ChannelPrivate::of(m_channel)->isInternal = true;
+        connect(m_channel, &Channel::closed, this, &HelperChannel::onClosed);
+    }
+    const ChannelPrivate *channel = ChannelPrivate::of(m_channel);
+    if (channel->engine && channel->state == Channel::State::Closed)
+        m_channel->reopen();
+    return !channel->engine || channel->engine->takesCalls() || channel->state == Channel::State::Closed;
+}
+
+void HelperChannel::onEnded(quint64 number, const Error &failure, const std::function<void()> &report)
+{
+    --m_underWay;
+    const auto at = m_calls.find(number);
+    at->second.isUnderWay = false;
+    // The end of a channel ends its calls in their order: the first one is the cause.
+    if (isOfChannel(failure) && std::exchange(m_isRefused, true))
+        return;
+    const QPointer<QObject> context = at->second.context;
+    m_calls.erase(at);
+    makeCalls();
+    if (context)
+        report();
+}
+
+void HelperChannel::onClosed(const Error &reason)
+{
+    m_isRefused = false;
+    if (isOfChannel(reason) && ChannelPrivate::of(m_channel)->engine)
+        return makeCalls(); // where the connection was lost as well, they wait for open()
+    std::map<quint64, Call> waiting;
+    for (auto call = m_calls.begin(); call != m_calls.end();) {
+        const auto present = call++;
+        if (!present->second.isUnderWay)
+            waiting.insert(m_calls.extract(present));
+    }
+    const Error failure = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
+    for (const auto &[number, call] : waiting) { // each may delete this
+        if (call.context)
+            call.fail(failure);
+    }
+}
+
+} // namespace AmqpQt

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <AmqpQt/channel.h>
+
+#include <QtCore/qpointer.h>
+
+#include <functional>
+#include <map>
+
+namespace AmqpQt
+{
+
+class ConnectionPrivate;
+
+// Calls on a channel of the library's own, which the application does not see. They are pipelined. When the broker
+// refuses a call it closes the channel, and the calls behind it end with the same error, although they are innocent:
+// here only the refused call fails, and the others are made again on the channel's next incarnation, in their order.
+//
+// When the connection ends, calls that are under way fail with its error. Calls made while it is closed wait for
+// open().
+class HelperChannel final : public QObject
+{
+public:
+    explicit HelperChannel(ConnectionPrivate *connection); // a child of it
+
+    // `make` makes the call, on a channel that accepts calls, and maybe more than once. `finished` gets the result from
+    // the event loop, unless `context` or the connection is gone by then. It may delete either of them.
+    template <typename T>
+    void call(QObject *context, std::function<Reply<T>(Channel *channel)> make,
+              std::function<void(const Result<T> &)> finished)
+    {
+        add({.context = context,
+             .begin =
+                 [this, make = std::move(make), finished](Channel *channel, quint64 number) {
+                     make(channel).then(this, [this, number, finished](const Result<T> &result) {
+                         onEnded(number, result.error(), [&] { finished(result); });
+                     });
+                 },
+             .fail = [finished](const Error &reason) { finished(reason); }});
+    }
+
+private:
+    struct Call {
+        QPointer<QObject> context;
+        std::function<void(Channel *channel, quint64 number)> begin;
+        std::function<void(const Error &reason)> fail;
+        bool isUnderWay = false;
+    };
+
+    void add(Call call);
+    void makeCalls();
+    bool prepareChannel(); // false: closed() is still to come
+    void onEnded(quint64 number, const Error &failure, const std::function<void()> &report);
+    void onClosed(const Error &reason);
+
+    ConnectionPrivate *const m_connection;
+    QPointer<Channel> m_channel;
+    std::map<quint64, Call> m_calls; // that have not ended, in order
+    quint64 m_lastNumber = 0;
+    int m_underWay = 0;
+    bool m_isRefused = false; // a call has ended this incarnation of the channel, and closed() is still to come
+};
+
+} // namespace AmqpQt

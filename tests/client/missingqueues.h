@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "support/scriptedpeer.h"
+
+#include <QtCore/qset.h>
+
+namespace AmqpQt::Test
+{
+
+// Lets the peer refuse the declarations of some queues with 404. It answers nothing more on that channel until it is
+// closed.
+template <typename IsMissing>
+void refuseMissingQueues(ScriptedPeer &peer, IsMissing isMissing)
+{
+    peer.setHook([&peer, isMissing, closing = QSet<quint16>()](const Command &command) mutable {
+        if (command.name == "channel.close-ok")
+            closing.remove(command.channel);
+        const QString queue = command.fields.value(QStringLiteral("queue")).toString();
+        if (command.name != "queue.declare" || closing.contains(command.channel) || !isMissing(queue))
+            return false;
+        closing.insert(command.channel);
+        peer.closeChannel(command.channel, 404, "NOT_FOUND - no queue '" + queue.toUtf8() + "'");
+        return true;
+    });
+}
+
+} // namespace AmqpQt::Test
