@@ -113,7 +113,8 @@ void ChannelEngine::refuseHeld(const Call &call, const Error &error)
     takeConsumer(call.consumer->tag);
     if (call.consumer->cancelCall)
         finish(call.consumer->cancelCall, CancelResult{});
-    m_connection->tell(ConsumerCancelled{call.consumer, error});
+    else
+        m_connection->tell(ConsumerCancelled{call.consumer, error});
 }
 
 bool ChannelEngine::releaseOne()

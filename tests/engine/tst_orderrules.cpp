@@ -320,6 +320,7 @@ void tst_OrderRules::callsTooLargeForTheNegotiatedFramesEndWithAnError()
     const QByteArray properties = Wire::encodeProperties(
         {.flags = Wire::HeadersFlag, .headers = {*Wire::encodeTable(large, u"")}});
     QVERIFY(channel.publish({}, u"q"_s, properties, "body", false));
+    const auto uncancelled = *channel.consume(u"q"_s, {.consumerTag = u"b"_s, .arguments = large}, &s);
     const CallId purging = *channel.purgeQueue(u"q"_s);
     s.open({.frameMax = 4096}).expectSent<Wire::ChannelOpen>().expectSent<Wire::QueuePurge>().expectNothingSent();
     s.expectReply(declaring, ErrorKind::InvalidArgument);
@@ -328,6 +329,11 @@ void tst_OrderRules::callsTooLargeForTheNegotiatedFramesEndWithAnError()
         QCOMPARE(failed.first, quint64(1));
         QCOMPARE(failed.last, quint64(1));
         QCOMPARE(failed.reason.kind(), ErrorKind::InvalidArgument);
+    });
+    s.expectReply(uncancelled->startCall, ErrorKind::InvalidArgument);
+    s.expectEvent<Engine::ConsumerCancelled>([&](const Engine::ConsumerCancelled &cancelled) {
+        QCOMPARE(cancelled.consumer, uncancelled);
+        QCOMPARE(cancelled.reason.kind(), ErrorKind::InvalidArgument);
     });
     s.broker(Wire::ChannelOpenOk{}).expectEvent<Engine::ReplyArrived>().expectEvent<Engine::ChannelOpened>();
     s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
