@@ -148,8 +148,7 @@ void tst_Subscriptions::consumerThatMayOnlyReadSubscribesAgain()
     QCOMPARE(brokerControl({u"set_permissions"_s, u"-p"_s, parameters.virtualHost(), user, u"^$"_s, u"^$"_s, u".*"_s})
                  .exitCode,
              0);
-    parameters.setUserName(user);
-    parameters.setPassword(u"secret"_s);
+    parameters.setCredentials(user, u"secret"_s);
     BrokerClient other;
     QVERIFY(other.isOpen());
     const QString queue = filledQueue(other, 1);
