@@ -69,6 +69,8 @@ public:
 
     std::chrono::milliseconds dispatchBudget() const; // time per turn of the event loop spent on deliveries, 4 ms
     void setDispatchBudget(std::chrono::milliseconds budget);
+    bool checksUserId() const; // publishing refuses a Message::userId() that is not userName()
+    void setChecksUserId(bool checks);
 
     int backpressureMultiplier() const; // 0: off; 10 by default once backpressure_detection is asked for
     void setBackpressureMultiplier(int multiplier);

@@ -90,7 +90,9 @@ bool Channel::isWritable() const
     \row \li NotOpen \li The channel is closed or closing. Before it has opened for the first time messages wait.
     \row \li InvalidArgument \li The exchange's name or the routing key has over 255 bytes of UTF-8; a property or
              header cannot be sent, see Message; the properties take more than one frame; the message alone is over
-             ConnectionParameters::bufferLimit().
+             ConnectionParameters::bufferLimit(). Or RabbitMQ would close the channel for it: the expiration is over
+             ten years, Message::userId() is not the user of the connection, or one of the headers \c CC and \c BCC is
+             no list.
     \row \li BufferFull \li With it more than ConnectionParameters::bufferLimit() bytes would wait to be sent.
     \endtable
 

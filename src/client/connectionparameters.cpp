@@ -303,8 +303,9 @@ void ConnectionParameters::setMaximumChannels(quint16 count)
 }
 
 /*!
-    Returns the largest body of a delivery, in bytes. A larger one is skipped without being kept in memory, and its
-    channel is closed with ErrorKind::MessageTooLarge.
+    Returns the largest body of a delivery, in bytes. A larger one is skipped without being kept in memory: its
+    consumer, or its Channel::get(), ends with ErrorKind::MessageTooLarge, and a message that is to be acknowledged goes
+    back to its queue.
 */
 qint64 ConnectionParameters::maximumMessageSize() const
 {
@@ -379,6 +380,24 @@ std::chrono::milliseconds ConnectionParameters::dispatchBudget() const
 void ConnectionParameters::setDispatchBudget(std::chrono::milliseconds budget)
 {
     setTimeout(*d, &ConnectionParametersPrivate::dispatchBudget, budget, 1ms, u"dispatchBudget"_s);
+}
+
+/*!
+    Returns whether publishing refuses a message whose Message::userId() is neither empty nor userName(); \c true by
+    default. RabbitMQ closes the channel with 406 for such a message, unless the user has the tag \c impersonator.
+*/
+bool ConnectionParameters::checksUserId() const
+{
+    return d->checksUserId;
+}
+
+/*!
+    Sets whether publishing \a checks the user id of messages. Switch it off for a user with the tag \c impersonator,
+    who may publish for others: the library cannot know the tags of a user.
+*/
+void ConnectionParameters::setChecksUserId(bool checks)
+{
+    d->checksUserId = checks;
 }
 
 /*!

@@ -33,6 +33,7 @@ public:
     qint64 highWatermark = 4 * 1024 * 1024;
     qint64 bufferLimit = 128 * 1024 * 1024;
     int backpressureMultiplier = 0;
+    bool checksUserId = true;
 
     // The value of a property was refused, and the former one stays: nobody is to be connected by that.
     void refuse(const QString &property, const QString &reason);

@@ -125,6 +125,7 @@ Engine::Settings ConnectionPrivate::settings() const
 {
     Engine::Settings settings;
     settings.userName = attempt.userName();
+    settings.checksUserId = attempt.checksUserId();
     settings.virtualHost = attempt.virtualHost();
     settings.connectionName = attempt.connectionName();
     settings.clientProperties = {

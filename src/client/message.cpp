@@ -31,11 +31,20 @@ namespace AmqpQt {
     are decoded when one of them is asked for, the headers apart from the others.
 
     What cannot be sent is reported by the publishing call as ErrorKind::InvalidArgument with the name of the property:
-    a string over 255 bytes of UTF-8, a value in the headers that has no AMQP type. A number or a time out of range is
-    refused by its setter with a warning in the category \c amqpqt.channel, and the old value stays.
+    a string over 255 bytes of UTF-8, a value in the headers that has no AMQP type, and what RabbitMQ would close the
+    channel for, see Channel::publish(). A number or a time out of range is refused by its setter with a warning in the
+    category \c amqpqt.channel, and the old value stays.
 
     New messages are \e persistent, because a default must not lose data: setPersistent(\c false) trades that for speed.
     A message from the broker reports what was on the wire, and without a delivery mode there it is transient.
+
+    \section1 Text
+
+    The string properties, the names of headers and the routing key of a received message may be any bytes, such as the
+    16 of a UUID in correlationId(). All of them are kept in the QString, see textFromBytes(). So a property can be
+    copied to another message, \c{reply.setCorrelationId(request.correlationId())}, and the message be published with the
+    routing key it came with; textToBytes() gives the bytes, and \c{setCorrelationId(textFromBytes(uuid.toRfc4122()))}
+    sets them.
 
     \section1 Envelope
 
@@ -118,12 +127,24 @@ quint64 integer(const QVariant &value)
 
 bool isSame(const FieldTable &a, const FieldTable &b)
 {
+    // Comparing, as encoding, goes down as deep as they are nested. Too deep they can only be the application's.
+    if (Wire::isNestedTooDeeply(a) || Wire::isNestedTooDeeply(b))
+        return a.isSharedWith(b);
     if (a != b)
         return false;
     // To QVariant a bool, an int and a double of equal value are the same, on the wire they are not.
     const auto first = Wire::encodeTable(a, u"headers");
     const auto second = Wire::encodeTable(b, u"headers");
     return !first || !second || *first == *second;
+}
+
+bool hasSameHeaders(const MessagePrivate &a, const MessagePrivate &b)
+{
+    const bool isUndecoded = a.undecodableHeaders();
+    if (isUndecoded != bool(b.undecodableHeaders()))
+        return false;
+    return isUndecoded ? encodedHeaders(a.properties) == encodedHeaders(b.properties)
+                       : isSame(a.headers(), b.headers());
 }
 
 bool isSame(const DeliveryOrigin *a, const DeliveryOrigin *b)
@@ -165,6 +186,14 @@ const FieldTable &MessagePrivate::headers() const
 {
     const FieldTable *present = decodedHeaders.get();
     return present ? *present : decodedHeaders.publish(decodeHeaders(properties));
+}
+
+QVariant MessagePrivate::header(const QString &name, const QVariant &fallback) const
+{
+    if (const auto found = headers().constFind(name); found != headers().cend())
+        return *found;
+    const QVariant found = headers().isEmpty() && undecodableHeaders() ? decodeHeader(properties, name) : QVariant();
+    return found.isValid() ? found : fallback;
 }
 
 void MessagePrivate::setBody(QByteArrayView bytes)
@@ -304,7 +333,8 @@ void Message::setContentEncoding(const QString &encoding)
 
     The type of each value selects its type on the wire, see FieldTable; a value without one, NaN and infinities are
     reported when the message is published. An empty table is absent on the wire. The table of a received message is
-    decoded on first use and forwarded byte for byte if nobody sets a header.
+    decoded on first use and forwarded byte for byte if nobody sets a header. It is empty here if it cannot be decoded,
+    see hasUndecodedHeaders().
 */
 FieldTable Message::headers() const
 {
@@ -321,15 +351,32 @@ void Message::setHeaders(const FieldTable &headers)
 */
 QVariant Message::header(const QString &name, const QVariant &fallback) const
 {
-    return read(d).headers().value(name, fallback);
+    return read(d).header(name, fallback);
+}
+
+/*!
+    Returns whether the message came with headers that cannot be decoded, since they are nested more than 32 levels
+    deep, truncated or of unknown types: any publisher can send such. Then headers() is empty and a warning in the
+    category \c amqpqt.channel says why, at most once a minute and connection. header() still finds those that are sound
+    themselves. The message can be settled as any other, and is forwarded byte for byte.
+*/
+bool Message::hasUndecodedHeaders() const
+{
+    return read(d).undecodableHeaders();
 }
 
 /*!
     Sets the header \a name to \a value and leaves the others. An invalid QVariant is sent as a header without a value;
-    setHeaders() removes one.
+    setHeaders() removes one. Nothing is added to headers that could not be decoded: a warning says so.
 */
 void Message::setHeader(const QString &name, const QVariant &value)
 {
+    if (const char *wrong = read(d).undecodableHeaders()) {
+        qCWarning(lcChannel).nospace() << "header " << name
+                                       << " is not set: the headers that the message came with cannot be "
+                                       << "decoded (" << wrong << "), only setHeaders() can replace them";
+        return;
+    }
     MessagePrivate &message = change(d, Wire::HeadersFlag);
     message.headers(); // decodes them
     message.decodedHeaders.edit()->insert(name, value);
@@ -427,7 +474,8 @@ std::optional<std::chrono::milliseconds> Message::expiration() const
 
 /*!
     Limits the time that the message may wait in a queue to \a ttl, from 0, which means that it is delivered at once or
-    not at all; std::nullopt lifts the limit. A negative time is refused with a warning.
+    not at all; std::nullopt lifts the limit. A negative time is refused with a warning, more than ten years
+    (315360000000 ms, RabbitMQ's limit) when the message is published.
 */
 void Message::setExpiration(std::optional<std::chrono::milliseconds> ttl)
 {
@@ -461,7 +509,7 @@ void Message::setMessageId(const QString &id)
 QDateTime Message::timestamp() const
 {
     const std::optional<quint64> seconds = read(d).values().timestamp;
-    if (!seconds || *seconds > quint64(std::numeric_limits<qint64>::max()))
+    if (!seconds || *seconds > quint64(std::numeric_limits<qint64>::max() / 1000)) // QDateTime counts milliseconds
         return {};
     return utcFromSeconds(qint64(*seconds));
 }
@@ -496,7 +544,8 @@ void Message::setType(const QString &type)
     \property AmqpQt::Message::userId
     \brief the user who published the message; empty if absent.
 
-    RabbitMQ closes the channel with 406 if it is not the name that the connection logged in with.
+    RabbitMQ closes the channel with 406 if it is not the name that the connection logged in with, so publishing refuses
+    another one; see ConnectionParameters::setChecksUserId().
 */
 QString Message::userId() const
 {
@@ -639,13 +688,13 @@ bool Message::isRedelivered() const
 */
 int Message::deliveryCount() const
 {
-    const FieldTable &headers = read(d).headers();
+    const MessagePrivate &message = read(d);
     quint64 count = 0;
-    if (const auto counted = headers.constFind(u"x-delivery-count"_s); counted != headers.cend()) {
-        count = integer(*counted);
+    if (const QVariant counted = message.header(u"x-delivery-count"_s, {}); counted.isValid()) {
+        count = integer(counted);
     } else {
         quint64 expired = 0;
-        const QVariantList deaths = headers.value(u"x-death"_s).toList();
+        const QVariantList deaths = message.header(u"x-death"_s, {}).toList();
         for (const QVariant &death : deaths) { // one for each queue and reason
             const QVariantMap row = death.toMap();
             quint64 &sum = row.value(u"reason"_s) == u"expired"_s ? expired : count;
@@ -674,7 +723,7 @@ bool operator==(const Message &a, const Message &b)
         return false;
     if (!first.changed && !second.changed && first.properties == second.properties)
         return true;
-    return first.values() == second.values() && isSame(first.headers(), second.headers());
+    return first.values() == second.values() && hasSameHeaders(first, second);
 }
 
 /*!

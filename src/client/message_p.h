@@ -4,6 +4,7 @@
 #include "client/lazy_p.h"
 #include "client/mailbox_p.h"
 #include "client/messageproperties_p.h"
+#include "wire/contentheader_p.h"
 
 #include <AmqpQt/message.h>
 
@@ -48,6 +49,11 @@ public:
     }
     const MessageProperties &values() const { return decodedProperties().values; }
     const FieldTable &headers() const;
+    QVariant header(const QString &name, const QVariant &fallback) const;
+    const char *undecodableHeaders() const // what is wrong with them; null: nothing
+    {
+        return changed & Wire::HeadersFlag ? nullptr : checkHeaders(properties);
+    }
     void setBody(QByteArrayView bytes); // a copy of them
     const QByteArray *encodedProperties() const // null: a change is still to be encoded
     {

@@ -43,12 +43,11 @@ void setPresent(BasicProperties &onWire, Wire::PropertyFlag flag, bool present)
     onWire.flags = quint16(present ? onWire.flags | flag : onWire.flags & ~flag);
 }
 
-// None if they are malformed: the decoder of content headers has refused such a message before it comes here.
+// As far as they are well-formed.
 BasicProperties view(QByteArrayView encoded)
 {
     BasicProperties onWire;
-    if (Wire::decodeProperties(encoded, onWire))
-        return {};
+    Wire::decodeProperties(encoded, onWire);
     return onWire;
 }
 
@@ -73,21 +72,47 @@ MessageProperties decodeProperties(QByteArrayView encoded)
 
 FieldTable decodeHeaders(QByteArrayView encoded)
 {
-    const BasicProperties onWire = view(encoded);
-    return onWire.has(Wire::HeadersFlag) ? Wire::decodeTable(onWire.headers.contents) : FieldTable();
+    const QByteArrayView contents = encodedHeaders(encoded);
+    return Wire::checkTable(contents) ? FieldTable() : Wire::decodeTable(contents);
+}
+
+QVariant decodeHeader(QByteArrayView encoded, const QString &name)
+{
+    const QByteArrayView value = Wire::findValue(encodedHeaders(encoded), textToBytes(name));
+    if (value.isEmpty())
+        return {};
+    QByteArray table(1, '\0'); // with an empty key
+    table.append(value);
+    return Wire::checkTable(table) ? QVariant() : Wire::decodeTable(table).first();
+}
+
+QByteArrayView encodedHeaders(QByteArrayView encoded)
+{
+    return view(encoded).headers.contents;
+}
+
+const char *checkHeaders(QByteArrayView encoded)
+{
+    BasicProperties onWire;
+    const char *wrong = Wire::decodeProperties(encoded, onWire);
+    return wrong ? wrong : Wire::checkTable(onWire.headers.contents);
 }
 
 Result<QByteArray> replaceProperties(QByteArrayView encoded, quint16 changed, const MessageProperties &values,
                                      const FieldTable &headers)
 {
-    BasicProperties onWire = view(encoded);
+    BasicProperties onWire;
+    if (const char *wrong = Wire::decodeProperties(encoded, onWire))
+        return Error(ErrorKind::InvalidArgument,
+                     u"message: its properties came malformed (%1), so that it can only be published unchanged"_s.arg(
+                         QLatin1StringView(wrong)));
 
     std::array<QByteArray, StringProperties.size()> utf8;
     for (size_t i = 0; i < StringProperties.size(); ++i) {
         const StringProperty &property = StringProperties[i];
         if (!(changed & property.flag))
             continue;
-        Result<QByteArray> text = Wire::encodeShortText(property.name, values.*property.value);
+        Result<QByteArray> text = Wire::encodeShortText(property.name, values.*property.value, Wire::NotUtf8::Allowed);
         if (!text)
             return text;
         utf8[i] = std::move(text).value();

@@ -31,7 +31,11 @@ struct MessageProperties
 
 // `encoded` are the flags and the list of a content header.
 MessageProperties decodeProperties(QByteArrayView encoded);
-FieldTable decodeHeaders(QByteArrayView encoded);
+FieldTable decodeHeaders(QByteArrayView encoded);                   // empty if they are undecodable
+QVariant decodeHeader(QByteArrayView encoded, const QString &name); // one of them, even if others are undecodable
+// The table of headers as it stands on the wire, and what is wrong with it; null: nothing.
+QByteArrayView encodedHeaders(QByteArrayView encoded);
+const char *checkHeaders(QByteArrayView encoded);
 
 // `encoded` with the properties in `changed` (bits of Wire::PropertyFlag) replaced by those of `values` and `headers`.
 // The others stay byte for byte. An InvalidArgument names the property that does not fit.

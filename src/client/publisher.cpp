@@ -89,7 +89,7 @@ Error PublisherPrivate::check(const Outgoing &outgoing) const
 {
     if (const auto name = Wire::encodeShortText("exchange"_L1, outgoing.exchange); !name)
         return name.error();
-    if (const auto key = Wire::encodeShortText("routingKey"_L1, outgoing.routingKey); !key)
+    if (const auto key = Wire::encodeShortText("routingKey"_L1, outgoing.routingKey, Wire::NotUtf8::Allowed); !key)
         return key.error();
     Error invalid;
     const QByteArray *properties = MessageAccess::encodedProperties(outgoing.message, &invalid);

@@ -21,13 +21,24 @@ void Assembler::header(const Wire::ContentHeader &header)
         m_properties = header.properties.toByteArray();
     m_bodySize = header.bodySize;
     m_body = QByteArray();
+    m_isSkipped = false;
+    completeIfWhole();
+}
+
+void Assembler::skip(quint64 bodySize)
+{
+    m_bodySize = bodySize;
+    m_body = QByteArray();
+    m_isSkipped = true;
     completeIfWhole();
 }
 
 void Assembler::append(QByteArrayView part, qsizetype frameRemaining)
 {
     Q_ASSERT(part.size() <= frameRemaining && quint64(frameRemaining) <= bodyRemaining());
-    if (m_body.isEmpty() && quint64(part.size()) == m_bodySize) {
+    if (m_isSkipped) {
+        m_bodySize -= quint64(part.size());
+    } else if (m_body.isEmpty() && quint64(part.size()) == m_bodySize) {
         m_body = part.toByteArray();
     } else {
         reserve(std::max(part.size(), std::min(frameRemaining, LargestRoom)));

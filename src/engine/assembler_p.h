@@ -38,6 +38,8 @@ public:
 
     void begin(const Method &method, QByteArrayView exchange, QByteArrayView routingKey, QByteArrayView replyText = {});
     void header(const Wire::ContentHeader &header);
+    void skip(quint64 bodySize); // instead of header(): nothing of the content is kept
+    bool isSkipped() const noexcept { return m_isSkipped; }
 
     // `frameRemaining`: what the frame still has of the body, this part included. Room is made for all of it: only one
     // frame of a connection is under way at a time.
@@ -60,8 +62,9 @@ private:
     QByteArray m_strings; // exchange, routing key, reply text
     QByteArray m_properties;
     QByteArray m_body;
-    quint64 m_bodySize = 0;
+    quint64 m_bodySize = 0; // of a skipped one, what is still to come
     State m_state = State::Idle;
+    bool m_isSkipped = false;
     quint8 m_exchangeSize = 0; // both are short strings
     quint8 m_routingKeySize = 0;
 };

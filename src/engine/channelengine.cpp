@@ -144,7 +144,10 @@ bool ChannelEngine::releaseOne()
     m_held.pop_front();
     m_heldUnconfirmed -= publish.confirm;
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + publish.properties.size();
-    if (const Error error = checkSize(headerPayload, Wire::BasicPublish::name); error.isError()) {
+    Error error = checkSize(headerPayload, Wire::BasicPublish::name);
+    if (!error.isError())
+        error = checkProperties(publish.properties); // the user may be another one than when it was held
+    if (error.isError()) {
         m_connection->tell(PublishFailed{shared_from_this(), publish.sequence, publish.sequence, error});
         noteConfirmWindow();
     } else {
@@ -227,6 +230,26 @@ Result<QString> ChannelEngine::resolveQueue(const QString &name) const
     return m_lastQueue; // empty while the broker has not named it yet: it knows which one is meant
 }
 
+// What RabbitMQ closes the channel for; empty: nothing.
+static QString problemOfQueue(const QString &name, const QueueOptions &options)
+{
+    if (name.startsWith("amq."_L1) && !name.startsWith("amq.rabbitmq.reply-to"_L1))
+        return u"queue: \"%1\" cannot be declared, the prefix amq. is reserved for the broker"_s.arg(name);
+    const FieldTable &table = options.arguments;
+    if (table.contains(u"x-dead-letter-routing-key"_s) && !table.contains(u"x-dead-letter-exchange"_s))
+        return u"arguments: \"x-dead-letter-routing-key\" needs \"x-dead-letter-exchange\""_s;
+    const QString type = table.value(u"x-queue-type"_s).toString();
+    const bool isLasting = type == "quorum"_L1 || type == "stream"_L1;
+    if (isLasting && (name.isEmpty() || !options.durable || options.exclusive || options.autoDelete))
+        return u"options: a queue of type %1 has a name and is durable, neither exclusive nor auto-delete"_s.arg(type);
+    return {};
+}
+
+static Error defaultExchange(QLatin1StringView argument, QLatin1StringView fact)
+{
+    return Error(ErrorKind::InvalidArgument, u"%1: empty; the default exchange %2"_s.arg(argument, fact));
+}
+
 Result<CallId> ChannelEngine::declareQueue(const QString &name, const QueueOptions &options, bool passive)
 {
     if (!takesCalls())
@@ -236,6 +259,8 @@ Result<CallId> ChannelEngine::declareQueue(const QString &name, const QueueOptio
     const QByteArray table = arguments.table("arguments", options.arguments, queueArguments());
     if (arguments.areInvalid())
         return arguments.error();
+    if (const QString problem = passive ? QString() : problemOfQueue(name, options); !problem.isEmpty())
+        return Error(ErrorKind::InvalidArgument, problem);
     const Result<CallId> declaring = call(Wire::QueueDeclare{.queue = queue,
                                                              .passive = passive,
                                                              .durable = options.durable,
@@ -310,6 +335,8 @@ Result<CallId> ChannelEngine::bindOrUnbindExchange(const QString &destination, c
     Arguments arguments;
     const QByteArray destinationName = arguments.shortString("destination", destination);
     const QByteArray sourceName = arguments.shortString("source", source);
+    if (destination.isEmpty() || source.isEmpty())
+        return defaultExchange(destination.isEmpty() ? "destination"_L1 : "source"_L1, "has no bindings of others"_L1);
     const QByteArray key = arguments.shortString("routingKey", routingKey);
     const QByteArray bindingArguments = arguments.table("arguments", table);
     if (arguments.areInvalid())
@@ -331,6 +358,8 @@ Result<CallId> ChannelEngine::bindOrUnbind(const QString &queue, const QString &
     Arguments arguments;
     const QByteArray queueName = arguments.shortString("queue", *resolved);
     const QByteArray exchangeName = arguments.shortString("exchange", exchange);
+    if (exchange.isEmpty())
+        return defaultExchange("exchange"_L1, "routes to each queue by its name and has no other bindings"_L1);
     const QByteArray key = arguments.shortString("routingKey", keyIsName ? *resolved : routingKey);
     const QByteArray bindingArguments = arguments.table("arguments", table);
     if (arguments.areInvalid())
@@ -349,6 +378,10 @@ Result<CallId> ChannelEngine::declareExchange(const QString &name, const QString
     const QByteArray table = arguments.table("arguments", options.arguments, exchangeArguments());
     if (arguments.areInvalid())
         return arguments.error();
+    if (name.isEmpty())
+        return defaultExchange("exchange"_L1, "cannot be declared"_L1);
+    if (type.isEmpty() && !passive)
+        return Error(ErrorKind::InvalidArgument, u"type: empty; an exchange needs one, such as direct or topic"_s);
     return call(Wire::ExchangeDeclare{.exchange = exchange,
                                       .type = typeName,
                                       .passive = passive,
@@ -366,6 +399,11 @@ Result<CallId> ChannelEngine::deleteExchange(const QString &name, bool ifUnused)
     const QByteArray exchange = arguments.shortString("exchange", name);
     if (arguments.areInvalid())
         return arguments.error();
+    if (name.isEmpty())
+        return defaultExchange("exchange"_L1, "cannot be deleted"_L1);
+    if (name.startsWith("amq."_L1))
+        return Error(ErrorKind::InvalidArgument,
+                     u"exchange: \"%1\" cannot be deleted, the prefix amq. is reserved for the broker"_s.arg(name));
     return call(Wire::ExchangeDelete{.exchange = exchange, .ifUnused = ifUnused});
 }
 
@@ -505,8 +543,10 @@ void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
     consumer->state = ConsumerEntry::State::Cancelling;
     Call cancelling = makeCall(consumer->cancelCall, Wire::BasicCancel{.consumerTag = consumer->tag});
     cancelling.consumer = consumer;
-    if (m_connection->isOpen() && waitingConsume(consumer->tag))
-        sendCall(cancelling); // what is held waits for the answer
+    // Not behind held publishes, which may wait for long: meanwhile the broker would deliver again what we return. Nor
+    // behind a held basic.consume, which waits for the answer.
+    if (m_connection->isOpen() && (!m_transactionEnding || waitingConsume(consumer->tag)))
+        sendCall(cancelling);
     else
         submit(std::move(cancelling));
 }

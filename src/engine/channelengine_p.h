@@ -215,6 +215,7 @@ private:
     void expectConfirm(quint64 sequence, const ContentFrames &frames, const QByteArray &properties, const QByteArray &body,
                        bool mandatory);
     bool isLikeLastPublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory) const;
+    Error checkProperties(const QByteArray &properties) const;
     Error encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory);
     Error wrongMode(const char *method, const QString &need) const;
     void noteConfirmWindow();
@@ -269,6 +270,8 @@ private:
     void finish(CallId id, ReplyValue value);
 
     void onHeader(const Wire::ContentHeader &header);
+    // The content under way is too large: `what` of it, and the limit of that. Its consumer ends.
+    void skipContent(quint64 bodySize, const QString &what, qint64 limit);
     // The content is whole: a Delivered event to hand out, or everything done already.
     bool completeContent(Delivered &delivered);
     bool completeDelivery(Delivered &delivered);
@@ -278,7 +281,7 @@ private:
     void dropContent() noexcept; // that is under way
     DeliveryPattern *makePattern(); // of whom the content under way is for; null: no consumer
     // A whole delivery came. False: it is not told, and everything is done already.
-    bool takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag);
+    bool takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag, bool isSkipped = false);
     void completeGet();
     void refuseTag(quint64 deliveryTag);
     void stopDeliveries(QByteArrayView consumerTag);

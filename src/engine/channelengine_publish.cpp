@@ -3,6 +3,7 @@
 // The part of ChannelEngine that publishes: confirm mode, returns and transactions.
 
 #include "engine/arguments_p.h"
+#include "engine/knownproperties_p.h"
 #include "engine/repeatedpublish_p.h"
 
 #include <QtCore/qstringconverter.h>
@@ -27,16 +28,35 @@ static Result<QByteArrayView> encodeName(QLatin1StringView argument, const QStri
     return Wire::encodeShortText(argument, name).error();
 }
 
+// Other publishers' keys may have bytes that are not UTF-8, and RabbitMQ takes them again.
+static Result<QByteArrayView> encodeKey(const QString &key, char (&space)[EncodedNameSpace])
+{
+    const Result<QByteArrayView> name = encodeName("routingKey"_L1, key, space);
+    if (name)
+        return name;
+    const Result<QByteArray> bytes = Wire::encodeShortText("routingKey"_L1, key, Wire::NotUtf8::Allowed);
+    if (!bytes)
+        return bytes.error();
+    std::memcpy(space, bytes->constData(), size_t(bytes->size()));
+    return QByteArrayView(space, bytes->size());
+}
+
 inline bool ChannelEngine::fits(const QByteArray &properties, const QByteArray &body) const
 {
     return headerFits(properties)
         && Wire::ContentHeaderPrefix + properties.size() + body.size() <= m_connection->m_settings.bufferLimit;
 }
 
+Error ChannelEngine::checkProperties(const QByteArray &properties) const
+{
+    const Settings &settings = m_connection->m_settings;
+    return Engine::checkProperties(properties, settings.checksUserId, settings.userName);
+}
+
 Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray &body) const
 {
     if (fits(properties, body))
-        return {};
+        return checkProperties(properties);
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
     if (headerPayload > m_connection->maximumPayload())
         return Error(ErrorKind::InvalidArgument,
@@ -54,9 +74,11 @@ Error ChannelEngine::encodePublish(const QString &exchange, const QString &routi
     const Result<QByteArrayView> exchangeName = encodeName("exchange"_L1, exchange, exchangeBytes);
     if (!exchangeName)
         return exchangeName.error();
-    const Result<QByteArrayView> key = encodeName("routingKey"_L1, routingKey, keyBytes);
+    const Result<QByteArrayView> key = encodeKey(routingKey, keyBytes);
     if (!key)
         return key.error();
+    if (const Error wrong = checkProperties(properties); wrong.isError())
+        return wrong;
     const Wire::BasicPublish method{.ticket = m_ticket, .exchange = *exchangeName, .routingKey = *key, .mandatory = mandatory};
     char payload[4 + 2 + 2 * (1 + Wire::MaximumShortString) + 1];
     if (!m_published)

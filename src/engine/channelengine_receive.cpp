@@ -331,27 +331,43 @@ void ChannelEngine::on(const Wire::BasicReturn &method)
 
 void ChannelEngine::onHeader(const Wire::ContentHeader &header)
 {
-    const qint64 limit = m_connection->m_settings.maximumMessageSize;
-    if (header.bodySize <= quint64(limit)) {
+    const Settings &settings = m_connection->m_settings;
+    // A returned message is our own, which may be as large as the write buffer takes.
+    const qint64 limit = m_assembler->method().kind == Assembler::Kind::Return
+                             ? std::max(settings.maximumMessageSize, settings.bufferLimit)
+                             : settings.maximumMessageSize;
+    if (header.bodySize <= quint64(limit))
         m_assembler->header(header);
+    else
+        skipContent(header.bodySize, u"a message of %1 bytes"_s.arg(header.bodySize), limit);
+}
+
+void ChannelEngine::skipContent(quint64 bodySize, const QString &what, qint64 limit)
+{
+    m_assembler->skip(bodySize);
+    if (m_closeSent)
         return;
-    }
-    if (m_closeSent) // the rest of it is skipped with what else comes until close-ok
-        return end(Error(ErrorKind::Cancelled, u"channel %1 was closed"_s.arg(m_number)), {}, true);
     const Error error(ErrorKind::MessageTooLarge,
-                      u"a message of %1 bytes from exchange \"%2\" with routing key \"%3\" is larger than the maximum of %4"_s
-                          .arg(header.bodySize)
+                      u"%1 from exchange \"%2\" with routing key \"%3\" exceeds the maximum of %4"_s.arg(what)
                           .arg(QString::fromUtf8(m_assembler->exchange()), QString::fromUtf8(m_assembler->routingKey()))
                           .arg(limit),
                       Wire::ReplyCode::ContentTooLarge);
-    // Subscribed again, the consumer would get the same message again: it ends for good.
-    if (ConsumerEntry *consumer = m_assembler->method().consumer) {
-        if (consumer->noAck)
-            ++consumer->lost;
-        if (consumer->state <= ConsumerEntry::State::Active)
+    switch (m_assembler->method().kind) {
+    case Assembler::Kind::Deliver:
+        // Subscribed, the consumer would get the same message again.
+        if (ConsumerEntry *consumer = m_assembler->method().consumer;
+            consumer->state <= ConsumerEntry::State::Active && !consumer->cancelHeld) {
             m_connection->tell(ConsumerCancelled{this->consumer(consumer->tag), error});
+            cancel(*consumer);
+        }
+        break;
+    case Assembler::Kind::GetOk:
+        finish(std::exchange(m_getCall, 0), error);
+        break;
+    case Assembler::Kind::Return:
+        qCWarning(lcChannel) << "A returned message is dropped:" << error;
+        break;
     }
-    closeByUs(Wire::ReplyCode::ContentTooLarge, error);
 }
 
 ReceivedMessage ChannelEngine::takeMessage()
@@ -371,7 +387,12 @@ bool ChannelEngine::completeContent(Delivered &delivered)
     switch (m_assembler->method().kind) {
     case Assembler::Kind::Deliver: return completeDelivery(delivered);
     case Assembler::Kind::GetOk: completeGet(); break;
-    case Assembler::Kind::Return: completeReturn(); break;
+    case Assembler::Kind::Return:
+        if (m_assembler->isSkipped())
+            dropContent();
+        else
+            completeReturn();
+        break;
     }
     return false;
 }
@@ -383,17 +404,18 @@ bool ChannelEngine::completeDelivery(Delivered &delivered)
         return false;
     }
     ConsumerEntry *consumer = m_assembler->method().consumer;
-    if (!takesDelivery(*consumer, m_assembler->method().deliveryTag))
+    if (!takesDelivery(*consumer, m_assembler->method().deliveryTag, m_assembler->isSkipped()))
         return false;
     delivered.consumer = consumer;
     delivered.message = takeMessage();
     return true;
 }
 
-bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag)
+bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag, bool isSkipped)
 {
     const bool isEnding = consumer.state > ConsumerEntry::State::Active || consumer.cancelHeld;
-    const bool wanted = consumer.context && (!isEnding || consumer.isDraining) && m_state != State::Closing;
+    const bool wanted =
+        consumer.context && (!isEnding || consumer.isDraining) && m_state != State::Closing && !isSkipped;
     if (m_redelivering && !consumer.noAck) { // it comes again
         dropContent();
         return false;
@@ -421,6 +443,12 @@ bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag)
 void ChannelEngine::completeGet()
 {
     const quint64 deliveryTag = m_assembler->method().deliveryTag;
+    if (m_assembler->isSkipped()) {
+        dropContent();
+        if (!m_getNoAck && !m_redelivering && !m_closeSent)
+            returnUnwanted(deliveryTag);
+        return;
+    }
     if (!m_getNoAck && !m_redelivering && !m_acks.delivered(deliveryTag, nullptr))
         return refuseTag(deliveryTag);
     finish(std::exchange(m_getCall, 0), GotMessage{takeMessage(), m_assembler->method().messageCount});

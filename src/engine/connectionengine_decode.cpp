@@ -22,7 +22,8 @@ static QByteArrayView wholeFrame(QByteArrayView payload)
 
 std::span<char> ConnectionEngine::inputSpace()
 {
-    m_body.direct = m_body.active && m_body.channel && m_body.remaining >= DirectReadSize && m_input.isEmpty();
+    m_body.direct = m_body.active && m_body.channel && m_body.remaining >= DirectReadSize && m_input.isEmpty() &&
+                    !m_body.channel->m_assembler->isSkipped();
     if (m_body.direct)
         return m_body.channel->m_assembler->space(m_body.remaining);
     const std::span<char> space = m_input.space();
@@ -121,6 +122,8 @@ ConnectionEngine::Step ConnectionEngine::decode()
         m_input.consume(Wire::FrameHeaderSize);
         return onBodyFrame(frame);
     }
+    if (frame.type == quint8(Wire::FrameType::Header) && frame.size > methodFrameLimit())
+        return skipHeaderFrame(frame);
     const qsizetype size = qsizetype(frame.size) + Wire::FrameOverhead;
     if (bytes.size() < size)
         return Step::NeedInput;
@@ -183,14 +186,13 @@ bool ConnectionEngine::checkFrame(const Wire::FrameHeader &frame)
     };
     switch (frame.type) {
     case quint8(Wire::FrameType::Method):
-    case quint8(Wire::FrameType::Header): {
+    case quint8(Wire::FrameType::Header):
         // Correct brokers exceed frame-max here: with each death a message's x-death header grows.
-        const quint32 limit =
-            m_state < State::Open ? HandshakeFrameLimit : std::max(MethodFrameLimit, m_frameMax);
-        if (frame.size > limit)
-            return refuse(u"a method or header frame of %1 bytes, at most %2 are accepted"_s.arg(frame.size).arg(limit));
-        return true;
-    }
+        if (frame.size <= methodFrameLimit() ||
+            (frame.type == quint8(Wire::FrameType::Header) && m_state >= State::Open))
+            return true;
+        return refuse(
+            u"a method or header frame of %1 bytes, at most %2 are accepted"_s.arg(frame.size).arg(methodFrameLimit()));
     case quint8(Wire::FrameType::Body):
         if (frame.size > m_receiveFrameMax - Wire::FrameOverhead)
             return refuse(u"a body frame of %1 bytes with frame-max %2"_s.arg(frame.size).arg(m_receiveFrameMax));
@@ -297,33 +299,74 @@ bool ConnectionEngine::checkContentChannel(quint16 number)
     return false;
 }
 
-ConnectionEngine::Step ConnectionEngine::onHeaderFrame(quint16 number, QByteArrayView payload)
+ChannelEngine *ConnectionEngine::channelOfHeader(quint16 number, const Wire::ContentHeader &header, bool isComplete)
 {
     if (!checkContentChannel(number))
-        return Step::Done;
+        return nullptr;
     ChannelEngine *channel = slotOf(number).channel;
-    if (channel->contentState() != Assembler::State::Header) {
+    if (channel->contentState() != Assembler::State::Header)
         fail(Wire::ReplyCode::UnexpectedFrame, u"a content header on channel %1 without a method that has content"_s.arg(number));
-        return Step::Done;
-    }
-    Wire::ContentHeader header;
-    if (const char *wrong = Wire::decodeContentHeader(payload, header)) {
-        fail(Wire::ReplyCode::SyntaxError, u"a malformed content header: %1"_s.arg(QLatin1StringView(wrong)));
-        return Step::Done;
-    }
-    if (header.classId != Wire::BasicDeliver::id.classId) {
+    else if (!isComplete)
+        fail(Wire::ReplyCode::SyntaxError, u"a truncated content header"_s);
+    else if (header.classId != Wire::BasicDeliver::id.classId)
         fail(Wire::ReplyCode::UnexpectedFrame, u"a content header of class %1"_s.arg(header.classId));
-        return Step::Done;
-    }
-    if (header.bodySize > quint64(std::numeric_limits<qint64>::max())) {
+    else if (header.bodySize > quint64(std::numeric_limits<qint64>::max()))
         fail(Wire::ReplyCode::FrameError, u"a content of %1 bytes"_s.arg(header.bodySize));
+    else
+        return channel;
+    return nullptr;
+}
+
+ConnectionEngine::Step ConnectionEngine::onHeaderFrame(quint16 number, QByteArrayView payload)
+{
+    Wire::ContentHeader header;
+    const bool isComplete = Wire::decodeContentHeader(payload, header);
+    ChannelEngine *channel = channelOfHeader(number, header, isComplete);
+    if (!channel)
         return Step::Done;
-    }
+    if (header.undecodable)
+        noteUndecodable(*channel, header.undecodable);
     m_readsShort = header.bodySize >= LargeBody;
     if (DeliveryPattern *pattern = channel->makePattern())
         pattern->header(wholeFrame(payload));
     channel->onHeader(header);
     return completeContent(channel);
+}
+
+// Its size is the publisher's doing, and costs no more than that message.
+ConnectionEngine::Step ConnectionEngine::skipHeaderFrame(const Wire::FrameHeader &frame)
+{
+    const QByteArrayView bytes = m_input.bytes();
+    constexpr qsizetype Beginning = Wire::FrameHeaderSize + Wire::ContentHeaderPrefix;
+    if (bytes.size() < Beginning)
+        return Step::NeedInput;
+    Wire::ContentHeader header;
+    Wire::decodeContentHeader(bytes.sliced(Wire::FrameHeaderSize, Wire::ContentHeaderPrefix), header);
+    m_input.consume(Beginning);
+    ChannelEngine *channel = channelOfHeader(frame.channel, header, true);
+    if (m_state == State::Closed)
+        return Step::Done;
+    m_body = {.active = true, .channel = nullptr, .remaining = frame.size - quint32(Wire::ContentHeaderPrefix)};
+    if (!channel)
+        return Step::Done;
+    channel->skipContent(header.bodySize, u"a content header of %1 bytes"_s.arg(frame.size), methodFrameLimit());
+    return completeContent(channel);
+}
+
+void ConnectionEngine::noteUndecodable(const ChannelEngine &channel, const char *what)
+{
+    using namespace std::chrono_literals;
+    ++m_undecodableSince;
+    if (m_undecodableWarned && m_now - *m_undecodableWarned < 1min)
+        return;
+    m_undecodableWarned = m_now;
+    const Assembler &content = *channel.m_assembler;
+    qCWarning(lcChannel).nospace() << "Channel " << channel.number()
+                                   << ": the headers of a message stay undecoded: " << what << " (exchange "
+                                   << Wire::decodeText(content.exchange()) << ", routing key "
+                                   << Wire::decodeText(content.routingKey())
+                                   << ", such headers since the last warning: " << std::exchange(m_undecodableSince, 0)
+                                   << ')';
 }
 
 ConnectionEngine::Step ConnectionEngine::onBodyFrame(const Wire::FrameHeader &frame)

@@ -157,6 +157,14 @@ private:
     Step onBodyFrame(const Wire::FrameHeader &frame);
     void onMethodFrame(quint16 number, QByteArrayView payload);
     Step onHeaderFrame(quint16 number, QByteArrayView payload);
+    Step skipHeaderFrame(const Wire::FrameHeader &frame);
+    ChannelEngine *channelOfHeader(quint16 number, const Wire::ContentHeader &header,
+                                   bool isComplete); // null: it is skipped, or a fault
+    quint32 methodFrameLimit() const noexcept
+    {
+        return m_state < State::Open ? HandshakeFrameLimit : std::max(MethodFrameLimit, m_frameMax);
+    }
+    void noteUndecodable(const ChannelEngine &channel, const char *what);
     Slot slotOf(quint16 number) const { return number < m_slots.size() ? m_slots[number] : Slot(); }
     void onRestingMethod(quint16 number, Wire::MethodId id);
     void lingerAfterClose(quint16 number) { m_slots[number].lingering = true; }
@@ -261,6 +269,8 @@ private:
     std::deque<Event> m_events;
     Delivered m_delivered;
     BodyStream m_body;
+    std::optional<Time> m_undecodableWarned; // when it was logged last, and how many came since
+    quint64 m_undecodableSince = 0;
     // Of the last delivery: with a single consumer that is whose the next one is, too.
     ChannelEngine *m_lastChannel = nullptr;
     ConsumerEntry *m_lastConsumer = nullptr;

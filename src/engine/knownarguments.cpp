@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "engine/knownarguments_p.h"
 
-#include "wire/codec_p.h"
-
 #include <algorithm>
 #include <limits>
 
@@ -68,39 +66,58 @@ QString boolean(const QVariant &value)
     return value.typeId() == QMetaType::Bool ? QString() : needed("a bool"_L1, value);
 }
 
-QString name(const QVariant &value)
+// A name may be longer than that of an exchange or a queue can be: RabbitMQ takes it, and routes nowhere.
+QString text(const QVariant &value)
 {
-    if (!isText(value))
-        return needed("a text"_L1, value);
-    const qsizetype size = value.toString().toUtf8().size();
-    return size <= Wire::MaximumShortString
+    return isText(value) ? QString() : needed("a text"_L1, value);
+}
+
+QString oneOf(const QStringList &possible, const QVariant &value)
+{
+    return isText(value) && possible.contains(value.toString())
                ? QString()
-               : u"%1 bytes of UTF-8, at most %2 are possible"_s.arg(size).arg(Wire::MaximumShortString);
+               : u"\"%1\" is none of %2"_s.arg(value.toString(), possible.join(u", "_s));
 }
 
 QString overflow(const QVariant &value)
 {
-    const QStringList possible = {u"drop-head"_s, u"reject-publish"_s, u"reject-publish-dlx"_s};
-    return isText(value) && possible.contains(value.toString())
-               ? QString()
-               : u"\"%1\" is none of %2"_s.arg(value.toString(), possible.join(u", "_s));
+    return oneOf({u"drop-head"_s, u"reject-publish"_s, u"reject-publish-dlx"_s}, value);
+}
+
+QString deadLetterStrategy(const QVariant &value)
+{
+    return oneOf({u"at-most-once"_s, u"at-least-once"_s}, value);
+}
+
+QString leaderLocator(const QVariant &value)
+{
+    return oneOf({u"client-local"_s, u"balanced"_s, u"random"_s, u"least-leaders"_s}, value);
 }
 
 // As in "90s".
 bool isInterval(const QString &text)
 {
     const auto isDigit = [](QChar c) { return c >= u'0' && c <= u'9'; };
-    return text.size() > 1 && u"YMDhms"_s.contains(text.back()) && std::all_of(text.begin(), text.end() - 1, isDigit);
+    const auto isZero = [](QChar c) { return c == u'0'; };
+    return text.size() > 1 && u"YMDhms"_s.contains(text.back()) && std::all_of(text.begin(), text.end() - 1, isDigit) &&
+           !std::all_of(text.begin(), text.end() - 1, isZero);
+}
+
+QString interval(const QVariant &value)
+{
+    return isText(value) && isInterval(value.toString())
+               ? QString()
+               : u"\"%1\" is no interval such as 7D: a number above 0 and one of Y, M, D, h, m, s"_s.arg(
+                     value.toString());
 }
 
 QString streamOffset(const QVariant &value)
 {
-    if (isInteger(value))
-        return integer<0, AnyNumber>(value);
-    if (value.typeId() == QMetaType::QDateTime) // an invalid one is refused as a value of any table
+    if (isInteger(value) || value.typeId() == QMetaType::QDateTime) // one that no table can have is refused as such
         return {};
-    const QString text = isText(value) ? value.toString() : QString();
-    return text == "first"_L1 || text == "last"_L1 || text == "next"_L1 || isInterval(text)
+    const bool isName = isText(value) || value.typeId() == QMetaType::QByteArray; // no interval in bytes
+    const QString text = isName ? value.toString() : QString();
+    return text == "first"_L1 || text == "last"_L1 || text == "next"_L1 || (isText(value) && isInterval(text))
                ? QString()
                : u"\"%1\" is none of first, last, next, a number, a QDateTime, an interval such as 1h"_s.arg(
                      value.toString());
@@ -116,19 +133,26 @@ std::span<const KnownArgument> queueArguments()
         {"x-max-length"_L1, integer<0, AnyNumber>},
         {"x-max-length-bytes"_L1, integer<0, AnyNumber>},
         {"x-overflow"_L1, overflow},
-        {"x-dead-letter-exchange"_L1, name},
-        {"x-dead-letter-routing-key"_L1, name},
-        {"x-max-priority"_L1, integer<1, 255>},
-        {"x-delivery-limit"_L1, integer<0, AnyNumber>},
+        {"x-dead-letter-exchange"_L1, text},
+        {"x-dead-letter-routing-key"_L1, text},
+        {"x-dead-letter-strategy"_L1, deadLetterStrategy},
+        {"x-max-priority"_L1, integer<0, 255>},
         {"x-single-active-consumer"_L1, boolean},
-        {"x-queue-type"_L1, name},
+        {"x-queue-type"_L1, text},
+        {"x-queue-leader-locator"_L1, leaderLocator},
+        {"x-max-in-memory-length"_L1, integer<0, AnyNumber>},
+        {"x-max-in-memory-bytes"_L1, integer<0, AnyNumber>},
+        {"x-quorum-initial-group-size"_L1, integer<1, AnyNumber>},
+        {"x-initial-cluster-size"_L1, integer<1, AnyNumber>},
+        {"x-max-age"_L1, interval},
+        {"x-stream-max-segment-size-bytes"_L1, integer<0, 3'000'000'000>},
     };
     return arguments;
 }
 
 std::span<const KnownArgument> exchangeArguments()
 {
-    static constexpr KnownArgument arguments[] = {{"alternate-exchange"_L1, name}};
+    static constexpr KnownArgument arguments[] = {{"alternate-exchange"_L1, text}};
     return arguments;
 }
 

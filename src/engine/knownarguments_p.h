@@ -8,8 +8,9 @@
 
 namespace AmqpQt::Engine {
 
-// RabbitMQ's optional arguments whose wrong values it answers with an error that ends the channel. Those that are not
-// here pass: brokers and plug-ins have more.
+// RabbitMQ's optional arguments whose wrong values it answers with an error that ends the channel. Only what 3.10
+// and 4.3 both refuse, whatever the type of the queue, is refused here. Arguments that are not listed pass: brokers and
+// plug-ins have more.
 struct KnownArgument
 {
     QLatin1StringView name;

@@ -13,6 +13,7 @@ namespace AmqpQt::Engine {
 struct Settings
 {
     QString userName;
+    bool checksUserId = true;     // a message's user-id has to be the user name
     QByteArray saslPlainResponse; // see saslPlain()
     QString virtualHost;
     FieldTable clientProperties; // ours; capabilities are added by the engine

@@ -255,7 +255,8 @@ QDebug operator<<(QDebug debug, const Error &error)
     \value ConnectionClosed The broker closed the connection; Error::replyCode() says why.
     \value ChannelClosed The broker closed the channel; Error::replyCode() says why.
     \value ConsumerCancelled The broker ended the subscription, mostly since its queue is gone (\c basic.cancel).
-    \value MessageTooLarge A delivery was larger than ConnectionParameters::maximumMessageSize().
+    \value MessageTooLarge A message from the broker was larger than ConnectionParameters::maximumMessageSize(), or its
+           properties took more than 1 MiB.
     \value Returned A mandatory message had no route (\c basic.return).
     \value Nacked The broker did not take responsibility for a published message (\c basic.nack).
     \value Unconfirmed Channel or connection ended first: the broker may or may not have the message.

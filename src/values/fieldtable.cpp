@@ -43,11 +43,13 @@ namespace AmqpQt {
     \li \c S gives a QString, or a QByteArray where the bytes are not valid UTF-8.
     \li \c T gives a QDateTime in UTC, or a ULongLong, the seconds, where they are beyond what QDateTime can hold (the
         year 292278994).
-    \li Of several values with the same key the last one counts. Bytes in a key that are not UTF-8 become U+FFFD.
+    \li Of several values with the same key the last one counts. Bytes in a key that are not UTF-8 are kept, see
+        textFromBytes().
     \li Floating point values may be NaN or infinite.
     \endlist
 
-    A received table that nobody changed is forwarded byte for byte, whatever it holds.
+    A received table that nobody changed is forwarded byte for byte, whatever it holds. The headers of a message that
+    are nested too deeply or otherwise malformed stay undecoded, see Message::hasUndecodedHeaders().
 */
 
 /*!

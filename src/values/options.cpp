@@ -135,8 +135,8 @@ QueueOptions QueueOptions::withOverflow(const QString &behaviour) const
 /*!
     Returns these options with an \a exchange for dead letters (\c x-dead-letter-exchange): messages that expired, were
     too many, were nacked without requeue or delivered too often. The empty name is the default exchange. With a
-    \a routingKey they are published with that (\c x-dead-letter-routing-key), else with the one they came with. Names
-    have at most 255 bytes of UTF-8. See \l{https://www.rabbitmq.com/docs/dlx} and Message::header() with \c x-death.
+    \a routingKey they are published with that (\c x-dead-letter-routing-key), else with the one they came with. See
+    \l{https://www.rabbitmq.com/docs/dlx} and Message::header() with \c x-death.
 */
 QueueOptions QueueOptions::withDeadLetter(const QString &exchange, const QString &routingKey) const
 {
@@ -145,8 +145,8 @@ QueueOptions QueueOptions::withDeadLetter(const QString &exchange, const QString
 }
 
 /*!
-    Returns these options with priorities from 0 to \a levels (\c x-max-priority), 1 to 255, of which RabbitMQ
-    recommends no more than 10; Message::setPriority() sets a message's. For classic queues. See
+    Returns these options with priorities from 0 to \a levels (\c x-max-priority), of which RabbitMQ recommends no more
+    than 10; Message::setPriority() sets a message's. With 0 the queue has none. For classic queues. See
     \l{https://www.rabbitmq.com/docs/priority}.
 */
 QueueOptions QueueOptions::withMaxPriority(quint8 levels) const
@@ -156,8 +156,8 @@ QueueOptions QueueOptions::withMaxPriority(quint8 levels) const
 
 /*!
     Returns these options with a limit for redelivery (\c x-delivery-limit): a message that went back to the queue more
-    than so many \a times, from 0 on, is dropped or dead-lettered. For quorum queues. See
-    \l{https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling}.
+    than so many \a times, from 0 on, is dropped or dead-lettered. -1 lifts the limit of 20 that RabbitMQ 4 has by
+    default. For quorum queues. See \l{https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling}.
 */
 QueueOptions QueueOptions::withDeliveryLimit(int times) const
 {
@@ -201,8 +201,8 @@ QueueOptions QueueOptions::withSingleActiveConsumer() const
 */
 
 /*!
-    Returns these options with an alternate \a exchange (\c alternate-exchange) that gets what this one cannot route; at
-    most 255 bytes of UTF-8. A message that it routes is not returned. See \l{https://www.rabbitmq.com/docs/ae}.
+    Returns these options with an alternate \a exchange (\c alternate-exchange) that gets what this one cannot route.
+    A message that it routes is not returned. See \l{https://www.rabbitmq.com/docs/ae}.
 */
 ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 {
@@ -303,7 +303,7 @@ ConsumeOptions ConsumeOptions::withPriority(int priority) const
     \list
     \li the text \c first, the oldest message there is; \c last, the last chunk of messages; \c next, the default: what
         is published from now on
-    \li an integer from 0 on: the message of that number
+    \li an integer: the message of that number, or the oldest one there is if that is later
     \li a QDateTime: messages from that time on. RabbitMQ searches by chunks, so that earlier ones may come first.
     \li an interval before now such as \c 1h: digits and one of \c Y, \c M, \c D, \c h, \c m, \c s
     \endlist

@@ -1,38 +1,78 @@
 // SPDX-License-Identifier: MIT
 #include "wire/contentheader_p.h"
 
+#include "wire/fieldtable_p.h"
+
 namespace AmqpQt::Wire {
 
 namespace {
 
 // Bit 0 announces a second word of flags, which a class with 14 properties does not have; bit 1 belongs to no property.
+// RabbitMQ ignores both and delivers them.
 constexpr quint16 UnknownFlags = 0x0003;
+
+// Reads the properties of a message, whose headers stay unchecked.
+class PropertyReader
+{
+public:
+    explicit PropertyReader(Reader &reader) noexcept
+        : m_reader(reader)
+        , m_fields(reader)
+    {
+    }
+
+    template <typename Value>
+    void operator()(const char *name, Value &value) noexcept
+    {
+        if constexpr (std::is_same_v<Value, Table>)
+            value.contents = m_reader.longString();
+        else
+            m_fields(name, value);
+        m_read += !m_reader.failed();
+    }
+    int read() const noexcept { return m_read; }
+
+private:
+    Reader &m_reader;
+    FieldReader m_fields;
+    int m_read = 0;
+};
 
 const char *readProperties(Reader &reader, BasicProperties &values) noexcept
 {
     values = {};
-    values.flags = reader.number<quint16>();
-    if (values.flags & UnknownFlags)
-        return "unknown property flags";
-    FieldReader fields(reader);
-    BasicProperties::fields(values, fields);
+    values.flags = quint16(reader.number<quint16>() & ~UnknownFlags);
+    PropertyReader properties(reader);
+    BasicProperties::fields(values, properties);
+    if (!reader.failed())
+        return nullptr;
+    // The flags of the properties in front of the fault, which are the highest ones.
+    int left = properties.read();
+    for (quint16 flag = ContentTypeFlag; flag; flag = quint16(flag >> 1)) {
+        if (values.flags & flag && left-- <= 0)
+            values.flags = quint16(values.flags & ~flag);
+    }
     return reader.error();
 }
 
 } // namespace
 
-const char *decodeContentHeader(QByteArrayView payload, ContentHeader &header) noexcept
+bool decodeContentHeader(QByteArrayView payload, ContentHeader &header) noexcept
 {
     Reader reader(payload);
     header.classId = reader.number<quint16>();
     reader.number<quint16>(); // weight: unused, must be zero
     header.bodySize = reader.number<quint64>();
     const char *properties = reader.position();
-    BasicProperties checked;
-    const char *error = readProperties(reader, checked);
+    if (reader.remaining() < qsizetype(sizeof BasicProperties::flags))
+        return false;
+    BasicProperties read;
+    header.undecodable = readProperties(reader, read);
     // Without padding, which is tolerated but must not be forwarded.
-    header.properties = error ? QByteArrayView() : QByteArrayView(properties, reader.position());
-    return error;
+    header.properties = QByteArrayView(properties, reader.position());
+    if (!header.undecodable)
+        header.undecodable = checkTable(read.headers.contents);
+    return true;
 }
 
 const char *decodeProperties(QByteArrayView properties, BasicProperties &values) noexcept

@@ -26,7 +26,8 @@ enum PropertyFlag : quint16 {
     ClusterIdFlag = 1 << 2,
 };
 
-// A view: which are present is said by `flags`, the others are empty or zero.
+// A view: which are present is said by `flags`, the others are empty or zero. A publisher can put anything into the
+// headers, so those that were received may fail checkTable(): it has to be called before they are decoded.
 struct BasicProperties
 {
     quint16 flags = 0;
@@ -77,14 +78,18 @@ struct ContentHeader
     quint16 classId = 0;
     quint64 bodySize = 0;
     QByteArrayView properties; // flags and list, as on the wire: for decodeProperties() and for forwarding unchanged
+    const char *undecodable =
+        nullptr; // what is wrong with the properties, or with the headers among them; null: nothing
 };
 
 inline constexpr qsizetype ContentHeaderPrefix = 12; // class-id, weight, body size: what stands before `properties`
 
-// The payload of a header frame. Null if it and its properties are well-formed, else what is wrong.
-const char *decodeContentHeader(QByteArrayView payload, ContentHeader &header) noexcept;
+// The payload of a header frame. False if it is too short to be one. Whatever a publisher can have written is left to
+// ContentHeader::undecodable.
+bool decodeContentHeader(QByteArrayView payload, ContentHeader &header) noexcept;
 
-// `properties` as in ContentHeader::properties. Null if they are well-formed, else what is wrong.
+// `properties` as in ContentHeader::properties. Null if the list is well-formed, whatever the headers hold. Otherwise
+// what is wrong, and `values` has the properties in front of that place.
 const char *decodeProperties(QByteArrayView properties, BasicProperties &values) noexcept;
 
 // Flags and list; the values whose flag is set.

@@ -8,6 +8,7 @@
 #include <QtCore/qhash.h>
 #include <QtCore/qstringconverter.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -26,13 +27,18 @@ enum class Names { No, Yes }; // in front of each value: no in an array, yes in 
 
 const char *checkValues(QByteArrayView contents, Names names, int nesting) noexcept;
 
-// Reads type letter and value.
-const char *checkValue(Reader &reader, int nesting) noexcept
+struct Value {
+    quint8 type = 0;
+    QByteArrayView contents; // of a table or an array
+};
+
+// Reads type letter and value, a table or an array as a whole.
+const char *skipValue(Reader &reader, Value &value) noexcept
 {
-    const quint8 type = reader.number<quint8>();
+    value.type = reader.number<quint8>();
     if (reader.failed())
         return "truncated field table";
-    switch (type) {
+    switch (value.type) {
     case 't':
     case 'b':
     case 'B':
@@ -63,8 +69,7 @@ const char *checkValue(Reader &reader, int nesting) noexcept
         break;
     case 'A':
     case 'F':
-        if (const char *error = checkValues(reader.longString(), type == 'F' ? Names::Yes : Names::No, nesting + 1))
-            return error;
+        value.contents = reader.longString();
         break;
     case 'V':
         break;
@@ -72,6 +77,16 @@ const char *checkValue(Reader &reader, int nesting) noexcept
         return "unknown type in a field table";
     }
     return reader.failed() ? "truncated field table" : nullptr;
+}
+
+const char *checkValue(Reader &reader, int nesting) noexcept
+{
+    Value value;
+    if (const char *error = skipValue(reader, value))
+        return error;
+    if (value.type != 'A' && value.type != 'F')
+        return nullptr;
+    return checkValues(value.contents, value.type == 'F' ? Names::Yes : Names::No, nesting + 1);
 }
 
 const char *checkValues(QByteArrayView contents, Names names, int nesting) noexcept
@@ -223,8 +238,9 @@ bool TableEncoder::bytes(char type, QByteArrayView bytes)
 
 bool TableEncoder::text(const QString &text)
 {
-    return text.isValidUtf16() ? bytes('S', text.toUtf8())
-                               : refuse(u"text with an unpaired surrogate cannot be sent in a field table"_s);
+    const std::optional<QByteArray> encoded = encodeText(text);
+    return encoded ? bytes('S', *encoded)
+                   : refuse(u"text with an unpaired surrogate cannot be sent in a field table"_s);
 }
 
 bool TableEncoder::time(const QDateTime &time)
@@ -238,12 +254,12 @@ bool TableEncoder::time(const QDateTime &time)
 
 bool TableEncoder::key(const QString &key)
 {
-    if (!key.isValidUtf16())
+    const std::optional<QByteArray> encoded = encodeText(key);
+    if (!encoded)
         return refuse(u"a key with an unpaired surrogate cannot be sent in a field table"_s);
-    const QByteArray utf8 = key.toUtf8();
-    if (utf8.size() > MaximumShortString)
-        return refuse(u"a key of %1 bytes cannot be sent in a field table, the longest has 255"_s.arg(utf8.size()));
-    return append(QByteArray(1, char(utf8.size()))) && append(utf8);
+    if (encoded->size() > MaximumShortString)
+        return refuse(u"a key of %1 bytes cannot be sent in a field table, the longest has 255"_s.arg(encoded->size()));
+    return append(QByteArray(1, char(encoded->size()))) && append(*encoded);
 }
 
 // The length, which is known afterwards, and what `write` writes.
@@ -350,27 +366,119 @@ bool TableEncoder::value(const QVariant &value, int nesting)
     }
 }
 
+// --- depth
+// ------------------------------------------------------------------------------------------------------------
+
+bool isTooDeep(const QVariant &value, int nesting)
+{
+    const auto anyOf = [nesting](const auto &container) {
+        return nesting > MaximumTableNesting ||
+               std::any_of(container.cbegin(), container.cend(),
+                           [nesting](const QVariant &element) { return isTooDeep(element, nesting + 1); });
+    };
+    switch (value.typeId()) {
+    case QMetaType::QVariantMap:
+        return anyOf(value.toMap());
+    case QMetaType::QVariantHash:
+        return anyOf(value.toHash());
+    case QMetaType::QVariantList:
+        return anyOf(value.toList());
+    case QMetaType::QStringList:
+        return nesting > MaximumTableNesting;
+    default:
+        return false;
+    }
+}
+
+// --- text
+// -------------------------------------------------------------------------------------------------------------
+
+// A byte b that is not part of valid UTF-8 is the unpaired surrogate RawByte + b, as PEP 383 does it for Python. Such
+// bytes are above 0x7f, so that the surrogates are low ones, which valid text has behind a high one only.
+constexpr char16_t RawByte = 0xdc00;
+
+bool isRawByte(QChar c)
+{
+    return c.unicode() >= RawByte + 0x80 && c.unicode() <= RawByte + 0xff;
+}
+
+qsizetype lengthOfCharacter(quint8 firstByte)
+{
+    return firstByte < 0x80   ? 1
+           : firstByte < 0xe0 ? 2
+           : firstByte < 0xf0 ? 3
+                              : 4; // a wrong one is invalid with any length
+}
+
+// Nothing if it is not valid.
+std::optional<QString> decodeUtf8(QByteArrayView utf8)
+{
+    using Flag = QStringDecoder::Flag;
+    QStringDecoder decoder(QStringDecoder::Utf8, Flag::ConvertInitialBom | Flag::Stateless);
+    QString text = decoder(utf8);
+    return decoder.hasError() ? std::nullopt : std::optional(std::move(text));
+}
+
 } // namespace
 
 // --- the contract of fieldtable_p.h ----------------------------------------------------------------------------------
 
-Result<QByteArray> encodeShortText(QLatin1StringView argument, const QString &text)
+Result<QByteArray> encodeShortText(QLatin1StringView argument, const QString &text, NotUtf8 notUtf8)
 {
-    if (!text.isValidUtf16())
+    std::optional<QByteArray> encoded;
+    if (notUtf8 == NotUtf8::Allowed || text.isValidUtf16())
+        encoded = encodeText(text);
+    if (!encoded)
         return Error(ErrorKind::InvalidArgument, u"%1: text with an unpaired surrogate cannot be sent"_s.arg(argument));
-    QByteArray utf8 = text.toUtf8();
-    if (utf8.size() > MaximumShortString) {
-        return Error(ErrorKind::InvalidArgument,
-                     u"%1: %2 bytes of UTF-8, at most %3 are possible"_s.arg(argument).arg(utf8.size()).arg(MaximumShortString));
+    if (encoded->size() > MaximumShortString) {
+        return Error(ErrorKind::InvalidArgument, u"%1: %2 bytes of UTF-8, at most %3 are possible"_s.arg(argument)
+                                                     .arg(encoded->size())
+                                                     .arg(MaximumShortString));
     }
-    return utf8;
+    return *std::move(encoded);
 }
 
 QString decodeText(QByteArrayView utf8)
 {
-    using Flag = QStringDecoder::Flag;
-    QStringDecoder decoder(QStringDecoder::Utf8, Flag::ConvertInitialBom | Flag::Stateless);
-    return decoder(utf8);
+    if (std::optional<QString> valid = decodeUtf8(utf8))
+        return *std::move(valid);
+    QString text;
+    while (!utf8.isEmpty()) {
+        const QByteArrayView character = utf8.first(std::min(lengthOfCharacter(quint8(utf8.front())), utf8.size()));
+        if (const std::optional<QString> valid = decodeUtf8(character)) {
+            text += *valid;
+            utf8 = utf8.sliced(character.size());
+        } else {
+            text += QChar(RawByte + quint8(utf8.front()));
+            utf8 = utf8.sliced(1);
+        }
+    }
+    return text;
+}
+
+std::optional<QByteArray> encodeText(const QString &text)
+{
+    if (text.isValidUtf16())
+        return text.toUtf8();
+    QByteArray bytes;
+    qsizetype start = 0; // of the valid text that is not appended yet
+    for (qsizetype at = 0; at < text.size(); ++at) {
+        if (text[at].isHighSurrogate() && at + 1 < text.size() && text[at + 1].isLowSurrogate()) {
+            ++at;
+        } else if (isRawByte(text[at])) {
+            bytes.append(QStringView(text).sliced(start, at - start).toUtf8())
+                .append(char(text[at].unicode() - RawByte));
+            start = at + 1;
+        } else if (text[at].isSurrogate()) {
+            return std::nullopt;
+        }
+    }
+    return bytes.append(QStringView(text).sliced(start).toUtf8());
+}
+
+bool isNestedTooDeeply(const FieldTable &table)
+{
+    return isTooDeep(table, 1);
 }
 
 const char *checkTable(QByteArrayView contents) noexcept
@@ -394,8 +502,8 @@ QByteArrayView findValue(QByteArrayView contents, QByteArrayView key) noexcept
     for (Reader reader(contents); reader.remaining() > 0;) {
         const bool isKey = reader.shortString() == key;
         const char *value = reader.position();
-        if (checkValue(reader, 1))
-            return {};
+        if (Value skipped; skipValue(reader, skipped))
+            return found;
         if (isKey)
             found = QByteArrayView(value, reader.position());
     }
@@ -412,6 +520,38 @@ Result<QByteArray> encodeTable(const FieldTable &table, QStringView argument)
 }
 
 } // namespace Wire
+
+/*!
+    \relates AmqpQt::Message
+
+    Returns \a bytes of a peer as text: the UTF-8 among them as its characters, and each other byte \e b as the unpaired
+    surrogate U+DC00 + \e b, of which the QString keeps what the byte was. No byte is lost, so textToBytes() gives them
+   back. AMQP's short strings are UTF-8 by the specification, but RabbitMQ does not check those of a message, and other
+   clients put binary identifiers there. All text of a received message is made this way.
+
+    This function is thread-safe.
+*/
+QString textFromBytes(QByteArrayView bytes)
+{
+    return Wire::decodeText(bytes);
+}
+
+/*!
+    \relates AmqpQt::Message
+
+    Returns the bytes that stand for \a text on the wire: its UTF-8, but for the unpaired surrogates of textFromBytes(),
+    which become the bytes that they were. Other unpaired surrogates, which calls refuse, become U+FFFD.
+
+    \code
+    const QByteArray id = AmqpQt::textToBytes(request.correlationId()); // 16 bytes of a UUID, say
+    \endcode
+
+    This function is thread-safe.
+*/
+QByteArray textToBytes(const QString &text)
+{
+    return Wire::encodeText(text).value_or(text.toUtf8());
+}
 
 /*!
     Checks whether \a table can be sent, as each call that takes a field table does before anything is queued.

@@ -5,17 +5,27 @@
 
 #include <QtCore/qbytearrayview.h>
 
+#include <optional>
+
 // Field tables (AMQP 0-9-1 section 4.2.5.5, with the type letters RabbitMQ reads and writes). "Contents" are the bytes
 // of a table behind its 32-bit length.
 namespace AmqpQt::Wire {
 
 inline constexpr int MaximumTableNesting = 32; // a table inside a table inside …, arrays counted too
 
-// Unlike QString::fromUtf8() this keeps an initial U+FEFF: the text belongs to the peer.
+// Unlike QString::fromUtf8() this keeps an initial U+FEFF, since the text belongs to the peer, and bytes that are not
+// UTF-8: see AmqpQt::textFromBytes().
 QString decodeText(QByteArrayView utf8);
 
+// What decodeText() makes this text of; nothing if the text has other unpaired surrogates than decodeText() gives.
+std::optional<QByteArray> encodeText(const QString &text);
+
+// Whether the bytes of a short string may be something else than UTF-8. RabbitMQ closes the connection (501) for such
+// bytes in a method, except for the routing key of basic.publish.
+enum class NotUtf8 { Refused, Allowed };
+
 // The bytes of a short string, or an InvalidArgument that begins with the name of the argument.
-Result<QByteArray> encodeShortText(QLatin1StringView argument, const QString &text);
+Result<QByteArray> encodeShortText(QLatin1StringView argument, const QString &text, NotUtf8 notUtf8 = NotUtf8::Refused);
 
 // Walks the contents: lengths, type letters, nesting. Null if they are well-formed, else what is wrong with them.
 const char *checkTable(QByteArrayView contents) noexcept;
@@ -24,7 +34,11 @@ const char *checkTable(QByteArrayView contents) noexcept;
 FieldTable decodeTable(QByteArrayView contents);
 
 // Type letter and value of a key, without decoding anything: empty if there is none. Of several the last, as decoded.
+// The values of the other keys may be malformed, as long as their lengths are right.
 QByteArrayView findValue(QByteArrayView contents, QByteArrayView key) noexcept;
+
+// Whether encodeTable() refuses the table because of its nesting. Safe for any: never looks deeper than the limit.
+bool isNestedTooDeeply(const FieldTable &table);
 
 // The contents, or an InvalidArgument that names the argument and the key ("headers: "x-a.b": type QSize cannot …").
 Result<QByteArray> encodeTable(const FieldTable &table, QStringView argument);

@@ -43,7 +43,7 @@ QString describeEntries(const FieldTable &table)
 {
     QStringList entries;
     for (auto it = table.cbegin(); it != table.cend() && entries.size() < ShownEntries; ++it)
-        entries.append(quoted(it.key().toUtf8()) + ": "_L1 + describeValue(it.value()));
+        entries.append(quoted(textToBytes(it.key())) + ": "_L1 + describeValue(it.value()));
     if (table.size() > ShownEntries)
         entries.append(u"… (%1 entries)"_s.arg(table.size()));
     return u'{' + entries.join(", "_L1) + u'}';
@@ -65,7 +65,7 @@ QString describeValue(const QVariant &value)
     case QMetaType::Nullptr:
         return u"void"_s;
     case QMetaType::QString:
-        return quoted(value.toString().toUtf8());
+        return quoted(textToBytes(value.toString()));
     case QMetaType::QByteArray:
         return u"(%1 bytes)"_s.arg(value.toByteArray().size());
     case QMetaType::QDateTime:
@@ -112,7 +112,10 @@ void FieldDescriber::operator()(const char *name, LongString value)
 
 void FieldDescriber::operator()(const char *name, Table value)
 {
-    add(name, describeEntries(decodeTable(value.contents)));
+    if (const char *wrong = checkTable(value.contents)) // as in the headers of a message
+        add(name, u"(%1 bytes, %2)"_s.arg(value.contents.size()).arg(QLatin1StringView(wrong)));
+    else
+        add(name, describeEntries(decodeTable(value.contents)));
 }
 
 QString describeMethod(QByteArrayView payload)
@@ -138,15 +141,15 @@ QString describeMethod(QByteArrayView payload)
 QString describeContentHeader(QByteArrayView payload)
 {
     ContentHeader header;
-    if (decodeContentHeader(payload, header))
+    if (!decodeContentHeader(payload, header))
         return u"malformed content header"_s;
     BasicProperties properties;
-    decodeProperties(header.properties, properties);
+    const char *wrong = decodeProperties(header.properties, properties);
     FieldDescriber describer("content header");
     describer("class-id", header.classId);
     describer("body-size", header.bodySize);
     BasicProperties::fields(properties, describer);
-    return describer.text();
+    return wrong ? u"%1 … (%2)"_s.arg(describer.text(), QLatin1StringView(wrong)) : describer.text();
 }
 
 } // namespace AmqpQt::Wire

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "broker/interop.h"
 
+#include <QtCore/qmetaobject.h>
+#include <QtTest/qsignalspy.h>
+
 #include <limits>
 
 using namespace AmqpQt;
@@ -30,6 +33,10 @@ private Q_SLOTS:
     void absentPropertiesOfPikaAreAbsent();
     void zeroIsNotAbsent();
     void emptyPropertiesOfPikaAreForwardedAsTheyCame();
+    void headersOfPikaThatAreNestedTooDeeplyHarmNobody_data();
+    void headersOfPikaThatAreNestedTooDeeplyHarmNobody();
+    void propertiesOfPikaThatAreNoTextAreKept_data();
+    void propertiesOfPikaThatAreNoTextAreKept();
     void bodiesAreTheSameOnBothSides_data();
     void bodiesAreTheSameOnBothSides();
 
@@ -54,6 +61,25 @@ from datetime import datetime
 from decimal import Decimal
 from pika.compat import long
 
+
+def short_string(encoded, offset):
+    """As pika reads it, but bytes where it is no text."""
+    end = offset + 1 + encoded[offset]
+    value = bytes(encoded[offset + 1:end])
+    try:
+        return value.decode('utf8'), end
+    except UnicodeDecodeError:
+        return value, end
+
+
+def nested(levels, wrap):
+    value = True
+    for _ in range(levels):
+        value = wrap(value)
+    return value
+
+
+pika.data.decode_short_string = short_string
 parameters = pika.URLParameters(os.environ['AMQPQT_TEST_URL'])
 parameters.heartbeat = 0  # while it waits for a line, it does not serve the connection
 connection = pika.BlockingConnection(parameters)
@@ -67,7 +93,8 @@ for line in sys.stdin:
         print('published', flush=True)
     else:
         method, got, got_body = channel.basic_get(queue, auto_ack=True)
-        present = {name: value for name, value in vars(got).items() if value is not None}
+        present = {name: value for name, value in sorted(vars(got).items()) if value is not None}
+        properties = dict(sorted(properties.items()))
         message = ascii((got_body, present))
         print('as expected' if message == ascii((body, properties)) else message, flush=True)
 connection.close()
@@ -291,6 +318,97 @@ void tst_InteropPika::emptyPropertiesOfPikaAreForwardedAsTheyCame()
 
     QVERIFY(sendTo(*m_client, m_queue, *message));
     QCOMPARE(ask("fetch", python), QByteArray("as expected"));
+}
+
+void tst_InteropPika::headersOfPikaThatAreNestedTooDeeplyHarmNobody_data()
+{
+    QTest::addColumn<QByteArray>("python");
+    for (const int levels : {32, 40, 200}) { // the table of headers is a level, too
+        QTest::addRow("tables %d", levels) << "nested(" + QByteArray::number(levels) + ", lambda value: {'k': value})";
+        QTest::addRow("arrays %d", levels) << "nested(" + QByteArray::number(levels) + ", lambda value: [value])";
+    }
+}
+
+void tst_InteropPika::headersOfPikaThatAreNestedTooDeeplyHarmNobody()
+{
+    QFETCH(const QByteArray, python);
+    const QByteArray pikas = "b'poison', {'headers': {'a': 7, 'deep': " + python + "}, 'type': 't'}";
+    const QString other = uniqueName(u"other"_s);
+    BrokerClient client;
+    VERIFY_OK(client.channel->declareQueue(other, {.exclusive = true}));
+    QList<Message> poisoned;
+    int others = 0;
+    const Consumer *consumer = client.channel->consume(m_queue);
+    connect(consumer, &Consumer::delivered, this, [&](const Message &message) { poisoned += message; });
+    connect(client.channel->consume(other), &Consumer::delivered, this, [&] { ++others; });
+
+    QCOMPARE(ask("publish", pikas), QByteArray("published"));
+    QVERIFY(waitFor([&] { return poisoned.size() == 1; }));
+    QCOMPARE(ask("publish", pikas), QByteArray("published")); // recognised as like the one before
+    QVERIFY(waitFor([&] { return poisoned.size() == 2; }));
+    client.channel->publish({}, other, Message("other"));
+    QVERIFY(waitFor([&] { return others == 1; }));
+    QCOMPARE(consumer->state(), Consumer::State::Active);
+    for (const Message &message : std::as_const(poisoned)) {
+        QCOMPARE(message.body(), "poison"_ba);
+        QCOMPARE(message.type(), u"t"_s);
+        QVERIFY(message.hasUndecodedHeaders());
+        QCOMPARE(message.headers(), FieldTable());
+        QCOMPARE(message.header(u"a"_s).toInt(), 7);
+        message.ack();
+    }
+    VERIFY_OK(client.channel->close());
+
+    QVERIFY(sendTo(*m_client, m_queue, poisoned.first()));
+    QCOMPARE(ask("fetch", pikas), QByteArray("as expected"));
+    QCOMPARE(ask("publish", pikas), QByteArray("published"));
+    const std::optional<Message> got = takeFrom(*m_client, m_queue);
+    QVERIFY(got && got->hasUndecodedHeaders());
+    VERIFY_OK(m_client->channel->confirmSelect());
+    QSignalSpy returned(m_client->channel, &Channel::messageReturned);
+    QSignalSpy failed(m_client->channel, &Channel::publishFailed);
+    m_client->channel->publish({}, m_queue + u".missing"_s, *got, Channel::PublishFlag::Mandatory);
+    QVERIFY(waitFor([&] { return failed.count() == 1; }));
+    QCOMPARE(returned.count(), 1);
+    QVERIFY(returned.first().at(1).value<Message>().hasUndecodedHeaders());
+}
+
+void tst_InteropPika::propertiesOfPikaThatAreNoTextAreKept_data()
+{
+    QTest::addColumn<QByteArray>("name");
+    for (const char *name :
+         {"content_type", "content_encoding", "correlation_id", "reply_to", "message_id", "type", "app_id"})
+        QTest::newRow(name) << QByteArray(name);
+}
+
+void tst_InteropPika::propertiesOfPikaThatAreNoTextAreKept()
+{
+    QFETCH(const QByteArray, name);
+    const auto pikas = [&](const QByteArray &others = {}) {
+        return "b'body', {'headers': {'z': 1, 'a': 2}, '" + name + "': b'\\xff\\x00 \\xc3\\xa9\\xc3', " + others + "}";
+    };
+    QCOMPARE(ask("publish", pikas()), QByteArray("published"));
+    std::optional<Message> message = takeFrom(*m_client, m_queue);
+    QVERIFY(message);
+    QVERIFY(sendTo(*m_client, m_queue, *message));
+    QCOMPARE(ask("fetch", pikas()), QByteArray("as expected"));
+
+    message->setClusterId(u"changed"_s);
+    QVERIFY(sendTo(*m_client, m_queue, *message));
+    QCOMPARE(ask("fetch", pikas("'cluster_id': 'changed'")), QByteArray("as expected"));
+
+    // As a reply copies it.
+    QByteArray property = name == "app_id" ? "appId" : name;
+    if (const qsizetype underscore = property.indexOf('_'); underscore > 0)
+        property.replace(underscore, 2, QByteArray(1, property[underscore + 1]).toUpper());
+    const QMetaProperty metaProperty =
+        Message::staticMetaObject.property(Message::staticMetaObject.indexOfProperty(property.constData()));
+    Message reply("reply");
+    QVERIFY(metaProperty.writeOnGadget(&reply, metaProperty.readOnGadget(&*message)));
+    QVERIFY(sendTo(*m_client, m_queue, reply));
+    QCOMPARE(ask("fetch", "b'reply', {'delivery_mode': 2, '" + name + "': b'\\xff\\x00 \\xc3\\xa9\\xc3'}"),
+             QByteArray("as expected"));
+    QCOMPARE(textToBytes(metaProperty.readOnGadget(&*message).toString()), QByteArray("\xff\0 \xc3\xa9\xc3", 6));
 }
 
 void tst_InteropPika::bodiesAreTheSameOnBothSides_data()

@@ -56,7 +56,10 @@ private Q_SLOTS:
     void sequenceNumbersCountUp();
     void copiesGoToCcAndBcc();
     void messageExpiresByItsOwnTime();
-    void foreignUserIdClosesTheChannel();
+    void foreignUserIdClosesTheChannelIfItIsNotChecked();
+    void refusedMessagesHarmNoOthers_data();
+    void refusedMessagesHarmNoOthers();
+    void routingKeyThatIsNoTextIsKept();
     void mandatoryMessageWithoutARouteComesBack();
     void missingExchangeClosesTheChannel();
 
@@ -393,16 +396,72 @@ void tst_Publishing::messageExpiresByItsOwnTime()
 }
 
 // F8
-void tst_Publishing::foreignUserIdClosesTheChannel()
+void tst_Publishing::foreignUserIdClosesTheChannelIfItIsNotChecked()
 {
+    ConnectionParameters parameters = brokerParameters();
+    parameters.setChecksUserId(false);
+    BrokerClient client(parameters);
+    QVERIFY(client.isOpen());
     Message message("whose?");
     message.setUserId(u"somebody else"_s);
-    QSignalSpy closed(m_client->channel, &Channel::closed);
-    QVERIFY(m_client->channel->publish({}, m_queue, message) > 0);
+    QSignalSpy closed(client.channel, &Channel::closed);
+    QVERIFY(client.channel->publish({}, m_queue, message) > 0);
     QVERIFY(waitFor([&] { return closed.count() == 1; }));
     const Error error = closed.first().first().value<Error>();
     QCOMPARE(brief(error), u"ChannelClosed 406 basic.publish"_s);
     QVERIFY2(error.text().contains(u"somebody else"_s), qPrintable(error.text()));
+}
+
+// F8
+void tst_Publishing::refusedMessagesHarmNoOthers_data()
+{
+    QTest::addColumn<Message>("message");
+    Message expiring;
+    expiring.setExpiration(std::chrono::milliseconds(315'360'000'001));
+    QTest::newRow("expiration") << expiring;
+    Message foreign;
+    foreign.setUserId(u"somebody else"_s);
+    QTest::newRow("user id") << foreign;
+    for (const QString &name : {u"CC"_s, u"BCC"_s}) {
+        Message copied;
+        copied.setHeader(name, u"queue"_s);
+        QTest::newRow(qPrintable(name)) << copied;
+    }
+}
+
+void tst_Publishing::refusedMessagesHarmNoOthers()
+{
+    QFETCH(const Message, message);
+    Channel *channel = m_client->channel;
+    VERIFY_OK(channel->confirmSelect());
+    QVERIFY(channel->publish({}, m_queue, Message("before")));
+    QCOMPARE(channel->publish({}, m_queue, message), 0u);
+    QCOMPARE(channel->error().kind(), ErrorKind::InvalidArgument);
+    QVERIFY(channel->publish({}, m_queue, Message("after")));
+    VERIFY_OK(channel->whenConfirmed());
+    QCOMPARE(texts(m_client->drain(m_queue)), QStringList({u"before"_s, u"after"_s}));
+    QVERIFY(channel->isOpen());
+}
+
+// F6
+void tst_Publishing::routingKeyThatIsNoTextIsKept()
+{
+    const QByteArray key("key \xff\xc3");
+    const QString dead = uniqueName(u"dead"_s);
+    Channel *channel = m_client->channel;
+    VERIFY_OK(channel->declareExchange(dead, ExchangeType::Fanout, {.durable = false, .autoDelete = true}));
+    VERIFY_OK(channel->bindQueue(m_queue, dead));
+    const auto expired = await(channel->declareQueue(
+        {}, QueueOptions::temporary().withMessageTtl(1ms).withDeadLetter(dead, textFromBytes(key))));
+    QVERIFY(expired);
+    channel->publish({}, expired->name, Message("dead"));
+    QVERIFY(waitFor([&] { return m_client->messageCount(m_queue) == 1; }));
+    const QList<Message> got = m_client->drain(m_queue);
+    QCOMPARE(textToBytes(got.first().routingKey()), key);
+
+    channel->publish(dead, got.first().routingKey(), got.first());
+    QVERIFY(waitFor([&] { return m_client->messageCount(m_queue) == 1; }));
+    QCOMPARE(textToBytes(m_client->drain(m_queue).first().routingKey()), key);
 }
 
 // F5

@@ -20,6 +20,7 @@ private Q_SLOTS:
     void missingExchangeDoesNotStopTheOthers();
     void lossIsReportedInOrder();
     void lossIsRepublishedInOrder();
+    void republishedMessageThatIsRefusedEndsOnce();
     void badArgumentsAreRefused_data();
     void badArgumentsAreRefused();
     void badSettingsAreRefused();
@@ -179,6 +180,31 @@ void tst_Publisher::lossIsRepublishedInOrder()
     QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
     QCOMPARE(client.log.entries, QStringList({u"3 ok"_s, u"1 ok"_s, u"2 ok"_s, u"4 ok"_s, u"5 ok"_s, u"6 ok"_s,
                                               u"7 ok"_s, u"8 ok"_s, u"9 ok"_s, u"drained"_s}));
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Publisher::republishedMessageThatIsRefusedEndsOnce()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setLossPolicy(Publisher::LossPolicy::Republish);
+    client.publish("1");
+    Message own("2");
+    own.setUserId(u"guest"_s);
+    QCOMPARE(client.publisher->publish(own), quint64(2));
+    client.publish("3");
+    QVERIFY(client.waitForPublishes(3));
+    client.lose();
+    ConnectionParameters parameters = parametersOf(peer);
+    parameters.setCredentials(u"another"_s, u"guest"_s); // who may not send it
+    client.connection->setParameters(parameters);
+    peer.forgetReceived();
+    client.open();
+    QVERIFY(client.waitForPublishes(2));
+    QCOMPARE(client.published(), QByteArrayList({"1", "3"}));
+    client.ack(2, true);
+    QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
+    QCOMPARE(client.log.entries, QStringList({u"2 InvalidArgument"_s, u"1 ok"_s, u"3 ok"_s, u"drained"_s}));
     QCOMPARE(peer.violations(), QStringList());
 }
 

@@ -2,7 +2,10 @@
 #include "support/heapmeter.h"
 #include "support/script.h"
 
+#include <QtCore/qregularexpression.h>
 #include <QtTest/qtest.h>
+
+#include <algorithm>
 
 using namespace AmqpQt;
 using namespace Qt::StringLiterals;
@@ -16,7 +19,10 @@ private Q_SLOTS:
     void memoryFollowsTheBytesThatCameIn();
     void aTableOfTheServerIsNotDecodedUnasked_data();
     void aTableOfTheServerIsNotDecodedUnasked();
+    void skippedContentsAreNotBuffered_data();
     void skippedContentsAreNotBuffered();
+    void undecodableHeadersTakeNoMoreThanTheirBytes_data();
+    void undecodableHeadersTakeNoMoreThanTheirBytes();
     void idleMemoryIsReleased();
     void aFloodThatIsTakenKeepsNothing();
     void publishedBodiesAreReleasedWhenWritten();
@@ -199,18 +205,63 @@ void tst_Memory::aTableOfTheServerIsNotDecodedUnasked()
     QCOMPARE(t.takeConnectionClosed().kind(), ErrorKind::Authentication);
 }
 
+void tst_Memory::undecodableHeadersTakeNoMoreThanTheirBytes_data()
+{
+    QTest::addColumn<QByteArray>("value");
+    QTest::newRow("deep arrays") << QByteArray("A");
+    QTest::newRow("deep tables") << QByteArray("F");
+    QTest::newRow("unknown type") << QByteArray("Z");
+}
+
+void tst_Memory::undecodableHeadersTakeNoMoreThanTheirBytes()
+{
+    QFETCH(QByteArray, value);
+    QByteArray table("V");
+    if (value == "Z") {
+        table = arrayOf("V", 900'000) + "\x01kZ";
+    } else {
+        // From the inside: each length is of what follows.
+        const qsizetype levels = 1'000'000 / 7;
+        QByteArray reversed("V");
+        for (qsizetype i = 0; i < levels; ++i) {
+            QByteArray length(4, '\0');
+            qToBigEndian(quint32(reversed.size()), length.data());
+            std::reverse(length.begin(), length.end());
+            reversed += length + value + (value == "F" || i + 1 == levels ? "k\x01" : "");
+        }
+        std::reverse(reversed.begin(), reversed.end());
+        table = reversed;
+    }
+    Script s;
+    s.open();
+    s.subscribe(s.openChannel(), u"tag"_s);
+    const Content content{.properties = Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {table}})};
+    const QByteArray stream = Script::deliverFrames("tag", 1, content);
+    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"stay undecoded"_s));
+    const HeapMeter meter;
+    s.brokerBytes(stream);
+    QVERIFY2(meter.peak() <= 4 * stream.size() + MiB, qPrintable(QString::number(meter.peak())));
+    QCOMPARE(s.takeEvent<Engine::Delivered>().message.properties, content.properties);
+}
+
+void tst_Memory::skippedContentsAreNotBuffered_data()
+{
+    QTest::addColumn<QByteArray>("stream");
+    QTest::newRow("body") << Script::deliverFrames("tag", 1, {.body = QByteArray(20 * MiB, 'x')});
+    QTest::newRow("header") << Script::deliverFrames("tag", 1, {.body = "x", .properties = QByteArray(20 * MiB, '\0')});
+}
+
 void tst_Memory::skippedContentsAreNotBuffered()
 {
+    QFETCH(QByteArray, stream);
     Script s;
     s.settings.maximumMessageSize = 1000;
     s.open();
     s.subscribe(s.openChannel(), u"tag"_s);
-    const Content large{.body = QByteArray(20 * MiB, 'x')};
-    const QByteArray stream = Script::deliverFrames("tag", 1, large);
     const HeapMeter meter;
     s.brokerBytes(stream);
     QVERIFY2(meter.peak() < MiB, qPrintable(QString::number(meter.peak())));
-    s.expectSent<Wire::ChannelClose>();
+    s.expectSent<Wire::BasicCancel>().expectSent<Wire::BasicNack>();
 }
 
 void tst_Memory::idleMemoryIsReleased()

@@ -21,7 +21,7 @@ private Q_SLOTS:
     void itMayComeInPieces();
     void anEndlessFrameIsAFault();
     void aTagThatDoesNotGrowIsAFault();
-    void aBodyOverTheLimitClosesItsChannel();
+    void aBodyOverTheLimitEndsItsConsumer();
     void aBodyOverFrameMaxIsAFault();
     void itIsCountedAsUnacked();
     void afterCancelItGoesBack();
@@ -218,7 +218,7 @@ void tst_RepeatedDeliveries::aTagThatDoesNotGrowIsAFault()
     QCOMPARE(s.takeConnectionClosed().replyCode(), quint16(503));
 }
 
-void tst_RepeatedDeliveries::aBodyOverTheLimitClosesItsChannel()
+void tst_RepeatedDeliveries::aBodyOverTheLimitEndsItsConsumer()
 {
     Engine::Settings settings = Script::defaultSettings();
     settings.maximumMessageSize = 100;
@@ -227,7 +227,9 @@ void tst_RepeatedDeliveries::aBodyOverTheLimitClosesItsChannel()
     s.deliver("tag", 3, {.body = QByteArray(101, 'b')});
     s.expectEvent<Engine::ConsumerCancelled>(
         [](const Engine::ConsumerCancelled &event) { QCOMPARE(event.reason.kind(), ErrorKind::MessageTooLarge); });
-    s.expectSent<Wire::ChannelClose>();
+    s.expectSent<Wire::BasicCancel>()
+        .expectSent(Wire::BasicNack{.deliveryTag = 3, .requeue = true})
+        .expectNothingSent();
 }
 
 void tst_RepeatedDeliveries::aBodyOverFrameMaxIsAFault()

@@ -23,7 +23,11 @@ public:
     }
     void operator()(const char *name, ShortString value) { insert(name, QString::fromUtf8(value)); }
     void operator()(const char *name, LongString value) { insert(name, value.toByteArray()); }
-    void operator()(const char *name, Table value) { insert(name, AmqpQt::Wire::decodeTable(value.contents)); }
+    void operator()(const char *name, Table value)
+    {
+        insert(name, AmqpQt::Wire::checkTable(value.contents) ? AmqpQt::FieldTable()
+                                                              : AmqpQt::Wire::decodeTable(value.contents));
+    }
 
 private:
     void insert(const char *name, const QVariant &value) { fields.insert(QLatin1StringView(name), value); }
@@ -231,8 +235,8 @@ void PeerConnection::readContentHeader(quint16 channel, QByteArrayView payload)
     if (content == m_contents.end() || content->hasHeader)
         return violation(u"content header without its method on channel %1"_s.arg(channel));
     ContentHeader header;
-    if (const char *error = decodeContentHeader(payload, header))
-        return violation(u"content header: "_s + QLatin1StringView(error));
+    if (!decodeContentHeader(payload, header))
+        return violation(u"a truncated content header"_s);
     if (header.classId != content->command.id.classId)
         violation(u"content header of class %1"_s.arg(header.classId));
     content->command.properties = header.properties.toByteArray();

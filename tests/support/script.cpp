@@ -28,8 +28,8 @@ QString WireRules::sent(const SentFrame &frame)
         if (channel.expected != Expected::Header)
             return u"a header without basic.publish"_s;
         Wire::ContentHeader header;
-        if (const char *wrong = Wire::decodeContentHeader(frame.payload, header))
-            return QString::fromLatin1(wrong);
+        if (!Wire::decodeContentHeader(frame.payload, header))
+            return u"a truncated content header"_s;
         channel.bodyLeft = header.bodySize;
         channel.expected = header.bodySize > 0 ? Expected::Body : Expected::Method;
         return {};

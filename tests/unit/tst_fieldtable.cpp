@@ -366,8 +366,8 @@ void tst_FieldTable::keysHaveAtMost255Bytes()
 
 void tst_FieldTable::keysAreReadWhateverTheirBytesAre()
 {
-    QCOMPARE(decoded(QByteArray::fromHex("02 ff61 7401")), (FieldTable{{u"\uFFFDa"_s, true}}));
-    QCOMPARE(decoded(QByteArray::fromHex("02 61d0 7401")), (FieldTable{{u"a\uFFFD"_s, true}}));
+    QCOMPARE(decoded(QByteArray::fromHex("02 ff61 7401")), (FieldTable{{QChar(0xdcff) + u"a"_s, true}}));
+    QCOMPARE(decoded(QByteArray::fromHex("02 61d0 7401")), (FieldTable{{u"a"_s + QChar(0xdcd0), true}}));
     QCOMPARE(decoded(QByteArray::fromHex("04 efbbbf61 7401")), (FieldTable{{u"\uFEFFa"_s, true}}));
     QCOMPARE(decoded(QByteArray::fromHex("00 7401")), (FieldTable{{QString(), true}}));
     QCOMPARE(decoded('\xff' + QByteArray(255, 'k') + "V"), (FieldTable{{QString(255, u'k'), of(nullptr)}}));
@@ -498,7 +498,7 @@ void tst_FieldTable::mutatedTablesAreDecodedOrRefused()
         const FieldTable table = decodeTable(bytes);
         QVERIFY(!table.isEmpty() || QByteArrayView(bytes).isEmpty());
         const Result<QByteArray> contents = encodeTable(table, u"headers");
-        if (!contents) { // NaN, a timestamp far away, or a key that grew with U+FFFD
+        if (!contents) { // NaN, or a timestamp far away
             ++refused;
             continue;
         }

@@ -86,6 +86,11 @@ private Q_SLOTS:
     void absentDeliveryModeIsTransient();
     void priorityIsSentAndReceived();
     void priorityOutOfRangeIsRefused();
+    void textThatIsNoUtf8IsKept_data();
+    void textThatIsNoUtf8IsKept();
+    void undecodedHeadersAreEmptyAndForwarded();
+    void truncatedPropertiesAreForwardedUnchangedOnly();
+    void headersNestedTooDeeplyAreReportedWhenPublished();
     void expirationIsSentAsMilliseconds();
     void negativeExpirationIsRefused();
     void receivedExpirationThatIsNoNumberIsNone_data();
@@ -457,6 +462,115 @@ void tst_Message::unsupportedHeaderIsReportedWhenPublished()
     QVERIFY(publishError(message).text().contains(u"x-size"_s));
     QCOMPARE(message.header(u"x-size"_s), QVariant(QSize(1, 2)));
     QVERIFY(publishError(withHeaders({{u"nan"_s, qQNaN()}})).isError());
+}
+
+void tst_Message::textThatIsNoUtf8IsKept_data()
+{
+    addStringProperties();
+}
+
+void tst_Message::textThatIsNoUtf8IsKept()
+{
+    QFETCH(const StringProperty, property);
+    const QByteArray bytes("\xff\xed\xa0\x80 \xc3\xa9\xe2\x82");
+    Message original;
+    (original.*property.set)(textFromBytes(bytes));
+    Message received = sent(original);
+    QCOMPARE(textToBytes((received.*property.get)()), bytes);
+    QCOMPARE(encoded(received), encoded(original));
+
+    Message reply;
+    (reply.*property.set)((received.*property.get)());
+    QCOMPARE(encoded(reply), encoded(original));
+
+    received.setPriority(3); // another one
+    QCOMPARE(textToBytes((sent(received).*property.get)()), bytes);
+
+    (original.*property.set)(textFromBytes("\xfe"));
+    QVERIFY(original != reply);
+    (reply.*property.set)(textFromBytes(QByteArray(255, '\xff')));
+    QVERIFY(!publishError(reply).isError());
+    (reply.*property.set)(textFromBytes(QByteArray(256, '\xff')));
+    QCOMPARE(publishError(reply).kind(), ErrorKind::InvalidArgument);
+    (reply.*property.set)(QString(QChar(0xd83d))); // half a character, which no bytes stand for
+    QCOMPARE(publishError(reply).kind(), ErrorKind::InvalidArgument);
+}
+
+void tst_Message::undecodedHeadersAreEmptyAndForwarded()
+{
+    QByteArray deep("t\x01");
+    for (int i = 0; i < 5000; ++i) {
+        QByteArray length(4, '\0');
+        qToBigEndian(quint32(deep.size()), length.data());
+        deep = 'A' + length + deep;
+    }
+    const QByteArray table = "\x01"
+                             "d" +
+                             deep + QByteArray("\x01sS\0\0\0\x02ok", 9) +
+                             QByteArray("\x10x-delivery-countI\0\0\0\x07", 22);
+    const QByteArray properties =
+        Wire::encodeProperties({.flags = Wire::HeadersFlag | Wire::TypeFlag, .headers = {table}, .type = "t"});
+    const Message received = delivered("body"_ba, properties);
+    QVERIFY(received.hasUndecodedHeaders());
+    QCOMPARE(received.headers(), FieldTable());
+    QCOMPARE(received.type(), u"t"_s);
+    QCOMPARE(received.header(u"s"_s), QVariant(u"ok"_s)); // those that are sound themselves
+    QCOMPARE(received.header(u"d"_s, 5), QVariant(5));
+    QCOMPARE(received.header(u"none"_s, 5), QVariant(5));
+    QCOMPARE(received.deliveryCount(), 7);
+    QCOMPARE(encoded(received), properties);
+
+    Message changed = received;
+    changed.setAppId(u"a"_s);
+    QCOMPARE(encoded(changed), Wire::encodeProperties({.flags = Wire::HeadersFlag | Wire::TypeFlag | Wire::AppIdFlag,
+                                                       .headers = {table},
+                                                       .type = "t",
+                                                       .appId = "a"}));
+    QVERIFY(changed != received);
+    changed.setAppId({});
+    QVERIFY(changed == received);
+    QVERIFY(changed != delivered("body"_ba, Wire::encodeProperties({.flags = Wire::TypeFlag, .type = "t"})));
+
+    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"header \"x\" is not set: .*nested too deeply"_s));
+    changed.setHeader(u"x"_s, 1);
+    QCOMPARE(encoded(changed), properties);
+    changed.setHeaders({{u"x"_s, 1}});
+    QVERIFY(!changed.hasUndecodedHeaders());
+    QCOMPARE(sent(changed).headers(), (FieldTable{{u"x"_s, 1}}));
+}
+
+void tst_Message::truncatedPropertiesAreForwardedUnchangedOnly()
+{
+    const QByteArray properties("\x84\0\x01"
+                                "c\x09"
+                                "id",
+                                7);
+    Message received = delivered("body"_ba, properties);
+    QCOMPARE(received.contentType(), u"c"_s);
+    QCOMPARE(received.correlationId(), QString());
+    QVERIFY(received.hasUndecodedHeaders());
+    QCOMPARE(encoded(received), properties);
+    received.setType(u"t"_s);
+    QCOMPARE(publishError(received).kind(), ErrorKind::InvalidArgument);
+    QVERIFY2(publishError(received).text().contains(u"truncated"_s), qPrintable(publishError(received).text()));
+}
+
+void tst_Message::headersNestedTooDeeplyAreReportedWhenPublished()
+{
+    QVariant tables = 1;
+    QVariant lists = 1;
+    for (int i = 0; i < 2000; ++i) { // Qt's destructors take the stack for each level
+        tables = QVariantMap{{u"k"_s, tables}};
+        lists = QVariantList{lists};
+    }
+    for (const QVariant &deep : {tables, lists}) {
+        const Message message = withHeaders({{u"deep"_s, deep}});
+        QCOMPARE(publishError(message).kind(), ErrorKind::InvalidArgument);
+        QVERIFY(publishError(message).text().contains(u"nested more than 32 levels"_s));
+        QCOMPARE(validate(message.headers()).kind(), ErrorKind::InvalidArgument);
+        QVERIFY(message == Message(message));
+        QVERIFY(message != withHeaders({{u"deep"_s, QVariantList{deep}}}));
+    }
 }
 
 void tst_Message::allPropertiesTogetherAreSentAndReceived()

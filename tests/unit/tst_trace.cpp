@@ -24,6 +24,7 @@ private Q_SLOTS:
     void payloadsAreDescribedLikeTheirMethods();
     void malformedPayloadsAreNamed();
     void contentHeadersShowThePropertiesThatArePresent();
+    void undecodableHeadersAreShownBySize();
 };
 
 void tst_Trace::methodsAreDescribedFieldByField()
@@ -110,6 +111,19 @@ void tst_Trace::contentHeadersShowThePropertiesThatArePresent()
     payload += encodeProperties({.flags = HeadersFlag | PriorityFlag | AppIdFlag, .priority = 5, .appId = "a"});
     QCOMPARE(describeContentHeader(payload),
              u"content header class-id=60 body-size=12 headers={} priority=5 app-id=\"a\""_s);
+}
+
+void tst_Trace::undecodableHeadersAreShownBySize()
+{
+    QByteArray payload(ContentHeaderPrefix, '\0');
+    writeContentHeaderPrefix(payload.data(), 60, 12);
+    payload += encodeProperties({.flags = HeadersFlag | AppIdFlag, .headers = {"\x01k?"}, .appId = "a"});
+    QCOMPARE(
+        describeContentHeader(payload),
+        u"content header class-id=60 body-size=12 headers=(3 bytes, unknown type in a field table) app-id=\"a\""_s);
+    payload.chop(1);
+    QCOMPARE(describeContentHeader(payload), u"content header class-id=60 body-size=12 "
+                                             "headers=(3 bytes, unknown type in a field table) … (truncated)"_s);
 }
 
 QTEST_APPLESS_MAIN(tst_Trace)
