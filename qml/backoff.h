@@ -10,8 +10,8 @@
 namespace AmqpQt
 {
 
-// When to try again what failed: the first time at once, then after twice the time of the attempt before, up to half a
-// minute. The times vary, so that several programs do not go on in step.
+// Times further attempts after failures: the first at once, then after 0.5 s at most, with doubled times up to half a minute.
+// The times vary, so that several programs do not act in step.
 class Backoff
 {
 public:

@@ -10,7 +10,7 @@ class QJSEngine;
 namespace AmqpQt
 {
 
-// JSON.stringify() for bodies. It throws for what would lose its contents: bytes, for one, would be an object of indexes.
+// JSON.stringify() for bodies. It throws for values that would lose their contents: bytes would become an object of indexes.
 class JsonFunction
 {
 public:
@@ -20,14 +20,14 @@ private:
     QJSValue m_function;
 };
 
-// A message as QML gives it to a Publisher.
+// A message made of the arguments that QML passes to a Publisher.
 struct Outgoing {
     QString exchange;
     QString routingKey;
     Message message;
     bool mandatory = true;
 
-    // Each returns what is wrong; nothing if all is well.
+    // Both return the problem, or an empty string.
     QString setBody(const QJSValue &body, QJSEngine *engine, JsonFunction &toJson);
     QString setOptions(const QJSValue &options);
 

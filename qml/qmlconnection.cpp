@@ -32,7 +32,7 @@ QmlConnection::~QmlConnection() = default;
 
 void QmlConnection::setUrl(const QUrl &url)
 {
-    // What was read back, without its password, changes nothing.
+    // Setting the URL that was read back, without its password, changes nothing.
     const bool isReadBack = url == this->url() && !parameters().error().isError() && (!m_urls || m_urls->size() == 1);
     if (!isReadBack)
         setUrlList({url});
@@ -155,8 +155,8 @@ QVariantMap QmlConnection::scriptServerProperties() const
     return toScript(serverProperties());
 }
 
-// What is set by name counts more than what the URL says, whatever the order in which they were set. What the setters of the
-// parameters refuse becomes the error of the next attempt.
+// Values that are set by name override the URL, in whatever order they were set. A value that a setter of the parameters
+// refuses becomes the error of the next attempt.
 Result<ConnectionParameters> QmlConnection::wantedParameters() const
 {
     ConnectionParameters wanted;

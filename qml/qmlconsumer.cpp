@@ -252,9 +252,9 @@ bool QmlConsumer::settle(const Message &message, bool acknowledge, Requeue reque
     return settleOn(m_channel);
 }
 
-// An exception in a handler does not come back to who emits the signal: the engine catches it, warns, and calls the next
-// handler. By then the handler is no longer on the stack of JavaScript. It still is when the engine warns of something
-// that the handler has set off, such as a binding.
+// An exception in a handler does not reach the code that emits the signal: the engine catches it, warns, and calls the next
+// handler. By then the handler is no longer on the JavaScript stack. It still is when the engine warns about something that
+// the handler has triggered, such as a binding.
 template <typename Emit>
 bool QmlConsumer::callHandlers(Emit emitSignal)
 {

@@ -97,7 +97,7 @@ protected:
     void timerEvent(QTimerEvent *event) override;
 
 private:
-    // What the broker is asked for, and so what a change has to replace.
+    // The arguments of a subscription. It is replaced when one of them changes.
     struct Subscription {
         QString queue;
         QString consumerTag;

@@ -97,14 +97,14 @@ void QmlConsumer::subscribe(const Subscription &wanted)
         m_queue->lookIfAutoDeleted();
         return update(); // after that
     }
-    // If the broker refuses it the channel ends, and unsettled deliveries on it would go back.
+    // If the broker refuses it the channel ends, and the unsettled deliveries on it would go back to the queue.
     if (!m_endingConsumers.isEmpty())
         leaveChannel();
     start(wanted);
 }
 
 // By another subscription to the same queue. The new one starts before the old one is cancelled, unless the broker would
-// refuse it: a queue may go without a consumer. It uses the same channel, where deliveries stay in order.
+// refuse it, since a queue without a consumer may be deleted. It uses the same channel, where deliveries stay in order.
 void QmlConsumer::replace(const Subscription &wanted)
 {
     const bool isExclusive = m_subscription.isExclusive || wanted.isExclusive; // the broker allows no other beside it
@@ -292,7 +292,7 @@ void QmlConsumer::releaseUnseen()
         return;
     const QPointer<QmlConsumer> self(this);
     m_batchTimer.stop();
-    if (!m_isBatchNew && !m_batch.isEmpty()) // delivered() has told them
+    if (!m_isBatchNew && !m_batch.isEmpty()) // delivered() has emitted them
         emitBatch();
     if (!self)
         return;
@@ -408,12 +408,12 @@ void QmlConsumer::onChannelError(const Error &error)
     case ErrorKind::NotOpen:
         failOnce(error.text());
         break;
-    default: // the connection tells it
+    default: // the connection reports it
         break;
     }
 }
 
-// Attempts are repeated, and several signals may tell of one error.
+// Attempts are repeated, and several signals may report the same error.
 void QmlConsumer::failOnce(const QString &text)
 {
     if (text != errorString())

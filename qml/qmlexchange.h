@@ -40,7 +40,7 @@ public:
     void resetPassive() { reset(this, m_passive, false); }
     void resetArguments() { reset(this, m_arguments, {}); }
 
-    // For those who use the exchange: the broker says that it has none of this name. Then it is declared again.
+    // For users of the exchange: the broker has answered that there is no exchange of this name. It is declared again.
     void lost(const QString &name, const Error &reason);
 
 Q_SIGNALS:

@@ -62,7 +62,7 @@ public:
     Q_INVOKABLE void refresh();
     Q_INVOKABLE void remove();
 
-    // For those who use the queue: the broker says that it has none of this name. Then it is declared again.
+    // For users of the queue: the broker has answered that there is no queue of this name. It is declared again.
     void lost(const QString &name, const Error &reason);
     // Consumers report that they have cancelled a subscription, which may have been the last one of an auto-delete
     // queue. Before they subscribe again the element looks for its queue.
@@ -85,8 +85,8 @@ protected:
     void timerEvent(QTimerEvent *event) override;
 
 private:
-    // What the element asked the broker for, and what came of it. A call belongs to the declaration that was the latest
-    // when the call was requested, whatever the element declares later.
+    // A declaration that the element has requested, and its result. A call belongs to the declaration that was the latest
+    // when the call was requested, even if the element declares another queue later.
     struct Declaration {
         enum class State { Waiting, Sent, Declared, Gone };
 

@@ -33,7 +33,7 @@ public:
     void swap(ConnectionParameters &other) noexcept { d.swap(other.d); }
 
     QUrl toUrl() const; // without the password
-    Error error() const; // a value that a setter has refused: open() fails with it
+    Error error() const; // of a setter that has refused a value; open() fails with it
 
     QList<Endpoint> endpoints() const; // tried in order
     void setEndpoints(const QList<Endpoint> &endpoints);

@@ -38,7 +38,7 @@ public:
 
 public Q_SLOTS:
     AmqpQt::Reply<int> cancel(); // the number of undelivered messages that went back to the queue
-    AmqpQt::Reply<int> drain();  // cancels, and emits what the broker has sent before it confirms
+    AmqpQt::Reply<int> drain();  // cancels, but first emits the messages that the broker has sent before it confirms
 
 Q_SIGNALS:
     void delivered(const AmqpQt::Message &message);

@@ -52,7 +52,7 @@ enum class ErrorKind : int {
     ConnectionClosed, // connection.close: see replyCode
     ChannelClosed,    // channel.close: see replyCode
     ConsumerCancelled,
-    MessageTooLarge, // a delivery over maximumMessageSize()
+    MessageTooLarge, // a message from the broker over maximumMessageSize()
     Returned,        // mandatory message had no route
     Nacked,          // basic.nack for a published message
     Unconfirmed,     // the connection went first: the broker may or may not have the message

@@ -57,7 +57,7 @@ public:
     bool isFinished() const noexcept { return m_finished; }
     void add(QObject *context, std::unique_ptr<Continuation> continuation); // not run once context is gone
     void add(std::unique_ptr<Continuation> continuation);                   // always run
-    void addFuture(std::unique_ptr<Continuation> continuation); // run by finish(): its thread may have no event loop any more
+    void addFuture(std::unique_ptr<Continuation> continuation); // run by finish(), without an event loop
     void finish(Delivery delivery);
 
 private:

@@ -11,8 +11,8 @@
 
 namespace AmqpQt {
 
-// Makes a new object, which has no parent yet, the child of `parent`, whichever thread that lives in. If `parent` is destroyed
-// before its thread has seen to that, the object goes with it.
+// Makes a new object without a parent the child of `parent`, which may live in another thread. If `parent` is destroyed before
+// its thread has done that, the object is deleted as well.
 inline void adopt(QObject *parent, QObject *object)
 {
     if (parent->thread() == QThread::currentThread())

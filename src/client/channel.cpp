@@ -90,9 +90,9 @@ bool Channel::isWritable() const
     \row \li NotOpen \li The channel is closed or closing. Before it has opened for the first time messages wait.
     \row \li InvalidArgument \li The exchange's name or the routing key has over 255 bytes of UTF-8; a property or
              header cannot be sent, see Message; the properties take more than one frame; the message alone is over
-             ConnectionParameters::bufferLimit(). Or RabbitMQ would close the channel for it: the expiration is over
-             ten years, Message::userId() is not the user of the connection, or one of the headers \c CC and \c BCC is
-             no list.
+             ConnectionParameters::bufferLimit(). Or RabbitMQ would close the channel: the expiration is over ten years,
+             Message::userId() is not the user of the connection (see ConnectionParameters::setChecksUserId()), or one of
+             the headers \c CC and \c BCC is not a list.
     \row \li BufferFull \li With it more than ConnectionParameters::bufferLimit() bytes would wait to be sent.
     \endtable
 
@@ -357,12 +357,12 @@ Reply<void> Channel::setPrefetch(quint16 count, PrefetchScope scope)
     be sent, and for a consumer tag that is in use on this channel. The broker closes the channel with 404 if there is
     no such queue, and with 403 if it, or this consumer, is to be exclusive and there are others.
 
-    The tag of a consumer that was cancelled or deleted may be used at once: the call, and all later ones of this
+    The tag of a consumer that was cancelled or deleted may be used again at once: this call, and all later calls of the
     channel, wait until the broker has confirmed the cancellation.
 
-    A \a parent in another thread than the channel's cannot be one: the consumer is a child of the channel then, and a
-    warning says so. A consumer that was asked for in another thread, which is refused, is a child of its parent all the
-    same, and lives in the thread of that.
+    If \a parent lives in another thread than the channel, the consumer becomes a child of the channel instead, and a
+    warning says so. A call from another thread is refused; the refused consumer still becomes a child of its parent, in
+    the parent's thread.
 */
 Consumer *Channel::consume(const QString &queue, const ConsumeOptions &options, QObject *parent)
 {
@@ -398,8 +398,8 @@ Consumer *Channel::consumer(const QString &consumerTag) const
     AckMode::NoAck. An empty \a queue is the one last declared on this channel. If there is no such queue the broker
     closes the channel with 404.
 
-    AckMode::AfterDelivery is refused with ErrorKind::InvalidArgument, since a reply has no slots whose return could be
-    awaited: use AckMode::Manual and Message::ack().
+    AckMode::AfterDelivery is refused with ErrorKind::InvalidArgument, since a reply has no slots to wait for. Use
+    AckMode::Manual and Message::ack().
 
     A Consumer is the better way to receive more than a few: each get costs a round trip.
 */
@@ -543,10 +543,10 @@ Reply<quint16> Channel::requestAccess(const QString &realm, AccessFlags flags)
 
 /*!
     Opens the channel again after it was closed (\c channel.open). It may be called as soon as state() is
-    State::Closed, also while the connection is not open: it waits for Connection::open(), as other calls do. On a channel
-    that is opening already it changes nothing, and the reply is as that of whenOpen(). The
-    prefetch is set again, and consumers in Consumer::Recovering subscribe again, in the order they were made and
-    before the calls that are made next. Queues and exchanges are not declared again.
+    State::Closed, also while the connection is not open: it waits for Connection::open(), as other calls do. If the
+    channel is already opening it changes nothing, and returns a reply as whenOpen() does. The prefetch is set again, and
+    consumers in Consumer::Recovering subscribe again, in the order they were made and before the calls that are made
+    next. Queues and exchanges are not declared again.
 
     The reply succeeds with \c channel.open-ok. It ends with ErrorKind::InvalidArgument if the channel is open,
     and with ErrorKind::NotOpen if the connection is closing or gone, or if no channel number is free.

@@ -89,10 +89,10 @@ public:
 
     Channel *const q;
     ConnectionPrivate *connection; // null once it is gone
-    const quint64 serialNumber;    // of this object: unlike the channel's number never used again in this connection
+    const quint64 serialNumber;    // of this object; unlike channel numbers, never used again in this connection
     std::shared_ptr<Engine::ChannelEngine> engine;
     bool isInternal = false; // not the application's
-    PublisherPrivate *publisher = nullptr; // whose channel it is
+    PublisherPrivate *publisher = nullptr; // the owner of the channel, if it is a publisher's
     State state = State::Closed;
     Error error;
     bool toldFlowStopped = false; // channel.flow

@@ -44,8 +44,8 @@ Connection::Connection(const QUrl &url, QObject *parent)
 /*!
     Ends the connection without blocking: what is unsent, and \c connection.close, are given to the kernel as far as
     it takes them at once. All unfinished replies end with ErrorKind::Cancelled: futures at once, functions and coroutines
-    from the event loop, see Reply. The connection itself emits nothing more. Its channels are deleted with it, but for those that were given another parent: they
-    end with Channel::closed().
+    from the event loop, see Reply. The connection itself emits nothing more. Its channels are deleted with it, except
+    that channels with another parent stay and emit Channel::closed().
 */
 Connection::~Connection() = default;
 
@@ -58,9 +58,8 @@ ConnectionParameters Connection::parameters() const
 }
 
 /*!
-    Sets the \a parameters for the next open(). It may be called at any time in the thread of the connection: each attempt
-    and the connection that comes of it use the parameters that were set when open() was called, all of them, at every
-    endpoint.
+    Sets the \a parameters for the next open(). It may be called at any time in the thread of the connection: an attempt, and
+    the connection that results from it, use the parameters that were set when open() was called, at every endpoint.
 
     If a setter of \a parameters has refused a value, open() fails with ConnectionParameters::error().
 */
@@ -203,9 +202,9 @@ bool Connection::hasCapability(const QString &name) const
     fewer channels than there are when the connection opens, those with higher numbers end with
     ErrorKind::InvalidArgument.
 
-    A parent in another thread than the connection's cannot be one: the channel is a child of the connection then, and a
-    warning says so. In a call from another thread, which is refused, the channel ends with ErrorKind::InvalidArgument; it is
-    a child of \a parent, or of the connection, as any other is, lives in their thread, and is of no use.
+    If \a parent lives in another thread than the connection, the channel becomes a child of the connection instead, and a
+    warning says so. A call from another thread is refused: the channel ends with ErrorKind::InvalidArgument and cannot be
+    used. It still becomes a child of \a parent or of the connection, in the thread of that object.
 */
 Channel *Connection::createChannel(QObject *parent)
 {
@@ -274,19 +273,19 @@ QList<Channel *> Connection::channels() const
 }
 
 /*!
-    Connects to the broker with the parameters() of this moment. Their endpoints are tried in order; each has
-    ConnectionParameters::connectTimeout() for the look-up, the TCP connection and the login. If one fails with an error that
-    is recoverable (Error::isRecoverable()) the next one is tried: it cannot be reached, drops the connection, does not answer
-    in time, or closes it for a reason of its own, such as 320. The error of the attempt is the last one's. A refused
-    login, a missing virtual host and a server that speaks another protocol end the attempt.
+    Connects to the broker with the present parameters(). Their endpoints are tried in order; each has
+    ConnectionParameters::connectTimeout() for the look-up, the TCP connection and the login. If an endpoint fails with a
+    recoverable error (Error::isRecoverable()) the next one is tried: the endpoint cannot be reached, does not answer in
+    time, drops the connection, or closes it with a code such as 320. The error of the attempt is that of the last endpoint.
+    A refused login, a missing virtual host and a server that speaks another protocol end the attempt.
 
-    A broker that goes in the middle of the login has refused it (ErrorKind::Authentication) only if it does not announce
-    the capability \c authentication_failure_close: those that do say so when they refuse, and have been lost
-    (ErrorKind::Network).
+    A broker with the capability \c authentication_failure_close says so when it refuses a login. If such a broker drops the
+    connection during the login, the connection has been lost (ErrorKind::Network). Otherwise the drop means that the broker
+    has refused the login (ErrorKind::Authentication).
 
-    An attempt that fails ends nothing but its own reply and those of whenOpen(). Channels that were made before, or opened
-    again by Channel::reopen(), go on waiting with everything that was called on them, in its order, and so they do through
-    any number of attempts, until one succeeds. close() and abort() end them with ErrorKind::Cancelled.
+    A failed attempt ends only its own reply and those of whenOpen(). Channels that were made before, or reopened by
+    Channel::reopen(), keep waiting with all of their calls, in order, through any number of attempts until one succeeds.
+    close() and abort() end them with ErrorKind::Cancelled.
 
     Returns a reply that ends when the connection is open or has failed; for the errors see closed(). If the attempt
     is under way already it is that one's reply. On an open connection it succeeds at once, and on one that is closing
@@ -304,8 +303,8 @@ Reply<void> Connection::open()
 
     If for ConnectionParameters::closeTimeout() nothing more of that can be written, or no answer comes, the connection
     is dropped, and reply and closed() have ErrorKind::Timeout. So it ends if publishes are held back by a broker that
-    blocks. While the connection is being opened, open() ends with ErrorKind::Cancelled, and so does everything that waits
-    for it. On a closed connection the reply succeeds at once, and channels that wait for the next open() end with
+    blocks. While the connection is being opened, open() ends with ErrorKind::Cancelled, and so do all calls that wait for
+    it. On a closed connection the reply succeeds at once, and channels that wait for the next open() end with
     ErrorKind::Cancelled.
 */
 Reply<void> Connection::close()

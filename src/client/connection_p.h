@@ -48,7 +48,7 @@ public:
     void abort();
 
     void addCall(Engine::CallId id, CallHandler handler);
-    void finishCallsOf(const Engine::ChannelEngine *channel); // which has ended: at once, without the dispatch loop
+    void finishCallsOf(const Engine::ChannelEngine *channel); // of an ended channel: at once, without the dispatch loop
     // In the dispatch loop, before anything that comes from the broker later; not at all once context is gone. Where several
     // things are to be told, this keeps their order even if a slot runs an event loop or deletes the connection.
     void defer(QObject *context, std::function<void()> action);
@@ -84,7 +84,7 @@ public:
 
     Connection *const q;
     ConnectionParameters parameters; // for the next open()
-    ConnectionParameters attempt = parameters; // with which open() was called; without a connection those for the next one
+    ConnectionParameters attempt = parameters; // of the present attempt or connection; otherwise those for the next one
     Connection::State state = Connection::State::Closed;
     Error error;
     QString blockedReason;

@@ -20,7 +20,7 @@ void setTimeout(ConnectionParametersPrivate &d, std::chrono::milliseconds Connec
                 std::chrono::milliseconds timeout, std::chrono::milliseconds minimum, const QString &property)
 {
     if (timeout < minimum || timeout > MaximumTimeout) {
-        return d.refuse(property, u"%1 ms is out of range, it is from %2 to %3"_s.arg(timeout.count()).arg(minimum.count())
+        return d.refuse(property, u"%1 ms is out of range; the range is %2 to %3 ms"_s.arg(timeout.count()).arg(minimum.count())
                                       .arg(MaximumTimeout.count()));
     }
     d.*value = timeout;
@@ -38,8 +38,8 @@ void setTimeout(ConnectionParametersPrivate &d, std::chrono::milliseconds Connec
     An implicitly shared value. A Connection takes a copy; changes to it are for the next Connection::open().
 
     A setter that is given a value out of its range keeps the former value, logs a warning of category
-    \c amqpqt.connection and remembers the refusal: error() has it, and Connection::open() fails with it and connects to
-    nothing, until the same setter gets a value that it takes. Where a URL comes from a user, fromUrl() reports instead.
+    \c amqpqt.connection and remembers the error: error() returns it, and Connection::open() fails with it without
+    connecting, until the same setter accepts a value. For URLs from users fromUrl() reports errors at once.
 
     \table
     \header \li Setting \li Default
@@ -78,9 +78,9 @@ ConnectionParameters::~ConnectionParameters() = default;
 */
 
 /*!
-    Returns why these parameters cannot be used: a setter has refused a value, and has not got another one since. It is of
-    kind ErrorKind::InvalidArgument, and its text names the property. If several were refused it is one of their errors;
-    without any it is none.
+    Returns the error of a setter that has refused a value and has not accepted another one since. It is of kind
+    ErrorKind::InvalidArgument, and its text names the property. If several setters have refused a value it is one of their
+    errors. If none has, Error::isError() is \c false.
 */
 Error ConnectionParameters::error() const
 {
@@ -96,8 +96,8 @@ QList<Endpoint> ConnectionParameters::endpoints() const
 }
 
 /*!
-    Sets the \a endpoints to try, in this order. An empty list, an empty host, what is neither a host name nor an address, and
-    port 0 are refused.
+    Sets the \a endpoints to try, in this order. An empty list, a host that is empty or neither a host name nor an address,
+    and port 0 are refused.
 */
 void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
 {
@@ -112,7 +112,7 @@ void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
     }
     d->endpoints = endpoints;
     d->accept(property);
-    d->accept(UrlProperty); // where to connect to is known again
+    d->accept(UrlProperty); // an invalid URL no longer matters
 }
 
 /*!
@@ -224,7 +224,7 @@ void ConnectionParameters::setHeartbeat(std::chrono::seconds interval)
 {
     const QString property = u"heartbeat"_s;
     if (interval < 0s || interval > MaximumHeartbeat)
-        return d->refuse(property, u"%1 s is out of range, it is from 0 to 65535"_s.arg(interval.count()));
+        return d->refuse(property, u"%1 s is out of range; the range is 0 to 65535 s"_s.arg(interval.count()));
     d->heartbeat = interval;
     d->accept(property);
 }
@@ -247,8 +247,8 @@ void ConnectionParameters::setConnectTimeout(std::chrono::milliseconds timeout)
 
 /*!
     Returns how long the broker may take to answer a method. A channel whose call got no answer in time is closed,
-    since later answers could not be told apart. The time begins when the last byte of the call has left for the kernel.
-    While the broker blocks the connection it does not count.
+    since later answers could not be distinguished. The time begins when the kernel has taken the last byte of the call. It
+    stands still while the broker blocks the connection.
 */
 std::chrono::milliseconds ConnectionParameters::rpcTimeout() const
 {
@@ -319,7 +319,7 @@ void ConnectionParameters::setMaximumMessageSize(qint64 bytes)
 {
     const QString property = u"maximumMessageSize"_s;
     if (bytes < 1)
-        return d->refuse(property, u"%1 bytes is out of range, it is 1 or more"_s.arg(bytes));
+        return d->refuse(property, u"%1 bytes is out of range; the minimum is 1"_s.arg(bytes));
     d->maximumMessageSize = bytes;
     d->accept(property);
 }
@@ -392,8 +392,8 @@ bool ConnectionParameters::checksUserId() const
 }
 
 /*!
-    Sets whether publishing \a checks the user id of messages. Switch it off for a user with the tag \c impersonator,
-    who may publish for others: the library cannot know the tags of a user.
+    Sets whether publishing \a checks the user id of messages. Switch it off for a user with the tag \c impersonator, who may
+    publish for other users; the library cannot know the tags of a user.
 */
 void ConnectionParameters::setChecksUserId(bool checks)
 {
@@ -441,8 +441,8 @@ void ConnectionParameters::setBackpressureMultiplier(int multiplier)
 }
 
 /*!
-    Returns how long Connection::close() goes on while nothing moves: no byte leaves, no message is confirmed and the
-    broker answers nothing. Then the connection ends with ErrorKind::Timeout.
+    Returns how long Connection::close() waits without progress: no byte leaves, no message is confirmed and no answer
+    arrives. Then the connection ends with ErrorKind::Timeout.
 */
 std::chrono::milliseconds ConnectionParameters::closeTimeout() const
 {

@@ -35,7 +35,7 @@ public:
     int backpressureMultiplier = 0;
     bool checksUserId = true;
 
-    // The value of a property was refused, and the former one stays: nobody is to be connected by that.
+    // A value of the property was refused, and the former one stays. open() must not connect with it.
     void refuse(const QString &property, const QString &reason);
     void accept(const QString &property)
     {

@@ -293,7 +293,7 @@ bool ConnectionPrivate::writeAll(Transport *to)
     return to->isConnected();
 }
 
-// A peer that does not read is not waited for. One that reads slowly gets what was written.
+// Gives up on a peer that has stopped reading, but not on one that reads slowly.
 static void deleteWhenStuck(Transport *leaving, std::chrono::milliseconds patience)
 {
     auto *const timer = new QTimer(leaving);
@@ -689,7 +689,7 @@ void ConnectionPrivate::takeSettlements()
         settleNow(settlement);
 }
 
-// By the object's serial number: a channel that was closed has given its number back, and another one may have it.
+// Found by the object's serial number, since another channel may have got the number of a closed one.
 ChannelPrivate *ConnectionPrivate::channelOf(const Settlement &settlement) const
 {
     if (const Engine::ChannelEngine *present = engine.channel(settlement.channelNumber)) {

@@ -35,7 +35,7 @@ bool isLoopback(const QString &host)
     return host.compare("localhost"_L1, Qt::CaseInsensitive) == 0 || QHostAddress(host).isLoopback();
 }
 
-// A scope of a link-local address, "eth0" or "2": what RFC 6874 lets stand in a URL as it is.
+// The zone of a link-local address, such as "eth0" or "2", of the characters that RFC 6874 allows in a URL unencoded.
 bool isZone(QStringView zone)
 {
     return !zone.isEmpty() && std::all_of(zone.begin(), zone.end(), [](QChar c) {
@@ -49,7 +49,7 @@ QString hostProblem(const QString &host)
 {
     if (host.isEmpty())
         return u"the host is missing"_s;
-    if (host.contains(u'@')) // what stands before it may be a password
+    if (host.contains(u'@')) // the text in front of it may be a password
         return u"\"@\" cannot be in a host; user name and password are not part of an endpoint"_s;
     if (!host.contains(u':')) {
         QUrl url;
@@ -88,12 +88,13 @@ QString hostProblem(const QString &host)
 
 /*!
     Reads \a hostAndPort: \c "host", \c "host:5673", \c "[::1]:5673", \c "[::1]" or \c "::1", and \c "[fe80::1%eth0]:5673"
-    for an address with a zone. A port behind an IPv6 address needs the brackets. Without a port it is 5672. Anything else gives an ErrorKind::InvalidArgument that says what is wrong.
+    for an address with a zone. A port behind an IPv6 address needs the brackets; the default port is 5672. Anything else
+    gives an ErrorKind::InvalidArgument that says what is wrong.
 */
 Result<Endpoint> Endpoint::fromString(const QString &hostAndPort)
 {
     const auto bad = [&](const QString &what) {
-        // Before an "@" there may be a password, which is not to be shown.
+        // The text in front of an "@" may be a password, which must not be shown.
         return invalid(hostAndPort.contains(u'@') ? u"endpoint: "_s + hostProblem(u"@"_s)
                                                   : u"endpoint \"%1\": %2"_s.arg(hostAndPort, what));
     };
@@ -184,7 +185,7 @@ private:
             fail(u"the scheme \"%1\" is not \"amqp\""_s.arg(m_url.scheme()));
     }
 
-    // What follows in QUrl's text may contain the password.
+    // The rest of QUrl's text may contain the password.
     void failInvalid()
     {
         const QString text = m_url.errorString();
@@ -195,13 +196,13 @@ private:
             fail(reason);
     }
 
-    // A password with one of the characters that end the part of a URL where it stands: the rest of it, and the host, are
-    // taken for something else, and must not be shown either.
+    // An unencoded "#", "/" or "?" in a password ends the authority of the URL. The rest of the password, and the host, are
+    // then part of the path, query or fragment, and must not be shown either.
     void checkUnencoded()
     {
         for (const QString &part : {m_url.path(QUrl::FullyEncoded), m_url.query(QUrl::FullyEncoded), m_url.fragment(QUrl::FullyEncoded)}) {
             if (part.contains(u'@'))
-                return failUnencoded(u"there is an \"@\" behind the host"_s);
+                return failUnencoded(u"there is an \"@\" after the host"_s);
         }
     }
 
@@ -355,9 +356,9 @@ private:
         \c backpressure_multiplier (0 to 2147483647) and \c name (connectionName()).
     \endlist
 
-    Everything is percent-encoded UTF-8 and decoded once. In a user name, a password and a virtual host \c{#}, \c{/}, \c{?} and
-    \c{@} are written as \c{%23}, \c{%2F}, \c{%3F} and \c{%40}; QUrl::toPercentEncoding() does that. An invalid URL, another scheme (also \c amqps: TLS is not
-    available in this version), invalid UTF-8, NUL characters, a second \c / in the path, port 0, an unknown or
+    Everything is percent-encoded UTF-8 and decoded once. In a user name, a password and a virtual host \c{#}, \c{/}, \c{?}
+    and \c{@} are written as \c{%23}, \c{%2F}, \c{%3F} and \c{%40}; QUrl::toPercentEncoding() does that. An invalid URL,
+    another scheme (also \c amqps: TLS is not available in this version), invalid UTF-8, NUL characters, a second \c / in the path, port 0, an unknown or
     repeated query key, a value out of its range and a fragment give an ErrorKind::InvalidArgument whose text names
     the place, and never shows the password.
 */

@@ -86,11 +86,12 @@ Reply<int> Consumer::cancel()
 }
 
 /*!
-    Ends the subscription (\c basic.cancel) as cancel() does, but deliveries that the broker has sent before it confirms
-    are still emitted: nothing goes back to the queue out of order, and nothing of a consumer with AckMode::NoAck is
-    lost. Meanwhile state() is State::Cancelling; cancelled() comes after the last delivery.
+    Ends the subscription (\c basic.cancel) as cancel() does, but still emits the messages that the broker has sent before
+    it confirms. So no message goes back to the queue out of order, and a consumer with AckMode::NoAck loses none.
+    Meanwhile state() is State::Cancelling; cancelled() comes after the last delivery.
 
-    The reply succeeds with \c basic.cancel-ok and 0. Called while cancel() is under way it returns the reply of that.
+    The reply succeeds with 0 when the broker has confirmed (\c basic.cancel-ok). If cancel() was called before, it is the
+    reply of that call.
 
     \sa cancel()
 */

@@ -83,7 +83,7 @@ private:
     QList<Message> m_batch;
     bool m_batchIsNew = true;     // its messages were not told by delivered() as well
     bool m_batchNoted = false;
-    bool m_hasStarted = false; // once at least
+    bool m_hasStarted = false; // at least once
     std::chrono::milliseconds m_askDelay{0};
     int m_toldUnackedCount = 0;
     bool m_unackedNoted = false;

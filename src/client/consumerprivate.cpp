@@ -74,7 +74,7 @@ void ConsumerPrivate::finishLater(const Promise<T> &promise, const Result<T> &re
 
 void ConsumerPrivate::start()
 {
-    if (!options.prefetch) // started again, it keeps its limit, whatever that of the channel is by then
+    if (!options.prefetch) // kept when it starts again, even if the channel has another limit by then
         options.prefetch = channel->engine->prefetch();
     auto starting = channel->engine->consume(queue, options, this);
     if (!starting)
@@ -131,8 +131,8 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
         return cancelled->reply();
     if (isEnded())
         return Promise<int>::finished(0);
-    // Waiting for a reopen, or for the queue, or the channel is closing, or the subscription has ended and cancelled()
-    // is still to be emitted: there is nothing to send. The tag may be another consumer's by now.
+    // There is nothing to send while it waits for a reopen or for the queue, while the channel is closing, and after the
+    // end of the subscription, before cancelled() is emitted. Another consumer may have the tag by then.
     if (!entry || waitsForQueue || entry->state > Engine::ConsumerEntry::State::Active ||
         !channel->engine->takesCalls()) {
         const int returned = entry ? returnBatch() : 0;
@@ -375,7 +375,7 @@ void ConsumerPrivate::onCancelledByBroker(const Engine::ConsumerEntry *subscript
         return onCancelled(reason);
     if (state == State::Starting)
         finishLater<void>(started, reason);
-    if (queue.isEmpty()) // the broker had no time to say which queue it has taken
+    if (queue.isEmpty()) // cancelled before the broker has named the queue
         queue = channel->engine->lastQueue();
     if (queue.isEmpty())
         return onCancelled(reason);
@@ -406,22 +406,21 @@ void ConsumerPrivate::onQueueAnswered(const Result<QueueInfo> &found)
         return;
     const Error &failure = found.error();
     const bool isRefused = failure.kind() == ErrorKind::ChannelClosed;
-    // 404: the queue is missing, or on a node that is down. Not asked at all, for the connection is lost or no channel
-    // number is free: likewise.
+    // 404 means that the queue is missing, or on a node that is down. An error of another kind means that the broker was
+    // not asked, since the connection is lost or no channel number is free. The consumer goes on waiting in both cases.
     if (failure.isError() && (!isRefused || failure.replyCode() == Wire::ReplyCode::NotFound))
         return askForQueueLater();
     waitsForQueue = false;
-    // Another connection has it for itself, and would not let this one consume either: asking on the consumer's own
-    // channel would only close that.
+    // The queue is exclusive to another connection. Consuming would be refused too, and would close the consumer's channel.
     if (isRefused && failure.replyCode() == Wire::ReplyCode::ResourceLocked)
         return onCancelled(failure);
-    // The queue is there, or the question is not allowed (403: some brokers demand the permission to configure the
-    // queue for it), but consuming may be.
+    // The queue is there; or the declaration is not allowed (403, some brokers demand the permission to configure the queue
+    // for it), but consuming may be.
     if (channel->engine->takesCalls()) // else reopen() starts it
         start();
 }
 
-// Not in step with others whose queues went at the same moment.
+// With jitter, so that consumers whose queues were deleted at the same moment do not ask in step.
 void ConsumerPrivate::askForQueueLater()
 {
     using namespace std::chrono_literals;
@@ -432,8 +431,8 @@ void ConsumerPrivate::askForQueueLater()
     QTimer::singleShot(delay, q, [this] { askForQueue(); });
 }
 
-// One that could not start would close the channel again, unless it waits until its queue is back: that was deleted
-// after the broker had confirmed that it is there, or while the channel was closed.
+// A consumer that could not start would close the channel again, so it ends. The exception is a consumer with resubscribe whose
+// queue was deleted while the channel was closed or after the broker had answered that it is there: it waits for the queue.
 void ConsumerPrivate::onChannelClosed(const Error &reason, bool couldNotStart)
 {
     entry.reset(); // its deliveries are the broker's again

@@ -13,10 +13,10 @@ using namespace Qt::StringLiterals;
 namespace
 {
 
-// As many are made again at most where one is refused; with more, many refusals would cost a multiple of all calls.
+// The largest number of calls that one refusal repeats. Without a limit, many refusals would repeat all calls many times.
 constexpr int MaximumUnderWay = 32;
 
-// Whether this may be the end of a channel alone.
+// Whether the error may have ended the channel only, not the connection.
 bool isOfChannel(const Error &failure)
 {
     return failure.kind() == ErrorKind::ChannelClosed || failure.kind() == ErrorKind::Timeout;
@@ -58,7 +58,7 @@ void HelperChannel::makeCalls()
 bool HelperChannel::prepareChannel()
 {
     if (m_channel && !ChannelPrivate::of(m_channel)->engine)
-        delete m_channel; // there was no number for it, by now there may be
+        delete m_channel; // there was no number for it, but by now there may be one
     if (!m_channel) {
         m_channel = m_connection->q->createChannel();
         ChannelPrivate::of(m_channel)->isInternal = true;
@@ -75,7 +75,7 @@ void HelperChannel::onEnded(quint64 number, const Error &failure, const std::fun
     --m_underWay;
     const auto at = m_calls.find(number);
     at->second.isUnderWay = false;
-    // The end of a channel ends its calls in their order: the first one is the cause.
+    // When a channel ends, its calls end in their order, and the first one is the cause.
     if (isOfChannel(failure) && std::exchange(m_isRefused, true))
         return;
     const QPointer<QObject> context = at->second.context;
@@ -89,7 +89,7 @@ void HelperChannel::onClosed(const Error &reason)
 {
     m_isRefused = false;
     if (isOfChannel(reason) && ChannelPrivate::of(m_channel)->engine)
-        return makeCalls(); // where the connection was lost as well, they wait for open()
+        return makeCalls(); // if the connection was lost as well, they wait for open()
     std::map<quint64, Call> waiting;
     for (auto call = m_calls.begin(); call != m_calls.end();) {
         const auto present = call++;

@@ -19,8 +19,7 @@ struct Settlement
     quint16 channelNumber = 0;
     Kind kind = Kind::Ack;
     bool noAck = false; // there is nothing to settle: an error is reported
-    quint64 channelSerial =
-        0; // of the Channel object, never used again as numbers are; see ChannelPrivate::serialNumber
+    quint64 channelSerial = 0; // of the Channel object, see ChannelPrivate::serialNumber
 
     friend bool operator==(const Settlement &, const Settlement &) = default;
 };

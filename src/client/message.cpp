@@ -31,20 +31,20 @@ namespace AmqpQt {
     are decoded when one of them is asked for, the headers apart from the others.
 
     What cannot be sent is reported by the publishing call as ErrorKind::InvalidArgument with the name of the property:
-    a string over 255 bytes of UTF-8, a value in the headers that has no AMQP type, and what RabbitMQ would close the
-    channel for, see Channel::publish(). A number or a time out of range is refused by its setter with a warning in the
-    category \c amqpqt.channel, and the old value stays.
+    a string over 255 bytes of UTF-8, a value in the headers that has no AMQP type, and a value for which RabbitMQ would
+    close the channel, see Channel::publish(). A setter refuses a number or a time out of range with a warning in the
+    category \c amqpqt.channel, and keeps the old value.
 
     New messages are \e persistent, because a default must not lose data: setPersistent(\c false) trades that for speed.
     A message from the broker reports what was on the wire, and without a delivery mode there it is transient.
 
     \section1 Text
 
-    The string properties, the names of headers and the routing key of a received message may be any bytes, such as the
-    16 of a UUID in correlationId(). All of them are kept in the QString, see textFromBytes(). So a property can be
-    copied to another message, \c{reply.setCorrelationId(request.correlationId())}, and the message be published with the
-    routing key it came with; textToBytes() gives the bytes, and \c{setCorrelationId(textFromBytes(uuid.toRfc4122()))}
-    sets them.
+    The string properties, the header names and the routing key of a received message may hold any bytes, such as the 16
+    bytes of a UUID in correlationId(). The QString keeps all of them, see textFromBytes(). So a property can be copied to
+    another message, as in \c{reply.setCorrelationId(request.correlationId())}, and a message can be published with the
+    routing key that it came with. textToBytes() returns the bytes, and
+    \c{setCorrelationId(textFromBytes(uuid.toRfc4122()))} sets them.
 
     \section1 Envelope
 
@@ -57,9 +57,9 @@ namespace AmqpQt {
 
     ack() and nack() go back to the channel that the message came from, in any thread and at any time. Settled twice,
     after the channel was closed and opened again, or when channel or connection are gone, nothing is sent, and the
-    error is StaleDelivery: RabbitMQ would otherwise close the channel with 406. The Channel object that the message
-   came through reports it, even if another one has its number by then; once that object is deleted the Connection does,
-   and once that is deleted a warning is logged.
+    error is StaleDelivery: RabbitMQ would otherwise close the channel with 406. The Channel object that the message came
+    through reports it, even if another channel has the same number by then. If that object has been deleted the
+    Connection reports it, and if the connection has been deleted too, a warning is logged.
 
     \code
     connect(consumer, &AmqpQt::Consumer::delivered, this, [this](const AmqpQt::Message &message) {
@@ -89,8 +89,8 @@ MessagePrivate &write(QSharedDataPointer<MessagePrivate> &d)
     if (!d)
         d = new MessagePrivate;
     MessagePrivate &message = *d; // detaches
-    // QSharedDataPointer reads the count without ordering. Where the last copy went in another thread, what that thread
-    // read or decoded has to come before what is written here.
+    // QSharedDataPointer reads the count without ordering. If another thread has released the last copy, its reads have to
+    // happen before the writes here.
     (void)message.ref.loadAcquire();
     return message;
 }
@@ -127,7 +127,7 @@ quint64 integer(const QVariant &value)
 
 bool isSame(const FieldTable &a, const FieldTable &b)
 {
-    // Comparing, as encoding, goes down as deep as they are nested. Too deep they can only be the application's.
+    // Comparing recurses as deep as the tables are nested, as encoding does. Only the application can nest them too deeply.
     if (Wire::isNestedTooDeeply(a) || Wire::isNestedTooDeeply(b))
         return a.isSharedWith(b);
     if (a != b)
@@ -333,7 +333,7 @@ void Message::setContentEncoding(const QString &encoding)
 
     The type of each value selects its type on the wire, see FieldTable; a value without one, NaN and infinities are
     reported when the message is published. An empty table is absent on the wire. The table of a received message is
-    decoded on first use and forwarded byte for byte if nobody sets a header. It is empty here if it cannot be decoded,
+    decoded on first use, and forwarded byte for byte if no header is set. If it cannot be decoded this property is empty,
     see hasUndecodedHeaders().
 */
 FieldTable Message::headers() const
@@ -355,10 +355,10 @@ QVariant Message::header(const QString &name, const QVariant &fallback) const
 }
 
 /*!
-    Returns whether the message came with headers that cannot be decoded, since they are nested more than 32 levels
-    deep, truncated or of unknown types: any publisher can send such. Then headers() is empty and a warning in the
-    category \c amqpqt.channel says why, at most once a minute and connection. header() still finds those that are sound
-    themselves. The message can be settled as any other, and is forwarded byte for byte.
+    Returns whether the message came with headers that cannot be decoded, since they are nested more than 32 levels deep,
+    truncated or of an unknown type. Any publisher can send such headers. headers() is empty in this case, and a warning
+    in the category \c amqpqt.channel says why, at most once a minute for each connection. header() still finds headers
+    that are well-formed themselves. The message can be settled as any other, and is forwarded byte for byte.
 */
 bool Message::hasUndecodedHeaders() const
 {
@@ -367,14 +367,14 @@ bool Message::hasUndecodedHeaders() const
 
 /*!
     Sets the header \a name to \a value and leaves the others. An invalid QVariant is sent as a header without a value;
-    setHeaders() removes one. Nothing is added to headers that could not be decoded: a warning says so.
+    setHeaders() removes one. Headers that could not be decoded stay as they are, and a warning says so.
 */
 void Message::setHeader(const QString &name, const QVariant &value)
 {
     if (const char *wrong = read(d).undecodableHeaders()) {
         qCWarning(lcChannel).nospace() << "header " << name
                                        << " is not set: the headers that the message came with cannot be "
-                                       << "decoded (" << wrong << "), only setHeaders() can replace them";
+                                       << "decoded (" << wrong << "); only setHeaders() can replace them";
         return;
     }
     MessagePrivate &message = change(d, Wire::HeadersFlag);

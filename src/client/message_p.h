@@ -76,10 +76,9 @@ private:
     const DecodedProperties &decodeNow() const;
 };
 
-// Whether nobody else has these bytes, so that they may be overwritten. QByteArray::isDetached() reads the reference
-// count without ordering: it may see that another thread has let go of its copy and still let us write before that
-// thread has read its last byte. An acquiring load is ordered behind the release of that copy, and costs nothing on
-// x86.
+// Whether these bytes have no other owner, so that they may be overwritten. QByteArray::isDetached() reads the reference
+// count without ordering: it may see that another thread has released its copy, and yet the write may happen before that
+// thread's last read. An acquiring load is ordered after the release of the copy, and costs nothing on x86.
 inline bool isSoleOwner(const QByteArray &bytes)
 {
     const auto *data = const_cast<QByteArray &>(bytes).data_ptr().d_ptr(); // null: literals, which are nobody's

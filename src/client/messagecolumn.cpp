@@ -93,7 +93,7 @@ QString printable(const QJsonDocument &document)
     return shortened(QString::fromUtf8(document.toJson(QJsonDocument::Compact)));
 }
 
-// For views of QML too, where numbers are doubles: those that they cannot hold are the text of their digits.
+// Views in QML have doubles for numbers, so integers that a double cannot represent become text.
 template <typename Integer>
 QVariant printableInteger(Integer number)
 {

@@ -104,7 +104,7 @@ Result<QByteArray> replaceProperties(QByteArrayView encoded, quint16 changed, co
     BasicProperties onWire;
     if (const char *wrong = Wire::decodeProperties(encoded, onWire))
         return Error(ErrorKind::InvalidArgument,
-                     u"message: its properties came malformed (%1), so that it can only be published unchanged"_s.arg(
+                     u"message: its properties were malformed when it was received (%1); it can only be published unchanged"_s.arg(
                          QLatin1StringView(wrong)));
 
     std::array<QByteArray, StringProperties.size()> utf8;

@@ -18,7 +18,7 @@ PublisherPrivate::PublisherPrivate(Publisher *publisher, Connection *connection)
     : q(publisher)
 {
     if (!connection)
-        m_noChannel = Error(ErrorKind::InvalidArgument, u"connection: null, a publisher needs one"_s);
+        m_noChannel = Error(ErrorKind::InvalidArgument, u"connection: null; a publisher needs a connection"_s);
     else if (connection->thread() != QThread::currentThread())
         m_noChannel = Error(ErrorKind::InvalidArgument, u"connection: it lives in another thread than the publisher"_s);
     if (m_noChannel.isError()) {
@@ -42,8 +42,8 @@ PublisherPrivate::PublisherPrivate(Publisher *publisher, Connection *connection)
                      [this](quint64 first, quint64 last, const Error &failure) { onEnded(first, last, failure); });
     QObject::connect(connection, &Connection::opened, q, [this] { reopenOrEnd(); });
     QObject::connect(connection, &Connection::bytesToWriteChanged, q, [this] { flush(); });
-    // Queued: user code is not to run inside of a destructor, and what the two still have to tell comes before. Futures
-    // do not wait for that, since no event loop may be there to come.
+    // Queued: user code must not run inside a destructor, and the remaining signals of the two come first. Futures do not
+    // wait for that, since there may no longer be an event loop.
     for (const QObject *needed : {static_cast<const QObject *>(connection), static_cast<const QObject *>(channel)}) {
         QObject::connect(needed, &QObject::destroyed, q, [this] { finishReplies(); });
         QObject::connect(
@@ -394,8 +394,9 @@ void PublisherPrivate::tellChange()
     Makes a publisher on \a connection, with a channel of its own, and with \a parent. It can be used at once: messages
     wait in the outbox until the connection is open.
 
-    The publisher has to be made in the thread of \a connection. Without a connection, or in another thread, error() is of
-    kind ErrorKind::InvalidArgument from the start, every message is refused with it, and channel() is null.
+    The publisher has to be created in the thread of \a connection. If \a connection is null or lives in another thread,
+    error() is of kind ErrorKind::InvalidArgument from the start, every message is refused with that error, and channel()
+    is null.
 */
 Publisher::Publisher(Connection *connection, QObject *parent)
     : QObject(parent)

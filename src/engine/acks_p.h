@@ -31,7 +31,7 @@ public:
     };
 
     // Only what is to be settled comes here: RabbitMQ does not count the deliveries of direct reply-to, so their tags repeat.
-    // False if the tag does not grow. Two open deliveries of one tag could not be told apart.
+    // False if the tag does not grow. Two open deliveries with the same tag could not be distinguished.
     bool delivered(quint64 deliveryTag, ConsumerEntry *consumer);
 
     bool isOpen(quint64 deliveryTag) const;

@@ -62,7 +62,7 @@ private:
     QByteArray m_strings; // exchange, routing key, reply text
     QByteArray m_properties;
     QByteArray m_body;
-    quint64 m_bodySize = 0; // of a skipped one, what is still to come
+    quint64 m_bodySize = 0; // of a skipped content, the bytes that are still to come
     State m_state = State::Idle;
     bool m_isSkipped = false;
     quint8 m_exchangeSize = 0; // both are short strings

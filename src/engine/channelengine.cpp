@@ -146,7 +146,7 @@ bool ChannelEngine::releaseOne()
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + publish.properties.size();
     Error error = checkSize(headerPayload, Wire::BasicPublish::name);
     if (!error.isError())
-        error = checkProperties(publish.properties); // the user may be another one than when it was held
+        error = checkProperties(publish.properties); // the connection may have another user by now
     if (error.isError()) {
         m_connection->tell(PublishFailed{shared_from_this(), publish.sequence, publish.sequence, error});
         noteConfirmWindow();
@@ -213,7 +213,7 @@ Result<CallId> ChannelEngine::close()
     return closing;
 }
 
-// It waits for confirms as long as they come: each has the time that the answer to a call has.
+// It waits for confirms as long as they arrive: each of them may take as long as the answer to a call.
 void ChannelEngine::startCloseTime()
 {
     m_connection->callEnded(m_closeWait);
@@ -230,7 +230,7 @@ Result<QString> ChannelEngine::resolveQueue(const QString &name) const
     return m_lastQueue; // empty while the broker has not named it yet: it knows which one is meant
 }
 
-// What RabbitMQ closes the channel for; empty: nothing.
+// Why RabbitMQ would close the channel for this declaration; empty if it would not.
 static QString problemOfQueue(const QString &name, const QueueOptions &options)
 {
     if (name.startsWith("amq."_L1) && !name.startsWith("amq.rabbitmq.reply-to"_L1))
@@ -479,7 +479,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     consumer->startCall = m_connection->nextCall();
     Call starting = makeCall(consumer->startCall, method);
     starting.consumer = consumer;
-    if (former) { // the tag rests until its cancel-ok
+    if (former) { // the tag is free after the cancel-ok of its consumer
         consumer->waitsForTag = true;
         hold(std::move(starting));
         return consumer;

@@ -39,11 +39,11 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry>
     int lost = 0;
     State state = State::Starting;
     bool noAck = false;
-    bool isSent = false; // basic.consume is
+    bool isSent = false; // basic.consume has been sent
     bool cancelHeld = false; // basic.cancel waits for consume-ok: sent earlier, it would end the connection
     bool waitsForTag = false; // basic.consume waits for the cancel-ok of the consumer that has the tag
     bool isDraining = false;  // deliveries are taken until cancel-ok
-    bool consumeOkIsDue = false; // the broker cancelled it first
+    bool consumeOkIsDue = false; // the broker cancelled the consumer before it sent consume-ok
     std::unique_ptr<DeliveryPattern> pattern; // made with the first delivery
 };
 
@@ -94,7 +94,7 @@ public:
     Result<CallId> get(const QString &queue, bool noAck);
     Result<std::shared_ptr<ConsumerEntry>> consume(const QString &queue, const ConsumeOptions &options, void *consumerContext);
     CallId cancel(ConsumerEntry &consumer); // Starting or Active
-    // As cancel(), but what the broker has sent before its cancel-ok is still delivered.
+    // As cancel(), but messages that the broker has sent before its cancel-ok are still delivered.
     CallId drain(ConsumerEntry &consumer);
     quint16 prefetch() const noexcept { return m_prefetch; } // of consumers without their own
     QString lastQueue() const { return m_lastQueue; }
@@ -270,7 +270,7 @@ private:
     void finish(CallId id, ReplyValue value);
 
     void onHeader(const Wire::ContentHeader &header);
-    // The content under way is too large: `what` of it, and the limit of that. Its consumer ends.
+    // The content under way exceeds `limit`; `what` describes its size for the error. Its consumer ends.
     void skipContent(quint64 bodySize, const QString &what, qint64 limit);
     // The content is whole: a Delivered event to hand out, or everything done already.
     bool completeContent(Delivered &delivered);
@@ -343,7 +343,7 @@ private:
     };
     std::unique_ptr<Transaction> m_transaction; // in transaction mode
     CallId m_closeCall = 0; // close() was called
-    CallId m_closeWait = 0; // it waits for confirms; not a call, but its time is measured as one
+    CallId m_closeWait = 0; // close() waits for confirms; its time is measured as that of a call
     CallId m_getCall = 0; // answered by the get-ok whose content is under way
     CallId m_lastDeclare = 0;
     QString m_lastQueue;

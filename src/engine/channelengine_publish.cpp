@@ -28,7 +28,7 @@ static Result<QByteArrayView> encodeName(QLatin1StringView argument, const QStri
     return Wire::encodeShortText(argument, name).error();
 }
 
-// Other publishers' keys may have bytes that are not UTF-8, and RabbitMQ takes them again.
+// The key of a message from another publisher may have bytes that are not UTF-8. RabbitMQ accepts them.
 static Result<QByteArrayView> encodeKey(const QString &key, char (&space)[EncodedNameSpace])
 {
     const Result<QByteArrayView> name = encodeName("routingKey"_L1, key, space);

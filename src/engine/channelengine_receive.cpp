@@ -170,7 +170,7 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
     if (isCancelling)
         return; // its cancel-ok comes as well
     if (!consumer || !consumer->isSent)
-        return; // it is about an earlier one, whose cancel-ok has come
+        return; // it means an earlier consumer, whose cancel-ok has arrived
     const Error error(ErrorKind::ConsumerCancelled, u"the broker cancelled the consumer \"%1\""_s.arg(QString::fromUtf8(consumer->tag)),
                       0, QString::fromLatin1(method.name));
     if (consumer->state == ConsumerEntry::State::Starting) {
@@ -184,8 +184,8 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
     releaseHeld(); // another may wait for the tag
 }
 
-// RabbitMQ 4.3 keeps a consumer that it has cancelled, with its tag, until the client has answered: it would go on delivering
-// when the messages it has are settled. Every version ignores this for a tag that it does not know.
+// RabbitMQ 4.3 keeps a consumer that it has cancelled, with its tag, until the client answers. Without an answer it would go on
+// delivering once the messages of the consumer are settled. Every version ignores a cancel for an unknown tag.
 void ChannelEngine::stopDeliveries(QByteArrayView consumerTag)
 {
     if (!m_closeSent)
@@ -262,8 +262,8 @@ bool ChannelEngine::takeDueConsumeOk(QByteArrayView tag)
     return true;
 }
 
-// One that ended too long ago to be remembered, or that the broker made up. What it gets goes back to the queue, and lest that
-// goes on for ever the broker is asked to forget it.
+// The consumer ended too long ago to be remembered, or the broker has made it up. Its deliveries go back to the queue, and the
+// broker is asked to cancel it, so that it does not deliver them again for ever.
 ConsumerEntry *ChannelEngine::refuseConsumer(QByteArrayView tag)
 {
     qCWarning(lcChannel) << "a delivery for the unknown consumer tag" << QString::fromUtf8(tag) << "on channel" << m_number
@@ -332,7 +332,7 @@ void ChannelEngine::on(const Wire::BasicReturn &method)
 void ChannelEngine::onHeader(const Wire::ContentHeader &header)
 {
     const Settings &settings = m_connection->m_settings;
-    // A returned message is our own, which may be as large as the write buffer takes.
+    // A returned message was published here, so it may be as large as the write buffer allows.
     const qint64 limit = m_assembler->method().kind == Assembler::Kind::Return
                              ? std::max(settings.maximumMessageSize, settings.bufferLimit)
                              : settings.maximumMessageSize;
@@ -354,7 +354,7 @@ void ChannelEngine::skipContent(quint64 bodySize, const QString &what, qint64 li
                       Wire::ReplyCode::ContentTooLarge);
     switch (m_assembler->method().kind) {
     case Assembler::Kind::Deliver:
-        // Subscribed, the consumer would get the same message again.
+        // If it stayed subscribed, the consumer would get the same message again.
         if (ConsumerEntry *consumer = m_assembler->method().consumer;
             consumer->state <= ConsumerEntry::State::Active && !consumer->cancelHeld) {
             m_connection->tell(ConsumerCancelled{this->consumer(consumer->tag), error});

@@ -286,7 +286,7 @@ void ConnectionEngine::transportClosed(const Error &error)
     case State::Closed: return;
     case State::CloseSent: return finish({}, false);
     case State::StartReceived:
-        if (hasCapability(u"authentication_failure_close"_s)) // it would refuse the login by connection.close
+        if (hasCapability(u"authentication_failure_close"_s)) // a refusal would come as connection.close
             return finish(error, false);
         return finish(Error(ErrorKind::Authentication,
                             u"the broker ended the connection during the login of user \"%1\": %2"_s.arg(m_settings.userName,
@@ -535,7 +535,7 @@ void ConnectionEngine::written(qsizetype size, Time now, qint64 held)
     checkWatermarks();
 }
 
-// The time of a call begins when the last byte of it has left: before, the peer cannot have seen it.
+// The time of a call begins when its last byte has left. Before that the peer cannot have seen it.
 void ConnectionEngine::noteLeft(qint64 held, Time now)
 {
     const qint64 left = m_frameBytesSent - m_output.size() - held;
@@ -543,7 +543,7 @@ void ConnectionEngine::noteLeft(qint64 held, Time now)
     for (; m_timedCalls < m_callDeadlines.size() && m_callDeadlines[m_timedCalls].end <= left; ++m_timedCalls)
         m_callDeadlines[m_timedCalls].at = callTime(now) + m_settings.rpcTimeout;
     const bool isHeartbeat = before >= m_heartbeatEnd - Wire::FrameOverhead && left <= m_heartbeatEnd;
-    if (left > before && !isHeartbeat) // which leaves as long as the socket takes it
+    if (left > before && !isHeartbeat) // heartbeats are no progress
         noteCloseProgress(now);
 }
 

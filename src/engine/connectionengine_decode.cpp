@@ -140,13 +140,13 @@ ConnectionEngine::Step ConnectionEngine::decode()
     return Step::Done;
 }
 
-// The last four bytes of a protocol header.
+// `version`: the last four bytes of a protocol header.
 static QString describeProtocol(QByteArrayView version)
 {
     const auto byte = [version](qsizetype index) { return quint8(version[index]); };
     QString name;
     if (byte(1) == 1 && byte(2) == 0 && byte(3) == 0)
-        name = u"AMQP 1.0"_s; // the first byte says whether TLS or SASL come before it
+        name = u"AMQP 1.0"_s; // the first byte says whether TLS or SASL comes first
     else if (byte(0) == 0 && byte(1) == 0)
         name = u"AMQP %1-%2-%3"_s.arg(byte(1)).arg(byte(2)).arg(byte(3));
     else if (byte(0) == 1 && byte(1) == 1)
@@ -333,7 +333,7 @@ ConnectionEngine::Step ConnectionEngine::onHeaderFrame(quint16 number, QByteArra
     return completeContent(channel);
 }
 
-// Its size is the publisher's doing, and costs no more than that message.
+// The publisher of the message causes its size, so the fault must not cost more than its consumer.
 ConnectionEngine::Step ConnectionEngine::skipHeaderFrame(const Wire::FrameHeader &frame)
 {
     const QByteArrayView bytes = m_input.bytes();

@@ -44,16 +44,16 @@ public:
     ConnectionEngine &operator=(const ConnectionEngine &) = delete;
 
     void configure(const Settings &settings); // before start(): the limits for what waits until then
-    // A new attempt: queues the protocol header. An error (then nothing has begun) if a setting cannot be sent. An attempt
-    // that fails ends no channel: what waits for the connection waits for the next attempt, or for endWaiting().
+    // A new attempt: queues the protocol header. An error (then nothing has begun) if a setting cannot be sent. A failed
+    // attempt ends no channel: channels that wait for the connection go on waiting, until an attempt succeeds or endWaiting().
     Error start(const Settings &settings, Time now);
     void refuse(const Error &reason); // instead of start(): the attempt has failed
     void endWaiting(const Error &reason = {}); // without a connection: ends the channels that wait for one
     bool isWaitedFor() const noexcept { return m_openNumbers > 0; } // without a connection: by such channels
-    void postpone(ConnectionClosed event) { tell(std::move(event)); } // tells it again, after all that is to be told
+    void postpone(ConnectionClosed event) { tell(std::move(event)); } // behind all queued events
     void close(Time now);
     void abort(const Error &reason = {}) { finish(reason, false); } // without the goodbye
-    void goodbye(); // queues connection.close, whoever is still waiting for something
+    void goodbye(); // queues connection.close, without waiting for outstanding calls
     void transportConnected() { m_isTransportConnected = true; }
     void transportClosed(const Error &error); // the connection is lost, or could not be made
 
@@ -63,12 +63,12 @@ public:
     qsizetype feed(QByteArrayView bytes, Time now); // copies; gives how many were taken
     bool hasInput() const noexcept { return !m_events.empty() || (!m_input.isEmpty() && !m_needsInput); } // for next()
     std::optional<Event> next();
-    std::vector<ReplyArrived> takeReplies(const ChannelEngine *channel); // those that next() would tell
+    std::vector<ReplyArrived> takeReplies(const ChannelEngine *channel); // instead of by next()
     // A shorter way for most deliveries of a steady stream. False: ask next().
     bool nextRepeated(RepeatedDelivery &delivery);
 
     // output
-    // Merges acks. `held`, here and below: bytes that the transport has taken and not passed on yet.
+    // Merges acks. `held`, here and below: bytes that the transport has accepted and not yet passed to the kernel.
     void prepareOutput(Time now, qint64 held = 0);
     QByteArrayView output() const { return m_output.front(); }
     std::span<const QByteArrayView> output(std::span<QByteArrayView> space) const { return m_output.pieces(space); }
@@ -269,8 +269,8 @@ private:
     std::deque<Event> m_events;
     Delivered m_delivered;
     BodyStream m_body;
-    std::optional<Time> m_undecodableWarned; // when it was logged last, and how many came since
-    quint64 m_undecodableSince = 0;
+    std::optional<Time> m_undecodableWarned; // the last warning about undecodable headers
+    quint64 m_undecodableSince = 0;          // messages with such headers since then
     // Of the last delivery: with a single consumer that is whose the next one is, too.
     ChannelEngine *m_lastChannel = nullptr;
     ConsumerEntry *m_lastConsumer = nullptr;
@@ -290,13 +290,13 @@ private:
     CallId m_lastCall = 0;
     QHash<CallId, ChannelEngine *> m_pendingCalls; // sent and unanswered
     std::deque<CallDeadline> m_callDeadlines;      // in callTime(); ascending, since all have the same timeout
-    size_t m_timedCalls = 0;                       // of them: the time of these has begun
+    size_t m_timedCalls = 0;                       // how many of them, from the first on, have left
     std::optional<Time> m_blockedSince;
     Time::duration m_blockedFor{}; // in all, before m_blockedSince
 
     Heartbeat m_heartbeat;
     std::optional<Time> m_handshakeDeadline;
-    std::optional<Time> m_closeDeadline; // put off by whatever brings the end nearer
+    std::optional<Time> m_closeDeadline; // put off by any progress
     qint64 m_framesSent = 0; // or about to be: they are in the output
     qint64 m_frameBytesSent = 0;
     qint64 m_frameBytesLeft = 0; // of them: they are with the kernel

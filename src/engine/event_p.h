@@ -133,7 +133,7 @@ struct BackpressureDetected // more waits to be sent than a multiple of the aver
 {
     qint64 queuedBytes = 0;
 };
-struct ConsumerCancelled // by the broker, or by us with MessageTooLarge
+struct ConsumerCancelled // by the broker, or by the engine with MessageTooLarge
 {
     std::shared_ptr<ConsumerEntry> consumer;
     Error reason;

@@ -66,7 +66,7 @@ QString boolean(const QVariant &value)
     return value.typeId() == QMetaType::Bool ? QString() : needed("a bool"_L1, value);
 }
 
-// A name may be longer than that of an exchange or a queue can be: RabbitMQ takes it, and routes nowhere.
+// RabbitMQ accepts names that are too long for an exchange or a queue, and routes nowhere.
 QString text(const QVariant &value)
 {
     return isText(value) ? QString() : needed("a text"_L1, value);

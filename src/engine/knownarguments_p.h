@@ -8,9 +8,8 @@
 
 namespace AmqpQt::Engine {
 
-// RabbitMQ's optional arguments whose wrong values it answers with an error that ends the channel. Only what 3.10
-// and 4.3 both refuse, whatever the type of the queue, is refused here. Arguments that are not listed pass: brokers and
-// plug-ins have more.
+// Optional arguments for whose wrong values RabbitMQ closes the channel. Only values that both 3.10 and 4.3 refuse, for every
+// type of queue, are refused here. Arguments that are not listed pass, since brokers and plug-ins have more.
 struct KnownArgument
 {
     QLatin1StringView name;

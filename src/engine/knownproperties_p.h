@@ -9,9 +9,8 @@
 namespace AmqpQt::Engine
 {
 
-// Whether RabbitMQ would close the channel for a property of a message to publish, as it does for an expiration that is
-// no time, CC and BCC that are no arrays, and a user-id that is not the user's own. `properties` as in
-// Wire::ContentHeader.
+// An error if RabbitMQ would close the channel for a property of a message: an expiration that is not a valid time, CC or BCC
+// headers that are not arrays, or the user-id of another user. `properties` as in Wire::ContentHeader.
 Error checkProperties(QByteArrayView properties, bool checksUserId, const QString &userName);
 
 } // namespace AmqpQt::Engine

@@ -209,10 +209,10 @@ QDebug operator<<(QDebug debug, const Error &error)
     How deliveries are settled (the argument \c no-ack of \c basic.consume and \c basic.get).
 
     \value Manual The application settles each message with ack or nack; until then the broker keeps it.
-    \value AfterDelivery The library acks a message when the slots of Consumer::delivered() or
-   Consumer::batchDelivered() have returned and have not settled it. What comes while nothing is connected is kept until
-   something is. Channel::get() refuses it. \value NoAck The broker forgets a message as soon as it has written it to
-   the socket.
+    \value AfterDelivery The library acks a message when the slots of Consumer::delivered() or Consumer::batchDelivered()
+           have returned and have not settled it. A message that arrives while no slot is connected is kept until one is.
+           Channel::get() refuses this mode.
+    \value NoAck The broker forgets a message as soon as it has written it to the socket.
 */
 
 /*!
@@ -256,7 +256,7 @@ QDebug operator<<(QDebug debug, const Error &error)
     \value ChannelClosed The broker closed the channel; Error::replyCode() says why.
     \value ConsumerCancelled The broker ended the subscription, mostly since its queue is gone (\c basic.cancel).
     \value MessageTooLarge A message from the broker was larger than ConnectionParameters::maximumMessageSize(), or its
-           properties took more than 1 MiB.
+           content header was larger than 1 MiB and the negotiated frame size.
     \value Returned A mandatory message had no route (\c basic.return).
     \value Nacked The broker did not take responsibility for a published message (\c basic.nack).
     \value Unconfirmed Channel or connection ended first: the broker may or may not have the message.

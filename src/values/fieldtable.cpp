@@ -48,8 +48,8 @@ namespace AmqpQt {
     \li Floating point values may be NaN or infinite.
     \endlist
 
-    A received table that nobody changed is forwarded byte for byte, whatever it holds. The headers of a message that
-    are nested too deeply or otherwise malformed stay undecoded, see Message::hasUndecodedHeaders().
+    A received table that has not been changed is forwarded byte for byte. Headers of a message that are nested too deeply
+    or otherwise malformed are not decoded, see Message::hasUndecodedHeaders().
 */
 
 /*!
@@ -58,7 +58,7 @@ namespace AmqpQt {
     \inmodule AmqpQt
     \brief A decimal number in a \l FieldTable: value × 10 to the power of -scale.
 
-    In QML it has \c scale and \c value, toDouble() and toString().
+    In QML a Decimal has the properties \c scale and \c value, and the functions toDouble() and toString().
 
     RabbitMQ reads the value as an unsigned number; some other clients read it as a signed one.
 */

@@ -156,8 +156,8 @@ QueueOptions QueueOptions::withMaxPriority(quint8 levels) const
 
 /*!
     Returns these options with a limit for redelivery (\c x-delivery-limit): a message that went back to the queue more
-    than so many \a times, from 0 on, is dropped or dead-lettered. -1 lifts the limit of 20 that RabbitMQ 4 has by
-    default. For quorum queues. See \l{https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling}.
+    than so many \a times, from 0 on, is dropped or dead-lettered. -1 means no limit; RabbitMQ 4 has a default limit of 20.
+    For quorum queues. See \l{https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling}.
 */
 QueueOptions QueueOptions::withDeliveryLimit(int times) const
 {
@@ -265,15 +265,16 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 /*!
     \variable AmqpQt::ConsumeOptions::resubscribe
     \brief whether a consumer that the broker cancels waits in Consumer::State::Recovering until its queue is there, and
-    then subscribes again with the same consumer tag and prefetch; \c false by default, it ends. If channel or
-   connection are lost meanwhile it waits for Channel::reopen() as well.
+    then subscribes again with the same consumer tag and prefetch. By default it is \c false, and the consumer ends. If
+    channel or connection are lost meanwhile the consumer waits for Channel::reopen() as well.
 
-    The connection asks for the queue on a channel of its own, after half a second at first and at most every 30 seconds
-    or so; each consumer at its own times. It waits while the broker answers 404, also because the node of the queue is
-    down. If another connection has declared the queue as exclusive (405) the consumer ends with that error. Any other
-    refusal, such as 403 from a broker that demands permission to configure the queue, leads to an attempt to subscribe:
-    if that is refused the broker closes the channel, and the consumer ends. If a queue is missing when a consumer that
-    was subscribed before subscribes again, the broker closes the channel as well, but the consumer goes on waiting.
+    The library asks for the queue on a channel of its own: at once, after half a second, and then at growing intervals
+    up to about 30 seconds, which vary from consumer to consumer. The consumer waits as long as the broker answers 404,
+    which it also does while the node of the queue is down. If another connection has declared the queue as exclusive
+    (405) the consumer ends with that error. Any other refusal, such as 403 from a broker that demands permission to
+    configure the queue, leads to an attempt to subscribe. If the broker refuses this attempt it closes the channel, and
+    the consumer ends. If the queue is missing again by then, the broker closes the channel too, but the consumer goes on
+    waiting.
 */
 
 /*!

@@ -187,10 +187,10 @@ namespace AmqpQt {
     \section1 When something is deleted
 
     The destructors of Connection, Channel, Consumer and Publisher finish the replies that would stay unfinished, and their
-    futures, before they return: another thread that waits for one goes on although the
-    thread of the connection runs no event loop any more. The code of the application does not run inside a destructor.
-    Functions given to then() are called by the event loop of the thread of their context, and coroutines are resumed by
-    that of the thread of the connection; without an event loop neither happens.
+    futures, before they return. So another thread that waits for such a future continues, although the thread of the
+    connection may no longer run an event loop. No code of the application runs inside a destructor: functions given to
+    then() are called by the event loop of the thread of their context, and coroutines are resumed by that of the thread
+    of the connection. Without an event loop neither happens.
 */
 
 /*!
@@ -222,9 +222,9 @@ namespace AmqpQt {
     \fn template <typename T> QFuture<Result<T>> AmqpQt::Reply<T>::toFuture() const
 
     Returns a future for other threads and for QtFuture::whenAll(). It finishes when the reply does, with the same
-    result; it needs no event loop if a destructor is what finishes it. Waiting for it in the thread of the connection
-    blocks forever, since that thread is the one to finish it. A function that is given to QFuture::then() without a context
-    is called where the future is finished, which may be inside the destructor of the connection.
+    result. A destructor finishes it without an event loop. Waiting for it in the thread of the connection blocks
+    forever, since that thread has to finish it. A function that is given to QFuture::then() without a context is called
+    where the future is finished, which may be inside the destructor of the connection.
 */
 
 } // namespace AmqpQt

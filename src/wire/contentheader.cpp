@@ -11,7 +11,7 @@ namespace {
 // RabbitMQ ignores both and delivers them.
 constexpr quint16 UnknownFlags = 0x0003;
 
-// Reads the properties of a message, whose headers stay unchecked.
+// Reads the properties of a message without checking its headers.
 class PropertyReader
 {
 public:

@@ -84,7 +84,7 @@ struct ContentHeader
 
 inline constexpr qsizetype ContentHeaderPrefix = 12; // class-id, weight, body size: what stands before `properties`
 
-// The payload of a header frame. False if it is too short to be one. Whatever a publisher can have written is left to
+// The payload of a header frame. False if it is too short to be one. Faults that a publisher can cause are reported by
 // ContentHeader::undecodable.
 bool decodeContentHeader(QByteArrayView payload, ContentHeader &header) noexcept;
 

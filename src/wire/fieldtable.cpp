@@ -394,7 +394,7 @@ bool isTooDeep(const QVariant &value, int nesting)
 // -------------------------------------------------------------------------------------------------------------
 
 // A byte b that is not part of valid UTF-8 is the unpaired surrogate RawByte + b, as PEP 383 does it for Python. Such
-// bytes are above 0x7f, so that the surrogates are low ones, which valid text has behind a high one only.
+// bytes are above 0x7f, so the surrogates are low ones, which valid text has only behind a high one.
 constexpr char16_t RawByte = 0xdc00;
 
 bool isRawByte(QChar c)
@@ -524,10 +524,10 @@ Result<QByteArray> encodeTable(const FieldTable &table, QStringView argument)
 /*!
     \relates AmqpQt::Message
 
-    Returns \a bytes of a peer as text: the UTF-8 among them as its characters, and each other byte \e b as the unpaired
-    surrogate U+DC00 + \e b, of which the QString keeps what the byte was. No byte is lost, so textToBytes() gives them
-   back. AMQP's short strings are UTF-8 by the specification, but RabbitMQ does not check those of a message, and other
-   clients put binary identifiers there. All text of a received message is made this way.
+    Returns \a bytes of a peer as text. Valid UTF-8 is decoded, and each other byte \e b becomes the unpaired surrogate
+    U+DC00 + \e b. So no byte is lost, and textToBytes() returns the same bytes. AMQP's short strings are UTF-8 by the
+    specification, but RabbitMQ does not check those of a message, and other clients put binary identifiers there. All
+    text of a received message is made this way.
 
     This function is thread-safe.
 */
@@ -539,8 +539,8 @@ QString textFromBytes(QByteArrayView bytes)
 /*!
     \relates AmqpQt::Message
 
-    Returns the bytes that stand for \a text on the wire: its UTF-8, but for the unpaired surrogates of textFromBytes(),
-    which become the bytes that they were. Other unpaired surrogates, which calls refuse, become U+FFFD.
+    Returns the bytes of \a text on the wire: UTF-8, except that the unpaired surrogates of textFromBytes() become the
+    bytes that they stand for. Other unpaired surrogates, which calls refuse, become U+FFFD.
 
     \code
     const QByteArray id = AmqpQt::textToBytes(request.correlationId()); // 16 bytes of a UUID, say

@@ -17,10 +17,10 @@ inline constexpr int MaximumTableNesting = 32; // a table inside a table inside 
 // UTF-8: see AmqpQt::textFromBytes().
 QString decodeText(QByteArrayView utf8);
 
-// What decodeText() makes this text of; nothing if the text has other unpaired surrogates than decodeText() gives.
+// The inverse of decodeText(); nothing if the text has unpaired surrogates that decodeText() does not produce.
 std::optional<QByteArray> encodeText(const QString &text);
 
-// Whether the bytes of a short string may be something else than UTF-8. RabbitMQ closes the connection (501) for such
+// Whether the bytes of a short string may be other than UTF-8. RabbitMQ closes the connection (501) for such
 // bytes in a method, except for the routing key of basic.publish.
 enum class NotUtf8 { Refused, Allowed };
 
@@ -37,7 +37,7 @@ FieldTable decodeTable(QByteArrayView contents);
 // The values of the other keys may be malformed, as long as their lengths are right.
 QByteArrayView findValue(QByteArrayView contents, QByteArrayView key) noexcept;
 
-// Whether encodeTable() refuses the table because of its nesting. Safe for any: never looks deeper than the limit.
+// Whether encodeTable() refuses the table because of its nesting. Safe for any table, since it never looks deeper than the limit.
 bool isNestedTooDeeply(const FieldTable &table);
 
 // The contents, or an InvalidArgument that names the argument and the key ("headers: "x-a.b": type QSize cannot …").
