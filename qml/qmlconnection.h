@@ -105,7 +105,7 @@ public:
 
 Q_SIGNALS:
     void activeChanged();
-    void stateChanged(); // the one with an argument would hide the property in handlers, and Qt 6.4 misreads it
+    void stateChanged(); // without the argument, which would hide the property in handlers
     void connectedChanged();
     void stateTextChanged();
     void errorStringChanged();
