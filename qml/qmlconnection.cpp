@@ -145,7 +145,7 @@ void QmlConnection::setClientProperties(const QVariant &properties)
 {
     const std::optional<FieldTable> table = tableFromScript(properties);
     if (!table)
-        qmlWarning(this) << "clientProperties: this is no object with names and values";
+        qmlWarning(this) << "clientProperties: not an object with names and values";
     else if (std::exchange(m_clientProperties, table) != table)
         applyParameters();
 }

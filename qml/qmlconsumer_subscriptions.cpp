@@ -113,8 +113,8 @@ void QmlConsumer::replace(const Subscription &wanted)
     if (isExclusive || (keepsTag && !mayQueueGo)) {
         const QPointer<QmlConsumer> self(this);
         if (m_queue && m_queue->isAutoDelete()) {
-            fail(tr("The change of an exclusive subscription deletes the auto-delete queue \"%1\" with its messages; it "
-                    "is declared again")
+            fail(tr("The change of an exclusive subscription deletes the auto-delete queue \"%1\" with its messages; the "
+                    "queue is declared again")
                      .arg(wanted.queue));
         }
         if (!self)

@@ -124,7 +124,7 @@ bool QmlElement::isCount(const char *property, double value) const
         return true;
     const QString wrong = QString::number(value, 'g', 16);
     if (std::isfinite(value) && value != std::trunc(value))
-        qmlWarning(this) << property << ": " << wrong << " is no whole number";
+        qmlWarning(this) << property << ": " << wrong << " is not a whole number";
     else
         qmlWarning(this) << property << ": " << wrong << " is not between 0 and 2^53";
     return false;
@@ -134,7 +134,7 @@ bool QmlElement::setTable(const char *property, QVariantMap &table, const QVaria
 {
     const std::optional<FieldTable> wanted = tableFromScript(value);
     if (!wanted) {
-        qmlWarning(this) << property << ": this is no object with names and values, such as ({ \"x-priority\": 5 })";
+        qmlWarning(this) << property << ": not an object with names and values, such as ({ \"x-priority\": 5 })";
         return false;
     }
     return std::exchange(table, *wanted) != *wanted;

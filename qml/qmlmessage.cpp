@@ -43,7 +43,7 @@ void QmlMessage::setHeaders(const QVariant &headers)
     if (const std::optional<FieldTable> table = tableFromScript(headers))
         m_message.setHeaders(*table);
     else
-        qWarning("The headers of a message are not set: they are no object with names and values");
+        qWarning("The headers of a message are not set: not an object with names and values");
 }
 
 QVariant QmlMessage::json(const QVariant &path) const

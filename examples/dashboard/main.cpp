@@ -48,7 +48,7 @@ Options parseCommandLine()
     QCommandLineParser parser;
     parser.setApplicationDescription(u"Shows readings of sensors in a window as they arrive."_s);
     parser.addHelpOption();
-    parser.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+    parser.addOption({u"url"_s, u"The broker. Default: $AMQPQT_URL, or the local broker."_s, u"URL"_s,
                       qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
     parser.addOption({u"dark"_s, u"Light text on a dark background."_s});
     parser.addOption({u"size"_s, u"The size of the window. Default: 1280x800"_s, u"WxH"_s, u"1280x800"_s});

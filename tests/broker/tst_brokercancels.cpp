@@ -7,8 +7,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// The broker cancels a consumer that holds a message. Every RabbitMQ does when the queue is deleted; from 4.3 on it does too
-// when the message is held for too long, and then keeps the consumer's tag in use until the client has answered.
+// The broker cancels a consumer that holds a message. Every version of RabbitMQ does so when the queue is deleted. From 4.3 on it
+// also does so when the message is held for too long, and keeps the consumer's tag in use until the client has answered.
 class tst_BrokerCancels : public QObject
 {
     Q_OBJECT

@@ -193,7 +193,7 @@ void tst_CancelWindows::consumerThatDoesNotFitIntoAFrameEnds_data()
     QTest::newRow("cancelled before") << true;
 }
 
-// Only when the connection opens it is known how large a frame may be.
+// The size of a frame is known only when the connection is open.
 void tst_CancelWindows::consumerThatDoesNotFitIntoAFrameEnds()
 {
     QFETCH(const bool, isCancelled);

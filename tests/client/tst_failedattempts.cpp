@@ -317,7 +317,7 @@ void tst_FailedAttempts::endAfterAFailureCancelsAllThatWaits()
     QCOMPARE(peer.count("queue.declare") + peer.count("basic.publish"), 0);
 }
 
-// The attempt has failed and nobody knows yet when close() is called.
+// close() is called after the attempt has failed and before that is reported.
 void tst_FailedAttempts::closeCrossesTheFailure()
 {
     Waiting waiting{ConnectionParameters()};

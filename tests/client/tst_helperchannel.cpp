@@ -10,7 +10,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// Calls of the library's own that share a channel: only those that the broker refuses fail.
+// The library's own calls share a channel, and only a call that the broker refuses fails.
 class tst_HelperChannel : public QObject
 {
     Q_OBJECT

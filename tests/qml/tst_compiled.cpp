@@ -160,7 +160,7 @@ void tst_Compiled::everyTypeIsRead()
         QVERIFY2(elements().contains(name) || values().contains(name), qPrintable(name));
 }
 
-// Which property Everything.qml does not read, or reads otherwise than C++.
+// The properties that Everything.qml does not read, or reads differently from C++.
 QString tst_Compiled::wrongProperty() const
 {
     const auto compare = [this](const QString &type, const QMetaProperty &property, const QVariant &value) {

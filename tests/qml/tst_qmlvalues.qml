@@ -122,7 +122,7 @@ TestCase {
         compare(test.memberType(element, property, "half"), "double")
         compare(test.memberType(element, property, "bytes"), "QByteArray")
         compare(Object.keys(element[property]).sort().join(), "bytes,half,large,nested")
-        ignoreWarning(/: this is no object with names and values/)
+        ignoreWarning(/: not an object with names and values/)
         element[property] = 5
         compare(element[property].large, 2592000000)
         element[property] = undefined
@@ -140,7 +140,7 @@ TestCase {
         queue.messageTtl = undefined
         compare(queue.messageTtl, -1)
         for (const wrong of [-1, 0.5, NaN, Infinity, 1e300]) {
-            ignoreWarning(/messageTtl: .* is (no whole number|not between 0 and 2.53)/)
+            ignoreWarning(/messageTtl: .* is (not a whole number|not between 0 and 2.53)/)
             queue.messageTtl = wrong
             compare(queue.messageTtl, -1)
         }

@@ -9,8 +9,7 @@
 
 #include <chrono>
 
-// A broker that is far away: a server on loopback that passes everything on to the broker at `url`, in both directions,
-// after `delay`.
+// Simulates a distant broker: a server on loopback that forwards everything to the broker at `url`, and back, after `delay`.
 class DelayProxy : public QTcpServer
 {
     Q_OBJECT

@@ -76,7 +76,7 @@ struct Class {
     QString text;
 };
 
-// The classes of a header that has no classes within classes with signals or properties.
+// The classes of a header. Classes with signals or properties must not have nested classes.
 QList<Class> classesOf(const QString &header)
 {
     static const QRegularExpression definition(u"^(?:class|struct) (?:AMQPQT_EXPORT )?(\\w+)([^;]*?)\\{(.*?)^\\};"_s,
@@ -112,7 +112,7 @@ QStringList propertiesOf(const Class &theClass)
     return namesIn(theClass.text, declaration);
 }
 
-// Of the name, Class::member or Type::member, in this kind of entry.
+// Whether there is such an entry for the name, Class::member or Type::member.
 bool hasEntry(const QString &reference, const QString &command, const QString &name)
 {
     const QRegularExpression entry(u"^ +\\\\%1 .*\\b%2\\b"_s.arg(command, QRegularExpression::escape(name)),
