@@ -84,7 +84,7 @@ public:
 public Q_SLOTS:
     AmqpQt::Reply<void> open(); // ends when the connection is open or has failed
     AmqpQt::Reply<void> close();
-    void abort(); // at once, without the AMQP goodbye
+    void abort(); // at once, without connection.close
 
 Q_SIGNALS:
     void stateChanged(AmqpQt::Connection::State state);

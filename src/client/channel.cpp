@@ -108,14 +108,14 @@ quint64 Channel::publish(const QString &exchange, const QString &routingKey, con
 }
 
 /*!
-    Publishes as publish() does, with the same arguments \a exchange, \a routingKey, \a message and \a flags, and tells
-    what became of the message. The channel has to be in confirm mode, else the reply ends with
+    Publishes as publish() does, with the same arguments \a exchange, \a routingKey, \a message and \a flags, and
+    returns a reply with the outcome. The channel has to be in confirm mode, otherwise the reply ends with
     ErrorKind::InvalidArgument.
 
     The reply succeeds when the broker has taken responsibility for the message (\c basic.ack). It ends with
     ErrorKind::Returned if no queue was there for a mandatory message, with ErrorKind::Nacked if the broker refused it
-    (\c basic.nack), with ErrorKind::Unconfirmed if the channel ended first, so that nobody knows, and with the errors of
-    publish() if it was not sent. publishConfirmed() and publishFailed() are emitted as well.
+    (\c basic.nack), with ErrorKind::Unconfirmed if the channel ended first, so that the outcome is unknown, and with the
+    errors of publish() if it was not sent. publishConfirmed() and publishFailed() are emitted as well.
 */
 Reply<void> Channel::publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
                                       PublishFlags flags)
@@ -125,8 +125,8 @@ Reply<void> Channel::publishWithReply(const QString &exchange, const QString &ro
 
 /*!
     Puts the channel into confirm mode (\c confirm.select): for every message that is published after this call
-    publishConfirmed() or publishFailed() tells the outcome, once. There is no way back, but a channel in transaction
-    mode cannot: ErrorKind::InvalidArgument. reopen() sets the mode again.
+    publishConfirmed() or publishFailed() reports the outcome once. There is no way back. A channel in transaction mode
+    refuses the call with ErrorKind::InvalidArgument. reopen() sets the mode again.
 
     See \l {https://www.rabbitmq.com/docs/confirms#publisher-confirms} {publisher confirms}.
 */
@@ -187,7 +187,7 @@ void Channel::setConfirmWindow(int messages)
 
 /*!
     Declares a queue for this connection, QueueOptions::temporary(), to which the broker gives a name. The reply and
-    queueDeclared() tell it.
+    queueDeclared() have that name.
 */
 Reply<QueueInfo> Channel::declareQueue()
 {
@@ -473,8 +473,8 @@ bool Channel::nackUpTo(const Message &message, Requeue requeue)
 /*!
     Gives every unsettled delivery of this channel back to its queue, to be delivered again (\c basic.recover with
     \c requeue). From this call on they are stale: settling one of them sends nothing and is reported as
-    ErrorKind::StaleDelivery. Deliveries that are on their way when the broker gets the call are not told: they come
-    again.
+    ErrorKind::StaleDelivery. Deliveries that are on their way when the broker gets the call are not emitted, since
+    they come again.
 */
 Reply<void> Channel::redeliverUnacked()
 {

@@ -186,7 +186,7 @@ FieldTable Connection::serverProperties() const
 
 /*!
     Returns whether the broker has the capability \a name, such as \c{"basic.nack"}, \c{"consumer_priorities"} or
-    \c{"connection.blocked"}; \c false before it has told. See \l serverProperties.
+    \c{"connection.blocked"}; \c false before \c connection.start has arrived. See \l serverProperties.
 */
 bool Connection::hasCapability(const QString &name) const
 {
@@ -313,7 +313,7 @@ Reply<void> Connection::close()
 }
 
 /*!
-    Drops the connection at once, whatever is unsent, without the AMQP goodbye. Unfinished replies end with
+    Drops the connection at once, with all unsent bytes and without \c connection.close. Unfinished replies end with
     ErrorKind::Cancelled, and closed() follows without an error, both from the event loop. On a closed connection it ends
     the channels that wait for the next open(), as close() does.
 */

@@ -72,7 +72,7 @@ Reply<void> Consumer::whenStarted()
 }
 
 /*!
-    Ends the subscription (\c basic.cancel): no more messages are told from now on. The reply succeeds with
+    Ends the subscription (\c basic.cancel): no more messages are emitted from now on. The reply succeeds with
     \c basic.cancel-ok and has the number of deliveries that no slot had seen and that went back to the queue; those
     of a consumer with AckMode::NoAck are lost, and a warning has their number. stateChanged() and cancelled() follow.
 

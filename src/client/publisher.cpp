@@ -405,17 +405,16 @@ Publisher::Publisher(Connection *connection, QObject *parent)
 }
 
 /*!
-    Ends the publisher and its channel at once. Replies that are not finished end with ErrorKind::Cancelled; for what
-    was published otherwise and is outstanding nothing more is told, and a warning has its number. To be sure of
-    everything wait for drained().
+    Ends the publisher and its channel at once. Unfinished replies end with ErrorKind::Cancelled. The outcome of other
+    outstanding messages is not reported, but a warning has their number. To be sure of all messages wait for drained().
 */
 Publisher::~Publisher() = default;
 
 /*!
-    Publishes \a message to exchange() with routingKey(). Returns its id, under which settled() will tell its
-    end: 1 for the first message, and one more for each that follows. Or returns 0 if it was refused; then error() has
-    the reason, and the log where it is another one than before: ErrorKind::InvalidArgument for what Channel::publish()
-    refuses, ErrorKind::BufferFull if it cannot be sent now and would not fit into the outbox, ErrorKind::NotOpen once
+    Publishes \a message to exchange() with routingKey(). Returns its id, with which settled() will report the outcome:
+    1 for the first message, and one more for each that follows. Returns 0 if the message was refused. Then error() has the
+    reason, which is logged if it is not the same as before: ErrorKind::InvalidArgument for a message that
+    Channel::publish() refuses, ErrorKind::BufferFull if it cannot be sent now and would not fit into the outbox, ErrorKind::NotOpen once
     the connection has been deleted.
 
     The message is sent at once if the window and the connection allow, else it waits in the outbox. Never blocks.

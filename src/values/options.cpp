@@ -123,7 +123,7 @@ QueueOptions QueueOptions::withMaxLengthBytes(qint64 bytes) const
 
 /*!
     Returns these options with a \a behaviour for a full queue (\c x-overflow): \c drop-head, the default, drops or
-    dead-letters the oldest message; \c reject-publish refuses new ones, which Channel::publishFailed() tells as
+    dead-letters the oldest message; \c reject-publish refuses new ones, which Channel::publishFailed() reports as
     ErrorKind::Nacked in confirm mode; \c reject-publish-dlx also dead-letters the refused ones, in classic queues. See
     \l{https://www.rabbitmq.com/docs/maxlength#overflow-behaviour}.
 */
