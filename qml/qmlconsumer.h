@@ -171,9 +171,9 @@ private:
     QList<Message> m_arrived;  // in this turn of the event loop, while several consumers share the channel
     QList<Message> m_held;     // nobody has seen these
     QList<Message> m_batch;    // for the next batchDelivered()
-    QList<Message> m_thrown;   // a handler has thrown for these: they stay unsettled until the subscription ends
     bool m_isBatchNew = false; // delivered() has not told them
     bool m_holdsNoAck = false; // among these three
+    QList<Message> m_thrown;   // a handler has thrown for these: they stay unsettled until the subscription ends
     QList<int> m_throwDepths;  // of exceptions while the signal at hand is emitted, see callHandlers()
     bool m_isWatchingHandlers = false;
     bool m_isPending = false;
