@@ -300,6 +300,7 @@ static void deleteWhenStuck(Transport *leaving, std::chrono::milliseconds patien
     timer->setSingleShot(true);
     QObject::connect(timer, &QTimer::timeout, leaving, &QObject::deleteLater);
     QObject::connect(leaving, &Transport::written, timer, qOverload<>(&QTimer::start));
+    QObject::connect(leaving, &Transport::finished, timer, &QTimer::stop);
     timer->start(patience);
 }
 

@@ -45,14 +45,14 @@ private:
         connect(client, &QTcpSocket::disconnected, client, &QObject::deleteLater);
     }
 
-    // Timers of one interval end in the order in which they were started.
+    // Timers of one interval end in the order in which they were started. The sockets outlive this part of the proxy.
     void pass(QTcpSocket *from, QTcpSocket *to)
     {
-        connect(from, &QTcpSocket::readyRead, to, [this, from, to] {
-            QTimer::singleShot(m_delay, Qt::PreciseTimer, to, [to, bytes = from->readAll()] { to->write(bytes); });
+        connect(from, &QTcpSocket::readyRead, to, [delay = m_delay, from, to] {
+            QTimer::singleShot(delay, Qt::PreciseTimer, to, [to, bytes = from->readAll()] { to->write(bytes); });
         });
         connect(from, &QTcpSocket::disconnected, to,
-                [this, to] { QTimer::singleShot(m_delay, Qt::PreciseTimer, to, &QTcpSocket::disconnectFromHost); });
+                [delay = m_delay, to] { QTimer::singleShot(delay, Qt::PreciseTimer, to, &QTcpSocket::disconnectFromHost); });
     }
 
     const QUrl m_url;

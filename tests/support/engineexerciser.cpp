@@ -275,8 +275,8 @@ void EngineExerciser::closeChannel()
     if (!channel)
         return;
     note(channel->engine->close());
-    for (const auto &consumer : channel->consumers) { // close() cancels them
-        if (consumer->entry->cancelCall && !consumer->isCancelled) {
+    for (const auto &consumer : channel->consumers) { // close() cancels them, unless the engine has done so before
+        if (consumer->entry->cancelCall && !consumer->isCancelled && !consumer->isEnded) {
             consumer->isCancelled = true;
             note(consumer->entry->cancelCall);
         }
@@ -505,7 +505,7 @@ void EngineExerciser::close()
     m_engine.close(m_now);
     for (const auto &channel : m_channels) {
         for (const auto &consumer : channel->consumers) {
-            if (consumer->entry->cancelCall && !consumer->isCancelled) {
+            if (consumer->entry->cancelCall && !consumer->isCancelled && !consumer->isEnded) {
                 consumer->isCancelled = true;
                 note(consumer->entry->cancelCall);
             }

@@ -88,11 +88,11 @@ QString WireRules::sentConsumerMethod(Channel &channel, const SentFrame &frame)
         const QByteArray tag = consume->consumerTag.toByteArray();
         if (channel.consumerTags.contains(tag))
             return u"basic.consume with a consumer tag in use"_s;
-        channel.consumerTags.insert(tag);
+        channel.consumerTags.append(tag);
     } else if (const auto cancel = frame.as<Wire::BasicCancel>()) {
-        channel.consumerTags.remove(cancel->consumerTag.toByteArray());
+        channel.consumerTags.removeOne(cancel->consumerTag.toByteArray());
     } else if (const auto cancelOk = frame.as<Wire::BasicCancelOk>()) {
-        channel.consumerTags.remove(cancelOk->consumerTag.toByteArray());
+        channel.consumerTags.removeOne(cancelOk->consumerTag.toByteArray());
     }
     return {};
 }

@@ -94,7 +94,7 @@ private:
         quint64 bodyLeft = 0;
         bool brokerClosed = false; // close-ok of ours is due
         bool transactionEnds = false; // the answer to tx.commit or tx.rollback is due
-        QSet<QByteArray> consumerTags; // in use until a cancel of the client, or its answer to one of the broker
+        QByteArrayList consumerTags; // in use until a cancel of the client, or its answer to one of the broker
     };
     QString sentMethod(Channel &channel, const SentFrame &frame);
     static QString sentConsumerMethod(Channel &channel, const SentFrame &frame);
