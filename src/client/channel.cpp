@@ -91,8 +91,9 @@ bool Channel::isWritable() const
     \row \li InvalidArgument \li The exchange's name or the routing key has over 255 bytes of UTF-8; a property or
              header cannot be sent, see Message; the properties take more than one frame; the message alone is over
              ConnectionParameters::bufferLimit(). Or RabbitMQ would close the channel: the expiration is over ten years,
-             Message::userId() is not the user of the connection (see ConnectionParameters::setChecksUserId()), or one of
-             the headers \c CC and \c BCC is not a list.
+             Message::userId() is not the user of the connection (see ConnectionParameters::setChecksUserId()), one of
+             the headers \c CC and \c BCC is not a list, or Message::replyTo() is \c amq.rabbitmq.reply-to and no
+             consumer of this channel takes the replies.
     \row \li BufferFull \li With it more than ConnectionParameters::bufferLimit() bytes would wait to be sent.
     \endtable
 
@@ -356,6 +357,10 @@ Reply<void> Channel::setPrefetch(quint16 count, PrefetchScope scope)
     the channel is closed or closing, ErrorKind::InvalidArgument for a name over 255 bytes, for arguments that cannot
     be sent, and for a consumer tag that is in use on this channel. The broker closes the channel with 404 if there is
     no such queue, and with 403 if it, or this consumer, is to be exclusive and there are others.
+
+    Replies from \c amq.rabbitmq.reply-to (RabbitMQ's direct reply-to) need AckMode::NoAck. A channel has at most one
+    consumer for them, which gets the replies to what the same channel publishes with that Message::replyTo(). Anything
+    else is refused with ErrorKind::InvalidArgument.
 
     The tag of a consumer that was cancelled or deleted may be used again at once: this call, and all later calls of the
     channel, wait until the broker has confirmed the cancellation.

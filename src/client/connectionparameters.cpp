@@ -124,13 +124,16 @@ QString ConnectionParameters::virtualHost() const
 }
 
 /*!
-    Sets the virtual host to \a virtualHost as it is, at most 255 bytes of UTF-8; RabbitMQ's default one is \c "/".
+    Sets the virtual host to \a virtualHost as it is, at most 255 bytes of UTF-8 without a NUL character; RabbitMQ's
+    default one is \c "/".
 */
 void ConnectionParameters::setVirtualHost(const QString &virtualHost)
 {
     const QString property = u"virtualHost"_s;
     if (!virtualHost.isValidUtf16())
         return d->refuse(property, u"the name is not valid Unicode"_s);
+    if (virtualHost.contains(QChar::Null))
+        return d->refuse(property, u"the name has a NUL character"_s);
     if (virtualHost.toUtf8().size() > MaximumVirtualHost)
         return d->refuse(property, u"the name is longer than 255 bytes"_s);
     d->virtualHost = virtualHost;

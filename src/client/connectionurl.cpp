@@ -328,7 +328,7 @@ private:
     void readFragment()
     {
         if (m_url.hasFragment())
-            fail(u"it has a fragment (\"#\")"_s);
+            failUnencoded(u"it has a fragment (\"#\")"_s);
     }
 
     const QUrl &m_url;

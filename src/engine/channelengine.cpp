@@ -3,6 +3,7 @@
 
 #include "engine/arguments_p.h"
 #include "engine/channelcalls_p.h"
+#include "engine/knownproperties_p.h"
 
 #include <algorithm>
 
@@ -458,6 +459,13 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
         return Error(ErrorKind::InvalidArgument,
                      noAck ? u"ackMode: a stream needs acknowledgements"_s : u"prefetch: a stream needs a limit"_s);
     }
+    const bool isForReplies = *resolved == DirectReplyTo;
+    if (isForReplies && (!noAck || (!former && hasConsumerForReplies()))) {
+        return Error(
+            ErrorKind::InvalidArgument,
+            noAck ? u"queue: \"%1\" has a consumer on channel %2 already"_s.arg(DirectReplyTo).arg(m_number)
+                  : u"ackMode: replies from \"%1\" cannot be acknowledged, use AckMode::NoAck"_s.arg(DirectReplyTo));
+    }
     const Wire::BasicConsume method{.ticket = m_ticket,
                                     .queue = queue,
                                     .consumerTag = tag,
@@ -476,6 +484,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     consumer->tag = tag;
     consumer->context = consumerContext;
     consumer->noAck = noAck;
+    consumer->isForReplies = isForReplies;
     consumer->startCall = m_connection->nextCall();
     Call starting = makeCall(consumer->startCall, method);
     starting.consumer = consumer;
@@ -493,6 +502,8 @@ CallId ChannelEngine::cancel(ConsumerEntry &consumer)
 {
     Q_ASSERT(consumer.cancelCall == 0);
     const CallId id = consumer.cancelCall = m_connection->nextCall();
+    if (consumer.isForReplies)
+        m_published.reset(); // a request like the last one is to be checked again
     if (consumer.waitsForTag)
         endWaitingConsumes(&consumer);
     else if (consumer.state == ConsumerEntry::State::Starting)

@@ -39,6 +39,7 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry>
     int lost = 0;
     State state = State::Starting;
     bool noAck = false;
+    bool isForReplies = false; // of direct reply-to
     bool isSent = false; // basic.consume has been sent
     bool cancelHeld = false; // basic.cancel waits for consume-ok: sent earlier, it would end the connection
     bool waitsForTag = false; // basic.consume waits for the cancel-ok of the consumer that has the tag
@@ -216,6 +217,7 @@ private:
                        bool mandatory);
     bool isLikeLastPublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory) const;
     Error checkProperties(const QByteArray &properties) const;
+    bool hasConsumerForReplies() const;
     Error encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory);
     Error wrongMode(const char *method, const QString &need) const;
     void noteConfirmWindow();

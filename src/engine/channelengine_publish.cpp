@@ -8,6 +8,8 @@
 
 #include <QtCore/qstringconverter.h>
 
+#include <algorithm>
+
 namespace AmqpQt::Engine {
 
 using namespace Qt::StringLiterals;
@@ -50,7 +52,27 @@ inline bool ChannelEngine::fits(const QByteArray &properties, const QByteArray &
 Error ChannelEngine::checkProperties(const QByteArray &properties) const
 {
     const Settings &settings = m_connection->m_settings;
+    // While the channel is closed its consumers may be about to come back.
+    if (takesCalls() && asksForDirectReply(properties) && !hasConsumerForReplies()) {
+        return Error(
+            ErrorKind::InvalidArgument,
+            u"replyTo: \"%1\" needs a consumer of it on the same channel, and channel %2 has none"_s.arg(DirectReplyTo)
+                .arg(m_number));
+    }
     return Engine::checkProperties(properties, settings.checksUserId, settings.userName);
+}
+
+bool ChannelEngine::hasConsumerForReplies() const
+{
+    const auto isForReplies = [](const ConsumerEntry &consumer) {
+        return consumer.isForReplies && consumer.state <= ConsumerEntry::State::Active && !consumer.cancelHeld;
+    };
+    return std::any_of(m_consumers.cbegin(), m_consumers.cend(),
+                       [&](const auto &consumer) { return isForReplies(*consumer); }) ||
+           std::any_of(m_held.cbegin(), m_held.cend(), [&](const Held &held) {
+               const auto *call = std::get_if<Call>(&held);
+               return call && call->consumer && isForReplies(*call->consumer);
+           });
 }
 
 Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray &body) const

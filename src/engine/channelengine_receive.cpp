@@ -230,6 +230,8 @@ std::shared_ptr<ConsumerEntry> ChannelEngine::takeConsumer(QByteArrayView tag)
     m_consumers.erase(at);
     m_lastConsumer = nullptr;
     m_connection->forgetDeliveries(this);
+    if (consumer->isForReplies)
+        m_published.reset(); // as in cancel()
     consumer->state = ConsumerEntry::State::Gone;
     remember(consumer);
     if (consumer->unacked > 0)

@@ -91,7 +91,7 @@ QString deadLetterStrategy(const QVariant &value)
 
 QString leaderLocator(const QVariant &value)
 {
-    return oneOf({u"client-local"_s, u"balanced"_s, u"random"_s, u"least-leaders"_s}, value);
+    return oneOf({u"client-local"_s, u"balanced"_s, u"random"_s, u"least-leaders"_s, u"min-masters"_s}, value);
 }
 
 // As in "90s".

@@ -62,4 +62,13 @@ Error checkProperties(QByteArrayView properties, bool checksUserId, const QStrin
     return {};
 }
 
+bool asksForDirectReply(QByteArrayView properties)
+{
+    if (!(qFromBigEndian<quint16>(properties.data()) & Wire::ReplyToFlag))
+        return false;
+    Wire::BasicProperties values;
+    Wire::decodeProperties(properties, values);
+    return values.has(Wire::ReplyToFlag) && QByteArrayView(values.replyTo) == QByteArrayView(DirectReplyTo);
+}
+
 } // namespace AmqpQt::Engine

@@ -13,4 +13,11 @@ namespace AmqpQt::Engine
 // headers that are not arrays, or the user-id of another user. `properties` as in Wire::ContentHeader.
 Error checkProperties(QByteArrayView properties, bool checksUserId, const QString &userName);
 
+// The queue that stands for the replies to requests of the same channel. RabbitMQ takes a request that asks for them
+// there only while that channel consumes them.
+inline constexpr QLatin1StringView DirectReplyTo("amq.rabbitmq.reply-to");
+
+// Whether a message asks for replies there.
+bool asksForDirectReply(QByteArrayView properties);
+
 } // namespace AmqpQt::Engine

@@ -422,6 +422,9 @@ void tst_Publishing::refusedMessagesHarmNoOthers_data()
     Message foreign;
     foreign.setUserId(u"somebody else"_s);
     QTest::newRow("user id") << foreign;
+    Message request;
+    request.setReplyTo(u"amq.rabbitmq.reply-to"_s);
+    QTest::newRow("direct replies without their consumer") << request;
     for (const QString &name : {u"CC"_s, u"BCC"_s}) {
         Message copied;
         copied.setHeader(name, u"queue"_s);

@@ -99,6 +99,8 @@ void tst_AttemptParameters::refusedValuesKeepItFromConnecting_data()
     using P = ConnectionParameters;
     row("long virtual host", u"virtualHost"_s, [](P &p, bool good) { p.setVirtualHost(good ? u"/"_s : QString(128, u'\u00E4')); });
     row("half a character", u"virtualHost"_s, [](P &p, bool good) { p.setVirtualHost(good ? u"/"_s : QString(QChar(0xD800))); });
+    row("NUL in the virtual host", u"virtualHost"_s,
+        [](P &p, bool good) { p.setVirtualHost(good ? u"/"_s : u"/"_s + QChar::Null); });
     row("NUL in the name", u"credentials"_s,
         [](P &p, bool good) { p.setCredentials(good ? u"guest"_s : u"gu"_s + QChar::Null, u"guest"_s); });
     row("NUL in the password", u"credentials"_s,

@@ -31,6 +31,9 @@ private Q_SLOTS:
     void messagesThatNoBrokerTakesAreRefused_data();
     void messagesThatNoBrokerTakesAreRefused();
     void anImpersonatorMayPublishForOthers();
+    void requestsForDirectRepliesNeedTheirConsumer();
+    void requestsAreCheckedAgainWhereTheyWaited();
+    void directRepliesHaveOneConsumerThatDoesNotAcknowledge();
     void sameNameElsewhereIsAnotherArgument();
 
 private:
@@ -127,10 +130,10 @@ void tst_KnownArguments::queueArgumentIsChecked_data()
     QTest::newRow("strategy") << u"x-dead-letter-strategy"_s << QVariant(u"at-least-once"_s) << u""_s;
     QTest::newRow("no strategy") << u"x-dead-letter-strategy"_s << QVariant(u"never"_s)
                                  << u"\"never\" is none of at-most-once, at-least-once"_s;
-    for (const QString &locator : {u"client-local"_s, u"balanced"_s, u"random"_s, u"least-leaders"_s})
+    for (const QString &locator : {u"client-local"_s, u"balanced"_s, u"random"_s, u"least-leaders"_s, u"min-masters"_s})
         QTest::newRow(qPrintable(locator)) << u"x-queue-leader-locator"_s << QVariant(locator) << u""_s;
     QTest::newRow("no locator") << u"x-queue-leader-locator"_s << QVariant(u"here"_s)
-                                << u"\"here\" is none of client-local, balanced, random, least-leaders"_s;
+                                << u"\"here\" is none of client-local, balanced, random, least-leaders, min-masters"_s;
     // RabbitMQ takes whatever stands there.
     for (const QVariant &limit :
          {QVariant(-2), QVariant(-1), QVariant(0), QVariant(7), QVariant(1.0), QVariant(u"7"_s)})
@@ -372,6 +375,87 @@ void tst_KnownArguments::anImpersonatorMayPublishForOthers()
     QVERIFY(publishMessage(s.openChannel(), {}, u"q"_s,
                            Wire::encodeProperties({.flags = Wire::UserIdFlag, .userId = "else"}), "body", false));
     s.expectPublished("body", "q");
+}
+
+static QByteArray request()
+{
+    return Wire::encodeProperties({.flags = Wire::ReplyToFlag, .replyTo = "amq.rabbitmq.reply-to"});
+}
+
+static const QString DirectReplyTo = u"amq.rabbitmq.reply-to"_s;
+static const ConsumeOptions ForReplies{.consumerTag = u"replies"_s, .ackMode = AckMode::NoAck};
+
+void tst_KnownArguments::requestsForDirectRepliesNeedTheirConsumer()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const auto publish = [&] { return publishMessage(channel, {}, u"q"_s, request(), "body", false); };
+    const auto isRefused = [&] {
+        const Error error = publish().error();
+        return error.kind() == ErrorKind::InvalidArgument && error.text().startsWith(u"replyTo: "_s) &&
+               channel.checkContent(request(), "body") == error;
+    };
+    QVERIFY(isRefused());
+    s.subscribe(channel, u"other"_s, {.ackMode = AckMode::NoAck});
+    QVERIFY(isRefused());
+    s.expectNothingSent();
+
+    const auto consumer = *channel.consume(DirectReplyTo, ForReplies, &s); // consume-ok may come later
+    s.expectSent<Wire::BasicConsume>();
+    for (int i = 0; i < 2; ++i) { // the second one goes the short way
+        QVERIFY(publish());
+        s.expectPublished("body", "q");
+    }
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "replies"});
+    QVERIFY(publish());
+    s.expectPublished("body", "q");
+    channel.cancel(*consumer);
+    s.expectSent<Wire::BasicCancel>();
+    QVERIFY(isRefused());
+    // One that another connection asks for goes to a queue of that.
+    const QByteArray forwarded =
+        Wire::encodeProperties({.flags = Wire::ReplyToFlag, .replyTo = "amq.rabbitmq.reply-to.g1h2"});
+    QVERIFY(publishMessage(channel, {}, u"q"_s, forwarded, "body", false));
+    s.expectPublished("body", "q");
+}
+
+void tst_KnownArguments::requestsAreCheckedAgainWhereTheyWaited()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    channel.confirmSelect();
+    s.expectSent<Wire::ConfirmSelect>().broker(Wire::ConfirmSelectOk());
+    channel.setConfirmWindow(1);
+    s.takeEvents();
+    const auto consumer = *channel.consume(DirectReplyTo, ForReplies, &s);
+    s.expectSent<Wire::BasicConsume>().broker(Wire::BasicConsumeOk{.consumerTag = "replies"}).takeEvents();
+    QVERIFY(publishMessage(channel, {}, u"q"_s, request(), "1", false));
+    s.expectPublished("1", "q");
+    QVERIFY(publishMessage(channel, {}, u"q"_s, request(), "2", false)); // the window is full
+    channel.cancel(*consumer);
+    s.expectSent<Wire::BasicCancel>().takeEvents();
+    s.broker(Wire::BasicAck{.deliveryTag = 1}).expectEvent<Engine::PublishConfirmed>();
+    QCOMPARE(s.takeEvent<Engine::PublishFailed>().reason.kind(), ErrorKind::InvalidArgument);
+    s.expectNothingSent();
+}
+
+void tst_KnownArguments::directRepliesHaveOneConsumerThatDoesNotAcknowledge()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    const Error acknowledging = channel.consume(DirectReplyTo, {.consumerTag = u"a"_s}, &s).error();
+    QCOMPARE(acknowledging.kind(), ErrorKind::InvalidArgument);
+    QVERIFY2(acknowledging.text().startsWith(u"ackMode: "_s), qPrintable(acknowledging.text()));
+    QVERIFY(channel.consume(DirectReplyTo, ForReplies, &s));
+    s.expectSent<Wire::BasicConsume>().broker(Wire::BasicConsumeOk{.consumerTag = "replies"}).takeEvents();
+    const Error second = channel.consume(DirectReplyTo, {.consumerTag = u"b"_s, .ackMode = AckMode::NoAck}, &s).error();
+    QCOMPARE(second.kind(), ErrorKind::InvalidArgument);
+    QVERIFY2(second.text().startsWith(u"queue: "_s), qPrintable(second.text()));
+    s.expectNothingSent();
+    QVERIFY(s.openChannel().consume(DirectReplyTo, ForReplies, &s)); // another channel has its own
 }
 
 void tst_KnownArguments::wrongValuesOfHelpersAreRefused()

@@ -256,8 +256,10 @@ void tst_ConnectionParameters::badUrlIsRefusedByPlace_data()
     row("amqp://h?frame_max=8191",
         u"URL: query key \"frame_max\": \"8191\" is not a whole number from 8192 to 4294967295"_s);
     row("amqp://[fe80::1%25]/", u"URL: Invalid IPv6 address"_s);
-    row("amqp://h/#", u"URL: it has a fragment (\"#\")"_s);
-    row("amqp://h/v#f", u"URL: it has a fragment (\"#\")"_s);
+    for (const char *url : {"amqp://h/#", "amqp://h/v#f"})
+        row(url, u"URL: it has a fragment (\"#\"); \"#\", \"/\", \"?\" and \"@\" in a user name, password or virtual "
+                 u"host have to be "
+                 "percent-encoded, as \"%23\", \"%2F\", \"%3F\" and \"%40\""_s);
 }
 
 void tst_ConnectionParameters::badUrlIsRefusedByPlace()
