@@ -35,7 +35,7 @@ void QmlConnection::setUrl(const QUrl &url)
     // Setting the URL that was read back, without its password, changes nothing.
     const bool isReadBack = url == this->url() && !parameters().error().isError() && (!m_urls || m_urls->size() == 1);
     if (!isReadBack)
-        setUrlList({url});
+        setUrlList(QList<QUrl>{url});
 }
 
 QStringList QmlConnection::urls() const
@@ -54,7 +54,7 @@ void QmlConnection::setUrls(const QStringList &urls)
     setUrlList(list);
 }
 
-void QmlConnection::setUrlList(const QList<QUrl> &urls)
+void QmlConnection::setUrlList(const std::optional<QList<QUrl>> &urls)
 {
     if (std::exchange(m_urls, urls) != urls)
         applyParameters();

@@ -74,8 +74,8 @@ public:
     QVariantMap scriptServerProperties() const;
 
     // To what the URL says, or the library.
-    void resetUrl() { setUrlList({}); }
-    void resetUrls() { setUrlList({}); }
+    void resetUrl() { setUrlList(std::nullopt); }
+    void resetUrls() { setUrlList(std::nullopt); }
     void resetHost() { resetParameter(m_host); }
     void resetPort() { resetParameter(m_port); }
     void resetVirtualHost() { resetParameter(m_virtualHost); }
@@ -112,7 +112,7 @@ Q_SIGNALS:
 
 private:
     Result<ConnectionParameters> wantedParameters() const;
-    void setUrlList(const QList<QUrl> &urls);
+    void setUrlList(const std::optional<QList<QUrl>> &urls); // unset: those of the library
     void applyParameters();
     template <typename T>
     void resetParameter(std::optional<T> &parameter)

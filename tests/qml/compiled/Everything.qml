@@ -124,6 +124,7 @@ QtObject {
     readonly property int consumer_priority: theConsumer.priority
     readonly property string consumer_consumerTag: theConsumer.consumerTag
     readonly property var consumer_arguments: theConsumer.arguments
+    readonly property bool consumer_resubscribe: theConsumer.resubscribe
     readonly property int consumer_dispatchInterval: theConsumer.dispatchInterval
     readonly property bool consumer_subscribed: theConsumer.subscribed
     readonly property real consumer_totalCount: theConsumer.totalCount
