@@ -31,6 +31,8 @@ struct Error {
 };
 struct CyclicObject {
 };
+struct DeeplyNestedObject {
+};
 struct OtherObject {
 };
 
@@ -44,6 +46,7 @@ using namespace Qt::StringLiterals;
 namespace
 {
 
+constexpr qsizetype MaximumDepth = 100; // more than a field table may have, and little of the stack
 constexpr qint64 LargestExactInteger = qint64(1) << 53; // of a double
 
 QVariant fromNumber(double number)
@@ -111,6 +114,8 @@ QVariant FromScript::value(const QJSValue &value)
                                       [&](const QJSValue &outer) { return outer.strictlyEquals(value); });
     if (isCyclic)
         return QVariant::fromValue(JavaScript::CyclicObject());
+    if (m_outer.size() >= MaximumDepth)
+        return QVariant::fromValue(JavaScript::DeeplyNestedObject());
     m_outer.append(value);
     const QVariant result = value.isArray() ? QVariant(elements(value)) : object(value);
     m_outer.removeLast();

@@ -170,6 +170,24 @@ TestCase {
         tryVerify(() => exchange.errorString.includes(data.text), 30000)
     }
 
+    function test_deepObjectsAreRefused() {
+        const publisher = createTemporaryObject(publishers, testCase)
+        let object = {}
+        let list = []
+        for (let i = 0; i < 100000; ++i) {
+            object = { a: object }
+            list = [list]
+        }
+        for (const options of [{ headers: object }, { headers: { list: list } }]) {
+            ignoreWarning(/QML Publisher: /)
+            compare(publisher.publish("x", options), 0)
+        }
+        for (const body of [object, list]) {
+            ignoreWarning(/The body cannot be sent: RangeError/)
+            compare(publisher.publish(body), 0)
+        }
+    }
+
     // --- undefined
 
     function test_undefinedOptionIsNotGiven_data() {
