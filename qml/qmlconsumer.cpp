@@ -136,7 +136,9 @@ int QmlConsumer::unackedCount() const
 void QmlConsumer::onBatch(const Consumer *consumer, const QList<Message> &messages)
 {
     const bool isFirst = m_arrived.isEmpty() && m_held.isEmpty() && m_batch.isEmpty();
-    m_holdsNoAck = consumer->ackMode() == AckMode::NoAck || (m_holdsNoAck && !isFirst);
+    const bool isNoAck = consumer->ackMode() == AckMode::NoAck;
+    m_holdsNoAck = isNoAck || (m_holdsNoAck && !isFirst);
+    m_hasTakenNoAck = m_hasTakenNoAck || isNoAck;
     m_totalCount += double(messages.size());
     const bool isAlone = !m_nextConsumer && m_endingConsumers.isEmpty() && m_arrived.isEmpty();
     if (isAlone || consumer->channel() != m_channel) {

@@ -173,6 +173,7 @@ private:
     QList<Message> m_batch;    // for the next batchDelivered()
     bool m_isBatchNew = false; // delivered() has not told them
     bool m_holdsNoAck = false; // among these three
+    bool m_hasTakenNoAck = false; // from a subscription with AckMode::NoAck
     QList<Message> m_thrown;   // a handler has thrown for these: they stay unsettled until the subscription ends
     QList<int> m_throwDepths;  // of exceptions while the signal at hand is emitted, see callHandlers()
     bool m_isWatchingHandlers = false;

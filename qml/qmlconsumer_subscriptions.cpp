@@ -13,6 +13,21 @@ namespace AmqpQt
 
 using namespace Qt::StringLiterals;
 
+namespace
+{
+
+constexpr quint16 AccessRefused = 403, NotFound = 404; // reply codes
+
+// Whether a later subscription may succeed: the queue may come, or a consumer beside which the broker allows no other
+// may go, which may be a former one of this application whose channel is still closing.
+bool mayPass(const Error &refusal)
+{
+    return refusal.replyCode() == NotFound ||
+           (refusal.replyCode() == AccessRefused && refusal.text().contains("exclusive use"_L1));
+}
+
+} // namespace
+
 void QmlConsumer::connectionOpened()
 {
     m_countTimer.start(RateMeter::Interval, this);
@@ -362,10 +377,9 @@ void QmlConsumer::onChannelClosed(Channel *channel, const Error &reason)
         failOnce(reason.text());
     if (!self || !isLive() || !reason.isError())
         return;
-    constexpr quint16 NotFound = 404;
     if (!failed.isEmpty() && reason.replyCode() == NotFound && m_queue)
         m_queue->lost(failed, reason);
-    else if (m_resubscribe && (failed.isEmpty() ? hasLost : reason.replyCode() == NotFound))
+    else if (m_resubscribe && (failed.isEmpty() ? hasLost : mayPass(reason)))
         m_backoff.start(this);
 }
 
@@ -399,8 +413,8 @@ void QmlConsumer::onChannelError(const Error &error)
         if (m_ackMode == AckMode::Manual)
             fail(error.text());
         break;
-    case ErrorKind::InvalidArgument: // likewise, a delivery that was not to be acknowledged; see also onCancelled()
-        if (m_ackMode == AckMode::Manual)
+    case ErrorKind::InvalidArgument: // likewise, what is no delivery that could be settled; see also onCancelled()
+        if (m_ackMode == AckMode::Manual && !m_hasTakenNoAck) // its handler cannot know which deliveries need no ack
             failOnce(error.text());
         break;
     case ErrorKind::ChannelClosed:

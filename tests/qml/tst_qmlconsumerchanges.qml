@@ -154,6 +154,22 @@ TestCase {
         compare(consumer.errorString, "")
     }
 
+    // The handler acknowledges what it gets, and cannot know that some of it came before the change.
+    function test_noAckDeliveriesMayBeAcknowledgedLater() {
+        failOnWarning(/needs no settling/)
+        const system = createOpen(test.delayedUrl(30), {}, { ackMode: Amqp.NoAck })
+        let count = 0
+        system.consumer.delivered.connect(() => system.consumer.paused = ++count === 1)
+        publish(system, 1, 100)
+        tryVerify(() => count === 1 && !system.consumer.subscribed, 30000)
+        system.consumer.ackMode = Amqp.Manual
+        system.consumer.paused = false
+        tryVerify(() => system.seen.length >= 100, 30000)
+        compare(system.seen.join(), numbers(1, 100))
+        tryVerify(() => system.consumer.subscribed && system.consumer.unackedCount === 0, 30000)
+        compare(system.consumer.errorString, "")
+    }
+
     function test_changesFasterThanTheBroker_data() {
         return [{ tag: "plain", queue: {}, consumer: {} }, { tag: "tagged", queue: {}, consumer: { consumerTag: "mine" } },
                 { tag: "auto-delete and tagged", queue: { autoDelete: true }, consumer: { consumerTag: "mine" } },
@@ -209,6 +225,17 @@ TestCase {
         const spy = create(spies, { target: system.queue, signalName: "declared" })
         tryCompare(spy, "count", 1, 30000)
         trySubscribed(system, "after")
+    }
+
+    // The channel of a destroyed element closes while the new one opens: the broker may still have the former consumer.
+    function test_exclusiveConsumerWaitsForTheFormerOne() {
+        const system = createOpen(test.url, {}, { exclusive: true, consumerTag: "mine" })
+        ignoreWarning(/ACCESS_REFUSED - .* in exclusive use/)
+        const consumer = create(consumers, { connection: system, queue: system.queue, exclusive: true, consumerTag: "mine" })
+        tryVerify(() => consumer.errorString.includes("ACCESS_REFUSED"), 30000)
+        test.deleteNow(system.consumer)
+        tryCompare(consumer, "subscribed", true, 30000)
+        compare(consumer.errorString, "")
     }
 
     function test_anotherQueue() {
