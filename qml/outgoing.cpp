@@ -64,8 +64,6 @@ std::optional<QByteArray> bodyFrom(const QVariant &value)
 std::optional<QDateTime> timeFrom(const QVariant &value)
 {
     const QDateTime time = value.toDateTime();
-    if (value.typeId() == QMetaType::QDateTime && !time.isValid()) // as a message without one reads
-        return time;
     return time.isValid() && time.toMSecsSinceEpoch() >= 0 ? std::optional(time) : std::nullopt;
 }
 

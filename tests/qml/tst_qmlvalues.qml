@@ -219,15 +219,6 @@ TestCase {
         const message = roundTrip(createOpen(), "x", { headers: { a: undefined, b: { c: undefined, d: 1 }, e: [undefined, 2], f: null } })
         compare(JSON.stringify(message.headers), JSON.stringify({ b: { d: 1 }, e: [null, 2], f: null }))
     }
-    function test_absentPropertiesCanBeCopied() {
-        const system = createOpen()
-        const names = ["priority", "timestamp", "headers", "contentType", "contentEncoding", "correlationId", "replyTo", "messageId",
-                       "type", "userId", "appId", "clusterId"]
-        const copy = message => names.reduce((options, name) => Object.assign(options, { [name]: message[name] }), {})
-        const first = roundTrip(system, new ArrayBuffer(0))
-        const second = roundTrip(system, new ArrayBuffer(0), copy(first))
-        compare(JSON.stringify(copy(second)), JSON.stringify(copy(first)))
-    }
     function test_optionsOfWrongTypesAreRefused_data() {
         return [{ tag: "text for a bool", options: { persistent: "false" } }, { tag: "object for text", options: { routingKey: {} } },
                 { tag: "list for headers", options: { headers: [1] } }, { tag: "half a priority", options: { priority: 0.5 } },
