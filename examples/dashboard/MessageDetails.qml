@@ -26,8 +26,10 @@ Card {
         ]
         return all.filter(entry => entry[1] !== "")
     }
-    readonly property var headers: !message ? [] : Object.entries(message.headers)
-        .map(([name, value]) => [name, typeof value === "object" ? JSON.stringify(value) : value])
+    readonly property var headers: !message ? [] : Object.entries(message.headers).map(([name, header]) => {
+        const value = readable("", header)
+        return [name, typeof value === "object" ? JSON.stringify(value, readable) : value]
+    })
     readonly property string prettyBody: {
         const text = message?.text ?? ""
         if (text.length > maximumLength)
@@ -37,6 +39,12 @@ Card {
         } catch (error) {
             return text             // not JSON
         }
+    }
+
+    function readable(key, value) { // bytes and decimals, which are objects without contents for JSON
+        if (value instanceof ArrayBuffer)
+            return qsTr("%L1 bytes").arg(value.byteLength)
+        return typeof value?.toDouble === "function" ? value.toString() : value
     }
 
     padding: 1                      // the border

@@ -25,7 +25,8 @@ Item {
         onTriggered: {
             const quantity = ["temperature", "humidity", "pressure"][count % 3]
             publisher.publish({ value: 1000 + count % 50, unit: "hPa" },
-                { routingKey: "sensor.%1.%2".arg(1 + count++ % 4).arg(quantity), timestamp: new Date(), headers: { "x-site": "roof" } })
+                { routingKey: "sensor.%1.%2".arg(1 + count++ % 4).arg(quantity), timestamp: new Date(),
+                  headers: { "x-site": "roof", "x-raw": new ArrayBuffer(3) } })
         }
     }
 
@@ -137,6 +138,10 @@ Item {
                 keyClick(Qt.Key_Escape)
                 compare(window.selectedRow, -1)
                 verify(!shows(/^x-site$/) && !shows(/paused/))
+            }
+            function test_headersWithBytesAreReadable() {
+                window.selectedRow = 0
+                waitForText(/^3 bytes$/)
             }
             function test_arrowsMoveTheSelection() {
                 window.selectedRow = 0
