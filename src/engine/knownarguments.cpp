@@ -94,6 +94,12 @@ QString leaderLocator(const QVariant &value)
     return oneOf({u"client-local"_s, u"balanced"_s, u"random"_s, u"least-leaders"_s, u"min-masters"_s}, value);
 }
 
+// For any other value RabbitMQ 3.10 ends the connection, as RabbitMQ 4.3 does for every value.
+QString masterLocator(const QVariant &value)
+{
+    return oneOf({u"client-local"_s, u"random"_s, u"min-masters"_s}, value);
+}
+
 // As in "90s".
 bool isInterval(const QString &text)
 {
@@ -139,7 +145,9 @@ std::span<const KnownArgument> queueArguments()
         {"x-max-priority"_L1, integer<0, 255>},
         {"x-single-active-consumer"_L1, boolean},
         {"x-queue-type"_L1, text},
+        {"x-queue-version"_L1, integer<1, 2>},
         {"x-queue-leader-locator"_L1, leaderLocator},
+        {"x-queue-master-locator"_L1, masterLocator},
         {"x-max-in-memory-length"_L1, integer<0, AnyNumber>},
         {"x-max-in-memory-bytes"_L1, integer<0, AnyNumber>},
         {"x-quorum-initial-group-size"_L1, integer<1, AnyNumber>},

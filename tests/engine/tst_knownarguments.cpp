@@ -127,6 +127,18 @@ void tst_KnownArguments::queueArgumentIsChecked_data()
             << u"x-max-age"_s << QVariant(age)
             << u"\"%1\" is no interval such as 7D: a number above 0 and one of Y, M, D, h, m, s"_s.arg(age);
     }
+    for (const int version : {1, 2})
+        QTest::addRow("version %d", version) << u"x-queue-version"_s << QVariant(version) << u""_s;
+    QTest::newRow("version 0") << u"x-queue-version"_s << QVariant(0) << u"0, at least 1 is possible"_s;
+    QTest::newRow("version 3") << u"x-queue-version"_s << QVariant(3) << u"3, at most 2 is possible"_s;
+    QTest::newRow("version as text") << u"x-queue-version"_s << QVariant(u"2"_s)
+                                     << u"an integer is needed, not a QString"_s;
+    for (const QString &locator : {u"client-local"_s, u"random"_s, u"min-masters"_s})
+        QTest::addRow("master %s", qPrintable(locator)) << u"x-queue-master-locator"_s << QVariant(locator) << u""_s;
+    QTest::newRow("no master locator") << u"x-queue-master-locator"_s << QVariant(u"balanced"_s)
+                                       << u"\"balanced\" is none of client-local, random, min-masters"_s;
+    QTest::newRow("master locator as number")
+        << u"x-queue-master-locator"_s << QVariant(1) << u"\"1\" is none of client-local, random, min-masters"_s;
     QTest::newRow("strategy") << u"x-dead-letter-strategy"_s << QVariant(u"at-least-once"_s) << u""_s;
     QTest::newRow("no strategy") << u"x-dead-letter-strategy"_s << QVariant(u"never"_s)
                                  << u"\"never\" is none of at-most-once, at-least-once"_s;
