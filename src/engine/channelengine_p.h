@@ -44,6 +44,7 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry>
     bool cancelHeld = false; // basic.cancel waits for consume-ok: sent earlier, it would end the connection
     bool waitsForTag = false; // basic.consume waits for the cancel-ok of the consumer that has the tag
     bool isDraining = false;  // deliveries are taken until cancel-ok
+    bool isEndReported = false; // by ConsumerCancelled
     bool consumeOkIsDue = false; // the broker cancelled the consumer before it sent consume-ok
     std::unique_ptr<DeliveryPattern> pattern; // made with the first delivery
 };

@@ -180,7 +180,8 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
     takeConsumer(method.consumerTag);
     if (consumer->cancelCall)
         finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
-    m_connection->tell(ConsumerCancelled{consumer, error});
+    if (!std::exchange(consumer->isEndReported, true))
+        m_connection->tell(ConsumerCancelled{consumer, error});
     releaseHeld(); // another may wait for the tag
 }
 
@@ -347,18 +348,20 @@ void ChannelEngine::onHeader(const Wire::ContentHeader &header)
 void ChannelEngine::skipContent(quint64 bodySize, const QString &what, qint64 limit)
 {
     m_assembler->skip(bodySize);
-    if (m_closeSent)
+    const Assembler::Kind kind = m_assembler->method().kind;
+    if (m_closeSent && kind != Assembler::Kind::GetOk) // a call ends in any case
         return;
     const Error error(ErrorKind::MessageTooLarge,
                       u"%1 from exchange \"%2\" with routing key \"%3\" exceeds the maximum of %4"_s.arg(what)
                           .arg(QString::fromUtf8(m_assembler->exchange()), QString::fromUtf8(m_assembler->routingKey()))
                           .arg(limit),
                       Wire::ReplyCode::ContentTooLarge);
-    switch (m_assembler->method().kind) {
+    switch (kind) {
     case Assembler::Kind::Deliver:
         // If it stayed subscribed, the consumer would get the same message again.
         if (ConsumerEntry *consumer = m_assembler->method().consumer;
             consumer->state <= ConsumerEntry::State::Active && !consumer->cancelHeld) {
+            consumer->isEndReported = true;
             m_connection->tell(ConsumerCancelled{this->consumer(consumer->tag), error});
             cancel(*consumer);
         }
