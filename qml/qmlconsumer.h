@@ -171,7 +171,7 @@ private:
     QList<Message> m_arrived;  // in this turn of the event loop, while several consumers share the channel
     QList<Message> m_held;     // nobody has seen these
     QList<Message> m_batch;    // for the next batchDelivered()
-    bool m_isBatchNew = false; // delivered() has not told them
+    bool m_isBatchNew = false; // not emitted by delivered()
     bool m_holdsNoAck = false; // among these three
     bool m_hasTakenNoAck = false; // from a subscription with AckMode::NoAck
     QList<Message> m_thrown;   // a handler has thrown for these: they stay unsettled until the subscription ends

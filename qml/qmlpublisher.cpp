@@ -58,7 +58,7 @@ void QmlPublisher::setOutboxLimit(double bytes)
 void QmlPublisher::replacePublisher()
 {
     m_publisher.reset();        // what was sent is on its way
-    if (!m_outstanding.empty()) // told later, not inside of what the application does
+    if (!m_outstanding.empty()) // reported later, not within a call of the application
         QMetaObject::invokeMethod(
             this, [this, last = m_lastId] { settleUpTo(last); }, Qt::QueuedConnection);
     if (connection()) {
@@ -144,7 +144,7 @@ Result<qint64> QmlPublisher::submit(const QJSValue &body, const QJSValue &option
     return m_lastId;
 }
 
-// One end of a message is told by its promise, by settled() or, if nobody listens, as every other error is.
+// The outcome of a message is reported by its promise, by settled() or, without a receiver, as every other error is.
 void QmlPublisher::settle(qint64 id, const Error &error)
 {
     JsPromise promise = std::move(m_outstanding.extract(id).mapped());

@@ -206,7 +206,7 @@ void MonitorWindow::changeEvent(QEvent *event)
         showState();
 }
 
-// The window stays until the connection has said goodbye, which has a deadline.
+// The window stays until the connection is closed, which has a deadline.
 void MonitorWindow::closeEvent(QCloseEvent *event)
 {
     if (m_connection.state() == Connection::State::Closed)
