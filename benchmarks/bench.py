@@ -126,8 +126,6 @@ class Bench:
     def program(self, name):
         return os.path.join(self.options.build, "benchmarks", name)
 
-    # --- cells ---------------------------------------------------------------------------------------------------------
-
     def measure(self, cell, work, cell_goals):
         cell.measure(self.runs, work)
         for _ in range(REPEATS):
@@ -238,8 +236,6 @@ class Bench:
         self.measure(Cell("rabbit", "rtt", 16, with_floor), lambda name: self.client(name, "rtt", port, count, 16, queue),
                      [Goal(key, "librabbitmq", limit) for key, limit in goals.ROUND_TRIP.items()])
         connection.close()
-
-    # --- the other programs --------------------------------------------------------------------------------------------
 
     def check(self, name, value, unit, goal=None):
         met = None if goal is None else value is not None and value <= goal

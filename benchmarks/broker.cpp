@@ -50,8 +50,6 @@ std::uint64_t milliseconds()
 
 } // namespace
 
-// --- receiving
-
 Connection::~Connection()
 {
     for (const auto &channel : channels) {
@@ -208,8 +206,6 @@ void Connection::confirm(bool all)
         return true;
     });
 }
-
-// --- methods
 
 void Connection::onMethod(std::uint16_t number, std::string_view payload)
 {
@@ -390,8 +386,6 @@ void Connection::closeWith(std::uint16_t code, std::string_view text)
     closing = true;
 }
 
-// --- sending
-
 void Connection::enlist(Consumer *consumer)
 {
     if (!consumer->listed && consumer->isReady()) {
@@ -485,8 +479,6 @@ void Connection::beatIfIdle(time_t now)
         lastSent = now;
     }
 }
-
-// --- the broker
 
 Broker::Broker(std::uint16_t port)
 {

@@ -173,9 +173,6 @@ private:
         }
     }
 
-    // --- bytes
-    // ---------------------------------------------------------------------------------------------------------
-
     void call(std::uint16_t channel, std::uint32_t method, std::string_view arguments, std::uint32_t answer)
     {
         Frames::appendMethod(m_out, channel, method, arguments);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 // Does a flood freeze the event loop? Receives 16-byte messages without acks in the thread of a 1 ms timer and reports
-// the timer's longest gap and the growth of resident memory. A second process floods the queue, unless --queue names one that
-// fills by itself, as those of the synthetic broker do: then two processors are enough for what runs.
+// the timer's longest gap and the growth of resident memory. A second process floods the queue, unless --queue names
+// one that fills by itself, as those of the synthetic broker do: then two processors are enough for what runs.
 //
 //   stall --port P [--queue bench-16-1000000000] [--seconds 10] [--slot-us 50] [--budget-ms 4]
 

@@ -19,8 +19,8 @@ struct Binding {
     bool operator==(const Binding &) const = default;
 };
 
-// The bindings that one QueueBinding may have at the broker: usually one, more while it changes. Calls that are under way
-// hold it, so that they can clean up after the element has been destroyed.
+// The bindings that one QueueBinding may have at the broker: usually one, more while it changes. Calls that are under
+// way hold it, so that they can clean up after the element has been destroyed.
 struct BoundByElement {
     QPointer<QObject> element;
     QList<Binding> bindings;

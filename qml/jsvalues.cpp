@@ -46,7 +46,7 @@ using namespace Qt::StringLiterals;
 namespace
 {
 
-constexpr qsizetype MaximumDepth = 100; // more than a field table may have, and little of the stack
+constexpr qsizetype MaximumDepth = 100;                 // more than a field table may have, and little of the stack
 constexpr qint64 LargestExactInteger = qint64(1) << 53; // of a double
 
 QVariant fromNumber(double number)

@@ -21,9 +21,6 @@ LatestValueModel::LatestValueModel(QObject *parent)
 {
 }
 
-// --- properties
-// -----------------------------------------------------------------------------------------------------------
-
 void LatestValueModel::setConsumer(QmlConsumer *consumer)
 {
     if (m_consumer == consumer)
@@ -103,16 +100,12 @@ void LatestValueModel::clear()
     Q_EMIT countChanged();
 }
 
-// --- messages
-// -------------------------------------------------------------------------------------------------------------
-
 void LatestValueModel::append(const QList<Message> &messages)
 {
     for (const Message &message : messages) {
         const QVariant value = MessageModel::value(message, m_keyColumn);
         const bool isText = value.typeId() == QMetaType::QString;
-        const QString key =
-            (isText ? value : MessageModel::value(message, m_keyColumn, Qt::DisplayRole)).toString();
+        const QString key = (isText ? value : MessageModel::value(message, m_keyColumn, Qt::DisplayRole)).toString();
         const bool isNew = !m_rowOfKey.contains(key) && !m_changes.contains(key);
         if (!isNew || count() + m_newCount < m_maximumCount) {
             m_changes.insert(key, message);
@@ -157,9 +150,6 @@ void LatestValueModel::timerEvent(QTimerEvent *)
     endInsertRows();
     Q_EMIT countChanged();
 }
-
-// --- the model
-// ------------------------------------------------------------------------------------------------------------
 
 int LatestValueModel::rowCount(const QModelIndex &parent) const
 {

@@ -15,8 +15,10 @@ class LatestValueModel : public QAbstractTableModel
     Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer RESET resetConsumer NOTIFY consumerChanged)
     Q_PROPERTY(QString keyColumn READ keyColumn WRITE setKeyColumn RESET resetKeyColumn NOTIFY keyColumnChanged)
     Q_PROPERTY(QStringList columns READ columns WRITE setColumns RESET resetColumns NOTIFY columnsChanged)
-    Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval RESET resetUpdateInterval NOTIFY updateIntervalChanged)
-    Q_PROPERTY(int maximumCount READ maximumCount WRITE setMaximumCount RESET resetMaximumCount NOTIFY maximumCountChanged)
+    Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval RESET resetUpdateInterval NOTIFY
+                   updateIntervalChanged)
+    Q_PROPERTY(
+        int maximumCount READ maximumCount WRITE setMaximumCount RESET resetMaximumCount NOTIFY maximumCountChanged)
     Q_PROPERTY(int count READ count NOTIFY countChanged)
     QML_ELEMENT
 public:

@@ -74,21 +74,22 @@ QJSValue JsonFunction::call(QJSEngine *engine, const QJSValue &value)
     if (!engine)
         return {};
     if (!m_function.isCallable()) {
-        m_function = engine->evaluate(
-            u"(() => {"
-            "    const classOf = Object.prototype.toString;"
-            "    const withoutJson = ['ArrayBuffer', 'SharedArrayBuffer', 'Map', 'Set', 'WeakMap', 'WeakSet', 'Promise',"
-            "                         'RegExp', 'Error'];"
-            "    function check(key, value) {"
-            "        if (typeof value !== 'object' || value === null)"
-            "            return value;"
-            "        const name = classOf.call(value).slice(8, -1);"
-            "        if (ArrayBuffer.isView(value) || withoutJson.includes(name))"
-            "            throw new TypeError((key === '' ? '' : key + ': ') + name + ' has no JSON');"
-            "        return value;"
-            "    }"
-            "    return body => JSON.stringify(body, check);"
-            "})()"_s);
+        m_function =
+            engine->evaluate(u"(() => {"
+                             "    const classOf = Object.prototype.toString;"
+                             "    const withoutJson = ['ArrayBuffer', 'SharedArrayBuffer', 'Map', 'Set', 'WeakMap', "
+                             "'WeakSet', 'Promise',"
+                             "                         'RegExp', 'Error'];"
+                             "    function check(key, value) {"
+                             "        if (typeof value !== 'object' || value === null)"
+                             "            return value;"
+                             "        const name = classOf.call(value).slice(8, -1);"
+                             "        if (ArrayBuffer.isView(value) || withoutJson.includes(name))"
+                             "            throw new TypeError((key === '' ? '' : key + ': ') + name + ' has no JSON');"
+                             "        return value;"
+                             "    }"
+                             "    return body => JSON.stringify(body, check);"
+                             "})()"_s);
     }
     return m_function.call({value});
 }

@@ -10,7 +10,8 @@ class QJSEngine;
 namespace AmqpQt
 {
 
-// JSON.stringify() for bodies. It throws for values that would lose their contents: bytes would become an object of indexes.
+// JSON.stringify() for bodies. It throws for values that would lose their contents: bytes would become an object of
+// indexes.
 class JsonFunction
 {
 public:

@@ -27,9 +27,6 @@ QmlConnection::QmlConnection(QObject *parent)
 
 QmlConnection::~QmlConnection() = default;
 
-// --- parameters
-// -----------------------------------------------------------------------------------------------------------
-
 void QmlConnection::setUrl(const QUrl &url)
 {
     // Setting the URL that was read back, without its password, changes nothing.
@@ -155,8 +152,8 @@ QVariantMap QmlConnection::scriptServerProperties() const
     return toScript(serverProperties());
 }
 
-// Values that are set by name override the URL, in whatever order they were set. A value that a setter of the parameters
-// refuses becomes the error of the next attempt.
+// Values that are set by name override the URL, in whatever order they were set. A value that a setter of the
+// parameters refuses becomes the error of the next attempt.
 Result<ConnectionParameters> QmlConnection::wantedParameters() const
 {
     ConnectionParameters wanted;
@@ -203,9 +200,6 @@ void QmlConnection::applyParameters()
     m_wantsAttempt = m_active;
     QMetaObject::invokeMethod(this, &QmlConnection::update, Qt::QueuedConnection); // once for several changes
 }
-
-// --- what is wanted, and what is
-// ------------------------------------------------------------------------------------------
 
 void QmlConnection::setActive(bool active)
 {

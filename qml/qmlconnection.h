@@ -27,14 +27,14 @@ class QmlConnection : public AmqpQt::Connection, public QQmlParserStatus
     Q_PROPERTY(QStringList urls READ urls WRITE setUrls RESET resetUrls NOTIFY parametersChanged)
     Q_PROPERTY(QString host READ host WRITE setHost RESET resetHost NOTIFY parametersChanged)
     Q_PROPERTY(int port READ port WRITE setPort RESET resetPort NOTIFY parametersChanged)
-    Q_PROPERTY(QString virtualHost READ virtualHost WRITE setVirtualHost RESET resetVirtualHost
-                   NOTIFY parametersChanged)
+    Q_PROPERTY(
+        QString virtualHost READ virtualHost WRITE setVirtualHost RESET resetVirtualHost NOTIFY parametersChanged)
     Q_PROPERTY(QString username READ username WRITE setUsername RESET resetUsername NOTIFY parametersChanged)
     Q_PROPERTY(QString password READ password WRITE setPassword RESET resetPassword NOTIFY parametersChanged)
-    Q_PROPERTY(int heartbeat READ heartbeatSeconds WRITE setHeartbeatSeconds RESET resetHeartbeat
-                   NOTIFY parametersChanged)
-    Q_PROPERTY(QString connectionName READ connectionName WRITE setConnectionName RESET resetConnectionName
-                   NOTIFY parametersChanged)
+    Q_PROPERTY(
+        int heartbeat READ heartbeatSeconds WRITE setHeartbeatSeconds RESET resetHeartbeat NOTIFY parametersChanged)
+    Q_PROPERTY(QString connectionName READ connectionName WRITE setConnectionName RESET resetConnectionName NOTIFY
+                   parametersChanged)
     Q_PROPERTY(QVariant clientProperties READ clientProperties WRITE setClientProperties RESET resetClientProperties
                    NOTIFY parametersChanged)
     Q_PROPERTY(QVariantMap serverProperties READ scriptServerProperties NOTIFY stateChanged)

@@ -44,9 +44,6 @@ QmlConsumer::~QmlConsumer()
         delete channel;
 }
 
-// --- properties
-// -----------------------------------------------------------------------------------------------------------
-
 void QmlConsumer::setQueue(QmlQueue *queue)
 {
     if (m_queue == queue)
@@ -129,9 +126,6 @@ int QmlConsumer::unackedCount() const
         count += consumer ? consumer->unackedCount() : 0;
     return count;
 }
-
-// --- deliveries
-// -----------------------------------------------------------------------------------------------------------
 
 void QmlConsumer::onBatch(const Consumer *consumer, const QList<Message> &messages)
 {
@@ -229,9 +223,6 @@ void QmlConsumer::connectNotify(const QMetaMethod &signal)
         QMetaObject::invokeMethod(this, &QmlConsumer::dispatch, Qt::QueuedConnection);
 }
 
-// --- settling
-// -------------------------------------------------------------------------------------------------------------
-
 bool QmlConsumer::ack(const Message &message)
 {
     return settle(message, true);
@@ -254,9 +245,9 @@ bool QmlConsumer::settle(const Message &message, bool acknowledge, Requeue reque
     return settleOn(m_channel);
 }
 
-// An exception in a handler does not reach the code that emits the signal: the engine catches it, warns, and calls the next
-// handler. By then the handler is no longer on the JavaScript stack. It still is when the engine warns about something that
-// the handler has triggered, such as a binding.
+// An exception in a handler does not reach the code that emits the signal: the engine catches it, warns, and calls the
+// next handler. By then the handler is no longer on the JavaScript stack. It still is when the engine warns about
+// something that the handler has triggered, such as a binding.
 template <typename Emit>
 bool QmlConsumer::callHandlers(Emit emitSignal)
 {
@@ -290,7 +281,8 @@ void QmlConsumer::keepUnsettled(const QList<Message> &messages)
     if (m_ackMode != AckMode::AfterDelivery)
         return;
     m_thrown += messages;
-    const QString text = tr("A handler has thrown an exception: its message stays unacknowledged until the subscription ends");
+    const QString text =
+        tr("A handler has thrown an exception: its message stays unacknowledged until the subscription ends");
     if (errorString() != text) // once for many of them
         fail(text);
 }
@@ -303,9 +295,6 @@ void QmlConsumer::settleAfterDelivery(const Message &message)
     if (acknowledges && (m_channel || !m_formerChannels.isEmpty()) && !m_thrown.contains(message))
         settle(message, true);
 }
-
-// --- counts
-// ---------------------------------------------------------------------------------------------------------------
 
 void QmlConsumer::timerEvent(QTimerEvent *event)
 {

@@ -27,12 +27,12 @@ class QmlConsumer : public AmqpQt::QmlElement
     Q_PROPERTY(int prefetch READ prefetch WRITE setPrefetch RESET resetPrefetch NOTIFY changed)
     Q_PROPERTY(bool exclusive MEMBER m_exclusive RESET resetExclusive NOTIFY changed)
     Q_PROPERTY(int priority MEMBER m_priority RESET resetPriority NOTIFY changed)
-    Q_PROPERTY(QString consumerTag READ consumerTag WRITE setConsumerTag RESET resetConsumerTag
-                   NOTIFY consumerTagChanged)
+    Q_PROPERTY(
+        QString consumerTag READ consumerTag WRITE setConsumerTag RESET resetConsumerTag NOTIFY consumerTagChanged)
     Q_PROPERTY(QVariant arguments READ arguments WRITE setArguments RESET resetArguments NOTIFY changed)
     Q_PROPERTY(bool resubscribe MEMBER m_resubscribe RESET resetResubscribe NOTIFY changed)
-    Q_PROPERTY(int dispatchInterval READ dispatchInterval WRITE setDispatchInterval RESET resetDispatchInterval
-                   NOTIFY dispatchIntervalChanged)
+    Q_PROPERTY(int dispatchInterval READ dispatchInterval WRITE setDispatchInterval RESET resetDispatchInterval NOTIFY
+                   dispatchIntervalChanged)
     Q_PROPERTY(bool subscribed READ isSubscribed NOTIFY subscribedChanged)
     Q_PROPERTY(double totalCount READ totalCount NOTIFY countsChanged)
     Q_PROPERTY(double rate READ rate NOTIFY countsChanged)
@@ -162,20 +162,20 @@ private:
     QPointer<Channel> m_channel;               // for new subscriptions
     QList<QPointer<Channel>> m_formerChannels; // with deliveries that are to be settled
     QPointer<Consumer> m_consumer;
-    QPointer<Consumer> m_nextConsumer;       // is starting, and then takes the place of m_consumer
-    QList<QPointer<Consumer>> m_endingConsumers; // until they are cancelled and their deliveries are settled
-    Subscription m_subscription;             // of m_consumer
-    Subscription m_nextSubscription;         // of m_nextConsumer
+    QPointer<Consumer> m_nextConsumer;               // is starting, and then takes the place of m_consumer
+    QList<QPointer<Consumer>> m_endingConsumers;     // until they are cancelled and their deliveries are settled
+    Subscription m_subscription;                     // of m_consumer
+    Subscription m_nextSubscription;                 // of m_nextConsumer
     std::optional<Subscription> m_endedSubscription; // by the broker, and not to be repeated
     Backoff m_backoff;
-    QList<Message> m_arrived;  // in this turn of the event loop, while several consumers share the channel
-    QList<Message> m_held;     // nobody has seen these
-    QList<Message> m_batch;    // for the next batchDelivered()
-    bool m_isBatchNew = false; // not emitted by delivered()
-    bool m_holdsNoAck = false; // among these three
+    QList<Message> m_arrived;     // in this turn of the event loop, while several consumers share the channel
+    QList<Message> m_held;        // nobody has seen these
+    QList<Message> m_batch;       // for the next batchDelivered()
+    bool m_isBatchNew = false;    // not emitted by delivered()
+    bool m_holdsNoAck = false;    // among these three
     bool m_hasTakenNoAck = false; // from a subscription with AckMode::NoAck
-    QList<Message> m_thrown;   // a handler has thrown for these: they stay unsettled until the subscription ends
-    QList<int> m_throwDepths;  // of exceptions while the signal at hand is emitted, see callHandlers()
+    QList<Message> m_thrown;      // a handler has thrown for these: they stay unsettled until the subscription ends
+    QList<int> m_throwDepths;     // of exceptions while the signal at hand is emitted, see callHandlers()
     bool m_isWatchingHandlers = false;
     bool m_isPending = false;
     bool m_isSubscribed = false;

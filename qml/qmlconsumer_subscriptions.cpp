@@ -118,8 +118,9 @@ void QmlConsumer::subscribe(const Subscription &wanted)
     start(wanted);
 }
 
-// By another subscription to the same queue. The new one starts before the old one is cancelled, unless the broker would
-// refuse it, since a queue without a consumer may be deleted. It uses the same channel, where deliveries stay in order.
+// By another subscription to the same queue. The new one starts before the old one is cancelled, unless the broker
+// would refuse it, since a queue without a consumer may be deleted. It uses the same channel, where deliveries stay in
+// order.
 void QmlConsumer::replace(const Subscription &wanted)
 {
     const bool isExclusive = m_subscription.isExclusive || wanted.isExclusive; // the broker allows no other beside it
@@ -128,7 +129,8 @@ void QmlConsumer::replace(const Subscription &wanted)
     if (isExclusive || (keepsTag && !mayQueueGo)) {
         const QPointer<QmlConsumer> self(this);
         if (m_queue && m_queue->isAutoDelete()) {
-            fail(tr("The change of an exclusive subscription deletes the auto-delete queue \"%1\" with its messages; the "
+            fail(tr("The change of an exclusive subscription deletes the auto-delete queue \"%1\" with its messages; "
+                    "the "
                     "queue is declared again")
                      .arg(wanted.queue));
         }
@@ -311,8 +313,7 @@ void QmlConsumer::releaseUnseen()
         emitBatch();
     if (!self)
         return;
-    const QList<Message> unseen =
-        std::exchange(m_batch, {}) + std::exchange(m_held, {}) + std::exchange(m_arrived, {});
+    const QList<Message> unseen = std::exchange(m_batch, {}) + std::exchange(m_held, {}) + std::exchange(m_arrived, {});
     for (const Message &message : unseen + std::exchange(m_thrown, {}))
         settle(message, false);
 }

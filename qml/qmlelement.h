@@ -19,8 +19,8 @@ class QmlElement : public QObject, public QQmlParserStatus
 {
     Q_OBJECT
     Q_INTERFACES(QQmlParserStatus)
-    Q_PROPERTY(AmqpQt::QmlConnection *connection READ connection WRITE setConnection RESET resetConnection
-                   NOTIFY connectionChanged)
+    Q_PROPERTY(AmqpQt::QmlConnection *connection READ connection WRITE setConnection RESET resetConnection NOTIFY
+                   connectionChanged)
     Q_PROPERTY(QString errorString READ errorString NOTIFY errorStringChanged)
     QML_ANONYMOUS
 public:

@@ -6,11 +6,11 @@
 namespace AmqpQt
 {
 
-// What QML sees of a Message: its own properties and functions, and those with types of JavaScript where the library's have
-// types of C++ only. QML takes messages for objects of this class, which has nothing else in it.
+// What QML sees of a Message: its own properties and functions, and those with types of JavaScript where the library's
+// have types of C++ only. QML takes messages for objects of this class, which has nothing else in it.
 //
-// It has all of them itself, and is not derived from Message: code that qmlcachegen of Qt 6.4 compiles reads the properties
-// of a value type by their numbers in one class.
+// It has all of them itself, and is not derived from Message: code that qmlcachegen of Qt 6.4 compiles reads the
+// properties of a value type by their numbers in one class.
 class QmlMessage
 {
     Q_GADGET

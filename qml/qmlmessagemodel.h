@@ -14,10 +14,10 @@ class QmlMessageModel : public AmqpQt::MessageModel
     Q_OBJECT
     Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer RESET resetConsumer NOTIFY consumerChanged)
     // As in the library, and undefined gives them back their first values.
-    Q_PROPERTY(int maximumCount READ maximumCount WRITE setMaximumCount RESET resetMaximumCount
-                   NOTIFY maximumCountChanged)
-    Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval RESET resetUpdateInterval
-                   NOTIFY updateIntervalChanged)
+    Q_PROPERTY(
+        int maximumCount READ maximumCount WRITE setMaximumCount RESET resetMaximumCount NOTIFY maximumCountChanged)
+    Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval RESET resetUpdateInterval NOTIFY
+                   updateIntervalChanged)
     Q_PROPERTY(bool paused READ isPaused WRITE setPaused RESET resetPaused NOTIFY pausedChanged)
     Q_PROPERTY(QStringList columns READ columns WRITE setColumns RESET resetColumns NOTIFY columnsChanged)
     Q_PROPERTY(QString filterRoutingKey READ filterRoutingKey WRITE setFilterRoutingKey RESET resetFilterRoutingKey

@@ -53,8 +53,6 @@ void QmlPublisher::setOutboxLimit(double bytes)
     Q_EMIT changed();
 }
 
-// --- the connection --------------------------------------------------------------------------------------------------
-
 void QmlPublisher::replacePublisher()
 {
     m_publisher.reset();        // what was sent is on its way
@@ -96,8 +94,6 @@ void QmlPublisher::connectionClosed()
 {
     m_publisher->setPaused(true);
 }
-
-// --- messages --------------------------------------------------------------------------------------------------------
 
 double QmlPublisher::publish(const QJSValue &body, const QJSValue &options)
 {

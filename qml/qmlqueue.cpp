@@ -66,9 +66,6 @@ QueueOptions QmlQueue::options() const
     return options;
 }
 
-// --- declaring
-// ------------------------------------------------------------------------------------------------------------
-
 void QmlQueue::connectionOpened()
 {
     m_backoff.reset();
@@ -225,9 +222,6 @@ void QmlQueue::setInfo(const QueueInfo &info)
     if (old.messageCount != info.messageCount || old.consumerCount != info.consumerCount)
         Q_EMIT countsChanged();
 }
-
-// --- calls
-// ----------------------------------------------------------------------------------------------------------------
 
 QmlQueue::DeclarationPointer QmlQueue::declarationForCall()
 {

@@ -85,8 +85,8 @@ protected:
     void timerEvent(QTimerEvent *event) override;
 
 private:
-    // A declaration that the element has requested, and its result. A call belongs to the declaration that was the latest
-    // when the call was requested, even if the element declares another queue later.
+    // A declaration that the element has requested, and its result. A call belongs to the declaration that was the
+    // latest when the call was requested, even if the element declares another queue later.
     struct Declaration {
         enum class State { Waiting, Sent, Declared, Gone };
 

@@ -25,7 +25,6 @@ ApplicationWindow {
     palette { window: Theme.background; windowText: Theme.text; text: Theme.text; mid: Theme.control; dark: Theme.control }
     Component.onCompleted: Theme.dark = dark
 
-    // ---------------------------------------------------------------- messaging
     Connection {
         id: broker
         url: window.brokerUrl
@@ -50,7 +49,6 @@ ApplicationWindow {
     }
     RateHistory { id: rateHistory; consumer: consumer }
 
-    // ---------------------------------------------------------------- view
     header: Column {
         AppBar {
             width: window.width

@@ -68,8 +68,6 @@ MonitorWindow::MonitorWindow(const QUrl &url, const QString &exchange, const QSt
     showCounts();
 }
 
-// --- the window -----------------------------------------------------------------------------------------------------
-
 QLayout *MonitorWindow::makeConnectForm()
 {
     m_url = new QLineEdit(m_connection.url().toString()); // reads back without the password
@@ -215,8 +213,6 @@ void MonitorWindow::closeEvent(QCloseEvent *event)
     connect(&m_connection, &Connection::closed, this, &QWidget::close, Qt::UniqueConnection);
     m_connection.close();
 }
-
-// --- the broker -----------------------------------------------------------------------------------------------------
 
 void MonitorWindow::connectToBroker()
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Publishes readings of made-up sensors to the topic exchange "sensors" until Ctrl-C, no faster than the broker takes them:
-// sensors [--url URL] [--sensors N] [--rate N]. The routing keys are sensor.1.temperature, sensor.1.humidity …
+// Publishes readings of made-up sensors to the topic exchange "sensors" until Ctrl-C, no faster than the broker takes
+// them: sensors [--url URL] [--sensors N] [--rate N]. The routing keys are sensor.1.temperature, sensor.1.humidity …
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
@@ -22,10 +22,10 @@
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
-namespace {
-
-struct Quantity
+namespace
 {
+
+struct Quantity {
     QString name;
     QString unit;
     double middle;

@@ -21,7 +21,8 @@
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
-namespace {
+namespace
+{
 
 QString reading(const AmqpQt::Message &message)
 {

@@ -4,7 +4,8 @@
 #include <csignal>
 #include <unistd.h>
 
-namespace {
+namespace
+{
 
 int quitPipe[2]; // a signal handler has no other way to its data
 

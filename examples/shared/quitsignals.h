@@ -6,8 +6,8 @@
 
 #include <memory>
 
-// SIGINT and SIGTERM as a Qt signal. A signal handler may call next to nothing, so it writes a byte to a pipe that the event
-// loop reads. One per program.
+// SIGINT and SIGTERM as a Qt signal. A signal handler may call next to nothing, so it writes a byte to a pipe that the
+// event loop reads. One per program.
 class QuitSignals : public QObject
 {
     Q_OBJECT

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The connection in a thread of its own, the messages in the main thread, as a user interface wants it: even a main thread
-// that is busy for minutes misses no heartbeat. worker [--url URL] [--queue NAME]
+// The connection in a thread of its own, the messages in the main thread, as a user interface wants it: even a main
+// thread that is busy for minutes misses no heartbeat. worker [--url URL] [--queue NAME]
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
@@ -35,18 +35,20 @@ int main(int argc, char *argv[])
     AmqpQt::Consumer *consumer = channel->consume(options.value(u"queue"_s));
 
     // One queued signal for all messages of a turn of the worker's event loop.
-    QObject::connect(consumer, &AmqpQt::Consumer::batchDelivered, &application, [&](const QList<AmqpQt::Message> &messages) {
-        for (const AmqpQt::Message &message : messages) {
-            out << message.text() << '\n';
-            message.ack(); // may be called in any thread
-        }
-        out.flush();
-    });
+    QObject::connect(consumer, &AmqpQt::Consumer::batchDelivered, &application,
+                     [&](const QList<AmqpQt::Message> &messages) {
+                         for (const AmqpQt::Message &message : messages) {
+                             out << message.text() << '\n';
+                             message.ack(); // may be called in any thread
+                         }
+                         out.flush();
+                     });
     AmqpQt::Error failure; // why the broker closed the channel
-    QObject::connect(channel, &AmqpQt::Channel::closed, connection, [&failure, connection](const AmqpQt::Error &reason) {
-        failure = reason;
-        connection->close();
-    });
+    QObject::connect(channel, &AmqpQt::Channel::closed, connection,
+                     [&failure, connection](const AmqpQt::Error &reason) {
+                         failure = reason;
+                         connection->close();
+                     });
 
     QThread worker;
     connection->moveToThread(&worker);

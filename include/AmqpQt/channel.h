@@ -9,12 +9,12 @@
 #include <memory>
 #include <optional>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class ChannelPrivate;
 
-struct GetResult
-{
+struct GetResult {
     Message message;
     quint32 remaining = 0; // messages left in the queue
 };
@@ -22,8 +22,8 @@ struct GetResult
 class Connection;
 class Consumer;
 
-// An AMQP channel. Every operation may be called at once after Connection::createChannel(); the order of calls is the order
-// on the wire. An empty queue name means the queue last declared on this channel.
+// An AMQP channel. Every operation may be called at once after Connection::createChannel(); the order of calls is the
+// order on the wire. An empty queue name means the queue last declared on this channel.
 class AMQPQT_EXPORT Channel : public QObject
 {
     Q_OBJECT
@@ -62,11 +62,11 @@ public:
     Reply<void> whenOpen(); // at once if it is
     Error error() const;
 
-    // --- publishing -----------------------------------------------------------------------------
-    // Gives the sequence number of the message, from 1, never repeated during this object's life; 0 if it was refused, see
-    // error(). Before the first open it waits in call order, within ConnectionParameters::bufferLimit(); while closed it is
-    // refused.
-    quint64 publish(const QString &exchange, const QString &routingKey, const Message &message, PublishFlags flags = {});
+    // Gives the sequence number of the message, from 1, never repeated during this object's life; 0 if it was refused,
+    // see error(). Before the first open it waits in call order, within ConnectionParameters::bufferLimit(); while
+    // closed it is refused.
+    quint64 publish(const QString &exchange, const QString &routingKey, const Message &message,
+                    PublishFlags flags = {});
     // Confirm mode. A value when the broker took it, else an Error: Returned, Nacked, Unconfirmed or a local kind.
     Reply<void> publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
                                  PublishFlags flags = PublishFlag::Mandatory);
@@ -79,7 +79,6 @@ public:
     BackpressureReasons backpressure() const;
     bool isWritable() const; // open and free of backpressure
 
-    // --- topology -------------------------------------------------------------------------------
     Reply<QueueInfo> declareQueue(); // QueueOptions::temporary(), named by the broker
     Reply<QueueInfo> declareQueue(const QString &name, const QueueOptions &options = {});
     Reply<QueueInfo> inspectQueue(const QString &name); // passive declare: counts, or 404, which closes the channel
@@ -97,12 +96,12 @@ public:
     Reply<void> unbindExchange(const QString &destination, const QString &source, const QString &routingKey = {},
                                const FieldTable &arguments = {});
 
-    // --- consuming ------------------------------------------------------------------------------
     Reply<void> setPrefetch(quint16 count, PrefetchScope scope = PrefetchScope::PerConsumer);
-    // Never nullptr; a local failure ends it by a queued cancelled(error). A child of this channel unless given a parent.
+    // Never nullptr; a local failure ends it by a queued cancelled(error). A child of this channel unless given a
+    // parent.
     Consumer *consume(const QString &queue, const ConsumeOptions &options = {}, QObject *parent = nullptr);
     QList<Consumer *> consumers() const;
-    Consumer *consumer(const QString &consumerTag) const; // nullptr: none
+    Consumer *consumer(const QString &consumerTag) const;                                         // nullptr: none
     Reply<std::optional<GetResult>> get(const QString &queue, AckMode ackMode = AckMode::Manual); // nullopt: empty
     bool ack(const Message &message);     // false, and StaleDelivery in error(), if it is too late
     bool ackUpTo(const Message &message); // this and all earlier ones of the channel
@@ -110,12 +109,12 @@ public:
     bool nackUpTo(const Message &message, Requeue requeue = Requeue::Yes);
     Reply<void> redeliverUnacked(); // basic.recover(requeue); every older delivery is stale from then on
 
-    // --- transactions: what is called between commit or rollback and its reply waits for that ------
     Reply<void> txSelect();
     Reply<void> txCommit();
     Reply<void> txRollback();
 
-    Reply<quint16> requestAccess(const QString &realm, AccessFlags flags); // a ticket of AMQP 0-8, from then on the channel's
+    Reply<quint16> requestAccess(const QString &realm,
+                                 AccessFlags flags); // a ticket of AMQP 0-8, from then on the channel's
 
 public Q_SLOTS:
     AmqpQt::Reply<void> reopen(); // after the broker closed it (404, 406 …): qos, mode and living consumers come back
@@ -132,10 +131,12 @@ Q_SIGNALS:
     void queueDeleted(const QString &name, quint32 messageCount);
     void exchangeDeclared(const QString &name);
 
-    void publishConfirmed(quint64 first, quint64 last);                          // a closed range of sequence numbers
-    void publishFailed(quint64 first, quint64 last, const AmqpQt::Error &error); // never sent, Nacked, Returned, Unconfirmed
-    void messageReturned(quint64 sequence, const AmqpQt::Message &message, const AmqpQt::Error &reason); // 0: no confirm mode
-    void unconfirmedCountChanged(int count); // at most once per turn of the event loop
+    void publishConfirmed(quint64 first, quint64 last); // a closed range of sequence numbers
+    void publishFailed(quint64 first, quint64 last,
+                       const AmqpQt::Error &error); // never sent, Nacked, Returned, Unconfirmed
+    void messageReturned(quint64 sequence, const AmqpQt::Message &message,
+                         const AmqpQt::Error &reason); // 0: no confirm mode
+    void unconfirmedCountChanged(int count);           // at most once per turn of the event loop
     void backpressureChanged(AmqpQt::BackpressureReasons reasons);
     void writableChanged(bool writable);
 

@@ -8,7 +8,8 @@
 
 #include <memory>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class Channel;
 class ConnectionPrivate;
@@ -37,10 +38,10 @@ public:
     Q_ENUM(State)
     struct Statistics // of the object's whole life
     {
-        quint64 messagesIn = 0; // delivered and fetched
+        quint64 messagesIn = 0;  // delivered and fetched
         quint64 messagesOut = 0; // accepted by Channel::publish()
-        quint64 bytesIn = 0; // read from the socket
-        quint64 bytesOut = 0; // written to the socket
+        quint64 bytesIn = 0;     // read from the socket
+        quint64 bytesOut = 0;    // written to the socket
     };
 
     explicit Connection(QObject *parent = nullptr);
@@ -62,7 +63,7 @@ public:
     // flow control (publishers)
     bool isBlocked() const; // the broker said connection.blocked
     QString blockedReason() const;
-    bool isWritable() const;    // neither blocked nor over the high watermark
+    bool isWritable() const;     // neither blocked nor over the high watermark
     qint64 bytesToWrite() const; // library buffer plus socket buffer
     Statistics statistics() const;
 
@@ -73,11 +74,11 @@ public:
     FieldTable serverProperties() const;
     bool hasCapability(const QString &name) const; // "publisher_confirms", "basic.nack", ...
 
-    // Never blocks: the channel opens when the connection does. A child of this connection unless given a parent. Without a
-    // free number it ends by a queued closed(error).
+    // Never blocks: the channel opens when the connection does. A child of this connection unless given a parent.
+    // Without a free number it ends by a queued closed(error).
     Channel *createChannel(QObject *parent = nullptr);
-    // The channel with this number: the open one if there is one, else a new one. nullptr and InvalidArgument in error()
-    // for 0 and for numbers over the negotiated limit.
+    // The channel with this number: the open one if there is one, else a new one. nullptr and InvalidArgument in
+    // error() for 0 and for numbers over the negotiated limit.
     Channel *channel(quint16 number);
     QList<Channel *> channels() const;
 
@@ -88,14 +89,15 @@ public Q_SLOTS:
 
 Q_SIGNALS:
     void stateChanged(AmqpQt::Connection::State state);
-    void opened(); // once per open()
+    void opened();                            // once per open()
     void closed(const AmqpQt::Error &reason); // last: close(), or an error
     void errorOccurred(const AmqpQt::Error &error);
     void parametersChanged();
 
     void blockedChanged(bool blocked, const QString &reason);
     void writableChanged(bool writable);
-    void backpressureDetected(qint64 queuedBytes); // backlog over backpressureMultiplier() x average sent frame, once per episode
+    void backpressureDetected(
+        qint64 queuedBytes); // backlog over backpressureMultiplier() x average sent frame, once per episode
     void bytesToWriteChanged(double bytes); // at most once per turn of the event loop
 
 private:

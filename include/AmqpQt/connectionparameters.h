@@ -8,10 +8,10 @@
 
 #include <chrono>
 
-namespace AmqpQt {
-
-struct AMQPQT_EXPORT Endpoint
+namespace AmqpQt
 {
+
+struct AMQPQT_EXPORT Endpoint {
     QString host = QStringLiteral("localhost");
     quint16 port = 5672;
 
@@ -23,7 +23,7 @@ class ConnectionParametersPrivate;
 class AMQPQT_EXPORT ConnectionParameters
 {
 public:
-    ConnectionParameters(); // amqp://guest:guest@localhost:5672/%2F
+    ConnectionParameters();                                       // amqp://guest:guest@localhost:5672/%2F
     static Result<ConnectionParameters> fromUrl(const QUrl &url); // amqp://user:pw@host:port/vhost?heartbeat=...
     ConnectionParameters(const ConnectionParameters &) noexcept;
     ConnectionParameters(ConnectionParameters &&) noexcept;
@@ -32,7 +32,7 @@ public:
     ~ConnectionParameters();
     void swap(ConnectionParameters &other) noexcept { d.swap(other.d); }
 
-    QUrl toUrl() const; // without the password
+    QUrl toUrl() const;  // without the password
     Error error() const; // of a setter that has refused a value; open() fails with it
 
     QList<Endpoint> endpoints() const; // tried in order

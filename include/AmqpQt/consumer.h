@@ -8,7 +8,8 @@
 
 #include <memory>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class Channel;
 class ConsumerPrivate;
@@ -44,8 +45,8 @@ Q_SIGNALS:
     void delivered(const AmqpQt::Message &message);
     // The same messages, one signal per turn of the event loop: for models, and for slots in another thread.
     void batchDelivered(const QList<AmqpQt::Message> &messages);
-    void started();                               // consume-ok, also after each re-subscription
-    void cancelled(const AmqpQt::Error &reason);  // final; kind NoError: it was cancel()
+    void started();                              // consume-ok, also after each re-subscription
+    void cancelled(const AmqpQt::Error &reason); // final; kind NoError: it was cancel()
     void stateChanged(AmqpQt::Consumer::State state);
     void queueChanged(const QString &queue);
     void unackedCountChanged(int count); // at most once per turn of the event loop

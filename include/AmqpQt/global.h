@@ -6,11 +6,12 @@
 #include <QtCore/qflags.h>
 #include <QtCore/qobjectdefs.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 Q_NAMESPACE_EXPORT(AMQPQT_EXPORT)
 
-// No enumerator is called None: X11's headers define that as a macro. The underlying type is int: code that qmlcachegen compiles
-// reads every enum as an int, and with a smaller type it reads the bytes beside the value too.
+// No enumerator is called None: X11's headers define that as a macro. The underlying type is int: code that qmlcachegen
+// compiles reads every enum as an int, and with a smaller type it reads the bytes beside the value too.
 
 enum class DeliveryMode : int { Transient = 1, Persistent = 2 };
 Q_ENUM_NS(DeliveryMode)

@@ -7,7 +7,8 @@
 
 #include <memory>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class Consumer;
 class MessageModelPrivate;
@@ -44,7 +45,7 @@ public:
     explicit MessageModel(QObject *parent = nullptr);
     ~MessageModel() override;
 
-    void setConsumer(Consumer *consumer);         // nullptr: none
+    void setConsumer(Consumer *consumer);        // nullptr: none
     void append(const QList<Message> &messages); // for sources of one's own
     Q_INVOKABLE void clear();
     Q_INVOKABLE AmqpQt::Message message(int row) const;

@@ -6,19 +6,20 @@
 #include <chrono>
 #include <optional>
 
-namespace AmqpQt {
-
-// Plain aggregates for designated initialisers, {.exclusive = true}. A new field means a new SOVERSION; new broker features
-// arrive as `arguments`, for which the with…() helpers exist.
-
-struct AMQPQT_EXPORT QueueOptions
+namespace AmqpQt
 {
+
+// Plain aggregates for designated initialisers, {.exclusive = true}. A new field means a new SOVERSION; new broker
+// features arrive as `arguments`, for which the with…() helpers exist.
+
+struct AMQPQT_EXPORT QueueOptions {
     bool durable = true;
     bool exclusive = false;
     bool autoDelete = false;
     FieldTable arguments = {};
 
-    static QueueOptions temporary(); // exclusive, auto-delete, not durable: what RabbitMQ 4.3 still takes for unnamed queues
+    static QueueOptions
+    temporary(); // exclusive, auto-delete, not durable: what RabbitMQ 4.3 still takes for unnamed queues
     static QueueOptions quorum();
     static QueueOptions stream();
     QueueOptions withMessageTtl(std::chrono::milliseconds ttl) const;
@@ -32,8 +33,7 @@ struct AMQPQT_EXPORT QueueOptions
     QueueOptions withSingleActiveConsumer() const;
 };
 
-struct AMQPQT_EXPORT ExchangeOptions
-{
+struct AMQPQT_EXPORT ExchangeOptions {
     bool durable = true;
     bool autoDelete = false;
     bool internal = false;
@@ -42,18 +42,18 @@ struct AMQPQT_EXPORT ExchangeOptions
     ExchangeOptions withAlternate(const QString &exchange) const;
 };
 
-namespace ExchangeType { // any other name (plug-ins) is a plain QString too
+namespace ExchangeType
+{ // any other name (plug-ins) is a plain QString too
 inline constexpr QLatin1String Direct{"direct"}, Fanout{"fanout"}, Topic{"topic"}, Headers{"headers"};
 }
 
-struct AMQPQT_EXPORT ConsumeOptions
-{
+struct AMQPQT_EXPORT ConsumeOptions {
     QString consumerTag = {}; // empty: made by the library, never by the broker
     AckMode ackMode = AckMode::Manual;
     bool exclusive = false;
     bool noLocal = false;
     bool resubscribe = false;             // when the broker cancels it: wait for the queue, then subscribe again
-    std::optional<quint16> prefetch = {};       // unset: the channel's
+    std::optional<quint16> prefetch = {}; // unset: the channel's
     FieldTable arguments = {};
 
     ConsumeOptions withPriority(int priority) const;

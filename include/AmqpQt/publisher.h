@@ -5,12 +5,13 @@
 
 #include <memory>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class PublisherPrivate;
 
-// Publishing that accounts for every message: a confirm-mode channel of its own, a window of unconfirmed messages, and a
-// bounded outbox for the time without a connection. Each message ends exactly once, in settled().
+// Publishing that accounts for every message: a confirm-mode channel of its own, a window of unconfirmed messages, and
+// a bounded outbox for the time without a connection. Each message ends exactly once, in settled().
 class AMQPQT_EXPORT Publisher : public QObject
 {
     Q_OBJECT

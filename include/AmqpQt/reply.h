@@ -16,15 +16,17 @@
 #include <vector>
 
 #if defined(__cpp_impl_coroutine) && __has_include(<coroutine>)
-#  include <coroutine>
+#    include <coroutine>
 #endif
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 template <typename T>
 class Result;
 
-namespace Internal {
+namespace Internal
+{
 
 [[noreturn]] AMQPQT_EXPORT void failValueOfError(const Error &error);
 AMQPQT_EXPORT const Error &noResult(); // one for all replies that are not finished
@@ -42,7 +44,8 @@ public:
     virtual void run(const Continuations &reply) = 0;
 };
 
-// What is to happen when a reply is finished: the part of a reply that does not depend on its type. A shared_ptr owns it.
+// What is to happen when a reply is finished: the part of a reply that does not depend on its type. A shared_ptr owns
+// it.
 class AMQPQT_EXPORT Continuations : public std::enable_shared_from_this<Continuations>
 {
 public:
@@ -57,12 +60,11 @@ public:
     bool isFinished() const noexcept { return m_finished; }
     void add(QObject *context, std::unique_ptr<Continuation> continuation); // not run once context is gone
     void add(std::unique_ptr<Continuation> continuation);                   // always run
-    void addFuture(std::unique_ptr<Continuation> continuation); // run by finish(), without an event loop
+    void addFuture(std::unique_ptr<Continuation> continuation);             // run by finish(), without an event loop
     void finish(Delivery delivery);
 
 private:
-    struct Entry
-    {
+    struct Entry {
         std::optional<QPointer<QObject>> context; // unset: it needs none
         std::unique_ptr<Continuation> continuation;
         bool isFuture = false;
@@ -75,8 +77,7 @@ private:
 };
 
 template <typename T>
-struct ReplyState : Continuations
-{
+struct ReplyState : Continuations {
     Result<T> result;
 };
 
@@ -85,7 +86,8 @@ class ContinuationOf final : public Continuation
 {
 public:
     template <typename G>
-    explicit ContinuationOf(G &&function) : m_function(std::forward<G>(function))
+    explicit ContinuationOf(G &&function)
+        : m_function(std::forward<G>(function))
     {
     }
     void run(const Continuations &reply) override
@@ -114,9 +116,16 @@ template <typename T>
 class Result
 {
 public:
-    Result() : m_value(Internal::noResult()) {}
-    Result(T value) : m_value(std::in_place_index<0>, std::move(value)) {}
-    Result(Error error) : m_value(std::in_place_index<1>, std::move(error))
+    Result()
+        : m_value(Internal::noResult())
+    {
+    }
+    Result(T value)
+        : m_value(std::in_place_index<0>, std::move(value))
+    {
+    }
+    Result(Error error)
+        : m_value(std::in_place_index<1>, std::move(error))
     {
         Q_ASSERT_X(std::get_if<1>(&m_value)->isError(), "AmqpQt::Result", "neither a value nor an error");
     }
@@ -154,7 +163,10 @@ class Result<void>
 {
 public:
     Result() = default;
-    Result(Error error) : m_error(std::move(error)) {}
+    Result(Error error)
+        : m_error(std::move(error))
+    {
+    }
 
     bool has_value() const noexcept { return !m_error.isError(); }
     explicit operator bool() const noexcept { return has_value(); }
@@ -208,7 +220,10 @@ public:
         class Awaiter
         {
         public:
-            explicit Awaiter(std::shared_ptr<Internal::ReplyState<T>> state) : m_state(std::move(state)) {}
+            explicit Awaiter(std::shared_ptr<Internal::ReplyState<T>> state)
+                : m_state(std::move(state))
+            {
+            }
             Awaiter(const Awaiter &) = delete;
             Awaiter &operator=(const Awaiter &) = delete;
             ~Awaiter()
@@ -237,7 +252,10 @@ public:
 
 private:
     friend struct Internal::ReplyAccess;
-    explicit Reply(std::shared_ptr<Internal::ReplyState<T>> state) : m_state(std::move(state)) {}
+    explicit Reply(std::shared_ptr<Internal::ReplyState<T>> state)
+        : m_state(std::move(state))
+    {
+    }
 
     std::shared_ptr<Internal::ReplyState<T>> m_state;
 };

@@ -9,18 +9,21 @@
 #include <memory>
 #include <utility>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
-// Makes a new object without a parent the child of `parent`, which may live in another thread. If `parent` is destroyed before
-// its thread has done that, the object is deleted as well.
+// Makes a new object without a parent the child of `parent`, which may live in another thread. If `parent` is destroyed
+// before its thread has done that, the object is deleted as well.
 inline void adopt(QObject *parent, QObject *object)
 {
     if (parent->thread() == QThread::currentThread())
         return object->setParent(parent);
 
-    struct Orphan
-    {
-        explicit Orphan(QObject *orphan) : object(orphan) {}
+    struct Orphan {
+        explicit Orphan(QObject *orphan)
+            : object(orphan)
+        {
+        }
         Orphan(const Orphan &) = delete;
         Orphan &operator=(const Orphan &) = delete;
         ~Orphan() { delete object; }

@@ -5,7 +5,8 @@
 
 #include <algorithm>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 using namespace Qt::StringLiterals;
 using Engine::CallId;
@@ -75,8 +76,6 @@ bool Channel::isWritable() const
     return d->state == State::Open && !d->backpressure();
 }
 
-// --- publishing -----------------------------------------------------------------------------------------------------------
-
 /*!
     Publishes \a message to \a exchange with \a routingKey (\c basic.publish). The empty \a exchange is the default
     one, which routes to the queue whose name is the routing key. With PublishFlag::Mandatory in \a flags a message
@@ -115,8 +114,8 @@ quint64 Channel::publish(const QString &exchange, const QString &routingKey, con
 
     The reply succeeds when the broker has taken responsibility for the message (\c basic.ack). It ends with
     ErrorKind::Returned if no queue was there for a mandatory message, with ErrorKind::Nacked if the broker refused it
-    (\c basic.nack), with ErrorKind::Unconfirmed if the channel ended first, so that the outcome is unknown, and with the
-    errors of publish() if it was not sent. publishConfirmed() and publishFailed() are emitted as well.
+    (\c basic.nack), with ErrorKind::Unconfirmed if the channel ended first, so that the outcome is unknown, and with
+   the errors of publish() if it was not sent. publishConfirmed() and publishFailed() are emitted as well.
 */
 Reply<void> Channel::publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
                                       PublishFlags flags)
@@ -184,8 +183,6 @@ void Channel::setConfirmWindow(int messages)
     d->connection->scheduleTurn();
 }
 
-// --- topology -------------------------------------------------------------------------------------------------------------
-
 /*!
     Declares a queue for this connection, QueueOptions::temporary(), to which the broker gives a name. The reply and
     queueDeclared() have that name.
@@ -235,7 +232,8 @@ Reply<quint32> Channel::deleteQueue(const QString &name, DeleteFlags flags)
     return d->reply<quint32>(
         "deleteQueue",
         [&] {
-            return d->engine->deleteQueue(name, flags.testFlag(DeleteFlag::IfUnused), flags.testFlag(DeleteFlag::IfEmpty));
+            return d->engine->deleteQueue(name, flags.testFlag(DeleteFlag::IfUnused),
+                                          flags.testFlag(DeleteFlag::IfEmpty));
         },
         [](const ReplyValue &value) { return std::get<quint32>(value); },
         [name](Channel *channel, quint32 messageCount) { Q_EMIT channel->queueDeleted(name, messageCount); });
@@ -318,7 +316,8 @@ Reply<void> Channel::deleteExchange(const QString &name, DeleteFlags flags)
 Reply<void> Channel::bindExchange(const QString &destination, const QString &source, const QString &routingKey,
                                   const FieldTable &arguments)
 {
-    return d->reply("bindExchange", [&] { return d->engine->bindExchange(destination, source, routingKey, arguments); });
+    return d->reply("bindExchange",
+                    [&] { return d->engine->bindExchange(destination, source, routingKey, arguments); });
 }
 
 /*!
@@ -328,10 +327,9 @@ Reply<void> Channel::bindExchange(const QString &destination, const QString &sou
 Reply<void> Channel::unbindExchange(const QString &destination, const QString &source, const QString &routingKey,
                                     const FieldTable &arguments)
 {
-    return d->reply("unbindExchange", [&] { return d->engine->unbindExchange(destination, source, routingKey, arguments); });
+    return d->reply("unbindExchange",
+                    [&] { return d->engine->unbindExchange(destination, source, routingKey, arguments); });
 }
-
-// --- consuming ------------------------------------------------------------------------------------------------------------
 
 /*!
     Limits the number of unsettled deliveries to \a count, 0 for no limit (\c basic.qos): with
@@ -488,8 +486,6 @@ Reply<void> Channel::redeliverUnacked()
         [](Channel *channel) { channel->d->countUnackedAgain(); });
 }
 
-// --- transactions ---------------------------------------------------------------------------------------------------------
-
 /*!
     Puts the channel into transaction mode (\c tx.select): messages that are published and deliveries that are settled
     afterwards count from the next txCommit() on. There is no way back, and a channel in confirm mode cannot:
@@ -515,8 +511,8 @@ Reply<void> Channel::txCommit()
 
 /*!
     Drops the messages that were published since the last commit or rollback and takes back the settlements
-    (\c tx.rollback): the deliveries are unsettled again, and are not delivered again by themselves. What is called before
-    the reply waits, as with txCommit(), and the errors are the same.
+    (\c tx.rollback): the deliveries are unsettled again, and are not delivered again by themselves. What is called
+   before the reply waits, as with txCommit(), and the errors are the same.
 */
 Reply<void> Channel::txRollback()
 {
@@ -527,8 +523,8 @@ Reply<void> Channel::txRollback()
 
 /*!
     Asks for an access ticket to \a realm with the rights in \a flags (\c access.request), for code that comes from
-    AMQP 0-8. The reply has the ticket; from then on the calls of this channel carry it. RabbitMQ 3 answers every request
-    with a ticket and looks at none; RabbitMQ 4 may end the connection with 540.
+    AMQP 0-8. The reply has the ticket; from then on the calls of this channel carry it. RabbitMQ 3 answers every
+   request with a ticket and looks at none; RabbitMQ 4 may end the connection with 540.
 */
 Reply<quint16> Channel::requestAccess(const QString &realm, AccessFlags flags)
 {
@@ -544,13 +540,11 @@ Reply<quint16> Channel::requestAccess(const QString &realm, AccessFlags flags)
         [](const ReplyValue &value) { return quint16(std::get<quint32>(value)); });
 }
 
-// --- open, close ----------------------------------------------------------------------------------------------------------
-
 /*!
     Opens the channel again after it was closed (\c channel.open). It may be called as soon as state() is
     State::Closed, also while the connection is not open: it waits for Connection::open(), as other calls do. If the
-    channel is already opening it changes nothing, and returns a reply as whenOpen() does. The prefetch is set again, and
-    consumers in Consumer::Recovering subscribe again, in the order they were made and before the calls that are made
+    channel is already opening it changes nothing, and returns a reply as whenOpen() does. The prefetch is set again,
+   and consumers in Consumer::Recovering subscribe again, in the order they were made and before the calls that are made
     next. Queues and exchanges are not declared again.
 
     The reply succeeds with \c channel.open-ok. It ends with ErrorKind::InvalidArgument if the channel is open,

@@ -9,7 +9,8 @@
 #include <QtCore/qlist.h>
 #include <QtCore/qmap.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class PublisherPrivate;
 
@@ -30,14 +31,16 @@ public:
 
     // What keeps every call from being made: no connection, a foreign thread.
     Error unusable(const char *function) const;
-    bool isSurelyUsable() const { return connection && engine && connection->mailbox->isOwnThread(); } // false: see unusable()
+    bool isSurelyUsable() const
+    {
+        return connection && engine && connection->mailbox->isOwnThread();
+    } // false: see unusable()
     // Keeps a local failure and tells it from the dispatch loop.
     Error refuse(Error reason);
 
     // The reply to a call: `convert` makes its value of the broker's answer, `tell` tells everybody else.
     using Call = std::function<Result<Engine::CallId>()>;
-    struct TellNobody
-    {
+    struct TellNobody {
         template <typename... Arguments>
         void operator()(Arguments &&...) const
         {
@@ -74,7 +77,7 @@ public:
     void setConfirmWindowFull(bool full);
     void publishesEnded(quint64 first, quint64 last, const Error &failure); // before this is told
     void emitUnconfirmedCount();
-    void countUnackedAgain(); // after the broker took deliveries back, or settlements
+    void countUnackedAgain();                // after the broker took deliveries back, or settlements
     BackpressureReasons backpressure() const // at the moment; the signals tell every change of it, one after the other
     {
         BackpressureReasons reasons;
@@ -91,7 +94,7 @@ public:
     ConnectionPrivate *connection; // null once it is gone
     const quint64 serialNumber;    // of this object; unlike channel numbers, never used again in this connection
     std::shared_ptr<Engine::ChannelEngine> engine;
-    bool isInternal = false; // not the application's
+    bool isInternal = false;               // not the application's
     PublisherPrivate *publisher = nullptr; // the owner of the channel, if it is a publisher's
     State state = State::Closed;
     Error error;
@@ -102,7 +105,7 @@ public:
     std::optional<Reply<void>> closing;     // by close()
     std::optional<Promise<void>> reopening; // reopen() was called when the end was still to be told
     // Lists: maps and hashes take much memory, and there may be thousands of channels with one consumer each.
-    QList<ConsumerPrivate *> consumers;     // those that have not ended, by tag, shorter ones first: see consumerPosition()
+    QList<ConsumerPrivate *> consumers; // those that have not ended, by tag, shorter ones first: see consumerPosition()
     QList<ConsumerPrivate *> everyConsumer; // by serial number: in the order they were made
     quint64 lastConsumer = 0;               // serial number: tags of our own, and the order of consumers()
 
@@ -119,9 +122,9 @@ private:
 
     struct ConfirmWait // whenConfirmed()
     {
-        quint64 last = 0;   // sequence number
+        quint64 last = 0;    // sequence number
         int outstanding = 0; // up to and including it
-        Error failure;      // the first one
+        Error failure;       // the first one
         Promise<void> promise;
     };
     QMap<quint64, Promise<void>> m_confirmReplies; // of publishWithReply(), by sequence number
@@ -164,17 +167,17 @@ Reply<void> ChannelPrivate::reply(const char *function, const Call &call, Tell t
     if (!id)
         return Promise<void>::finished(id.error());
     Promise<void> promise;
-    connection->addCall(*id, [promise, tell, channel = QPointer(q)](Engine::ReplyValue &value,
-                                                                    ConnectionPrivate::Delivery delivery) {
-        if (const Error *failure = std::get_if<Error>(&value))
-            return promise.finish(*failure, delivery);
-        Q_UNUSED(tell) // of TellNobody
-        if constexpr (!std::is_same_v<Tell, TellNobody>) {
-            if (channel)
-                channel->d->defer(channel, [tell, channel] { tell(channel.data()); });
-        }
-        promise.finish({}, delivery);
-    });
+    connection->addCall(
+        *id, [promise, tell, channel = QPointer(q)](Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
+            if (const Error *failure = std::get_if<Error>(&value))
+                return promise.finish(*failure, delivery);
+            Q_UNUSED(tell) // of TellNobody
+            if constexpr (!std::is_same_v<Tell, TellNobody>) {
+                if (channel)
+                    channel->d->defer(channel, [tell, channel] { tell(channel.data()); });
+            }
+            promise.finish({}, delivery);
+        });
     return promise.reply();
 }
 

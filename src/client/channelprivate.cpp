@@ -9,7 +9,8 @@
 
 #include <algorithm>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 using namespace Qt::StringLiterals;
 using Engine::CallId;
@@ -92,8 +93,6 @@ void ChannelPrivate::defer(QObject *context, std::function<void()> action)
         QMetaObject::invokeMethod(context, std::move(action), Qt::QueuedConnection);
 }
 
-// --- calls ----------------------------------------------------------------------------------------------------------------
-
 Error ChannelPrivate::unusable(const char *function) const
 {
     if (!connection)
@@ -164,7 +163,7 @@ Reply<void> ChannelPrivate::close()
         return Promise<void>::finished({});
     if (state == State::Closing)
         return closing ? *closing : connection->close(); // which is closing, and this channel with it
-    connection->takeSettlements(); // what other threads have settled before is still sent
+    connection->takeSettlements();                       // what other threads have settled before is still sent
     closing = reply("close", [this] { return engine->close(); });
     noteClosing();
     return *closing;
@@ -178,8 +177,8 @@ void ChannelPrivate::noteClosing()
     tellBackpressure();
 }
 
-// For whose basic.consume the broker closed the channel, which does not tell the tag: of those that are not answered the
-// oldest whose queue it names, as RabbitMQ does, else the oldest. Answers may overtake each other.
+// For whose basic.consume the broker closed the channel, which does not tell the tag: of those that are not answered
+// the oldest whose queue it names, as RabbitMQ does, else the oldest. Answers may overtake each other.
 const ConsumerPrivate *ChannelPrivate::refusedConsumer(const Error &reason) const
 {
     if (reason.method() != "basic.consume"_L1)
@@ -207,7 +206,8 @@ Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, 
         return refused;
     }
     if (parent->thread() != q->thread()) {
-        qCWarning(lcChannel, "consume(): the parent lives in another thread; the consumer is a child of the channel instead");
+        qCWarning(lcChannel,
+                  "consume(): the parent lives in another thread; the consumer is a child of the channel instead");
         parent = q;
     }
     auto *consumer = new Consumer(q, parent);
@@ -225,10 +225,11 @@ Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, 
 
 QList<ConsumerPrivate *>::iterator ChannelPrivate::consumerPosition(const QString &tag)
 {
-    return std::lower_bound(consumers.begin(), consumers.end(), tag, [](const ConsumerPrivate *consumer, const QString &searched) {
-        const QString &own = consumer->options.consumerTag;
-        return own.size() != searched.size() ? own.size() < searched.size() : own < searched;
-    });
+    return std::lower_bound(consumers.begin(), consumers.end(), tag,
+                            [](const ConsumerPrivate *consumer, const QString &searched) {
+                                const QString &own = consumer->options.consumerTag;
+                                return own.size() != searched.size() ? own.size() < searched.size() : own < searched;
+                            });
 }
 
 ConsumerPrivate *ChannelPrivate::findConsumer(const QString &tag)
@@ -253,8 +254,6 @@ void ChannelPrivate::removeConsumer(const ConsumerPrivate *consumer)
         consumers.erase(at);
 }
 
-// --- settling -------------------------------------------------------------------------------------------------------------
-
 bool ChannelPrivate::settle(const char *function, const Message &message, Settlement::Kind kind, bool upTo)
 {
     if (const Error reason = unusable(function); reason.isError()) {
@@ -269,11 +268,13 @@ bool ChannelPrivate::settle(const char *function, const Message &message, Settle
     const bool isOurs = origin->mailbox == connection->mailbox && origin->incarnation == engine->incarnation();
     if (isOurs && settle({origin->incarnation, message.deliveryTag(), origin->channelNumber, kind}, upTo))
         return true;
-    refuse(Error(ErrorKind::StaleDelivery,
-                 isOurs ? u"delivery %1 on channel %2 is settled already, or the channel was closed"_s.arg(message.deliveryTag())
-                              .arg(origin->channelNumber)
-                        : u"delivery %1 is of another channel, or of channel %2 before it was reopened"_s.arg(message.deliveryTag())
-                              .arg(origin->channelNumber)));
+    refuse(Error(
+        ErrorKind::StaleDelivery,
+        isOurs
+            ? u"delivery %1 on channel %2 is settled already, or the channel was closed"_s.arg(message.deliveryTag())
+                  .arg(origin->channelNumber)
+            : u"delivery %1 is of another channel, or of channel %2 before it was reopened"_s.arg(message.deliveryTag())
+                  .arg(origin->channelNumber)));
     return false;
 }
 
@@ -308,7 +309,8 @@ void ChannelPrivate::ackUnsettled(Channel *channel, const QList<Message> &messag
 {
     for (const Message &message : messages) {
         const DeliveryOrigin *origin = MessageAccess::origin(message);
-        channel->d->settle({origin->incarnation, message.deliveryTag(), origin->channelNumber, Settlement::Kind::Ack}, false);
+        channel->d->settle({origin->incarnation, message.deliveryTag(), origin->channelNumber, Settlement::Kind::Ack},
+                           false);
     }
 }
 
@@ -327,8 +329,8 @@ Message ChannelPrivate::makeMessage(Engine::ReceivedMessage &received, const QSt
     if (received.deliveryTag > 0) // a returned message has none
         origin->mailbox = connection->mailbox;
     return MessageAccess::makeDelivered(std::move(received.body), std::move(received.properties),
-                                        QExplicitlySharedDataPointer<const DeliveryOrigin>(origin.data()), received.deliveryTag,
-                                        received.redelivered);
+                                        QExplicitlySharedDataPointer<const DeliveryOrigin>(origin.data()),
+                                        received.deliveryTag, received.redelivered);
 }
 
 void ChannelPrivate::countUnackedAgain()
@@ -336,8 +338,6 @@ void ChannelPrivate::countUnackedAgain()
     for (ConsumerPrivate *consumer : std::as_const(everyConsumer))
         consumer->countUnackedAgain();
 }
-
-// --- events ---------------------------------------------------------------------------------------------------------------
 
 void ChannelPrivate::setState(State newState)
 {
@@ -364,7 +364,8 @@ void ChannelPrivate::onClosed(const Error &reason)
     toldWindowFull = false;
     state = State::Closed;
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
-        connection->finishLater<void>(promise, reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
+        connection->finishLater<void>(
+            promise, reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
     const ConsumerPrivate *refused = refusedConsumer(reason);
     for (ConsumerPrivate *consumer : std::as_const(everyConsumer))
         consumer->onChannelClosed(reason, consumer == refused);

@@ -9,12 +9,13 @@
 
 #include <algorithm>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 using namespace Qt::StringLiterals;
 
-quint64 ChannelPrivate::publish(const char *function, const QString &exchange, const QString &routingKey, const Message &message,
-                                Channel::PublishFlags flags)
+quint64 ChannelPrivate::publish(const char *function, const QString &exchange, const QString &routingKey,
+                                const Message &message, Channel::PublishFlags flags)
 {
     const bool mandatory = flags.testFlag(Channel::PublishFlag::Mandatory);
     quint64 sequence = 0;
@@ -81,7 +82,8 @@ Error ChannelPrivate::notConfirming(const char *function) const
     if (engine->mode() == Engine::ChannelEngine::Mode::Confirm)
         return {};
     return Error(ErrorKind::InvalidArgument,
-                 u"%1: channel %2 is not in confirm mode, see confirmSelect()"_s.arg(QLatin1StringView(function)).arg(q->number()));
+                 u"%1: channel %2 is not in confirm mode, see confirmSelect()"_s.arg(QLatin1StringView(function))
+                     .arg(q->number()));
 }
 
 Reply<void> ChannelPrivate::select(const char *function, const Call &call)
@@ -96,8 +98,6 @@ Reply<void> ChannelPrivate::select(const char *function, const Call &call)
     defer(q, [channel = q, mode] { Q_EMIT channel->modeChanged(mode); });
     return selecting;
 }
-
-// --- outcomes -------------------------------------------------------------------------------------------------------------
 
 void ChannelPrivate::publishesEnded(quint64 first, quint64 last, const Error &failure)
 {
@@ -118,7 +118,8 @@ void ChannelPrivate::publishesEnded(quint64 first, quint64 last, const Error &fa
         if (failure.isError() && !wait.failure.isError())
             wait.failure = failure;
         if (wait.outstanding == 0)
-            connection->finishLater<void>(wait.promise, wait.failure.isError() ? Result<void>(wait.failure) : Result<void>());
+            connection->finishLater<void>(wait.promise,
+                                          wait.failure.isError() ? Result<void>(wait.failure) : Result<void>());
     }
     std::erase_if(m_confirmWaits, [](const ConfirmWait &wait) { return wait.outstanding == 0; });
 }

@@ -20,7 +20,8 @@
 #include <optional>
 #include <vector>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class ChannelPrivate;
 class ConsumerPrivate;
@@ -49,8 +50,9 @@ public:
 
     void addCall(Engine::CallId id, CallHandler handler);
     void finishCallsOf(const Engine::ChannelEngine *channel); // of an ended channel: at once, without the dispatch loop
-    // In the dispatch loop, before anything that comes from the broker later; not at all once context is gone. Where several
-    // things are to be told, this keeps their order even if a slot runs an event loop or deletes the connection.
+    // In the dispatch loop, before anything that comes from the broker later; not at all once context is gone. Where
+    // several things are to be told, this keeps their order even if a slot runs an event loop or deletes the
+    // connection.
     void defer(QObject *context, std::function<void()> action);
     template <typename T>
     void finishLater(const Promise<T> &promise, const Result<T> &result) // in the same order
@@ -83,7 +85,7 @@ public:
     void wakeForSettlements() override;
 
     Connection *const q;
-    ConnectionParameters parameters; // for the next open()
+    ConnectionParameters parameters;           // for the next open()
     ConnectionParameters attempt = parameters; // of the present attempt or connection; otherwise those for the next one
     Connection::State state = Connection::State::Closed;
     Error error;
@@ -102,7 +104,9 @@ public:
     class Guard
     {
     public:
-        explicit Guard(ConnectionPrivate *connection) : m_connection(connection), m_outer(connection->m_guard)
+        explicit Guard(ConnectionPrivate *connection)
+            : m_connection(connection)
+            , m_outer(connection->m_guard)
         {
             connection->m_guard = this;
         }
@@ -140,7 +144,7 @@ private:
     void stopWatchingLoop();
     void turn();
     bool dispatchEvents(Engine::Time deadline, const Guard &guard); // false: out of time, or gone
-    bool readTransport(Engine::Time &time); // when it was
+    bool readTransport(Engine::Time &time);                         // when it was
     void writeOutput(Engine::Time time);
     void writeOutputNow(); // not only at the end of the turn
     void endTurn(const Guard &guard);
@@ -175,8 +179,7 @@ private:
     bool writeAll(Transport *to);
     void leaveTransport();
 
-    struct Deferred
-    {
+    struct Deferred {
         QPointer<QObject> context;
         std::function<void()> action;
         std::function<void(Delivery)> finish; // instead of both: the end of a reply, which comes in any case
@@ -194,16 +197,16 @@ private:
     QBasicTimer m_timer;
     std::optional<Engine::Time> m_timerAt;
     quint64 m_bytesWhenArmed = 0;
-    // Goes on where a turn ran out of time. A timer, since GLib's event dispatcher lets other timers run only every second
-    // time between events that are posted again and again.
+    // Goes on where a turn ran out of time. A timer, since GLib's event dispatcher lets other timers run only every
+    // second time between events that are posted again and again.
     QBasicTimer m_continuation;
-    quint32 m_slice = 0; // counts the spans without a return to the event loop
+    quint32 m_slice = 0;   // counts the spans without a return to the event loop
     int m_dispatching = 0; // turns on the stack: more than one with nested event loops
     double m_toldBytesToWrite = 0;
     HelperChannel *m_helperChannel = nullptr; // a child, made when it is needed
     quint64 m_lastChannelSerial = 0;
     QPointer<QAbstractEventDispatcher> m_watchedLoop; // while there is traffic
-    bool m_isTurnDue = false; // as soon as the watched loop says something
+    bool m_isTurnDue = false;                         // as soon as the watched loop says something
     bool m_turnPosted = false;
     bool m_readable = false; // the transport may have bytes
     Error m_transportError;  // told to the engine when all that was read is dispatched

@@ -6,21 +6,25 @@
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 void ConnectionParametersPrivate::refuse(const QString &property, const QString &reason)
 {
-    qCWarning(lcConnection).noquote().nospace() << "set" << property.at(0).toUpper() << property.sliced(1) << ": " << reason;
+    qCWarning(lcConnection).noquote().nospace()
+        << "set" << property.at(0).toUpper() << property.sliced(1) << ": " << reason;
     refused.insert(property, Error(ErrorKind::InvalidArgument, property + ": "_L1 + reason));
 }
 
-namespace {
+namespace
+{
 
 void setTimeout(ConnectionParametersPrivate &d, std::chrono::milliseconds ConnectionParametersPrivate::*value,
                 std::chrono::milliseconds timeout, std::chrono::milliseconds minimum, const QString &property)
 {
     if (timeout < minimum || timeout > MaximumTimeout) {
-        return d.refuse(property, u"%1 ms is out of range; the range is %2 to %3 ms"_s.arg(timeout.count()).arg(minimum.count())
+        return d.refuse(property, u"%1 ms is out of range; the range is %2 to %3 ms"_s.arg(timeout.count())
+                                      .arg(minimum.count())
                                       .arg(MaximumTimeout.count()));
     }
     d.*value = timeout;
@@ -61,7 +65,10 @@ void setTimeout(ConnectionParametersPrivate &d, std::chrono::milliseconds Connec
 /*!
     Constructs the defaults, which are those of \c{amqp://guest:guest@localhost:5672/%2F}.
 */
-ConnectionParameters::ConnectionParameters() : d(new ConnectionParametersPrivate) {}
+ConnectionParameters::ConnectionParameters()
+    : d(new ConnectionParametersPrivate)
+{
+}
 
 ConnectionParameters::ConnectionParameters(const ConnectionParameters &) noexcept = default;
 
@@ -79,8 +86,8 @@ ConnectionParameters::~ConnectionParameters() = default;
 
 /*!
     Returns the error of a setter that has refused a value and has not accepted another one since. It is of kind
-    ErrorKind::InvalidArgument, and its text names the property. If several setters have refused a value it is one of their
-    errors. If none has, Error::isError() is \c false.
+    ErrorKind::InvalidArgument, and its text names the property. If several setters have refused a value it is one of
+   their errors. If none has, Error::isError() is \c false.
 */
 Error ConnectionParameters::error() const
 {
@@ -96,8 +103,8 @@ QList<Endpoint> ConnectionParameters::endpoints() const
 }
 
 /*!
-    Sets the \a endpoints to try, in this order. An empty list, a host that is empty or neither a host name nor an address,
-    and port 0 are refused.
+    Sets the \a endpoints to try, in this order. An empty list, a host that is empty or neither a host name nor an
+   address, and port 0 are refused.
 */
 void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
 {
@@ -250,8 +257,8 @@ void ConnectionParameters::setConnectTimeout(std::chrono::milliseconds timeout)
 
 /*!
     Returns how long the broker may take to answer a method. A channel whose call got no answer in time is closed,
-    since later answers could not be distinguished. The time begins when the kernel has taken the last byte of the call. It
-    stands still while the broker blocks the connection.
+    since later answers could not be distinguished. The time begins when the kernel has taken the last byte of the call.
+   It stands still while the broker blocks the connection.
 */
 std::chrono::milliseconds ConnectionParameters::rpcTimeout() const
 {
@@ -360,7 +367,9 @@ void ConnectionParameters::setWriteBuffer(qint64 lowWatermark, qint64 highWaterm
     const QString property = u"writeBuffer"_s;
     if (lowWatermark < 0 || highWatermark < lowWatermark || limit < highWatermark || limit < 1) {
         return d->refuse(property, u"lowWatermark %1, highWatermark %2 and limit %3 are not in ascending order from 0"_s
-                                       .arg(lowWatermark).arg(highWatermark).arg(limit));
+                                       .arg(lowWatermark)
+                                       .arg(highWatermark)
+                                       .arg(limit));
     }
     d->lowWatermark = lowWatermark;
     d->highWatermark = highWatermark;
@@ -395,8 +404,8 @@ bool ConnectionParameters::checksUserId() const
 }
 
 /*!
-    Sets whether publishing \a checks the user id of messages. Switch it off for a user with the tag \c impersonator, who may
-    publish for other users; the library cannot know the tags of a user.
+    Sets whether publishing \a checks the user id of messages. Switch it off for a user with the tag \c impersonator,
+   who may publish for other users; the library cannot know the tags of a user.
 */
 void ConnectionParameters::setChecksUserId(bool checks)
 {
@@ -404,8 +413,8 @@ void ConnectionParameters::setChecksUserId(bool checks)
 }
 
 /*!
-    Returns how long the broker may block the connection (\c connection.blocked) before it is given up; 0, the default, for
-    as long as it likes.
+    Returns how long the broker may block the connection (\c connection.blocked) before it is given up; 0, the default,
+   for as long as it likes.
 */
 std::chrono::milliseconds ConnectionParameters::blockedTimeout() const
 {
@@ -413,8 +422,8 @@ std::chrono::milliseconds ConnectionParameters::blockedTimeout() const
 }
 
 /*!
-    Sets how long the broker may block the connection to \a timeout, 0 (no limit) to 2147483647 ms. Then the connection ends
-    with ErrorKind::Timeout, and messages that waited end by Channel::publishFailed().
+    Sets how long the broker may block the connection to \a timeout, 0 (no limit) to 2147483647 ms. Then the connection
+   ends with ErrorKind::Timeout, and messages that waited end by Channel::publishFailed().
 */
 void ConnectionParameters::setBlockedTimeout(std::chrono::milliseconds timeout)
 {

@@ -23,11 +23,13 @@
 #include <algorithm>
 #include <array>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 using namespace Qt::StringLiterals;
 
-namespace {
+namespace
+{
 
 constexpr auto TurnEvent = QEvent::User;
 constexpr auto SettlementsEvent = QEvent::Type(QEvent::User + 1);
@@ -91,12 +93,11 @@ bool ConnectionPrivate::isForeignThread(const char *function) const
 {
     if (thread() == QThread::currentThread())
         return false;
-    qCWarning(lcConnection, "%s() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()", function);
+    qCWarning(lcConnection, "%s() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()",
+              function);
     Q_ASSERT_X(false, function, "called in a foreign thread");
     return true;
 }
-
-// --- parameters -----------------------------------------------------------------------------------------------------------
 
 void ConnectionPrivate::setParameters(const ConnectionParameters &newParameters)
 {
@@ -150,8 +151,6 @@ Engine::Settings ConnectionPrivate::settings() const
     return settings;
 }
 
-// --- open, close ----------------------------------------------------------------------------------------------------------
-
 void ConnectionPrivate::setState(Connection::State newState)
 {
     state = newState;
@@ -175,7 +174,8 @@ Reply<void> ConnectionPrivate::open()
     if (!isOwnThread("open"))
         return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"open() in a foreign thread"_s));
     if (state == Connection::State::Closing || isLost())
-        return Promise<void>::finished(Error(ErrorKind::NotOpen, u"the connection is closing: open it after closed()"_s));
+        return Promise<void>::finished(
+            Error(ErrorKind::NotOpen, u"the connection is closing: open it after closed()"_s));
     if (state == Connection::State::Open)
         return Promise<void>::finished({});
     if (!m_opening) {
@@ -331,15 +331,17 @@ static void discardInput(Transport *leaving)
         if (size <= 0)
             return;
     }
-    QMetaObject::invokeMethod(leaving, [leaving] { discardInput(leaving); }, Qt::QueuedConnection); // others come first
+    QMetaObject::invokeMethod(
+        leaving, [leaving] { discardInput(leaving); }, Qt::QueuedConnection); // others come first
 }
 
-// Nothing waits for it any more. A socket that is closed while input is unread gets reset, and then the peer may drop what was
-// written last: it lives on in the event loop until the peer has answered the goodbye by closing.
+// Nothing waits for it any more. A socket that is closed while input is unread gets reset, and then the peer may drop
+// what was written last: it lives on in the event loop until the peer has answered the goodbye by closing.
 void ConnectionPrivate::leaveTransport()
 {
     const bool isGoodbyeSaid = engine.state() == Engine::ConnectionEngine::State::CloseSent;
-    QAbstractEventDispatcher *const loop = thread() == QThread::currentThread() ? QAbstractEventDispatcher::instance() : nullptr;
+    QAbstractEventDispatcher *const loop =
+        thread() == QThread::currentThread() ? QAbstractEventDispatcher::instance() : nullptr;
     if (!isGoodbyeSaid || !loop || !writeAll(transport.get()))
         return transport.reset();
     Transport *const leaving = transport.release();
@@ -351,8 +353,6 @@ void ConnectionPrivate::leaveTransport()
     discardInput(leaving);
 }
 
-// --- the dispatch loop ----------------------------------------------------------------------------------------------------
-
 void ConnectionPrivate::scheduleTurn()
 {
     if (m_turnPosted || m_isTurnDue)
@@ -361,8 +361,8 @@ void ConnectionPrivate::scheduleTurn()
     QCoreApplication::postEvent(this, new QEvent(TurnEvent));
 }
 
-// One that is taken as soon as the event loop, this one or a nested one, has handled the events at hand: not on the stack of
-// the socket, and without what posting an event costs, which is two system calls and another pass of the loop.
+// One that is taken as soon as the event loop, this one or a nested one, has handled the events at hand: not on the
+// stack of the socket, and without what posting an event costs, which is two system calls and another pass of the loop.
 void ConnectionPrivate::prepareTurn()
 {
 #ifdef Q_OS_WIN // whose own modal loops, as while a window is moved, know nothing of these signals
@@ -590,8 +590,8 @@ void ConnectionPrivate::endTurn(const Guard &guard)
 
 bool ConnectionPrivate::hasWork() const
 {
-    return m_readable || engine.hasInput() || !m_deferred.empty() || !m_consumersWithBatch.empty()
-        || !m_consumersWithUnackedChange.empty() || !m_channelsWithUnconfirmedChange.empty();
+    return m_readable || engine.hasInput() || !m_deferred.empty() || !m_consumersWithBatch.empty() ||
+           !m_consumersWithUnackedChange.empty() || !m_channelsWithUnconfirmedChange.empty();
 }
 
 void ConnectionPrivate::checkTime(Engine::Time time)
@@ -618,7 +618,8 @@ void ConnectionPrivate::armTimer(Engine::Time time)
     } else if (!m_timerAt || *deadline < *m_timerAt) { // a later one waits until the timer fires for nothing
         using std::chrono::milliseconds;
         const auto left = std::chrono::ceil<milliseconds>(*deadline - time);
-        m_timer.start(int(std::clamp<qint64>(left.count(), 0, std::numeric_limits<int>::max())), Qt::PreciseTimer, this);
+        m_timer.start(int(std::clamp<qint64>(left.count(), 0, std::numeric_limits<int>::max())), Qt::PreciseTimer,
+                      this);
         m_timerAt = deadline;
         m_bytesWhenArmed = bytesSoFar();
     }
@@ -648,7 +649,8 @@ void ConnectionPrivate::runDeferred(const Guard &guard)
 
 void ConnectionPrivate::addCall(Engine::CallId id, CallHandler handler)
 {
-    // A channel needs a few calls to be set up: those of thousands are not to pile up, for memory once taken is rarely given back.
+    // A channel needs a few calls to be set up: those of thousands are not to pile up, for memory once taken is rarely
+    // given back.
     constexpr qsizetype EnoughToWrite = 16 * 1024;
     m_calls.insert(id, std::move(handler));
     if (engine.wantsWrite(EnoughToWrite))
@@ -682,8 +684,6 @@ void ConnectionPrivate::forget(ChannelPrivate *channel)
     std::erase(m_channelsWithUnconfirmedChange, channel);
 }
 
-// --- settling -------------------------------------------------------------------------------------------------------------
-
 void ConnectionPrivate::takeSettlements()
 {
     for (const Settlement &settlement : mailbox->take())
@@ -709,8 +709,9 @@ void ConnectionPrivate::settleNow(const Settlement &settlement)
     ChannelPrivate *const channel = channelOf(settlement);
     if (!settlement.noAck && channel && channel->settle(settlement, false))
         return;
-    const QString reason = settlement.noAck ? u"message: delivery %1 on channel %2 needs no settling"_s
-                                            : u"delivery %1 on channel %2 is settled already, or its channel was closed since"_s;
+    const QString reason = settlement.noAck
+                               ? u"message: delivery %1 on channel %2 needs no settling"_s
+                               : u"delivery %1 on channel %2 is settled already, or its channel was closed since"_s;
     const Error refused(settlement.noAck ? ErrorKind::InvalidArgument : ErrorKind::StaleDelivery,
                         reason.arg(settlement.deliveryTag).arg(settlement.channelNumber));
     if (channel)

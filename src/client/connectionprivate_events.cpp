@@ -9,7 +9,8 @@
 #include "client/publisher_p.h"
 #include "values/logging_p.h"
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 using namespace Qt::StringLiterals;
 
@@ -133,8 +134,8 @@ void ConnectionPrivate::on(Engine::PublishFailed &event)
 {
     auto *channel = static_cast<ChannelPrivate *>(event.channel->context);
     if (!channel) {
-        qCWarning(lcChannel) << "channel" << event.channel->number() << "was deleted, its messages" << event.first << "to"
-                             << event.last << "end so:" << event.reason;
+        qCWarning(lcChannel) << "channel" << event.channel->number() << "was deleted, its messages" << event.first
+                             << "to" << event.last << "end so:" << event.reason;
         return;
     }
     channel->publishesEnded(event.first, event.last, event.reason);
@@ -149,7 +150,8 @@ void ConnectionPrivate::on(Engine::ConfirmWindowChanged &event)
 
 void ConnectionPrivate::on(Engine::BackpressureDetected &event)
 {
-    qCWarning(lcConnection) << event.queuedBytes << "bytes wait to be sent: messages are published faster than the broker takes them";
+    qCWarning(lcConnection) << event.queuedBytes
+                            << "bytes wait to be sent: messages are published faster than the broker takes them";
     Q_EMIT q->backpressureDetected(event.queuedBytes);
 }
 

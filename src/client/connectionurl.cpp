@@ -8,9 +8,11 @@
 
 using namespace Qt::StringLiterals;
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
-namespace {
+namespace
+{
 
 Error invalid(const QString &text)
 {
@@ -64,8 +66,10 @@ QString hostProblem(const QString &host)
         return {};
     const QString zone = host.sliced(percent + 1);
     if (zone.contains(u':'))
-        return u"\"%1\" is not the zone of an IPv6 address; a port needs brackets, as in \"[fe80::1%eth0]:5672\""_s.arg(zone);
-    return zone.isEmpty() ? u"the zone after \"%\" is missing"_s : u"\"%1\" is not the zone of an IPv6 address"_s.arg(zone);
+        return u"\"%1\" is not the zone of an IPv6 address; a port needs brackets, as in \"[fe80::1%eth0]:5672\""_s.arg(
+            zone);
+    return zone.isEmpty() ? u"the zone after \"%\" is missing"_s
+                          : u"\"%1\" is not the zone of an IPv6 address"_s.arg(zone);
 }
 
 /*!
@@ -87,9 +91,9 @@ QString hostProblem(const QString &host)
 */
 
 /*!
-    Reads \a hostAndPort: \c "host", \c "host:5673", \c "[::1]:5673", \c "[::1]" or \c "::1", and \c "[fe80::1%eth0]:5673"
-    for an address with a zone. A port behind an IPv6 address needs the brackets; the default port is 5672. Anything else
-    gives an ErrorKind::InvalidArgument that says what is wrong.
+    Reads \a hostAndPort: \c "host", \c "host:5673", \c "[::1]:5673", \c "[::1]" or \c "::1", and \c
+   "[fe80::1%eth0]:5673" for an address with a zone. A port behind an IPv6 address needs the brackets; the default port
+   is 5672. Anything else gives an ErrorKind::InvalidArgument that says what is wrong.
 */
 Result<Endpoint> Endpoint::fromString(const QString &hostAndPort)
 {
@@ -134,18 +138,23 @@ Result<Endpoint> Endpoint::fromString(const QString &hostAndPort)
     return endpoint;
 }
 
-namespace {
+namespace
+{
 
 // Reads a URL. Only encoded parts are looked at, so that each escape is decoded once, and by us.
 class UrlReader
 {
 public:
-    explicit UrlReader(const QUrl &url) : m_url(url) {}
+    explicit UrlReader(const QUrl &url)
+        : m_url(url)
+    {
+    }
 
     Result<ConnectionParameters> read()
     {
-        for (const auto part : {&UrlReader::readScheme, &UrlReader::checkUnencoded, &UrlReader::readEndpoint, &UrlReader::readCredentials,
-                                &UrlReader::readVirtualHost, &UrlReader::readQuery, &UrlReader::readFragment}) {
+        for (const auto part :
+             {&UrlReader::readScheme, &UrlReader::checkUnencoded, &UrlReader::readEndpoint, &UrlReader::readCredentials,
+              &UrlReader::readVirtualHost, &UrlReader::readQuery, &UrlReader::readFragment}) {
             (this->*part)();
             if (m_error.isError())
                 return m_error;
@@ -157,8 +166,9 @@ private:
     void fail(const QString &text) { m_error = invalid("URL: "_L1 + text); }
     void failUnencoded(const QString &text)
     {
-        fail(text + "; \"#\", \"/\", \"?\" and \"@\" in a user name, password or virtual host have to be percent-encoded, as "
-                    "\"%23\", \"%2F\", \"%3F\" and \"%40\""_L1);
+        fail(text +
+             "; \"#\", \"/\", \"?\" and \"@\" in a user name, password or virtual host have to be percent-encoded, as "
+             "\"%23\", \"%2F\", \"%3F\" and \"%40\""_L1);
     }
 
     QString decoded(QStringView encoded, const QString &place)
@@ -196,11 +206,12 @@ private:
             fail(reason);
     }
 
-    // An unencoded "#", "/" or "?" in a password ends the authority of the URL. The rest of the password, and the host, are
-    // then part of the path, query or fragment, and must not be shown either.
+    // An unencoded "#", "/" or "?" in a password ends the authority of the URL. The rest of the password, and the host,
+    // are then part of the path, query or fragment, and must not be shown either.
     void checkUnencoded()
     {
-        for (const QString &part : {m_url.path(QUrl::FullyEncoded), m_url.query(QUrl::FullyEncoded), m_url.fragment(QUrl::FullyEncoded)}) {
+        for (const QString &part :
+             {m_url.path(QUrl::FullyEncoded), m_url.query(QUrl::FullyEncoded), m_url.fragment(QUrl::FullyEncoded)}) {
             if (part.contains(u'@'))
                 return failUnencoded(u"there is an \"@\" after the host"_s);
         }
@@ -281,7 +292,8 @@ private:
                 return;
         }
         if (m_detectsBackpressure) // the keys may come in either order
-            m_parameters.setBackpressureMultiplier(*m_detectsBackpressure ? m_multiplier.value_or(DefaultBackpressureMultiplier) : 0);
+            m_parameters.setBackpressureMultiplier(
+                *m_detectsBackpressure ? m_multiplier.value_or(DefaultBackpressureMultiplier) : 0);
         else if (m_multiplier)
             m_parameters.setBackpressureMultiplier(*m_multiplier);
     }
@@ -356,11 +368,11 @@ private:
         \c backpressure_multiplier (0 to 2147483647) and \c name (connectionName()).
     \endlist
 
-    Everything is percent-encoded UTF-8 and decoded once. In a user name, a password and a virtual host \c{#}, \c{/}, \c{?}
-    and \c{@} are written as \c{%23}, \c{%2F}, \c{%3F} and \c{%40}; QUrl::toPercentEncoding() does that. An invalid URL,
-    another scheme (also \c amqps: TLS is not available in this version), invalid UTF-8, NUL characters, a second \c / in the path, port 0, an unknown or
-    repeated query key, a value out of its range and a fragment give an ErrorKind::InvalidArgument whose text names
-    the place, and never shows the password.
+    Everything is percent-encoded UTF-8 and decoded once. In a user name, a password and a virtual host \c{#}, \c{/},
+   \c{?} and \c{@} are written as \c{%23}, \c{%2F}, \c{%3F} and \c{%40}; QUrl::toPercentEncoding() does that. An invalid
+   URL, another scheme (also \c amqps: TLS is not available in this version), invalid UTF-8, NUL characters, a second \c
+   / in the path, port 0, an unknown or repeated query key, a value out of its range and a fragment give an
+   ErrorKind::InvalidArgument whose text names the place, and never shows the password.
 */
 Result<ConnectionParameters> ConnectionParameters::fromUrl(const QUrl &url)
 {
@@ -399,7 +411,8 @@ QUrl ConnectionParameters::toUrl() const
     if (maximumFrameSize() != defaults.maximumFrameSize())
         query += u"frame_max=%1"_s.arg(maximumFrameSize());
     if (blockedTimeout() != defaults.blockedTimeout()) // in whole seconds: no shorter than it is
-        query += u"blocked_connection_timeout=%1"_s.arg(std::chrono::ceil<std::chrono::seconds>(blockedTimeout()).count());
+        query +=
+            u"blocked_connection_timeout=%1"_s.arg(std::chrono::ceil<std::chrono::seconds>(blockedTimeout()).count());
     if (backpressureMultiplier() == DefaultBackpressureMultiplier)
         query += u"backpressure_detection=t"_s;
     else if (backpressureMultiplier() != defaults.backpressureMultiplier())

@@ -3,7 +3,8 @@
 
 #include <QtCore/qmetaobject.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 Consumer::Consumer(Channel *, QObject *parent)
     : QObject(parent)
@@ -26,7 +27,8 @@ Channel *Consumer::channel() const
 
 void Consumer::connectNotify(const QMetaMethod &signal)
 {
-    if (signal == QMetaMethod::fromSignal(&Consumer::delivered) || signal == QMetaMethod::fromSignal(&Consumer::batchDelivered))
+    if (signal == QMetaMethod::fromSignal(&Consumer::delivered) ||
+        signal == QMetaMethod::fromSignal(&Consumer::batchDelivered))
         d->onConnected();
 }
 
@@ -86,12 +88,12 @@ Reply<int> Consumer::cancel()
 }
 
 /*!
-    Ends the subscription (\c basic.cancel) as cancel() does, but still emits the messages that the broker has sent before
-    it confirms. So no message goes back to the queue out of order, and a consumer with AckMode::NoAck loses none.
+    Ends the subscription (\c basic.cancel) as cancel() does, but still emits the messages that the broker has sent
+   before it confirms. So no message goes back to the queue out of order, and a consumer with AckMode::NoAck loses none.
     Meanwhile state() is State::Cancelling; cancelled() comes after the last delivery.
 
-    The reply succeeds with 0 when the broker has confirmed (\c basic.cancel-ok). If cancel() was called before, it is the
-    reply of that call.
+    The reply succeeds with 0 when the broker has confirmed (\c basic.cancel-ok). If cancel() was called before, it is
+   the reply of that call.
 
     \sa cancel()
 */

@@ -7,22 +7,24 @@
 
 #include <atomic>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class ConsumerPrivate
 {
 public:
     using State = Consumer::State;
 
-    ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPrivate, const QString &queueName, const ConsumeOptions &consumeOptions,
-                    quint64 serialNumber);
+    ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPrivate, const QString &queueName,
+                    const ConsumeOptions &consumeOptions, quint64 serialNumber);
     ~ConsumerPrivate();
 
     void start(); // basic.consume, also after a reopen
     void startFailed(const Error &reason);
     Reply<int> cancel(bool drains);
     void deliver(Engine::ReceivedMessage &received);
-    void deliver(const Engine::RepeatedDelivery &repeated, Message &spare); // makes it in the memory of `spare` if it can
+    void deliver(const Engine::RepeatedDelivery &repeated,
+                 Message &spare); // makes it in the memory of `spare` if it can
     void emitBatch();
     void emitUnackedCount();
     void settled(int count); // so many deliveries less
@@ -75,13 +77,13 @@ private:
     bool isEnded() const { return state == State::Cancelled; }
 
     QExplicitlySharedDataPointer<const DeliveryOrigin> m_origin; // of the delivery before
-    QByteArray m_properties; // likewise
+    QByteArray m_properties;                                     // likewise
     std::atomic<bool> m_listenersChanged = true;
     bool m_hasListener = false;      // of delivered()
     bool m_hasBatchListener = false; // of batchDelivered()
     quint32 m_listenersSlice = 0;    // in which that was found out
     QList<Message> m_batch;
-    bool m_batchIsNew = true;     // its messages were not told by delivered() as well
+    bool m_batchIsNew = true; // its messages were not told by delivered() as well
     bool m_batchNoted = false;
     bool m_hasStarted = false; // at least once
     std::chrono::milliseconds m_askDelay{0};

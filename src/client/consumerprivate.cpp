@@ -10,7 +10,8 @@
 
 #include <algorithm>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 using namespace Qt::StringLiterals;
 
@@ -32,8 +33,9 @@ ConsumerPrivate::~ConsumerPrivate()
     if (!channel)
         return;
     QList<ConsumerPrivate *> &all = channel->everyConsumer;
-    const auto at = std::lower_bound(all.cbegin(), all.cend(), serial,
-                                     [](const ConsumerPrivate *consumer, quint64 number) { return consumer->serial < number; });
+    const auto at =
+        std::lower_bound(all.cbegin(), all.cend(), serial,
+                         [](const ConsumerPrivate *consumer, quint64 number) { return consumer->serial < number; });
     if (at != all.cend() && *at == this) // else the channel is ending, and has forgotten all of them
         all.erase(at);
     channel->removeConsumer(this);
@@ -91,14 +93,15 @@ void ConsumerPrivate::start()
             started = {};
         setState(State::Starting);
     }
-    channel->connection->addCall(entry->startCall, [subscription = entry, promise = started](
-                                                       Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
-        // After an error the event that ends the consumer, or its channel, follows.
-        if (const Error *failure = std::get_if<Error>(&value))
-            promise.finish(*failure, delivery);
-        else if (auto *consumer = static_cast<ConsumerPrivate *>(subscription->context))
-            consumer->onStarted();
-    });
+    channel->connection->addCall(
+        entry->startCall,
+        [subscription = entry, promise = started](Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
+            // After an error the event that ends the consumer, or its channel, follows.
+            if (const Error *failure = std::get_if<Error>(&value))
+                promise.finish(*failure, delivery);
+            else if (auto *consumer = static_cast<ConsumerPrivate *>(subscription->context))
+                consumer->onStarted();
+        });
 }
 
 void ConsumerPrivate::startFailed(const Error &reason)
@@ -131,8 +134,8 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
         return cancelled->reply();
     if (isEnded())
         return Promise<int>::finished(0);
-    // There is nothing to send while it waits for a reopen or for the queue, while the channel is closing, and after the
-    // end of the subscription, before cancelled() is emitted. Another consumer may have the tag by then.
+    // There is nothing to send while it waits for a reopen or for the queue, while the channel is closing, and after
+    // the end of the subscription, before cancelled() is emitted. Another consumer may have the tag by then.
     if (!entry || waitsForQueue || entry->state > Engine::ConsumerEntry::State::Active ||
         !channel->engine->takesCalls()) {
         const int returned = entry ? returnBatch() : 0;
@@ -143,8 +146,8 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
     setState(State::Cancelling);
     const Engine::CallId call = drains ? channel->engine->drain(*entry) : channel->engine->cancel(*entry);
     const int returned = drains ? 0 : returnBatch(); // behind basic.cancel: else they come again
-    channel->connection->addCall(call, [consumer = QPointer(q), promise, returned](Engine::ReplyValue &value,
-                                                                                   ConnectionPrivate::Delivery delivery) {
+    channel->connection->addCall(call, [consumer = QPointer(q), promise,
+                                        returned](Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
         if (const Error *failure = std::get_if<Error>(&value))
             return promise.finish(*failure, delivery);
         const auto result = std::get<Engine::CancelResult>(value);
@@ -168,14 +171,13 @@ int ConsumerPrivate::returnBatch()
         const DeliveryOrigin *origin = MessageAccess::origin(message);
         if (options.ackMode == AckMode::NoAck)
             qCWarning(lcChannel) << "a no-ack delivery was not taken before the consumer ended and is lost";
-        else if (channel->settle({origin->incarnation, message.deliveryTag(), origin->channelNumber, Settlement::Kind::NackRequeue},
-                                 false))
+        else if (channel->settle(
+                     {origin->incarnation, message.deliveryTag(), origin->channelNumber, Settlement::Kind::NackRequeue},
+                     false))
             ++returned;
     }
     return returned;
 }
-
-// --- deliveries -----------------------------------------------------------------------------------------------------------
 
 void ConsumerPrivate::lookForListeners()
 {
@@ -195,10 +197,10 @@ inline void ConsumerPrivate::tellDelivery(const Message &message)
         ++unackedCount;
         noteUnacked();
     }
-    // Asking costs more than a small message does. A receiver that is destroyed does not tell: so it is asked again in each slice,
-    // and each time where a delivery that nobody has got would be acked.
-    if (m_listenersChanged.load(std::memory_order_relaxed) || m_listenersSlice != channel->connection->dispatchSlice()
-        || options.ackMode == AckMode::AfterDelivery)
+    // Asking costs more than a small message does. A receiver that is destroyed does not tell: so it is asked again in
+    // each slice, and each time where a delivery that nobody has got would be acked.
+    if (m_listenersChanged.load(std::memory_order_relaxed) ||
+        m_listenersSlice != channel->connection->dispatchSlice() || options.ackMode == AckMode::AfterDelivery)
         lookForListeners();
     if (m_hasListener && !m_hasBatchListener && options.ackMode != AckMode::AfterDelivery)
         Q_EMIT q->delivered(message);
@@ -233,13 +235,13 @@ void ConsumerPrivate::tellOrKeep(const Message &message)
 void ConsumerPrivate::deliver(Engine::ReceivedMessage &received)
 {
     m_properties = received.properties;
-    const bool isSteady = m_origin && QByteArrayView(m_origin->routingKeyBytes) == received.routingKey
-        && QByteArrayView(m_origin->exchangeBytes) == received.exchange
-        && m_origin->incarnation == channel->engine->incarnation();
-    const Message message = isSteady
-        ? MessageAccess::makeDelivered(std::move(received.body), std::move(received.properties), m_origin, received.deliveryTag,
-                                       received.redelivered)
-        : channel->makeMessage(received, options.consumerTag, options.ackMode == AckMode::NoAck);
+    const bool isSteady = m_origin && QByteArrayView(m_origin->routingKeyBytes) == received.routingKey &&
+                          QByteArrayView(m_origin->exchangeBytes) == received.exchange &&
+                          m_origin->incarnation == channel->engine->incarnation();
+    const Message message =
+        isSteady ? MessageAccess::makeDelivered(std::move(received.body), std::move(received.properties), m_origin,
+                                                received.deliveryTag, received.redelivered)
+                 : channel->makeMessage(received, options.consumerTag, options.ackMode == AckMode::NoAck);
     if (!isSteady)
         m_origin.reset(MessageAccess::origin(message));
     tellDelivery(message);
@@ -273,8 +275,8 @@ void ConsumerPrivate::tell(const QList<Message> &messages, Emit emitSignal)
 void ConsumerPrivate::emitBatch()
 {
     m_batchNoted = false;
-    if (options.ackMode == AckMode::AfterDelivery && m_batchIsNew
-        && !q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::batchDelivered)))
+    if (options.ackMode == AckMode::AfterDelivery && m_batchIsNew &&
+        !q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::batchDelivered)))
         return tellKept(); // not any more
     const QList<Message> batch = std::exchange(m_batch, {});
     if (!batch.isEmpty())
@@ -285,7 +287,8 @@ void ConsumerPrivate::onConnected()
 {
     m_listenersChanged.store(true, std::memory_order_relaxed);
     if (options.ackMode == AckMode::AfterDelivery)
-        QMetaObject::invokeMethod(q, [this] { tellKept(); }, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            q, [this] { tellKept(); }, Qt::QueuedConnection);
 }
 
 // What came while nothing was connected.
@@ -300,9 +303,7 @@ void ConsumerPrivate::tellKept()
     } else if (q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::delivered))) {
         // One by one from the dispatch loop, the next only when the slots of this one have returned.
         const Message message = m_batch.takeFirst();
-        defer([this, message] {
-            tell({message}, [this, &message] { Q_EMIT q->delivered(message); });
-        });
+        defer([this, message] { tell({message}, [this, &message] { Q_EMIT q->delivered(message); }); });
         defer([this] { tellKept(); });
     }
 }
@@ -333,8 +334,6 @@ void ConsumerPrivate::emitUnackedCount()
     if (std::exchange(m_toldUnackedCount, unackedCount) != unackedCount)
         Q_EMIT q->unackedCountChanged(unackedCount);
 }
-
-// --- the end --------------------------------------------------------------------------------------------------------------
 
 void ConsumerPrivate::setState(State newState)
 {
@@ -406,16 +405,18 @@ void ConsumerPrivate::onQueueAnswered(const Result<QueueInfo> &found)
         return;
     const Error &failure = found.error();
     const bool isRefused = failure.kind() == ErrorKind::ChannelClosed;
-    // 404 means that the queue is missing, or on a node that is down. An error of another kind means that the broker was
-    // not asked, since the connection is lost or no channel number is free. The consumer goes on waiting in both cases.
+    // 404 means that the queue is missing, or on a node that is down. An error of another kind means that the broker
+    // was not asked, since the connection is lost or no channel number is free. The consumer goes on waiting in both
+    // cases.
     if (failure.isError() && (!isRefused || failure.replyCode() == Wire::ReplyCode::NotFound))
         return askForQueueLater();
     waitsForQueue = false;
-    // The queue is exclusive to another connection. Consuming would be refused too, and would close the consumer's channel.
+    // The queue is exclusive to another connection. Consuming would be refused too, and would close the consumer's
+    // channel.
     if (isRefused && failure.replyCode() == Wire::ReplyCode::ResourceLocked)
         return onCancelled(failure);
-    // The queue is there; or the declaration is not allowed (403, some brokers demand the permission to configure the queue
-    // for it), but consuming may be.
+    // The queue is there; or the declaration is not allowed (403, some brokers demand the permission to configure the
+    // queue for it), but consuming may be.
     if (channel->engine->takesCalls()) // else reopen() starts it
         start();
 }
@@ -431,8 +432,9 @@ void ConsumerPrivate::askForQueueLater()
     QTimer::singleShot(delay, q, [this] { askForQueue(); });
 }
 
-// A consumer that could not start would close the channel again, so it ends. The exception is a consumer with resubscribe whose
-// queue was deleted while the channel was closed or after the broker had answered that it is there: it waits for the queue.
+// A consumer that could not start would close the channel again, so it ends. The exception is a consumer with
+// resubscribe whose queue was deleted while the channel was closed or after the broker had answered that it is there:
+// it waits for the queue.
 void ConsumerPrivate::onChannelClosed(const Error &reason, bool couldNotStart)
 {
     entry.reset(); // its deliveries are the broker's again

@@ -13,7 +13,8 @@ using namespace Qt::StringLiterals;
 namespace
 {
 
-// The largest number of calls that one refusal repeats. Without a limit, many refusals would repeat all calls many times.
+// The largest number of calls that one refusal repeats. Without a limit, many refusals would repeat all calls many
+// times.
 constexpr int MaximumUnderWay = 32;
 
 // Whether the error may have ended the channel only, not the connection.

@@ -15,7 +15,8 @@ class ConnectionPrivate;
 
 // Makes the library's own calls on a channel that the application does not see. They are pipelined. When the broker
 // refuses a call it closes the channel, and the calls behind it end with the same error although the broker has not
-// looked at them. Here only the refused call fails, and the others are made again on the reopened channel, in their order.
+// looked at them. Here only the refused call fails, and the others are made again on the reopened channel, in their
+// order.
 //
 // When the connection ends, calls that are under way fail with its error. Calls made while it is closed wait for
 // open().
@@ -24,8 +25,8 @@ class HelperChannel final : public QObject
 public:
     explicit HelperChannel(ConnectionPrivate *connection); // a child of it
 
-    // `make` makes the call on a channel that accepts calls; it may be called more than once. `finished` gets the result from
-    // the event loop, unless `context` or the connection is gone by then. It may delete either of them.
+    // `make` makes the call on a channel that accepts calls; it may be called more than once. `finished` gets the
+    // result from the event loop, unless `context` or the connection is gone by then. It may delete either of them.
     template <typename T>
     void call(QObject *context, std::function<Reply<T>(Channel *channel)> make,
               std::function<void(const Result<T> &)> finished)

@@ -5,7 +5,8 @@
 #include <memory>
 #include <utility>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 // A value that is made on first use, by whichever thread comes first; from then on it is read without a lock.
 template <typename T>
@@ -13,7 +14,10 @@ class Lazy
 {
 public:
     Lazy() = default;
-    Lazy(const Lazy &other) : m_value(copyOf(other.get())) {}
+    Lazy(const Lazy &other)
+        : m_value(copyOf(other.get()))
+    {
+    }
     Lazy &operator=(const Lazy &) = delete;
     ~Lazy() { delete m_value.load(std::memory_order_relaxed); }
 

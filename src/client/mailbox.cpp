@@ -7,9 +7,11 @@
 
 #include <utility>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
-namespace {
+namespace
+{
 void reportStale(const Settlement &settlement)
 {
     qCWarning(lcChannel, "StaleDelivery: delivery %llu of channel %u was settled after its connection was gone",
@@ -17,7 +19,9 @@ void reportStale(const Settlement &settlement)
 }
 } // namespace
 
-Mailbox::Mailbox(SettlementTarget *target) : m_thread(QThread::currentThreadId()), m_target(target)
+Mailbox::Mailbox(SettlementTarget *target)
+    : m_thread(QThread::currentThreadId())
+    , m_target(target)
 {
 }
 

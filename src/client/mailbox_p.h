@@ -8,17 +8,17 @@
 #include <mutex>
 #include <vector>
 
-namespace AmqpQt {
-
-struct Settlement
+namespace AmqpQt
 {
+
+struct Settlement {
     enum class Kind : quint8 { Ack, NackRequeue, NackDiscard };
 
     quint64 incarnation = 0; // of the channel
     quint64 deliveryTag = 0;
     quint16 channelNumber = 0;
     Kind kind = Kind::Ack;
-    bool noAck = false; // there is nothing to settle: an error is reported
+    bool noAck = false;        // there is nothing to settle: an error is reported
     quint64 channelSerial = 0; // of the Channel object, see ChannelPrivate::serialNumber
 
     friend bool operator==(const Settlement &, const Settlement &) = default;
@@ -42,7 +42,10 @@ public:
     explicit Mailbox(SettlementTarget *target); // the target's thread is the current one
     void setThread();                           // now it is this one: after QObject::moveToThread()
     void forgetThread() { m_thread.store(nullptr, std::memory_order_relaxed); } // before
-    bool isOwnThread() const { return m_thread.load(std::memory_order_relaxed) == QThread::currentThreadId(); } // false: maybe
+    bool isOwnThread() const
+    {
+        return m_thread.load(std::memory_order_relaxed) == QThread::currentThreadId();
+    } // false: maybe
 
     void settle(const Settlement &settlement); // in any thread
 

@@ -12,7 +12,8 @@
 
 using namespace Qt::StringLiterals;
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 /*!
     \class AmqpQt::Message
@@ -41,9 +42,9 @@ namespace AmqpQt {
     \section1 Text
 
     The string properties, the header names and the routing key of a received message may hold any bytes, such as the 16
-    bytes of a UUID in correlationId(). The QString keeps all of them, see textFromBytes(). So a property can be copied to
-    another message, as in \c{reply.setCorrelationId(request.correlationId())}, and a message can be published with the
-    routing key that it came with. textToBytes() returns the bytes, and
+    bytes of a UUID in correlationId(). The QString keeps all of them, see textFromBytes(). So a property can be copied
+   to another message, as in \c{reply.setCorrelationId(request.correlationId())}, and a message can be published with
+   the routing key that it came with. textToBytes() returns the bytes, and
     \c{setCorrelationId(textFromBytes(uuid.toRfc4122()))} sets them.
 
     \section1 Envelope
@@ -57,8 +58,8 @@ namespace AmqpQt {
 
     ack() and nack() go back to the channel that the message came from, in any thread and at any time. Settled twice,
     after the channel was closed and opened again, or when channel or connection are gone, nothing is sent, and the
-    error is StaleDelivery: RabbitMQ would otherwise close the channel with 406. The Channel object that the message came
-    through reports it, even if another channel has the same number by then. If that object has been deleted the
+    error is StaleDelivery: RabbitMQ would otherwise close the channel with 406. The Channel object that the message
+   came through reports it, even if another channel has the same number by then. If that object has been deleted the
     Connection reports it, and if the connection has been deleted too, a warning is logged.
 
     \code
@@ -73,7 +74,8 @@ namespace AmqpQt {
     \sa Channel::publish(), Consumer::delivered()
 */
 
-namespace {
+namespace
+{
 
 // For messages without data: default-constructed or moved from.
 const MessagePrivate &read(const QSharedDataPointer<MessagePrivate> &d)
@@ -89,8 +91,8 @@ MessagePrivate &write(QSharedDataPointer<MessagePrivate> &d)
     if (!d)
         d = new MessagePrivate;
     MessagePrivate &message = *d; // detaches
-    // QSharedDataPointer reads the count without ordering. If another thread has released the last copy, its reads have to
-    // happen before the writes here.
+    // QSharedDataPointer reads the count without ordering. If another thread has released the last copy, its reads have
+    // to happen before the writes here.
     (void)message.ref.loadAcquire();
     return message;
 }
@@ -127,7 +129,8 @@ quint64 integer(const QVariant &value)
 
 bool isSame(const FieldTable &a, const FieldTable &b)
 {
-    // Comparing recurses as deep as the tables are nested, as encoding does. Only the application can nest them too deeply.
+    // Comparing recurses as deep as the tables are nested, as encoding does. Only the application can nest them too
+    // deeply.
     if (Wire::isNestedTooDeeply(a) || Wire::isNestedTooDeeply(b))
         return a.isSharedWith(b);
     if (a != b)
@@ -151,8 +154,8 @@ bool isSame(const DeliveryOrigin *a, const DeliveryOrigin *b)
 {
     if (a == b || !a || !b)
         return a == b;
-    return a->exchange == b->exchange && a->routingKey == b->routingKey && a->consumerTag == b->consumerTag
-        && a->incarnation == b->incarnation && a->channelNumber == b->channelNumber && a->mailbox == b->mailbox;
+    return a->exchange == b->exchange && a->routingKey == b->routingKey && a->consumerTag == b->consumerTag &&
+           a->incarnation == b->incarnation && a->channelNumber == b->channelNumber && a->mailbox == b->mailbox;
 }
 
 void settle(const MessagePrivate &message, Settlement::Kind kind)
@@ -248,7 +251,8 @@ Message::Message() = default;
 /*!
     Constructs a persistent message with \a body and no other properties.
 */
-Message::Message(QByteArray body) : Message()
+Message::Message(QByteArray body)
+    : Message()
 {
     write(d).body = std::move(body);
 }
@@ -256,7 +260,8 @@ Message::Message(QByteArray body) : Message()
 /*!
     Constructs a persistent message with \a body, whose MIME type is \a contentType.
 */
-Message::Message(QByteArray body, const QString &contentType) : Message(std::move(body))
+Message::Message(QByteArray body, const QString &contentType)
+    : Message(std::move(body))
 {
     setContentType(contentType);
 }
@@ -333,8 +338,8 @@ void Message::setContentEncoding(const QString &encoding)
 
     The type of each value selects its type on the wire, see FieldTable; a value without one, NaN and infinities are
     reported when the message is published. An empty table is absent on the wire. The table of a received message is
-    decoded on first use, and forwarded byte for byte if no header is set. If it cannot be decoded this property is empty,
-    see hasUndecodedHeaders().
+    decoded on first use, and forwarded byte for byte if no header is set. If it cannot be decoded this property is
+   empty, see hasUndecodedHeaders().
 */
 FieldTable Message::headers() const
 {
@@ -355,10 +360,10 @@ QVariant Message::header(const QString &name, const QVariant &fallback) const
 }
 
 /*!
-    Returns whether the message came with headers that cannot be decoded, since they are nested more than 32 levels deep,
-    truncated or of an unknown type. Any publisher can send such headers. headers() is empty in this case, and a warning
-    in the category \c amqpqt.channel says why, at most once a minute for each connection. header() still finds headers
-    that are well-formed themselves. The message can be settled as any other, and is forwarded byte for byte.
+    Returns whether the message came with headers that cannot be decoded, since they are nested more than 32 levels
+   deep, truncated or of an unknown type. Any publisher can send such headers. headers() is empty in this case, and a
+   warning in the category \c amqpqt.channel says why, at most once a minute for each connection. header() still finds
+   headers that are well-formed themselves. The message can be settled as any other, and is forwarded byte for byte.
 */
 bool Message::hasUndecodedHeaders() const
 {
@@ -718,8 +723,8 @@ bool operator==(const Message &a, const Message &b)
     const MessagePrivate &second = read(b.d);
     if (&first == &second)
         return true;
-    if (first.deliveryTag != second.deliveryTag || first.redelivered != second.redelivered || first.body != second.body
-        || !isSame(first.origin.constData(), second.origin.constData()))
+    if (first.deliveryTag != second.deliveryTag || first.redelivered != second.redelivered ||
+        first.body != second.body || !isSame(first.origin.constData(), second.origin.constData()))
         return false;
     if (!first.changed && !second.changed && first.properties == second.properties)
         return true;

@@ -11,7 +11,8 @@
 #include <cstring>
 #include <memory>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 // What consecutive deliveries of one consumer have in common, shared so that a steady stream makes no new strings.
 class DeliveryOrigin : public QSharedData
@@ -29,8 +30,7 @@ public:
     std::shared_ptr<Mailbox> mailbox; // null: there is nothing to settle, as in a returned message
 };
 
-struct DecodedProperties
-{
+struct DecodedProperties {
     MessageProperties values;
     Lazy<QByteArray> encoded; // of a changed message
 };
@@ -40,7 +40,11 @@ class MessagePrivate : public QSharedData
 {
 public:
     MessagePrivate();
-    MessagePrivate(QByteArray content, QByteArray encoded) : body(std::move(content)), properties(std::move(encoded)) {}
+    MessagePrivate(QByteArray content, QByteArray encoded)
+        : body(std::move(content))
+        , properties(std::move(encoded))
+    {
+    }
 
     const DecodedProperties &decodedProperties() const
     {
@@ -54,7 +58,7 @@ public:
     {
         return changed & Wire::HeadersFlag ? nullptr : checkHeaders(properties);
     }
-    void setBody(QByteArrayView bytes); // a copy of them
+    void setBody(QByteArrayView bytes);         // a copy of them
     const QByteArray *encodedProperties() const // null: a change is still to be encoded
     {
         if (!changed)
@@ -76,9 +80,9 @@ private:
     const DecodedProperties &decodeNow() const;
 };
 
-// Whether these bytes have no other owner, so that they may be overwritten. QByteArray::isDetached() reads the reference
-// count without ordering: it may see that another thread has released its copy, and yet the write may happen before that
-// thread's last read. An acquiring load is ordered after the release of the copy, and costs nothing on x86.
+// Whether these bytes have no other owner, so that they may be overwritten. QByteArray::isDetached() reads the
+// reference count without ordering: it may see that another thread has released its copy, and yet the write may happen
+// before that thread's last read. An acquiring load is ordered after the release of the copy, and costs nothing on x86.
 inline bool isSoleOwner(const QByteArray &bytes)
 {
     const auto *data = const_cast<QByteArray &>(bytes).data_ptr().d_ptr(); // null: literals, which are nobody's
@@ -97,8 +101,8 @@ public:
                                 bool redelivered)
     {
         const MessagePrivate *present = message.d.constData();
-        if (!present || present->ref.loadAcquire() != 1
-            || (!present->properties.isSharedWith(properties) && present->properties != properties))
+        if (!present || present->ref.loadAcquire() != 1 ||
+            (!present->properties.isSharedWith(properties) && present->properties != properties))
             return false;
         auto *d = const_cast<MessagePrivate *>(present);
         if (d->origin != origin) // consumers take turns

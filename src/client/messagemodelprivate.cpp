@@ -20,8 +20,6 @@ MessageModelPrivate::MessageModelPrivate(MessageModel *model)
     QObject::connect(&timer, &QTimer::timeout, model, [this] { update(); });
 }
 
-// --- what arrives --------------------------------------------------------------------------------------------------
-
 // For each message, as little as possible: there may be 100 000 in a second, and most are never seen.
 void MessageModelPrivate::append(const QList<Message> &messages)
 {
@@ -52,8 +50,6 @@ void MessageModelPrivate::schedule()
     if ((rowsAreNew || m_countIsNew) && !timer.isActive())
         timer.start();
 }
-
-// --- changes of the rows -------------------------------------------------------------------------------------------
 
 // A slot may call anything of the model, or delete it: after each signal the state is looked at anew.
 void MessageModelPrivate::update()
@@ -161,8 +157,6 @@ void MessageModelPrivate::clear()
     if (alive)
         Q_EMIT q->countChanged();
 }
-
-// --- cells ---------------------------------------------------------------------------------------------------------
 
 void MessageModelPrivate::noteNewRows(qsizetype count)
 {

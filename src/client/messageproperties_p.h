@@ -7,11 +7,11 @@
 
 #include <optional>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 // The properties of the class basic but for the headers, as values.
-struct MessageProperties
-{
+struct MessageProperties {
     QString contentType;
     QString contentEncoding;
     QString correlationId;

@@ -3,11 +3,12 @@
 
 #include <AmqpQt/reply.h>
 
-namespace AmqpQt {
-
-namespace Internal {
-struct ReplyAccess
+namespace AmqpQt
 {
+
+namespace Internal
+{
+struct ReplyAccess {
     template <typename T>
     static Reply<T> makeReply(std::shared_ptr<ReplyState<T>> state)
     {
@@ -23,7 +24,10 @@ class Promise
 public:
     using Delivery = Internal::Continuations::Delivery;
 
-    Promise() : m_state(std::make_shared<Internal::ReplyState<T>>()) {}
+    Promise()
+        : m_state(std::make_shared<Internal::ReplyState<T>>())
+    {
+    }
 
     Reply<T> reply() const { return Internal::ReplyAccess::makeReply(m_state); }
     bool isFinished() const noexcept { return m_state->isFinished(); }

@@ -42,8 +42,8 @@ PublisherPrivate::PublisherPrivate(Publisher *publisher, Connection *connection)
                      [this](quint64 first, quint64 last, const Error &failure) { onEnded(first, last, failure); });
     QObject::connect(connection, &Connection::opened, q, [this] { reopenOrEnd(); });
     QObject::connect(connection, &Connection::bytesToWriteChanged, q, [this] { flush(); });
-    // Queued: user code must not run inside a destructor, and the remaining signals of the two come first. Futures do not
-    // wait for that, since there may no longer be an event loop.
+    // Queued: user code must not run inside a destructor, and the remaining signals of the two come first. Futures do
+    // not wait for that, since there may no longer be an event loop.
     for (const QObject *needed : {static_cast<const QObject *>(connection), static_cast<const QObject *>(channel)}) {
         QObject::connect(needed, &QObject::destroyed, q, [this] { finishReplies(); });
         QObject::connect(
@@ -64,16 +64,13 @@ PublisherPrivate::~PublisherPrivate()
         promise.finish(deleted, ConnectionPrivate::Delivery::Posted);
 }
 
-// --- publishing
-// -----------------------------------------------------------------------------------------------------------
-
 // At least what it takes in the write buffer.
 qint64 PublisherPrivate::size(const Outgoing &outgoing)
 {
     Error invalid; // is the channel's to refuse
     const QByteArray *properties = MessageAccess::encodedProperties(outgoing.message, &invalid);
-    return Wire::ContentHeaderPrefix + (properties ? properties->size() : 0) + MessageAccess::body(outgoing.message).size()
-        + outgoing.exchange.size() + outgoing.routingKey.size();
+    return Wire::ContentHeaderPrefix + (properties ? properties->size() : 0) +
+           MessageAccess::body(outgoing.message).size() + outgoing.exchange.size() + outgoing.routingKey.size();
 }
 
 Error PublisherPrivate::unusable() const
@@ -132,7 +129,8 @@ bool PublisherPrivate::isForeignThread(const char *function) const
 {
     if (q->thread() == QThread::currentThread())
         return false;
-    qCWarning(lcChannel, "%s() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()", function);
+    qCWarning(lcChannel, "%s() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()",
+              function);
     return true; // nothing of ours is to be touched
 }
 
@@ -165,14 +163,18 @@ Result<quint64> PublisherPrivate::submit(const QString &exchangeName, const QStr
 Error PublisherPrivate::outboxFull(qint64 bytes) const
 {
     if (outboxLimit == 0)
-        return Error(ErrorKind::BufferFull, u"the message cannot be sent now, and the outbox takes none: outboxLimit is 0"_s);
-    if (bytes > outboxLimit) {
         return Error(ErrorKind::BufferFull,
-                     u"the message takes %1 bytes, more than the outbox holds: outboxLimit is %2 bytes"_s.arg(bytes).arg(outboxLimit));
+                     u"the message cannot be sent now, and the outbox takes none: outboxLimit is 0"_s);
+    if (bytes > outboxLimit) {
+        return Error(
+            ErrorKind::BufferFull,
+            u"the message takes %1 bytes, more than the outbox holds: outboxLimit is %2 bytes"_s.arg(bytes).arg(
+                outboxLimit));
     }
     return Error(ErrorKind::BufferFull,
-                 u"the outbox holds %1 bytes, and %2 more do not fit: outboxLimit is %3 bytes"_s.arg(m_outboxBytes).arg(bytes).arg(
-                     outboxLimit));
+                 u"the outbox holds %1 bytes, and %2 more do not fit: outboxLimit is %3 bytes"_s.arg(m_outboxBytes)
+                     .arg(bytes)
+                     .arg(outboxLimit));
 }
 
 quint64 PublisherPrivate::publish(const QString &exchangeName, const QString &key, const Message &message)
@@ -216,9 +218,6 @@ void PublisherPrivate::flushLater()
     QMetaObject::invokeMethod(
         q, [this] { flush(); }, Qt::QueuedConnection);
 }
-
-// --- outcomes
-// -------------------------------------------------------------------------------------------------------------
 
 // Whether the message goes back to the outbox: it was never sent, or it may be sent twice and the connection is lost.
 bool PublisherPrivate::goesAgain(const Error &failure) const
@@ -338,7 +337,8 @@ void PublisherPrivate::finishReplies(quint64 first, quint64 last, const Error &f
         if (outgoing.sequence < first || outgoing.sequence > last)
             continue;
         if (auto reply = m_replies.extract(outgoing.id))
-            reply.mapped().finish(failure.isError() ? Result<void>(failure) : Result<void>(), ConnectionPrivate::Delivery::Posted);
+            reply.mapped().finish(failure.isError() ? Result<void>(failure) : Result<void>(),
+                                  ConnectionPrivate::Delivery::Posted);
     }
 }
 
@@ -350,9 +350,6 @@ void PublisherPrivate::finishReplies()
     for (const auto &[id, promise] : std::exchange(m_replies, {}))
         promise.finish(reason, ConnectionPrivate::Delivery::Posted);
 }
-
-// --- properties
-// -----------------------------------------------------------------------------------------------------------
 
 qreal PublisherPrivate::pressure() const
 {
@@ -387,16 +384,13 @@ void PublisherPrivate::tellChange()
         Q_EMIT q->writableChanged(writable);
 }
 
-// --- the class
-// ------------------------------------------------------------------------------------------------------------
-
 /*!
     Makes a publisher on \a connection, with a channel of its own, and with \a parent. It can be used at once: messages
     wait in the outbox until the connection is open.
 
     The publisher has to be created in the thread of \a connection. If \a connection is null or lives in another thread,
-    error() is of kind ErrorKind::InvalidArgument from the start, every message is refused with that error, and channel()
-    is null.
+    error() is of kind ErrorKind::InvalidArgument from the start, every message is refused with that error, and
+   channel() is null.
 */
 Publisher::Publisher(Connection *connection, QObject *parent)
     : QObject(parent)
@@ -412,10 +406,10 @@ Publisher::~Publisher() = default;
 
 /*!
     Publishes \a message to exchange() with routingKey(). Returns its id, with which settled() will report the outcome:
-    1 for the first message, and one more for each that follows. Returns 0 if the message was refused. Then error() has the
-    reason, which is logged if it is not the same as before: ErrorKind::InvalidArgument for a message that
-    Channel::publish() refuses, ErrorKind::BufferFull if it cannot be sent now and would not fit into the outbox, ErrorKind::NotOpen once
-    the connection has been deleted.
+    1 for the first message, and one more for each that follows. Returns 0 if the message was refused. Then error() has
+   the reason, which is logged if it is not the same as before: ErrorKind::InvalidArgument for a message that
+    Channel::publish() refuses, ErrorKind::BufferFull if it cannot be sent now and would not fit into the outbox,
+   ErrorKind::NotOpen once the connection has been deleted.
 
     The message is sent at once if the window and the connection allow, else it waits in the outbox. Never blocks.
 */

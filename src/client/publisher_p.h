@@ -28,8 +28,8 @@ public:
     int outstanding() const { return int(m_outbox.size()) + m_inFlightCount + m_untold; }
     void noteChange();
     void refuse(const Error &reason);
-    // The connection is being destroyed, and this is how these messages of the channel have ended: replies do not wait for
-    // the event loop.
+    // The connection is being destroyed, and this is how these messages of the channel have ended: replies do not wait
+    // for the event loop.
     void finishReplies(quint64 first, quint64 last, const Error &failure);
 
     Publisher *const q;
@@ -74,7 +74,7 @@ private:
     bool tell(const std::vector<quint64> &ids, const Error &failure);
     void tellChange();
 
-    Error m_noChannel; // why there never was one
+    Error m_noChannel;               // why there never was one
     std::deque<Outgoing> m_inFlight; // by sequence; the first one is not settled
     std::deque<Outgoing> m_outbox;
     std::unordered_map<quint64, Promise<void>> m_replies; // by id

@@ -3,7 +3,8 @@
 
 #include <algorithm>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 bool Acks::delivered(quint64 deliveryTag, ConsumerEntry *consumer)
 {
@@ -37,7 +38,8 @@ bool Acks::isOpen(quint64 deliveryTag) const
 std::vector<quint64> Acks::openUpTo(quint64 deliveryTag) const
 {
     std::vector<quint64> tags;
-    for (qsizetype index = m_closed; index < m_entries.size() && m_entries.at(index).deliveryTag <= deliveryTag; ++index) {
+    for (qsizetype index = m_closed; index < m_entries.size() && m_entries.at(index).deliveryTag <= deliveryTag;
+         ++index) {
         if (m_entries.at(index).state == State::Open)
             tags.push_back(m_entries.at(index).deliveryTag);
     }

@@ -7,19 +7,19 @@
 #include <span>
 #include <vector>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 struct ConsumerEntry;
 
-// The unsettled deliveries of one channel, in the order of their tags. Acks gather here and leave merged: a contiguous run
-// from the lowest unacked tag is one basic.ack(multiple); settled means acked *and written*, which is why the tag named in
-// `multiple` is always one that the broker still counts as unacked.
+// The unsettled deliveries of one channel, in the order of their tags. Acks gather here and leave merged: a contiguous
+// run from the lowest unacked tag is one basic.ack(multiple); settled means acked *and written*, which is why the tag
+// named in `multiple` is always one that the broker still counts as unacked.
 class Acks
 {
 public:
     enum class State : quint8 { Open, Acked, Settled };
-    struct Entry
-    {
+    struct Entry {
         quint64 deliveryTag = 0;
         ConsumerEntry *consumer = nullptr;
         State state = State::Open;
@@ -30,8 +30,8 @@ public:
         bool multiple = false;
     };
 
-    // Only what is to be settled comes here: RabbitMQ does not count the deliveries of direct reply-to, so their tags repeat.
-    // False if the tag does not grow. Two open deliveries with the same tag could not be distinguished.
+    // Only what is to be settled comes here: RabbitMQ does not count the deliveries of direct reply-to, so their tags
+    // repeat. False if the tag does not grow. Two open deliveries with the same tag could not be distinguished.
     bool delivered(quint64 deliveryTag, ConsumerEntry *consumer);
 
     bool isOpen(quint64 deliveryTag) const;
@@ -45,8 +45,8 @@ public:
         Entry *const end = m_entries.data() + m_entries.size();
         while (entry != end && entry->deliveryTag <= deliveryTag) {
             Entry *const first = entry;
-            for (; entry != end && entry->deliveryTag <= deliveryTag && entry->state == State::Open
-                   && entry->consumer == first->consumer;
+            for (; entry != end && entry->deliveryTag <= deliveryTag && entry->state == State::Open &&
+                   entry->consumer == first->consumer;
                  ++entry)
                 entry->state = State::Acked;
             const std::span<const Entry> run(first, entry);
@@ -85,7 +85,7 @@ private:
     QList<Entry> m_entries;            // ascending tags; the first one is not Settled
     qsizetype m_closed = 0;            // entries before the first one that is open
     std::vector<quint64> m_outOfOrder; // acked while a lower tag was open
-    quint64 m_lastTag = 0; // of a delivery that was to be settled
+    quint64 m_lastTag = 0;             // of a delivery that was to be settled
     qsizetype m_pending = 0;
     qsizetype m_open = 0;
     qsizetype m_settled = 0; // entries in the state Settled, behind one that is open

@@ -3,7 +3,8 @@
 
 #include "wire/codec_p.h"
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 using namespace Qt::StringLiterals;
 

@@ -9,7 +9,8 @@
 #include <QtCore/qbytearray.h>
 #include <QtCore/qstring.h>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 // Turns an operation's arguments into wire bytes and keeps the first thing that is wrong with them.
 class Arguments

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
-void Assembler::begin(const Method &method, QByteArrayView exchange, QByteArrayView routingKey, QByteArrayView replyText)
+void Assembler::begin(const Method &method, QByteArrayView exchange, QByteArrayView routingKey,
+                      QByteArrayView replyText)
 {
     m_method = method;
     m_strings.resize(0); // keeps its memory for the next delivery

@@ -7,12 +7,13 @@
 
 #include <span>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 struct ConsumerEntry;
 
-// Puts the content of one channel together: method, header, bodies. Memory grows with the data that arrived, not with what
-// the header claims.
+// Puts the content of one channel together: method, header, bodies. Memory grows with the data that arrived, not with
+// what the header claims.
 class Assembler
 {
 public:
@@ -32,8 +33,14 @@ public:
     State state() const noexcept { return m_state; }
     const Method &method() const noexcept { return m_method; }
     QByteArrayView exchange() const noexcept { return QByteArrayView(m_strings).first(m_exchangeSize); }
-    QByteArrayView routingKey() const noexcept { return QByteArrayView(m_strings).sliced(m_exchangeSize, m_routingKeySize); }
-    QByteArrayView replyText() const noexcept { return QByteArrayView(m_strings).sliced(m_exchangeSize + m_routingKeySize); }
+    QByteArrayView routingKey() const noexcept
+    {
+        return QByteArrayView(m_strings).sliced(m_exchangeSize, m_routingKeySize);
+    }
+    QByteArrayView replyText() const noexcept
+    {
+        return QByteArrayView(m_strings).sliced(m_exchangeSize + m_routingKeySize);
+    }
     quint64 bodyRemaining() const noexcept { return m_bodySize - quint64(m_body.size()); }
 
     void begin(const Method &method, QByteArrayView exchange, QByteArrayView routingKey, QByteArrayView replyText = {});

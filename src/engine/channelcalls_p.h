@@ -5,12 +5,12 @@
 #include "engine/connectionengine_p.h"
 
 // What the parts of ChannelEngine have in common: calls and their answers, for any method.
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 inline bool ChannelEngine::mayPublish() const
 {
-    const bool windowIsFull =
-        m_mode == Mode::Confirm && m_confirmWindow > 0 && sentUnconfirmed() >= m_confirmWindow;
+    const bool windowIsFull = m_mode == Mode::Confirm && m_confirmWindow > 0 && sentUnconfirmed() >= m_confirmWindow;
     return !m_connection->isBlocked() && !m_flowStopped && !windowIsFull;
 }
 

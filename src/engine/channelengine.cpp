@@ -7,7 +7,8 @@
 
 #include <algorithm>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 using namespace Qt::StringLiterals;
 
@@ -23,11 +24,16 @@ void ChannelEngine::setState(State state)
     using enum State;
     const auto isLegal = [](State from, State to) {
         switch (from) {
-        case Closed: return to == Opening;
-        case Opening: return to == Open || to == Closing || to == Closed;
-        case Open: return to == Flowed || to == Closing || to == Closed;
-        case Flowed: return to == Open || to == Closing || to == Closed;
-        case Closing: return to == Closed;
+        case Closed:
+            return to == Opening;
+        case Opening:
+            return to == Open || to == Closing || to == Closed;
+        case Open:
+            return to == Flowed || to == Closing || to == Closed;
+        case Flowed:
+            return to == Open || to == Closing || to == Closed;
+        case Closing:
+            return to == Closed;
         }
         return false;
     };
@@ -38,11 +44,10 @@ void ChannelEngine::setState(State state)
 Error ChannelEngine::notOpen(const char *method) const
 {
     return Error(ErrorKind::NotOpen,
-                 m_state == State::Closing ? u"channel %1 is closing"_s.arg(m_number) : u"channel %1 is closed"_s.arg(m_number),
+                 m_state == State::Closing ? u"channel %1 is closing"_s.arg(m_number)
+                                           : u"channel %1 is closed"_s.arg(m_number),
                  0, QString::fromLatin1(method));
 }
-
-// --- sending --------------------------------------------------------------------------------------------------------------
 
 // A channel that closes loses the confirms that are still to come.
 bool ChannelEngine::mustHold(const Call &call) const
@@ -172,11 +177,13 @@ Result<CallId> ChannelEngine::open()
         return Error(ErrorKind::InvalidArgument, u"channel %1 is not closed"_s.arg(m_number));
     ConnectionEngine &connection = *m_connection;
     if (connection.isClosing())
-        return Error(ErrorKind::NotOpen, u"the connection is closing"_s, 0, QString::fromLatin1(Wire::ChannelOpen::name));
+        return Error(ErrorKind::NotOpen, u"the connection is closing"_s, 0,
+                     QString::fromLatin1(Wire::ChannelOpen::name));
     if (connection.channel(m_number) != this) { // closed before: the number was given back
         const quint16 number = connection.m_channelIds.acquire(m_number) ? m_number : connection.m_channelIds.acquire();
         if (number == 0)
-            return Error(ErrorKind::NotOpen, u"all %1 channel numbers are in use"_s.arg(connection.m_channelIds.limit()), 0,
+            return Error(ErrorKind::NotOpen,
+                         u"all %1 channel numbers are in use"_s.arg(connection.m_channelIds.limit()), 0,
                          QString::fromLatin1(Wire::ChannelOpen::name));
         m_number = number;
         connection.occupy(m_number, this);
@@ -321,15 +328,15 @@ Result<CallId> ChannelEngine::bindExchange(const QString &destination, const QSt
     return bindOrUnbindExchange<Wire::ExchangeBind>(destination, source, routingKey, table);
 }
 
-Result<CallId> ChannelEngine::unbindExchange(const QString &destination, const QString &source, const QString &routingKey,
-                                             const FieldTable &table)
+Result<CallId> ChannelEngine::unbindExchange(const QString &destination, const QString &source,
+                                             const QString &routingKey, const FieldTable &table)
 {
     return bindOrUnbindExchange<Wire::ExchangeUnbind>(destination, source, routingKey, table);
 }
 
 template <typename Method>
-Result<CallId> ChannelEngine::bindOrUnbindExchange(const QString &destination, const QString &source, const QString &routingKey,
-                                                   const FieldTable &table)
+Result<CallId> ChannelEngine::bindOrUnbindExchange(const QString &destination, const QString &source,
+                                                   const QString &routingKey, const FieldTable &table)
 {
     if (!takesCalls())
         return notOpen(Method::name);
@@ -342,7 +349,8 @@ Result<CallId> ChannelEngine::bindOrUnbindExchange(const QString &destination, c
     const QByteArray bindingArguments = arguments.table("arguments", table);
     if (arguments.areInvalid())
         return arguments.error();
-    return call(Method{.destination = destinationName, .source = sourceName, .routingKey = key, .arguments = {bindingArguments}});
+    return call(Method{
+        .destination = destinationName, .source = sourceName, .routingKey = key, .arguments = {bindingArguments}});
 }
 
 template <typename Method>
@@ -365,7 +373,8 @@ Result<CallId> ChannelEngine::bindOrUnbind(const QString &queue, const QString &
     const QByteArray bindingArguments = arguments.table("arguments", table);
     if (arguments.areInvalid())
         return arguments.error();
-    return call(Method{.queue = queueName, .exchange = exchangeName, .routingKey = key, .arguments = {bindingArguments}});
+    return call(
+        Method{.queue = queueName, .exchange = exchangeName, .routingKey = key, .arguments = {bindingArguments}});
 }
 
 Result<CallId> ChannelEngine::declareExchange(const QString &name, const QString &type, const ExchangeOptions &options,
@@ -574,8 +583,6 @@ Result<CallId> ChannelEngine::requestAccess(const QString &realm, Wire::AccessRe
     return call(request);
 }
 
-// --- ending ---------------------------------------------------------------------------------------------------------------
-
 void ChannelEngine::release()
 {
     context = nullptr;
@@ -596,10 +603,12 @@ void ChannelEngine::release()
 void ChannelEngine::callTimedOut(CallId id, Milliseconds timeout)
 {
     const auto describe = [&](const char *method) {
-        return Error(ErrorKind::Timeout, u"no answer within %1 ms, channel %2 is closed"_s.arg(timeout.count()).arg(m_number), 0,
+        return Error(ErrorKind::Timeout,
+                     u"no answer within %1 ms, channel %2 is closed"_s.arg(timeout.count()).arg(m_number), 0,
                      QString::fromLatin1(method));
     };
-    const auto call = std::find_if(m_calls.cbegin(), m_calls.cend(), [id](const SentCall &sent) { return sent.id == id; });
+    const auto call =
+        std::find_if(m_calls.cbegin(), m_calls.cend(), [id](const SentCall &sent) { return sent.id == id; });
     const char *method = call != m_calls.cend() ? call->method : m_getCall == id ? Wire::BasicGet::name : nullptr;
     if (id == m_closeCall || id == m_closeWait)
         method = Wire::ChannelClose::name;
@@ -665,15 +674,15 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
             finish(consumer->startCall, callError);
         consumer->state = ConsumerEntry::State::Gone;
         if (consumer->cancelCall)
-            finish(consumer->cancelCall, closeReason.isError() ? ReplyValue(callError)
-                                                               : CancelResult{consumer->returned, consumer->lost});
+            finish(consumer->cancelCall,
+                   closeReason.isError() ? ReplyValue(callError) : CancelResult{consumer->returned, consumer->lost});
     }
     if (m_confirms) {
         std::vector<Confirms::Outcome> outcomes;
         m_confirms->end(outcomes);
-        tellOutcomes(outcomes,
-                     Error(ErrorKind::Unconfirmed, u"the channel ended before the broker confirmed: %1"_s.arg(callError.text()),
-                           callError.replyCode()));
+        tellOutcomes(outcomes, Error(ErrorKind::Unconfirmed,
+                                     u"the channel ended before the broker confirmed: %1"_s.arg(callError.text()),
+                                     callError.replyCode()));
     }
     failHeld(callError, closeResult);
     m_windowFull = false;

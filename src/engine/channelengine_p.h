@@ -21,13 +21,13 @@
 #include <variant>
 #include <vector>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 class ConnectionEngine;
 
 // A subscription. Its tag is taken until cancel-ok.
-struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry>
-{
+struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
     enum class State : quint8 { Starting, Active, Cancelling, Gone };
 
     QByteArray tag;
@@ -39,18 +39,19 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry>
     int lost = 0;
     State state = State::Starting;
     bool noAck = false;
-    bool isForReplies = false; // of direct reply-to
-    bool isSent = false; // basic.consume has been sent
-    bool cancelHeld = false; // basic.cancel waits for consume-ok: sent earlier, it would end the connection
-    bool waitsForTag = false; // basic.consume waits for the cancel-ok of the consumer that has the tag
-    bool isDraining = false;  // deliveries are taken until cancel-ok
-    bool isEndReported = false; // by ConsumerCancelled
+    bool isForReplies = false;   // of direct reply-to
+    bool isSent = false;         // basic.consume has been sent
+    bool cancelHeld = false;     // basic.cancel waits for consume-ok: sent earlier, it would end the connection
+    bool waitsForTag = false;    // basic.consume waits for the cancel-ok of the consumer that has the tag
+    bool isDraining = false;     // deliveries are taken until cancel-ok
+    bool isEndReported = false;  // by ConsumerCancelled
     bool consumeOkIsDue = false; // the broker cancelled the consumer before it sent consume-ok
     std::unique_ptr<DeliveryPattern> pattern; // made with the first delivery
 };
 
-// The protocol state of one channel. It outlives the channel on the broker: closed by an error it can be opened again, as a
-// new incarnation. Operations are sent in the order of their calls; what cannot be sent yet is held and so holds what follows.
+// The protocol state of one channel. It outlives the channel on the broker: closed by an error it can be opened again,
+// as a new incarnation. Operations are sent in the order of their calls; what cannot be sent yet is held and so holds
+// what follows.
 class ChannelEngine : public std::enable_shared_from_this<ChannelEngine>
 {
 public:
@@ -80,7 +81,8 @@ public:
                              const FieldTable &arguments);
     Result<CallId> unbindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
                                const FieldTable &arguments);
-    Result<CallId> declareExchange(const QString &name, const QString &type, const ExchangeOptions &options, bool passive);
+    Result<CallId> declareExchange(const QString &name, const QString &type, const ExchangeOptions &options,
+                                   bool passive);
     Result<CallId> deleteExchange(const QString &name, bool ifUnused);
     Result<CallId> bindExchange(const QString &destination, const QString &source, const QString &routingKey,
                                 const FieldTable &arguments);
@@ -90,11 +92,12 @@ public:
     Result<CallId> txSelect();
     Result<CallId> txCommit();
     Result<CallId> txRollback();
-    Result<CallId> redeliverUnacked(); // basic.recover
+    Result<CallId> redeliverUnacked();                                               // basic.recover
     Result<CallId> requestAccess(const QString &realm, Wire::AccessRequest request); // whose realm is not set
     Result<CallId> setPrefetch(quint16 count, bool perChannel);
     Result<CallId> get(const QString &queue, bool noAck);
-    Result<std::shared_ptr<ConsumerEntry>> consume(const QString &queue, const ConsumeOptions &options, void *consumerContext);
+    Result<std::shared_ptr<ConsumerEntry>> consume(const QString &queue, const ConsumeOptions &options,
+                                                   void *consumerContext);
     CallId cancel(ConsumerEntry &consumer); // Starting or Active
     // As cancel(), but messages that the broker has sent before its cancel-ok are still delivered.
     CallId drain(ConsumerEntry &consumer);
@@ -117,8 +120,7 @@ public:
     // From as many unconfirmed ones as the window allows until half of them are confirmed.
     bool isConfirmWindowFull() const noexcept { return m_windowFull; }
 
-    struct Settled
-    {
+    struct Settled {
         int count = 0;                   // deliveries; 0: it is not open (any more), nothing is sent
         void *consumerContext = nullptr; // whose they are
     };
@@ -130,27 +132,24 @@ public:
     // Not once channel.close is sent: the broker takes everything back.
     bool isUnsettled(quint64 deliveryTag) const { return !m_closeSent && m_acks.isOpen(deliveryTag); }
 
-    // Nobody wants this channel any more: closes it on the wire, without waiting for anything. Whoever made it calls this
-    // before letting go of the last pointer to it.
+    // Nobody wants this channel any more: closes it on the wire, without waiting for anything. Whoever made it calls
+    // this before letting go of the last pointer to it.
     void release();
 
 private:
     friend class ConnectionEngine;
 
-    struct SentCall
-    {
+    struct SentCall {
         CallId id = 0;
         const char *method = nullptr;
         quint32 reply = 0;  // the method that answers it
         bool noAck = false; // of basic.get
     };
-    struct Call : SentCall
-    {
+    struct Call : SentCall {
         QByteArray payload;
         std::shared_ptr<ConsumerEntry> consumer; // of basic.consume and basic.cancel, which are answered by tag
     };
-    struct HeldPublish
-    {
+    struct HeldPublish {
         QByteArray payload; // of the method frame
         QByteArray properties;
         QByteArray body;
@@ -159,8 +158,7 @@ private:
         bool confirm = false;
         qint64 bytes() const noexcept { return payload.size() + properties.size() + body.size(); }
     };
-    struct Published
-    {
+    struct Published {
         QString exchange;
         QString routingKey;
         QByteArray properties;
@@ -169,10 +167,9 @@ private:
     };
     using Held = std::variant<Call, HeldPublish>;
     using Consumers = QList<std::shared_ptr<ConsumerEntry>>; // quick at both ends
-    struct EndedConsumers
-    {
+    struct EndedConsumers {
         std::vector<std::shared_ptr<ConsumerEntry>> unsettled; // with deliveries that are
-        std::vector<std::shared_ptr<ConsumerEntry>> late; // ended not long ago: something may still come for them
+        std::vector<std::shared_ptr<ConsumerEntry>> late;      // ended not long ago: something may still come for them
     };
 
     // sending
@@ -212,14 +209,16 @@ private:
     bool fits(const QByteArray &properties, const QByteArray &body) const;
     bool hasRoom(const QByteArray &properties, const QByteArray &body) const;
     quint64 notePublished();
-    void sendPublish(quint64 sequence, const ContentFrames &frames, const QByteArray &properties, const QByteArray &body,
-                     bool mandatory, bool confirm);
-    void expectConfirm(quint64 sequence, const ContentFrames &frames, const QByteArray &properties, const QByteArray &body,
-                       bool mandatory);
-    bool isLikeLastPublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory) const;
+    void sendPublish(quint64 sequence, const ContentFrames &frames, const QByteArray &properties,
+                     const QByteArray &body, bool mandatory, bool confirm);
+    void expectConfirm(quint64 sequence, const ContentFrames &frames, const QByteArray &properties,
+                       const QByteArray &body, bool mandatory);
+    bool isLikeLastPublish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                           bool mandatory) const;
     Error checkProperties(const QByteArray &properties) const;
     bool hasConsumerForReplies() const;
-    Error encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory);
+    Error encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                        bool mandatory);
     Error wrongMode(const char *method, const QString &need) const;
     void noteConfirmWindow();
     void changeWindowFull(bool full);
@@ -268,7 +267,8 @@ private:
     template <typename Method>
     void finishSimple(const Method &, ReplyValue value = {});
     template <typename Method>
-    std::optional<SentCall> takeCall(); // the first unanswered one; none: it waits for something else, the peer is at fault
+    std::optional<SentCall>
+    takeCall(); // the first unanswered one; none: it waits for something else, the peer is at fault
     SentCall takeFirstCall();
     void finish(CallId id, ReplyValue value);
 
@@ -279,9 +279,12 @@ private:
     bool completeContent(Delivered &delivered);
     bool completeDelivery(Delivered &delivered);
     Assembler &assembler();
-    Assembler::State contentState() const noexcept { return m_assembler ? m_assembler->state() : Assembler::State::Idle; }
+    Assembler::State contentState() const noexcept
+    {
+        return m_assembler ? m_assembler->state() : Assembler::State::Idle;
+    }
     bool isReceivingContent() const noexcept { return contentState() != Assembler::State::Idle; }
-    void dropContent() noexcept; // that is under way
+    void dropContent() noexcept;    // that is under way
     DeliveryPattern *makePattern(); // of whom the content under way is for; null: no consumer
     // A whole delivery came. False: it is not told, and everything is done already.
     bool takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag, bool isSkipped = false);
@@ -295,7 +298,7 @@ private:
     ReceivedMessage takeMessage();
     ConsumerEntry *findConsumer(QByteArrayView tag);
     Consumers::const_iterator consumerPosition(QByteArrayView tag) const; // where it is, or would be
-    std::shared_ptr<ConsumerEntry> consumer(QByteArrayView tag) const; // null: none has this tag now
+    std::shared_ptr<ConsumerEntry> consumer(QByteArrayView tag) const;    // null: none has this tag now
     std::shared_ptr<ConsumerEntry> takeConsumer(QByteArrayView tag);
 
     // ending
@@ -313,13 +316,14 @@ private:
     bool m_closeSent = false;
     bool m_flowStopped = false; // by channel.flow
     bool m_windowFull = false;
-    bool m_transactionEnding = false; // after tx.commit and tx.rollback nothing may follow before the answer, acks included
-    bool m_redelivering = false;      // basic.recover is sent: what still comes of before, comes again
-    bool m_acksNoted = false;         // the connection knows that acks wait here
-    bool m_getNoAck = false;          // of m_getCall
-    quint16 m_ticket = 0;             // of the last access.request-ok
-    quint16 m_prefetch = 0;           // of consumers without their own
-    quint16 m_sentPrefetch = 0;       // what the broker gives the next consumer
+    bool m_transactionEnding =
+        false;                   // after tx.commit and tx.rollback nothing may follow before the answer, acks included
+    bool m_redelivering = false; // basic.recover is sent: what still comes of before, comes again
+    bool m_acksNoted = false;    // the connection knows that acks wait here
+    bool m_getNoAck = false;     // of m_getCall
+    quint16 m_ticket = 0;        // of the last access.request-ok
+    quint16 m_prefetch = 0;      // of consumers without their own
+    quint16 m_sentPrefetch = 0;  // what the broker gives the next consumer
     quint16 m_channelPrefetch = 0;
     int m_confirmWindow = 0;
     quint64 m_incarnation = 0;
@@ -327,33 +331,30 @@ private:
     std::unique_ptr<Published> m_published; // the last one, or one that was refused
     qsizetype m_heldUnconfirmed = 0;        // among m_held
     std::unique_ptr<Confirms> m_confirms;   // in confirm mode
-    struct SettledInTransaction
-    {
+    struct SettledInTransaction {
         quint64 deliveryTag = 0;
         std::shared_ptr<ConsumerEntry> consumer; // null: of basic.get
-        bool isReturned = false; // nobody wanted it
+        bool isReturned = false;                 // nobody wanted it
     };
-    struct HeldNack
-    {
+    struct HeldNack {
         quint64 deliveryTag = 0;
         bool requeue = false;
     };
-    struct Transaction
-    {
+    struct Transaction {
         std::vector<SettledInTransaction> settled; // open again after tx.rollback
         std::vector<SettledInTransaction> rollingBack;
         std::vector<HeldNack> heldNacks;
     };
     std::unique_ptr<Transaction> m_transaction; // in transaction mode
-    CallId m_closeCall = 0; // close() was called
-    CallId m_closeWait = 0; // close() waits for confirms; its time is measured as that of a call
-    CallId m_getCall = 0; // answered by the get-ok whose content is under way
+    CallId m_closeCall = 0;                     // close() was called
+    CallId m_closeWait = 0;                     // close() waits for confirms; its time is measured as that of a call
+    CallId m_getCall = 0;                       // answered by the get-ok whose content is under way
     CallId m_lastDeclare = 0;
     QString m_lastQueue;
     QList<SentCall> m_calls; // answered first in first out
     QList<Held> m_held;
-    // By tag, shorter ones first: so the next one that the client numbers comes last. A list, since most channels have one
-    // consumer, for which a map takes much more memory.
+    // By tag, shorter ones first: so the next one that the client numbers comes last. A list, since most channels have
+    // one consumer, for which a map takes much more memory.
     Consumers m_consumers;
     std::unique_ptr<EndedConsumers> m_endedConsumers; // made with the first one
     ConsumerEntry *m_lastConsumer = nullptr;

@@ -10,16 +10,17 @@
 
 #include <algorithm>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 using namespace Qt::StringLiterals;
 
-// --- publishing -----------------------------------------------------------------------------------------------------------
-
 // Publishing is the hot path: short names are encoded on the stack.
-constexpr qsizetype EncodedNameSpace = 3 * Wire::MaximumShortString; // UTF-8 takes at most three bytes for a UTF-16 unit
+constexpr qsizetype EncodedNameSpace =
+    3 * Wire::MaximumShortString; // UTF-8 takes at most three bytes for a UTF-16 unit
 
-static Result<QByteArrayView> encodeName(QLatin1StringView argument, const QString &name, char (&space)[EncodedNameSpace])
+static Result<QByteArrayView> encodeName(QLatin1StringView argument, const QString &name,
+                                         char (&space)[EncodedNameSpace])
 {
     if (name.size() <= Wire::MaximumShortString) {
         QStringEncoder encode(QStringEncoder::Utf8, QStringEncoder::Flag::Stateless);
@@ -45,8 +46,8 @@ static Result<QByteArrayView> encodeKey(const QString &key, char (&space)[Encode
 
 inline bool ChannelEngine::fits(const QByteArray &properties, const QByteArray &body) const
 {
-    return headerFits(properties)
-        && Wire::ContentHeaderPrefix + properties.size() + body.size() <= m_connection->m_settings.bufferLimit;
+    return headerFits(properties) &&
+           Wire::ContentHeaderPrefix + properties.size() + body.size() <= m_connection->m_settings.bufferLimit;
 }
 
 Error ChannelEngine::checkProperties(const QByteArray &properties) const
@@ -81,15 +82,17 @@ Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray
         return checkProperties(properties);
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
     if (headerPayload > m_connection->maximumPayload())
-        return Error(ErrorKind::InvalidArgument,
-                     u"headers: the content header takes %1 bytes, %2 fit in a frame of this connection"_s.arg(headerPayload)
-                         .arg(m_connection->maximumPayload()));
-    return Error(ErrorKind::InvalidArgument, u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s
-                                                 .arg(headerPayload + body.size())
-                                                 .arg(m_connection->m_settings.bufferLimit));
+        return Error(
+            ErrorKind::InvalidArgument,
+            u"headers: the content header takes %1 bytes, %2 fit in a frame of this connection"_s.arg(headerPayload)
+                .arg(m_connection->maximumPayload()));
+    return Error(ErrorKind::InvalidArgument,
+                 u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s.arg(headerPayload + body.size())
+                     .arg(m_connection->m_settings.bufferLimit));
 }
 
-Error ChannelEngine::encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory)
+Error ChannelEngine::encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                                   bool mandatory)
 {
     char exchangeBytes[EncodedNameSpace];
     char keyBytes[EncodedNameSpace];
@@ -101,11 +104,13 @@ Error ChannelEngine::encodePublish(const QString &exchange, const QString &routi
         return key.error();
     if (const Error wrong = checkProperties(properties); wrong.isError())
         return wrong;
-    const Wire::BasicPublish method{.ticket = m_ticket, .exchange = *exchangeName, .routingKey = *key, .mandatory = mandatory};
+    const Wire::BasicPublish method{
+        .ticket = m_ticket, .exchange = *exchangeName, .routingKey = *key, .mandatory = mandatory};
     char payload[4 + 2 + 2 * (1 + Wire::MaximumShortString) + 1];
     if (!m_published)
         m_published = std::make_unique<Published>();
-    m_published->frames.encode(m_number, QByteArrayView(payload, Wire::writePayload(payload, method) - payload), properties);
+    m_published->frames.encode(m_number, QByteArrayView(payload, Wire::writePayload(payload, method) - payload),
+                               properties);
     // Copies that nobody else can change: the application's may be made by QString::fromRawData(), or it writes to its
     // characters by a pointer that it got before.
     m_published->exchange = QString(exchange.constData(), exchange.size());
@@ -127,31 +132,32 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
             return wrong;
     }
     if (!hasRoom(properties, body))
-        return Error(ErrorKind::BufferFull, u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_connection->queuedBytes())
-                                                .arg(m_connection->m_settings.bufferLimit));
+        return Error(ErrorKind::BufferFull,
+                     u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_connection->queuedBytes())
+                         .arg(m_connection->m_settings.bufferLimit));
 
     const bool confirm = m_mode == Mode::Confirm;
     ++m_sequence;
     if (mustHold(true))
-        hold(HeldPublish{m_published->frames.methodPayload().toByteArray(), properties, body, m_sequence, mandatory, confirm});
+        hold(HeldPublish{m_published->frames.methodPayload().toByteArray(), properties, body, m_sequence, mandatory,
+                         confirm});
     else
         sendPublish(m_sequence, m_published->frames, properties, body, mandatory, confirm);
     return notePublished();
 }
 
-void ChannelEngine::sendPublish(quint64 sequence, const ContentFrames &frames, const QByteArray &properties, const QByteArray &body,
-                                bool mandatory, bool confirm)
+void ChannelEngine::sendPublish(quint64 sequence, const ContentFrames &frames, const QByteArray &properties,
+                                const QByteArray &body, bool mandatory, bool confirm)
 {
     if (confirm)
         expectConfirm(sequence, frames, properties, body, mandatory);
     m_connection->sendContent(m_number, frames, body);
 }
 
-// --- confirms -------------------------------------------------------------------------------------------------------------
-
 Error ChannelEngine::wrongMode(const char *method, const QString &need) const
 {
-    return Error(ErrorKind::InvalidArgument, u"channel %1 %2"_s.arg(m_number).arg(need), 0, QString::fromLatin1(method));
+    return Error(ErrorKind::InvalidArgument, u"channel %1 %2"_s.arg(m_number).arg(need), 0,
+                 QString::fromLatin1(method));
 }
 
 Result<CallId> ChannelEngine::confirmSelect()
@@ -191,7 +197,8 @@ void ChannelEngine::changeWindowFull(bool full)
 void ChannelEngine::on(const Wire::BasicNack &method)
 {
     onConfirm(method.deliveryTag, method.multiple,
-              Error(ErrorKind::Nacked, u"the broker did not take the message"_s, 0, QString::fromLatin1(Wire::BasicNack::name)));
+              Error(ErrorKind::Nacked, u"the broker did not take the message"_s, 0,
+                    QString::fromLatin1(Wire::BasicNack::name)));
 }
 
 void ChannelEngine::onConfirm(quint64 deliveryTag, bool multiple, const Error &failure)
@@ -233,21 +240,20 @@ void ChannelEngine::tellOutcomes(std::vector<Confirms::Outcome> &outcomes, const
 
 void ChannelEngine::completeReturn()
 {
-    ReturnedMessage message{m_assembler->exchange().toByteArray(), m_assembler->routingKey().toByteArray(), m_assembler->properties(),
-                            QByteArray(),
-                            Error(ErrorKind::Returned,
-                                  u"%1 (exchange \"%2\", routing key \"%3\")"_s.arg(QString::fromUtf8(m_assembler->replyText()),
-                                                                                  QString::fromUtf8(m_assembler->exchange()),
-                                                                                  QString::fromUtf8(m_assembler->routingKey())),
-                                  m_assembler->method().replyCode, QString::fromLatin1(Wire::BasicReturn::name))};
+    ReturnedMessage message{
+        m_assembler->exchange().toByteArray(), m_assembler->routingKey().toByteArray(), m_assembler->properties(),
+        QByteArray(),
+        Error(ErrorKind::Returned,
+              u"%1 (exchange \"%2\", routing key \"%3\")"_s.arg(QString::fromUtf8(m_assembler->replyText()),
+                                                                QString::fromUtf8(m_assembler->exchange()),
+                                                                QString::fromUtf8(m_assembler->routingKey())),
+              m_assembler->method().replyCode, QString::fromLatin1(Wire::BasicReturn::name))};
     message.body = m_assembler->takeBody();
     if (sentUnconfirmed() > 0)
         m_confirms->returned(std::move(message)); // the ack that follows tells whose it is
     else
         m_connection->tell(Returned{shared_from_this(), std::move(message)});
 }
-
-// --- transactions ---------------------------------------------------------------------------------------------------------
 
 Result<CallId> ChannelEngine::txSelect()
 {
@@ -299,7 +305,8 @@ void ChannelEngine::on(const Wire::TxRollbackOk &method)
             continue;
         }
         m_acks.reopen(settled.deliveryTag, settled.consumer.get());
-        if (settled.consumer && settled.consumer->unacked++ == 0 && settled.consumer->state == ConsumerEntry::State::Gone)
+        if (settled.consumer && settled.consumer->unacked++ == 0 &&
+            settled.consumer->state == ConsumerEntry::State::Gone)
             m_endedConsumers->unsettled.push_back(settled.consumer);
     }
     transactionEnded();

@@ -7,7 +7,8 @@
 
 #include <algorithm>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 using namespace Qt::StringLiterals;
 
@@ -47,8 +48,6 @@ void ChannelEngine::finish(CallId id, ReplyValue value)
     m_connection->callEnded(id);
     m_connection->tell(ReplyArrived{id, std::move(value), this});
 }
-
-// --- replies --------------------------------------------------------------------------------------------------------------
 
 void ChannelEngine::on(const Wire::ChannelOpenOk &method)
 {
@@ -120,8 +119,6 @@ void ChannelEngine::on(const Wire::AccessRequestOk &method)
     finishSimple(method, quint32(method.ticket));
 }
 
-// --- what the broker starts -----------------------------------------------------------------------------------------------
-
 void ChannelEngine::on(const Wire::ChannelClose &method)
 {
     const char *cause = Wire::methodName({method.classId, method.methodId});
@@ -171,8 +168,9 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
         return; // its cancel-ok comes as well
     if (!consumer || !consumer->isSent)
         return; // it means an earlier consumer, whose cancel-ok has arrived
-    const Error error(ErrorKind::ConsumerCancelled, u"the broker cancelled the consumer \"%1\""_s.arg(QString::fromUtf8(consumer->tag)),
-                      0, QString::fromLatin1(method.name));
+    const Error error(ErrorKind::ConsumerCancelled,
+                      u"the broker cancelled the consumer \"%1\""_s.arg(QString::fromUtf8(consumer->tag)), 0,
+                      QString::fromLatin1(method.name));
     if (consumer->state == ConsumerEntry::State::Starting) {
         consumer->consumeOkIsDue = true;
         finish(consumer->startCall, error);
@@ -185,15 +183,14 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
     releaseHeld(); // another may wait for the tag
 }
 
-// RabbitMQ 4.3 keeps a consumer that it has cancelled, with its tag, until the client answers. Without an answer it would go on
-// delivering once the messages of the consumer are settled. Every version ignores a cancel for an unknown tag.
+// RabbitMQ 4.3 keeps a consumer that it has cancelled, with its tag, until the client answers. Without an answer it
+// would go on delivering once the messages of the consumer are settled. Every version ignores a cancel for an unknown
+// tag.
 void ChannelEngine::stopDeliveries(QByteArrayView consumerTag)
 {
     if (!m_closeSent)
         m_connection->send(m_number, Wire::BasicCancel{.consumerTag = consumerTag, .noWait = true});
 }
-
-// --- contents -------------------------------------------------------------------------------------------------------------
 
 ConsumerEntry *ChannelEngine::findConsumer(QByteArrayView tag)
 {
@@ -212,10 +209,11 @@ ConsumerEntry *ChannelEngine::findConsumer(QByteArrayView tag)
 
 ChannelEngine::Consumers::const_iterator ChannelEngine::consumerPosition(QByteArrayView tag) const
 {
-    return std::lower_bound(m_consumers.cbegin(), m_consumers.cend(), tag, [](const auto &consumer, QByteArrayView searched) {
-        const QByteArrayView own = consumer->tag;
-        return own.size() != searched.size() ? own.size() < searched.size() : own < searched;
-    });
+    return std::lower_bound(m_consumers.cbegin(), m_consumers.cend(), tag,
+                            [](const auto &consumer, QByteArrayView searched) {
+                                const QByteArrayView own = consumer->tag;
+                                return own.size() != searched.size() ? own.size() < searched.size() : own < searched;
+                            });
 }
 
 std::shared_ptr<ConsumerEntry> ChannelEngine::consumer(QByteArrayView tag) const
@@ -265,12 +263,12 @@ bool ChannelEngine::takeDueConsumeOk(QByteArrayView tag)
     return true;
 }
 
-// The consumer ended too long ago to be remembered, or the broker has made it up. Its deliveries go back to the queue, and the
-// broker is asked to cancel it, so that it does not deliver them again for ever.
+// The consumer ended too long ago to be remembered, or the broker has made it up. Its deliveries go back to the queue,
+// and the broker is asked to cancel it, so that it does not deliver them again for ever.
 ConsumerEntry *ChannelEngine::refuseConsumer(QByteArrayView tag)
 {
-    qCWarning(lcChannel) << "a delivery for the unknown consumer tag" << QString::fromUtf8(tag) << "on channel" << m_number
-                         << "goes back to its queue";
+    qCWarning(lcChannel) << "a delivery for the unknown consumer tag" << QString::fromUtf8(tag) << "on channel"
+                         << m_number << "goes back to its queue";
     auto consumer = std::make_shared<ConsumerEntry>();
     consumer->tag = tag.toByteArray();
     consumer->state = ConsumerEntry::State::Gone;
@@ -328,8 +326,8 @@ void ChannelEngine::on(const Wire::BasicGetOk &method)
 
 void ChannelEngine::on(const Wire::BasicReturn &method)
 {
-    assembler().begin({.kind = Assembler::Kind::Return, .replyCode = method.replyCode}, method.exchange, method.routingKey,
-                      method.replyText);
+    assembler().begin({.kind = Assembler::Kind::Return, .replyCode = method.replyCode}, method.exchange,
+                      method.routingKey, method.replyText);
 }
 
 void ChannelEngine::onHeader(const Wire::ContentHeader &header)
@@ -390,8 +388,11 @@ ReceivedMessage ChannelEngine::takeMessage()
 bool ChannelEngine::completeContent(Delivered &delivered)
 {
     switch (m_assembler->method().kind) {
-    case Assembler::Kind::Deliver: return completeDelivery(delivered);
-    case Assembler::Kind::GetOk: completeGet(); break;
+    case Assembler::Kind::Deliver:
+        return completeDelivery(delivered);
+    case Assembler::Kind::GetOk:
+        completeGet();
+        break;
     case Assembler::Kind::Return:
         if (m_assembler->isSkipped())
             dropContent();

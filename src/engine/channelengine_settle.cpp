@@ -6,9 +6,8 @@
 
 #include <algorithm>
 
-namespace AmqpQt::Engine {
-
-// --- settling -------------------------------------------------------------------------------------------------------------
+namespace AmqpQt::Engine
+{
 
 void ChannelEngine::noteAcks()
 {
@@ -105,7 +104,8 @@ void ChannelEngine::writeNack(quint64 deliveryTag, bool multiple, bool requeue)
     if (m_transactionEnding)
         m_transaction->heldNacks.push_back({deliveryTag, requeue}); // one by one: meanwhile earlier ones may be acked
     else if (m_connection->hasNack())
-        m_connection->send(m_number, Wire::BasicNack{.deliveryTag = deliveryTag, .multiple = multiple, .requeue = requeue});
+        m_connection->send(m_number,
+                           Wire::BasicNack{.deliveryTag = deliveryTag, .multiple = multiple, .requeue = requeue});
     else
         m_connection->send(m_number, Wire::BasicReject{.deliveryTag = deliveryTag, .requeue = requeue});
 }
@@ -117,8 +117,6 @@ void ChannelEngine::returnUnwanted(quint64 deliveryTag)
         m_transaction->settled.push_back({.deliveryTag = deliveryTag, .isReturned = true});
 }
 
-// --- recover --------------------------------------------------------------------------------------------------------------
-
 Result<CallId> ChannelEngine::redeliverUnacked()
 {
     if (!takesCalls())
@@ -126,8 +124,8 @@ Result<CallId> ChannelEngine::redeliverUnacked()
     return call(Wire::BasicRecover{.requeue = true});
 }
 
-// What is unsettled goes back to the queues, and so does what arrives until recover-ok. What a transaction has settled is not
-// touched: a rollback opens it again.
+// What is unsettled goes back to the queues, and so does what arrives until recover-ok. What a transaction has settled
+// is not touched: a rollback opens it again.
 void ChannelEngine::abandonDeliveries()
 {
     m_redelivering = true;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "engine/channelids_p.h"
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 quint16 ChannelIds::acquire()
 {

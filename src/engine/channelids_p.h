@@ -5,7 +5,8 @@
 
 #include <set>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 // Channel numbers: the smallest free one first.
 class ChannelIds
@@ -14,8 +15,8 @@ public:
     void setLimit(quint16 limit) noexcept { m_limit = limit; } // 0: 65535
     quint16 limit() const noexcept { return m_limit ? m_limit : 65535; }
 
-    quint16 acquire();             // 0: none is free
-    bool acquire(quint16 number);  // false: not free, or beyond the limit
+    quint16 acquire();            // 0: none is free
+    bool acquire(quint16 number); // false: not free, or beyond the limit
     void release(quint16 number);
 
 private:

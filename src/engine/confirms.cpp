@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <utility>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
-namespace {
+namespace
+{
 
 // The broker gives back what it got, but for the header BCC, which it removes: so headers do not compare.
 bool isSame(const Confirms::Mandatory &message, const ReturnedMessage &returned)
@@ -18,8 +20,8 @@ bool isSame(const Confirms::Mandatory &message, const ReturnedMessage &returned)
     if (message.body != returned.body)
         return false;
     Wire::BasicPublish method;
-    if (Wire::decodeArguments(QByteArrayView(message.method).sliced(4), method) || method.exchange != returned.exchange
-        || method.routingKey != returned.routingKey)
+    if (Wire::decodeArguments(QByteArrayView(message.method).sliced(4), method) ||
+        method.exchange != returned.exchange || method.routingKey != returned.routingKey)
         return false;
     Wire::BasicProperties ours, theirs;
     Wire::decodeProperties(message.properties, ours); // as far as they are well-formed
@@ -36,7 +38,8 @@ void Confirms::sent(quint64 sequence)
     ++m_outstanding;
 }
 
-void Confirms::sentMandatory(quint64 sequence, QByteArrayView method, const QByteArray &properties, const QByteArray &body)
+void Confirms::sentMandatory(quint64 sequence, QByteArrayView method, const QByteArray &properties,
+                             const QByteArray &body)
 {
     sent(sequence);
     m_entries.back().isMandatory = true;

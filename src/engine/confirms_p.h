@@ -8,25 +8,25 @@
 #include <optional>
 #include <vector>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
-// The unconfirmed messages of one channel in confirm mode: the broker numbers them by delivery tags, from 1 and without gaps,
-// in the order they are sent; we number them by sequence numbers. Returns wait here for the ack that tells whose they are.
+// The unconfirmed messages of one channel in confirm mode: the broker numbers them by delivery tags, from 1 and without
+// gaps, in the order they are sent; we number them by sequence numbers. Returns wait here for the ack that tells whose
+// they are.
 class Confirms
 {
 public:
     // A closed range of sequence numbers with the same outcome. A returned message stands alone.
-    struct Outcome
-    {
+    struct Outcome {
         quint64 first = 0;
         quint64 last = 0;
         std::optional<ReturnedMessage> returned;
     };
 
-    // What a mandatory message is recognised by when it comes back. The method is its whole basic.publish: where it is that of
-    // the message before, the bytes are shared.
-    struct Mandatory
-    {
+    // What a mandatory message is recognised by when it comes back. The method is its whole basic.publish: where it is
+    // that of the message before, the bytes are shared.
+    struct Mandatory {
         quint64 deliveryTag = 0;
         QByteArray method;
         QByteArray properties;
@@ -47,8 +47,7 @@ public:
     void end(std::vector<Outcome> &outcomes);
 
 private:
-    struct Entry
-    {
+    struct Entry {
         quint64 sequence = 0;
         bool isMandatory = false;
         bool isSettled = false;
@@ -59,7 +58,7 @@ private:
     void dropSettled();
     quint64 firstTag() const noexcept { return m_lastTag - quint64(m_entries.size()) + 1; }
 
-    QList<Entry> m_entries; // by delivery tag; the first one is not settled
+    QList<Entry> m_entries;       // by delivery tag; the first one is not settled
     QList<Mandatory> m_mandatory; // those of the entries that are, by delivery tag; a settled one is empty
     std::vector<ReturnedMessage> m_returned;
     QByteArray m_lastMethod;

@@ -8,7 +8,8 @@
 
 #include <algorithm>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 using namespace Qt::StringLiterals;
 
@@ -17,14 +18,22 @@ void ConnectionEngine::setState(State state)
     using enum State;
     const auto isLegal = [](State from, State to) {
         switch (from) {
-        case Idle: return to == HeaderSent;
-        case HeaderSent: return to == StartReceived || to == Closed;
-        case StartReceived: return to == TuneReceived || to == Closed;
-        case TuneReceived: return to == OpenSent || to == Closed;
-        case OpenSent: return to == Open || to == Closed;
-        case Open: return to == CloseSent || to == Closed;
-        case CloseSent: return to == Closed;
-        case Closed: return to == HeaderSent;
+        case Idle:
+            return to == HeaderSent;
+        case HeaderSent:
+            return to == StartReceived || to == Closed;
+        case StartReceived:
+            return to == TuneReceived || to == Closed;
+        case TuneReceived:
+            return to == OpenSent || to == Closed;
+        case OpenSent:
+            return to == Open || to == Closed;
+        case Open:
+            return to == CloseSent || to == Closed;
+        case CloseSent:
+            return to == Closed;
+        case Closed:
+            return to == HeaderSent;
         }
         return false;
     };
@@ -32,17 +41,15 @@ void ConnectionEngine::setState(State state)
     m_state = state;
 }
 
-// --- beginning ------------------------------------------------------------------------------------------------------------
-
 static FieldTable startProperties(const Settings &settings)
 {
     FieldTable properties = settings.clientProperties;
     if (!settings.connectionName.isEmpty())
         properties.insert(u"connection_name"_s, settings.connectionName);
     QVariantMap capabilities = properties.value(u"capabilities"_s).toMap();
-    for (const auto &name : {u"publisher_confirms"_s, u"exchange_exchange_bindings"_s, u"basic.nack"_s,
-                             u"consumer_cancel_notify"_s, u"connection.blocked"_s, u"authentication_failure_close"_s,
-                             u"per_consumer_qos"_s, u"direct_reply_to"_s})
+    for (const auto &name :
+         {u"publisher_confirms"_s, u"exchange_exchange_bindings"_s, u"basic.nack"_s, u"consumer_cancel_notify"_s,
+          u"connection.blocked"_s, u"authentication_failure_close"_s, u"per_consumer_qos"_s, u"direct_reply_to"_s})
         capabilities.insert(name, true);
     properties.insert(u"capabilities"_s, capabilities);
     return properties;
@@ -85,13 +92,15 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     if (arguments.areInvalid())
         return arguments.error();
     // Before tune nobody has agreed to more than the smallest frame-max there is.
-    const qsizetype size = Wire::payloadSize(startOk(clientProperties, settings.saslPlainResponse)) + Wire::FrameOverhead;
+    const qsizetype size =
+        Wire::payloadSize(startOk(clientProperties, settings.saslPlainResponse)) + Wire::FrameOverhead;
     if (size > Wire::MinimumFrameSize)
-        return Error(ErrorKind::InvalidArgument,
-                     u"clientProperties: connection.start-ok takes %1 bytes with them and the login, %2 can be sent before tune"_s
-                         .arg(size)
-                         .arg(Wire::MinimumFrameSize),
-                     0, QString::fromLatin1(Wire::ConnectionStartOk::name));
+        return Error(
+            ErrorKind::InvalidArgument,
+            u"clientProperties: connection.start-ok takes %1 bytes with them and the login, %2 can be sent before tune"_s
+                .arg(size)
+                .arg(Wire::MinimumFrameSize),
+            0, QString::fromLatin1(Wire::ConnectionStartOk::name));
 
     configure(settings);
     m_isTransportConnected = false;
@@ -119,7 +128,8 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     if (m_state != State::Idle && m_state != State::Closed)
         setState(State::Closed);
     setState(State::HeaderSent);
-    std::memcpy(m_output.append(Wire::ProtocolHeader.size()), Wire::ProtocolHeader.data(), size_t(Wire::ProtocolHeader.size()));
+    std::memcpy(m_output.append(Wire::ProtocolHeader.size()), Wire::ProtocolHeader.data(),
+                size_t(Wire::ProtocolHeader.size()));
     return {};
 }
 
@@ -151,8 +161,8 @@ void ConnectionEngine::on(const Wire::ConnectionStart &method)
         constexpr qsizetype Shown = 255;
         const QByteArrayView offered = method.mechanisms.first(std::min(method.mechanisms.size(), Shown));
         return finish(Error(ErrorKind::Authentication,
-                            u"no common SASL mechanism: the broker offers \"%1\", this connection can \"%2\""_s
-                                .arg(QString::fromUtf8(offered), QLatin1StringView(Engine::SaslPlain)),
+                            u"no common SASL mechanism: the broker offers \"%1\", this connection can \"%2\""_s.arg(
+                                QString::fromUtf8(offered), QLatin1StringView(Engine::SaslPlain)),
                             0, QString::fromLatin1(method.name)),
                       false);
     }
@@ -175,13 +185,16 @@ void ConnectionEngine::on(const Wire::ConnectionSecure &method)
 
 void ConnectionEngine::negotiate(const Wire::ConnectionTune &tune)
 {
-    const auto smaller = [](auto ours, auto theirs) { return ours == 0 ? theirs : theirs == 0 ? ours : std::min(ours, theirs); };
+    const auto smaller = [](auto ours, auto theirs) {
+        return ours == 0 ? theirs : theirs == 0 ? ours : std::min(ours, theirs);
+    };
     m_frameMax = smaller(m_settings.frameMax, tune.frameMax);
     m_channelMax = smaller(m_settings.channelMax, tune.channelMax);
     setSendFrameMax(m_frameMax);
     m_receiveFrameMax = m_frameMax ? m_frameMax : std::numeric_limits<qint32>::max();
     m_channelIds.setLimit(m_channelMax);
-    const quint16 heartbeat = m_settings.heartbeatSeconds == 0 ? 0 : smaller(m_settings.heartbeatSeconds, tune.heartbeat);
+    const quint16 heartbeat =
+        m_settings.heartbeatSeconds == 0 ? 0 : smaller(m_settings.heartbeatSeconds, tune.heartbeat);
     m_heartbeat.start(std::chrono::seconds(heartbeat), m_now);
 }
 
@@ -191,7 +204,8 @@ void ConnectionEngine::on(const Wire::ConnectionTune &method)
         return;
     if (method.frameMax > 0 && method.frameMax < Wire::MinimumFrameSize)
         return fail(Wire::ReplyCode::FrameError,
-                    u"the broker offers a frame-max of %1, at least %2 is required"_s.arg(method.frameMax).arg(Wire::MinimumFrameSize));
+                    u"the broker offers a frame-max of %1, at least %2 is required"_s.arg(method.frameMax)
+                        .arg(Wire::MinimumFrameSize));
     negotiate(method);
     setState(State::TuneReceived);
     send(0, Wire::ConnectionTuneOk{.channelMax = m_channelMax,
@@ -214,16 +228,15 @@ void ConnectionEngine::on(const Wire::ConnectionOpenOk &method)
         if (channel && channel->state() == ChannelEngine::State::Closed) {
             vacate(quint16(number)); // it was never opened: open() takes another number
         } else if (channel) {
-            const Error error(ErrorKind::InvalidArgument,
-                              u"channel number %1 is larger than the negotiated channel-max %2"_s.arg(number).arg(m_channelMax));
+            const Error error(
+                ErrorKind::InvalidArgument,
+                u"channel number %1 is larger than the negotiated channel-max %2"_s.arg(number).arg(m_channelMax));
             channel->end(error, error, false);
         }
     }
     for (const auto &channel : std::exchange(m_waiting, {}))
         channel->releaseOne();
 }
-
-// --- ending ---------------------------------------------------------------------------------------------------------------
 
 void ConnectionEngine::close(Time now)
 {
@@ -257,7 +270,8 @@ void ConnectionEngine::goodbye()
 {
     if (m_state != State::Open)
         return;
-    send(0, Wire::ConnectionClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
+    send(0,
+         Wire::ConnectionClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
     setState(State::CloseSent);
 }
 
@@ -283,19 +297,22 @@ void ConnectionEngine::transportClosed(const Error &error)
 {
     switch (m_state) {
     case State::Idle:
-    case State::Closed: return;
-    case State::CloseSent: return finish({}, false);
+    case State::Closed:
+        return;
+    case State::CloseSent:
+        return finish({}, false);
     case State::StartReceived:
         if (hasCapability(u"authentication_failure_close"_s)) // a refusal would come as connection.close
             return finish(error, false);
         return finish(Error(ErrorKind::Authentication,
-                            u"the broker ended the connection during the login of user \"%1\": %2"_s.arg(m_settings.userName,
-                                                                                                      error.text())),
+                            u"the broker ended the connection during the login of user \"%1\": %2"_s.arg(
+                                m_settings.userName, error.text())),
                       false);
     case State::HeaderSent:
     case State::TuneReceived:
     case State::OpenSent:
-    case State::Open: return finish(error, false);
+    case State::Open:
+        return finish(error, false);
     }
 }
 
@@ -368,8 +385,6 @@ void ConnectionEngine::endChannels(const Error &reason)
     }
 }
 
-// --- channels -------------------------------------------------------------------------------------------------------------
-
 std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(void *context)
 {
     const quint16 number = m_channelIds.acquire();
@@ -416,8 +431,6 @@ void ConnectionEngine::numberClosed(quint16 number, bool rests)
     sendCloseWhenChannelsAreClosed();
 }
 
-// --- flow control ---------------------------------------------------------------------------------------------------------
-
 void ConnectionEngine::on(const Wire::ConnectionBlocked &method)
 {
     if (expect(State::Open, method.name))
@@ -460,7 +473,8 @@ void ConnectionEngine::detectBackpressure(qint64 queued)
 {
     if (m_settings.backpressureMultiplier == 0 || m_framesSent == 0)
         return;
-    const bool detected = double(queued) * double(m_framesSent) > double(m_frameBytesSent) * m_settings.backpressureMultiplier;
+    const bool detected =
+        double(queued) * double(m_framesSent) > double(m_frameBytesSent) * m_settings.backpressureMultiplier;
     if (detected && !m_backpressureTold)
         tell(BackpressureDetected{queued});
     m_backpressureTold = detected;
@@ -481,8 +495,6 @@ void ConnectionEngine::noteHeld(qint64 bytes)
     m_heldBytes += bytes;
     checkWatermarks();
 }
-
-// --- output ---------------------------------------------------------------------------------------------------------------
 
 void ConnectionEngine::logMethod(const char *what, quint16 channel, QByteArrayView payload)
 {
@@ -580,8 +592,6 @@ void ConnectionEngine::dropFirstDeadline()
     m_timedCalls -= m_timedCalls > 0;
 }
 
-// --- time -----------------------------------------------------------------------------------------------------------------
-
 std::optional<Time> ConnectionEngine::deadline() const
 {
     std::optional<Time> first = m_heartbeat.deadline();
@@ -603,27 +613,29 @@ std::optional<Time> ConnectionEngine::deadline() const
 void ConnectionEngine::tick(Time now, bool inputIsRead)
 {
     if (m_handshakeDeadline && now >= *m_handshakeDeadline) {
-        const QString waitedFor = !m_isTransportConnected ? u"a TCP connection"_s
-            : m_state == State::HeaderSent                ? u"connection.start"_s
-            : m_state == State::StartReceived             ? u"connection.tune"_s
-                                                          : u"connection.open-ok"_s;
-        return finish(Error(ErrorKind::Timeout,
-                            u"waited for %1 when %2 ms were over"_s.arg(waitedFor).arg(m_settings.handshakeTimeout.count())),
+        const QString waitedFor = !m_isTransportConnected           ? u"a TCP connection"_s
+                                  : m_state == State::HeaderSent    ? u"connection.start"_s
+                                  : m_state == State::StartReceived ? u"connection.tune"_s
+                                                                    : u"connection.open-ok"_s;
+        return finish(Error(ErrorKind::Timeout, u"waited for %1 when %2 ms were over"_s.arg(waitedFor).arg(
+                                                    m_settings.handshakeTimeout.count())),
                       false);
     }
     if (m_closeDeadline && now >= *m_closeDeadline)
-        return finish(Error(ErrorKind::Timeout,
-                            u"the broker did not confirm the close within %1 ms"_s.arg(m_settings.closeTimeout.count())),
+        return finish(Error(ErrorKind::Timeout, u"the broker did not confirm the close within %1 ms"_s.arg(
+                                                    m_settings.closeTimeout.count())),
                       false);
     if (!m_blocked && inputIsRead)
         expireCalls(now);
-    if (m_blocked && inputIsRead && m_settings.blockedTimeout.count() > 0 && now >= *m_blockedSince + m_settings.blockedTimeout) {
-        return finish(Error(ErrorKind::Timeout,
-                            u"the broker blocks the connection for more than %1 ms"_s.arg(m_settings.blockedTimeout.count())),
+    if (m_blocked && inputIsRead && m_settings.blockedTimeout.count() > 0 &&
+        now >= *m_blockedSince + m_settings.blockedTimeout) {
+        return finish(Error(ErrorKind::Timeout, u"the broker blocks the connection for more than %1 ms"_s.arg(
+                                                    m_settings.blockedTimeout.count())),
                       false);
     }
     switch (m_heartbeat.tick(now, inputIsRead)) {
-    case Heartbeat::Verdict::Nothing: break;
+    case Heartbeat::Verdict::Nothing:
+        break;
     case Heartbeat::Verdict::SendHeartbeat: {
         if (m_state == State::CloseSent)
             break; // nothing may follow connection.close
@@ -634,8 +646,8 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
         break;
     }
     case Heartbeat::Verdict::PeerIsDead:
-        finish(Error(ErrorKind::Timeout,
-                     u"nothing came from the broker for two heartbeat intervals of %1 s"_s.arg(m_heartbeat.interval().count())),
+        finish(Error(ErrorKind::Timeout, u"nothing came from the broker for two heartbeat intervals of %1 s"_s.arg(
+                                             m_heartbeat.interval().count())),
                false);
         break;
     }
@@ -667,8 +679,8 @@ bool ConnectionEngine::hasCapability(const QString &name) const
 {
     const QByteArrayView capabilities = Wire::findValue(m_serverProperties, "capabilities");
     constexpr qsizetype Prefix = 5; // type letter and length
-    return capabilities.startsWith('F')
-        && Wire::findValue(capabilities.sliced(Prefix), name.toUtf8()) == QByteArrayView("t\x01", 2);
+    return capabilities.startsWith('F') &&
+           Wire::findValue(capabilities.sliced(Prefix), name.toUtf8()) == QByteArrayView("t\x01", 2);
 }
 
 } // namespace AmqpQt::Engine

@@ -9,7 +9,8 @@
 #include <algorithm>
 #include <cstring>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 using namespace Qt::StringLiterals;
 
@@ -17,8 +18,6 @@ static QByteArrayView wholeFrame(QByteArrayView payload)
 {
     return QByteArrayView(payload.data() - Wire::FrameHeaderSize, payload.size() + Wire::FrameOverhead);
 }
-
-// --- input ----------------------------------------------------------------------------------------------------------------
 
 std::span<char> ConnectionEngine::inputSpace()
 {
@@ -63,9 +62,13 @@ std::optional<Event> ConnectionEngine::next()
             return event;
         }
         switch (decode()) {
-        case Step::NeedInput: m_needsInput = true; return std::nullopt;
-        case Step::Delivery: return std::move(m_delivered);
-        case Step::Done: break;
+        case Step::NeedInput:
+            m_needsInput = true;
+            return std::nullopt;
+        case Step::Delivery:
+            return std::move(m_delivered);
+        case Step::Done:
+            break;
         }
     }
 }
@@ -77,8 +80,8 @@ bool ConnectionEngine::nextRepeated(RepeatedDelivery &delivery)
     qsizetype size = m_lastConsumer->pattern->match(m_input.bytes(), delivery);
     if (size == 0)
         size = matchAnotherConsumer(delivery);
-    if (size == 0 || delivery.body.size() > qsizetype(m_receiveFrameMax - Wire::FrameOverhead)
-        || delivery.body.size() > m_settings.maximumMessageSize || m_lastChannel->isReceivingContent())
+    if (size == 0 || delivery.body.size() > qsizetype(m_receiveFrameMax - Wire::FrameOverhead) ||
+        delivery.body.size() > m_settings.maximumMessageSize || m_lastChannel->isReceivingContent())
         return false;
     m_input.consume(size); // the bytes stay where they are until the next read
     m_readsShort = quint64(delivery.body.size()) >= LargeBody;
@@ -101,8 +104,6 @@ qsizetype ConnectionEngine::matchAnotherConsumer(RepeatedDelivery &delivery)
     }
     return size;
 }
-
-// --- frames ---------------------------------------------------------------------------------------------------------------
 
 ConnectionEngine::Step ConnectionEngine::decode()
 {
@@ -153,7 +154,8 @@ static QString describeProtocol(QByteArrayView version)
         name = byte(2) > 0 ? u"AMQP 0-%1"_s.arg(byte(2)) : u"AMQP 0-%1"_s.arg(byte(3));
     else
         name = u"another version of AMQP"_s;
-    return u"it speaks %1 (protocol header %2 %3 %4 %5)"_s.arg(name).arg(byte(0)).arg(byte(1)).arg(byte(2)).arg(byte(3));
+    return u"it speaks %1 (protocol header %2 %3 %4 %5)"_s.arg(name).arg(byte(0)).arg(byte(1)).arg(byte(2)).arg(
+        byte(3));
 }
 
 bool ConnectionEngine::checkFirstBytes(QByteArrayView bytes)
@@ -201,11 +203,11 @@ bool ConnectionEngine::checkFrame(const Wire::FrameHeader &frame)
         if (frame.channel != 0 || frame.size != 0)
             return refuse(u"a heartbeat on channel %1 with %2 bytes"_s.arg(frame.channel).arg(frame.size));
         return true;
-    default: failFraming(u"a frame of unknown type %1"_s.arg(frame.type)); return false;
+    default:
+        failFraming(u"a frame of unknown type %1"_s.arg(frame.type));
+        return false;
     }
 }
-
-// --- methods --------------------------------------------------------------------------------------------------------------
 
 void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
 {
@@ -231,7 +233,8 @@ void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
         if (!slot.channel || !slot.channel->m_isOnWire)
             return fail(Wire::ReplyCode::ChannelError, u"a method on channel %1, which is not open"_s.arg(number));
         if (slot.channel->isReceivingContent())
-            return fail(Wire::ReplyCode::UnexpectedFrame, u"a method on channel %1 where content was expected"_s.arg(number));
+            return fail(Wire::ReplyCode::UnexpectedFrame,
+                        u"a method on channel %1 where content was expected"_s.arg(number));
         visit = slot.channel->receive(id, arguments);
         if (id == Wire::BasicDeliver::id && visit == Wire::Visit::Done && slot.channel->isReceivingContent()) {
             if (DeliveryPattern *pattern = slot.channel->makePattern())
@@ -243,7 +246,8 @@ void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
         return name ? QString::fromLatin1(name) : u"method %1.%2"_s.arg(id.classId).arg(id.methodId);
     };
     switch (visit) {
-    case Wire::Visit::Done: break;
+    case Wire::Visit::Done:
+        break;
     case Wire::Visit::UnknownMethod:
         fail(Wire::ReplyCode::NotImplemented, u"%1 is not known"_s.arg(describe()));
         break;
@@ -282,8 +286,6 @@ void ConnectionEngine::on(const Method &)
         unexpected(Method::name);
 }
 
-// --- contents -------------------------------------------------------------------------------------------------------------
-
 // False: its frames are skipped, or it was a fault.
 bool ConnectionEngine::checkContentChannel(quint16 number)
 {
@@ -305,7 +307,8 @@ ChannelEngine *ConnectionEngine::channelOfHeader(quint16 number, const Wire::Con
         return nullptr;
     ChannelEngine *channel = slotOf(number).channel;
     if (channel->contentState() != Assembler::State::Header)
-        fail(Wire::ReplyCode::UnexpectedFrame, u"a content header on channel %1 without a method that has content"_s.arg(number));
+        fail(Wire::ReplyCode::UnexpectedFrame,
+             u"a content header on channel %1 without a method that has content"_s.arg(number));
     else if (!isComplete)
         fail(Wire::ReplyCode::SyntaxError, u"a truncated content header"_s);
     else if (header.classId != Wire::BasicDeliver::id.classId)
@@ -376,11 +379,13 @@ ConnectionEngine::Step ConnectionEngine::onBodyFrame(const Wire::FrameHeader &fr
         return Step::Done;
     if (channel) {
         if (channel->contentState() != Assembler::State::Body) {
-            fail(Wire::ReplyCode::UnexpectedFrame, u"a body on channel %1 without a content header"_s.arg(frame.channel));
+            fail(Wire::ReplyCode::UnexpectedFrame,
+                 u"a body on channel %1 without a content header"_s.arg(frame.channel));
             return Step::Done;
         }
         if (const quint64 missing = channel->m_assembler->bodyRemaining(); frame.size > missing) {
-            fail(Wire::ReplyCode::FrameError, u"a body frame of %1 bytes where %2 are missing"_s.arg(frame.size).arg(missing));
+            fail(Wire::ReplyCode::FrameError,
+                 u"a body frame of %1 bytes where %2 are missing"_s.arg(frame.size).arg(missing));
             return Step::Done;
         }
     }

@@ -21,10 +21,12 @@
 #include <span>
 #include <vector>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
-// All protocol state of one connection. It is pulled and never calls out: bytes and times go in, next() tells one thing at a
-// time, output() has what is to be written. While the caller handles an event, nothing of the engine is on the stack.
+// All protocol state of one connection. It is pulled and never calls out: bytes and times go in, next() tells one thing
+// at a time, output() has what is to be written. While the caller handles an event, nothing of the engine is on the
+// stack.
 class ConnectionEngine
 {
 public:
@@ -44,12 +46,13 @@ public:
     ConnectionEngine &operator=(const ConnectionEngine &) = delete;
 
     void configure(const Settings &settings); // before start(): the limits for what waits until then
-    // A new attempt: queues the protocol header. An error (then nothing has begun) if a setting cannot be sent. A failed
-    // attempt ends no channel: channels that wait for the connection go on waiting, until an attempt succeeds or endWaiting().
+    // A new attempt: queues the protocol header. An error (then nothing has begun) if a setting cannot be sent. A
+    // failed attempt ends no channel: channels that wait for the connection go on waiting, until an attempt succeeds or
+    // endWaiting().
     Error start(const Settings &settings, Time now);
-    void refuse(const Error &reason); // instead of start(): the attempt has failed
+    void refuse(const Error &reason);          // instead of start(): the attempt has failed
     void endWaiting(const Error &reason = {}); // without a connection: ends the channels that wait for one
-    bool isWaitedFor() const noexcept { return m_openNumbers > 0; } // without a connection: by such channels
+    bool isWaitedFor() const noexcept { return m_openNumbers > 0; }   // without a connection: by such channels
     void postpone(ConnectionClosed event) { tell(std::move(event)); } // behind all queued events
     void close(Time now);
     void abort(const Error &reason = {}) { finish(reason, false); } // without the goodbye
@@ -77,13 +80,20 @@ public:
     bool hasRoom(qint64 bytes) const noexcept { return queuedBytes() + bytes <= m_settings.bufferLimit; }
     bool hasOutput() const noexcept { return !m_output.isEmpty() || !m_channelsWithAcks.empty(); }
     // So much has come since writing was tried last.
-    bool wantsWrite(qsizetype threshold = WriteThreshold) const noexcept { return m_output.size() - m_leftUnwritten >= threshold; }
+    bool wantsWrite(qsizetype threshold = WriteThreshold) const noexcept
+    {
+        return m_output.size() - m_leftUnwritten >= threshold;
+    }
     void writeTried() noexcept { m_leftUnwritten = m_output.size(); }
 
     std::optional<Time> deadline() const;
-    // `inputIsRead`: next() has seen all that the peer has sent. Before, no answer and no sign of life of it is overdue.
+    // `inputIsRead`: next() has seen all that the peer has sent. Before, no answer and no sign of life of it is
+    // overdue.
     void tick(Time now, bool inputIsRead = true);
-    bool hasIdleMemory() const noexcept { return m_input.hasIdleMemory() || (m_output.isEmpty() && m_output.hasSpare()); }
+    bool hasIdleMemory() const noexcept
+    {
+        return m_input.hasIdleMemory() || (m_output.isEmpty() && m_output.hasSpare());
+    }
     void releaseIdleMemory(); // what only the next burst needs again
 
     // Numbers are the smallest free ones; null if there is none, or if `number` is taken or beyond the limit. For the
@@ -120,18 +130,18 @@ private:
     {
         ChannelEngine *channel = nullptr;
         bool resting = false; // we closed it and close-ok has not come
-        // The broker closed it. RabbitMQ may send deliveries after its channel.close: they are skipped until channel.open-ok.
+        // The broker closed it. RabbitMQ may send deliveries after its channel.close: they are skipped until
+        // channel.open-ok.
         bool lingering = false;
     };
     struct BodyStream // the body frame under way
     {
         bool active = false;
-        bool direct = false; // the next read goes into the body's place
+        bool direct = false;              // the next read goes into the body's place
         ChannelEngine *channel = nullptr; // null: skipped
         quint32 remaining = 0;
     };
-    struct CallDeadline
-    {
+    struct CallDeadline {
         CallId call = 0;
         qint64 end = 0; // of the call, in bytes as m_frameBytesSent counts them
         Time at;        // once all of it has left
@@ -189,7 +199,8 @@ private:
     {
         const qsizetype size = Wire::payloadSize(method);
         char *at = m_output.append(size + Wire::FrameOverhead);
-        char *end = Wire::writePayload(Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(size)), method);
+        char *end =
+            Wire::writePayload(Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(size)), method);
         *end = char(Wire::FrameEnd);
         noteFrames(1, size);
         logMethod("sent", channel, QByteArrayView(at + Wire::FrameHeaderSize, size));
@@ -275,12 +286,12 @@ private:
     ChannelEngine *m_lastChannel = nullptr;
     ConsumerEntry *m_lastConsumer = nullptr;
     bool m_needsInput = false; // what there is of it is a part of a frame
-    bool m_isLogged = false; // each method is to be described in the log
+    bool m_isLogged = false;   // each method is to be described in the log
     bool m_readsShort = false; // lest the next large body is read into the input buffer and copied
 
     ChannelIds m_channelIds;
-    std::vector<Slot> m_slots; // by channel number
-    int m_openNumbers = 0;     // of channels that are not closed, resting ones included
+    std::vector<Slot> m_slots;                            // by channel number
+    int m_openNumbers = 0;                                // of channels that are not closed, resting ones included
     std::deque<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until we are open
     std::vector<std::shared_ptr<ChannelEngine>> m_channelsWithAcks;
     std::vector<Acks::Frame> m_ackFrames; // kept for its memory
@@ -297,7 +308,7 @@ private:
     Heartbeat m_heartbeat;
     std::optional<Time> m_handshakeDeadline;
     std::optional<Time> m_closeDeadline; // put off by any progress
-    qint64 m_framesSent = 0; // or about to be: they are in the output
+    qint64 m_framesSent = 0;             // or about to be: they are in the output
     qint64 m_frameBytesSent = 0;
     qint64 m_frameBytesLeft = 0; // of them: they are with the kernel
     qint64 m_heartbeatEnd = 0;   // of the last one among them

@@ -4,7 +4,8 @@
 #include "wire/contentheader_p.h"
 #include "wire/methods_p.h"
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 void ContentFrames::encode(quint16 channel, QByteArrayView methodPayload, const QByteArray &properties)
 {

@@ -11,15 +11,15 @@
 #include <variant>
 
 // What the engine tells. Views and plain pointers are valid until the next call of ConnectionEngine::next().
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 class ChannelEngine;
 struct ConsumerEntry;
 
 using CallId = quint64; // of a request that the broker answers; never 0, never repeated
 
-struct ReceivedMessage
-{
+struct ReceivedMessage {
     QByteArrayView exchange;
     QByteArrayView routingKey;
     QByteArray properties; // flags and list as on the wire; shares the previous message's bytes if they are equal
@@ -46,16 +46,13 @@ struct CancelResult // basic.cancel-ok
 
 using ReplyValue = std::variant<std::monostate, Error, QueueInfo, quint32, GotMessage, QueueEmpty, CancelResult>;
 
-struct Opened
-{
+struct Opened {
 };
-struct ConnectionClosed
-{
+struct ConnectionClosed {
     Error reason;          // kind NoError: close() was asked for and answered
     bool graceful = false; // write what is left of the output before the socket is closed
 };
-struct BlockedChanged
-{
+struct BlockedChanged {
     bool blocked = false;
     QString reason;
 };
@@ -63,12 +60,10 @@ struct WritableChanged // the write buffer crossed a watermark
 {
     bool writable = false;
 };
-struct ChannelOpened
-{
+struct ChannelOpened {
     std::shared_ptr<ChannelEngine> channel;
 };
-struct ChannelClosed
-{
+struct ChannelClosed {
     std::shared_ptr<ChannelEngine> channel;
     Error reason;
 };
@@ -77,42 +72,36 @@ struct FlowChanged // channel.flow
     std::shared_ptr<ChannelEngine> channel;
     bool active = true;
 };
-struct ReplyArrived
-{
+struct ReplyArrived {
     CallId call = 0;
     ReplyValue value;
     const ChannelEngine *channel = nullptr; // whose call it was
 };
-struct Delivered
-{
+struct Delivered {
     ConsumerEntry *consumer = nullptr;
     ReceivedMessage message;
 };
 // As the Delivered before it for the same consumer, but for this.
-struct RepeatedDelivery
-{
+struct RepeatedDelivery {
     ConsumerEntry *consumer = nullptr;
     quint64 deliveryTag = 0;
     bool redelivered = false;
     QByteArrayView body;
 };
-struct ReturnedMessage
-{
+struct ReturnedMessage {
     QByteArray exchange;
     QByteArray routingKey;
     QByteArray properties; // as in ReceivedMessage
     QByteArray body;
     Error reason;
 };
-struct Returned
-{
+struct Returned {
     std::shared_ptr<ChannelEngine> channel;
     ReturnedMessage message;
     quint64 sequence = 0; // 0: not known, for the channel was not in confirm mode when it was published
 };
 // A closed range of sequence numbers, as in PublishFailed.
-struct PublishConfirmed
-{
+struct PublishConfirmed {
     std::shared_ptr<ChannelEngine> channel;
     quint64 first = 0;
     quint64 last = 0;
@@ -124,8 +113,7 @@ struct PublishFailed // never sent, nacked, returned, or nobody knows
     quint64 last = 0;
     Error reason;
 };
-struct ConfirmWindowChanged
-{
+struct ConfirmWindowChanged {
     std::shared_ptr<ChannelEngine> channel;
     bool full = false;
 };
@@ -139,8 +127,8 @@ struct ConsumerCancelled // by the broker, or by the engine with MessageTooLarge
     Error reason;
 };
 
-using Event = std::variant<Delivered, ReplyArrived, Opened, ConnectionClosed, BlockedChanged, WritableChanged, ChannelOpened,
-                           ChannelClosed, FlowChanged, Returned, PublishConfirmed, PublishFailed, ConfirmWindowChanged,
-                           BackpressureDetected, ConsumerCancelled>;
+using Event = std::variant<Delivered, ReplyArrived, Opened, ConnectionClosed, BlockedChanged, WritableChanged,
+                           ChannelOpened, ChannelClosed, FlowChanged, Returned, PublishConfirmed, PublishFailed,
+                           ConfirmWindowChanged, BackpressureDetected, ConsumerCancelled>;
 
 } // namespace AmqpQt::Engine

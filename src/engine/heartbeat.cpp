@@ -3,7 +3,8 @@
 
 #include <algorithm>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 void Heartbeat::start(std::chrono::seconds interval, Time now) noexcept
 {
@@ -24,8 +25,8 @@ Heartbeat::Verdict Heartbeat::tick(Time now, bool inputIsRead) noexcept
     if (!isRunning())
         return Verdict::Nothing;
     if (inputIsRead && now >= receiveDeadline()) {
-        // A late timer says that our own loop was blocked, not that the peer is dead: what it sent meanwhile may only now
-        // reach us.
+        // A late timer says that our own loop was blocked, not that the peer is dead: what it sent meanwhile may only
+        // now reach us.
         const Milliseconds late = Milliseconds(m_interval) / 4;
         if (m_secondChance || now < receiveDeadline() + late)
             return Verdict::PeerIsDead;

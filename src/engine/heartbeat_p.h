@@ -5,10 +5,11 @@
 
 #include <optional>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
-// Heartbeats in both directions (AMQP 0-9-1 section 4.2.7). One is due when nothing of ours reached the kernel for half the
-// interval; the peer is dead when nothing came from it for two intervals.
+// Heartbeats in both directions (AMQP 0-9-1 section 4.2.7). One is due when nothing of ours reached the kernel for half
+// the interval; the peer is dead when nothing came from it for two intervals.
 class Heartbeat
 {
 public:

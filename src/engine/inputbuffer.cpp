@@ -6,7 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 void InputBuffer::consume(qsizetype size) noexcept
 {

@@ -6,7 +6,8 @@
 #include <memory>
 #include <span>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 // Bytes from the broker, parsed in place. Its memory follows what has arrived: it grows only when it is full.
 class InputBuffer

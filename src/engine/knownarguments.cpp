@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <limits>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 using namespace Qt::StringLiterals;
 
-namespace {
+namespace
+{
 
 constexpr qint64 AnyNumber = std::numeric_limits<qint64>::max();
 constexpr qint64 TenYears = 315'360'000'000; // in milliseconds, RabbitMQ's limit

@@ -6,12 +6,12 @@
 
 #include <span>
 
-namespace AmqpQt::Engine {
-
-// Optional arguments for whose wrong values RabbitMQ closes the channel. Only values that both 3.10 and 4.3 refuse, for every
-// type of queue, are refused here. Arguments that are not listed pass, since brokers and plug-ins have more.
-struct KnownArgument
+namespace AmqpQt::Engine
 {
+
+// Optional arguments for whose wrong values RabbitMQ closes the channel. Only values that both 3.10 and 4.3 refuse, for
+// every type of queue, are refused here. Arguments that are not listed pass, since brokers and plug-ins have more.
+struct KnownArgument {
     QLatin1StringView name;
     QString (*problem)(const QVariant &value); // empty: none
 };

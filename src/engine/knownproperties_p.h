@@ -9,8 +9,8 @@
 namespace AmqpQt::Engine
 {
 
-// An error if RabbitMQ would close the channel for a property of a message: an expiration that is not a valid time, CC or BCC
-// headers that are not arrays, or the user-id of another user. `properties` as in Wire::ContentHeader.
+// An error if RabbitMQ would close the channel for a property of a message: an expiration that is not a valid time, CC
+// or BCC headers that are not arrays, or the user-id of another user. `properties` as in Wire::ContentHeader.
 Error checkProperties(QByteArrayView properties, bool checksUserId, const QString &userName);
 
 // The queue that stands for the replies to requests of the same channel. RabbitMQ takes a request that asks for them

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 void OutputBuffer::addChunk(qsizetype size)
 {

@@ -9,10 +9,11 @@
 #include <span>
 #include <vector>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
-// Bytes on their way to the broker. Small ones are gathered in chunks; large bodies stay in the application's QByteArray and
-// are only referred to.
+// Bytes on their way to the broker. Small ones are gathered in chunks; large bodies stay in the application's
+// QByteArray and are only referred to.
 class OutputBuffer
 {
 public:
@@ -41,8 +42,7 @@ public:
     void releaseSpare() noexcept;
 
 private:
-    struct Chunk
-    {
+    struct Chunk {
         std::unique_ptr<char[]> own;
         QByteArray shared; // used if own is null
         qsizetype begin = 0;
@@ -56,7 +56,7 @@ private:
     };
     static constexpr qsizetype SmallChunk = 2 * 1024;
     static constexpr qsizetype LargeChunk = 128 * 1024 - 256; // below the allocator's threshold for mapped memory
-    static constexpr size_t MostSpares = 32; // 4 MiB, which is where publishers are to pause
+    static constexpr size_t MostSpares = 32;                  // 4 MiB, which is where publishers are to pause
 
     void addChunk(qsizetype size);
 

@@ -5,8 +5,10 @@
 
 #include <cstring>
 
-// The way of most messages of a steady stream, in which each instruction counts: all of it can be inlined into the caller.
-namespace AmqpQt::Engine {
+// The way of most messages of a steady stream, in which each instruction counts: all of it can be inlined into the
+// caller.
+namespace AmqpQt::Engine
+{
 
 inline bool ChannelEngine::headerFits(const QByteArray &properties) const
 {
@@ -19,16 +21,16 @@ inline bool ChannelEngine::hasRoom(const QByteArray &properties, const QByteArra
 }
 
 // So that a steady stream of messages encodes nothing twice: m_published has the frames.
-inline bool ChannelEngine::isLikeLastPublish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
-                                             bool mandatory) const
+inline bool ChannelEngine::isLikeLastPublish(const QString &exchange, const QString &routingKey,
+                                             const QByteArray &properties, bool mandatory) const
 {
     const auto isSame = [](const QString &a, const QString &b) {
-        return a.size() == b.size()
-            && (a.isEmpty() || std::memcmp(a.constData(), b.constData(), size_t(a.size()) * sizeof(QChar)) == 0);
+        return a.size() == b.size() &&
+               (a.isEmpty() || std::memcmp(a.constData(), b.constData(), size_t(a.size()) * sizeof(QChar)) == 0);
     };
-    return m_published && isSame(routingKey, m_published->routingKey) && isSame(exchange, m_published->exchange)
-        && (properties.isSharedWith(m_published->properties) || properties == m_published->properties)
-        && m_published->mandatory == mandatory;
+    return m_published && isSame(routingKey, m_published->routingKey) && isSame(exchange, m_published->exchange) &&
+           (properties.isSharedWith(m_published->properties) || properties == m_published->properties) &&
+           m_published->mandatory == mandatory;
 }
 
 inline void ChannelEngine::expectConfirm(quint64 sequence, const ContentFrames &frames, const QByteArray &properties,
@@ -48,8 +50,8 @@ inline quint64 ChannelEngine::notePublished()
     return m_sequence;
 }
 
-inline quint64 ChannelEngine::publishRepeated(const QString &exchange, const QString &routingKey, const QByteArray &properties,
-                                              const QByteArray &body, bool mandatory)
+inline quint64 ChannelEngine::publishRepeated(const QString &exchange, const QString &routingKey,
+                                              const QByteArray &properties, const QByteArray &body, bool mandatory)
 {
     if (!takesCalls() || mustHold(true) || !headerFits(properties) || !hasRoom(properties, body) ||
         !isLikeLastPublish(exchange, routingKey, properties, mandatory))

@@ -5,7 +5,8 @@
 #include <QtCore/qbytearrayview.h>
 #include <QtCore/qstring.h>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 inline constexpr char SaslPlain[] = "PLAIN";
 

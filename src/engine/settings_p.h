@@ -7,11 +7,11 @@
 
 #include <QtCore/qbytearray.h>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 // What one attempt to connect needs to know.
-struct Settings
-{
+struct Settings {
     QString userName;
     bool checksUserId = true;     // a message's user-id has to be the user name
     QByteArray saslPlainResponse; // see saslPlain()

@@ -3,7 +3,8 @@
 
 #include <chrono>
 
-namespace AmqpQt::Engine {
+namespace AmqpQt::Engine
+{
 
 // The engine has no clock: whoever drives it says what time it is, and it compares.
 using Time = std::chrono::steady_clock::time_point;

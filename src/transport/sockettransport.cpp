@@ -7,13 +7,14 @@
 #include <limits>
 
 #if defined(Q_OS_UNIX) && !defined(Q_OS_DARWIN) // where a single call can do without SIGPIPE
-#define AMQPQT_SEND_PIECES
-#include <array>
-#include <sys/socket.h>
-#include <sys/uio.h>
+#    define AMQPQT_SEND_PIECES
+#    include <array>
+#    include <sys/socket.h>
+#    include <sys/uio.h>
 #endif
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 using namespace Qt::StringLiterals;
 
@@ -21,7 +22,8 @@ SocketTransport::SocketTransport(QObject *parent)
     : Transport(parent)
     , m_socket(this) // a child: it goes along to another thread
 {
-    // Distributions may turn system proxies on by default; an AMQP connection goes through one only where it is told to.
+    // Distributions may turn system proxies on by default; an AMQP connection goes through one only where it is told
+    // to.
     m_socket.setProxy(QNetworkProxy::NoProxy);
     connect(&m_socket, &QAbstractSocket::connected, this, [this] {
         m_socket.setSocketOption(QAbstractSocket::LowDelayOption, 1); // set earlier, Qt loses it
@@ -36,13 +38,14 @@ SocketTransport::SocketTransport(QObject *parent)
 void SocketTransport::connectTo(const QString &host, quint16 port)
 {
     m_peer = u"%1:%2"_s.arg(host).arg(port);
-    // Unbuffered: reads go from the kernel to their place, and the kernel's buffer is the limit that holds the broker back.
+    // Unbuffered: reads go from the kernel to their place, and the kernel's buffer is the limit that holds the broker
+    // back.
     m_socket.connectToHost(host, port, QIODevice::ReadWrite | QIODevice::Unbuffered);
 }
 
 #ifdef AMQPQT_SEND_PIECES
-// A large message is a few small pieces and a large one. QTcpSocket writes each with a call of its own, and a small write is a
-// packet of its own, too. An error is left to QTcpSocket, which meets it again.
+// A large message is a few small pieces and a large one. QTcpSocket writes each with a call of its own, and a small
+// write is a packet of its own, too. An error is left to QTcpSocket, which meets it again.
 static qint64 sendPieces(qintptr descriptor, std::span<const QByteArrayView> pieces)
 {
     std::array<iovec, 32> vectors;
@@ -64,10 +67,12 @@ static qint64 sendPieces(qintptr, std::span<const QByteArrayView>)
 constexpr qsizetype Remainder = std::numeric_limits<qsizetype>::max();
 #endif
 
-// Beside QTcpSocket only while it has nothing to write, and to a descriptor that takes the bytes as they are: no proxy, no TLS.
+// Beside QTcpSocket only while it has nothing to write, and to a descriptor that takes the bytes as they are: no proxy,
+// no TLS.
 qint64 SocketTransport::writeSome(std::span<const QByteArrayView> pieces)
 {
-    const qint64 sent = isConnected() && m_socket.bytesToWrite() == 0 ? sendPieces(m_socket.socketDescriptor(), pieces) : 0;
+    const qint64 sent =
+        isConnected() && m_socket.bytesToWrite() == 0 ? sendPieces(m_socket.socketDescriptor(), pieces) : 0;
     qsizetype skip = qsizetype(sent);
     for (const QByteArrayView piece : pieces) {
         if (skip < piece.size()) {

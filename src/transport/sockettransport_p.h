@@ -5,7 +5,8 @@
 
 #include <QtNetwork/qtcpsocket.h>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 class SocketTransport final : public Transport
 {

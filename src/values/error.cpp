@@ -7,9 +7,11 @@
 
 using namespace Qt::StringLiterals;
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
-namespace {
+namespace
+{
 
 // The text may be the broker's: in one line and without control characters it cannot forge log entries.
 QString inOneLine(const QString &text)
@@ -209,10 +211,10 @@ QDebug operator<<(QDebug debug, const Error &error)
     How deliveries are settled (the argument \c no-ack of \c basic.consume and \c basic.get).
 
     \value Manual The application settles each message with ack or nack; until then the broker keeps it.
-    \value AfterDelivery The library acks a message when the slots of Consumer::delivered() or Consumer::batchDelivered()
-           have returned and have not settled it. A message that arrives while no slot is connected is kept until one is.
-           Channel::get() refuses this mode.
-    \value NoAck The broker forgets a message as soon as it has written it to the socket.
+    \value AfterDelivery The library acks a message when the slots of Consumer::delivered() or
+   Consumer::batchDelivered() have returned and have not settled it. A message that arrives while no slot is connected
+   is kept until one is. Channel::get() refuses this mode. \value NoAck The broker forgets a message as soon as it has
+   written it to the socket.
 */
 
 /*!

@@ -3,7 +3,8 @@
 
 #include <cmath>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 /*!
     \typedef AmqpQt::FieldTable
@@ -48,8 +49,8 @@ namespace AmqpQt {
     \li Floating point values may be NaN or infinite.
     \endlist
 
-    A received table that has not been changed is forwarded byte for byte. Headers of a message that are nested too deeply
-    or otherwise malformed are not decoded, see Message::hasUndecodedHeaders().
+    A received table that has not been changed is forwarded byte for byte. Headers of a message that are nested too
+   deeply or otherwise malformed are not decoded, see Message::hasUndecodedHeaders().
 */
 
 /*!

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "values/logging_p.h"
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 Q_LOGGING_CATEGORY(lcConnection, "amqpqt.connection", QtInfoMsg)
 Q_LOGGING_CATEGORY(lcChannel, "amqpqt.channel", QtInfoMsg)

@@ -4,7 +4,8 @@
 #include <QtCore/qloggingcategory.h>
 
 // Never a password, never a body; text of the broker only escaped, as Error and QDebug's quoted strings do it.
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 Q_DECLARE_LOGGING_CATEGORY(lcConnection) // amqpqt.connection
 Q_DECLARE_LOGGING_CATEGORY(lcChannel)    // amqpqt.channel

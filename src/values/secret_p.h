@@ -8,7 +8,8 @@
 
 #include <utility>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 // A password in UTF-8. It wipes its bytes before it gives them back, prints as ***, and never shares them: every copy
 // has bytes of its own, so that none outlives its owner.
@@ -16,9 +17,18 @@ class Secret
 {
 public:
     Secret() = default;
-    explicit Secret(const QString &text) : m_bytes(text.toUtf8()) {}
-    Secret(const Secret &other) : m_bytes(other.m_bytes.constData(), other.m_bytes.size()) {}
-    Secret(Secret &&other) noexcept : m_bytes(std::exchange(other.m_bytes, {})) {}
+    explicit Secret(const QString &text)
+        : m_bytes(text.toUtf8())
+    {
+    }
+    Secret(const Secret &other)
+        : m_bytes(other.m_bytes.constData(), other.m_bytes.size())
+    {
+    }
+    Secret(Secret &&other) noexcept
+        : m_bytes(std::exchange(other.m_bytes, {}))
+    {
+    }
     Secret &operator=(Secret other) noexcept
     {
         m_bytes.swap(other.m_bytes);

@@ -3,7 +3,8 @@
 
 #include "wire/fieldtable_p.h"
 
-namespace AmqpQt::Wire {
+namespace AmqpQt::Wire
+{
 
 Table Reader::table() noexcept
 {

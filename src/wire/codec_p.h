@@ -10,32 +10,35 @@
 
 // The elementary types of AMQP 0-9-1 and the visitors that read, size and write a method's fields. The method structs
 // in methods_p.h are views: made and used within one call, never stored.
-namespace AmqpQt::Wire {
+namespace AmqpQt::Wire
+{
 
 // UTF-8 bytes of at most 255.
-struct ShortString : QByteArrayView
-{
+struct ShortString : QByteArrayView {
     using QByteArrayView::QByteArrayView;
-    constexpr ShortString(QByteArrayView bytes) : QByteArrayView(bytes) {}
+    constexpr ShortString(QByteArrayView bytes)
+        : QByteArrayView(bytes)
+    {
+    }
 };
 
 // Bytes of at most 2³²-1.
-struct LongString : QByteArrayView
-{
+struct LongString : QByteArrayView {
     using QByteArrayView::QByteArrayView;
-    constexpr LongString(QByteArrayView bytes) : QByteArrayView(bytes) {}
+    constexpr LongString(QByteArrayView bytes)
+        : QByteArrayView(bytes)
+    {
+    }
 };
 
 // The contents of a field table, without its length. A decoded one has passed checkTable().
-struct Table
-{
+struct Table {
     QByteArrayView contents;
 };
 
 inline constexpr qsizetype MaximumShortString = 255;
 
-struct MethodId
-{
+struct MethodId {
     quint16 classId = 0;
     quint16 methodId = 0;
 
@@ -49,7 +52,11 @@ struct MethodId
 class Reader
 {
 public:
-    explicit Reader(QByteArrayView bytes) noexcept : m_at(bytes.data()), m_end(bytes.data() + bytes.size()) {}
+    explicit Reader(QByteArrayView bytes) noexcept
+        : m_at(bytes.data())
+        , m_end(bytes.data() + bytes.size())
+    {
+    }
 
     bool failed() const noexcept { return m_error; }
     const char *error() const noexcept { return m_error; }
@@ -93,12 +100,13 @@ private:
     const char *m_error = nullptr;
 };
 
-// --- the visitors of a method's fields(self, visitor): visitor("name", field) ----------------------------------------
-
 class FieldReader
 {
 public:
-    explicit FieldReader(Reader &reader) noexcept : m_reader(reader) {}
+    explicit FieldReader(Reader &reader) noexcept
+        : m_reader(reader)
+    {
+    }
 
     void operator()(const char *, bool &value) noexcept
     {
@@ -114,9 +122,21 @@ public:
         m_bit = 8;
         value = m_reader.number<T>();
     }
-    void operator()(const char *, ShortString &value) noexcept { m_bit = 8; value = m_reader.shortString(); }
-    void operator()(const char *, LongString &value) noexcept { m_bit = 8; value = m_reader.longString(); }
-    void operator()(const char *, Table &value) noexcept { m_bit = 8; value = m_reader.table(); }
+    void operator()(const char *, ShortString &value) noexcept
+    {
+        m_bit = 8;
+        value = m_reader.shortString();
+    }
+    void operator()(const char *, LongString &value) noexcept
+    {
+        m_bit = 8;
+        value = m_reader.longString();
+    }
+    void operator()(const char *, Table &value) noexcept
+    {
+        m_bit = 8;
+        value = m_reader.table();
+    }
 
 private:
     Reader &m_reader;
@@ -138,7 +158,10 @@ public:
         ++m_bit;
     }
     template <std::unsigned_integral T>
-    void operator()(const char *, const T &) noexcept { add(sizeof(T)); }
+    void operator()(const char *, const T &) noexcept
+    {
+        add(sizeof(T));
+    }
     void operator()(const char *, const ShortString &value) noexcept { add(1 + value.size()); }
     void operator()(const char *, const LongString &value) noexcept { add(4 + value.size()); }
     void operator()(const char *, const Table &value) noexcept { add(4 + value.contents.size()); }
@@ -156,7 +179,10 @@ private:
 class FieldWriter
 {
 public:
-    explicit FieldWriter(char *at) noexcept : m_at(at) {}
+    explicit FieldWriter(char *at) noexcept
+        : m_at(at)
+    {
+    }
     char *position() const noexcept { return m_at; }
 
     void operator()(const char *, const bool &value) noexcept
@@ -201,8 +227,6 @@ private:
     char *m_at;
     quint8 m_bit = 8;
 };
-
-// --- whole methods ---------------------------------------------------------------------------------------------------
 
 // The fields of `method` from the bytes behind class-id and method-id. Null if they are well-formed, else what is
 // wrong. Trailing bytes are tolerated.

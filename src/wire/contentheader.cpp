@@ -3,9 +3,11 @@
 
 #include "wire/fieldtable_p.h"
 
-namespace AmqpQt::Wire {
+namespace AmqpQt::Wire
+{
 
-namespace {
+namespace
+{
 
 // Bit 0 announces a second word of flags, which a class with 14 properties does not have; bit 1 belongs to no property.
 // RabbitMQ ignores both and delivers them.

@@ -6,7 +6,8 @@
 #include <QtCore/qbytearray.h>
 
 // Content headers (AMQP 0-9-1 section 4.2.6.1) and the 14 properties of the class basic.
-namespace AmqpQt::Wire {
+namespace AmqpQt::Wire
+{
 
 // Bits of the property flags.
 enum PropertyFlag : quint16 {
@@ -28,8 +29,7 @@ enum PropertyFlag : quint16 {
 
 // A view: which are present is said by `flags`, the others are empty or zero. A publisher can put anything into the
 // headers, so those that were received may fail checkTable(): it has to be called before they are decoded.
-struct BasicProperties
-{
+struct BasicProperties {
     quint16 flags = 0;
     ShortString contentType;
     ShortString contentEncoding;
@@ -73,8 +73,7 @@ struct BasicProperties
     }
 };
 
-struct ContentHeader
-{
+struct ContentHeader {
     quint16 classId = 0;
     quint64 bodySize = 0;
     QByteArrayView properties; // flags and list, as on the wire: for decodeProperties() and for forwarding unchanged

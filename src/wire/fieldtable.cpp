@@ -13,17 +13,18 @@
 #include <cmath>
 #include <limits>
 
-namespace AmqpQt {
+namespace AmqpQt
+{
 
 using namespace Qt::StringLiterals;
 
-namespace Wire {
+namespace Wire
+{
 
-namespace {
+namespace
+{
 
 enum class Names { No, Yes }; // in front of each value: no in an array, yes in a table
-
-// --- checking --------------------------------------------------------------------------------------------------------
 
 const char *checkValues(QByteArrayView contents, Names names, int nesting) noexcept;
 
@@ -103,8 +104,6 @@ const char *checkValues(QByteArrayView contents, Names names, int nesting) noexc
     return nullptr;
 }
 
-// --- decoding --------------------------------------------------------------------------------------------------------
-
 QVariant decodeTimestamp(quint64 seconds)
 {
     constexpr quint64 lastSecond = quint64(std::numeric_limits<qint64>::max() / 1000); // QDateTime counts milliseconds
@@ -162,8 +161,6 @@ QVariant decodeValue(Reader &reader)
         return QVariant::fromValue(nullptr);
     }
 }
-
-// --- encoding --------------------------------------------------------------------------------------------------------
 
 class TableEncoder
 {
@@ -334,8 +331,8 @@ bool TableEncoder::value(const QVariant &value, int nesting)
     case QMetaType::ULongLong: {
         const qulonglong number = value.toULongLong();
         return number <= quint64(std::numeric_limits<qint64>::max())
-            ? integer('l', qint64(number))
-            : refuse(u"%1 does not fit the signed 64-bit integers of a field table"_s.arg(number));
+                   ? integer('l', qint64(number))
+                   : refuse(u"%1 does not fit the signed 64-bit integers of a field table"_s.arg(number));
     }
     case QMetaType::Float:
         return real<quint32>('f', value.toFloat());
@@ -366,9 +363,6 @@ bool TableEncoder::value(const QVariant &value, int nesting)
     }
 }
 
-// --- depth
-// ------------------------------------------------------------------------------------------------------------
-
 bool isTooDeep(const QVariant &value, int nesting)
 {
     const auto anyOf = [nesting](const auto &container) {
@@ -389,9 +383,6 @@ bool isTooDeep(const QVariant &value, int nesting)
         return false;
     }
 }
-
-// --- text
-// -------------------------------------------------------------------------------------------------------------
 
 // A byte b that is not part of valid UTF-8 is the unpaired surrogate RawByte + b, as PEP 383 does it for Python. Such
 // bytes are above 0x7f, so the surrogates are low ones, which valid text has only behind a high one.
@@ -420,8 +411,6 @@ std::optional<QString> decodeUtf8(QByteArrayView utf8)
 }
 
 } // namespace
-
-// --- the contract of fieldtable_p.h ----------------------------------------------------------------------------------
 
 Result<QByteArray> encodeShortText(QLatin1StringView argument, const QString &text, NotUtf8 notUtf8)
 {

@@ -9,7 +9,8 @@
 
 // Field tables (AMQP 0-9-1 section 4.2.5.5, with the type letters RabbitMQ reads and writes). "Contents" are the bytes
 // of a table behind its 32-bit length.
-namespace AmqpQt::Wire {
+namespace AmqpQt::Wire
+{
 
 inline constexpr int MaximumTableNesting = 32; // a table inside a table inside …, arrays counted too
 
@@ -37,7 +38,8 @@ FieldTable decodeTable(QByteArrayView contents);
 // The values of the other keys may be malformed, as long as their lengths are right.
 QByteArrayView findValue(QByteArrayView contents, QByteArrayView key) noexcept;
 
-// Whether encodeTable() refuses the table because of its nesting. Safe for any table, since it never looks deeper than the limit.
+// Whether encodeTable() refuses the table because of its nesting. Safe for any table, since it never looks deeper than
+// the limit.
 bool isNestedTooDeeply(const FieldTable &table);
 
 // The contents, or an InvalidArgument that names the argument and the key ("headers: "x-a.b": type QSize cannot …").

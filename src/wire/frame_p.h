@@ -7,7 +7,8 @@
 #include <cstring>
 
 // AMQP 0-9-1 frames, section 4.2.3 of the specification: type, channel, size, payload, frame-end.
-namespace AmqpQt::Wire {
+namespace AmqpQt::Wire
+{
 
 enum class FrameType : quint8 { Method = 1, Header = 2, Body = 3, Heartbeat = 8 };
 
@@ -17,8 +18,7 @@ inline constexpr quint8 FrameEnd = 0xCE;
 inline constexpr quint32 MinimumFrameSize = 4096; // frame-min-size
 inline constexpr QByteArrayView ProtocolHeader{"AMQP\0\0\x09\x01", 8};
 
-struct FrameHeader
-{
+struct FrameHeader {
     quint8 type = 0; // as received: may be none of FrameType
     quint16 channel = 0;
     quint32 size = 0; // of the payload

@@ -14,9 +14,11 @@
 
 using namespace Qt::StringLiterals;
 
-namespace AmqpQt::Wire {
+namespace AmqpQt::Wire
+{
 
-namespace {
+namespace
+{
 
 constexpr qsizetype ShownBytes = 256;  // of one string
 constexpr qsizetype ShownEntries = 32; // of one table or array

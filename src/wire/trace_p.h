@@ -7,19 +7,26 @@
 
 // Methods and content headers as one line of text for the log category amqpqt.frame. What the peer sent is quoted,
 // escaped and cut to a readable length; secrets are shown as ***.
-namespace AmqpQt::Wire {
+namespace AmqpQt::Wire
+{
 
 // The visitor that collects the text.
 class FieldDescriber
 {
 public:
-    explicit FieldDescriber(const char *methodName) : m_text(QLatin1StringView(methodName)) {}
+    explicit FieldDescriber(const char *methodName)
+        : m_text(QLatin1StringView(methodName))
+    {
+    }
 
     QString text() const { return m_text; }
 
     void operator()(const char *name, bool value);
     template <std::unsigned_integral T>
-    void operator()(const char *name, T value) { number(name, value); }
+    void operator()(const char *name, T value)
+    {
+        number(name, value);
+    }
     void operator()(const char *name, ShortString value);
     void operator()(const char *name, LongString value);
     void operator()(const char *name, Table value);

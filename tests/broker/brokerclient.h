@@ -15,7 +15,8 @@
 #include <chrono>
 
 // What the tests against a real broker share: a client, and ways to wait for it.
-namespace AmqpQt::Test {
+namespace AmqpQt::Test
+{
 
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;

@@ -50,8 +50,6 @@ static void check(amqp_rpc_reply_t reply, const char *what)
     fail(what);
 }
 
-// --- writing values --------------------------------------------------------------------------------------------------
-
 static void write_bytes(amqp_bytes_t bytes)
 {
     for (size_t i = 0; i < bytes.len; ++i) {
@@ -146,8 +144,6 @@ static void write_table(amqp_table_t table)
     }
     putchar('}');
 }
-
-// --- reading values --------------------------------------------------------------------------------------------------
 
 static amqp_pool_t memory; // what was read from the current line
 static char *at;           // the rest of the line
@@ -288,8 +284,6 @@ static amqp_table_t read_table(void)
     return table;
 }
 
-// --- properties ------------------------------------------------------------------------------------------------------
-
 typedef enum { Text, Headers, Octet, Seconds } property_type;
 
 static const struct property {
@@ -372,8 +366,6 @@ static amqp_basic_properties_t read_properties(void)
     }
     return values;
 }
-
-// --- commands --------------------------------------------------------------------------------------------------------
 
 static void publish(amqp_connection_state_t connection)
 {

@@ -7,8 +7,9 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// The broker cancels a consumer that holds a message. Every version of RabbitMQ does so when the queue is deleted. From 4.3 on it
-// also does so when the message is held for too long, and keeps the consumer's tag in use until the client has answered.
+// The broker cancels a consumer that holds a message. Every version of RabbitMQ does so when the queue is deleted.
+// From 4.3 on it also does so when the message is held for too long, and keeps the consumer's tag in use until the
+// client has answered.
 class tst_BrokerCancels : public QObject
 {
     Q_OBJECT
@@ -33,7 +34,9 @@ class LeavingQueue
 {
 public:
     explicit LeavingQueue(BrokerClient &client)
-        : m_client(client), m_timesOut(hasConsumerTimeout(client.connection)), name(uniqueName(u"leaving"_s))
+        : m_client(client)
+        , m_timesOut(hasConsumerTimeout(client.connection))
+        , name(uniqueName(u"leaving"_s))
     {
         declare();
     }
@@ -58,7 +61,10 @@ public:
     }
 
 private:
-    void declare() { m_client.channel->declareQueue(name, m_timesOut ? QueueOptions::quorum().withExpiry(120s) : sharedQueue()); }
+    void declare()
+    {
+        m_client.channel->declareQueue(name, m_timesOut ? QueueOptions::quorum().withExpiry(120s) : sharedQueue());
+    }
 
     BrokerClient &m_client;
     const bool m_timesOut;

@@ -51,7 +51,8 @@ print(channel.basic_get(sys.argv[1], auto_ack=True)[2].decode())
 
 void tst_BrokerFixture::runsPikaBesideTheTest()
 {
-    const auto process = startPika(u"import sys, pika\nfor line in sys.stdin: print(line.upper(), end='', flush=True)"_s);
+    const auto process =
+        startPika(u"import sys, pika\nfor line in sys.stdin: print(line.upper(), end='', flush=True)"_s);
     process->write("one\n");
     QTRY_VERIFY(process->canReadLine());
     QCOMPARE(process->readLine(), "ONE\n");

@@ -25,8 +25,7 @@ private Q_SLOTS:
     void refusesBadUsage();
 
 private:
-    struct Result
-    {
+    struct Result {
         int exitCode = 0;
         QString output;
     };

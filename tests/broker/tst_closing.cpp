@@ -173,8 +173,6 @@ void tst_Closing::deletingTheConnectionLeavesNoTrace()
     QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 1; }));
 }
 
-// --- errors ----------------------------------------------------------------------------------------------------------
-
 // C6
 void tst_Closing::channelErrorSparesTheConnection()
 {
@@ -262,8 +260,6 @@ void tst_Closing::lostBytesAreNotSilent()
     QVERIFY(waitFor([&] { return errors.count() == 2; }));
     QCOMPARE(errors.last().first().value<Error>().kind(), ErrorKind::NotOpen);
 }
-
-// --- connection.blocked ----------------------------------------------------------------------------------------------
 
 // C3
 void tst_Closing::blockedConnectionHoldsPublishesOnly()

@@ -286,8 +286,6 @@ void tst_Confirming::headerOverFrameMaxIsRefused()
     VERIFY_OK(m_channel->publishWithReply({}, u"q"_s, Message("small"), {}));
 }
 
-// --- returns ---------------------------------------------------------------------------------------------------------
-
 // F5
 void tst_Confirming::returnedMessageIsToldWithItsNumber()
 {

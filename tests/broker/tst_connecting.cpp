@@ -12,7 +12,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-namespace {
+namespace
+{
 
 // A server that is no AMQP broker: it accepts, says this as soon as it hears something, and no more.
 class OtherServer : public QTcpServer
@@ -322,8 +323,6 @@ void tst_Connecting::connectionOpensAgain()
     VERIFY_OK(client.channel->reopen()); // the old one is of use again, too
     VERIFY_OK(client.channel->declareQueue());
 }
-
-// --- bad input -------------------------------------------------------------------------------------------------------
 
 void tst_Connecting::invalidUrlIsRefused_data()
 {

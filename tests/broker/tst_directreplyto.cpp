@@ -6,8 +6,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// Requests and replies without a queue for the replies. RabbitMQ 3.10 does not count the replies among the deliveries of their
-// channel, so their delivery tags repeat; later versions count them.
+// Requests and replies without a queue for the replies. RabbitMQ 3.10 does not count the replies among the deliveries
+// of their channel, so their delivery tags repeat; later versions count them.
 class tst_DirectReplyTo : public QObject
 {
     Q_OBJECT
@@ -119,9 +119,8 @@ void tst_DirectReplyTo::repliesMixWithAllElseOnTheirChannel()
         if (i % 50 == 0)
             got.append(channel->get(fetched, i % 100 ? AckMode::NoAck : AckMode::Manual));
     }
-    QVERIFY(waitFor([&] {
-        return (settled == Count && replies.size() == Count && lossy.size() == Count) || !client.isOpen();
-    }));
+    QVERIFY(waitFor(
+        [&] { return (settled == Count && replies.size() == Count && lossy.size() == Count) || !client.isOpen(); }));
     QVERIFY2(client.isOpen(), qPrintable(client.channel->error().toString() + client.connection.error().toString()));
     QCOMPARE(texts(replies), numbers(0, Count - 1));
     QCOMPARE(texts(lossy), numbers(0, Count - 1));

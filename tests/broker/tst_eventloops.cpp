@@ -14,7 +14,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-namespace {
+namespace
+{
 
 // Sends one message through the broker and back; to be called in the thread in which the connection shall live. "ok" or
 // why not.

@@ -10,7 +10,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-namespace {
+namespace
+{
 
 // Bytes that differ at each place, so that a lost or doubled piece shows.
 QByteArray pattern(qsizetype size)
@@ -506,8 +507,6 @@ void tst_Publishing::missingExchangeClosesTheChannel()
     QVERIFY2(error.text().contains(exchange), qPrintable(error.text()));
 }
 
-// --- bad input -------------------------------------------------------------------------------------------------------
-
 void tst_Publishing::unusableMessagesAreRefused_data()
 {
     QTest::addColumn<Message>("message");
@@ -654,7 +653,9 @@ void tst_Publishing::namesThatAreNoUnicodeAreRefused()
 {
     const QString broken = u"half"_s + QChar(0xd800);
     Channel *channel = m_client->channel;
-    const auto refused = [&](const QString &named) { return named + u": text with an unpaired surrogate cannot be sent"_s; };
+    const auto refused = [&](const QString &named) {
+        return named + u": text with an unpaired surrogate cannot be sent"_s;
+    };
     QCOMPARE(channel->publish(broken, u"key"_s, Message("body")), 0U);
     QCOMPARE(channel->error().text(), refused(u"exchange"_s));
     QCOMPARE(channel->publish({}, broken, Message("body")), 0U);

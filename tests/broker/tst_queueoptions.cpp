@@ -293,9 +293,12 @@ void tst_QueueOptions::streamIsReadFromItsOffset()
 void tst_QueueOptions::wrongValuesLeaveTheChannelOpen()
 {
     const QString queue = uniqueName(u"q"_s);
-    const QueueOptions wrong[] = {QueueOptions().withMessageTtl(-1ms), QueueOptions().withExpiry(0ms),
-                                  QueueOptions().withMaxLength(-1),    QueueOptions().withOverflow(u"spill"_s),
-                                  QueueOptions{.arguments = {{u"x-max-priority"_s, 256}}}, QueueOptions{.arguments = {{u"x-max-age"_s, u"soon"_s}}}};
+    const QueueOptions wrong[] = {QueueOptions().withMessageTtl(-1ms),
+                                  QueueOptions().withExpiry(0ms),
+                                  QueueOptions().withMaxLength(-1),
+                                  QueueOptions().withOverflow(u"spill"_s),
+                                  QueueOptions{.arguments = {{u"x-max-priority"_s, 256}}},
+                                  QueueOptions{.arguments = {{u"x-max-age"_s, u"soon"_s}}}};
     for (const QueueOptions &options : wrong) {
         const Error error = await(m_channel->declareQueue(queue, options)).error();
         QCOMPARE(error.kind(), ErrorKind::InvalidArgument);

@@ -103,7 +103,8 @@ void tst_Subscriptions::cancelledConsumerSubscribesAgainWhenItsQueueIsBack()
     QCOMPARE(cancelled.count(), 0);
     QCOMPARE(errors.count(), 0);
     QCOMPARE(client.channel->consumer(u"tag"_s), consumer);
-    QCOMPARE(client.connection.channels(), QList<Channel *>{client.channel}); // the one that looks for the queue is not told
+    QCOMPARE(client.connection.channels(),
+             QList<Channel *>{client.channel}); // the one that looks for the queue is not told
     VERIFY_OK(client.connection.close());
     QVERIFY(waitFor([&] { return cancelled.count() == 1; }));
 }

@@ -63,8 +63,6 @@ private:
     std::unique_ptr<BrokerClient> m_client;
 };
 
-// --- queues ----------------------------------------------------------------------------------------------------------
-
 // E1
 void tst_Topology::declareTellsNameAndCounts()
 {
@@ -292,8 +290,6 @@ void tst_Topology::namesMayTakeAll255Bytes()
     VERIFY_OK(channel->unbindQueue(queue, exchange, key));
     VERIFY_OK(channel->deleteQueue(queue));
 }
-
-// --- exchanges -------------------------------------------------------------------------------------------------------
 
 // E5
 void tst_Topology::defaultExchangeRoutesByQueueName()
@@ -529,8 +525,6 @@ void tst_Topology::deleteExchangeIfUnused()
     VERIFY_OK(channel->deleteExchange(exchange, Channel::DeleteFlag::IfUnused));
     VERIFY_FAILS(channel->inspectExchange(exchange), u"ChannelClosed 404 exchange.declare"_s);
 }
-
-// --- faults ----------------------------------------------------------------------------------------------------------
 
 void tst_Topology::wrongDeclarationClosesTheChannelOnly_data()
 {

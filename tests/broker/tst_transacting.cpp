@@ -212,8 +212,6 @@ void tst_Transacting::cancelledConsumersDeliveriesGoBackAfterARollback()
     QCOMPARE(queueCounts(m_channel, queue), QByteArray("0 0"));
 }
 
-// --- recover ---------------------------------------------------------------------------------------------------------
-
 // G3
 void tst_Transacting::redeliverUnackedBringsMessagesAgain()
 {

@@ -49,7 +49,8 @@ void tst_Tutorials::whatTheBrokerRefusesEndsWithItsReason()
     QVERIFY(client.isOpen());
     const QString name = uniqueName(kind);
     if (kind == u"queue"_s)
-        VERIFY_OK(client.channel->declareQueue(name, {.durable = false, .exclusive = true})); // the example's is durable
+        VERIFY_OK(
+            client.channel->declareQueue(name, {.durable = false, .exclusive = true})); // the example's is durable
     else
         VERIFY_OK(client.channel->declareExchange(name, u"headers"_s));
     const QString example = QString::fromLatin1(QTest::currentDataTag());

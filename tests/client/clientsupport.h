@@ -15,7 +15,8 @@
 #include <QtTest/qtest.h>
 
 // What the tests of the client layer share.
-namespace AmqpQt::Test {
+namespace AmqpQt::Test
+{
 
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
@@ -74,7 +75,8 @@ public:
         connect(connection, &Connection::stateChanged, this,
                 [note](Connection::State state) { note(u"stateChanged %1"_s.arg(nameOf(state))); });
         connect(connection, &Connection::opened, this, [note] { note(u"opened"_s); });
-        connect(connection, &Connection::closed, this, [note](const Error &reason) { note(u"closed "_s + brief(reason)); });
+        connect(connection, &Connection::closed, this,
+                [note](const Error &reason) { note(u"closed "_s + brief(reason)); });
         connect(connection, &Connection::errorOccurred, this,
                 [note](const Error &error) { note(u"errorOccurred "_s + brief(error)); });
         connect(connection, &Connection::parametersChanged, this, [note] { note(u"parametersChanged"_s); });
@@ -120,7 +122,8 @@ public:
         connect(consumer, &Consumer::started, this, [note] { note(u"started"_s); });
         connect(consumer, &Consumer::cancelled, this,
                 [note](const Error &reason) { note(u"cancelled "_s + brief(reason)); });
-        connect(consumer, &Consumer::queueChanged, this, [note](const QString &queue) { note(u"queueChanged "_s + queue); });
+        connect(consumer, &Consumer::queueChanged, this,
+                [note](const QString &queue) { note(u"queueChanged "_s + queue); });
         connect(consumer, &Consumer::unackedCountChanged, this,
                 [note](int count) { note(u"unackedCountChanged %1"_s.arg(count)); });
     }
@@ -171,17 +174,21 @@ public:
 // How often these come, and with which numbers, depends on where a turn of the event loop ends.
 inline bool comesOncePerTurn(const QString &entry)
 {
-    return entry.contains(u".unackedCountChanged") || entry.contains(u".unconfirmedCountChanged") || entry.contains(u".bytesToWriteChanged")
-        || entry.contains(u".batchDelivered");
+    return entry.contains(u".unackedCountChanged") || entry.contains(u".unconfirmedCountChanged") ||
+           entry.contains(u".bytesToWriteChanged") || entry.contains(u".batchDelivered");
 }
 
 // A connection to a scripted peer, with one channel.
 class OpenClient
 {
 public:
-    explicit OpenClient(ScriptedPeer &peer) : OpenClient(parametersOf(peer)) {}
+    explicit OpenClient(ScriptedPeer &peer)
+        : OpenClient(parametersOf(peer))
+    {
+    }
     explicit OpenClient(const ConnectionParameters &parameters)
-        : connection(parameters), channel(connection.createChannel())
+        : connection(parameters)
+        , channel(connection.createChannel())
     {
         connection.open();
         if (!waitUntil([this] { return channel->isOpen(); }))
@@ -213,7 +220,8 @@ inline void settleEvents()
     QCoreApplication::processEvents();
 }
 
-// Runs the event loop until all that was sent and posted has arrived: the peer answers a question on a channel of its own.
+// Runs the event loop until all that was sent and posted has arrived: the peer answers a question on a channel of its
+// own.
 inline void settle(Connection &connection)
 {
     Channel *channel = connection.createChannel();
@@ -224,14 +232,15 @@ inline void settle(Connection &connection)
 }
 
 // Several deliveries that arrive at once: bytes for ScriptedPeer::sendRaw().
-inline QByteArray deliveries(const QByteArray &consumerTag, quint64 firstTag, const QByteArrayList &bodies, quint16 channel = 1)
+inline QByteArray deliveries(const QByteArray &consumerTag, quint64 firstTag, const QByteArrayList &bodies,
+                             quint16 channel = 1)
 {
     QByteArray bytes;
     for (const QByteArray &body : bodies) {
         QByteArray header(Wire::ContentHeaderPrefix, Qt::Uninitialized);
         Wire::writeContentHeaderPrefix(header.data(), Wire::BasicDeliver::id.classId, quint64(body.size()));
-        bytes += Wire::encodeFrame(channel, Wire::BasicDeliver{.consumerTag = consumerTag, .deliveryTag = firstTag++})
-            + ScriptedPeer::frame(Wire::FrameType::Header, channel, header + Wire::encodeProperties({}));
+        bytes += Wire::encodeFrame(channel, Wire::BasicDeliver{.consumerTag = consumerTag, .deliveryTag = firstTag++}) +
+                 ScriptedPeer::frame(Wire::FrameType::Header, channel, header + Wire::encodeProperties({}));
         if (!body.isEmpty())
             bytes += ScriptedPeer::frame(Wire::FrameType::Body, channel, body);
     }

@@ -6,7 +6,8 @@
 #include <QtNetwork/qtcpserver.h>
 
 // What the tests of attempts to connect share.
-namespace AmqpQt::Test {
+namespace AmqpQt::Test
+{
 
 inline Endpoint closedPort()
 {
@@ -28,9 +29,9 @@ inline ConnectionParameters to(const QList<Endpoint> &endpoints)
 }
 
 // A connection with all kinds of things that wait for it to open.
-struct Waiting
-{
-    explicit Waiting(const ConnectionParameters &parameters) : connection(parameters)
+struct Waiting {
+    explicit Waiting(const ConnectionParameters &parameters)
+        : connection(parameters)
     {
         log.watch(&connection);
         for (int i = 1; i <= 2; ++i) {
@@ -51,7 +52,8 @@ struct Waiting
     bool open()
     {
         log.watch(connection.open(), u"open"_s);
-        return waitUntil([this] { return log.has(u"connection.opened"_s) || !log.only(u"connection.closed"_s).isEmpty(); });
+        return waitUntil(
+            [this] { return log.has(u"connection.opened"_s) || !log.only(u"connection.closed"_s).isEmpty(); });
     }
 
     Connection connection;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "client/story.h"
 
-namespace AmqpQt::Test {
+namespace AmqpQt::Test
+{
 
-Story::Story(Parents parents) : m_parents(parents)
+Story::Story(Parents parents)
+    : m_parents(parents)
 {
     ConnectionParameters parameters = parametersOf(peer);
     parameters.setWriteBuffer(1000, 10'000, 1'000'000);
@@ -50,8 +52,8 @@ bool Story::hear(const QString &entry, int times)
 
 Consumer *Story::consume(const QString &tag, const QString &queue)
 {
-    Consumer *made = channel->consume(queue, {.consumerTag = tag},
-                                      m_parents == Parents::Other ? &m_otherParent : nullptr);
+    Consumer *made =
+        channel->consume(queue, {.consumerTag = tag}, m_parents == Parents::Other ? &m_otherParent : nullptr);
     log.watch(made, tag);
     log.watch(made->whenStarted(), tag + u".whenStarted"_s);
     return made;
@@ -87,7 +89,7 @@ bool Story::use()
     call(channel->get(u"full"_s), "get");
     call(channel->deleteQueue(u"q"_s), "deleteQueue");
     call(channel->deleteExchange(u"x"_s), "deleteExchange");
-    connection->channel(0);                                    // an error of the connection
+    connection->channel(0);                                     // an error of the connection
     channel->publish(QString(256, u'x'), {}, Message("never")); // and of the channel
     return hear(u"reply.deleteExchange ok"_s) && hear(u"channel.errorOccurred InvalidArgument"_s);
 }
@@ -101,8 +103,9 @@ bool Story::receive()
         return false;
     for (const Message &message : std::as_const(messages))
         message.ack();
-    peer.sendContent(1, Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .exchange = "x", .routingKey = "y"}, {},
-                     "returned");
+    peer.sendContent(1,
+                     Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .exchange = "x", .routingKey = "y"},
+                     {}, "returned");
     Consumer *second = consume(u"b"_s, u"q2"_s);
     if (!hear(u"b.started"_s) || !hear(u"channel.messageReturned Returned 312"_s))
         return false;

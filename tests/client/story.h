@@ -3,11 +3,12 @@
 
 #include "client/clientsupport.h"
 
-namespace AmqpQt::Test {
+namespace AmqpQt::Test
+{
 
-// The life of a connection, a channel and some consumers in which every signal of theirs is emitted and every call is made:
-// opened, used, blocked, closed by the broker, reopened, closed, opened again, lost. A test lets something happen in one of
-// the signals, by log.afterEntry, and looks at what becomes of the rest.
+// The life of a connection, a channel and some consumers in which every signal of theirs is emitted and every call is
+// made: opened, used, blocked, closed by the broker, reopened, closed, opened again, lost. A test lets something happen
+// in one of the signals, by log.afterEntry, and looks at what becomes of the rest.
 class Story : public QObject
 {
 public:

@@ -95,18 +95,23 @@ void tst_AttemptParameters::refusedValuesKeepItFromConnecting_data()
 {
     QTest::addColumn<RefusedSetter>("set");
     QTest::addColumn<QString>("place");
-    const auto row = [](const char *name, const QString &place, const RefusedSetter &set) { QTest::newRow(name) << set << place; };
+    const auto row = [](const char *name, const QString &place, const RefusedSetter &set) {
+        QTest::newRow(name) << set << place;
+    };
     using P = ConnectionParameters;
-    row("long virtual host", u"virtualHost"_s, [](P &p, bool good) { p.setVirtualHost(good ? u"/"_s : QString(128, u'\u00E4')); });
-    row("half a character", u"virtualHost"_s, [](P &p, bool good) { p.setVirtualHost(good ? u"/"_s : QString(QChar(0xD800))); });
+    row("long virtual host", u"virtualHost"_s,
+        [](P &p, bool good) { p.setVirtualHost(good ? u"/"_s : QString(128, u'\u00E4')); });
+    row("half a character", u"virtualHost"_s,
+        [](P &p, bool good) { p.setVirtualHost(good ? u"/"_s : QString(QChar(0xD800))); });
     row("NUL in the virtual host", u"virtualHost"_s,
         [](P &p, bool good) { p.setVirtualHost(good ? u"/"_s : u"/"_s + QChar::Null); });
     row("NUL in the name", u"credentials"_s,
         [](P &p, bool good) { p.setCredentials(good ? u"guest"_s : u"gu"_s + QChar::Null, u"guest"_s); });
     row("NUL in the password", u"credentials"_s,
         [](P &p, bool good) { p.setCredentials(u"guest"_s, good ? u"guest"_s : u"gu"_s + QChar::Null); });
-    row("NaN", u"clientProperties"_s,
-        [](P &p, bool good) { p.setClientProperties(good ? FieldTable() : FieldTable{{u"a"_s, qQNaN()}}); });
+    row("NaN", u"clientProperties"_s, [](P &p, bool good) {
+        p.setClientProperties(good ? FieldTable() : FieldTable{{u"a"_s, qQNaN()}});
+    });
     row("heartbeat", u"heartbeat"_s, [](P &p, bool good) { p.setHeartbeat(good ? 60s : -1s); });
     row("connect timeout", u"connectTimeout"_s, [](P &p, bool good) { p.setConnectTimeout(good ? 1000ms : -1ms); });
     row("rpc timeout", u"rpcTimeout"_s, [](P &p, bool good) { p.setRpcTimeout(good ? 0ms : -1ms); });
@@ -116,12 +121,17 @@ void tst_AttemptParameters::refusedValuesKeepItFromConnecting_data()
     row("message size", u"maximumMessageSize"_s, [](P &p, bool good) { p.setMaximumMessageSize(good ? 1000 : 0); });
     row("write buffer", u"writeBuffer"_s, [](P &p, bool good) { p.setWriteBuffer(10, good ? 20 : 5, 30); });
     row("multiplier", u"backpressureMultiplier"_s, [](P &p, bool good) { p.setBackpressureMultiplier(good ? 0 : -1); });
-    row("no endpoint", u"endpoints"_s, [](P &p, bool good) { p.setEndpoints(good ? p.endpoints() : QList<Endpoint>()); });
-    row("empty host", u"endpoints"_s, [](P &p, bool good) { p.setEndpoints(good ? p.endpoints() : QList<Endpoint>{{QString(), 1}}); });
-    row("no host name", u"endpoints"_s,
-        [](P &p, bool good) { p.setEndpoints(good ? p.endpoints() : p.endpoints() + QList<Endpoint>{{u"a b"_s, 1}}); });
-    row("port 0", u"endpoints"_s,
-        [](P &p, bool good) { p.setEndpoints(good ? p.endpoints() : p.endpoints() + QList<Endpoint>{{u"a"_s, 0}}); });
+    row("no endpoint", u"endpoints"_s,
+        [](P &p, bool good) { p.setEndpoints(good ? p.endpoints() : QList<Endpoint>()); });
+    row("empty host", u"endpoints"_s, [](P &p, bool good) {
+        p.setEndpoints(good ? p.endpoints() : QList<Endpoint>{{QString(), 1}});
+    });
+    row("no host name", u"endpoints"_s, [](P &p, bool good) {
+        p.setEndpoints(good ? p.endpoints() : p.endpoints() + QList<Endpoint>{{u"a b"_s, 1}});
+    });
+    row("port 0", u"endpoints"_s, [](P &p, bool good) {
+        p.setEndpoints(good ? p.endpoints() : p.endpoints() + QList<Endpoint>{{u"a"_s, 0}});
+    });
 }
 
 void tst_AttemptParameters::refusedValuesKeepItFromConnecting()

@@ -573,8 +573,6 @@ void tst_BadInput::tooLargeClientPropertiesFailTheOpening()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-// --- foreign threads -------------------------------------------------------------------------------------------------
-
 namespace
 {
 
@@ -588,11 +586,11 @@ const QMap<QString, ForeignCall> &foreignCalls()
             {u"closeConnection"_s,
              [](OpenClient &client, const Message &) { return errorOf(client.connection.close()); }},
             {u"createChannel"_s,
-             [](OpenClient &client, const Message &) {
-                 return client.connection.createChannel()->error();
-             }},
+             [](OpenClient &client, const Message &) { return client.connection.createChannel()->error(); }},
             {u"createChannelWithAParent"_s,
-             [](OpenClient &client, const Message &) { return client.connection.createChannel(client.channel)->error(); }},
+             [](OpenClient &client, const Message &) {
+                 return client.connection.createChannel(client.channel)->error();
+             }},
             {u"consume"_s,
              [](OpenClient &client, const Message &) {
                  const bool isRefused = client.channel->consume(u"q"_s)->state() == Consumer::State::Cancelled;
@@ -689,7 +687,8 @@ void tst_BadInput::parentsOfOtherThreadsAreReplaced()
     QThread thread;
     QObject foreign;
     foreign.moveToThread(&thread);
-    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^createChannel\\(\\): the parent lives in another thread"_s));
+    QTest::ignoreMessage(QtWarningMsg,
+                         QRegularExpression(u"^createChannel\\(\\): the parent lives in another thread"_s));
     const Channel *channel = client.connection.createChannel(&foreign);
     QCOMPARE(channel->parent(), &client.connection);
     QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^consume\\(\\): the parent lives in another thread"_s));

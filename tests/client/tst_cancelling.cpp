@@ -6,7 +6,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-namespace {
+namespace
+{
 
 // All that arrives at once makes one batch, however slow this machine is.
 ConnectionParameters inOneTurn(const ScriptedPeer &peer)
@@ -65,10 +66,10 @@ void tst_Cancelling::deliveriesComeInBothWays()
     log.watchDeliveries(consumer);
     log.watchBatches(consumer);
     peer.sendRaw(deliveries("c1", 1, {"1", "2", "3"}));
-    QVERIFY(waitUntil([&] { return log.has(u"consumer.delivered 3"_s) && !log.only(u"consumer.batchDelivered"_s).isEmpty(); }));
-    QCOMPARE(log.entries,
-             QStringList({u"consumer.delivered 1"_s, u"consumer.delivered 2"_s, u"consumer.delivered 3"_s,
-                          u"consumer.batchDelivered 1 2 3"_s}));
+    QVERIFY(waitUntil(
+        [&] { return log.has(u"consumer.delivered 3"_s) && !log.only(u"consumer.batchDelivered"_s).isEmpty(); }));
+    QCOMPARE(log.entries, QStringList({u"consumer.delivered 1"_s, u"consumer.delivered 2"_s, u"consumer.delivered 3"_s,
+                                       u"consumer.batchDelivered 1 2 3"_s}));
 }
 
 void tst_Cancelling::unackedCountFollowsDeliveriesAndAcks()
@@ -149,9 +150,8 @@ void tst_Cancelling::cancelEndsWithTheBrokersAnswer()
     log.watch(consumer->cancel(), u"cancel"_s);
     QCOMPARE(consumer->state(), Consumer::State::Cancelling);
     QVERIFY(waitUntil([&] { return log.has(u"consumer.cancelled ok"_s); }));
-    QCOMPARE(log.entries,
-             QStringList({u"consumer.stateChanged Cancelling"_s, u"reply.cancel ok"_s, u"consumer.stateChanged Cancelled"_s,
-                          u"consumer.cancelled ok"_s}));
+    QCOMPARE(log.entries, QStringList({u"consumer.stateChanged Cancelling"_s, u"reply.cancel ok"_s,
+                                       u"consumer.stateChanged Cancelled"_s, u"consumer.cancelled ok"_s}));
     QVERIFY(client.channel->isOpen());
     QCOMPARE(peer.violations(), QStringList());
 }

@@ -9,12 +9,13 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-namespace {
+namespace
+{
 
 // Asks for things that the peer does not answer, and has messages that wait since the peer blocks.
-struct Pending
-{
-    explicit Pending(ScriptedPeer &peer, QObject *parent = nullptr) : connection(new Connection(parametersOf(peer)))
+struct Pending {
+    explicit Pending(ScriptedPeer &peer, QObject *parent = nullptr)
+        : connection(new Connection(parametersOf(peer)))
     {
         channel = connection->createChannel(parent);
         consumer = channel->consume(u"q"_s, {.consumerTag = u"old"_s}, parent);
@@ -24,8 +25,9 @@ struct Pending
         log.watch(connection);
         log.watch(channel);
         log.watch(consumer);
-        for (const char *answer : {"queue.declare-ok", "exchange.declare-ok", "basic.get-ok", "basic.get-empty", "basic.qos-ok",
-                                   "basic.consume-ok", "basic.cancel-ok", "channel.open-ok", "queue.purge-ok"})
+        for (const char *answer :
+             {"queue.declare-ok", "exchange.declare-ok", "basic.get-ok", "basic.get-empty", "basic.qos-ok",
+              "basic.consume-ok", "basic.cancel-ok", "channel.open-ok", "queue.purge-ok"})
             peer.withhold(answer);
         peer.send(0, Wire::ConnectionBlocked{.reason = "low on memory"});
         if (!waitUntil([this] { return connection->isBlocked(); }))
@@ -140,15 +142,17 @@ void tst_Ending::closeDrainsAndSaysGoodbye()
     QStringList names;
     for (const Command &command : peer.received())
         names += QString::fromLatin1(command.name);
-    QCOMPARE(names,
-             QStringList({u"basic.publish"_s, u"queue.declare"_s, u"basic.cancel"_s, u"channel.close"_s, u"connection.close"_s}));
-    log.entries.removeIf([](const QString &entry) { return comesOncePerTurn(entry) || entry.contains(u"ritable") || entry.contains(u"backpressure"); });
+    QCOMPARE(names, QStringList({u"basic.publish"_s, u"queue.declare"_s, u"basic.cancel"_s, u"channel.close"_s,
+                                 u"connection.close"_s}));
+    log.entries.removeIf([](const QString &entry) {
+        return comesOncePerTurn(entry) || entry.contains(u"ritable") || entry.contains(u"backpressure");
+    });
     QCOMPARE(log.entries,
              QStringList({u"connection.stateChanged Closing"_s, u"channel.stateChanged Closing"_s,
                           u"channel.errorOccurred NotOpen"_s, u"reply.declareQueue ok"_s, u"channel.queueDeclared"_s,
-                          u"consumer.stateChanged Cancelled"_s, u"consumer.cancelled ok"_s, u"channel.stateChanged Closed"_s,
-                          u"channel.closed ok"_s, u"reply.close ok"_s, u"connection.stateChanged Closed"_s,
-                          u"connection.closed ok"_s}));
+                          u"consumer.stateChanged Cancelled"_s, u"consumer.cancelled ok"_s,
+                          u"channel.stateChanged Closed"_s, u"channel.closed ok"_s, u"reply.close ok"_s,
+                          u"connection.stateChanged Closed"_s, u"connection.closed ok"_s}));
     QVERIFY(waitUntil([&] { return !peer.isConnected(); }));
     QCOMPARE(peer.violations(), QStringList());
 }
@@ -376,11 +380,10 @@ void tst_Ending::lossIsToldInOrder()
         peer.send(1, Wire::QueueBindOk{});
     QVERIFY(waitUntil([&] { return !log.only(u"connection.closed"_s).isEmpty(); }));
     settleEvents();
-    QCOMPARE(log.entries,
-             QStringList({u"consumer.stateChanged Recovering"_s, u"channel.writableChanged 0"_s,
-                          u"channel.errorOccurred "_s + error, u"channel.stateChanged Closed"_s, u"channel.closed "_s + error,
-                          u"connection.errorOccurred "_s + error, u"connection.stateChanged Closed"_s,
-                          u"connection.closed "_s + error}));
+    QCOMPARE(log.entries, QStringList({u"consumer.stateChanged Recovering"_s, u"channel.writableChanged 0"_s,
+                                       u"channel.errorOccurred "_s + error, u"channel.stateChanged Closed"_s,
+                                       u"channel.closed "_s + error, u"connection.errorOccurred "_s + error,
+                                       u"connection.stateChanged Closed"_s, u"connection.closed "_s + error}));
     QCOMPARE(brief(client.connection.error()), error);
     QCOMPARE(brief(client.channel->error()), error);
     QCOMPARE(peer.count("connection.close-ok"), loss == u"close" ? 1 : 0);
@@ -453,7 +456,8 @@ void tst_Ending::deletionEndsAllThatIsPending()
     QStringList channel = pending.log.only(u"channel."_s);
     QCOMPARE(channel.mid(channel.indexOf(u"channel.publishFailed 1-3 Cancelled"_s)),
              QStringList({u"channel.publishFailed 1-3 Cancelled"_s, u"channel.backpressureChanged 0"_s,
-                          u"channel.errorOccurred Cancelled"_s, u"channel.stateChanged Closed"_s, u"channel.closed Cancelled"_s}));
+                          u"channel.errorOccurred Cancelled"_s, u"channel.stateChanged Closed"_s,
+                          u"channel.closed Cancelled"_s}));
     QCOMPARE(pending.log.only(u"consumer."_s).mid(1),
              QStringList({u"consumer.stateChanged Cancelled"_s, u"consumer.cancelled Cancelled"_s}));
 }
@@ -484,7 +488,9 @@ void tst_Ending::survivorsSayNotOpen()
     QCOMPARE(consumer->unackedCount(), 0);
     QVERIFY(!channel->isWritable());
     QCOMPARE(channel->publish({}, u"q"_s, Message("m")), quint64(0));
-    const auto kind = [](const auto &reply) { return reply.isFinished() ? reply.result().error().kind() : ErrorKind::NoError; };
+    const auto kind = [](const auto &reply) {
+        return reply.isFinished() ? reply.result().error().kind() : ErrorKind::NoError;
+    };
     QCOMPARE(kind(channel->declareQueue()), ErrorKind::NotOpen);
     QCOMPARE(kind(channel->get(u"q"_s)), ErrorKind::NotOpen);
     QCOMPARE(kind(channel->setPrefetch(1)), ErrorKind::NotOpen);
@@ -523,10 +529,10 @@ void tst_Ending::channelClosedByTheBrokerIsToldInOrder()
     settle(client.connection);
     log.entries.removeIf(comesOncePerTurn);
     const QString error = u"ChannelClosed 404"_s;
-    QCOMPARE(log.entries,
-             QStringList({u"reply.bindQueue "_s + error, u"reply.purgeQueue "_s + error, u"consumer.stateChanged Recovering"_s,
-                          u"channel.writableChanged 0"_s, u"channel.errorOccurred "_s + error, u"channel.stateChanged Closed"_s,
-                          u"channel.closed "_s + error}));
+    QCOMPARE(log.entries, QStringList({u"reply.bindQueue "_s + error, u"reply.purgeQueue "_s + error,
+                                       u"consumer.stateChanged Recovering"_s, u"channel.writableChanged 0"_s,
+                                       u"channel.errorOccurred "_s + error, u"channel.stateChanged Closed"_s,
+                                       u"channel.closed "_s + error}));
     QCOMPARE(client.channel->error().text(), u"NOT_FOUND - no exchange 'x'"_s);
     QVERIFY(other->isOpen());
     QCOMPARE(peer.violations(), QStringList());
@@ -549,10 +555,10 @@ void tst_Ending::rpcTimeoutClosesTheChannel()
     log.watch(client.channel->purgeQueue(u"q"_s), u"purgeQueue"_s);
     QVERIFY(waitUntil([&] { return !log.only(u"channel.closed"_s).isEmpty(); }));
     log.entries.removeIf(comesOncePerTurn);
-    QCOMPARE(log.entries,
-             QStringList({u"reply.declareQueue Timeout"_s, u"reply.purgeQueue Timeout"_s, u"consumer.stateChanged Recovering"_s,
-                          u"channel.writableChanged 0"_s, u"channel.errorOccurred Timeout"_s, u"channel.stateChanged Closed"_s,
-                          u"channel.closed Timeout"_s}));
+    QCOMPARE(log.entries, QStringList({u"reply.declareQueue Timeout"_s, u"reply.purgeQueue Timeout"_s,
+                                       u"consumer.stateChanged Recovering"_s, u"channel.writableChanged 0"_s,
+                                       u"channel.errorOccurred Timeout"_s, u"channel.stateChanged Closed"_s,
+                                       u"channel.closed Timeout"_s}));
     QCOMPARE(client.channel->error().method(), u"queue.declare"_s);
     QCOMPARE(client.channel->purgeQueue(u"q"_s).result().error().kind(), ErrorKind::NotOpen);
     QVERIFY(client.connection.isOpen());

@@ -102,8 +102,8 @@ void tst_FailedAttempts::failureKeepsAllThatWaits()
         if (command.channel == 1)
             sent += QString::fromLatin1(command.name + command.body);
     }
-    QCOMPARE(sent, QStringList({u"channel.open"_s, u"queue.declare"_s, u"basic.publish1"_s, u"basic.get"_s, u"basic.publish2"_s,
-                                u"basic.consume"_s}));
+    QCOMPARE(sent, QStringList({u"channel.open"_s, u"queue.declare"_s, u"basic.publish1"_s, u"basic.get"_s,
+                                u"basic.publish2"_s, u"basic.consume"_s}));
     QCOMPARE(peer.violations(), QStringList());
 }
 
@@ -151,12 +151,15 @@ void tst_FailedAttempts::firstSuccessSendsAllInOrder()
     QMap<int, QStringList> sent;
     for (const Command &command : peer.received())
         sent[command.channel] += QString::fromLatin1(command.name + command.body);
-    QCOMPARE(sent.value(7), QStringList({u"channel.open"_s, u"basic.qos"_s, u"exchange.declare"_s, u"queue.declare"_s, u"queue.bind"_s,
-                                         u"exchange.bind"_s, u"queue.purge"_s, u"basic.consume"_s, u"basic.cancel"_s}));
-    QCOMPARE(sent.value(confirming->number()), QStringList({u"channel.open"_s, u"confirm.select"_s, u"basic.publish1"_s}));
+    QCOMPARE(sent.value(7),
+             QStringList({u"channel.open"_s, u"basic.qos"_s, u"exchange.declare"_s, u"queue.declare"_s, u"queue.bind"_s,
+                          u"exchange.bind"_s, u"queue.purge"_s, u"basic.consume"_s, u"basic.cancel"_s}));
+    QCOMPARE(sent.value(confirming->number()),
+             QStringList({u"channel.open"_s, u"confirm.select"_s, u"basic.publish1"_s}));
     QCOMPARE(sent.value(transacting->number()),
              QStringList({u"channel.open"_s, u"tx.select"_s, u"basic.publish2"_s, u"tx.commit"_s}));
-    QCOMPARE(sent.value(publisher.channel()->number()), QStringList({u"channel.open"_s, u"confirm.select"_s, u"basic.publish3"_s}));
+    QCOMPARE(sent.value(publisher.channel()->number()),
+             QStringList({u"channel.open"_s, u"confirm.select"_s, u"basic.publish3"_s}));
     QCOMPARE(peer.violations(), QStringList());
 }
 
@@ -257,7 +260,8 @@ void tst_FailedAttempts::reopenedChannelsWaitThroughFailures()
     peer.forgetReceived();
     client.connection.setParameters(parametersOf(peer));
     client.connection.open();
-    QVERIFY(waitUntil([&] { return consumer->state() == Consumer::State::Active && peer.count("basic.publish") == 1; }));
+    QVERIFY(
+        waitUntil([&] { return consumer->state() == Consumer::State::Active && peer.count("basic.publish") == 1; }));
     QVERIFY(waitUntil([&] { return log.ended.size() == log.replies.size(); }));
     QCOMPARE(log.only(u"reply."_s).filter(QRegularExpression(u"(?<! ok)$"_s)), QStringList());
     QCOMPARE(peer.count("channel.open"), 1);
@@ -285,7 +289,8 @@ void tst_FailedAttempts::endAfterAFailureCancelsAllThatWaits()
     log.watch(waiting->connection.whenOpen(), u"whenOpen again"_s);
     log.entries.clear();
     if (end == u"delete") {
-        QFuture<Result<QueueInfo>> future = waiting->connection.channels().constFirst()->declareQueue(u"q"_s).toFuture();
+        QFuture<Result<QueueInfo>> future =
+            waiting->connection.channels().constFirst()->declareQueue(u"q"_s).toFuture();
         waiting.reset();
         QVERIFY(future.isFinished());
         QCOMPARE(future.result().error().kind(), ErrorKind::Cancelled);

@@ -8,8 +8,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// A destructor finishes the futures of everything that it ends, without an event loop. No test here runs one after it has
-// deleted something.
+// A destructor finishes the futures of everything that it ends, without an event loop. No test here runs one after it
+// has deleted something.
 class tst_Futures : public QObject
 {
     Q_OBJECT
@@ -22,13 +22,15 @@ private Q_SLOTS:
     void functionsWaitForTheEventLoop();
 };
 
-namespace {
+namespace
+{
 
 // All kinds of replies of a connection that is not opened, or whose peer answers nothing any more.
-struct Calls
-{
+struct Calls {
     explicit Calls(Connection *connection)
-        : channel(connection->createChannel()), confirming(connection->createChannel()), publisher(new Publisher(connection))
+        : channel(connection->createChannel())
+        , confirming(connection->createChannel())
+        , publisher(new Publisher(connection))
     {
         note("connection.whenOpen", connection->whenOpen());
         note("channel.whenOpen", channel->whenOpen());
@@ -92,7 +94,8 @@ void tst_Futures::everyCallEndsWithItsObject_data()
     QTest::addColumn<bool>("isOpen");
     QTest::addColumn<QString>("victim");
     for (const bool isOpen : {false, true}) {
-        for (const char *victim : {"connection", "channel", "confirming channel", "consumer", "publisher", "publisher's channel"})
+        for (const char *victim :
+             {"connection", "channel", "confirming channel", "consumer", "publisher", "publisher's channel"})
             QTest::addRow("%s, %s", victim, isOpen ? "open" : "never opened") << isOpen << QString::fromLatin1(victim);
     }
 }
@@ -196,9 +199,8 @@ void tst_Futures::functionsWaitForTheEventLoop()
 {
     auto *connection = new Connection;
     bool isCalled = false;
-    connection->createChannel()->declareQueue(u"q"_s).then(this, [&](const Result<QueueInfo> &result) {
-        isCalled = result.error().kind() == ErrorKind::Cancelled;
-    });
+    connection->createChannel()->declareQueue(u"q"_s).then(
+        this, [&](const Result<QueueInfo> &result) { isCalled = result.error().kind() == ErrorKind::Cancelled; });
     delete connection;
     QVERIFY(!isCalled);
     settleEvents();

@@ -4,7 +4,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-namespace {
+namespace
+{
 
 enum class Victim { TheConsumer, TheChannel, TheConnection, TheMessages };
 enum class Way { Delete, DeleteLater };
@@ -87,7 +88,8 @@ void tst_Lifetime::everythingMayBeDeletedInEverySlot_data()
         const int occurrence = ++occurrences[entry];
         if (occurrence > (isFickle ? 1 : 2))
             continue;
-        for (const Victim victim : {Victim::TheConsumer, Victim::TheChannel, Victim::TheConnection, Victim::TheMessages}) {
+        for (const Victim victim :
+             {Victim::TheConsumer, Victim::TheChannel, Victim::TheConnection, Victim::TheMessages}) {
             for (const Way way : {Way::Delete, Way::DeleteLater}) {
                 if (victim == Victim::TheMessages && way == Way::DeleteLater)
                     continue;
@@ -113,10 +115,14 @@ void tst_Lifetime::everythingMayBeDeletedInEverySlot()
     Story story(Story::Parents{parents});
     const auto object = [&]() -> QObject * {
         switch (Victim(victim)) {
-        case Victim::TheConsumer: return story.consumer;
-        case Victim::TheChannel: return story.channel;
-        case Victim::TheConnection: return story.connection;
-        case Victim::TheMessages: break;
+        case Victim::TheConsumer:
+            return story.consumer;
+        case Victim::TheChannel:
+            return story.channel;
+        case Victim::TheConnection:
+            return story.connection;
+        case Victim::TheMessages:
+            break;
         }
         return nullptr;
     };
@@ -139,7 +145,9 @@ void tst_Lifetime::everythingMayBeDeletedInEverySlot()
         Channel *another = story.connection->createChannel();
         story.log.watch(another->declareQueue(u"another"_s), u"another"_s);
         // Or it is lost, which has not been reported yet.
-        QVERIFY(waitUntil([&] { return story.log.ended.contains(u"another"_s) || !story.connection || !story.connection->isOpen(); }));
+        QVERIFY(waitUntil([&] {
+            return story.log.ended.contains(u"another"_s) || !story.connection || !story.connection->isOpen();
+        }));
         if (!story.log.has(u"reply.another ok"_s)) // then it was lost already, and that comes next
             QVERIFY(waitUntil([&] { return !story.connection->isOpen(); }));
     }

@@ -9,7 +9,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-namespace {
+namespace
+{
 
 // A server that answers with these bytes to the first that come, and closes.
 class RawServer
@@ -87,8 +88,8 @@ void tst_Opening::signalsComeInOrder()
     QVERIFY(waitUntil([&] { return log.has(u"connection.opened"_s); }));
     log.entries.removeIf(comesOncePerTurn);
     QCOMPARE(log.entries,
-             QStringList({u"connection.stateChanged Connecting"_s, u"connection.stateChanged Handshaking"_s, u"reply.open ok"_s,
-                          u"connection.stateChanged Open"_s, u"connection.opened"_s}));
+             QStringList({u"connection.stateChanged Connecting"_s, u"connection.stateChanged Handshaking"_s,
+                          u"reply.open ok"_s, u"connection.stateChanged Open"_s, u"connection.opened"_s}));
     QCOMPARE(connection.currentEndpoint().port, peer.port());
     QCOMPARE(connection.serverProperties().value(u"product"_s).toString(), u"ScriptedPeer"_s);
     QVERIFY(connection.hasCapability(u"basic.nack"_s));
@@ -120,10 +121,9 @@ void tst_Opening::operationsBeforeOpenGoOutInCallOrder()
         if (command.channel > 0)
             names += u"%1 %2"_s.arg(command.channel).arg(QString::fromLatin1(command.name + command.body));
     }
-    QCOMPARE(names,
-             QStringList({u"1 channel.open"_s, u"2 channel.open"_s, u"1 basic.qos"_s, u"1 exchange.declare"_s,
-                          u"2 queue.declare"_s, u"1 basic.publish1"_s, u"2 basic.publish2"_s, u"1 queue.bind"_s,
-                          u"1 basic.publish3"_s, u"1 basic.consume"_s, u"1 basic.publish4"_s}));
+    QCOMPARE(names, QStringList({u"1 channel.open"_s, u"2 channel.open"_s, u"1 basic.qos"_s, u"1 exchange.declare"_s,
+                                 u"2 queue.declare"_s, u"1 basic.publish1"_s, u"2 basic.publish2"_s, u"1 queue.bind"_s,
+                                 u"1 basic.publish3"_s, u"1 basic.consume"_s, u"1 basic.publish4"_s}));
     QCOMPARE(peer.violations(), QStringList());
 }
 
@@ -186,7 +186,8 @@ void tst_Opening::foreignProtocolsAreNamed_data()
     QTest::addColumn<QString>("name");
     QTest::newRow("AMQP 0-9") << QByteArray("AMQP\x01\x01\x00\x09", 8) << u"AMQP 0-9 (protocol header 1 1 0 9)"_s;
     QTest::newRow("AMQP 1.0") << QByteArray("AMQP\x00\x01\x00\x00", 8) << u"AMQP 1.0 (protocol header 0 1 0 0)"_s;
-    QTest::newRow("AMQP 1.0 with SASL") << QByteArray("AMQP\x03\x01\x00\x00", 8) << u"AMQP 1.0 (protocol header 3 1 0 0)"_s;
+    QTest::newRow("AMQP 1.0 with SASL") << QByteArray("AMQP\x03\x01\x00\x00", 8)
+                                        << u"AMQP 1.0 (protocol header 3 1 0 0)"_s;
     QTest::newRow("AMQP 1.0 with TLS") << QByteArray("AMQP\x02\x01\x00\x00", 8) << u"AMQP 1.0"_s;
     QTest::newRow("AMQP 0-8") << QByteArray("AMQP\x01\x01\x08\x00", 8) << u"AMQP 0-8"_s;
     QTest::newRow("AMQP 0-10") << QByteArray("AMQP\x01\x01\x00\x0a", 8) << u"AMQP 0-10"_s;
@@ -244,8 +245,8 @@ void tst_Opening::peerMayGoAtAnyPoint_data()
     QTest::addColumn<QByteArray>("at");
     QTest::addColumn<bool>("resets");
     for (const bool resets : {false, true}) {
-        for (const char *at : {"connection.start-ok", "connection.tune-ok", "connection.open", "channel.open", "queue.declare",
-                               "basic.publish", "basic.get", "basic.qos", "basic.consume"})
+        for (const char *at : {"connection.start-ok", "connection.tune-ok", "connection.open", "channel.open",
+                               "queue.declare", "basic.publish", "basic.get", "basic.qos", "basic.consume"})
             QTest::addRow("%s, %s", at, resets ? "resets" : "closes") << QByteArray(at) << resets;
     }
 }
@@ -312,7 +313,8 @@ void tst_Opening::closeWhileConnectingEndsAllThatWaits()
     if (!handshaking) // the socket may have been quicker
         states.removeAll(u"connection.stateChanged Handshaking"_s);
     QCOMPARE(states.mid(states.size() - 3),
-             QStringList({u"connection.stateChanged Closing"_s, u"connection.stateChanged Closed"_s, u"connection.closed ok"_s}));
+             QStringList({u"connection.stateChanged Closing"_s, u"connection.stateChanged Closed"_s,
+                          u"connection.closed ok"_s}));
     QVERIFY(waitUntil([&] { return !peer.isConnected(); }));
 }
 
@@ -421,9 +423,9 @@ void tst_Opening::parametersCountFromTheNextOpen()
 void tst_Opening::endpointsAreTriedInOrder_data()
 {
     QTest::addColumn<QString>("first");
-    for (const char *first : {"closed port", "unknown host", "silent", "silent at login", "silent at open", "drops at once",
-                              "drops at connection.start-ok", "drops at connection.tune-ok", "drops at connection.open",
-                              "shuts down at login", "shuts down at open"})
+    for (const char *first : {"closed port", "unknown host", "silent", "silent at login", "silent at open",
+                              "drops at once", "drops at connection.start-ok", "drops at connection.tune-ok",
+                              "drops at connection.open", "shuts down at login", "shuts down at open"})
         QTest::newRow(first) << QString::fromLatin1(first);
 }
 

@@ -386,7 +386,8 @@ void tst_PublisherOutbox::withoutAnOutboxNothingWaits()
     QCOMPARE(client.publisher->pressure(), 1.0);
     QCOMPARE(client.publisher->publish({}, {}, Message(QByteArray())), quint64(0));
     QCOMPARE(client.publisher->error().kind(), ErrorKind::BufferFull);
-    QVERIFY2(client.publisher->error().text().contains(u"outboxLimit is 0"), qPrintable(client.publisher->error().text()));
+    QVERIFY2(client.publisher->error().text().contains(u"outboxLimit is 0"),
+             qPrintable(client.publisher->error().text()));
     client.open();
     client.publisher->setWindow(2);
     QCOMPARE(client.publish("1"), quint64(1));

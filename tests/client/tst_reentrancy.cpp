@@ -6,7 +6,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-namespace {
+namespace
+{
 
 void runEventLoop(std::chrono::milliseconds time)
 {
@@ -90,8 +91,8 @@ void tst_Reentrancy::everythingMayBeCalledInEverySlot_data()
     QTest::addColumn<int>("occurrence");
     QTest::addColumn<QString>("action");
     addRowsForEntries([](const QString &entry, int occurrence) {
-        for (const char *action : {"close", "abort", "open", "channel.close", "channel.reopen", "cancel", "publish", "settle",
-                                   "consume", "createChannel"})
+        for (const char *action : {"close", "abort", "open", "channel.close", "channel.reopen", "cancel", "publish",
+                                   "settle", "consume", "createChannel"})
             QTest::addRow("%s #%d: %s", qPrintable(entry), occurrence, action)
                 << entry << occurrence << QString::fromLatin1(action);
     });
@@ -315,7 +316,8 @@ void tst_Reentrancy::closeInASlotEndsTheDeliveries()
     QCOMPARE(texts, QStringList{u"m1"_s});
     const QList<Command> received = peer.received();
     const auto positionOf = [&](const char *name) {
-        return std::find_if(received.begin(), received.end(), [&](const Command &c) { return c.name == name; }) - received.begin();
+        return std::find_if(received.begin(), received.end(), [&](const Command &c) { return c.name == name; }) -
+               received.begin();
     };
     QVERIFY(positionOf("basic.ack") < positionOf("channel.close"));
     QCOMPARE(peer.violations(), QStringList());
@@ -337,10 +339,10 @@ void tst_Reentrancy::reopenInTheReplyOfTheCallThatFailed()
     });
     QVERIFY(waitUntil([&] { return log.has(u"channel.opened"_s); }));
     log.entries.removeIf([](const QString &entry) { return entry.contains(u"writable"); });
-    QCOMPARE(log.entries,
-             QStringList({u"channel.errorOccurred ChannelClosed 404"_s, u"channel.stateChanged Closed"_s,
-                          u"channel.closed ChannelClosed 404"_s, u"channel.stateChanged Opening"_s, u"reply.reopen ok"_s,
-                          u"reply.reopen again ok"_s, u"channel.stateChanged Open"_s, u"channel.opened"_s}));
+    QCOMPARE(log.entries, QStringList({u"channel.errorOccurred ChannelClosed 404"_s, u"channel.stateChanged Closed"_s,
+                                       u"channel.closed ChannelClosed 404"_s, u"channel.stateChanged Opening"_s,
+                                       u"reply.reopen ok"_s, u"reply.reopen again ok"_s, u"channel.stateChanged Open"_s,
+                                       u"channel.opened"_s}));
     QVERIFY(client.channel->isOpen());
     const Reply<QueueInfo> declared = client.channel->declareQueue(u"q"_s);
     QVERIFY(waitUntil([&] { return declared.isFinished(); }));
@@ -412,8 +414,8 @@ void tst_Reentrancy::openInClosedConnectsAgain()
     QCOMPARE(log.entries,
              QStringList({u"connection.errorOccurred Network"_s, u"connection.stateChanged Closed"_s,
                           u"connection.closed Network"_s, u"connection.stateChanged Connecting"_s,
-                          u"connection.stateChanged Handshaking"_s, u"reply.open ok"_s, u"connection.stateChanged Open"_s,
-                          u"connection.opened"_s, u"reply.reopen ok"_s}));
+                          u"connection.stateChanged Handshaking"_s, u"reply.open ok"_s,
+                          u"connection.stateChanged Open"_s, u"connection.opened"_s, u"reply.reopen ok"_s}));
     disconnect(&client.connection, &Connection::closed, this, nullptr);
 }
 
@@ -430,10 +432,10 @@ void tst_Reentrancy::closeInStateChangedComesAfterOpened()
     connection.open();
     QVERIFY(waitUntil([&] { return log.has(u"connection.closed ok"_s); }));
     log.entries.removeIf(comesOncePerTurn);
-    QCOMPARE(log.entries,
-             QStringList({u"connection.stateChanged Connecting"_s, u"connection.stateChanged Handshaking"_s,
-                          u"connection.stateChanged Open"_s, u"connection.opened"_s, u"connection.stateChanged Closing"_s,
-                          u"connection.stateChanged Closed"_s, u"connection.closed ok"_s}));
+    QCOMPARE(log.entries, QStringList({u"connection.stateChanged Connecting"_s,
+                                       u"connection.stateChanged Handshaking"_s, u"connection.stateChanged Open"_s,
+                                       u"connection.opened"_s, u"connection.stateChanged Closing"_s,
+                                       u"connection.stateChanged Closed"_s, u"connection.closed ok"_s}));
 }
 
 QTEST_GUILESS_MAIN(tst_Reentrancy)

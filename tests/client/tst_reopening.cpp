@@ -36,7 +36,10 @@ void tst_Reopening::prefetchAndConsumersComeBackInOrder()
     client.channel->setPrefetch(100, Channel::PrefetchScope::PerChannel);
     client.channel->setPrefetch(10);
     client.consume({.consumerTag = u"a"_s});
-    client.consume({.consumerTag = u"b"_s, .ackMode = AckMode::NoAck, .exclusive = true, .prefetch = 5,
+    client.consume({.consumerTag = u"b"_s,
+                    .ackMode = AckMode::NoAck,
+                    .exclusive = true,
+                    .prefetch = 5,
                     .arguments = {{u"x-priority"_s, 7}}});
     peer.closeChannel(1, 406, "PRECONDITION_FAILED");
     QVERIFY(waitUntil([&] { return client.channel->state() == Channel::State::Closed; }));
@@ -56,9 +59,9 @@ void tst_Reopening::prefetchAndConsumersComeBackInOrder()
         sent += text;
     }
     sent.removeAll(u"channel.close-ok"_s);
-    QCOMPARE(sent,
-             QStringList({u"channel.open"_s, u"basic.qos 100 true"_s, u"basic.qos 10 false"_s, u"basic.consume a false false"_s,
-                          u"basic.qos 5 false"_s, u"basic.consume b true true x-priority 7"_s, u"queue.declare false"_s}));
+    QCOMPARE(sent, QStringList({u"channel.open"_s, u"basic.qos 100 true"_s, u"basic.qos 10 false"_s,
+                                u"basic.consume a false false"_s, u"basic.qos 5 false"_s,
+                                u"basic.consume b true true x-priority 7"_s, u"queue.declare false"_s}));
     QCOMPARE(peer.violations(), QStringList());
 }
 
@@ -82,9 +85,9 @@ void tst_Reopening::startedComesAgain()
         QVERIFY(waitUntil([&] { return log.has(u"consumer.delivered m"_s); }));
         log.entries.removeIf(comesOncePerTurn);
         QCOMPARE(log.entries,
-                 QStringList({u"consumer.stateChanged Recovering"_s, u"consumer.stateChanged Starting"_s, u"reply.reopen ok"_s,
-                              u"reply.whenStarted ok"_s, u"consumer.stateChanged Active"_s, u"consumer.started"_s,
-                              u"consumer.delivered m"_s}));
+                 QStringList({u"consumer.stateChanged Recovering"_s, u"consumer.stateChanged Starting"_s,
+                              u"reply.reopen ok"_s, u"reply.whenStarted ok"_s, u"consumer.stateChanged Active"_s,
+                              u"consumer.started"_s, u"consumer.delivered m"_s}));
         QCOMPARE(consumer->unackedCount(), 1);
     }
 }
@@ -159,9 +162,8 @@ void tst_Reopening::consumerThatCouldNotStartEnds()
     });
     QVERIFY(waitUntil([&] { return client.channel->state() == Channel::State::Closed; }));
     settleEvents();
-    QCOMPARE(log.entries,
-             QStringList({u"reply.whenStarted ChannelClosed 404"_s, u"consumer.stateChanged Cancelled"_s,
-                          u"consumer.cancelled ChannelClosed 404"_s}));
+    QCOMPARE(log.entries, QStringList({u"reply.whenStarted ChannelClosed 404"_s, u"consumer.stateChanged Cancelled"_s,
+                                       u"consumer.cancelled ChannelClosed 404"_s}));
     QCOMPARE(client.channel->consumers(), QList<Consumer *>{living});
     peer.setHook({});
     peer.answerAgain("basic.consume-ok");

@@ -31,13 +31,13 @@ private Q_SLOTS:
     void whatWasDeliveredBeforeMayBeSettledAfterwards();
 };
 
-namespace {
+namespace
+{
 
 constexpr int UntilItAsksAgain = 700; // ms; after the first answer it waits for 500
 
 // A consumer that waits: for an answer about its queue, or for the next time to ask.
-struct WaitingClient
-{
+struct WaitingClient {
     WaitingClient(ScriptedPeer &peer, bool isAnswered)
         : connection(std::make_unique<Connection>(parametersOf(peer)))
         , channel(connection->createChannel())
@@ -96,8 +96,9 @@ void tst_Resubscribing::waitsOnAfterALoss()
     client.channel->reopen();
     QVERIFY(waitUntil([&] { return client.consumer->state() == Consumer::State::Active; }));
     settle(*client.connection);
-    QCOMPARE(client.log.entries, QStringList({u"consumer.stateChanged Recovering"_s, u"consumer.stateChanged Starting"_s,
-                                              u"consumer.stateChanged Active"_s, u"consumer.started"_s}));
+    QCOMPARE(client.log.entries,
+             QStringList({u"consumer.stateChanged Recovering"_s, u"consumer.stateChanged Starting"_s,
+                          u"consumer.stateChanged Active"_s, u"consumer.started"_s}));
     QCOMPARE(peer.count("basic.consume"), 1);
     QCOMPARE(peer.last("basic.consume").channel, client.channel->number());
     QCOMPARE(client.connection->channels(), QList<Channel *>{client.channel});
@@ -148,7 +149,8 @@ void tst_Resubscribing::endComesOnce_data()
     QTest::addColumn<QString>("told"); // empty: the consumer is gone
     for (const bool isAnswered : {false, true}) {
         const auto add = [isAnswered](const char *end, const QString &told) {
-            QTest::addRow("%s, %s", end, isAnswered ? "between two questions" : "asking") << isAnswered << QString::fromLatin1(end) << told;
+            QTest::addRow("%s, %s", end, isAnswered ? "between two questions" : "asking")
+                << isAnswered << QString::fromLatin1(end) << told;
         };
         add("cancel", u"ok"_s);
         add("cancel after a loss", u"ok"_s);
@@ -441,7 +443,8 @@ void tst_Resubscribing::whatWasDeliveredBeforeMayBeSettledAfterwards()
     peer.deliver(1, "c", 1, "before");
     QVERIFY(waitUntil([&] { return messages.size() == 1; }));
     peer.send(1, Wire::BasicCancel{.consumerTag = "c", .noWait = true});
-    QVERIFY(waitUntil([&] { return peer.count("basic.consume") == 2 && consumer->state() == Consumer::State::Active; }));
+    QVERIFY(
+        waitUntil([&] { return peer.count("basic.consume") == 2 && consumer->state() == Consumer::State::Active; }));
     peer.deliver(1, "c", 2, "after");
     QVERIFY(waitUntil([&] { return messages.size() == 2; }));
     QCOMPARE(consumer->unackedCount(), 2);

@@ -7,7 +7,8 @@
 using namespace AmqpQt::Wire;
 using namespace Qt::StringLiterals;
 
-namespace {
+namespace
+{
 
 // A client that does what the test says, on a plain socket.
 class Client
@@ -48,8 +49,8 @@ public:
             return method;
         const FrameHeader header = readFrameHeader(m_frame.constData());
         const QByteArrayView payload = QByteArrayView(m_frame).sliced(FrameHeaderSize, header.size);
-        if (header.type != quint8(FrameType::Method) || header.channel != channel
-            || qFromBigEndian<quint32>(payload.data()) != Method::id.value()) {
+        if (header.type != quint8(FrameType::Method) || header.channel != channel ||
+            qFromBigEndian<quint32>(payload.data()) != Method::id.value()) {
             QTest::qFail("another frame than expected", Method::name, 0);
             return method;
         }
@@ -60,8 +61,8 @@ public:
     {
         const auto size = [this] {
             return m_input.size() < FrameHeaderSize
-                ? qsizetype(1) << 40
-                : qsizetype(readFrameHeader(m_input.constData()).size) + FrameOverhead;
+                       ? qsizetype(1) << 40
+                       : qsizetype(readFrameHeader(m_input.constData()).size) + FrameOverhead;
         };
         if (!QTest::qWaitFor([&] { return m_input.size() >= size(); })) {
             QTest::qFail("no frame came", __FILE__, __LINE__);
@@ -524,8 +525,8 @@ void tst_ScriptedPeer::notesWhatClientsMustNotSend_data()
     QTest::newRow("no frame-end") << noEnd << u"frame without frame-end"_s;
     QTest::newRow("frame over frame-max") << ScriptedPeer::frame(FrameType::Body, 1, QByteArray(4089, 'x'))
                                           << u"frame of 4097 bytes, over frame-max 4096"_s;
-    QTest::newRow("channel never opened") << encodeFrame(2, TxSelect{})
-                                          << u"tx.select on channel 2, which is not open"_s;
+    QTest::newRow("channel never opened")
+        << encodeFrame(2, TxSelect{}) << u"tx.select on channel 2, which is not open"_s;
     QTest::newRow("channel over channel-max")
         << encodeFrame(2048, ChannelOpen{}) << u"channel 2048, over channel-max 2047"_s;
     QTest::newRow("answer of a broker") << encodeFrame(1, TxSelectOk{}) << u"tx.select-ok is not for clients to send"_s;
@@ -533,15 +534,15 @@ void tst_ScriptedPeer::notesWhatClientsMustNotSend_data()
                                     << u"unknown method 60.255"_s;
     QTest::newRow("truncated method") << ScriptedPeer::frame(FrameType::Method, 1, QByteArray("\0\x3c\0\x0a\0", 5))
                                       << u"malformed method 60.10"_s;
-    QTest::newRow("method inside a content") << encodeFrame(1, BasicPublish{}) + encodeFrame(1, TxSelect{})
-                                             << u"method inside a content on channel 1"_s;
+    QTest::newRow("method inside a content")
+        << encodeFrame(1, BasicPublish{}) + encodeFrame(1, TxSelect{}) << u"method inside a content on channel 1"_s;
     QTest::newRow("body without header") << ScriptedPeer::frame(FrameType::Body, 1, "x")
                                          << u"body without its header on channel 1"_s;
-    QTest::newRow("heartbeat on a channel") << ScriptedPeer::frame(FrameType::Heartbeat, 1, {})
-                                            << u"heartbeat on channel 1 with 0 bytes"_s;
+    QTest::newRow("heartbeat on a channel")
+        << ScriptedPeer::frame(FrameType::Heartbeat, 1, {}) << u"heartbeat on channel 1 with 0 bytes"_s;
     QTest::newRow("frame type") << ScriptedPeer::frame(FrameType(9), 1, {}) << u"frame type 9"_s;
-    QTest::newRow("tune-ok above the offer") << encodeFrame(0, ConnectionTuneOk{.channelMax = 0, .frameMax = 4096})
-                                             << u"tune-ok above the offer"_s;
+    QTest::newRow("tune-ok above the offer")
+        << encodeFrame(0, ConnectionTuneOk{.channelMax = 0, .frameMax = 4096}) << u"tune-ok above the offer"_s;
 }
 
 void tst_ScriptedPeer::notesWhatClientsMustNotSend()

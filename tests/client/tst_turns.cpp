@@ -74,7 +74,8 @@ void tst_Turns::movedConnectionFollowsTheLoopOfItsThread()
     QThread thread;
     connection->moveToThread(&thread);
     for (QObject *child : connection->children())
-        QVERIFY(!disconnect(QAbstractEventDispatcher::instance(), nullptr, child, nullptr)); // it has let go of this one
+        QVERIFY(
+            !disconnect(QAbstractEventDispatcher::instance(), nullptr, child, nullptr)); // it has let go of this one
     connect(&thread, &QThread::finished, connection, &QObject::deleteLater);
     const auto joined = qScopeGuard([&] {
         thread.quit();
@@ -87,8 +88,8 @@ void tst_Turns::movedConnectionFollowsTheLoopOfItsThread()
     QVERIFY(opened.tryAcquire(1, 10'000)); // meanwhile no event loop runs here
 }
 
-// At the end of a turn the counts of unacked deliveries are told first, then those of unconfirmed messages: the slot of the
-// latter changes the former once more.
+// At the end of a turn the counts of unacked deliveries are told first, then those of unconfirmed messages: the slot of
+// the latter changes the former once more.
 void tst_Turns::whatTheLastSlotOfATurnLeavesToDoIsDone()
 {
     ScriptedPeer peer;

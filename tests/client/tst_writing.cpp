@@ -29,7 +29,8 @@ private Q_SLOTS:
     void aCallHasItsTimeWhenTheBacklogBeforeItHasLeft();
 };
 
-namespace {
+namespace
+{
 
 constexpr qsizetype SmallBuffer = 64 * 1024;
 
@@ -73,7 +74,9 @@ class Writer : public QObject
 {
 public:
     Writer(Transport *transport, const QByteArrayList &pieces)
-        : m_transport(transport), m_pieces(pieces), m_left(m_pieces.begin(), m_pieces.end())
+        : m_transport(transport)
+        , m_pieces(pieces)
+        , m_left(m_pieces.begin(), m_pieces.end())
     {
         connect(transport, &Transport::written, this, &Writer::write);
         write();
@@ -129,7 +132,7 @@ void tst_Writing::takesPiecesAsFastAsThePeerReads()
     Pair pair;
     Writer writer(&pair.transport, pieces);
     QVERIFY(writer.taken() < all.size());
-    QVERIFY(pair.transport.bytesToWrite() > 0); // so that written() comes
+    QVERIFY(pair.transport.bytesToWrite() > 0);           // so that written() comes
     QVERIFY(pair.transport.bytesToWrite() < SmallBuffer); // without copying much
 
     QByteArray arrived;
@@ -152,7 +155,8 @@ void tst_Writing::whatIsWrittenAfterPiecesFollowsThem()
     Pair pair;
     const std::vector<QByteArrayView> views(pieces.begin(), pieces.end());
     const qint64 taken = pair.transport.writeSome(views);
-    const qint64 more = pair.transport.writeSome(std::array{QByteArrayView(all).sliced(taken)}); // the kernel takes nothing
+    const qint64 more =
+        pair.transport.writeSome(std::array{QByteArrayView(all).sliced(taken)}); // the kernel takes nothing
     QVERIFY(more > 0);
     const QByteArrayView rest = QByteArrayView(all).sliced(taken + more);
     QCOMPARE(pair.transport.write(rest.data(), rest.size()), rest.size());

@@ -44,10 +44,10 @@ private Q_SLOTS:
     void settlesEachDeliveryOnceAsAsked();
 };
 
-namespace {
-
-struct Subscribed
+namespace
 {
+
+struct Subscribed {
     explicit Subscribed(const QByteArray &serverProperties = Script::serverProperties())
     {
         s.start().brokerStart(serverProperties).expectSent<Wire::ConnectionStartOk>();
@@ -214,7 +214,8 @@ void tst_Acks::noAckDeliveriesLeaveHolesThatDoNotCount()
     QCOMPARE(lossy->unacked, 0);
 }
 
-// The replies of direct reply-to: RabbitMQ 3.10 gives each the number that the next ordinary delivery has, 4.3 counts them.
+// The replies of direct reply-to: RabbitMQ 3.10 gives each the number that the next ordinary delivery has, 4.3 counts
+// them.
 void tst_Acks::tagsThatNeedNoAckMeanNothing_data()
 {
     QTest::addColumn<QList<quint64>>("tags"); // of deliveries that need no ack if they are 100 or more, less 100
@@ -369,7 +370,10 @@ void tst_Acks::acksLeaveBeforeTheChannelIsClosed()
     closed.deliver(1, 1);
     QVERIFY(closed.ack(1));
     closed.s.engine.close(closed.s.now);
-    closed.s.expectSent<BasicAck>().expectSent<Wire::BasicCancel>().expectSent<Wire::ChannelClose>().expectNothingSent();
+    closed.s.expectSent<BasicAck>()
+        .expectSent<Wire::BasicCancel>()
+        .expectSent<Wire::ChannelClose>()
+        .expectNothingSent();
 }
 
 void tst_Acks::nothingIsSettledOnceTheChannelIsClosing()
@@ -466,9 +470,8 @@ void tst_Acks::aDeliveryHeldOpenDoesNotKeepTheSettledOnes()
     QVERIFY(!frames[0].multiple);
 }
 
-// --- the property: whatever is settled, and however it is merged, reaches the broker as asked ------------------------
-
-namespace {
+namespace
+{
 
 enum class Fate { Unsettled, Acked, Requeued, Dropped };
 
@@ -577,7 +580,7 @@ void tst_Acks::settlesEachDeliveryOnceAsAsked()
             const int kind = random.bounded(10);
             const bool noAck = kind == 0;
             const bool late = kind == 1; // for a consumer that leaves: returned by the engine itself
-            if (noAck) { // such as a reply, which may have any number
+            if (noAck) {                 // such as a reply, which may have any number
                 t.s.deliver("lossy", quint64(random.bounded(int(lastTag) + 2)));
                 continue;
             }

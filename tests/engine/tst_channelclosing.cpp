@@ -38,7 +38,8 @@ private Q_SLOTS:
     void nothingIsSentAfterCloseIsSent();
 };
 
-namespace {
+namespace
+{
 
 const QByteArray noProperties(2, '\0');
 

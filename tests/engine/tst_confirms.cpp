@@ -309,8 +309,6 @@ void tst_Confirms::modesExcludeEachOther()
         .expectSent<Wire::ChannelClose>(2); // there are no confirms in a transaction
 }
 
-// --- returns ---------------------------------------------------------------------------------------------------------
-
 void tst_Confirms::aReturnIsTheOutcomeOfItsMessage()
 {
     Confirming t;
@@ -459,7 +457,9 @@ void tst_Confirms::aSettledMandatoryMessageKeepsNoBody()
     }
     QCOMPARE(t.s.takeEvents().size(), 3);
     QCOMPARE(kept(), QList<int>({1, 3, 7}));
-    t.returns(bodies[2], "key", properties).returns(bodies[6], "key", properties).acks(7, true); // the others are still known
+    t.returns(bodies[2], "key", properties)
+        .returns(bodies[6], "key", properties)
+        .acks(7, true); // the others are still known
     QCOMPARE(t.s.takeEvents(), Events({u"PublishConfirmed 1 1-2"_s, u"Returned 1"_s, u"PublishFailed 1 3-3 Returned"_s,
                                        u"Returned 1"_s, u"PublishFailed 1 7-7 Returned"_s}));
     QCOMPARE(kept(), QList<int>());
@@ -513,8 +513,6 @@ void tst_Confirms::aReturnOutsideConfirmModeHasNoNumber()
     s.expectEvent<Engine::Returned>([](const Engine::Returned &returned) { QCOMPARE(returned.sequence, quint64(0)); });
     s.expectNoEvent();
 }
-
-// --- closing and the window ------------------------------------------------------------------------------------------
 
 void tst_Confirms::closeWaitsForConfirms()
 {

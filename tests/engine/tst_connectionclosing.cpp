@@ -38,7 +38,8 @@ private Q_SLOTS:
     void heldPublishesFailWithTheirRange();
 };
 
-namespace {
+namespace
+{
 
 const QByteArray noProperties(2, '\0');
 
@@ -64,16 +65,20 @@ void tst_ConnectionClosing::aConnectionIsClosedAfterItsChannels()
     QVERIFY(s.engine.isClosing());
     s.expectPublished("last words", "key", 2);
     s.expectSent<Wire::BasicCancel>(1).expectSent<Wire::ChannelClose>(1).expectSent<Wire::ChannelClose>(2);
-    s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).broker(Wire::ChannelCloseOk{}, 2).broker(Wire::ChannelCloseOk{}, 1);
+    s.broker(Wire::BasicCancelOk{.consumerTag = "a"})
+        .broker(Wire::ChannelCloseOk{}, 2)
+        .broker(Wire::ChannelCloseOk{}, 1);
     s.expectNothingSent(); // 7 rests
     s.broker(Wire::ChannelCloseOk{}, 7);
-    s.expectSent<Wire::ConnectionClose>([](const Wire::ConnectionClose &close) { QCOMPARE(close.replyCode, quint16(200)); });
+    s.expectSent<Wire::ConnectionClose>(
+        [](const Wire::ConnectionClose &close) { QCOMPARE(close.replyCode, quint16(200)); });
     QCOMPARE(s.engine.state(), State::CloseSent);
     s.takeEvents();
-    s.broker(Wire::ConnectionCloseOk{}).expectEvent<Engine::ConnectionClosed>([](const Engine::ConnectionClosed &closed) {
-        QVERIFY(!closed.reason.isError());
-        QVERIFY(closed.graceful);
-    });
+    s.broker(Wire::ConnectionCloseOk{})
+        .expectEvent<Engine::ConnectionClosed>([](const Engine::ConnectionClosed &closed) {
+            QVERIFY(!closed.reason.isError());
+            QVERIFY(closed.graceful);
+        });
     s.expectNoEvent().expectNothingSent();
     QVERIFY(!s.engine.isClosing());
     QVERIFY(!s.engine.deadline());
@@ -368,8 +373,8 @@ void tst_ConnectionClosing::aLostConnectionEndsEverythingOnce()
     const CallId getting = *channel.get(u"q"_s, false);
     s.takeSent();
     // The message that answers is under way.
-    s.brokerBytes(Wire::encodeFrame(1, Wire::BasicGetOk{.deliveryTag = 1}) + Script::headerFrame(1, 10)
-                  + Script::frame(Wire::FrameType::Body, 1, "part").chopped(2));
+    s.brokerBytes(Wire::encodeFrame(1, Wire::BasicGetOk{.deliveryTag = 1}) + Script::headerFrame(1, 10) +
+                  Script::frame(Wire::FrameType::Body, 1, "part").chopped(2));
     const CallId closingCall = *closing.close();
     publish(channel, "unwritten");
     s.engine.transportClosed(Error(ErrorKind::Network, u"connection reset"_s));

@@ -176,7 +176,9 @@ void tst_ConsumerRules::aTagRestsIfConsumeOkIsStillToCome()
     s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(former->startCall);
     s.expectSent<Wire::BasicCancel>().expectNothingSent();
     s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeReply<Engine::CancelResult>(cancelling);
-    s.expectSent<Wire::BasicConsume>().broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall);
+    s.expectSent<Wire::BasicConsume>()
+        .broker(Wire::BasicConsumeOk{.consumerTag = "a"})
+        .expectReply(consumer->startCall);
 
     // The broker may end the former one first.
     const auto second = *channel.consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
@@ -360,7 +362,8 @@ void tst_ConsumerRules::theBrokersCancelOfAnEarlierConsumerSparesALaterOne()
     channel.cancel(*first);
     s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeEvents();
     const CallId committing = *channel.txCommit();
-    const auto second = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s); // is held until the transaction has ended
+    const auto second =
+        *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s); // is held until the transaction has ended
     s.expectSent<Wire::TxCommit>().expectNothingSent();
     s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNoEvent();
     s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true});

@@ -49,7 +49,8 @@ private Q_SLOTS:
     void aLargeBodyIsNotCopiedForSending();
 };
 
-namespace {
+namespace
+{
 
 constexpr quint32 frameMax = 131072;
 
@@ -61,8 +62,7 @@ QByteArray pattern(qsizetype size)
     return bytes;
 }
 
-struct Subscribed : Script
-{
+struct Subscribed : Script {
     explicit Subscribed(const Engine::Settings &usedSettings = defaultSettings(), const Offer &offer = {})
         : Script(usedSettings)
     {
@@ -78,9 +78,10 @@ struct Subscribed : Script
 QStringList told(const Engine::Delivered &delivered)
 {
     const Engine::ReceivedMessage &message = delivered.message;
-    return {QString::number(message.deliveryTag), QString::fromUtf8(message.exchange), QString::fromUtf8(message.routingKey),
-            QString::fromLatin1(message.properties.toHex()), QString::number(message.body.size()),
-            QString::fromLatin1(message.body.toHex()), QString::number(message.redelivered)};
+    return {QString::number(message.deliveryTag),  QString::fromUtf8(message.exchange),
+            QString::fromUtf8(message.routingKey), QString::fromLatin1(message.properties.toHex()),
+            QString::number(message.body.size()),  QString::fromLatin1(message.body.toHex()),
+            QString::number(message.redelivered)};
 }
 
 // A stream in which something of everything happens, and what it comes to.
@@ -92,12 +93,12 @@ QByteArray manyFrames()
     bytes += Script::frame(Wire::FrameType::Heartbeat, 0, {});
     bytes += Wire::encodeFrame(1, Wire::QueuePurgeOk{.messageCount = 5});
     bytes += Wire::encodeFrame(1, Wire::BasicGetOk{.deliveryTag = 3}) + Script::contentFrames(1, {.body = "got"});
-    bytes += Wire::encodeFrame(1, Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE"})
-        + Script::contentFrames(1, {.body = "back"});
+    bytes += Wire::encodeFrame(1, Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE"}) +
+             Script::contentFrames(1, {.body = "back"});
     const QByteArray body = pattern(500);
-    bytes += Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 4, .routingKey = "заказы"})
-        + Script::headerFrame(1, 500) + Script::frame(Wire::FrameType::Body, 1, body.first(200))
-        + Script::frame(Wire::FrameType::Body, 1, {}) + Script::frame(Wire::FrameType::Body, 1, body.sliced(200));
+    bytes += Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 4, .routingKey = "заказы"}) +
+             Script::headerFrame(1, 500) + Script::frame(Wire::FrameType::Body, 1, body.first(200)) +
+             Script::frame(Wire::FrameType::Body, 1, {}) + Script::frame(Wire::FrameType::Body, 1, body.sliced(200));
     bytes += Wire::encodeFrame(0, Wire::ConnectionBlocked{.reason = "memory"});
     return bytes + Wire::encodeFrame(0, Wire::ConnectionClose{.replyCode = 320, .replyText = "shutdown"});
 }
@@ -147,7 +148,8 @@ void tst_Contents::aDeliveryCarriesWhatTheBrokerSaid()
 {
     Subscribed s;
     const QByteArray properties = Wire::encodeProperties({.flags = Wire::PriorityFlag, .priority = 9});
-    s.deliver("tag", 77, {.body = "b", .properties = properties, .exchange = "e", .routingKey = "k", .redelivered = true});
+    s.deliver("tag", 77,
+              {.body = "b", .properties = properties, .exchange = "e", .routingKey = "k", .redelivered = true});
     const auto delivered = s.takeEvent<Engine::Delivered>();
     QCOMPARE(delivered.message.exchange, QByteArrayView("e"));
     QCOMPARE(delivered.message.routingKey, QByteArrayView("k"));
@@ -168,7 +170,8 @@ void tst_Contents::framesMayBeSmallerThanTheyHaveToBe()
     QByteArray bytes = Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 1});
     bytes += Script::headerFrame(1, 1000);
     for (qsizetype offset = 0; offset < 1000; offset += 10)
-        bytes += Script::frame(Wire::FrameType::Body, 1, body.mid(offset, 10)) + Script::frame(Wire::FrameType::Body, 1, {});
+        bytes +=
+            Script::frame(Wire::FrameType::Body, 1, body.mid(offset, 10)) + Script::frame(Wire::FrameType::Body, 1, {});
     bytes.chop(Wire::FrameOverhead); // no frame follows what is complete
     s.brokerBytes(bytes.chopped(1)).expectNoEvent().brokerBytes(bytes.last(1));
     QCOMPARE(s.takeEvent<Engine::Delivered>().message.body, body);
@@ -182,7 +185,8 @@ void tst_Contents::contentsOfSeveralChannelsInterleave()
     const QByteArray one = pattern(3000);
     const QByteArray two = one.toBase64();
     const auto method = [](quint16 channel) {
-        return Wire::encodeFrame(channel, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 1, .routingKey = "k"});
+        return Wire::encodeFrame(channel,
+                                 Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 1, .routingKey = "k"});
     };
     const auto part = [](quint16 channel, const QByteArray &bytes) {
         return Script::frame(Wire::FrameType::Body, channel, bytes);
@@ -281,9 +285,8 @@ void tst_Contents::inputMayBeCutAnywhere()
     const QStringList whole = eventsOf([&](Script &s) { s.brokerBytes(stream); });
     QVERIFY(whole.last().startsWith(u"ConnectionClosed"_s));
     for (qsizetype cut = 1; cut < stream.size(); ++cut) {
-        const QStringList events = eventsOf([&](Script &s) {
-            s.brokerBytes(stream.first(cut)).brokerBytes(stream.sliced(cut));
-        });
+        const QStringList events =
+            eventsOf([&](Script &s) { s.brokerBytes(stream.first(cut)).brokerBytes(stream.sliced(cut)); });
         if (events != whole) {
             qWarning() << "cut at" << cut;
             QCOMPARE(events, whole);
@@ -579,7 +582,8 @@ void tst_Contents::returnedMessagesArrive()
         QCOMPARE(returned.message.exchange, "e");
         QCOMPARE(returned.message.routingKey, "k");
         QCOMPARE(returned.sequence, quint64(0));
-        QCOMPARE(returned.message.reason, Error(ErrorKind::Returned, u"NO_ROUTE (exchange \"e\", routing key \"k\")"_s, 312, u"basic.return"_s));
+        QCOMPARE(returned.message.reason,
+                 Error(ErrorKind::Returned, u"NO_ROUTE (exchange \"e\", routing key \"k\")"_s, 312, u"basic.return"_s));
     });
     QVERIFY(!s.channel->isUnsettled(0));
 }
@@ -590,7 +594,8 @@ void tst_Contents::publishedContentsAreWhole_data()
     QTest::addColumn<quint32>("limit");
     for (const quint32 limit : {quint32(4096), frameMax, quint32(0)}) {
         const int payload = int(limit ? limit : frameMax) - 8;
-        for (const int size : {0, 1, payload - 1, payload, payload + 1, 32 * 1024 - 1, 32 * 1024, 3 * payload, 1024 * 1024})
+        for (const int size :
+             {0, 1, payload - 1, payload, payload + 1, 32 * 1024 - 1, 32 * 1024, 3 * payload, 1024 * 1024})
             QTest::addRow("%d bytes, frame-max %u", size, limit) << qsizetype(size) << limit;
     }
 }
@@ -658,8 +663,7 @@ void tst_Contents::aNewAccessTicketIsInTheNextPublish()
 // The frames of the message before are used again where they are the same.
 void tst_Contents::whatIsPublishedAfterAnotherIsItself()
 {
-    struct Published
-    {
+    struct Published {
         QString exchange;
         QString routingKey;
         QByteArray properties;
@@ -670,10 +674,11 @@ void tst_Contents::whatIsPublishedAfterAnotherIsItself()
     const QByteArray priority = Wire::encodeProperties({.flags = Wire::PriorityFlag, .priority = 1});
     const QByteArray other = Wire::encodeProperties({.flags = Wire::PriorityFlag, .priority = 2});
     const Published all[] = {
-        {u"e"_s, u"k"_s, none, "body", false},    {u"e"_s, u"k"_s, none, "longer body", false}, {u"e"_s, u"k"_s, none, "", false},
-        {u"f"_s, u"k"_s, none, "body", false},    {u"f"_s, u"l"_s, none, "body", false},        {u""_s, u"l"_s, none, "body", false},
-        {u""_s, u"l"_s, priority, "body", false}, {u""_s, u"l"_s, other, "body", false},        {u""_s, u"l"_s, other, "body", true},
-        {u""_s, u"l"_s, other, "body", true},
+        {u"e"_s, u"k"_s, none, "body", false},    {u"e"_s, u"k"_s, none, "longer body", false},
+        {u"e"_s, u"k"_s, none, "", false},        {u"f"_s, u"k"_s, none, "body", false},
+        {u"f"_s, u"l"_s, none, "body", false},    {u""_s, u"l"_s, none, "body", false},
+        {u""_s, u"l"_s, priority, "body", false}, {u""_s, u"l"_s, other, "body", false},
+        {u""_s, u"l"_s, other, "body", true},     {u""_s, u"l"_s, other, "body", true},
     };
     Script s;
     s.open();
@@ -684,9 +689,10 @@ void tst_Contents::whatIsPublishedAfterAnotherIsItself()
         s.write();
         const auto sent = s.takeSent();
         QCOMPARE(sent.size(), size_t(published.body.isEmpty() ? 2 : 3));
-        QCOMPARE(sent[0].payload, Wire::encodePayload(Wire::BasicPublish{.exchange = QByteArrayView(published.exchange.toUtf8()),
-                                                                         .routingKey = QByteArrayView(published.routingKey.toUtf8()),
-                                                                         .mandatory = published.mandatory}));
+        QCOMPARE(sent[0].payload,
+                 Wire::encodePayload(Wire::BasicPublish{.exchange = QByteArrayView(published.exchange.toUtf8()),
+                                                        .routingKey = QByteArrayView(published.routingKey.toUtf8()),
+                                                        .mandatory = published.mandatory}));
         Wire::ContentHeader header;
         QVERIFY(Wire::decodeContentHeader(sent[1].payload, header));
         QCOMPARE(header.bodySize, quint64(published.body.size()));

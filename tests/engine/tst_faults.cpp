@@ -28,7 +28,8 @@ private Q_SLOTS:
     void longReplyTextsAreCutBetweenCharacters();
 };
 
-namespace {
+namespace
+{
 
 enum class Goodbye { No, Yes };
 
@@ -68,8 +69,8 @@ QByteArray withTable(const QByteArray &contents)
     QByteArray length(4, '\0');
     qToBigEndian(quint32(contents.size()), length.data());
     return raw(FrameType::Method, 0,
-               methodPayload(Wire::ConnectionStart::id, QByteArray("\0\x09", 2) + length + contents
-                                 + QByteArray("\0\0\0\x05PLAIN\0\0\0\0", 13)));
+               methodPayload(Wire::ConnectionStart::id,
+                             QByteArray("\0\x09", 2) + length + contents + QByteArray("\0\0\0\x05PLAIN\0\0\0\0", 13)));
 }
 
 QByteArray nested(int levels)
@@ -102,21 +103,21 @@ void addMethodFaults()
 {
     QTest::newRow("empty method frame") << raw(FrameType::Method, 0, {}) << 502 << Goodbye::Yes;
     QTest::newRow("half a method id") << raw(FrameType::Method, 0, "\x01\x02\x03") << 502 << Goodbye::Yes;
-    QTest::newRow("truncated arguments")
-        << raw(FrameType::Method, 0, methodPayload(Wire::ConnectionClose::id, "\x01")) << 502 << Goodbye::Yes;
+    QTest::newRow("truncated arguments") << raw(FrameType::Method, 0, methodPayload(Wire::ConnectionClose::id, "\x01"))
+                                         << 502 << Goodbye::Yes;
     QTest::newRow("string beyond its frame")
         << raw(FrameType::Method, 0, methodPayload(Wire::ConnectionBlocked::id, "\xffreason")) << 502 << Goodbye::Yes;
     QTest::newRow("table beyond its frame")
         << raw(FrameType::Method, 0, methodPayload(Wire::ConnectionStart::id, QByteArray("\0\x09\xff\xff\xff\xff", 6)))
         << 502 << Goodbye::Yes;
-    QTest::newRow("table entry beyond its table") << withTable(QByteArray("\x01kS\0\0\0\x09x", 8)) << 502 << Goodbye::Yes;
+    QTest::newRow("table entry beyond its table")
+        << withTable(QByteArray("\x01kS\0\0\0\x09x", 8)) << 502 << Goodbye::Yes;
     QTest::newRow("unknown field type") << withTable("\x01kZ") << 502 << Goodbye::Yes;
     QTest::newRow("nested over 32 levels") << withTable(nested(33)) << 502 << Goodbye::Yes;
     QTest::newRow("unknown class") << raw(FrameType::Method, 0, methodPayload({255, 10}, {})) << 540 << Goodbye::Yes;
     QTest::newRow("unknown method") << raw(FrameType::Method, 0, methodPayload({10, 255}, {})) << 540 << Goodbye::Yes;
     QTest::newRow("channel method on channel 0") << method(Wire::ChannelOpenOk{}, 0) << 503 << Goodbye::Yes;
-    QTest::newRow("wrong direction on channel 0")
-        << method(Wire::ConnectionTuneOk{}, 0) << 503 << Goodbye::Yes;
+    QTest::newRow("wrong direction on channel 0") << method(Wire::ConnectionTuneOk{}, 0) << 503 << Goodbye::Yes;
     QTest::newRow("close-ok that nobody asked for") << method(Wire::ConnectionCloseOk{}, 0) << 503 << Goodbye::Yes;
     QTest::newRow("secret that nobody updated") << method(Wire::ConnectionUpdateSecretOk{}, 0) << 503 << Goodbye::Yes;
     QTest::newRow("method on a channel never opened")
@@ -137,14 +138,16 @@ void addChannelFaults()
         QTest::newRow(name) << bytes << code << Goodbye::Yes;
     };
     const QByteArray largest = QByteArray::fromHex("003c0000ffffffffffffffff0000");
-    row("body frame overruns its content", deliver(1) + Script::headerFrame(1, 3) + raw(FrameType::Body, 1, "four"), 501);
+    row("body frame overruns its content", deliver(1) + Script::headerFrame(1, 3) + raw(FrameType::Body, 1, "four"),
+        501);
     row("last body frame overruns",
         deliver(1) + Script::headerFrame(1, 3) + raw(FrameType::Body, 1, "tw") + raw(FrameType::Body, 1, "oo"), 501);
     row("content of 2^63 bytes", deliver(1) + Script::headerFrame(1, quint64(1) << 63), 501);
     row("content of 2^64-1 bytes", deliver(1) + raw(FrameType::Header, 1, largest), 501);
     row("truncated header", deliver(1) + raw(FrameType::Header, 1, QByteArray("\0\x3c\0\0", 4)), 502);
     row("header without property flags", deliver(1) + raw(FrameType::Header, 1, largest.first(12)), 502);
-    row("truncated arguments on a channel", raw(FrameType::Method, 1, methodPayload(Wire::QueuePurgeOk::id, "\x01")), 502);
+    row("truncated arguments on a channel", raw(FrameType::Method, 1, methodPayload(Wire::QueuePurgeOk::id, "\x01")),
+        502);
 
     row("reply that nobody asked for", method(Wire::ExchangeDeclareOk{}), 503);
     row("reply out of order", method(Wire::BasicGetEmpty{}), 503);
@@ -158,17 +161,18 @@ void addChannelFaults()
     row("cancel-ok of nobody", method(Wire::BasicCancelOk{.consumerTag = "nobody"}), 503);
     row("confirm.select-ok", method(Wire::ConfirmSelectOk{}), 503);
     row("tx.commit-ok", method(Wire::TxCommitOk{}), 503);
-        row("tx.rollback-ok", method(Wire::TxRollbackOk{}), 503);
+    row("tx.rollback-ok", method(Wire::TxRollbackOk{}), 503);
     row("basic.recover-ok", method(Wire::BasicRecoverOk{}), 503);
     row("wrong direction", method(Wire::QueueDeclare{.queue = "q"}), 503);
     row("wrong direction with content", method(Wire::BasicPublish{}), 503);
     row("connection method on a channel", method(Wire::ConnectionBlocked{}), 503);
     row("delivery tag 0", deliver(0) + Script::contentFrames(1, {}), 503);
     row("delivery tag twice", (deliver(5) + Script::contentFrames(1, {})).repeated(2), 503);
-    row("delivery tags that fall", deliver(5) + Script::contentFrames(1, {}) + deliver(4) + Script::contentFrames(1, {}), 503);
+    row("delivery tags that fall",
+        deliver(5) + Script::contentFrames(1, {}) + deliver(4) + Script::contentFrames(1, {}), 503);
     row("delivery tag of a got message that falls",
-        deliver(5) + Script::contentFrames(1, {}) + method(Wire::QueuePurgeOk{}) + method(Wire::BasicGetOk{.deliveryTag = 5})
-            + Script::contentFrames(1, {}),
+        deliver(5) + Script::contentFrames(1, {}) + method(Wire::QueuePurgeOk{}) +
+            method(Wire::BasicGetOk{.deliveryTag = 5}) + Script::contentFrames(1, {}),
         503);
     row("second start", method(Wire::ConnectionStart{.versionMinor = 9, .mechanisms = "PLAIN"}, 0), 503);
     row("second tune", method(Wire::ConnectionTune{.frameMax = 131072}, 0), 503);
@@ -180,21 +184,21 @@ void addChannelFaults()
     row("header without method", Script::headerFrame(1, 1), 505);
     row("second header", deliver(1) + Script::headerFrame(1, 1) + Script::headerFrame(1, 1), 505);
     row("body behind an empty content", deliver(1) + Script::headerFrame(1, 0) + raw(FrameType::Body, 1, {}), 505);
-    row("body behind a complete content", deliver(1) + Script::contentFrames(1, {.body = "b"}) + raw(FrameType::Body, 1, {}),
-        505);
+    row("body behind a complete content",
+        deliver(1) + Script::contentFrames(1, {.body = "b"}) + raw(FrameType::Body, 1, {}), 505);
     row("method where a header is due", deliver(1) + method(Wire::QueuePurgeOk{}), 505);
     row("method where a body is due", deliver(1) + Script::headerFrame(1, 2) + method(Wire::QueuePurgeOk{}), 505);
-    row("content in a content", deliver(1) + Script::headerFrame(1, 2) + raw(FrameType::Body, 1, "x") + deliver(2), 505);
+    row("content in a content", deliver(1) + Script::headerFrame(1, 2) + raw(FrameType::Body, 1, "x") + deliver(2),
+        505);
     row("channel.close in a content", deliver(1) + method(Wire::ChannelClose{.replyCode = 404}), 505);
-    row("header of another class", deliver(1) + raw(FrameType::Header, 1, QByteArray::fromHex("003200000000000000010000")
-                                                        + QByteArray(2, '\0')),
+    row("header of another class",
+        deliver(1) + raw(FrameType::Header, 1, QByteArray::fromHex("003200000000000000010000") + QByteArray(2, '\0')),
         505);
     row("unknown method on a channel", raw(FrameType::Method, 1, methodPayload({60, 255}, {})), 540);
 }
 
 // Open, with as much under way as can be.
-struct Busy : Script
-{
+struct Busy : Script {
     Busy()
     {
         open();
@@ -345,7 +349,8 @@ void tst_Faults::isTolerated_data()
     QTest::addColumn<QStringList>("events");
     const QStringList delivered{u"Delivered 1"_s};
     QTest::newRow("padding behind a method")
-        << raw(FrameType::Method, 1, Wire::encodePayload(Wire::QueuePurgeOk{}) + "padding") << QStringList{u"ReplyArrived"_s};
+        << raw(FrameType::Method, 1, Wire::encodePayload(Wire::QueuePurgeOk{}) + "padding")
+        << QStringList{u"ReplyArrived"_s};
     QTest::newRow("method frame of 1 MiB")
         << raw(FrameType::Method, 0, Wire::encodePayload(Wire::ConnectionBlocked{}) + QByteArray(1024 * 1024 - 5, 'p'))
         << QStringList{u"BlockedChanged true"_s};
@@ -354,23 +359,25 @@ void tst_Faults::isTolerated_data()
     QTest::newRow("a weight in a header")
         << deliver(1) + raw(FrameType::Header, 1, QByteArray::fromHex("003c000700000000000000000000")) << delivered;
     QTest::newRow("frames of other channels in a content")
-        << deliver(1) + method(Wire::QueueDeclareOk{.queue = "q"}, 2) + Script::headerFrame(1, 1)
-            + raw(FrameType::Heartbeat, 0, {}) + method(Wire::ConnectionBlocked{}, 0) + raw(FrameType::Body, 1, "b")
+        << deliver(1) + method(Wire::QueueDeclareOk{.queue = "q"}, 2) + Script::headerFrame(1, 1) +
+               raw(FrameType::Heartbeat, 0, {}) + method(Wire::ConnectionBlocked{}, 0) + raw(FrameType::Body, 1, "b")
         << QStringList{u"ReplyArrived"_s, u"BlockedChanged true"_s, u"Delivered 1"_s};
-    QTest::newRow("empty body frames")
-        << deliver(1) + Script::headerFrame(1, 1) + raw(FrameType::Body, 1, {}) + raw(FrameType::Body, 1, "b") << delivered;
+    QTest::newRow("empty body frames") << deliver(1) + Script::headerFrame(1, 1) + raw(FrameType::Body, 1, {}) +
+                                              raw(FrameType::Body, 1, "b")
+                                       << delivered;
     QTest::newRow("a body frame of frame-max")
         << deliver(1) + Script::headerFrame(1, 131064) + raw(FrameType::Body, 1, QByteArray(131064, 'b')) << delivered;
     QTest::newRow("replies for a channel that is closing")
-        << method(Wire::ExchangeDeclareOk{}, 3) + method(Wire::BasicDeliver{.consumerTag = "x", .deliveryTag = 1}, 3)
-            + Script::contentFrames(3, {.body = "b"}) + method(Wire::BasicCancel{.consumerTag = "x"}, 3)
-            + method(Wire::BasicAck{.deliveryTag = 1}, 3)
+        << method(Wire::ExchangeDeclareOk{}, 3) + method(Wire::BasicDeliver{.consumerTag = "x", .deliveryTag = 1}, 3) +
+               Script::contentFrames(3, {.body = "b"}) + method(Wire::BasicCancel{.consumerTag = "x"}, 3) +
+               method(Wire::BasicAck{.deliveryTag = 1}, 3)
         << QStringList();
     QTest::newRow("gaps in the delivery tags")
         << deliver(1) + Script::contentFrames(1, {}) + deliver(1000) + Script::contentFrames(1, {})
         << QStringList{u"Delivered 1"_s, u"Delivered 1000"_s};
     QTest::newRow("headers nested 32 levels")
-        << deliver(1) + Script::headerFrame(1, 0, Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {nested(32)}}))
+        << deliver(1) +
+               Script::headerFrame(1, 0, Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {nested(32)}}))
         << delivered;
     // Any publisher can send these.
     const auto withHeaders = [](const QByteArray &contents) {

@@ -43,7 +43,8 @@ private Q_SLOTS:
     void blockedForTooLongEndsTheConnection();
 };
 
-namespace {
+namespace
+{
 
 const QByteArray noProperties(2, '\0');
 
@@ -499,9 +500,8 @@ void tst_FlowControl::aBacklogIsToldOncePerEpisode()
     s.expectNoEvent().takeSent();
     for (int episode = 0; episode < 2; ++episode) {
         publishMany(5);
-        s.expectEvent<Engine::BackpressureDetected>([](const Engine::BackpressureDetected &detected) {
-            QVERIFY(detected.queuedBytes > 0);
-        });
+        s.expectEvent<Engine::BackpressureDetected>(
+            [](const Engine::BackpressureDetected &detected) { QVERIFY(detected.queuedBytes > 0); });
         publishMany(20);
         s.expectNoEvent().takeSent();
     }
@@ -525,9 +525,8 @@ void tst_FlowControl::aBacklogIsComparedWithWholeFrames()
         publish(channel, bodyOf(1));
     s.expectNoEvent();
     publish(channel, bodyOf(1));
-    s.expectEvent<Engine::BackpressureDetected>([](const Engine::BackpressureDetected &detected) {
-        QCOMPARE(detected.queuedBytes, 4 * 51);
-    });
+    s.expectEvent<Engine::BackpressureDetected>(
+        [](const Engine::BackpressureDetected &detected) { QCOMPARE(detected.queuedBytes, 4 * 51); });
 }
 
 void tst_FlowControl::aBacklogIsComparedWithFramesOfAllKinds()

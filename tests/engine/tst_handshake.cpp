@@ -50,7 +50,8 @@ private Q_SLOTS:
     void canStartAgainAfterAFailure();
 };
 
-namespace {
+namespace
+{
 
 QByteArray bytes(const char *text, qsizetype size)
 {
@@ -164,8 +165,8 @@ void tst_Handshake::aCapabilityIsWhatTheBrokerSaysIsTrue_data()
     QTest::newRow("true") << withCapabilities(QVariantMap{{u"basic.nack"_s, true}}) << true;
     QTest::newRow("false") << withCapabilities(QVariantMap{{u"basic.nack"_s, false}}) << false;
     QTest::newRow("not a boolean") << withCapabilities(QVariantMap{{u"basic.nack"_s, u"yes"_s}}) << false;
-    QTest::newRow("nested deeper") << withCapabilities(
-        QVariantMap{{u"more"_s, QVariantMap{{u"basic.nack"_s, true}}}}) << false;
+    QTest::newRow("nested deeper") << withCapabilities(QVariantMap{{u"more"_s, QVariantMap{{u"basic.nack"_s, true}}}})
+                                   << false;
     QTest::newRow("no such capability") << withCapabilities(QVariantMap()) << false;
     QTest::newRow("not a table") << withCapabilities(QVariantList{true}) << false;
     QTest::newRow("no properties") << FieldTable() << false;
@@ -215,9 +216,8 @@ void tst_Handshake::refusesClientPropertiesThatNoFrameBeforeTuneTakes()
 {
     Script s;
     qsizetype size = 0;
-    s.start().brokerStart().expectSent<Wire::ConnectionStartOk>([&](const Wire::ConnectionStartOk &method) {
-        size = Wire::payloadSize(method) + Wire::FrameOverhead;
-    });
+    s.start().brokerStart().expectSent<Wire::ConnectionStartOk>(
+        [&](const Wire::ConnectionStartOk &method) { size = Wire::payloadSize(method) + Wire::FrameOverhead; });
     const int room = int(Wire::MinimumFrameSize - size) - 3 - 5; // beside its name and type
     s.engine.abort();
     s.takeEvents();
@@ -230,7 +230,8 @@ void tst_Handshake::refusesClientPropertiesThatNoFrameBeforeTuneTakes()
     s.settings.clientProperties = {{u"xy"_s, QString(room + 1, u'x')}};
     const Error error = s.engine.start(s.settings, s.now);
     QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
-    QVERIFY2(error.text().startsWith(u"clientProperties"_s) && error.text().contains(u"4097"_s), qPrintable(error.text()));
+    QVERIFY2(error.text().startsWith(u"clientProperties"_s) && error.text().contains(u"4097"_s),
+             qPrintable(error.text()));
     QVERIFY(!s.engine.hasOutput());
     s.expectNoEvent();
 }
@@ -361,7 +362,9 @@ void tst_Handshake::aSocketClosedAfterStartOkIsALossWhereRefusalsAreAnnounced()
 {
     Script s;
     const QVariantMap capabilities{{u"authentication_failure_close"_s, true}};
-    s.start().brokerStart(*Wire::encodeTable({{u"capabilities"_s, capabilities}}, u"")).expectSent<Wire::ConnectionStartOk>();
+    s.start()
+        .brokerStart(*Wire::encodeTable({{u"capabilities"_s, capabilities}}, u""))
+        .expectSent<Wire::ConnectionStartOk>();
     const Error network(ErrorKind::Network, u"the remote host closed the connection"_s);
     s.engine.transportClosed(network);
     QCOMPARE(s.takeConnectionClosed(), network);
@@ -393,8 +396,8 @@ void tst_Handshake::whatWaitsMayBeEndedWithoutAConnection()
     const auto opening = channel.open();
     QVERIFY(publishMessage(channel, {}, u"q"_s, QByteArray(2, '\0'), "m", false));
     s.engine.endWaiting();
-    QCOMPARE(s.takeEvents(), QStringList({u"ReplyArrived %1 Cancelled"_s.arg(*opening), u"PublishFailed 1 1-1 Cancelled"_s,
-                                          u"ChannelClosed 1"_s}));
+    QCOMPARE(s.takeEvents(), QStringList({u"ReplyArrived %1 Cancelled"_s.arg(*opening),
+                                          u"PublishFailed 1 1-1 Cancelled"_s, u"ChannelClosed 1"_s}));
     QVERIFY(!s.engine.isWaitedFor());
     QCOMPARE(s.engine.queuedBytes(), 0);
     s.open();
@@ -489,12 +492,15 @@ void tst_Handshake::anythingWrongAbortsWithoutAWord_data()
     QTest::newRow("channel method") << OpenSent << Wire::encodeFrame(1, Wire::ChannelOpenOk{}) << 504;
     QTest::newRow("content") << OpenSent << deliver << 504;
     QTest::newRow("version 8-0") << HeaderSent
-                                 << Wire::encodeFrame(0, Wire::ConnectionStart{.versionMajor = 8, .mechanisms = "PLAIN"})
+                                 << Wire::encodeFrame(0,
+                                                      Wire::ConnectionStart{.versionMajor = 8, .mechanisms = "PLAIN"})
                                  << 540;
-    QTest::newRow("malformed start")
-        << HeaderSent << Script::frame(Wire::FrameType::Method, 0, bytes("\0\x0a\0\x0a\0\x09\0\0\0\xff", 10)) << 502;
-    QTest::newRow("unknown method") << HeaderSent
-                                    << Script::frame(Wire::FrameType::Method, 0, bytes("\0\x0a\0\xff", 4)) << 540;
+    QTest::newRow("malformed start") << HeaderSent
+                                     << Script::frame(Wire::FrameType::Method, 0,
+                                                      bytes("\0\x0a\0\x0a\0\x09\0\0\0\xff", 10))
+                                     << 502;
+    QTest::newRow("unknown method") << HeaderSent << Script::frame(Wire::FrameType::Method, 0, bytes("\0\x0a\0\xff", 4))
+                                    << 540;
 }
 
 void tst_Handshake::anythingWrongAbortsWithoutAWord()
@@ -518,8 +524,8 @@ void tst_Handshake::toleratesPaddingAndHeartbeats()
     Script s;
     s.start();
     const QByteArray heartbeat = Script::frame(Wire::FrameType::Heartbeat, 0, {});
-    const QByteArray start = Wire::encodePayload(
-        Wire::ConnectionStart{.versionMinor = 9, .mechanisms = "PLAIN", .locales = "en_US"});
+    const QByteArray start =
+        Wire::encodePayload(Wire::ConnectionStart{.versionMinor = 9, .mechanisms = "PLAIN", .locales = "en_US"});
     const qsizetype largest = 128 * 1024;
     s.brokerBytes(heartbeat);
     s.brokerBytes(Script::frame(Wire::FrameType::Method, 0, start + QByteArray(largest - start.size(), 'p')));

@@ -28,10 +28,10 @@ private Q_SLOTS:
     void endsWithTheConnection();
 };
 
-namespace {
-
-struct Beating : Script
+namespace
 {
+
+struct Beating : Script {
     explicit Beating(quint16 seconds = 10)
     {
         settings.heartbeatSeconds = seconds;

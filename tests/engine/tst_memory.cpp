@@ -30,7 +30,8 @@ private Q_SLOTS:
     void channelsAreSmall();
 };
 
-namespace {
+namespace
+{
 
 constexpr qint64 MiB = 1024 * 1024;
 constexpr quint16 channels = 1000;
@@ -145,7 +146,8 @@ void tst_Memory::memoryFollowsTheBytesThatCameIn()
             victim.feed(QByteArray(1, char(Wire::FrameEnd)));
             break;
         case 4:
-            victim.feed(channel == 1 ? begin(1, claimed) : Script::frame(Wire::FrameType::Body, 1, QByteArray(20'000, 'x')));
+            victim.feed(channel == 1 ? begin(1, claimed)
+                                     : Script::frame(Wire::FrameType::Body, 1, QByteArray(20'000, 'x')));
             break;
         case 5:
             if (channel == 1)
@@ -186,8 +188,8 @@ void tst_Memory::aTableOfTheServerIsNotDecodedUnasked()
     Script s;
     s.start();
     const QByteArray table = arrayOf(value, 128 * 1024 - 100);
-    const QByteArray bytes =
-        Wire::encodeFrame(0, Wire::ConnectionStart{.versionMinor = 9, .serverProperties = {table}, .mechanisms = "PLAIN"});
+    const QByteArray bytes = Wire::encodeFrame(
+        0, Wire::ConnectionStart{.versionMinor = 9, .serverProperties = {table}, .mechanisms = "PLAIN"});
     const HeapMeter meter;
     s.brokerBytes(bytes);
     QCOMPARE(s.engine.state(), Engine::ConnectionEngine::State::StartReceived);

@@ -88,8 +88,8 @@ void tst_OrderRules::eachCallGetsWhatItsReplySays()
     s.broker(Wire::QueueUnbindOk{}).expectReply(unbinding);
 
     const CallId exchange = *channel.declareExchange(u"e"_s, u"topic"_s, {.autoDelete = true, .internal = true}, false);
-    s.expectSent(Wire::ExchangeDeclare{
-        .exchange = "e", .type = "topic", .durable = true, .autoDelete = true, .internal = true});
+    s.expectSent(
+        Wire::ExchangeDeclare{.exchange = "e", .type = "topic", .durable = true, .autoDelete = true, .internal = true});
     s.broker(Wire::ExchangeDeclareOk{}).expectReply(exchange);
 
     const CallId deletingExchange = *channel.deleteExchange(u"e"_s, true);
@@ -317,8 +317,8 @@ void tst_OrderRules::callsTooLargeForTheNegotiatedFramesEndWithAnError()
     const CallId declaring = *channel.declareQueue(u"q"_s, {.arguments = large}, false);
     const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s, .arguments = large}, &s);
     const CallId cancelling = channel.cancel(*consumer);
-    const QByteArray properties = Wire::encodeProperties(
-        {.flags = Wire::HeadersFlag, .headers = {*Wire::encodeTable(large, u"")}});
+    const QByteArray properties =
+        Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {*Wire::encodeTable(large, u"")}});
     QVERIFY(channel.publish({}, u"q"_s, properties, "body", false));
     const auto uncancelled = *channel.consume(u"q"_s, {.consumerTag = u"b"_s, .arguments = large}, &s);
     const CallId purging = *channel.purgeQueue(u"q"_s);
@@ -396,12 +396,12 @@ void tst_OrderRules::anEmptyQueueNameNeedsADeclaration()
     s.open();
     auto &channel = s.openChannel();
     const auto attempt = [&]() -> Error {
-        return operation == u"delete"_s ? channel.deleteQueue({}, false, false).error()
-            : operation == u"purge"_s   ? channel.purgeQueue({}).error()
-            : operation == u"bind"_s    ? channel.bindQueue({}, u"e"_s, {}, {}).error()
-            : operation == u"unbind"_s  ? channel.unbindQueue({}, u"e"_s, {}, {}).error()
-            : operation == u"get"_s     ? channel.get({}, false).error()
-                                        : channel.consume({}, {.consumerTag = u"a"_s}, &s).error();
+        return operation == u"delete"_s   ? channel.deleteQueue({}, false, false).error()
+               : operation == u"purge"_s  ? channel.purgeQueue({}).error()
+               : operation == u"bind"_s   ? channel.bindQueue({}, u"e"_s, {}, {}).error()
+               : operation == u"unbind"_s ? channel.unbindQueue({}, u"e"_s, {}, {}).error()
+               : operation == u"get"_s    ? channel.get({}, false).error()
+                                          : channel.consume({}, {.consumerTag = u"a"_s}, &s).error();
     };
     QCOMPARE(attempt().kind(), ErrorKind::InvalidArgument);
     QVERIFY2(attempt().text().startsWith(u"queue:"_s), qPrintable(attempt().text()));
@@ -516,21 +516,24 @@ void tst_OrderRules::argumentsAreCheckedBeforeAnythingIsQueued()
     auto &channel = s.openChannel();
     const QString wide = QString(128, QChar(0x44f)); // 256 bytes in 128 characters
     QCOMPARE(wide.toUtf8().size(), 256);
-    const FieldTable table = argument == u"arguments"_s ? FieldTable{{u"k"_s, qInf()}}
-                                                        : FieldTable{{u"k"_s, QString(131072, u'x')}};
+    const FieldTable table =
+        argument == u"arguments"_s ? FieldTable{{u"k"_s, qInf()}} : FieldTable{{u"k"_s, QString(131072, u'x')}};
     QList<Error> errors;
     if (name == u"queue"_s) {
-        errors = {channel.declareQueue(wide, {}, false).error(), channel.deleteQueue(wide, false, false).error(),
-                  channel.purgeQueue(wide).error(), channel.get(wide, false).error(),
+        errors = {channel.declareQueue(wide, {}, false).error(),
+                  channel.deleteQueue(wide, false, false).error(),
+                  channel.purgeQueue(wide).error(),
+                  channel.get(wide, false).error(),
                   channel.bindQueue(wide, u"e"_s, {}, {}).error(),
                   channel.consume(wide, {.consumerTag = u"a"_s}, &s).error()};
     } else if (name == u"exchange"_s) {
-        errors = {channel.declareExchange(wide, u"fanout"_s, {}, false).error(), channel.deleteExchange(wide, false).error(),
-                  channel.bindQueue(u"q"_s, wide, {}, {}).error(),
+        errors = {channel.declareExchange(wide, u"fanout"_s, {}, false).error(),
+                  channel.deleteExchange(wide, false).error(), channel.bindQueue(u"q"_s, wide, {}, {}).error(),
                   channel.publish(wide, {}, QByteArray(2, '\0'), {}, false).error(),
                   channel.publish(QString(256, u'e'), {}, QByteArray(2, '\0'), {}, false).error()};
     } else if (name == u"routingKey"_s) {
-        errors = {channel.bindQueue(u"q"_s, u"e"_s, wide, {}).error(), channel.unbindQueue(u"q"_s, u"e"_s, wide, {}).error(),
+        errors = {channel.bindQueue(u"q"_s, u"e"_s, wide, {}).error(),
+                  channel.unbindQueue(u"q"_s, u"e"_s, wide, {}).error(),
                   channel.publish({}, wide, QByteArray(2, '\0'), {}, false).error(),
                   channel.publish({}, QString(256, u'k'), QByteArray(2, '\0'), {}, false).error()};
     } else if (name == u"type"_s) {

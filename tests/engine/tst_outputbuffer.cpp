@@ -28,7 +28,8 @@ private Q_SLOTS:
     void comesOutAsItWentIn();
 };
 
-namespace {
+namespace
+{
 
 void append(OutputBuffer &buffer, QByteArrayView bytes)
 {

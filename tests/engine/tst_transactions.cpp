@@ -237,8 +237,6 @@ void tst_Transactions::transactionModeComesBackWithTheChannel()
     QVERIFY(!t.channel->isUnsettled(1));
 }
 
-// --- rollback --------------------------------------------------------------------------------------------------------
-
 void tst_Transactions::rollbackReopensWhatWasSettled()
 {
     Transactional t;
@@ -341,8 +339,6 @@ void tst_Transactions::rollbackReturnsUnwantedDeliveriesAgain()
     t.rollback();
     t.s.expectNothingSent();
 }
-
-// --- recover ---------------------------------------------------------------------------------------------------------
 
 void tst_Transactions::recoverMakesOlderDeliveriesStale()
 {

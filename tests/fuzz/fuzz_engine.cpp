@@ -7,8 +7,8 @@
 
 // Any bytes as a script of what application, broker and time do to an engine.
 
-// Long scripts from the start: by itself libFuzzer makes inputs longer only when it finds nothing new for a long time, and after
-// hours the scripts still have a few steps. What is given on the command line counts more.
+// Long scripts from the start: by itself libFuzzer makes inputs longer only when it finds nothing new for a long time,
+// and after hours the scripts still have a few steps. What is given on the command line counts more.
 extern "C" int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     static char lengthControl[] = "-len_control=0";

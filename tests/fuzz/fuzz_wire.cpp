@@ -13,7 +13,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Wire;
 
-namespace {
+namespace
+{
 
 void require(bool condition)
 {

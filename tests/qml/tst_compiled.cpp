@@ -138,8 +138,8 @@ void tst_Compiled::bindingsAreCompiled()
     // qmlcachegen leaves to the interpreter what it cannot compile.
     const QString generated = contents(QStringLiteral(AMQPQT_COMPILED_CPP));
     const QString source = contents(QStringLiteral(AMQPQT_SOURCE_DIR "/tests/qml/compiled/Everything.qml"));
-    const qsizetype compiled = generated.count(QRegularExpression(u"\\{ \\d+, QMetaType::fromType<"_s)) -
-                               1; // ends the list
+    const qsizetype compiled =
+        generated.count(QRegularExpression(u"\\{ \\d+, QMetaType::fromType<"_s)) - 1; // ends the list
     const qsizetype simple =
         source.count(QRegularExpression(u"\\n    readonly property (bool|int|real|string|amqpError) \\w+: "_s));
     QVERIFY(simple > 100);
@@ -151,8 +151,8 @@ void tst_Compiled::everyTypeIsRead()
     const QString types = contents(QStringLiteral(AMQPQT_QML_IMPORT_PATH "/AmqpQt/amqpqtplugin.qmltypes")) +
                           contents(QStringLiteral(AMQPQT_QML_IMPORT_PATH "/AmqpQt/qmldir"));
     QStringList names;
-    for (const auto &match : QRegularExpression(u"exports: \\[\"AmqpQt/(\\w+) |\\n(\\w+) [\\d.]+ \\w+\\.qml"_s)
-                                 .globalMatch(types))
+    for (const auto &match :
+         QRegularExpression(u"exports: \\[\"AmqpQt/(\\w+) |\\n(\\w+) [\\d.]+ \\w+\\.qml"_s).globalMatch(types))
         names += match.captured(1) + match.captured(2);
     QVERIFY(names.size() > 10);
     names.removeOne(u"Amqp"_s); // the namespace
@@ -253,8 +253,8 @@ void tst_Compiled::enumsHaveTheTypeInt()
         }
     }
     QVERIFY(count > 10);
-    for (const QMetaObject *type : {&Connection::staticMetaObject, &Channel::staticMetaObject, &Consumer::staticMetaObject,
-                                    &AmqpQt::staticMetaObject}) {
+    for (const QMetaObject *type : {&Connection::staticMetaObject, &Channel::staticMetaObject,
+                                    &Consumer::staticMetaObject, &AmqpQt::staticMetaObject}) {
         for (int i = type->enumeratorOffset(); i < type->enumeratorCount(); ++i) {
             const QByteArray name = QByteArray(type->enumerator(i).scope()) + "::" + type->enumerator(i).name();
             const QMetaType enumType = QMetaType::fromName(name);

@@ -289,8 +289,6 @@ TestCase {
         compare(system.seen.join(), numbers(1, 100))
     }
 
-    // --- queues that go
-
     function remove(name) {
         const queue = create(queues, { connection: createElsewhere(), name: name, passive: true })
         tryCompare(queue, "declaredName", name, 30000)

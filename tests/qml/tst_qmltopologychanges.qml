@@ -55,8 +55,6 @@ TestCase {
         return object
     }
 
-    // --- queues
-
     // Two elements, and their queues "a" and "b" with five messages each that are in `broker` too.
     function createFilledPair(url) {
         const pair = create(pairs, { url: url })
@@ -240,8 +238,6 @@ TestCase {
         tryCompare(other, "declaredName", other.name, 30000)
         compare(queue.declaredName, "")
     }
-
-    // --- bindings
 
     // The keys, of those in `all`, that lead into the queue.
     function boundKeys(system, all) {

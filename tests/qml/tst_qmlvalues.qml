@@ -63,8 +63,6 @@ TestCase {
     }
     function bytesOf(buffer) { return Array.from(new Uint8Array(buffer)).join() }
 
-    // --- numbers and tables
-
     function test_headerTypes() {
         const system = createOpen()
         const cases = [
@@ -188,8 +186,6 @@ TestCase {
         }
     }
 
-    // --- undefined
-
     function test_undefinedOptionIsNotGiven_data() {
         return ["exchange", "routingKey", "mandatory", "persistent", "expiration", "priority", "headers", "contentType",
                 "contentEncoding", "correlationId", "replyTo", "messageId", "timestamp", "type", "userId", "appId", "clusterId",
@@ -290,8 +286,6 @@ TestCase {
         system.consumer.reject(system.messages[4])
     }
 
-    // --- bodies
-
     function test_viewsOfBytesAreBodies_data() {
         const bytes = new Uint8Array([1, 2, 255, 4, 5, 6, 7, 8]).buffer
         return [{ tag: "ArrayBuffer", body: bytes, bytes: "1,2,255,4,5,6,7,8" },
@@ -365,8 +359,6 @@ TestCase {
         for (const body of [{ a: [1, "b", null, true, { c: 0.5 }], d: new Date(0), e: undefined }, [undefined, () => 1], 5, null, "".split("")])
             compare(roundTrip(system, body).text, JSON.stringify(body))
     }
-
-    // --- what comes from the broker
 
     function test_numbersHaveAllTheirDigits() {
         const system = createOpen()

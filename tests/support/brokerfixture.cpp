@@ -13,7 +13,8 @@
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
-namespace {
+namespace
+{
 
 const auto urlVariable = "AMQPQT_TEST_URL";
 const auto directoryVariable = "AMQPQT_BROKER_DIR"; // tools/broker reads it

@@ -14,8 +14,7 @@
 // it. If there is none the running test fails, and the URL is empty.
 QUrl brokerUrl();
 
-struct ProcessResult
-{
+struct ProcessResult {
     int exitCode = -1; // -1: it did not start, crashed or took longer than two minutes
     QByteArray output;
     QByteArray errors; // standard error

@@ -9,7 +9,8 @@
 
 #include <chrono>
 
-// Simulates a distant broker: a server on loopback that forwards everything to the broker at `url`, and back, after `delay`.
+// Simulates a distant broker: a server on loopback that forwards everything to the broker at `url`, and back, after
+// `delay`.
 class DelayProxy : public QTcpServer
 {
     Q_OBJECT
@@ -51,8 +52,9 @@ private:
         connect(from, &QTcpSocket::readyRead, to, [delay = m_delay, from, to] {
             QTimer::singleShot(delay, Qt::PreciseTimer, to, [to, bytes = from->readAll()] { to->write(bytes); });
         });
-        connect(from, &QTcpSocket::disconnected, to,
-                [delay = m_delay, to] { QTimer::singleShot(delay, Qt::PreciseTimer, to, &QTcpSocket::disconnectFromHost); });
+        connect(from, &QTcpSocket::disconnected, to, [delay = m_delay, to] {
+            QTimer::singleShot(delay, Qt::PreciseTimer, to, &QTcpSocket::disconnectFromHost);
+        });
     }
 
     const QUrl m_url;

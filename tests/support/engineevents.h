@@ -32,7 +32,8 @@ public:
         std::optional<Event> event = engine.next();
         if (const auto *delivered = event ? std::get_if<Delivered>(&*event) : nullptr) {
             const ReceivedMessage &message = delivered->message;
-            m_before[delivered->consumer] = {message.exchange.toByteArray(), message.routingKey.toByteArray(), message.properties};
+            m_before[delivered->consumer] = {message.exchange.toByteArray(), message.routingKey.toByteArray(),
+                                             message.properties};
         }
         return event;
     }

@@ -7,8 +7,6 @@ using namespace AmqpQt;
 using namespace Qt::StringLiterals;
 using State = Engine::ConnectionEngine::State;
 
-// --- the script ------------------------------------------------------------------------------------------------------
-
 quint8 EngineExerciser::Bytes::byte()
 {
     if (m_left.isEmpty())
@@ -193,8 +191,6 @@ void EngineExerciser::fail(const QString &what)
     if (m_failure.isEmpty())
         m_failure = u"%1, in step %2 (%3)"_s.arg(what).arg(m_steps).arg(QLatin1StringView(m_operation));
 }
-
-// --- the application -------------------------------------------------------------------------------------------------
 
 EngineExerciser::Channel *EngineExerciser::anyChannel()
 {

@@ -64,7 +64,8 @@ private:
         quint64 incarnation = 0;
         size_t unconfirmed() const
         {
-            return size_t(std::count_if(published.begin(), published.end(), [](const auto &one) { return one.second; }));
+            return size_t(
+                std::count_if(published.begin(), published.end(), [](const auto &one) { return one.second; }));
         }
     };
     struct PeerChannel // what a broker knows of a channel
@@ -194,9 +195,9 @@ private:
     std::vector<std::unique_ptr<Channel>> m_channels; // released ones stay, without engine
     std::set<Engine::CallId> m_openCalls;
     std::set<Engine::CallId> m_endedCalls;
-    std::map<Engine::CallId, Channel *> m_gets; // with AckMode::Manual
+    std::map<Engine::CallId, Channel *> m_gets;   // with AckMode::Manual
     std::map<Engine::CallId, Channel *> m_unsure; // rollbacks and recovers
-    int m_told = 0;                             // events
+    int m_told = 0;                               // events
     bool m_isStarted = false;
     bool m_isOpened = false;
     bool m_isTold = false; // ConnectionClosed

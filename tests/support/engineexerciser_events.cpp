@@ -34,7 +34,8 @@ void EngineExerciser::check()
             m_engine.channel(channel->engine->number()) != channel->engine.get())
             fail(u"channel %1 has lost its number"_s.arg(channel->engine->number()));
         if (channel->engine && size_t(channel->engine->unconfirmed()) != channel->unconfirmed())
-            fail(u"%1 messages are unconfirmed, %2 are counted"_s.arg(channel->unconfirmed()).arg(channel->engine->unconfirmed()));
+            fail(u"%1 messages are unconfirmed, %2 are counted"_s.arg(channel->unconfirmed())
+                     .arg(channel->engine->unconfirmed()));
         if (channel->engine && channel->engine->isConfirmWindowFull() != channel->isWindowFull)
             fail(u"the window of channel %1 is not as it was told"_s.arg(channel->engine->number()));
         for (const auto &consumer : channel->consumers) {
@@ -79,7 +80,8 @@ void EngineExerciser::noteDelivered(Channel &channel, quint64 tag)
         fail(u"delivery %1 is not larger than the one before"_s.arg(tag));
     if (channel.engine->isUnsettled(tag))
         channel.openTags.insert(tag);
-    else if (channel.engine->state() != Engine::ChannelEngine::State::Closing && !channel.unsure) // afterwards the broker takes it back
+    else if (channel.engine->state() != Engine::ChannelEngine::State::Closing &&
+             !channel.unsure) // afterwards the broker takes it back
         fail(u"delivery %1 is settled before it is told"_s.arg(tag));
 }
 

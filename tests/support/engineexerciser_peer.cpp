@@ -11,8 +11,6 @@ using namespace Qt::StringLiterals;
 using State = Engine::ConnectionEngine::State;
 using WireSupport::FieldFiller;
 
-// --- the socket and the clock ----------------------------------------------------------------------------------------
-
 void EngineExerciser::start()
 {
     if (engineState() == State::Open || engineState() == State::CloseSent || m_engine.isClosing())
@@ -155,8 +153,6 @@ void EngineExerciser::onSent(const SentFrame &frame)
     if (visit != Wire::Visit::Done)
         fail(u"malformed: "_s + frame.describe());
 }
-
-// --- the broker ------------------------------------------------------------------------------------------------------
 
 quint16 EngineExerciser::anyNumber()
 {

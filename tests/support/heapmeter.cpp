@@ -8,14 +8,15 @@
 #include <malloc.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#  define USES_SANITIZER_HOOKS
-#elif defined(__has_feature)
-#  if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #    define USES_SANITIZER_HOOKS
-#  endif
+#elif defined(__has_feature)
+#    if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#        define USES_SANITIZER_HOOKS
+#    endif
 #endif
 
-namespace {
+namespace
+{
 
 std::atomic<qint64> liveBytes{0};
 std::atomic<qint64> peakBytes{0};
@@ -42,14 +43,15 @@ extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*mallocHook)(cons
                                                          void (*freeHook)(const volatile void *));
 extern "C" size_t __sanitizer_get_allocated_size(const volatile void *memory);
 
-namespace {
+namespace
+{
 
-const int hooksInstalled = __sanitizer_install_malloc_and_free_hooks(
-    [](const volatile void *, size_t size) { allocated(size); },
-    [](const volatile void *memory) {
-        if (memory)
-            freed(__sanitizer_get_allocated_size(memory));
-    });
+const int hooksInstalled =
+    __sanitizer_install_malloc_and_free_hooks([](const volatile void *, size_t size) { allocated(size); },
+                                              [](const volatile void *memory) {
+                                                  if (memory)
+                                                      freed(__sanitizer_get_allocated_size(memory));
+                                              });
 
 } // namespace
 

@@ -3,8 +3,8 @@
 
 #include <QtCore/qglobal.h>
 
-// How much heap memory was live at most since the meter was made, above what was live then. One meter at a time. It sees
-// every allocation of the process: with glibc by standing in for malloc(), under a sanitizer by the hooks it has.
+// How much heap memory was live at most since the meter was made, above what was live then. One meter at a time. It
+// sees every allocation of the process: with glibc by standing in for malloc(), under a sanitizer by the hooks it has.
 class HeapMeter
 {
 public:

@@ -6,7 +6,8 @@
 #include <QtTest/qtest.h>
 
 // Messages as the engine makes them from deliveries.
-namespace AmqpQt::Test {
+namespace AmqpQt::Test
+{
 
 using namespace Qt::StringLiterals;
 

@@ -8,7 +8,8 @@
 using namespace AmqpQt::Wire;
 using namespace Qt::StringLiterals;
 
-namespace {
+namespace
+{
 
 class FieldMap
 {
@@ -43,7 +44,10 @@ BasicProperties Command::basicProperties() const
 }
 
 PeerConnection::PeerConnection(QTcpSocket *socket, int number, QObject *parent)
-    : QObject(parent), m_socket(socket), m_number(number), m_pace(this)
+    : QObject(parent)
+    , m_socket(socket)
+    , m_number(number)
+    , m_pace(this)
 {
     m_socket->setParent(this);
     m_socket->setReadBufferSize(64 * 1024); // so that not reading is felt by the client
@@ -58,8 +62,6 @@ bool PeerConnection::isConnected() const
 {
     return m_socket->state() == QAbstractSocket::ConnectedState;
 }
-
-// --- writing ---------------------------------------------------------------------------------------------------------
 
 void PeerConnection::write(const QByteArray &bytes)
 {
@@ -107,8 +109,6 @@ void PeerConnection::abort()
     m_socket->abort();
 }
 
-// --- reading ---------------------------------------------------------------------------------------------------------
-
 void PeerConnection::setReading(bool reading)
 {
     m_reading = reading;
@@ -147,7 +147,8 @@ void PeerConnection::read()
                 violation(u"protocol header "_s + QString::fromLatin1(m_header.toHex(' ')));
             headerReceived();
         }
-        while (m_reading && readFrame()) { }
+        while (m_reading && readFrame()) {
+        }
     }
 }
 

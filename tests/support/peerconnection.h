@@ -17,13 +17,13 @@
 class QTcpSocket;
 
 // A method that a client sent, with its content if it carries one.
-struct Command
-{
+struct Command {
     int connection = 0; // the client's first, second … connection
     quint16 channel = 0;
     AmqpQt::Wire::MethodId id;
     QByteArray name; // "basic.publish"
-    // By the specification's names, "routing-key": bool, qulonglong, QString, QByteArray (of long strings), QVariantMap.
+    // By the specification's names, "routing-key": bool, qulonglong, QString, QByteArray (of long strings),
+    // QVariantMap.
     QVariantMap fields;
     QByteArray payload;    // of the method frame
     QByteArray properties; // of the content, as in Wire::ContentHeader
@@ -78,8 +78,7 @@ private:
     void finish(quint16 channel);
     void writePaced();
 
-    struct Content
-    {
+    struct Content {
         Command command;
         quint64 bodySize = 0;
         bool hasHeader = false;

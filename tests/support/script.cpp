@@ -11,8 +11,6 @@ using namespace AmqpQt;
 using namespace Qt::StringLiterals;
 using Engine::CallId;
 
-// --- the broker's rules ----------------------------------------------------------------------------------------------
-
 QString WireRules::sent(const SentFrame &frame)
 {
     // Both sides may close at the same time.
@@ -71,8 +69,8 @@ QString WireRules::sentMethod(Channel &channel, const SentFrame &frame)
         return channel.state == State::Closed ? u"a method on a closed channel"_s : u"a method after channel.close"_s;
     if (frame.is(Wire::ChannelClose::id))
         channel.state = State::CloseSent;
-    else if (channel.transactionEnds && !channel.brokerClosed && !frame.is(Wire::ChannelFlowOk::id)
-             && !frame.is(Wire::BasicCancelOk::id) && !frame.is(Wire::BasicCancel::id))
+    else if (channel.transactionEnds && !channel.brokerClosed && !frame.is(Wire::ChannelFlowOk::id) &&
+             !frame.is(Wire::BasicCancelOk::id) && !frame.is(Wire::BasicCancel::id))
         return u"a method between the end of a transaction and its answer"_s;
     if (frame.is(Wire::TxCommit::id) || frame.is(Wire::TxRollback::id))
         channel.transactionEnds = true;
@@ -125,8 +123,6 @@ QString SentFrame::describe() const
     }
     return u"a frame of unknown type"_s;
 }
-
-// --- the beginning ---------------------------------------------------------------------------------------------------
 
 Script::Script(const Engine::Settings &usedSettings)
     : settings(usedSettings)
@@ -184,8 +180,8 @@ Script &Script::brokerStart(const QByteArray &properties, const QByteArray &mech
 Script &Script::open(const Offer &offer, Here here)
 {
     start(here).brokerStart().expectSent<Wire::ConnectionStartOk>(0, here);
-    broker(Wire::ConnectionTune{
-        .channelMax = offer.channelMax, .frameMax = offer.frameMax, .heartbeat = offer.heartbeat});
+    broker(
+        Wire::ConnectionTune{.channelMax = offer.channelMax, .frameMax = offer.frameMax, .heartbeat = offer.heartbeat});
     expectSent<Wire::ConnectionTuneOk>(0, here).expectSent<Wire::ConnectionOpen>(0, here);
     m_rules.setFrameMax(engine.frameMax());
     return broker(Wire::ConnectionOpenOk{}).expectEvent<Engine::Opened>(here);
@@ -220,8 +216,6 @@ std::shared_ptr<Engine::ConsumerEntry> Script::subscribe(Engine::ChannelEngine &
     return consumer;
 }
 
-// --- the broker speaks -----------------------------------------------------------------------------------------------
-
 Script &Script::brokerBytes(const QByteArray &bytes)
 {
     QByteArrayView left = bytes;
@@ -240,13 +234,12 @@ Script &Script::deliver(const QByteArray &tag, quint64 deliveryTag, const Conten
 
 Script &Script::getOk(quint64 deliveryTag, const Content &content, quint16 channel, quint32 remaining)
 {
-    return brokerBytes(Wire::encodeFrame(channel,
-                                         Wire::BasicGetOk{.deliveryTag = deliveryTag,
-                                                          .redelivered = content.redelivered,
-                                                          .exchange = QByteArrayView(content.exchange),
-                                                          .routingKey = QByteArrayView(content.routingKey),
-                                                          .messageCount = remaining})
-                       + contentFrames(channel, content));
+    return brokerBytes(Wire::encodeFrame(channel, Wire::BasicGetOk{.deliveryTag = deliveryTag,
+                                                                   .redelivered = content.redelivered,
+                                                                   .exchange = QByteArrayView(content.exchange),
+                                                                   .routingKey = QByteArrayView(content.routingKey),
+                                                                   .messageCount = remaining}) +
+                       contentFrames(channel, content));
 }
 
 QByteArray Script::frame(Wire::FrameType type, quint16 channel, const QByteArray &payload)
@@ -274,16 +267,13 @@ QByteArray Script::contentFrames(quint16 channel, const Content &content, quint3
 
 QByteArray Script::deliverFrames(const QByteArray &tag, quint64 deliveryTag, const Content &content, quint16 channel)
 {
-    return Wire::encodeFrame(channel,
-                             Wire::BasicDeliver{.consumerTag = QByteArrayView(tag),
-                                                .deliveryTag = deliveryTag,
-                                                .redelivered = content.redelivered,
-                                                .exchange = QByteArrayView(content.exchange),
-                                                .routingKey = QByteArrayView(content.routingKey)})
-        + contentFrames(channel, content);
+    return Wire::encodeFrame(channel, Wire::BasicDeliver{.consumerTag = QByteArrayView(tag),
+                                                         .deliveryTag = deliveryTag,
+                                                         .redelivered = content.redelivered,
+                                                         .exchange = QByteArrayView(content.exchange),
+                                                         .routingKey = QByteArrayView(content.routingKey)}) +
+           contentFrames(channel, content);
 }
-
-// --- what the client sends -------------------------------------------------------------------------------------------
 
 void Script::write()
 {
@@ -304,7 +294,8 @@ void Script::parseSent()
     }
     while (m_sentBytes.size() >= Wire::FrameOverhead) {
         const Wire::FrameHeader header = Wire::readFrameHeader(m_sentBytes.constData());
-        const SentFrame sent{Wire::FrameType(header.type), header.channel, m_sentBytes.mid(Wire::FrameHeaderSize, header.size)};
+        const SentFrame sent{Wire::FrameType(header.type), header.channel,
+                             m_sentBytes.mid(Wire::FrameHeaderSize, header.size)};
         m_sentBytes.remove(0, Wire::FrameHeaderSize + sent.payload.size());
         if (sent.payload.size() != header.size || !m_sentBytes.startsWith(char(Wire::FrameEnd)))
             return fail(u"a malformed frame was sent"_s, {});
@@ -347,8 +338,8 @@ Script &Script::expectPublished(const QByteArray &body, const QByteArray &routin
         return *this;
     }
     Wire::decodeContentHeader(m_sent.front().payload, header);
-    for (m_sent.pop_front(); !m_sent.empty() && m_sent.front().type == Wire::FrameType::Body
-         && m_sent.front().channel == channel && quint64(sent.size()) < header.bodySize;
+    for (m_sent.pop_front(); !m_sent.empty() && m_sent.front().type == Wire::FrameType::Body &&
+                             m_sent.front().channel == channel && quint64(sent.size()) < header.bodySize;
          m_sent.pop_front())
         sent += m_sent.front().payload;
     if (sent != body || header.bodySize != quint64(body.size()))
@@ -379,11 +370,10 @@ std::deque<SentFrame> Script::takeSent()
     return std::exchange(m_sent, {});
 }
 
-// --- what the engine tells -------------------------------------------------------------------------------------------
-
 void Script::keep(Engine::Event event)
 {
-    if (std::holds_alternative<Engine::ConnectionClosed>(event) && ++m_connectionsClosed > std::max(1, m_connectionsStarted))
+    if (std::holds_alternative<Engine::ConnectionClosed>(event) &&
+        ++m_connectionsClosed > std::max(1, m_connectionsStarted))
         fail(u"a connection ended twice"_s, {});
     KeptEvent &kept = m_events.emplace_back(KeptEvent{std::move(event), {}, {}});
     const auto own = [&kept](Engine::ReceivedMessage &message) {
@@ -426,15 +416,11 @@ QString Script::describe(const Engine::Event &event)
     const auto numberOf = [](const std::shared_ptr<Engine::ChannelEngine> &channel) {
         return channel ? u" %1"_s.arg(channel->number()) : QString();
     };
-    struct Describer
-    {
+    struct Describer {
         decltype(kindOf) kind;
         decltype(numberOf) number;
 
-        QString operator()(const Engine::Delivered &e) const
-        {
-            return u"Delivered %1"_s.arg(e.message.deliveryTag);
-        }
+        QString operator()(const Engine::Delivered &e) const { return u"Delivered %1"_s.arg(e.message.deliveryTag); }
         QString operator()(const Engine::ReplyArrived &e) const
         {
             const Error *error = std::get_if<Error>(&e.value);
@@ -475,8 +461,8 @@ QString Script::describe(const Engine::Event &event)
         }
         QString operator()(const Engine::ConsumerCancelled &e) const
         {
-            return u"ConsumerCancelled"_s
-                + (e.consumer ? u" "_s + QString::fromUtf8(e.consumer->tag) : QString()) + kind(e.reason);
+            return u"ConsumerCancelled"_s + (e.consumer ? u" "_s + QString::fromUtf8(e.consumer->tag) : QString()) +
+                   kind(e.reason);
         }
     };
     return std::visit(Describer{kindOf, numberOf}, event);
@@ -507,7 +493,8 @@ Script &Script::expectReply(CallId call, ErrorKind kind, Here here)
     const auto reply = takeEvent<Engine::ReplyArrived>(here);
     const Error *error = std::get_if<Error>(&reply.value);
     if (reply.call != call || !error || error->kind() != kind)
-        fail(u"expected call %1 to end with %2, not %3"_s.arg(call).arg(QVariant::fromValue(kind).toString(), describeEvent()),
+        fail(u"expected call %1 to end with %2, not %3"_s.arg(call).arg(QVariant::fromValue(kind).toString(),
+                                                                        describeEvent()),
              here);
     return *this;
 }
@@ -529,8 +516,6 @@ QStringList Script::takeEvents()
         events += describeEvent();
     return events;
 }
-
-// --- time ------------------------------------------------------------------------------------------------------------
 
 Script &Script::advance(Engine::Milliseconds time)
 {

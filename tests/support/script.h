@@ -18,16 +18,14 @@ namespace Engine = AmqpQt::Engine;
 namespace Wire = AmqpQt::Wire;
 
 // What tune offers.
-struct Offer
-{
+struct Offer {
     quint16 channelMax = 2047;
     quint32 frameMax = 131072;
     quint16 heartbeat = 60;
 };
 
 // What a broker delivers, returns or hands out.
-struct Content
-{
+struct Content {
     QByteArray body;
     QByteArray properties = QByteArray(2, '\0');
     QByteArray exchange = "exchange";
@@ -54,8 +52,7 @@ inline AmqpQt::Result<quint64> publishMessage(Engine::ChannelEngine &channel, co
     return channel.publish(exchange, routingKey, properties, body, mandatory);
 }
 
-struct SentFrame
-{
+struct SentFrame {
     Wire::FrameType type = Wire::FrameType::Method;
     quint16 channel = 0;
     QByteArray payload;
@@ -87,14 +84,13 @@ public:
 private:
     enum class State { Closed, Open, CloseSent };
     enum class Expected { Method, Header, Body };
-    struct Channel
-    {
+    struct Channel {
         State state = State::Closed;
         Expected expected = Expected::Method;
         quint64 bodyLeft = 0;
-        bool brokerClosed = false; // close-ok of ours is due
+        bool brokerClosed = false;    // close-ok of ours is due
         bool transactionEnds = false; // the answer to tx.commit or tx.rollback is due
-        QByteArrayList consumerTags; // in use until a cancel of the client, or its answer to one of the broker
+        QByteArrayList consumerTags;  // in use until a cancel of the client, or its answer to one of the broker
     };
     QString sentMethod(Channel &channel, const SentFrame &frame);
     static QString sentConsumerMethod(Channel &channel, const SentFrame &frame);
@@ -105,8 +101,8 @@ private:
     bool m_brokerSaidGoodbye = false; // close-ok of ours is due
 };
 
-// A dialogue with a broker, without sockets: an engine, and an encoder and decoder for the broker's side. Time passes only
-// by advance() and sleep(). An expectation that fails marks the test as failed and names the line of the test.
+// A dialogue with a broker, without sockets: an engine, and an encoder and decoder for the broker's side. Time passes
+// only by advance() and sleep(). An expectation that fails marks the test as failed and names the line of the test.
 class Script
 {
 public:
@@ -135,16 +131,15 @@ public:
     qsizetype pieceSize = 0; // feed the broker's bytes in pieces of this size; 0: as many as the engine takes
     bool checksRules = true; // what is sent is checked by WireRules
 
-    // --- the beginning of a dialogue
     Script &start(Here = {}); // as far as the protocol header
-    Script &brokerStart(const QByteArray &properties = serverProperties(), const QByteArray &mechanisms = "AMQPLAIN PLAIN");
-    Script &open(const Offer &offer = {}, Here = {}); // from start() to the event Opened
+    Script &brokerStart(const QByteArray &properties = serverProperties(),
+                        const QByteArray &mechanisms = "AMQPLAIN PLAIN");
+    Script &open(const Offer &offer = {}, Here = {});      // from start() to the event Opened
     Engine::ChannelEngine &newChannel(quint16 number = 0); // 0: the smallest free one; open() is not called
     Engine::ChannelEngine &openChannel(quint16 number = 0, Here = {});
     std::shared_ptr<Engine::ConsumerEntry> subscribe(Engine::ChannelEngine &channel, const QString &tag,
                                                      AmqpQt::ConsumeOptions options = {}, Here = {});
 
-    // --- the broker speaks
     template <typename Method>
     Script &broker(const Method &method, quint16 channel = defaultChannel<Method>())
     {
@@ -156,21 +151,21 @@ public:
     Script &getOk(quint64 deliveryTag, const Content &content = {}, quint16 channel = 1, quint32 remaining = 0);
 
     static QByteArray frame(Wire::FrameType type, quint16 channel, const QByteArray &payload);
-    static QByteArray headerFrame(quint16 channel, quint64 bodySize, const QByteArray &properties = QByteArray(2, '\0'));
+    static QByteArray headerFrame(quint16 channel, quint64 bodySize,
+                                  const QByteArray &properties = QByteArray(2, '\0'));
     // Header and bodies, as many as it takes with this frame-max.
     static QByteArray contentFrames(quint16 channel, const Content &content, quint32 frameMax = 131072);
     static QByteArray deliverFrames(const QByteArray &tag, quint64 deliveryTag, const Content &content = {},
                                     quint16 channel = 1);
 
-    // --- what the client sends
     template <typename Method>
     Script &expectSent(quint16 channel = defaultChannel<Method>(), Here here = {})
     {
         return expectSent<Method>([](const Method &) {}, channel, here);
     }
     template <typename Method, typename Check>
-        requires std::invocable<Check, const Method &>
-    Script &expectSent(Check check, quint16 channel = defaultChannel<Method>(), Here here = {})
+    requires std::invocable<Check, const Method &> Script &
+    expectSent(Check check, quint16 channel = defaultChannel<Method>(), Here here = {})
     {
         const SentFrame sent = takeSentMethod(Method::id, Method::name, channel, here);
         Method method;
@@ -184,7 +179,8 @@ public:
         return expectSent<Method>(
             [&](const Method &sent) {
                 if (Wire::encodePayload(sent) != Wire::encodePayload(expected))
-                    fail(QStringLiteral("expected %1, sent was %2").arg(Wire::describe(expected), Wire::describe(sent)), here);
+                    fail(QStringLiteral("expected %1, sent was %2").arg(Wire::describe(expected), Wire::describe(sent)),
+                         here);
             },
             channel, here);
     }
@@ -194,7 +190,6 @@ public:
     Script &expectNothingSent(Here = {});
     std::deque<SentFrame> takeSent(); // whatever it is
 
-    // --- what the engine tells
     template <typename E>
     E takeEvent(Here here = {})
     {
@@ -210,8 +205,7 @@ public:
         return *this;
     }
     template <typename E, typename Check>
-        requires std::invocable<Check, const E &>
-    Script &expectEvent(Check check, Here here = {})
+    requires std::invocable<Check, const E &> Script &expectEvent(Check check, Here here = {})
     {
         check(takeEvent<E>(here));
         return *this;
@@ -225,15 +219,15 @@ public:
         const auto reply = takeEvent<Engine::ReplyArrived>(here);
         if (reply.call == call && std::holds_alternative<Value>(reply.value))
             return std::get<Value>(reply.value);
-        fail(QStringLiteral("not the expected reply: call %1, not %2, or not its value").arg(reply.call).arg(call), here);
+        fail(QStringLiteral("not the expected reply: call %1, not %2, or not its value").arg(reply.call).arg(call),
+             here);
         return {};
     }
-    AmqpQt::Error takeConnectionClosed(Here = {}); // skips what comes before
+    AmqpQt::Error takeConnectionClosed(Here = {});                       // skips what comes before
     int repeatedCount() const { return m_engineEvents.repeatedCount(); } // deliveries told by nextRepeated()
     // All that is left, in order: {"ReplyArrived 3 Network", "ChannelClosed 1 Network", "ConnectionClosed Network"}.
     QStringList takeEvents();
 
-    // --- time
     Script &advance(Engine::Milliseconds time); // the timer fires whenever it is due, and output is written
     Script &sleep(Engine::Milliseconds time);   // the timer fires once, at the end: the loop was blocked
 

@@ -86,8 +86,6 @@ void ScriptedPeer::accept()
     }
 }
 
-// --- what it does by itself ------------------------------------------------------------------------------------------
-
 void ScriptedPeer::setHandshake(const Handshake &handshake)
 {
     inItsThread([&] { m_handshake = handshake; });
@@ -164,8 +162,8 @@ void ScriptedPeer::take(const Command &command)
 {
     if (m_hook && m_hook(command))
         return;
-    const bool closes = command.id == ChannelClose::id || command.id == ChannelCloseOk::id
-            || command.id == ConnectionClose::id || command.id == ConnectionCloseOk::id;
+    const bool closes = command.id == ChannelClose::id || command.id == ChannelCloseOk::id ||
+                        command.id == ConnectionClose::id || command.id == ConnectionCloseOk::id;
     // Sent before the client saw our close: nobody answers.
     if (!closes && (m_closingConnection || m_closingChannels.contains(command.channel)))
         return;
@@ -257,8 +255,6 @@ void ScriptedPeer::answerMethod(const Command &command, const Method &method)
     }
 }
 
-// --- what the test tells it ------------------------------------------------------------------------------------------
-
 void ScriptedPeer::sendRaw(const QByteArray &bytes)
 {
     inItsThread([&] {
@@ -330,8 +326,6 @@ QByteArray ScriptedPeer::table(const QVariantMap &table)
 {
     return encodeTable(table, u"table").value();
 }
-
-// --- what came -------------------------------------------------------------------------------------------------------
 
 int ScriptedPeer::connectionCount() const
 {

@@ -33,15 +33,12 @@ public:
     ~ScriptedPeer() override;
 
     quint16 port() const { return m_port; }
-    QUrl url() const; // guest:guest, virtual host /
+    QUrl url() const;                  // guest:guest, virtual host /
     void setListening(bool listening); // on the same port again; connections stay
 
-    // --- what it does by itself, from the next connection or method on ------------------------------------------------
-
-    struct Handshake
-    {
-        bool answersHeader = true;  // false: accepts the connection and says nothing
-        QByteArray greeting;        // sent instead of connection.start, if not empty
+    struct Handshake {
+        bool answersHeader = true; // false: accepts the connection and says nothing
+        QByteArray greeting;       // sent instead of connection.start, if not empty
         QByteArray mechanisms = "PLAIN AMQPLAIN";
         QByteArray locales = "en_US";
         QVariantMap serverProperties; // product, version 3.10.8, RabbitMQ's capabilities
@@ -58,7 +55,7 @@ public:
     // Called before the answer; true: the test has taken over, there is no answer.
     using Hook = std::function<bool(const Command &)>;
     void setHook(Hook hook);
-    void withhold(const QByteArray &answer);                                                   // "connection.tune"
+    void withhold(const QByteArray &answer);                                                  // "connection.tune"
     void closeInsteadOf(const QByteArray &answer, quint16 replyCode, const QByteArray &text); // of channel 0: all
     void answerAgain(const QByteArray &answer); // ends withhold() and closeInsteadOf()
     void setQueueCounts(const QString &queue, quint32 messages, quint32 consumers);
@@ -66,8 +63,6 @@ public:
     // Of the present connection and of later ones. bytes 0: as fast as it goes; 1: byte by byte.
     void setPacing(qsizetype bytes, std::chrono::milliseconds interval = {});
     void setReading(bool reading); // false: the client's bytes stay in the kernel, then in the client
-
-    // --- what the test tells the latest connection -------------------------------------------------------------------
 
     template <typename Method>
     void send(quint16 channel, const Method &method)
@@ -86,8 +81,8 @@ public:
                      const QByteArray &body, quint32 frameMax = 0)
     {
         inItsThread([&] {
-            sendRaw(AmqpQt::Wire::encodeFrame(channel, method)
-                    + contentFrames(channel, Method::id.classId, properties, body, frameMax));
+            sendRaw(AmqpQt::Wire::encodeFrame(channel, method) +
+                    contentFrames(channel, Method::id.classId, properties, body, frameMax));
         });
     }
     void deliver(quint16 channel, const QByteArray &consumerTag, quint64 deliveryTag, const QByteArray &body,
@@ -102,12 +97,10 @@ public:
     static QByteArray table(const QVariantMap &table); // contents for the Table of a method
     static QByteArray frame(AmqpQt::Wire::FrameType type, quint16 channel, const QByteArray &payload);
 
-    // --- what came ---------------------------------------------------------------------------------------------------
-
-    int connectionCount() const; // accepted so far
-    bool isConnected() const;    // the latest
+    int connectionCount() const;       // accepted so far
+    bool isConnected() const;          // the latest
     QByteArray protocolHeader() const; // of the latest
-    QList<Command> received() const; // on all connections, in order; a content when it is complete
+    QList<Command> received() const;   // on all connections, in order; a content when it is complete
     QList<Command> received(const QByteArray &name) const;
     int count(const QByteArray &name) const;
     Command last(const QByteArray &name) const; // without id: there was none
@@ -118,8 +111,7 @@ public:
     QStringList violations() const; // what a client must not send, on all connections
 
 private:
-    struct Instead
-    {
+    struct Instead {
         quint16 replyCode = 0; // 0: nothing
         QByteArray text;
     };
@@ -136,7 +128,8 @@ private:
             QMetaObject::invokeMethod(context, std::forward<Function>(function), Qt::BlockingQueuedConnection);
         } else {
             std::optional<Result> result;
-            QMetaObject::invokeMethod(context, [&] { result = function(); }, Qt::BlockingQueuedConnection);
+            QMetaObject::invokeMethod(
+                context, [&] { result = function(); }, Qt::BlockingQueuedConnection);
             return *std::move(result);
         }
     }

@@ -12,13 +12,16 @@
 #include <memory>
 
 // What the tests of the wire layer share.
-namespace WireSupport {
+namespace WireSupport
+{
 
 // A copy in heap memory of exactly its size, so that a sanitizer sees each read beyond the end.
 class ExactBytes
 {
 public:
-    explicit ExactBytes(QByteArrayView bytes) : m_bytes(new char[size_t(bytes.size())]), m_size(bytes.size())
+    explicit ExactBytes(QByteArrayView bytes)
+        : m_bytes(new char[size_t(bytes.size())])
+        , m_size(bytes.size())
     {
         std::copy(bytes.begin(), bytes.end(), m_bytes.get());
     }
@@ -33,11 +36,17 @@ private:
 class FieldFiller
 {
 public:
-    explicit FieldFiller(quint32 seed) : m_random(seed) {}
+    explicit FieldFiller(quint32 seed)
+        : m_random(seed)
+    {
+    }
 
     void operator()(const char *, bool &value) { value = m_random.bounded(2); }
     template <std::unsigned_integral T>
-    void operator()(const char *, T &value) { value = T(m_random.generate64()); }
+    void operator()(const char *, T &value)
+    {
+        value = T(m_random.generate64());
+    }
     void operator()(const char *, AmqpQt::Wire::ShortString &value) { value = keep(text()); }
     void operator()(const char *, AmqpQt::Wire::LongString &value)
     {
@@ -45,15 +54,19 @@ public:
     }
     void operator()(const char *, AmqpQt::Wire::Table &value)
     {
-        const QByteArray entries[] = {{}, QByteArray("\x01kt\x01", 4), QByteArray("\x01" "aF\0\0\0\x03\x01vV", 10)};
+        const QByteArray entries[] = {{},
+                                      QByteArray("\x01kt\x01", 4),
+                                      QByteArray("\x01"
+                                                 "aF\0\0\0\x03\x01vV",
+                                                 10)};
         value.contents = keep(entries[m_random.bounded(3)]);
     }
 
 private:
     QByteArray text()
     {
-        static const char *const texts[] = {"",      "orders.*.#", "заказы", "注文",    "طلبات",
-                                            "ऑर्डर", "παραγγελίες", "🐇🥕",   "\xff\xfe"};
+        static const char *const texts[] = {"",     "orders.*.#",  "заказы",   "注文",    "طلبات",
+                                            "ऑर्डर", "παραγγελίες", "🐇🥕", "\xff\xfe"};
         return texts[m_random.bounded(int(std::size(texts)))];
     }
     QByteArrayView keep(const QByteArray &bytes) { return m_kept.emplace_back(bytes); }
@@ -69,7 +82,10 @@ public:
     QByteArrayList fields() const { return m_fields; }
 
     template <std::unsigned_integral T> // bool is one
-    void operator()(const char *name, const T &value) { add(name, QByteArray::number(qulonglong(value))); }
+    void operator()(const char *name, const T &value)
+    {
+        add(name, QByteArray::number(qulonglong(value)));
+    }
     void operator()(const char *name, const AmqpQt::Wire::ShortString &value) { addBytes(name, value); }
     void operator()(const char *name, const AmqpQt::Wire::LongString &value) { addBytes(name, value); }
     void operator()(const char *name, const AmqpQt::Wire::Table &value) { addBytes(name, value.contents); }
@@ -96,9 +112,8 @@ void forEachMethod(Function &&function)
     const QByteArray zeros(64, '\0'); // well-formed arguments of any method
     for (quint16 classId = 0; classId < 128; ++classId) {
         for (quint16 methodId = 0; methodId < 128; ++methodId) {
-            AmqpQt::Wire::visitMethod({classId, methodId}, zeros, [&]<typename M>(const M &) {
-                function.template operator()<M>();
-            });
+            AmqpQt::Wire::visitMethod({classId, methodId}, zeros,
+                                      [&]<typename M>(const M &) { function.template operator()<M>(); });
         }
     }
 }

@@ -7,10 +7,10 @@
 using namespace AmqpQt::Wire;
 using WireSupport::ExactBytes;
 
-namespace {
-
-struct ManyBits
+namespace
 {
+
+struct ManyBits {
     static constexpr MethodId id{1, 2};
     bool bits[9] = {};
     quint8 octet = 0;
@@ -26,8 +26,7 @@ struct ManyBits
     }
 };
 
-struct BitsApart
-{
+struct BitsApart {
     static constexpr MethodId id{7, 8};
     bool bits[5] = {};
     ShortString shortString;
@@ -50,8 +49,7 @@ struct BitsApart
     }
 };
 
-struct Strings
-{
+struct Strings {
     static constexpr MethodId id{3, 4};
     ShortString shortString;
     LongString longString;
@@ -64,8 +62,7 @@ struct Strings
     }
 };
 
-struct OneTable
-{
+struct OneTable {
     static constexpr MethodId id{5, 6};
     Table table;
 
@@ -76,8 +73,7 @@ struct OneTable
     }
 };
 
-struct Numbers
-{
+struct Numbers {
     static constexpr MethodId id{0x1234, 0x5678};
     quint8 octet = 0;
     quint16 shortInteger = 0;
@@ -151,8 +147,8 @@ void tst_Codec::unknownFrameTypesAreReadAsTheyAre()
 
 void tst_Codec::numbersAreBigEndian()
 {
-    const Numbers numbers{.octet = 0x81, .shortInteger = 0x8283, .longInteger = 0x84858687,
-                          .longLongInteger = 0x88898a8b8c8d8e8f};
+    const Numbers numbers{
+        .octet = 0x81, .shortInteger = 0x8283, .longInteger = 0x84858687, .longLongInteger = 0x88898a8b8c8d8e8f};
     const QByteArray payload = encodePayload(numbers);
     QCOMPARE(payload.toHex(' '), "12 34 56 78 81 82 83 84 85 86 87 88 89 8a 8b 8c 8d 8e 8f");
 
@@ -167,9 +163,8 @@ void tst_Codec::numbersAreBigEndian()
 void tst_Codec::consecutiveBitsShareOctets()
 {
     // The first bit is the lowest one; the ninth opens a second octet; a bit behind another type opens a third.
-    const ManyBits method{.bits = {true, false, true, false, false, false, false, true, true},
-                          .octet = 0x55,
-                          .last = true};
+    const ManyBits method{
+        .bits = {true, false, true, false, false, false, false, true, true}, .octet = 0x55, .last = true};
     QCOMPARE(payloadSize(method), 8);
     QCOMPARE(encodePayload(method).toHex(' '), "00 01 00 02 85 01 55 01");
 }

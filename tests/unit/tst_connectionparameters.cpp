@@ -294,8 +294,9 @@ void tst_ConnectionParameters::urlErrorsNeverShowThePassword()
 void tst_ConnectionParameters::noPartOfAPasswordIsEverShown_data()
 {
     QTest::addColumn<QString>("raw");
-    for (const char *raw : {"?", "#", "/", "@", ":", "%", "?#", "@?", "@/", "@#", "?@", "/?", "#/", "::", "//", "%zz", "%4", "%00", "%FF", "&",
-                            "=", " ", "[", "]", "\\", "@@", "?x=", "/?heartbeat=", "?name="})
+    for (const char *raw :
+         {"?",   "#",  "/",   "@",   ":", "%", "?#", "@?", "@/", "@#", "?@", "/?",  "#/",           "::",    "//",
+          "%zz", "%4", "%00", "%FF", "&", "=", " ",  "[",  "]",  "\\", "@@", "?x=", "/?heartbeat=", "?name="})
         QTest::newRow(raw) << QString::fromLatin1(raw);
 }
 
@@ -304,23 +305,24 @@ void tst_ConnectionParameters::noPartOfAPasswordIsEverShown()
     QFETCH(const QString, raw);
     static QStringList logged;
     logged.clear();
-    const QtMessageHandler before = qInstallMessageHandler(
-        [](QtMsgType, const QMessageLogContext &, const QString &text) { logged += text; });
+    const QtMessageHandler before =
+        qInstallMessageHandler([](QtMsgType, const QMessageLogContext &, const QString &text) { logged += text; });
     const auto restore = qScopeGuard([&] { qInstallMessageHandler(before); });
     for (const QString &letters : {u"HQWXJKZVBNMR"_s, u"731846925073"_s}) { // digits look like a port
         for (qsizetype position = 0; position <= letters.size(); ++position) {
             QString password = letters;
             password.insert(position, raw);
-            for (const QString &form : {u"amqp://user:%1@host.example/v"_s, u"amqp://user:%1@host.example:5673"_s, u"user:%1@host.example"_s,
-                                        u"amqps://user:%1@host.example/v"_s, u"amqp://user:%1@host.example?colour=red"_s,
-                                        u"amqp://user:%1@[::1]/v"_s}) {
+            for (const QString &form : {u"amqp://user:%1@host.example/v"_s, u"amqp://user:%1@host.example:5673"_s,
+                                        u"user:%1@host.example"_s, u"amqps://user:%1@host.example/v"_s,
+                                        u"amqp://user:%1@host.example?colour=red"_s, u"amqp://user:%1@[::1]/v"_s}) {
                 const QString text = QString(form).replace(u"%1"_s, password);
                 const auto parameters = ConnectionParameters::fromUrl(QUrl(text));
                 const auto endpoint = Endpoint::fromString(text);
                 QVERIFY(!endpoint);
                 QString shown = endpoint.error().toString() + logged.join(u'\n');
                 if (parameters) {
-                    QVERIFY2(parameters->endpoints().constFirst().host == u"host.example" || parameters->endpoints().constFirst().host == u"::1",
+                    QVERIFY2(parameters->endpoints().constFirst().host == u"host.example" ||
+                                 parameters->endpoints().constFirst().host == u"::1",
                              qPrintable(text));
                     shown += parameters->toUrl().toString();
                 } else {
@@ -328,7 +330,8 @@ void tst_ConnectionParameters::noPartOfAPasswordIsEverShown()
                     shown += parameters.error().toString();
                 }
                 for (qsizetype piece = 0; piece + 3 <= letters.size(); ++piece) {
-                    QVERIFY2(!shown.contains(letters.mid(piece, 3), Qt::CaseInsensitive), qPrintable(text + u" -> "_s + shown));
+                    QVERIFY2(!shown.contains(letters.mid(piece, 3), Qt::CaseInsensitive),
+                             qPrintable(text + u" -> "_s + shown));
                 }
             }
         }
@@ -338,8 +341,9 @@ void tst_ConnectionParameters::noPartOfAPasswordIsEverShown()
 void tst_ConnectionParameters::rawCharactersAreNamedWithTheirEncoding_data()
 {
     QTest::addColumn<QString>("url");
-    for (const char *url : {"amqp://u:se#cret@h/v", "amqp://u:se/cret@h/v", "amqp://u:se?cret@h/v", "amqp://u:1#cret@h/v", "amqp://u:1/cret@h/v",
-                            "amqp://u:1?cret@h/v", "amqp://u:s@e/cret@h", "amqp://u:s@e?cret@h", "amqp://u:s@e#cret@h", "amqp://u#1:p@h"})
+    for (const char *url : {"amqp://u:se#cret@h/v", "amqp://u:se/cret@h/v", "amqp://u:se?cret@h/v",
+                            "amqp://u:1#cret@h/v", "amqp://u:1/cret@h/v", "amqp://u:1?cret@h/v", "amqp://u:s@e/cret@h",
+                            "amqp://u:s@e?cret@h", "amqp://u:s@e#cret@h", "amqp://u#1:p@h"})
         QTest::newRow(url) << QString::fromUtf8(url);
 }
 
@@ -349,7 +353,8 @@ void tst_ConnectionParameters::rawCharactersAreNamedWithTheirEncoding()
     const auto parameters = ConnectionParameters::fromUrl(QUrl(url));
     QVERIFY(!parameters);
     for (const char *expected : {"percent-encoded", "%23", "%2F", "%3F", "%40"})
-        QVERIFY2(parameters.error().text().contains(QLatin1StringView(expected)), qPrintable(parameters.error().text()));
+        QVERIFY2(parameters.error().text().contains(QLatin1StringView(expected)),
+                 qPrintable(parameters.error().text()));
 }
 
 void tst_ConnectionParameters::guestNeedsAPasswordAwayFromThisMachine_data()
@@ -386,8 +391,8 @@ void tst_ConnectionParameters::urlOfParametersComesBack_data()
     QTest::addColumn<QString>("url");
     for (const char *url :
          {"amqp://localhost/%2F", "amqp://broker.example:5673/orders", "amqp://[::1]/%2F",
-          "amqp://[fe80::1%25eth0]/%2F", "amqp://h/a%2Fb", "amqp://h/%252F", "amqp://h/%23%3F%26%20", "amqp://u@h/%2F", "amqp://a%40b@h/%2F",
-          "amqp://a%3Ab@h/%2F", "amqp://a%25b@h/%2F", "amqp://a%2Fb@h/%2F",
+          "amqp://[fe80::1%25eth0]/%2F", "amqp://h/a%2Fb", "amqp://h/%252F", "amqp://h/%23%3F%26%20", "amqp://u@h/%2F",
+          "amqp://a%40b@h/%2F", "amqp://a%3Ab@h/%2F", "amqp://a%25b@h/%2F", "amqp://a%2Fb@h/%2F",
           "amqp://h/%2F?heartbeat=5&connection_timeout=1&channel_max=1&frame_max=8192&name=a%26b%3D%2Bc%25"}) {
         QTest::newRow(url) << QString::fromUtf8(url);
     }
@@ -530,7 +535,8 @@ void tst_ConnectionParameters::zonesComeBack()
     QFETCH(const Endpoint, endpoint);
     ConnectionParameters parameters;
     parameters.setEndpoints({endpoint});
-    for (const QUrl &url : {parameters.toUrl(), QUrl(parameters.toUrl().toString()), QUrl(QString::fromLatin1(parameters.toUrl().toEncoded()))}) {
+    for (const QUrl &url : {parameters.toUrl(), QUrl(parameters.toUrl().toString()),
+                            QUrl(QString::fromLatin1(parameters.toUrl().toEncoded()))}) {
         const auto again = ConnectionParameters::fromUrl(url);
         QVERIFY2(again, qPrintable(url.toString()));
         QCOMPARE(again->endpoints().constFirst().host, endpoint.host);
@@ -642,8 +648,7 @@ void tst_ConnectionParameters::writeBufferLimitsAscend()
     parameters.setWriteBuffer(0, 0, 1);
     parameters.setWriteBuffer(10, 20, 20);
 
-    const struct
-    {
+    const struct {
         qint64 low, high, limit;
     } refused[] = {{-1, 20, 30}, {21, 20, 30}, {10, 31, 30}, {0, 0, 0}, {10, 20, -1}};
     for (const auto &[low, high, limit] : refused) {

@@ -8,7 +8,8 @@ using namespace AmqpQt::Wire;
 using namespace Qt::StringLiterals;
 using WireSupport::ExactBytes;
 
-namespace {
+namespace
+{
 
 constexpr quint16 AllFlags = 0xfffc;
 

@@ -8,7 +8,8 @@
 
 using namespace Qt::StringLiterals;
 
-namespace {
+namespace
+{
 
 const QString root = QStringLiteral(AMQPQT_SOURCE_DIR "/");
 
@@ -18,8 +19,7 @@ QString contentsOf(const QString &path)
     return file.open(QIODevice::ReadOnly) ? QString::fromUtf8(file.readAll()) : QString();
 }
 
-struct Capability
-{
+struct Capability {
     QString id;
     QString state;
     QStringList tests; // "tst_file::function"
@@ -53,7 +53,8 @@ QSet<QString> testFunctions()
             result += QFileInfo(path).baseName() + "::"_L1 + match.captured(1);
     }
     QDirIterator qmlFiles(root + "tests/qml"_L1, {u"tst_*.qml"_s}, QDir::Files);
-    static const QRegularExpression qmlDefinition(u"^    function test_(\\w+)\\("_s, QRegularExpression::MultilineOption);
+    static const QRegularExpression qmlDefinition(u"^    function test_(\\w+)\\("_s,
+                                                  QRegularExpression::MultilineOption);
     while (qmlFiles.hasNext()) {
         const QString path = qmlFiles.next();
         for (const QRegularExpressionMatch &match : qmlDefinition.globalMatch(contentsOf(path)))
@@ -123,7 +124,8 @@ bool hasEntry(const QString &reference, const QString &command, const QString &n
 QStringList pages()
 {
     QStringList result;
-    for (const QString &folder : {QString(), u"benchmarks"_s, u"docs"_s, u"docs/decisions"_s, u"examples"_s, u"src"_s}) {
+    for (const QString &folder :
+         {QString(), u"benchmarks"_s, u"docs"_s, u"docs/decisions"_s, u"examples"_s, u"src"_s}) {
         for (const QFileInfo &page : QDir(root + folder).entryInfoList({u"*.md"_s}, QDir::Files))
             result += page.filePath();
     }
@@ -152,7 +154,8 @@ private Q_SLOTS:
 // tests/unit/readme.cmake compiles it.
 void tst_Docs::readmeHasAProgram()
 {
-    static const QRegularExpression program(u"\n```cpp\n(.*?)\n```\n"_s, QRegularExpression::DotMatchesEverythingOption);
+    static const QRegularExpression program(u"\n```cpp\n(.*?)\n```\n"_s,
+                                            QRegularExpression::DotMatchesEverythingOption);
     const QRegularExpressionMatch match = program.match(contentsOf(root + "README.md"_L1));
     QVERIFY(match.hasMatch());
     QVERIFY(match.captured(1).contains("int main("_L1));

@@ -67,9 +67,8 @@ void tst_Error::readsAsOneLine_data()
     QTest::newRow("kind only") << Error(ErrorKind::Cancelled, {}) << u"(Cancelled)"_s;
     QTest::newRow("method and kind") << Error(ErrorKind::Timeout, {}, 0, u"tx.commit"_s) << u"tx.commit: (Timeout)"_s;
     QTest::newRow("other scripts") << Error(ErrorKind::Network, u"очередь 队列"_s) << u"очередь 队列 (Network)"_s;
-    QTest::newRow("control characters")
-        << Error(ErrorKind::ConnectionClosed, u"a\r\nb\tc\x1b[31m\u2028\x85"_s, 541)
-        << u"a\\r\\nb\\tc\\u001b[31m\\u2028\\u0085 (541, ConnectionClosed)"_s;
+    QTest::newRow("control characters") << Error(ErrorKind::ConnectionClosed, u"a\r\nb\tc\x1b[31m\u2028\x85"_s, 541)
+                                        << u"a\\r\\nb\\tc\\u001b[31m\\u2028\\u0085 (541, ConnectionClosed)"_s;
 }
 
 void tst_Error::readsAsOneLine()

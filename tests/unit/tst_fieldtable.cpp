@@ -16,7 +16,8 @@ using namespace AmqpQt::Wire;
 using namespace Qt::StringLiterals;
 using WireSupport::ExactBytes;
 
-namespace {
+namespace
+{
 
 template <typename T>
 constexpr T smallest = std::numeric_limits<T>::min();
@@ -95,14 +96,14 @@ QByteArrayList entriesOfEachType()
     const QByteArray decimals = tableOf(QByteArray("D\2\0\0\1\0", 6));
     const QByteArray table = tableOf("A" + lengthAnd(array)) + tableOf("F" + lengthAnd(decimals));
     QByteArrayList entries;
-    for (const QByteArray &value : {
-             QByteArray("t\1", 2), QByteArray("b\x80", 2), QByteArray("B\xff", 2), QByteArray("s\x80\0", 3),
-             QByteArray("u\xff\xff", 3), QByteArray("U\x7f\xff", 3), QByteArray("I\x80\0\0\0", 5),
-             QByteArray("i\xff\xff\xff\xff", 5), QByteArray("l\x80\0\0\0\0\0\0\0", 9),
-             QByteArray("L\x7f\xff\xff\xff\xff\xff\xff\xff", 9), QByteArray("f\x3f\x80\0\0", 5),
-             QByteArray("d\x3f\xf0\0\0\0\0\0\0", 9), QByteArray("D\2\0\0\1\x3a", 6), "S" + lengthAnd("text"),
-             "A" + lengthAnd(array), QByteArray("T\0\0\0\0\x65\x53\xf1\0", 9), "F" + lengthAnd(table),
-             "x" + lengthAnd("bytes"), QByteArray("V")})
+    for (const QByteArray &value :
+         {QByteArray("t\1", 2), QByteArray("b\x80", 2), QByteArray("B\xff", 2), QByteArray("s\x80\0", 3),
+          QByteArray("u\xff\xff", 3), QByteArray("U\x7f\xff", 3), QByteArray("I\x80\0\0\0", 5),
+          QByteArray("i\xff\xff\xff\xff", 5), QByteArray("l\x80\0\0\0\0\0\0\0", 9),
+          QByteArray("L\x7f\xff\xff\xff\xff\xff\xff\xff", 9), QByteArray("f\x3f\x80\0\0", 5),
+          QByteArray("d\x3f\xf0\0\0\0\0\0\0", 9), QByteArray("D\2\0\0\1\x3a", 6), "S" + lengthAnd("text"),
+          "A" + lengthAnd(array), QByteArray("T\0\0\0\0\x65\x53\xf1\0", 9), "F" + lengthAnd(table),
+          "x" + lengthAnd("bytes"), QByteArray("V")})
         entries.append("\x05key-" + value.first(1) + value);
     return entries;
 }
@@ -335,8 +336,9 @@ void tst_FieldTable::refusalsNameTheArgumentAndThePath()
     const FieldTable table{{u"a"_s, 1}, {u"x-a"_s, QVariantMap{{u"b"_s, list}}}, {u"z"_s, 1}};
     const Result<QByteArray> contents = encodeTable(table, u"arguments");
     QVERIFY(!contents);
-    QCOMPARE(contents.error(), Error(ErrorKind::InvalidArgument,
-        u"arguments: \"x-a.b[2].size%1\": a value of type QSize cannot be sent in a field table"_s));
+    QCOMPARE(contents.error(),
+             Error(ErrorKind::InvalidArgument,
+                   u"arguments: \"x-a.b[2].size%1\": a value of type QSize cannot be sent in a field table"_s));
 }
 
 void tst_FieldTable::validateSaysTheSameWithoutAnArgument()
@@ -453,9 +455,9 @@ void tst_FieldTable::malformedTablesAreFound()
 
 void tst_FieldTable::everyOtherTypeLetterIsUnknown()
 {
-    const QMap<char, qsizetype> sizes{{'t', 1}, {'b', 1}, {'B', 1}, {'s', 2}, {'u', 2}, {'U', 2}, {'I', 4}, {'i', 4},
-                                      {'l', 8}, {'L', 8}, {'f', 4}, {'d', 8}, {'D', 5}, {'S', 4}, {'A', 4}, {'T', 8},
-                                      {'F', 4}, {'x', 4}, {'V', 0}};
+    const QMap<char, qsizetype> sizes{{'t', 1}, {'b', 1}, {'B', 1}, {'s', 2}, {'u', 2}, {'U', 2}, {'I', 4},
+                                      {'i', 4}, {'l', 8}, {'L', 8}, {'f', 4}, {'d', 8}, {'D', 5}, {'S', 4},
+                                      {'A', 4}, {'T', 8}, {'F', 4}, {'x', 4}, {'V', 0}};
     for (int i = 0; i < 256; ++i) {
         const char letter = char(i);
         const QByteArray contents = tableOf(letter + QByteArray(sizes.value(letter, 8), '\0'));

@@ -6,7 +6,8 @@
 
 using namespace Qt::StringLiterals;
 
-namespace {
+namespace
+{
 
 // Replaces comments by spaces, so that they may name what the code must not.
 QString withoutComments(QString source)
@@ -51,7 +52,8 @@ QStringList mayInclude(const QString &folder)
          {standardHeader, qtCore, qtNetwork, valueHeaders, wireHeaders, engineHeaders, transportHeaders, clientHeaders,
           publicHeaders}},
         {u"qml"_s,
-         {standardHeader, qtCore, u"<QtQml/[a-z0-9]+\\.h>"_s, u"<QtQuick/[a-z0-9]+\\.h>"_s, publicHeaders, u"\"[a-z0-9]+\\.h\""_s}},
+         {standardHeader, qtCore, u"<QtQml/[a-z0-9]+\\.h>"_s, u"<QtQuick/[a-z0-9]+\\.h>"_s, publicHeaders,
+          u"\"[a-z0-9]+\\.h\""_s}},
     };
     return rules.value(folder);
 }

@@ -15,10 +15,10 @@
 using namespace AmqpQt;
 using namespace Qt::StringLiterals;
 
-namespace {
-
-struct RecordingTarget final : SettlementTarget
+namespace
 {
+
+struct RecordingTarget final : SettlementTarget {
     void settleNow(const Settlement &settlement) override
     {
         settled.push_back(settlement);
@@ -148,8 +148,7 @@ void tst_Mailbox::whatIsQueuedAtDetachIsReportedAsStale()
 
 void tst_Mailbox::targetMayGoAwayWhileItSettles()
 {
-    struct Target final : SettlementTarget
-    {
+    struct Target final : SettlementTarget {
         void settleNow(const Settlement &) override
         {
             mailbox->detach();
@@ -168,10 +167,9 @@ void tst_Mailbox::everythingFromManyThreadsArrivesOnceAndInOrder()
     static constexpr quint64 Count = 5000;
     static constexpr quint16 Threads = 4;
 
-    // As a connection does it: each wake-up takes what is there. Not by an event: Qt is not built for ThreadSanitizer, which would not
-    // see that it is handed over.
-    struct Target final : SettlementTarget
-    {
+    // As a connection does it: each wake-up takes what is there. Not by an event: Qt is not built for ThreadSanitizer,
+    // which would not see that it is handed over.
+    struct Target final : SettlementTarget {
         void settleNow(const Settlement &) override { qFatal("not in the own thread"); }
         void wakeForSettlements() override { woken = true; }
         void takeIfWoken()
@@ -208,8 +206,7 @@ void tst_Mailbox::everythingFromManyThreadsArrivesOnceAndInOrder()
 
 void tst_Mailbox::detachRacesWithOtherThreads()
 {
-    struct Target final : SettlementTarget
-    {
+    struct Target final : SettlementTarget {
         void settleNow(const Settlement &) override { qFatal("not in the own thread"); }
         void wakeForSettlements() override { ++wakes; } // of a deleted target: seen by the sanitizers
         int wakes = 0;

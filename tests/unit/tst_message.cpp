@@ -10,7 +10,8 @@ using namespace AmqpQt::Test;
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
-namespace {
+namespace
+{
 
 Error publishError(const Message &message)
 {
@@ -18,8 +19,7 @@ Error publishError(const Message &message)
     return MessageAccess::encodedProperties(message, &error) ? Error() : error;
 }
 
-struct StringProperty
-{
+struct StringProperty {
     const char *name;
     Wire::PropertyFlag flag;
     QString (Message::*get)() const;
@@ -122,8 +122,6 @@ private Q_SLOTS:
     void propertiesAreAccessibleByName();
 };
 
-// --- new messages ----------------------------------------------------------------------------------------------------
-
 void tst_Message::newMessageIsPersistentAndOtherwiseEmpty()
 {
     const Message message;
@@ -181,8 +179,6 @@ void tst_Message::movedFromMessageIsEmptyAndUsable()
     QCOMPARE(first.type(), u"again"_s);
     QVERIFY(first.isPersistent());
 }
-
-// --- properties ------------------------------------------------------------------------------------------------------
 
 void tst_Message::stringPropertyIsSentAndReceived()
 {
@@ -604,12 +600,12 @@ void tst_Message::encodedPropertiesAreKept()
     QCOMPARE(sent(copy).priority(), 1);
 }
 
-// --- forwarding ------------------------------------------------------------------------------------------------------
-
 void tst_Message::untouchedReceivedMessageIsForwardedByteForByte()
 {
     // Unsorted, one key twice, an int as one octet: all legal, none of it what the encoder would write.
-    const QByteArray table = "\x01zb\x05\x01" "at\x01\x01" "at\x00"_ba;
+    const QByteArray table = "\x01zb\x05\x01"
+                             "at\x01\x01"
+                             "at\x00"_ba;
     Wire::BasicProperties onWire{.flags = Wire::HeadersFlag | Wire::TypeFlag | Wire::DeliveryModeFlag};
     onWire.headers.contents = table;
     onWire.type = QByteArrayView("\xff not UTF-8");
@@ -627,7 +623,9 @@ void tst_Message::untouchedReceivedMessageIsForwardedByteForByte()
 
 void tst_Message::changedReceivedMessageKeepsTheOtherPropertiesByteForByte()
 {
-    const QByteArray table = "\x01zb\x05\x01" "at\x01\x01" "at\x00"_ba;
+    const QByteArray table = "\x01zb\x05\x01"
+                             "at\x01\x01"
+                             "at\x00"_ba;
     Wire::BasicProperties onWire;
     onWire.flags = Wire::HeadersFlag | Wire::TypeFlag | Wire::UserIdFlag | Wire::DeliveryModeFlag;
     onWire.headers.contents = table;
@@ -656,8 +654,6 @@ void tst_Message::propertiesOfAReceivedMessageCanBeRemoved()
     received.setPersistent(true);
     QCOMPARE(encoded(received), encoded(Message()));
 }
-
-// --- values ----------------------------------------------------------------------------------------------------------
 
 void tst_Message::copiesDetachOnWrite()
 {

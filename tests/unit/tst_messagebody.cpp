@@ -41,7 +41,11 @@ void tst_MessageBody::textIsDecodedByContentEncoding_data()
     QTest::newRow("latin1") << u"latin1"_s << text.toLatin1() << text;
     QTest::newRow("UTF-16LE") << u"UTF-16LE"_s << encode(QStringConverter::Utf16LE) << text;
     QTest::newRow("UTF-16BE") << u"UTF-16BE"_s << encode(QStringConverter::Utf16BE) << text;
-    QTest::newRow("UTF-16 with mark") << u"UTF-16"_s << QByteArray("\xff\xfe" "A\0", 4) << u"A"_s;
+    QTest::newRow("UTF-16 with mark") << u"UTF-16"_s
+                                      << QByteArray("\xff\xfe"
+                                                    "A\0",
+                                                    4)
+                                      << u"A"_s;
     QTest::newRow("UTF-16 with big-endian mark") << u"UTF-16"_s << QByteArray("\xfe\xff\0A", 4) << u"A"_s;
     QTest::newRow("UTF-32BE") << u"UTF-32BE"_s << encode(QStringConverter::Utf32BE) << text;
     QTest::newRow("gzip") << u"gzip"_s << text.toUtf8() << text;

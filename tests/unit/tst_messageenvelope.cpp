@@ -5,9 +5,9 @@ using namespace AmqpQt;
 using namespace AmqpQt::Test;
 using namespace Qt::StringLiterals;
 
-namespace {
-struct RecordingTarget final : SettlementTarget
+namespace
 {
+struct RecordingTarget final : SettlementTarget {
     void settleNow(const Settlement &settlement) override { settled.push_back(settlement); }
     void wakeForSettlements() override {}
     std::vector<Settlement> settled;
@@ -143,8 +143,8 @@ void tst_MessageEnvelope::settlingGoesToTheMailbox()
     const auto settlement = [](Kind kind) {
         return Settlement{.incarnation = 3, .deliveryTag = 42, .channelNumber = 7, .kind = kind};
     };
-    QVERIFY((target.settled
-             == std::vector{settlement(Kind::Ack), settlement(Kind::NackRequeue), settlement(Kind::NackDiscard)}));
+    QVERIFY((target.settled ==
+             std::vector{settlement(Kind::Ack), settlement(Kind::NackRequeue), settlement(Kind::NackDiscard)}));
 }
 
 void tst_MessageEnvelope::copiesSettleTheSameDelivery()
@@ -194,8 +194,7 @@ void tst_MessageEnvelope::noAckDeliveryIsPassedOn()
 
 void tst_MessageEnvelope::messageMayBeDestroyedWhileItIsSettled()
 {
-    struct Destroyer final : SettlementTarget
-    {
+    struct Destroyer final : SettlementTarget {
         void settleNow(const Settlement &) override { message.reset(); }
         void wakeForSettlements() override {}
         std::optional<Message> message;

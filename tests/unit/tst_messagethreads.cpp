@@ -28,7 +28,8 @@ private Q_SLOTS:
     void memoryIsUsedAgainOnlyBehindTheLastReader();
 };
 
-namespace {
+namespace
+{
 
 constexpr int Rounds = 200;
 constexpr int Threads = 3;
@@ -47,10 +48,10 @@ Message fullMessage()
 
 bool readsAsFullMessage(const Message &message)
 {
-    return message.contentType() == u"text/plain"_s && message.text() == u"body"_s && message.priority() == 9
-        && message.correlationId() == u"correlation"_s && message.expiration() == 1500ms
-        && message.timestamp().toSecsSinceEpoch() == 1700000000 && message.header(u"key"_s).toString() == u"value"_s
-        && message.headers().size() == 3 && message.deliveryCount() == 2 && message.isPersistent();
+    return message.contentType() == u"text/plain"_s && message.text() == u"body"_s && message.priority() == 9 &&
+           message.correlationId() == u"correlation"_s && message.expiration() == 1500ms &&
+           message.timestamp().toSecsSinceEpoch() == 1700000000 && message.header(u"key"_s).toString() == u"value"_s &&
+           message.headers().size() == 3 && message.deliveryCount() == 2 && message.isPersistent();
 }
 
 // Runs function(message, index) in several threads, as nearly at once as can be, each with a copy of `message`.
@@ -105,8 +106,8 @@ void tst_MessageThreads::copiesMayBeChangedWhileOthersAreRead()
             copy.setHeader(u"index"_s, index);
             copy.setType(QString::number(index));
             const Message received = sent(copy);
-            return received.type() == QString::number(index) && received.header(u"index"_s) == QVariant(index)
-                && received.headers().size() == 4 && received.correlationId() == u"correlation"_s;
+            return received.type() == QString::number(index) && received.header(u"index"_s) == QVariant(index) &&
+                   received.headers().size() == 4 && received.correlationId() == u"correlation"_s;
         });
         QCOMPARE(successes, Threads);
         QVERIFY(readsAsFullMessage(message));
@@ -123,8 +124,7 @@ void tst_MessageThreads::defaultMessagesMayBeReadInSeveralThreads()
 
 void tst_MessageThreads::copiesMayBeSettledInSeveralThreads()
 {
-    struct Target final : SettlementTarget
-    {
+    struct Target final : SettlementTarget {
         void settleNow(const Settlement &) override { qFatal("not in the own thread"); }
         void wakeForSettlements() override { ++wakes; }
         int wakes = 0;
@@ -168,7 +168,8 @@ void tst_MessageThreads::memoryIsUsedAgainOnlyBehindTheLastReader()
                             body = isMessageKept ? QByteArray() : message.body(), isMessageKept]() mutable {
             bool isSame = false;
             {
-                // Let go by the destructor, which is inline: ThreadSanitizer does not see into Qt's own code, clear() for one.
+                // Let go by the destructor, which is inline: ThreadSanitizer does not see into Qt's own code, clear()
+                // for one.
                 const QByteArray bytes = isMessageKept ? kept.body() : std::exchange(body, {});
                 isSame = std::all_of(bytes.cbegin(), bytes.cend(), [](char byte) { return byte == 'a'; });
             }

@@ -14,11 +14,11 @@ using namespace AmqpQt::Wire;
 using namespace Qt::StringLiterals;
 using WireSupport::ExactBytes;
 
-namespace {
+namespace
+{
 
 // By hand from the specification and RabbitMQ's extensions, not from the generated file.
-constexpr struct
-{
+constexpr struct {
     MethodId id;
     const char *name;
 } methods[] = {
@@ -122,9 +122,9 @@ static_assert(!BasicGetEmpty::hasContent && !BasicGet::hasContent && !BasicAck::
 static_assert(ReplyCode::ReplySuccess == 200 && ReplyCode::NoRoute == 312 && ReplyCode::NotFound == 404 &&
               ReplyCode::InternalError == 541);
 
-// What visitMethod() called the handler with. Not lambdas in forEachMethod(): each would make a visitMethod() of its own.
-struct Visited
-{
+// What visitMethod() called the handler with. Not lambdas in forEachMethod(): each would make a visitMethod() of its
+// own.
+struct Visited {
     Visit result = Visit::UnknownMethod;
     QByteArray name; // null if the handler was not called
     QByteArrayList fields;
@@ -204,8 +204,10 @@ void tst_Methods::methodsAreLaidOutAsSpecified_data()
     };
 
     const QByteArray properties = QByteArray::fromHex("07 70726f64756374 53 00000001 41"); // product=A
-    row(ConnectionStartOk{.clientProperties = {properties}, .mechanism = "PLAIN",
-                          .response = QByteArrayView("\0u\0p", 4), .locale = "en_US"},
+    row(ConnectionStartOk{.clientProperties = {properties},
+                          .mechanism = "PLAIN",
+                          .response = QByteArrayView("\0u\0p", 4),
+                          .locale = "en_US"},
         "000a 000b  0000000e 07 70726f64756374 53 00000001 41  05 504c41494e  00000004 00750070  05 656e5f5553");
     row(ConnectionTuneOk{.channelMax = 2047, .frameMax = 131072, .heartbeat = 60}, "000a 001f  07ff  00020000  003c");
     row(ConnectionOpen{.virtualHost = "/"}, "000a 0028  01 2f  00  00");
@@ -220,8 +222,15 @@ void tst_Methods::methodsAreLaidOutAsSpecified_data()
     row(AccessRequest{.realm = "/data", .passive = true, .active = true, .write = true, .read = true},
         "001e 000a  05 2f64617461  1e");
     row(AccessRequestOk{.ticket = 1}, "001e 000b  0001");
-    row(ExchangeDeclare{.ticket = 1, .exchange = "e", .type = "topic", .passive = false, .durable = true,
-                        .autoDelete = false, .internal = true, .noWait = false, .arguments = {}},
+    row(ExchangeDeclare{.ticket = 1,
+                        .exchange = "e",
+                        .type = "topic",
+                        .passive = false,
+                        .durable = true,
+                        .autoDelete = false,
+                        .internal = true,
+                        .noWait = false,
+                        .arguments = {}},
         "0028 000a  0001  01 65  05 746f706963  0a  00000000");
     row(ExchangeUnbind{.destination = "d", .source = "s", .routingKey = "k", .noWait = true},
         "0028 0028  0000  01 64  01 73  01 6b  01  00000000");
@@ -239,7 +248,10 @@ void tst_Methods::methodsAreLaidOutAsSpecified_data()
     row(BasicPublish{.exchange = "e", .routingKey = "k", .mandatory = true}, "003c 0028  0000  01 65  01 6b  01");
     row(BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .exchange = "", .routingKey = "k"},
         "003c 0032  0138  08 4e4f5f524f555445  00  01 6b");
-    row(BasicDeliver{.consumerTag = "t", .deliveryTag = 0x0102030405060708, .redelivered = true, .exchange = "e",
+    row(BasicDeliver{.consumerTag = "t",
+                     .deliveryTag = 0x0102030405060708,
+                     .redelivered = true,
+                     .exchange = "e",
                      .routingKey = "k"},
         "003c 003c  01 74  0102030405060708  01  01 65  01 6b");
     row(BasicGetOk{.deliveryTag = 1, .redelivered = false, .exchange = "", .routingKey = "k", .messageCount = 9},

@@ -13,7 +13,8 @@
 using namespace AmqpQt;
 using namespace Qt::StringLiterals;
 
-namespace {
+namespace
+{
 
 using Delivery = Promise<int>::Delivery;
 
@@ -23,8 +24,7 @@ const Error notFound(ErrorKind::ChannelClosed, u"NOT_FOUND"_s, 404, u"queue.decl
 class Task
 {
 public:
-    struct promise_type
-    {
+    struct promise_type {
         Task get_return_object() { return Task(std::coroutine_handle<promise_type>::from_promise(*this)); }
         std::suspend_never initial_suspend() noexcept { return {}; }
         std::suspend_always final_suspend() noexcept { return {}; }
@@ -32,7 +32,10 @@ public:
         void unhandled_exception() { std::terminate(); }
     };
 
-    Task(Task &&other) noexcept : m_handle(std::exchange(other.m_handle, nullptr)) {}
+    Task(Task &&other) noexcept
+        : m_handle(std::exchange(other.m_handle, nullptr))
+    {
+    }
     Task(const Task &) = delete;
     Task &operator=(const Task &) = delete;
     ~Task()
@@ -43,7 +46,10 @@ public:
     bool isDone() const { return m_handle.done(); }
 
 private:
-    explicit Task(std::coroutine_handle<promise_type> handle) : m_handle(handle) {}
+    explicit Task(std::coroutine_handle<promise_type> handle)
+        : m_handle(handle)
+    {
+    }
 
     std::coroutine_handle<promise_type> m_handle;
 };
@@ -216,9 +222,8 @@ void tst_Reply::functionMayBeMoveOnly()
     QFETCH(bool, posted);
     int got = 0;
     const Promise<int> promise;
-    promise.reply().then(this, [&got, factor = std::make_unique<int>(3)](const Result<int> &result) {
-        got = *result * *factor;
-    });
+    promise.reply().then(
+        this, [&got, factor = std::make_unique<int>(3)](const Result<int> &result) { got = *result * *factor; });
     finish<int>(promise, 2, posted);
     processPostedEvents();
     QCOMPARE(got, 6);
@@ -312,10 +317,11 @@ void tst_Reply::functionMayDeleteItsContext()
     const Promise<int> promise;
     auto *context = new QObject;
     promise.reply()
-        .then(context, [&log, context, text = u"a capture that is used after the delete"_s] {
-            delete context;
-            log += text;
-        })
+        .then(context,
+              [&log, context, text = u"a capture that is used after the delete"_s] {
+                  delete context;
+                  log += text;
+              })
         .then(context, [&] { log += u"never"_s; });
     finish<int>(promise, 1, posted);
     processPostedEvents();
