@@ -115,7 +115,7 @@ quint64 Channel::publish(const QString &exchange, const QString &routingKey, con
     The reply succeeds when the broker has taken responsibility for the message (\c basic.ack). It ends with
     ErrorKind::Returned if no queue was there for a mandatory message, with ErrorKind::Nacked if the broker refused it
     (\c basic.nack), with ErrorKind::Unconfirmed if the channel ended first, so that the outcome is unknown, and with
-   the errors of publish() if it was not sent. publishConfirmed() and publishFailed() are emitted as well.
+    the errors of publish() if it was not sent. publishConfirmed() and publishFailed() are emitted as well.
 */
 Reply<void> Channel::publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
                                       PublishFlags flags)
@@ -512,7 +512,7 @@ Reply<void> Channel::txCommit()
 /*!
     Drops the messages that were published since the last commit or rollback and takes back the settlements
     (\c tx.rollback): the deliveries are unsettled again, and are not delivered again by themselves. What is called
-   before the reply waits, as with txCommit(), and the errors are the same.
+    before the reply waits, as with txCommit(), and the errors are the same.
 */
 Reply<void> Channel::txRollback()
 {
@@ -524,7 +524,7 @@ Reply<void> Channel::txRollback()
 /*!
     Asks for an access ticket to \a realm with the rights in \a flags (\c access.request), for code that comes from
     AMQP 0-8. The reply has the ticket; from then on the calls of this channel carry it. RabbitMQ 3 answers every
-   request with a ticket and looks at none; RabbitMQ 4 may end the connection with 540.
+    request with a ticket and looks at none; RabbitMQ 4 may end the connection with 540.
 */
 Reply<quint16> Channel::requestAccess(const QString &realm, AccessFlags flags)
 {
@@ -544,8 +544,8 @@ Reply<quint16> Channel::requestAccess(const QString &realm, AccessFlags flags)
     Opens the channel again after it was closed (\c channel.open). It may be called as soon as state() is
     State::Closed, also while the connection is not open: it waits for Connection::open(), as other calls do. If the
     channel is already opening it changes nothing, and returns a reply as whenOpen() does. The prefetch is set again,
-   and consumers in Consumer::Recovering subscribe again, in the order they were made and before the calls that are made
-    next. Queues and exchanges are not declared again.
+    and consumers in Consumer::Recovering subscribe again, in the order they were made and before the calls that are
+    made next. Queues and exchanges are not declared again.
 
     The reply succeeds with \c channel.open-ok. It ends with ErrorKind::InvalidArgument if the channel is open,
     and with ErrorKind::NotOpen if the connection is closing or gone, or if no channel number is free.

@@ -45,8 +45,8 @@ Connection::Connection(const QUrl &url, QObject *parent)
 /*!
     Ends the connection without blocking: what is unsent, and \c connection.close, are given to the kernel as far as
     it takes them at once. All unfinished replies end with ErrorKind::Cancelled: futures at once, functions and
-   coroutines from the event loop, see Reply. The connection itself emits nothing more. Its channels are deleted with
-   it, except that channels with another parent stay and emit Channel::closed().
+    coroutines from the event loop, see Reply. The connection itself emits nothing more. Its channels are deleted with
+    it, except that channels with another parent stay and emit Channel::closed().
 */
 Connection::~Connection() = default;
 
@@ -60,8 +60,8 @@ ConnectionParameters Connection::parameters() const
 
 /*!
     Sets the \a parameters for the next open(). It may be called at any time in the thread of the connection: an
-   attempt, and the connection that results from it, use the parameters that were set when open() was called, at every
-   endpoint.
+    attempt, and the connection that results from it, use the parameters that were set when open() was called, at every
+    endpoint.
 
     If a setter of \a parameters has refused a value, open() fails with ConnectionParameters::error().
 */
@@ -205,8 +205,8 @@ bool Connection::hasCapability(const QString &name) const
     ErrorKind::InvalidArgument.
 
     If \a parent lives in another thread than the connection, the channel becomes a child of the connection instead, and
-   a warning says so. A call from another thread is refused: the channel ends with ErrorKind::InvalidArgument and cannot
-   be used. It still becomes a child of \a parent or of the connection, in the thread of that object.
+    a warning says so. A call from another thread is refused: the channel ends with ErrorKind::InvalidArgument and
+    cannot be used. It still becomes a child of \a parent or of the connection, in the thread of that object.
 */
 Channel *Connection::createChannel(QObject *parent)
 {
@@ -280,17 +280,17 @@ QList<Channel *> Connection::channels() const
 /*!
     Connects to the broker with the present parameters(). Their endpoints are tried in order; each has
     ConnectionParameters::connectTimeout() for the look-up, the TCP connection and the login. If an endpoint fails with
-   a recoverable error (Error::isRecoverable()) the next one is tried: the endpoint cannot be reached, does not answer
-   in time, drops the connection, or closes it with a code such as 320. The error of the attempt is that of the last
-   endpoint. A refused login, a missing virtual host and a server that speaks another protocol end the attempt.
+    a recoverable error (Error::isRecoverable()) the next one is tried: the endpoint cannot be reached, does not answer
+    in time, drops the connection, or closes it with a code such as 320. The error of the attempt is that of the last
+    endpoint. A refused login, a missing virtual host and a server that speaks another protocol end the attempt.
 
     A broker with the capability \c authentication_failure_close says so when it refuses a login. If such a broker drops
-   the connection during the login, the connection has been lost (ErrorKind::Network). Otherwise the drop means that the
-   broker has refused the login (ErrorKind::Authentication).
+    the connection during the login, the connection has been lost (ErrorKind::Network). Otherwise the drop means that
+    the broker has refused the login (ErrorKind::Authentication).
 
     A failed attempt ends only its own reply and those of whenOpen(). Channels that were made before, or reopened by
     Channel::reopen(), keep waiting with all of their calls, in order, through any number of attempts until one
-   succeeds. close() and abort() end them with ErrorKind::Cancelled.
+    succeeds. close() and abort() end them with ErrorKind::Cancelled.
 
     Returns a reply that ends when the connection is open or has failed; for the errors see closed(). If the attempt
     is under way already it is that one's reply. On an open connection it succeeds at once, and on one that is closing
@@ -309,7 +309,7 @@ Reply<void> Connection::open()
     If for ConnectionParameters::closeTimeout() nothing more of that can be written, or no answer comes, the connection
     is dropped, and reply and closed() have ErrorKind::Timeout. So it ends if publishes are held back by a broker that
     blocks. While the connection is being opened, open() ends with ErrorKind::Cancelled, and so do all calls that wait
-   for it. On a closed connection the reply succeeds at once, and channels that wait for the next open() end with
+    for it. On a closed connection the reply succeeds at once, and channels that wait for the next open() end with
     ErrorKind::Cancelled.
 */
 Reply<void> Connection::close()
@@ -320,7 +320,7 @@ Reply<void> Connection::close()
 /*!
     Drops the connection at once, with all unsent bytes and without \c connection.close. Unfinished replies end with
     ErrorKind::Cancelled, and closed() follows without an error, both from the event loop. On a closed connection it
-   ends the channels that wait for the next open(), as close() does.
+    ends the channels that wait for the next open(), as close() does.
 */
 void Connection::abort()
 {

@@ -87,7 +87,7 @@ ConnectionParameters::~ConnectionParameters() = default;
 /*!
     Returns the error of a setter that has refused a value and has not accepted another one since. It is of kind
     ErrorKind::InvalidArgument, and its text names the property. If several setters have refused a value it is one of
-   their errors. If none has, Error::isError() is \c false.
+    their errors. If none has, Error::isError() is \c false.
 */
 Error ConnectionParameters::error() const
 {
@@ -104,7 +104,7 @@ QList<Endpoint> ConnectionParameters::endpoints() const
 
 /*!
     Sets the \a endpoints to try, in this order. An empty list, a host that is empty or neither a host name nor an
-   address, and port 0 are refused.
+    address, and port 0 are refused.
 */
 void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
 {
@@ -258,7 +258,7 @@ void ConnectionParameters::setConnectTimeout(std::chrono::milliseconds timeout)
 /*!
     Returns how long the broker may take to answer a method. A channel whose call got no answer in time is closed,
     since later answers could not be distinguished. The time begins when the kernel has taken the last byte of the call.
-   It stands still while the broker blocks the connection.
+    It stands still while the broker blocks the connection.
 */
 std::chrono::milliseconds ConnectionParameters::rpcTimeout() const
 {
@@ -405,7 +405,7 @@ bool ConnectionParameters::checksUserId() const
 
 /*!
     Sets whether publishing \a checks the user id of messages. Switch it off for a user with the tag \c impersonator,
-   who may publish for other users; the library cannot know the tags of a user.
+    who may publish for other users; the library cannot know the tags of a user.
 */
 void ConnectionParameters::setChecksUserId(bool checks)
 {
@@ -414,7 +414,7 @@ void ConnectionParameters::setChecksUserId(bool checks)
 
 /*!
     Returns how long the broker may block the connection (\c connection.blocked) before it is given up; 0, the default,
-   for as long as it likes.
+    for as long as it likes.
 */
 std::chrono::milliseconds ConnectionParameters::blockedTimeout() const
 {
@@ -423,7 +423,7 @@ std::chrono::milliseconds ConnectionParameters::blockedTimeout() const
 
 /*!
     Sets how long the broker may block the connection to \a timeout, 0 (no limit) to 2147483647 ms. Then the connection
-   ends with ErrorKind::Timeout, and messages that waited end by Channel::publishFailed().
+    ends with ErrorKind::Timeout, and messages that waited end by Channel::publishFailed().
 */
 void ConnectionParameters::setBlockedTimeout(std::chrono::milliseconds timeout)
 {

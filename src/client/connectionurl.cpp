@@ -92,8 +92,8 @@ QString hostProblem(const QString &host)
 
 /*!
     Reads \a hostAndPort: \c "host", \c "host:5673", \c "[::1]:5673", \c "[::1]" or \c "::1", and \c
-   "[fe80::1%eth0]:5673" for an address with a zone. A port behind an IPv6 address needs the brackets; the default port
-   is 5672. Anything else gives an ErrorKind::InvalidArgument that says what is wrong.
+    "[fe80::1%eth0]:5673" for an address with a zone. A port behind an IPv6 address needs the brackets; the default port
+    is 5672. Anything else gives an ErrorKind::InvalidArgument that says what is wrong.
 */
 Result<Endpoint> Endpoint::fromString(const QString &hostAndPort)
 {
@@ -369,10 +369,10 @@ private:
     \endlist
 
     Everything is percent-encoded UTF-8 and decoded once. In a user name, a password and a virtual host \c{#}, \c{/},
-   \c{?} and \c{@} are written as \c{%23}, \c{%2F}, \c{%3F} and \c{%40}; QUrl::toPercentEncoding() does that. An invalid
-   URL, another scheme (also \c amqps: TLS is not available in this version), invalid UTF-8, NUL characters, a second \c
-   / in the path, port 0, an unknown or repeated query key, a value out of its range and a fragment give an
-   ErrorKind::InvalidArgument whose text names the place, and never shows the password.
+    \c{?} and \c{@} are written as \c{%23}, \c{%2F}, \c{%3F} and \c{%40}; QUrl::toPercentEncoding() does that. An
+    invalid URL, another scheme (also \c amqps: TLS is not available in this version), invalid UTF-8, NUL characters, a
+    second \c / in the path, port 0, an unknown or repeated query key, a value out of its range and a fragment give an
+    ErrorKind::InvalidArgument whose text names the place, and never shows the password.
 */
 Result<ConnectionParameters> ConnectionParameters::fromUrl(const QUrl &url)
 {

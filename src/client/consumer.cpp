@@ -89,11 +89,11 @@ Reply<int> Consumer::cancel()
 
 /*!
     Ends the subscription (\c basic.cancel) as cancel() does, but still emits the messages that the broker has sent
-   before it confirms. So no message goes back to the queue out of order, and a consumer with AckMode::NoAck loses none.
-    Meanwhile state() is State::Cancelling; cancelled() comes after the last delivery.
+    before it confirms. So no message goes back to the queue out of order, and a consumer with AckMode::NoAck loses
+    none. Meanwhile state() is State::Cancelling; cancelled() comes after the last delivery.
 
     The reply succeeds with 0 when the broker has confirmed (\c basic.cancel-ok). If cancel() was called before, it is
-   the reply of that call.
+    the reply of that call.
 
     \sa cancel()
 */

@@ -43,8 +43,8 @@ namespace AmqpQt
 
     The string properties, the header names and the routing key of a received message may hold any bytes, such as the 16
     bytes of a UUID in correlationId(). The QString keeps all of them, see textFromBytes(). So a property can be copied
-   to another message, as in \c{reply.setCorrelationId(request.correlationId())}, and a message can be published with
-   the routing key that it came with. textToBytes() returns the bytes, and
+    to another message, as in \c{reply.setCorrelationId(request.correlationId())}, and a message can be published with
+    the routing key that it came with. textToBytes() returns the bytes, and
     \c{setCorrelationId(textFromBytes(uuid.toRfc4122()))} sets them.
 
     \section1 Envelope
@@ -59,7 +59,7 @@ namespace AmqpQt
     ack() and nack() go back to the channel that the message came from, in any thread and at any time. Settled twice,
     after the channel was closed and opened again, or when channel or connection are gone, nothing is sent, and the
     error is StaleDelivery: RabbitMQ would otherwise close the channel with 406. The Channel object that the message
-   came through reports it, even if another channel has the same number by then. If that object has been deleted the
+    came through reports it, even if another channel has the same number by then. If that object has been deleted the
     Connection reports it, and if the connection has been deleted too, a warning is logged.
 
     \code
@@ -339,7 +339,7 @@ void Message::setContentEncoding(const QString &encoding)
     The type of each value selects its type on the wire, see FieldTable; a value without one, NaN and infinities are
     reported when the message is published. An empty table is absent on the wire. The table of a received message is
     decoded on first use, and forwarded byte for byte if no header is set. If it cannot be decoded this property is
-   empty, see hasUndecodedHeaders().
+    empty, see hasUndecodedHeaders().
 */
 FieldTable Message::headers() const
 {
@@ -361,9 +361,9 @@ QVariant Message::header(const QString &name, const QVariant &fallback) const
 
 /*!
     Returns whether the message came with headers that cannot be decoded, since they are nested more than 32 levels
-   deep, truncated or of an unknown type. Any publisher can send such headers. headers() is empty in this case, and a
-   warning in the category \c amqpqt.channel says why, at most once a minute for each connection. header() still finds
-   headers that are well-formed themselves. The message can be settled as any other, and is forwarded byte for byte.
+    deep, truncated or of an unknown type. Any publisher can send such headers. headers() is empty in this case, and a
+    warning in the category \c amqpqt.channel says why, at most once a minute for each connection. header() still finds
+    headers that are well-formed themselves. The message can be settled as any other, and is forwarded byte for byte.
 */
 bool Message::hasUndecodedHeaders() const
 {

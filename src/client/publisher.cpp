@@ -390,7 +390,7 @@ void PublisherPrivate::tellChange()
 
     The publisher has to be created in the thread of \a connection. If \a connection is null or lives in another thread,
     error() is of kind ErrorKind::InvalidArgument from the start, every message is refused with that error, and
-   channel() is null.
+    channel() is null.
 */
 Publisher::Publisher(Connection *connection, QObject *parent)
     : QObject(parent)
@@ -407,9 +407,9 @@ Publisher::~Publisher() = default;
 /*!
     Publishes \a message to exchange() with routingKey(). Returns its id, with which settled() will report the outcome:
     1 for the first message, and one more for each that follows. Returns 0 if the message was refused. Then error() has
-   the reason, which is logged if it is not the same as before: ErrorKind::InvalidArgument for a message that
+    the reason, which is logged if it is not the same as before: ErrorKind::InvalidArgument for a message that
     Channel::publish() refuses, ErrorKind::BufferFull if it cannot be sent now and would not fit into the outbox,
-   ErrorKind::NotOpen once the connection has been deleted.
+    ErrorKind::NotOpen once the connection has been deleted.
 
     The message is sent at once if the window and the connection allow, else it waits in the outbox. Never blocks.
 */

@@ -212,9 +212,9 @@ QDebug operator<<(QDebug debug, const Error &error)
 
     \value Manual The application settles each message with ack or nack; until then the broker keeps it.
     \value AfterDelivery The library acks a message when the slots of Consumer::delivered() or
-   Consumer::batchDelivered() have returned and have not settled it. A message that arrives while no slot is connected
-   is kept until one is. Channel::get() refuses this mode. \value NoAck The broker forgets a message as soon as it has
-   written it to the socket.
+           Consumer::batchDelivered() have returned and have not settled it. A message that arrives while no slot is
+           connected is kept until one is. Channel::get() refuses this mode.
+    \value NoAck The broker forgets a message as soon as it has written it to the socket.
 */
 
 /*!

@@ -50,7 +50,7 @@ namespace AmqpQt
     \endlist
 
     A received table that has not been changed is forwarded byte for byte. Headers of a message that are nested too
-   deeply or otherwise malformed are not decoded, see Message::hasUndecodedHeaders().
+    deeply or otherwise malformed are not decoded, see Message::hasUndecodedHeaders().
 */
 
 /*!

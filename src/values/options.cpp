@@ -158,8 +158,8 @@ QueueOptions QueueOptions::withMaxPriority(quint8 levels) const
 
 /*!
     Returns these options with a limit for redelivery (\c x-delivery-limit): a message that went back to the queue more
-    than so many \a times, from 0 on, is dropped or dead-lettered. -1 means no limit; RabbitMQ 4 has a default limit
-   of 20. For quorum queues. See \l{https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling}.
+    than so many \a times, from 0 on, is dropped or dead-lettered. -1 means no limit; RabbitMQ 4 has a default limit of
+    20. For quorum queues. See \l{https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling}.
 */
 QueueOptions QueueOptions::withDeliveryLimit(int times) const
 {
@@ -276,7 +276,7 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
     (405) the consumer ends with that error. Any other refusal, such as 403 from a broker that demands permission to
     configure the queue, leads to an attempt to subscribe. If the broker refuses this attempt it closes the channel, and
     the consumer ends. If the queue is missing again by then, the broker closes the channel too, but the consumer goes
-   on waiting.
+    on waiting.
 */
 
 /*!
