@@ -37,7 +37,7 @@ Result<CallId> ChannelEngine::call(Method method, bool noAck)
         method.ticket = m_ticket;
     if (const Error error = checkSize(Wire::payloadSize(method), Method::name); error.isError())
         return error;
-    Call call = makeCall(m_connection->nextCall(), method);
+    Call call = makeCall(m_connection->m_calls.nextId(), method);
     call.noAck = noAck;
     const CallId id = call.id;
     submit(std::move(call));

@@ -90,12 +90,12 @@ void ChannelEngine::sendCall(const Call &call)
     if (const Error error = checkSize(call.payload.size(), call.method); error.isError())
         return refuseHeld(call, error); // known only now: the call was made before tune
     m_connection->sendMethod(m_number, call.payload);
-    m_connection->callSent(call.id, this);
+    m_connection->callSent({.id = call.id, .owner = this, .method = call.method});
     if (call.reply == Wire::ChannelOpenOk::id.value()) {
         m_isOnWire = true;
     } else if (call.reply == Wire::ChannelCloseOk::id.value()) {
         m_closeSent = true;
-        m_connection->callEnded(std::exchange(m_closeWait, 0));
+        m_connection->m_calls.ended(std::exchange(m_closeWait, 0));
     } else if (call.reply == Wire::BasicRecoverOk::id.value()) {
         abandonDeliveries();
     } else if (call.reply == Wire::TxCommitOk::id.value() || call.reply == Wire::TxRollbackOk::id.value()) {
@@ -224,9 +224,9 @@ Result<CallId> ChannelEngine::close()
 // It waits for confirms as long as they arrive: each of them may take as long as the answer to a call.
 void ChannelEngine::startCloseTime()
 {
-    m_connection->callEnded(m_closeWait);
-    m_closeWait = m_connection->nextCall();
-    m_connection->callSent(m_closeWait, this);
+    m_connection->m_calls.ended(m_closeWait);
+    m_closeWait = m_connection->m_calls.nextId();
+    m_connection->callSent({.id = m_closeWait, .owner = this, .method = Wire::ChannelClose::name});
 }
 
 Result<QString> ChannelEngine::resolveQueue(const QString &name) const
@@ -494,7 +494,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     consumer->context = consumerContext;
     consumer->noAck = noAck;
     consumer->isForReplies = isForReplies;
-    consumer->startCall = m_connection->nextCall();
+    consumer->startCall = m_connection->m_calls.nextId();
     Call starting = makeCall(consumer->startCall, method);
     starting.consumer = consumer;
     if (former) { // the tag is free after the cancel-ok of its consumer
@@ -510,7 +510,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
 CallId ChannelEngine::cancel(ConsumerEntry &consumer)
 {
     Q_ASSERT(consumer.cancelCall == 0);
-    const CallId id = consumer.cancelCall = m_connection->nextCall();
+    const CallId id = consumer.cancelCall = m_connection->m_calls.nextId();
     if (consumer.isForReplies)
         m_published.reset(); // a request like the last one is to be checked again
     if (consumer.waitsForTag)
@@ -600,27 +600,12 @@ void ChannelEngine::release()
     end(Error(ErrorKind::Cancelled, u"the channel was deleted"_s), {}, closeNow || m_closeSent);
 }
 
-void ChannelEngine::callTimedOut(CallId id, Milliseconds timeout)
+void ChannelEngine::callTimedOut(const char *method, Milliseconds timeout)
 {
-    const auto describe = [&](const char *method) {
-        return Error(ErrorKind::Timeout,
-                     u"no answer within %1 ms, channel %2 is closed"_s.arg(timeout.count()).arg(m_number), 0,
-                     QString::fromLatin1(method));
-    };
-    const auto call =
-        std::find_if(m_calls.cbegin(), m_calls.cend(), [id](const SentCall &sent) { return sent.id == id; });
-    const char *method = call != m_calls.cend() ? call->method : m_getCall == id ? Wire::BasicGet::name : nullptr;
-    if (id == m_closeCall || id == m_closeWait)
-        method = Wire::ChannelClose::name;
-    if (!method) {
-        for (const auto &consumer : std::as_const(m_consumers)) {
-            if (consumer->startCall == id)
-                method = Wire::BasicConsume::name;
-            else if (consumer->cancelCall == id)
-                method = Wire::BasicCancel::name;
-        }
-    }
-    closeByUs(Wire::ReplyCode::ReplySuccess, describe(method));
+    closeByUs(Wire::ReplyCode::ReplySuccess,
+              Error(ErrorKind::Timeout,
+                    u"no answer within %1 ms, channel %2 is closed"_s.arg(timeout.count()).arg(m_number), 0,
+                    QString::fromLatin1(method)));
 }
 
 void ChannelEngine::closeByUs(quint16 replyCode, const Error &reason)
@@ -697,7 +682,7 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
     m_connection->forgetDeliveries(this);
     m_published.reset();
     m_closeCall = 0;
-    m_connection->callEnded(std::exchange(m_closeWait, 0));
+    m_connection->m_calls.ended(std::exchange(m_closeWait, 0));
     m_lastDeclare = 0;
     m_lastQueue.clear();
     m_isOnWire = false;

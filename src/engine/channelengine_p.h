@@ -303,7 +303,7 @@ private:
 
     // ending
     void startCloseTime();
-    void callTimedOut(CallId id, Milliseconds timeout);
+    void callTimedOut(const char *method, Milliseconds timeout);
     void closeByUs(quint16 replyCode, const Error &reason);
     void end(const Error &callError, const Error &closeReason, bool numberRests);
     void failHeld(const Error &error, const ReplyValue &closeResult);

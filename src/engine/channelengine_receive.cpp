@@ -45,7 +45,7 @@ ChannelEngine::SentCall ChannelEngine::takeFirstCall()
 
 void ChannelEngine::finish(CallId id, ReplyValue value)
 {
-    m_connection->callEnded(id);
+    m_connection->m_calls.ended(id);
     m_connection->tell(ReplyArrived{id, std::move(value), this});
 }
 

@@ -81,6 +81,7 @@ void ConnectionEngine::configure(const Settings &settings)
     m_settings = settings;
     m_channelIds.setLimit(settings.channelMax);
     setSendFrameMax(settings.frameMax);
+    m_calls.setTimeout(settings.rpcTimeout);
 }
 
 Error ConnectionEngine::start(const Settings &settings, Time now)
@@ -119,8 +120,7 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     m_handshakeDeadline = now + settings.handshakeTimeout;
     m_closeDeadline.reset();
     m_framesSent = 0;
-    m_frameBytesSent = 0;
-    m_frameBytesLeft = 0;
+    m_bytesLeft = 0;
     m_heartbeatEnd = 0;
     m_heartbeat.stop();
     m_body = {};
@@ -350,8 +350,7 @@ void ConnectionEngine::finish(const Error &reason, bool graceful)
     for (const auto &channel : m_channelsWithAcks)
         channel->m_acksNoted = false;
     m_channelsWithAcks.clear();
-    m_callDeadlines.clear();
-    m_timedCalls = 0;
+    m_calls.clear();
     m_handshakeDeadline.reset();
     m_closeDeadline.reset();
     m_heartbeat.stop();
@@ -455,9 +454,10 @@ void ConnectionEngine::setBlocked(bool blocked, const QString &reason)
     m_blocked = blocked;
     if (blocked) {
         m_blockedSince = m_now;
+        m_calls.pause(m_now);
     } else {
-        m_blockedFor += m_now - *m_blockedSince;
         m_blockedSince.reset();
+        m_calls.resume(m_now);
     }
     tell(BlockedChanged{blocked, reason});
 }
@@ -473,8 +473,8 @@ void ConnectionEngine::detectBackpressure(qint64 queued)
 {
     if (m_settings.backpressureMultiplier == 0 || m_framesSent == 0)
         return;
-    const bool detected =
-        double(queued) * double(m_framesSent) > double(m_frameBytesSent) * m_settings.backpressureMultiplier;
+    const qint64 bytesSent = m_output.appended() - Wire::ProtocolHeader.size();
+    const bool detected = double(queued) * double(m_framesSent) > double(bytesSent) * m_settings.backpressureMultiplier;
     if (detected && !m_backpressureTold)
         tell(BackpressureDetected{queued});
     m_backpressureTold = detected;
@@ -508,7 +508,7 @@ void ConnectionEngine::sendMethod(quint16 channel, QByteArrayView payload)
     at = Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(payload.size()));
     std::memcpy(at, payload.data(), size_t(payload.size()));
     at[payload.size()] = char(Wire::FrameEnd);
-    noteFrames(1, payload.size());
+    ++m_framesSent;
     logMethod("sent", channel, payload);
 }
 
@@ -518,7 +518,7 @@ void ConnectionEngine::sendAnyContent(quint16 channel, const ContentFrames &fram
     if (m_frameLog.isDebugEnabled())
         logMethod("sent", channel, frames.methodPayload());
     const qsizetype bodyFrames = (body.size() + maximumPayload() - 1) / maximumPayload();
-    noteFrames(2 + bodyFrames, frames.headSize() - 2 * Wire::FrameOverhead + body.size());
+    m_framesSent += 2 + bodyFrames;
     frames.writeHead(m_output.append(frames.headSize()), quint64(body.size()));
     for (qsizetype offset = 0; offset < body.size();) {
         const qsizetype part = std::min(body.size() - offset, maximumPayload());
@@ -547,23 +547,14 @@ void ConnectionEngine::written(qsizetype size, Time now, qint64 held)
     checkWatermarks();
 }
 
-// The time of a call begins when its last byte has left. Before that the peer cannot have seen it.
 void ConnectionEngine::noteLeft(qint64 held, Time now)
 {
-    const qint64 left = m_frameBytesSent - m_output.size() - held;
-    const qint64 before = std::exchange(m_frameBytesLeft, left);
-    for (; m_timedCalls < m_callDeadlines.size() && m_callDeadlines[m_timedCalls].end <= left; ++m_timedCalls)
-        m_callDeadlines[m_timedCalls].at = callTime(now) + m_settings.rpcTimeout;
+    const qint64 left = m_output.consumed() - held;
+    const qint64 before = std::exchange(m_bytesLeft, left);
+    m_calls.left(left, now);
     const bool isHeartbeat = before >= m_heartbeatEnd - Wire::FrameOverhead && left <= m_heartbeatEnd;
     if (left > before && !isHeartbeat) // heartbeats are no progress
         noteCloseProgress(now);
-}
-
-void ConnectionEngine::callSent(CallId id, ChannelEngine *channel)
-{
-    m_pendingCalls.insert(id, channel);
-    if (m_settings.rpcTimeout.count() > 0)
-        m_callDeadlines.push_back({.call = id, .end = m_frameBytesSent});
 }
 
 std::vector<ReplyArrived> ConnectionEngine::takeReplies(const ChannelEngine *channel)
@@ -579,19 +570,6 @@ std::vector<ReplyArrived> ConnectionEngine::takeReplies(const ChannelEngine *cha
     return replies;
 }
 
-void ConnectionEngine::callEnded(CallId id)
-{
-    m_pendingCalls.remove(id);
-    while (!m_callDeadlines.empty() && !m_pendingCalls.contains(m_callDeadlines.front().call))
-        dropFirstDeadline();
-}
-
-void ConnectionEngine::dropFirstDeadline()
-{
-    m_callDeadlines.pop_front();
-    m_timedCalls -= m_timedCalls > 0;
-}
-
 std::optional<Time> ConnectionEngine::deadline() const
 {
     std::optional<Time> first = m_heartbeat.deadline();
@@ -605,8 +583,8 @@ std::optional<Time> ConnectionEngine::deadline() const
         consider(*m_closeDeadline);
     if (m_blocked && m_settings.blockedTimeout.count() > 0)
         consider(*m_blockedSince + m_settings.blockedTimeout);
-    if (!m_blocked && m_timedCalls > 0)
-        consider(m_callDeadlines.front().at + m_blockedFor);
+    if (const auto call = m_calls.deadline())
+        consider(*call);
     return first;
 }
 
@@ -625,7 +603,7 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
         return finish(Error(ErrorKind::Timeout, u"the broker did not confirm the close within %1 ms"_s.arg(
                                                     m_settings.closeTimeout.count())),
                       false);
-    if (!m_blocked && inputIsRead)
+    if (inputIsRead)
         expireCalls(now);
     if (m_blocked && inputIsRead && m_settings.blockedTimeout.count() > 0 &&
         now >= *m_blockedSince + m_settings.blockedTimeout) {
@@ -641,8 +619,8 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
             break; // nothing may follow connection.close
         char *at = Wire::writeFrameHeader(m_output.append(Wire::FrameOverhead), Wire::FrameType::Heartbeat, 0, 0);
         *at = char(Wire::FrameEnd);
-        noteFrames(1, 0);
-        m_heartbeatEnd = m_frameBytesSent;
+        ++m_framesSent;
+        m_heartbeatEnd = m_output.appended();
         break;
     }
     case Heartbeat::Verdict::PeerIsDead:
@@ -655,12 +633,8 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
 
 void ConnectionEngine::expireCalls(Time now)
 {
-    while (m_timedCalls > 0 && m_callDeadlines.front().at <= callTime(now)) {
-        const CallId call = m_callDeadlines.front().call;
-        dropFirstDeadline();
-        if (ChannelEngine *channel = m_pendingCalls.value(call))
-            channel->callTimedOut(call, m_settings.rpcTimeout);
-    }
+    while (const auto call = m_calls.takeExpired(now))
+        call->owner->callTimedOut(call->method, m_calls.timeout());
 }
 
 void ConnectionEngine::releaseIdleMemory()
@@ -669,10 +643,7 @@ void ConnectionEngine::releaseIdleMemory()
         m_input.clear();
     if (m_output.isEmpty())
         m_output.releaseSpare();
-    if (m_pendingCalls.isEmpty()) {
-        m_pendingCalls.squeeze();
-        m_callDeadlines.shrink_to_fit();
-    }
+    m_calls.releaseIdleMemory();
 }
 
 bool ConnectionEngine::hasCapability(const QString &name) const

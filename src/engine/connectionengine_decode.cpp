@@ -220,7 +220,7 @@ void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
     if (m_state == State::CloseSent && !isGoodbye)
         return;
 
-    const qsizetype pendingCalls = m_pendingCalls.size();
+    const qsizetype outstandingCalls = m_calls.outstanding();
     Wire::Visit visit = Wire::Visit::Done;
     if (number == 0) {
         visit = Wire::visitMethod(id, arguments, [this](const auto &method) { on(method); });
@@ -255,7 +255,7 @@ void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
         fail(Wire::ReplyCode::SyntaxError, u"the arguments of %1 are malformed"_s.arg(describe()));
         break;
     }
-    if (m_pendingCalls.size() < pendingCalls) // an answer
+    if (m_calls.outstanding() < outstandingCalls) // an answer
         noteCloseProgress(m_now);
 }
 

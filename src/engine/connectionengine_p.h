@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "engine/calltracker_p.h"
 #include "engine/channelengine_p.h"
 #include "engine/channelids_p.h"
 #include "engine/event_p.h"
@@ -11,8 +12,6 @@
 #include "values/logging_p.h"
 #include "wire/fieldtable_p.h"
 #include "wire/methods_p.h"
-
-#include <QtCore/qhash.h>
 
 #include <algorithm>
 #include <deque>
@@ -141,11 +140,6 @@ private:
         ChannelEngine *channel = nullptr; // null: skipped
         quint32 remaining = 0;
     };
-    struct CallDeadline {
-        CallId call = 0;
-        qint64 end = 0; // of the call, in bytes as m_frameBytesSent counts them
-        Time at;        // once all of it has left
-    };
 
     enum class Step { NeedInput, Done, Delivery };
 
@@ -202,7 +196,7 @@ private:
         char *end =
             Wire::writePayload(Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(size)), method);
         *end = char(Wire::FrameEnd);
-        noteFrames(1, size);
+        ++m_framesSent;
         logMethod("sent", channel, QByteArrayView(at + Wire::FrameHeaderSize, size));
     }
     // To the category amqpqt.frame, which is off unless somebody asks for it.
@@ -213,7 +207,7 @@ private:
         if (size_t(body.size()) - 1 >= m_copiedBodyLimit || m_frameLog.isDebugEnabled()) // an empty one, too
             return sendAnyContent(channel, frames, body);
         const qsizetype size = frames.size(body);
-        noteFrames(3, size - 3 * Wire::FrameOverhead);
+        m_framesSent += 3;
         frames.write(m_output.append(size), body);
     }
     void sendAnyContent(quint16 channel, const ContentFrames &frames, const QByteArray &body);
@@ -230,23 +224,13 @@ private:
     }
     void tellWatermarks();
     void noteHeld(qint64 bytes);
-    void noteFrames(qint64 frames, qint64 payload)
-    {
-        m_framesSent += frames;
-        m_frameBytesSent += payload + frames * Wire::FrameOverhead;
-    }
     void detectBackpressure(qint64 queued);
     void noteLeft(qint64 held, Time now);
     void noteCloseProgress(Time now);
 
     // calls
-    CallId nextCall() noexcept { return ++m_lastCall; }
-    void callSent(CallId id, ChannelEngine *channel);
-    void callEnded(CallId id);
+    void callSent(const CallTracker::Call &call) { m_calls.sent(call, m_output.appended()); }
     void expireCalls(Time now);
-    void dropFirstDeadline();
-    // The time of the calls, which stands still while the broker blocks us.
-    Time callTime(Time now) const { return m_blockedSince.value_or(now) - m_blockedFor; }
     void tell(Event event) { m_events.push_back(std::move(event)); }
 
     // ending
@@ -298,20 +282,15 @@ private:
     qint64 m_heldBytes = 0;
     quint64 m_lastIncarnation = 0;
 
-    CallId m_lastCall = 0;
-    QHash<CallId, ChannelEngine *> m_pendingCalls; // sent and unanswered
-    std::deque<CallDeadline> m_callDeadlines;      // in callTime(); ascending, since all have the same timeout
-    size_t m_timedCalls = 0;                       // how many of them, from the first on, have left
+    CallTracker m_calls;
     std::optional<Time> m_blockedSince;
-    Time::duration m_blockedFor{}; // in all, before m_blockedSince
 
     Heartbeat m_heartbeat;
     std::optional<Time> m_handshakeDeadline;
     std::optional<Time> m_closeDeadline; // put off by any progress
     qint64 m_framesSent = 0;             // or about to be: they are in the output
-    qint64 m_frameBytesSent = 0;
-    qint64 m_frameBytesLeft = 0; // of them: they are with the kernel
-    qint64 m_heartbeatEnd = 0;   // of the last one among them
+    qint64 m_bytesLeft = 0;              // position in the output: everything before it is with the kernel
+    qint64 m_heartbeatEnd = 0;           // position behind the last heartbeat
     bool m_backpressureTold = false;
     Time m_now; // of the input being decoded
 

@@ -34,7 +34,7 @@ void OutputBuffer::append(const QByteArray &bytes, qsizetype offset, qsizetype s
     chunk.begin = offset;
     chunk.end = offset + size;
     m_last = &m_chunks.emplace_back(std::move(chunk));
-    m_size += size;
+    m_appended += size;
 }
 
 QByteArrayView OutputBuffer::front() const noexcept
@@ -52,8 +52,8 @@ std::span<const QByteArrayView> OutputBuffer::pieces(std::span<QByteArrayView> s
 
 void OutputBuffer::consume(qsizetype size) noexcept
 {
-    Q_ASSERT(size <= m_size);
-    m_size -= size;
+    Q_ASSERT(size <= this->size());
+    m_consumed += size;
     while (size > 0) {
         Chunk &first = m_chunks.front();
         const qsizetype part = std::min(size, first.end - first.begin);
@@ -75,7 +75,7 @@ void OutputBuffer::clear() noexcept
 {
     m_chunks.clear();
     m_last = nullptr;
-    m_size = 0;
+    m_appended = m_consumed = 0;
 }
 
 void OutputBuffer::releaseSpare() noexcept

@@ -19,8 +19,10 @@ class OutputBuffer
 public:
     static constexpr qsizetype ShareThreshold = 32 * 1024;
 
-    qint64 size() const noexcept { return m_size; }
-    bool isEmpty() const noexcept { return m_size == 0; }
+    qint64 size() const noexcept { return m_appended - m_consumed; }
+    bool isEmpty() const noexcept { return m_appended == m_consumed; }
+    qint64 appended() const noexcept { return m_appended; } // bytes since clear(), as a position in the stream
+    qint64 consumed() const noexcept { return m_consumed; } // of them
 
     char *append(qsizetype size) // to be filled by the caller
     {
@@ -28,7 +30,7 @@ public:
             addChunk(size);
         char *at = m_last->own.get() + m_last->end;
         m_last->end += size;
-        m_size += size;
+        m_appended += size;
         return at;
     }
     void append(const QByteArray &bytes, qsizetype offset, qsizetype size); // copied or shared
@@ -63,7 +65,8 @@ private:
     std::deque<Chunk> m_chunks;
     Chunk *m_last = nullptr; // of m_chunks
     std::vector<Chunk> m_spares;
-    qint64 m_size = 0;
+    qint64 m_appended = 0;
+    qint64 m_consumed = 0;
 };
 
 } // namespace AmqpQt::Engine

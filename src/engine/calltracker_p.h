@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/event_p.h"
+#include "engine/time_p.h"
+
+#include <QtCore/qhash.h>
+
+#include <deque>
+#include <optional>
+
+namespace AmqpQt::Engine
+{
+
+// Numbers the calls of a connection, remembers those that are sent and unanswered, and finds those whose time is over.
+// The time of a call starts when its last byte has left, since the peer cannot have seen it before, and stands still
+// while the peer blocks the connection. Positions are counted in bytes of the output, as OutputBuffer does.
+class CallTracker
+{
+public:
+    struct Call {
+        CallId id = 0;
+        ChannelEngine *owner = nullptr; // null: the connection itself, on channel 0
+        const char *method = nullptr;   // its name
+    };
+
+    void setTimeout(Milliseconds timeout) noexcept { m_timeout = timeout; } // 0: none; for calls sent from now on
+    Milliseconds timeout() const noexcept { return m_timeout; }
+
+    CallId nextId() noexcept { return ++m_lastId; }
+    void sent(const Call &call, qint64 end); // the call ends at this position
+    void ended(CallId id);                   // answered, or given up; 0 and unknown calls are ignored
+    void left(qint64 position, Time now);    // everything before this position has left
+    void clear();                            // the connection has ended
+    qsizetype outstanding() const noexcept { return m_outstanding.size(); }
+
+    void pause(Time now); // the peer blocks the connection
+    void resume(Time now);
+
+    std::optional<Time> deadline() const; // of the first call; none while the clock stands still
+    std::optional<Call> takeExpired(Time now); // stays outstanding until ended()
+
+    void releaseIdleMemory();
+
+private:
+    struct Deadline {
+        CallId id = 0;
+        qint64 end = 0; // position
+        Time at;        // once the call has left
+    };
+
+    Time clock(Time now) const { return m_pausedSince.value_or(now) - m_paused; }
+    void dropFirstDeadline();
+
+    Milliseconds m_timeout{0};
+    CallId m_lastId = 0;
+    QHash<CallId, Call> m_outstanding;
+    std::deque<Deadline> m_deadlines; // in clock(); ascending, since all calls have the same timeout
+    size_t m_running = 0;             // how many of them, from the first on, belong to calls that have left
+    std::optional<Time> m_pausedSince;
+    Time::duration m_paused{}; // in all, before m_pausedSince
+};
+
+} // namespace AmqpQt::Engine
