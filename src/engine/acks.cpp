@@ -95,7 +95,7 @@ void Acks::dropSettled()
     }
 }
 
-void Acks::takeFrames(std::vector<Frame> &frames)
+void Acks::takeFrames(Frames &frames)
 {
     if (m_pending == 0)
         return;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <QtCore/qlist.h>
+#include <QtCore/qvarlengtharray.h>
 
 #include <optional>
 #include <span>
@@ -29,6 +30,8 @@ public:
         quint64 deliveryTag = 0;
         bool multiple = false;
     };
+
+    using Frames = QVarLengthArray<Frame, 16>;
 
     // Only what is to be settled comes here: RabbitMQ does not count the deliveries of direct reply-to, so their tags
     // repeat. False if the tag does not grow. Two open deliveries with the same tag could not be distinguished.
@@ -69,7 +72,7 @@ public:
     std::vector<quint64> openUpTo(quint64 deliveryTag) const; // all open tags up to and including this one
 
     // What has to be written so that no ack is pending any more.
-    void takeFrames(std::vector<Frame> &frames);
+    void takeFrames(Frames &frames);
     void clear();
 
 private:

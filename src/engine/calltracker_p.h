@@ -37,7 +37,7 @@ public:
     void pause(Time now); // the peer blocks the connection
     void resume(Time now);
 
-    std::optional<Time> deadline() const; // of the first call; none while the clock stands still
+    std::optional<Time> deadline() const;      // of the first call; none while the clock stands still
     std::optional<Call> takeExpired(Time now); // stays outstanding until ended()
 
     void releaseIdleMemory();

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "engine/channelengine_p.h"
-#include "engine/connectionengine_p.h"
 
 // What the parts of ChannelEngine have in common: calls and their answers, for any method.
 namespace AmqpQt::Engine
@@ -11,12 +10,12 @@ namespace AmqpQt::Engine
 inline bool ChannelEngine::mayPublish() const
 {
     const bool windowIsFull = m_mode == Mode::Confirm && m_confirmWindow > 0 && sentUnconfirmed() >= m_confirmWindow;
-    return !m_connection->isBlocked() && !m_flowStopped && !windowIsFull;
+    return !m_host->flow().isBlocked() && !m_flowStopped && !windowIsFull;
 }
 
 inline bool ChannelEngine::mustHold(bool publish) const
 {
-    return !m_connection->isOpen() || !m_held.empty() || m_transactionEnding || (publish && !mayPublish());
+    return !m_host->isOpen() || !m_held.empty() || m_transactionEnding || (publish && !mayPublish());
 }
 
 template <typename Method>
@@ -37,7 +36,7 @@ Result<CallId> ChannelEngine::call(Method method, bool noAck)
         method.ticket = m_ticket;
     if (const Error error = checkSize(Wire::payloadSize(method), Method::name); error.isError())
         return error;
-    Call call = makeCall(m_connection->m_calls.nextId(), method);
+    Call call = makeCall(m_host->calls().nextId(), method);
     call.noAck = noAck;
     const CallId id = call.id;
     submit(std::move(call));

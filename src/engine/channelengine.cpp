@@ -12,9 +12,9 @@ namespace AmqpQt::Engine
 
 using namespace Qt::StringLiterals;
 
-ChannelEngine::ChannelEngine(ConnectionEngine &connection, quint16 number, void *clientContext)
+ChannelEngine::ChannelEngine(ChannelHost &host, quint16 number, void *clientContext)
     : context(clientContext)
-    , m_connection(&connection)
+    , m_host(&host)
     , m_number(number)
 {
 }
@@ -58,21 +58,21 @@ bool ChannelEngine::mustHold(const Call &call) const
 void ChannelEngine::hold(Held held)
 {
     if (const auto *publish = std::get_if<HeldPublish>(&held)) {
-        m_connection->noteHeld(publish->bytes());
+        m_host->flow().addHeld(publish->bytes());
         m_heldUnconfirmed += publish->confirm;
     }
     m_held.push_back(std::move(held));
-    if (!m_connection->isOpen())
-        m_connection->m_waiting.push_back(shared_from_this());
+    if (!m_host->isOpen())
+        m_host->waitForOpen(shared_from_this());
 }
 
 Error ChannelEngine::checkSize(qsizetype payload, const char *method) const
 {
-    if (payload <= m_connection->maximumPayload())
+    if (payload <= m_host->frames().maximumPayload())
         return {};
     return Error(ErrorKind::InvalidArgument,
                  u"arguments: the method takes %1 bytes, %2 fit in a frame of this connection"_s.arg(payload).arg(
-                     m_connection->maximumPayload()),
+                     m_host->frames().maximumPayload()),
                  0, QString::fromLatin1(method));
 }
 
@@ -89,13 +89,13 @@ void ChannelEngine::sendCall(const Call &call)
     writeAcks(); // the order of calls is the order on the wire
     if (const Error error = checkSize(call.payload.size(), call.method); error.isError())
         return refuseHeld(call, error); // known only now: the call was made before tune
-    m_connection->sendMethod(m_number, call.payload);
-    m_connection->callSent({.id = call.id, .owner = this, .method = call.method});
+    m_host->frames().sendMethod(m_number, call.payload);
+    m_host->callSent({.id = call.id, .owner = this, .method = call.method});
     if (call.reply == Wire::ChannelOpenOk::id.value()) {
         m_isOnWire = true;
     } else if (call.reply == Wire::ChannelCloseOk::id.value()) {
         m_closeSent = true;
-        m_connection->m_calls.ended(std::exchange(m_closeWait, 0));
+        m_host->calls().ended(std::exchange(m_closeWait, 0));
     } else if (call.reply == Wire::BasicRecoverOk::id.value()) {
         abandonDeliveries();
     } else if (call.reply == Wire::TxCommitOk::id.value() || call.reply == Wire::TxRollbackOk::id.value()) {
@@ -120,12 +120,12 @@ void ChannelEngine::refuseHeld(const Call &call, const Error &error)
     if (call.consumer->cancelCall)
         finish(call.consumer->cancelCall, CancelResult{});
     else
-        m_connection->tell(ConsumerCancelled{call.consumer, error});
+        m_host->post(ConsumerCancelled{call.consumer, error});
 }
 
 bool ChannelEngine::releaseOne()
 {
-    if (m_held.empty() || !m_connection->isOpen() || m_transactionEnding)
+    if (m_held.empty() || !m_host->isOpen() || m_transactionEnding)
         return false;
     if (auto *call = std::get_if<Call>(&m_held.front())) {
         if (mustHold(*call)) {
@@ -154,14 +154,14 @@ bool ChannelEngine::releaseOne()
     if (!error.isError())
         error = checkProperties(publish.properties); // the connection may have another user by now
     if (error.isError()) {
-        m_connection->tell(PublishFailed{shared_from_this(), publish.sequence, publish.sequence, error});
+        m_host->post(PublishFailed{shared_from_this(), publish.sequence, publish.sequence, error});
         noteConfirmWindow();
     } else {
         ContentFrames frames;
         frames.encode(m_number, publish.payload, publish.properties);
         sendPublish(publish.sequence, frames, publish.properties, publish.body, publish.mandatory, publish.confirm);
     }
-    m_connection->noteHeld(-publish.bytes());
+    m_host->flow().addHeld(-publish.bytes());
     return true;
 }
 
@@ -175,22 +175,12 @@ Result<CallId> ChannelEngine::open()
 {
     if (m_state != State::Closed)
         return Error(ErrorKind::InvalidArgument, u"channel %1 is not closed"_s.arg(m_number));
-    ConnectionEngine &connection = *m_connection;
-    if (connection.isClosing())
-        return Error(ErrorKind::NotOpen, u"the connection is closing"_s, 0,
-                     QString::fromLatin1(Wire::ChannelOpen::name));
-    if (connection.channel(m_number) != this) { // closed before: the number was given back
-        const quint16 number = connection.m_channelIds.acquire(m_number) ? m_number : connection.m_channelIds.acquire();
-        if (number == 0)
-            return Error(ErrorKind::NotOpen,
-                         u"all %1 channel numbers are in use"_s.arg(connection.m_channelIds.limit()), 0,
-                         QString::fromLatin1(Wire::ChannelOpen::name));
-        m_number = number;
-        connection.occupy(m_number, this);
-    }
-    ++connection.m_openNumbers;
+    const Result<quint16> number = m_host->claimNumber(*this);
+    if (!number)
+        return number.error();
+    m_number = *number;
     setState(State::Opening);
-    m_incarnation = ++connection.m_lastIncarnation;
+    m_incarnation = m_host->newIncarnation();
     m_sentPrefetch = 0;
     m_ticket = 0;
     const Result<CallId> opening = call(Wire::ChannelOpen{});
@@ -224,9 +214,9 @@ Result<CallId> ChannelEngine::close()
 // It waits for confirms as long as they arrive: each of them may take as long as the answer to a call.
 void ChannelEngine::startCloseTime()
 {
-    m_connection->m_calls.ended(m_closeWait);
-    m_closeWait = m_connection->m_calls.nextId();
-    m_connection->callSent({.id = m_closeWait, .owner = this, .method = Wire::ChannelClose::name});
+    m_host->calls().ended(m_closeWait);
+    m_closeWait = m_host->calls().nextId();
+    m_host->callSent({.id = m_closeWait, .owner = this, .method = Wire::ChannelClose::name});
 }
 
 Result<QString> ChannelEngine::resolveQueue(const QString &name) const
@@ -494,7 +484,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     consumer->context = consumerContext;
     consumer->noAck = noAck;
     consumer->isForReplies = isForReplies;
-    consumer->startCall = m_connection->m_calls.nextId();
+    consumer->startCall = m_host->calls().nextId();
     Call starting = makeCall(consumer->startCall, method);
     starting.consumer = consumer;
     if (former) { // the tag is free after the cancel-ok of its consumer
@@ -510,7 +500,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
 CallId ChannelEngine::cancel(ConsumerEntry &consumer)
 {
     Q_ASSERT(consumer.cancelCall == 0);
-    const CallId id = consumer.cancelCall = m_connection->m_calls.nextId();
+    const CallId id = consumer.cancelCall = m_host->calls().nextId();
     if (consumer.isForReplies)
         m_published.reset(); // a request like the last one is to be checked again
     if (consumer.waitsForTag)
@@ -565,7 +555,7 @@ void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
     cancelling.consumer = consumer;
     // Not behind held publishes, which may wait for long: meanwhile the broker would deliver again what we return. Nor
     // behind a held basic.consume, which waits for the answer.
-    if (m_connection->isOpen() && (!m_transactionEnding || waitingConsume(consumer->tag)))
+    if (m_host->isOpen() && (!m_transactionEnding || waitingConsume(consumer->tag)))
         sendCall(cancelling);
     else
         submit(std::move(cancelling));
@@ -587,15 +577,14 @@ void ChannelEngine::release()
 {
     context = nullptr;
     if (m_state == State::Closed) {
-        if (m_connection->channel(m_number) == this) // it was never opened
-            m_connection->vacate(m_number);
+        m_host->releaseNumber(*this);
         return;
     }
-    const bool closeNow = m_isOnWire && !m_closeSent && m_connection->isOpen();
+    const bool closeNow = m_isOnWire && !m_closeSent && m_host->isOpen();
     if (closeNow) {
         writeAcks();
-        m_connection->send(m_number, Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess,
-                                                        .replyText = "closed by the application"});
+        m_host->frames().send(m_number, Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess,
+                                                           .replyText = "closed by the application"});
     }
     end(Error(ErrorKind::Cancelled, u"the channel was deleted"_s), {}, closeNow || m_closeSent);
 }
@@ -613,7 +602,7 @@ void ChannelEngine::closeByUs(quint16 replyCode, const Error &reason)
     if (!m_closeSent) {
         writeAcks();
         const QByteArray text = Arguments::shortened(reason.text());
-        m_connection->send(m_number, Wire::ChannelClose{.replyCode = replyCode, .replyText = QByteArrayView(text)});
+        m_host->frames().send(m_number, Wire::ChannelClose{.replyCode = replyCode, .replyText = QByteArrayView(text)});
     }
     end(reason, reason, true);
 }
@@ -640,13 +629,13 @@ void ChannelEngine::failHeld(const Error &error, const ReplyValue &closeResult)
     m_held.clear();
     m_heldUnconfirmed = 0;
     if (failed)
-        m_connection->tell(*std::move(failed));
+        m_host->post(*std::move(failed));
     if (bytes > 0)
-        m_connection->noteHeld(-bytes);
+        m_host->flow().addHeld(-bytes);
 }
 
 // Everything that was asked for ends with callError; the subscriptions are gone.
-void ChannelEngine::end(const Error &callError, const Error &closeReason, bool numberRests)
+void ChannelEngine::end(const Error &callError, const Error &closeReason, bool awaitsCloseOk)
 {
     setState(State::Closed);
     const ReplyValue closeResult = closeReason.isError() ? ReplyValue(callError) : ReplyValue();
@@ -679,18 +668,17 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool n
     m_lastConsumer = nullptr;
     m_acks.clear();
     dropContent();
-    m_connection->forgetDeliveries(this);
     m_published.reset();
     m_closeCall = 0;
-    m_connection->m_calls.ended(std::exchange(m_closeWait, 0));
+    m_host->calls().ended(std::exchange(m_closeWait, 0));
     m_lastDeclare = 0;
     m_lastQueue.clear();
     m_isOnWire = false;
     m_closeSent = false;
     m_flowStopped = false;
-    m_connection->forgetWaiting(this);
-    m_connection->numberClosed(m_number, numberRests);
-    m_connection->tell(ChannelClosed{shared_from_this(), closeReason});
+    m_acksNoted = false;
+    m_host->channelEnded(*this, awaitsCloseOk);
+    m_host->post(ChannelClosed{shared_from_this(), closeReason});
 }
 
 } // namespace AmqpQt::Engine

@@ -3,6 +3,7 @@
 
 #include "engine/acks_p.h"
 #include "engine/assembler_p.h"
+#include "engine/channelhost_p.h"
 #include "engine/confirms_p.h"
 #include "engine/contentframes_p.h"
 #include "engine/deliverypattern_p.h"
@@ -23,8 +24,6 @@
 
 namespace AmqpQt::Engine
 {
-
-class ConnectionEngine;
 
 // A subscription. Its tag is taken until cancel-ok.
 struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
@@ -58,7 +57,7 @@ public:
     enum class State : quint8 { Closed, Opening, Open, Flowed, Closing };
     enum class Mode : quint8 { Plain, Confirm, Transaction };
 
-    ChannelEngine(ConnectionEngine &connection, quint16 number, void *clientContext);
+    ChannelEngine(ChannelHost &host, quint16 number, void *clientContext);
     ChannelEngine(const ChannelEngine &) = delete;
     ChannelEngine &operator=(const ChannelEngine &) = delete;
 
@@ -136,9 +135,41 @@ public:
     // this before letting go of the last pointer to it.
     void release();
 
-private:
-    friend class ConnectionEngine;
+    // For the connection: what it has received, and what it asks for.
+    bool isOnWire() const noexcept { return m_isOnWire; } // channel.open is sent
+    Wire::Visit receive(Wire::MethodId id, QByteArrayView arguments);
+    void onHeader(const Wire::ContentHeader &header);
+    // The content under way exceeds `limit`; `what` describes its size for the error. Its consumer ends.
+    void skipContent(quint64 bodySize, const QString &what, qint64 limit);
+    // The content is whole: a Delivered event to hand out, or everything done already.
+    bool completeContent(Delivered &delivered);
+    Assembler::State contentState() const noexcept
+    {
+        return m_assembler ? m_assembler->state() : Assembler::State::Idle;
+    }
+    bool isReceivingContent() const noexcept { return contentState() != Assembler::State::Idle; }
+    Assembler &content() const { return *m_assembler; } // there is some
+    DeliveryPattern *makePattern();                     // of whom the content under way is for; null: no consumer
+    // If `input` begins with a delivery that only differs from the last one, or the last one of the consumer with this
+    // tag, in what RepeatedDelivery has: the size of its frames, else 0.
+    qsizetype matchLastDelivery(QByteArrayView input, RepeatedDelivery &delivery) const noexcept
+    {
+        if (!m_lastConsumer || !m_lastConsumer->pattern)
+            return 0;
+        delivery.consumer = m_lastConsumer;
+        return m_lastConsumer->pattern->match(input, delivery);
+    }
+    qsizetype matchDelivery(QByteArrayView consumerTag, QByteArrayView input, RepeatedDelivery &delivery);
+    // A whole delivery came. False: it is not reported, and everything is done already.
+    bool takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag, bool isSkipped = false);
+    bool releaseOne();  // of the held operations; false: nothing can be sent now
+    void releaseHeld(); // all that can be sent now
+    void flushAcks();
+    void callTimedOut(const char *method, Milliseconds timeout);
+    // Everything that was asked for ends with `callError`.
+    void end(const Error &callError, const Error &closeReason, bool awaitsCloseOk);
 
+private:
     struct SentCall {
         CallId id = 0;
         const char *method = nullptr;
@@ -185,8 +216,6 @@ private:
     bool mayPublish() const;
     void sendCall(const Call &call);
     void refuseHeld(const Call &call, const Error &error);
-    bool releaseOne(); // false: nothing can be sent now
-    void releaseHeld();
     void sendCancel(const std::shared_ptr<ConsumerEntry> &consumer);
     const Call *waitingConsume(QByteArrayView tag) const; // null: none waits for this tag
     void endWaitingConsumes(const ConsumerEntry *only = nullptr);
@@ -225,7 +254,6 @@ private:
     void abandonDeliveries();
 
     // receiving
-    Wire::Visit receive(Wire::MethodId id, QByteArrayView arguments);
     void on(const Wire::ChannelOpenOk &);
     void on(const Wire::ChannelFlow &);
     void on(const Wire::ChannelClose &);
@@ -272,22 +300,9 @@ private:
     SentCall takeFirstCall();
     void finish(CallId id, ReplyValue value);
 
-    void onHeader(const Wire::ContentHeader &header);
-    // The content under way exceeds `limit`; `what` describes its size for the error. Its consumer ends.
-    void skipContent(quint64 bodySize, const QString &what, qint64 limit);
-    // The content is whole: a Delivered event to hand out, or everything done already.
-    bool completeContent(Delivered &delivered);
     bool completeDelivery(Delivered &delivered);
     Assembler &assembler();
-    Assembler::State contentState() const noexcept
-    {
-        return m_assembler ? m_assembler->state() : Assembler::State::Idle;
-    }
-    bool isReceivingContent() const noexcept { return contentState() != Assembler::State::Idle; }
-    void dropContent() noexcept;    // that is under way
-    DeliveryPattern *makePattern(); // of whom the content under way is for; null: no consumer
-    // A whole delivery came. False: it is not told, and everything is done already.
-    bool takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag, bool isSkipped = false);
+    void dropContent() noexcept; // that is under way
     void completeGet();
     void refuseTag(quint64 deliveryTag);
     void stopDeliveries(QByteArrayView consumerTag);
@@ -303,12 +318,10 @@ private:
 
     // ending
     void startCloseTime();
-    void callTimedOut(const char *method, Milliseconds timeout);
     void closeByUs(quint16 replyCode, const Error &reason);
-    void end(const Error &callError, const Error &closeReason, bool numberRests);
     void failHeld(const Error &error, const ReplyValue &closeResult);
 
-    ConnectionEngine *m_connection;
+    ChannelHost *m_host;
     quint16 m_number = 0;
     State m_state = State::Closed;
     Mode m_mode = Mode::Plain;

@@ -47,12 +47,12 @@ static Result<QByteArrayView> encodeKey(const QString &key, char (&space)[Encode
 inline bool ChannelEngine::fits(const QByteArray &properties, const QByteArray &body) const
 {
     return headerFits(properties) &&
-           Wire::ContentHeaderPrefix + properties.size() + body.size() <= m_connection->m_settings.bufferLimit;
+           Wire::ContentHeaderPrefix + properties.size() + body.size() <= m_host->settings().bufferLimit;
 }
 
 Error ChannelEngine::checkProperties(const QByteArray &properties) const
 {
-    const Settings &settings = m_connection->m_settings;
+    const Settings &settings = m_host->settings();
     // While the channel is closed its consumers may be about to come back.
     if (takesCalls() && asksForDirectReply(properties) && !hasConsumerForReplies()) {
         return Error(
@@ -81,14 +81,14 @@ Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray
     if (fits(properties, body))
         return checkProperties(properties);
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
-    if (headerPayload > m_connection->maximumPayload())
+    if (headerPayload > m_host->frames().maximumPayload())
         return Error(
             ErrorKind::InvalidArgument,
             u"headers: the content header takes %1 bytes, %2 fit in a frame of this connection"_s.arg(headerPayload)
-                .arg(m_connection->maximumPayload()));
+                .arg(m_host->frames().maximumPayload()));
     return Error(ErrorKind::InvalidArgument,
                  u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s.arg(headerPayload + body.size())
-                     .arg(m_connection->m_settings.bufferLimit));
+                     .arg(m_host->settings().bufferLimit));
 }
 
 Error ChannelEngine::encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
@@ -133,8 +133,8 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
     }
     if (!hasRoom(properties, body))
         return Error(ErrorKind::BufferFull,
-                     u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_connection->queuedBytes())
-                         .arg(m_connection->m_settings.bufferLimit));
+                     u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_host->flow().queuedBytes())
+                         .arg(m_host->settings().bufferLimit));
 
     const bool confirm = m_mode == Mode::Confirm;
     ++m_sequence;
@@ -151,7 +151,7 @@ void ChannelEngine::sendPublish(quint64 sequence, const ContentFrames &frames, c
 {
     if (confirm)
         expectConfirm(sequence, frames, properties, body, mandatory);
-    m_connection->sendContent(m_number, frames, body);
+    m_host->frames().sendContent(m_number, frames, body);
 }
 
 Error ChannelEngine::wrongMode(const char *method, const QString &need) const
@@ -191,7 +191,7 @@ void ChannelEngine::noteConfirmWindow()
 void ChannelEngine::changeWindowFull(bool full)
 {
     m_windowFull = full;
-    m_connection->tell(ConfirmWindowChanged{shared_from_this(), full});
+    m_host->post(ConfirmWindowChanged{shared_from_this(), full});
 }
 
 void ChannelEngine::on(const Wire::BasicNack &method)
@@ -215,7 +215,7 @@ void ChannelEngine::onConfirm(quint64 deliveryTag, bool multiple, const Error &f
     if (outcomes.empty())
         return; // confirmed before
     tellOutcomes(outcomes, failure);
-    m_connection->noteCloseProgress(m_connection->m_now);
+    m_host->noteProgress();
     releaseHeld();
     noteConfirmWindow();
 }
@@ -226,16 +226,16 @@ void ChannelEngine::tellOutcomes(std::vector<Confirms::Outcome> &outcomes, const
     for (Confirms::Outcome &outcome : outcomes) {
         if (outcome.returned) {
             const Error reason = outcome.returned->reason;
-            m_connection->tell(Returned{shared_from_this(), *std::move(outcome.returned), outcome.first});
-            m_connection->tell(PublishFailed{shared_from_this(), outcome.first, outcome.last, reason});
+            m_host->post(Returned{shared_from_this(), *std::move(outcome.returned), outcome.first});
+            m_host->post(PublishFailed{shared_from_this(), outcome.first, outcome.last, reason});
         } else if (failure.isError()) {
-            m_connection->tell(PublishFailed{shared_from_this(), outcome.first, outcome.last, failure});
+            m_host->post(PublishFailed{shared_from_this(), outcome.first, outcome.last, failure});
         } else {
-            m_connection->tell(PublishConfirmed{shared_from_this(), outcome.first, outcome.last});
+            m_host->post(PublishConfirmed{shared_from_this(), outcome.first, outcome.last});
         }
     }
     for (ReturnedMessage &message : m_confirms->takeUnclaimed())
-        m_connection->tell(Returned{shared_from_this(), std::move(message)});
+        m_host->post(Returned{shared_from_this(), std::move(message)});
 }
 
 void ChannelEngine::completeReturn()
@@ -252,7 +252,7 @@ void ChannelEngine::completeReturn()
     if (sentUnconfirmed() > 0)
         m_confirms->returned(std::move(message)); // the ack that follows tells whose it is
     else
-        m_connection->tell(Returned{shared_from_this(), std::move(message)});
+        m_host->post(Returned{shared_from_this(), std::move(message)});
 }
 
 Result<CallId> ChannelEngine::txSelect()

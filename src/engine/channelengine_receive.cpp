@@ -4,6 +4,7 @@
 
 #include "engine/channelcalls_p.h"
 #include "values/logging_p.h"
+#include "wire/fieldtable_p.h"
 
 #include <algorithm>
 
@@ -26,13 +27,13 @@ void ChannelEngine::on(const Method &)
 void ChannelEngine::refuse(quint16 replyCode, const QString &text)
 {
     if (!m_closeSent) // what still comes for a channel that is closing is no fault
-        m_connection->fail(replyCode, text);
+        m_host->reportViolation(replyCode, text);
 }
 
 void ChannelEngine::unexpected(const char *method)
 {
     if (!m_closeSent)
-        m_connection->unexpected(method);
+        m_host->reportUnexpected(method);
 }
 
 ChannelEngine::SentCall ChannelEngine::takeFirstCall()
@@ -45,8 +46,8 @@ ChannelEngine::SentCall ChannelEngine::takeFirstCall()
 
 void ChannelEngine::finish(CallId id, ReplyValue value)
 {
-    m_connection->m_calls.ended(id);
-    m_connection->tell(ReplyArrived{id, std::move(value), this});
+    m_host->calls().ended(id);
+    m_host->post(ReplyArrived{id, std::move(value), this});
 }
 
 void ChannelEngine::on(const Wire::ChannelOpenOk &method)
@@ -55,7 +56,7 @@ void ChannelEngine::on(const Wire::ChannelOpenOk &method)
         setState(State::Open);
     finishSimple(method);
     if (m_state == State::Open)
-        m_connection->tell(ChannelOpened{shared_from_this()});
+        m_host->post(ChannelOpened{shared_from_this()});
 }
 
 void ChannelEngine::on(const Wire::QueueDeclareOk &method)
@@ -124,7 +125,7 @@ void ChannelEngine::on(const Wire::ChannelClose &method)
     const char *cause = Wire::methodName({method.classId, method.methodId});
     const Error error(ErrorKind::ChannelClosed, QString::fromUtf8(method.replyText), method.replyCode,
                       cause ? QString::fromLatin1(cause) : QString());
-    m_connection->send(m_number, Wire::ChannelCloseOk{});
+    m_host->frames().send(m_number, Wire::ChannelCloseOk{});
     const bool crossing = m_closeSent;
     if (m_closeCall) { // what was asked for has come about, if not in the way it was asked for
         const CallId closing = std::exchange(m_closeCall, 0);
@@ -135,7 +136,7 @@ void ChannelEngine::on(const Wire::ChannelClose &method)
         });
         finish(closing, {});
     }
-    m_connection->lingerAfterClose(m_number);
+    m_host->channelClosedByPeer(*this);
     end(error, error, crossing);
 }
 
@@ -145,13 +146,13 @@ void ChannelEngine::on(const Wire::ChannelFlow &method)
         return unexpected(method.name);
     if (m_closeSent)
         return; // nothing may follow channel.close
-    m_connection->send(m_number, Wire::ChannelFlowOk{.active = method.active});
+    m_host->frames().send(m_number, Wire::ChannelFlowOk{.active = method.active});
     if (m_flowStopped == !method.active)
         return;
     m_flowStopped = !method.active;
     if (m_state != State::Closing) {
         setState(method.active ? State::Open : State::Flowed);
-        m_connection->tell(FlowChanged{shared_from_this(), method.active});
+        m_host->post(FlowChanged{shared_from_this(), method.active});
     }
     releaseHeld();
 }
@@ -161,7 +162,7 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
     const auto consumer = this->consumer(method.consumerTag);
     const bool isCancelling = consumer && consumer->state == ConsumerEntry::State::Cancelling;
     if (!method.noWait && !m_closeSent)
-        m_connection->send(m_number, Wire::BasicCancelOk{.consumerTag = method.consumerTag});
+        m_host->frames().send(m_number, Wire::BasicCancelOk{.consumerTag = method.consumerTag});
     else if (!isCancelling)
         stopDeliveries(method.consumerTag);
     if (isCancelling)
@@ -179,7 +180,7 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
     if (consumer->cancelCall)
         finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
     if (!std::exchange(consumer->isEndReported, true))
-        m_connection->tell(ConsumerCancelled{consumer, error});
+        m_host->post(ConsumerCancelled{consumer, error});
     releaseHeld(); // another may wait for the tag
 }
 
@@ -189,7 +190,7 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
 void ChannelEngine::stopDeliveries(QByteArrayView consumerTag)
 {
     if (!m_closeSent)
-        m_connection->send(m_number, Wire::BasicCancel{.consumerTag = consumerTag, .noWait = true});
+        m_host->frames().send(m_number, Wire::BasicCancel{.consumerTag = consumerTag, .noWait = true});
 }
 
 ConsumerEntry *ChannelEngine::findConsumer(QByteArrayView tag)
@@ -228,7 +229,6 @@ std::shared_ptr<ConsumerEntry> ChannelEngine::takeConsumer(QByteArrayView tag)
     const std::shared_ptr<ConsumerEntry> consumer = *at;
     m_consumers.erase(at);
     m_lastConsumer = nullptr;
-    m_connection->forgetDeliveries(this);
     if (consumer->isForReplies)
         m_published.reset(); // as in cancel()
     consumer->state = ConsumerEntry::State::Gone;
@@ -275,6 +275,12 @@ ConsumerEntry *ChannelEngine::refuseConsumer(QByteArrayView tag)
     remember(consumer);
     stopDeliveries(tag);
     return consumer.get();
+}
+
+qsizetype ChannelEngine::matchDelivery(QByteArrayView consumerTag, QByteArrayView input, RepeatedDelivery &delivery)
+{
+    const bool isTried = findConsumer(consumerTag) == delivery.consumer;
+    return isTried ? 0 : matchLastDelivery(input, delivery);
 }
 
 Assembler &ChannelEngine::assembler()
@@ -332,7 +338,7 @@ void ChannelEngine::on(const Wire::BasicReturn &method)
 
 void ChannelEngine::onHeader(const Wire::ContentHeader &header)
 {
-    const Settings &settings = m_connection->m_settings;
+    const Settings &settings = m_host->settings();
     // A returned message was published here, so it may be as large as the write buffer allows.
     const qint64 limit = m_assembler->method().kind == Assembler::Kind::Return
                              ? std::max(settings.maximumMessageSize, settings.bufferLimit)
@@ -360,7 +366,7 @@ void ChannelEngine::skipContent(quint64 bodySize, const QString &what, qint64 li
         if (ConsumerEntry *consumer = m_assembler->method().consumer;
             consumer->state <= ConsumerEntry::State::Active && !consumer->cancelHeld) {
             consumer->isEndReported = true;
-            m_connection->tell(ConsumerCancelled{this->consumer(consumer->tag), error});
+            m_host->post(ConsumerCancelled{this->consumer(consumer->tag), error});
             cancel(*consumer);
         }
         break;

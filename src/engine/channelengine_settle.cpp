@@ -13,7 +13,7 @@ void ChannelEngine::noteAcks()
 {
     if (!m_acksNoted) {
         m_acksNoted = true;
-        m_connection->m_channelsWithAcks.push_back(shared_from_this());
+        m_host->queueAcks(shared_from_this());
     }
 }
 
@@ -77,7 +77,7 @@ std::vector<ChannelEngine::Settled> ChannelEngine::nackUpTo(quint64 deliveryTag,
         return all;
     writeAcks();
     const std::vector<quint64> tags = m_acks.openUpTo(deliveryTag);
-    if (m_connection->hasNack() && !m_transactionEnding) {
+    if (m_host->hasNack() && !m_transactionEnding) {
         writeNack(deliveryTag, tags.size() > 1, requeue);
     } else {
         for (const quint64 tag : tags)
@@ -88,26 +88,31 @@ std::vector<ChannelEngine::Settled> ChannelEngine::nackUpTo(quint64 deliveryTag,
     return all;
 }
 
+void ChannelEngine::flushAcks()
+{
+    m_acksNoted = false;
+    writeAcks();
+}
+
 void ChannelEngine::writeAcks()
 {
     if (!m_acks.hasPending() || m_transactionEnding)
         return;
-    std::vector<Acks::Frame> &frames = m_connection->m_ackFrames;
-    frames.clear();
+    Acks::Frames frames;
     m_acks.takeFrames(frames);
-    for (const Acks::Frame &frame : frames)
-        m_connection->send(m_number, Wire::BasicAck{.deliveryTag = frame.deliveryTag, .multiple = frame.multiple});
+    for (const Acks::Frame &frame : std::as_const(frames))
+        m_host->frames().send(m_number, Wire::BasicAck{.deliveryTag = frame.deliveryTag, .multiple = frame.multiple});
 }
 
 void ChannelEngine::writeNack(quint64 deliveryTag, bool multiple, bool requeue)
 {
     if (m_transactionEnding)
         m_transaction->heldNacks.push_back({deliveryTag, requeue}); // one by one: meanwhile earlier ones may be acked
-    else if (m_connection->hasNack())
-        m_connection->send(m_number,
-                           Wire::BasicNack{.deliveryTag = deliveryTag, .multiple = multiple, .requeue = requeue});
+    else if (m_host->hasNack())
+        m_host->frames().send(m_number,
+                              Wire::BasicNack{.deliveryTag = deliveryTag, .multiple = multiple, .requeue = requeue});
     else
-        m_connection->send(m_number, Wire::BasicReject{.deliveryTag = deliveryTag, .requeue = requeue});
+        m_host->frames().send(m_number, Wire::BasicReject{.deliveryTag = deliveryTag, .requeue = requeue});
 }
 
 void ChannelEngine::returnUnwanted(quint64 deliveryTag)

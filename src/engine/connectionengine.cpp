@@ -3,8 +3,6 @@
 
 #include "engine/arguments_p.h"
 #include "engine/sasl_p.h"
-#include "values/logging_p.h"
-#include "wire/trace_p.h"
 
 #include <algorithm>
 
@@ -39,6 +37,7 @@ void ConnectionEngine::setState(State state)
     };
     Q_ASSERT(isLegal(m_state, state));
     m_state = state;
+    m_isOpen = state == Open;
 }
 
 static FieldTable startProperties(const Settings &settings)
@@ -80,7 +79,7 @@ void ConnectionEngine::configure(const Settings &settings)
 {
     m_settings = settings;
     m_channelIds.setLimit(settings.channelMax);
-    setSendFrameMax(settings.frameMax);
+    m_frames.setMaximumFrameSize(settings.frameMax);
     m_calls.setTimeout(settings.rpcTimeout);
 }
 
@@ -114,12 +113,10 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     m_hasNack = false;
     m_input.clear();
     m_needsInput = false;
-    m_lastConsumer = nullptr;
+    m_lastChannel = nullptr;
     m_readsShort = false;
-    m_output.clear();
     m_handshakeDeadline = now + settings.handshakeTimeout;
     m_closeDeadline.reset();
-    m_framesSent = 0;
     m_bytesLeft = 0;
     m_heartbeatEnd = 0;
     m_heartbeat.stop();
@@ -128,8 +125,8 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     if (m_state != State::Idle && m_state != State::Closed)
         setState(State::Closed);
     setState(State::HeaderSent);
-    std::memcpy(m_output.append(Wire::ProtocolHeader.size()), Wire::ProtocolHeader.data(),
-                size_t(Wire::ProtocolHeader.size()));
+    m_frames.start();
+    m_flow.countOutput(true);
     return {};
 }
 
@@ -190,7 +187,7 @@ void ConnectionEngine::negotiate(const Wire::ConnectionTune &tune)
     };
     m_frameMax = smaller(m_settings.frameMax, tune.frameMax);
     m_channelMax = smaller(m_settings.channelMax, tune.channelMax);
-    setSendFrameMax(m_frameMax);
+    m_frames.setMaximumFrameSize(m_frameMax);
     m_receiveFrameMax = m_frameMax ? m_frameMax : std::numeric_limits<qint32>::max();
     m_channelIds.setLimit(m_channelMax);
     const quint16 heartbeat =
@@ -222,7 +219,7 @@ void ConnectionEngine::on(const Wire::ConnectionOpenOk &method)
         return;
     setState(State::Open);
     m_handshakeDeadline.reset();
-    tell(Opened{});
+    post(Opened{});
     for (quint32 number = m_channelIds.limit() + 1u; number < m_slots.size(); ++number) {
         ChannelEngine *channel = m_slots[number].channel;
         if (channel && channel->state() == ChannelEngine::State::Closed) {
@@ -343,12 +340,11 @@ void ConnectionEngine::finish(const Error &reason, bool graceful)
         return;
     const bool isFailedAttempt = m_state != State::Open && m_state != State::CloseSent && reason.isError();
     setState(State::Closed);
+    m_flow.countOutput(false);
     m_closing = false;
     wipePassword();
     if (!isFailedAttempt)
         endChannels(reason);
-    for (const auto &channel : m_channelsWithAcks)
-        channel->m_acksNoted = false;
     m_channelsWithAcks.clear();
     m_calls.clear();
     m_handshakeDeadline.reset();
@@ -357,17 +353,17 @@ void ConnectionEngine::finish(const Error &reason, bool graceful)
     m_body = {};
     m_input.consume(m_input.bytes().size());
     if (!graceful)
-        m_output.clear();
+        m_frames.output().clear();
     setBlocked(false, {});
-    checkWatermarks();
-    tell(ConnectionClosed{reason, graceful});
+    m_flow.checkWatermarks();
+    post(ConnectionClosed{reason, graceful});
 }
 
 void ConnectionEngine::endWaiting(const Error &reason)
 {
     Q_ASSERT(m_state == State::Idle || m_state == State::Closed);
     endChannels(reason);
-    checkWatermarks();
+    m_flow.checkWatermarks();
 }
 
 void ConnectionEngine::endChannels(const Error &reason)
@@ -387,18 +383,18 @@ void ConnectionEngine::endChannels(const Error &reason)
 std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(void *context)
 {
     const quint16 number = m_channelIds.acquire();
-    if (number == 0)
-        return nullptr;
-    auto channel = std::make_shared<ChannelEngine>(*this, number, context);
-    occupy(number, channel.get());
-    return channel;
+    return number == 0 ? nullptr : createChannelAt(number, context);
 }
 
 std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(quint16 number, void *context)
 {
-    if (!m_channelIds.acquire(number))
-        return nullptr;
-    auto channel = std::make_shared<ChannelEngine>(*this, number, context);
+    return m_channelIds.acquire(number) ? createChannelAt(number, context) : nullptr;
+}
+
+std::shared_ptr<ChannelEngine> ConnectionEngine::createChannelAt(quint16 number, void *context)
+{
+    ChannelHost &host = *this;
+    auto channel = std::make_shared<ChannelEngine>(host, number, context);
     occupy(number, channel.get());
     return channel;
 }
@@ -414,6 +410,43 @@ void ConnectionEngine::vacate(quint16 number)
 {
     m_slots[number].channel = nullptr;
     m_channelIds.release(number);
+}
+
+Result<quint16> ConnectionEngine::claimNumber(ChannelEngine &channel)
+{
+    if (m_closing)
+        return Error(ErrorKind::NotOpen, u"the connection is closing"_s, 0,
+                     QString::fromLatin1(Wire::ChannelOpen::name));
+    quint16 number = channel.number();
+    if (slotOf(number).channel != &channel) { // closed before: the number was given back
+        if (!m_channelIds.acquire(number))
+            number = m_channelIds.acquire();
+        if (number == 0)
+            return Error(ErrorKind::NotOpen, u"all %1 channel numbers are in use"_s.arg(m_channelIds.limit()), 0,
+                         QString::fromLatin1(Wire::ChannelOpen::name));
+        occupy(number, &channel);
+    }
+    ++m_openNumbers;
+    return number;
+}
+
+void ConnectionEngine::releaseNumber(const ChannelEngine &channel)
+{
+    if (slotOf(channel.number()).channel == &channel)
+        vacate(channel.number());
+}
+
+void ConnectionEngine::channelClosedByPeer(const ChannelEngine &channel)
+{
+    m_slots[channel.number()].lingering = true;
+}
+
+void ConnectionEngine::channelEnded(const ChannelEngine &channel, bool awaitsCloseOk)
+{
+    if (m_lastChannel == &channel)
+        m_lastChannel = nullptr;
+    std::erase_if(m_waiting, [&channel](const auto &waiting) { return waiting.get() == &channel; });
+    numberClosed(channel.number(), awaitsCloseOk);
 }
 
 void ConnectionEngine::numberClosed(quint16 number, bool rests)
@@ -449,17 +482,8 @@ void ConnectionEngine::on(const Wire::ConnectionUnblocked &method)
 
 void ConnectionEngine::setBlocked(bool blocked, const QString &reason)
 {
-    if (blocked == m_blocked)
-        return;
-    m_blocked = blocked;
-    if (blocked) {
-        m_blockedSince = m_now;
-        m_calls.pause(m_now);
-    } else {
-        m_blockedSince.reset();
-        m_calls.resume(m_now);
-    }
-    tell(BlockedChanged{blocked, reason});
+    m_flow.setBlocked(blocked, reason, m_now);
+    blocked ? m_calls.pause(m_now) : m_calls.resume(m_now);
 }
 
 void ConnectionEngine::noteCloseProgress(Time now)
@@ -468,106 +492,30 @@ void ConnectionEngine::noteCloseProgress(Time now)
         m_closeDeadline = std::max(*m_closeDeadline, now + m_settings.closeTimeout);
 }
 
-// As pika has it: more waits than a multiple of the average frame that was sent. Told once, until that is over.
-void ConnectionEngine::detectBackpressure(qint64 queued)
-{
-    if (m_settings.backpressureMultiplier == 0 || m_framesSent == 0)
-        return;
-    const qint64 bytesSent = m_output.appended() - Wire::ProtocolHeader.size();
-    const bool detected = double(queued) * double(m_framesSent) > double(bytesSent) * m_settings.backpressureMultiplier;
-    if (detected && !m_backpressureTold)
-        tell(BackpressureDetected{queued});
-    m_backpressureTold = detected;
-}
-
-void ConnectionEngine::tellWatermarks()
-{
-    const qint64 queued = queuedBytes();
-    detectBackpressure(queued);
-    if (m_bufferFull ? queued > m_settings.lowWatermark : queued < m_settings.highWatermark)
-        return;
-    m_bufferFull = !m_bufferFull;
-    tell(WritableChanged{!m_bufferFull});
-}
-
-void ConnectionEngine::noteHeld(qint64 bytes)
-{
-    m_heldBytes += bytes;
-    checkWatermarks();
-}
-
-void ConnectionEngine::logMethod(const char *what, quint16 channel, QByteArrayView payload)
-{
-    if (lcFrame().isDebugEnabled())
-        qCDebug(lcFrame).noquote() << what << "on channel" << channel << Wire::describeMethod(payload);
-}
-
-void ConnectionEngine::sendMethod(quint16 channel, QByteArrayView payload)
-{
-    char *at = m_output.append(payload.size() + Wire::FrameOverhead);
-    at = Wire::writeFrameHeader(at, Wire::FrameType::Method, channel, quint32(payload.size()));
-    std::memcpy(at, payload.data(), size_t(payload.size()));
-    at[payload.size()] = char(Wire::FrameEnd);
-    ++m_framesSent;
-    logMethod("sent", channel, payload);
-}
-
-// The frames of one content stand together: other frames of the channel must not come between them.
-void ConnectionEngine::sendAnyContent(quint16 channel, const ContentFrames &frames, const QByteArray &body)
-{
-    if (m_frameLog.isDebugEnabled())
-        logMethod("sent", channel, frames.methodPayload());
-    const qsizetype bodyFrames = (body.size() + maximumPayload() - 1) / maximumPayload();
-    m_framesSent += 2 + bodyFrames;
-    frames.writeHead(m_output.append(frames.headSize()), quint64(body.size()));
-    for (qsizetype offset = 0; offset < body.size();) {
-        const qsizetype part = std::min(body.size() - offset, maximumPayload());
-        Wire::writeFrameHeader(m_output.append(Wire::FrameHeaderSize), Wire::FrameType::Body, channel, quint32(part));
-        m_output.append(body, offset, part);
-        *m_output.append(1) = char(Wire::FrameEnd);
-        offset += part;
-    }
-}
-
 void ConnectionEngine::prepareOutput(Time now, qint64 held)
 {
-    for (const auto &channel : m_channelsWithAcks) {
-        channel->m_acksNoted = false;
-        channel->writeAcks();
-    }
+    for (const auto &channel : m_channelsWithAcks)
+        channel->flushAcks();
     m_channelsWithAcks.clear();
     noteLeft(held, now);
 }
 
 void ConnectionEngine::written(qsizetype size, Time now, qint64 held)
 {
-    m_output.consume(size);
+    m_frames.output().consume(size);
     m_heartbeat.sent(now);
     noteLeft(held, now);
-    checkWatermarks();
+    m_flow.checkWatermarks();
 }
 
 void ConnectionEngine::noteLeft(qint64 held, Time now)
 {
-    const qint64 left = m_output.consumed() - held;
+    const qint64 left = m_frames.output().consumed() - held;
     const qint64 before = std::exchange(m_bytesLeft, left);
     m_calls.left(left, now);
     const bool isHeartbeat = before >= m_heartbeatEnd - Wire::FrameOverhead && left <= m_heartbeatEnd;
     if (left > before && !isHeartbeat) // heartbeats are no progress
         noteCloseProgress(now);
-}
-
-std::vector<ReplyArrived> ConnectionEngine::takeReplies(const ChannelEngine *channel)
-{
-    std::vector<ReplyArrived> replies;
-    std::erase_if(m_events, [&](Event &event) {
-        auto *reply = std::get_if<ReplyArrived>(&event);
-        if (!reply || reply->channel != channel)
-            return false;
-        replies.push_back(std::move(*reply));
-        return true;
-    });
-    return replies;
 }
 
 std::optional<Time> ConnectionEngine::deadline() const
@@ -581,8 +529,8 @@ std::optional<Time> ConnectionEngine::deadline() const
         consider(*m_handshakeDeadline);
     if (m_closeDeadline)
         consider(*m_closeDeadline);
-    if (m_blocked && m_settings.blockedTimeout.count() > 0)
-        consider(*m_blockedSince + m_settings.blockedTimeout);
+    if (const auto blocked = m_flow.blockedDeadline())
+        consider(*blocked);
     if (const auto call = m_calls.deadline())
         consider(*call);
     return first;
@@ -605,24 +553,19 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
                       false);
     if (inputIsRead)
         expireCalls(now);
-    if (m_blocked && inputIsRead && m_settings.blockedTimeout.count() > 0 &&
-        now >= *m_blockedSince + m_settings.blockedTimeout) {
-        return finish(Error(ErrorKind::Timeout, u"the broker blocks the connection for more than %1 ms"_s.arg(
+    if (const auto blocked = m_flow.blockedDeadline(); blocked && inputIsRead && now >= *blocked)
+        return finish(Error(ErrorKind::Timeout, u"the broker has blocked the connection for more than %1 ms"_s.arg(
                                                     m_settings.blockedTimeout.count())),
                       false);
-    }
     switch (m_heartbeat.tick(now, inputIsRead)) {
     case Heartbeat::Verdict::Nothing:
         break;
-    case Heartbeat::Verdict::SendHeartbeat: {
+    case Heartbeat::Verdict::SendHeartbeat:
         if (m_state == State::CloseSent)
             break; // nothing may follow connection.close
-        char *at = Wire::writeFrameHeader(m_output.append(Wire::FrameOverhead), Wire::FrameType::Heartbeat, 0, 0);
-        *at = char(Wire::FrameEnd);
-        ++m_framesSent;
-        m_heartbeatEnd = m_output.appended();
+        m_frames.sendHeartbeat();
+        m_heartbeatEnd = m_frames.output().appended();
         break;
-    }
     case Heartbeat::Verdict::PeerIsDead:
         finish(Error(ErrorKind::Timeout, u"nothing came from the broker for two heartbeat intervals of %1 s"_s.arg(
                                              m_heartbeat.interval().count())),
@@ -641,8 +584,8 @@ void ConnectionEngine::releaseIdleMemory()
 {
     if (m_input.hasIdleMemory())
         m_input.clear();
-    if (m_output.isEmpty())
-        m_output.releaseSpare();
+    if (m_frames.output().isEmpty())
+        m_frames.output().releaseSpare();
     m_calls.releaseIdleMemory();
 }
 

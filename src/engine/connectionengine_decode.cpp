@@ -22,9 +22,9 @@ static QByteArrayView wholeFrame(QByteArrayView payload)
 std::span<char> ConnectionEngine::inputSpace()
 {
     m_body.direct = m_body.active && m_body.channel && m_body.remaining >= DirectReadSize && m_input.isEmpty() &&
-                    !m_body.channel->m_assembler->isSkipped();
+                    !m_body.channel->content().isSkipped();
     if (m_body.direct)
-        return m_body.channel->m_assembler->space(m_body.remaining);
+        return m_body.channel->content().space(m_body.remaining);
     const std::span<char> space = m_input.space();
     return m_readsShort ? space.first(std::min(space.size(), size_t(ShortRead))) : space;
 }
@@ -36,11 +36,11 @@ void ConnectionEngine::inputRead(qsizetype size, Time now)
     m_now = now;
     m_needsInput = false;
     m_heartbeat.received(now);
-    m_isLogged = m_frameLog.isDebugEnabled();
+    m_isLogged = lcFrame().isDebugEnabled();
     if (!m_body.direct)
         return m_input.filled(size);
     m_body.direct = false;
-    m_body.channel->m_assembler->filled(size);
+    m_body.channel->content().filled(size);
     m_body.remaining -= quint32(size);
 }
 
@@ -56,11 +56,8 @@ qsizetype ConnectionEngine::feed(QByteArrayView bytes, Time now)
 std::optional<Event> ConnectionEngine::next()
 {
     for (;;) {
-        if (!m_events.empty()) {
-            std::optional<Event> event(std::move(m_events.front()));
-            m_events.pop_front();
-            return event;
-        }
+        if (!m_events.isEmpty())
+            return m_events.takeFirst();
         switch (decode()) {
         case Step::NeedInput:
             m_needsInput = true;
@@ -75,33 +72,27 @@ std::optional<Event> ConnectionEngine::next()
 
 bool ConnectionEngine::nextRepeated(RepeatedDelivery &delivery)
 {
-    if (!m_lastConsumer || !m_events.empty() || m_body.active || m_state != State::Open || m_isLogged)
+    if (!m_lastChannel || !m_events.isEmpty() || m_body.active || m_state != State::Open || m_isLogged)
         return false;
-    qsizetype size = m_lastConsumer->pattern->match(m_input.bytes(), delivery);
+    qsizetype size = m_lastChannel->matchLastDelivery(m_input.bytes(), delivery);
     if (size == 0)
-        size = matchAnotherConsumer(delivery);
+        size = matchDelivery(delivery);
     if (size == 0 || delivery.body.size() > qsizetype(m_receiveFrameMax - Wire::FrameOverhead) ||
         delivery.body.size() > m_settings.maximumMessageSize || m_lastChannel->isReceivingContent())
         return false;
     m_input.consume(size); // the bytes stay where they are until the next read
     m_readsShort = quint64(delivery.body.size()) >= LargeBody;
-    delivery.consumer = m_lastConsumer;
-    return m_lastChannel->takesDelivery(*m_lastConsumer, delivery.deliveryTag);
+    return m_lastChannel->takesDelivery(*delivery.consumer, delivery.deliveryTag);
 }
 
-// Consumers may take turns. If it matches, the consumer is the last one now.
-qsizetype ConnectionEngine::matchAnotherConsumer(RepeatedDelivery &delivery)
+// Consumers may take turns. If it matches, its channel is the last one now.
+qsizetype ConnectionEngine::matchDelivery(RepeatedDelivery &delivery)
 {
     const auto address = DeliveryPattern::address(m_input.bytes());
     ChannelEngine *channel = address ? slotOf(address->channel).channel : nullptr;
-    ConsumerEntry *consumer = channel ? channel->findConsumer(address->consumerTag) : nullptr;
-    if (!consumer || !consumer->pattern || consumer == m_lastConsumer)
-        return 0;
-    const qsizetype size = consumer->pattern->match(m_input.bytes(), delivery);
-    if (size > 0) {
+    const qsizetype size = channel ? channel->matchDelivery(address->consumerTag, m_input.bytes(), delivery) : 0;
+    if (size > 0)
         m_lastChannel = channel;
-        m_lastConsumer = consumer;
-    }
     return size;
 }
 
@@ -230,7 +221,7 @@ void ConnectionEngine::onMethodFrame(quint16 number, QByteArrayView payload)
             return onRestingMethod(number, id);
         if (slot.lingering && isLate(number, id))
             return;
-        if (!slot.channel || !slot.channel->m_isOnWire)
+        if (!slot.channel || !slot.channel->isOnWire())
             return fail(Wire::ReplyCode::ChannelError, u"a method on channel %1, which is not open"_s.arg(number));
         if (slot.channel->isReceivingContent())
             return fail(Wire::ReplyCode::UnexpectedFrame,
@@ -272,7 +263,7 @@ void ConnectionEngine::onRestingMethod(quint16 number, Wire::MethodId id)
 bool ConnectionEngine::isLate(quint16 number, Wire::MethodId id)
 {
     Slot &slot = m_slots[number];
-    if (id == Wire::ChannelOpenOk::id && slot.channel && slot.channel->m_isOnWire)
+    if (id == Wire::ChannelOpenOk::id && slot.channel && slot.channel->isOnWire())
         slot.lingering = false;
     return slot.lingering && id != Wire::ChannelClose::id;
 }
@@ -294,7 +285,7 @@ bool ConnectionEngine::checkContentChannel(quint16 number)
     const Slot slot = slotOf(number);
     if (slot.resting || slot.lingering)
         return false;
-    if (slot.channel && slot.channel->m_isOnWire)
+    if (slot.channel && slot.channel->isOnWire())
         return true;
     fail(Wire::ReplyCode::ChannelError,
          number == 0 ? u"content on channel 0"_s : u"content on channel %1, which is not open"_s.arg(number));
@@ -363,7 +354,7 @@ void ConnectionEngine::noteUndecodable(const ChannelEngine &channel, const char 
     if (m_undecodableWarned && m_now - *m_undecodableWarned < 1min)
         return;
     m_undecodableWarned = m_now;
-    const Assembler &content = *channel.m_assembler;
+    const Assembler &content = channel.content();
     qCWarning(lcChannel).nospace() << "Channel " << channel.number()
                                    << ": the headers of a message stay undecoded: " << what << " (exchange "
                                    << Wire::decodeText(content.exchange()) << ", routing key "
@@ -383,7 +374,7 @@ ConnectionEngine::Step ConnectionEngine::onBodyFrame(const Wire::FrameHeader &fr
                  u"a body on channel %1 without a content header"_s.arg(frame.channel));
             return Step::Done;
         }
-        if (const quint64 missing = channel->m_assembler->bodyRemaining(); frame.size > missing) {
+        if (const quint64 missing = channel->content().bodyRemaining(); frame.size > missing) {
             fail(Wire::ReplyCode::FrameError,
                  u"a body frame of %1 bytes where %2 are missing"_s.arg(frame.size).arg(missing));
             return Step::Done;
@@ -397,7 +388,7 @@ ConnectionEngine::Step ConnectionEngine::decodeBodyStream()
 {
     if (const qsizetype part = std::min<qsizetype>(m_input.bytes().size(), m_body.remaining); part > 0) {
         if (m_body.channel)
-            m_body.channel->m_assembler->append(m_input.bytes().first(part), m_body.remaining);
+            m_body.channel->content().append(m_input.bytes().first(part), m_body.remaining);
         m_input.consume(part);
         m_body.remaining -= quint32(part);
     }
@@ -420,8 +411,7 @@ ConnectionEngine::Step ConnectionEngine::completeContent(ChannelEngine *channel)
     if (!channel->completeContent(m_delivered))
         return Step::Done;
     m_lastChannel = channel;
-    m_lastConsumer = m_delivered.consumer;
-    m_lastConsumer->pattern->delivered();
+    m_delivered.consumer->pattern->delivered();
     return Step::Delivery;
 }
 

@@ -445,7 +445,7 @@ void tst_Acks::anEndedConsumersDeliveriesCanStillBeSettled()
 void tst_Acks::aDeliveryHeldOpenDoesNotKeepTheSettledOnes()
 {
     Engine::Acks acks;
-    std::vector<Engine::Acks::Frame> frames;
+    Engine::Acks::Frames frames;
     QVERIFY(acks.delivered(1, nullptr));
     constexpr quint64 last = 20'000;
     for (quint64 tag = 2; tag <= last; ++tag) {
