@@ -4,6 +4,7 @@
 #include "client/adopt_p.h"
 #include "client/consumer_p.h"
 #include "values/logging_p.h"
+#include "wire/fieldtable_p.h"
 
 #include <QtCore/qmetaobject.h>
 

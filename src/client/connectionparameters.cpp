@@ -288,9 +288,9 @@ quint32 ConnectionParameters::maximumFrameSize() const
 */
 void ConnectionParameters::setMaximumFrameSize(quint32 bytes)
 {
-    if (bytes > 0 && bytes < MinimumFrameSize) {
-        qCWarning(lcConnection, "setMaximumFrameSize: %u bytes are raised to %u", bytes, MinimumFrameSize);
-        bytes = MinimumFrameSize;
+    if (bytes > 0 && bytes < RabbitMqFrameMinimum) {
+        qCWarning(lcConnection, "setMaximumFrameSize: %u bytes are raised to %u", bytes, RabbitMqFrameMinimum);
+        bytes = RabbitMqFrameMinimum;
     }
     d->maximumFrameSize = bytes;
 }

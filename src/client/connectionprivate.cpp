@@ -62,7 +62,7 @@ ConnectionPrivate::~ConnectionPrivate()
     mailbox->detach();
     if (transport) {
         engine.prepareOutput(now());
-        engine.goodbye();
+        engine.sendConnectionClose();
         writeOutput(now());
         leaveTransport();
     }
@@ -201,7 +201,7 @@ void ConnectionPrivate::connectToNextEndpoint()
     login.saslPlainResponse = Engine::saslPlain(attempt.d->userName, attempt.d->password.bytes());
     const Error refused = attempt.error();
     if (const Error wrong = refused.isError() ? refused : engine.start(login, now()); wrong.isError())
-        return engine.refuse(wrong);
+        return engine.failAttempt(wrong);
     currentEndpoint = m_endpointsLeft.takeFirst();
     if (!isLoopback(currentEndpoint.host))
         qCWarning(lcConnection).noquote() << "the password goes to" << currentEndpoint.host << "without encryption";

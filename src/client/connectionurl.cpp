@@ -318,7 +318,7 @@ private:
         } else if (key == "frame_max"_L1) {
             if (value == "0"_L1)
                 m_parameters.setMaximumFrameSize(0);
-            else if (const auto bytes = number(MinimumFrameSize, std::numeric_limits<quint32>::max()))
+            else if (const auto bytes = number(RabbitMqFrameMinimum, std::numeric_limits<quint32>::max()))
                 m_parameters.setMaximumFrameSize(quint32(*bytes));
         } else if (key == "blocked_connection_timeout"_L1) {
             if (const auto seconds = number(0, MaximumTimeout.count() / 1000))

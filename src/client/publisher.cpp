@@ -2,6 +2,7 @@
 #include "client/publisher_p.h"
 
 #include "values/logging_p.h"
+#include "wire/fieldtable_p.h"
 
 #include <AmqpQt/connection.h>
 

@@ -20,7 +20,7 @@ void CallTracker::ended(CallId id)
         dropFirstDeadline();
 }
 
-void CallTracker::left(qint64 position, Time now)
+void CallTracker::startTimes(qint64 position, Time now)
 {
     for (; m_running < m_deadlines.size() && m_deadlines[m_running].end <= position; ++m_running)
         m_deadlines[m_running].at = clock(now) + m_timeout;

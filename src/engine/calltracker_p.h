@@ -30,8 +30,12 @@ public:
     CallId nextId() noexcept { return ++m_lastId; }
     void sent(const Call &call, qint64 end); // the call ends at this position
     void ended(CallId id);                   // answered, or given up; 0 and unknown calls are ignored
-    void left(qint64 position, Time now);    // everything before this position has left
-    void clear();                            // the connection has ended
+    void left(qint64 position, Time now)     // everything before this position has left
+    {
+        if (m_running < m_deadlines.size())
+            startTimes(position, now);
+    }
+    void clear(); // the connection has ended
     qsizetype outstanding() const noexcept { return m_outstanding.size(); }
 
     void pause(Time now); // the peer blocks the connection
@@ -50,6 +54,7 @@ private:
     };
 
     Time clock(Time now) const { return m_pausedSince.value_or(now) - m_paused; }
+    void startTimes(qint64 position, Time now);
     void dropFirstDeadline();
 
     Milliseconds m_timeout{0};

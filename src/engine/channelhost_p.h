@@ -52,7 +52,7 @@ protected:
     Settings m_settings;
     EventQueue m_events;
     FrameWriter m_frames;
-    FlowControl m_flow{m_settings, m_frames, m_events};
+    FlowControl m_flow{m_frames, m_events};
     CallTracker m_calls;
     quint64 m_lastIncarnation = 0;
     bool m_isOpen = false;

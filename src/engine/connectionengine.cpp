@@ -2,9 +2,9 @@
 #include "engine/connectionengine_p.h"
 
 #include "engine/arguments_p.h"
-#include "engine/sasl_p.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace AmqpQt::Engine
 {
@@ -17,21 +17,14 @@ void ConnectionEngine::setState(State state)
     const auto isLegal = [](State from, State to) {
         switch (from) {
         case Idle:
-            return to == HeaderSent;
-        case HeaderSent:
-            return to == StartReceived || to == Closed;
-        case StartReceived:
-            return to == TuneReceived || to == Closed;
-        case TuneReceived:
-            return to == OpenSent || to == Closed;
-        case OpenSent:
+        case Closed:
+            return to == Connecting;
+        case Connecting:
             return to == Open || to == Closed;
         case Open:
             return to == CloseSent || to == Closed;
         case CloseSent:
             return to == Closed;
-        case Closed:
-            return to == HeaderSent;
         }
         return false;
     };
@@ -40,318 +33,301 @@ void ConnectionEngine::setState(State state)
     m_isOpen = state == Open;
 }
 
-static FieldTable startProperties(const Settings &settings)
-{
-    FieldTable properties = settings.clientProperties;
-    if (!settings.connectionName.isEmpty())
-        properties.insert(u"connection_name"_s, settings.connectionName);
-    QVariantMap capabilities = properties.value(u"capabilities"_s).toMap();
-    for (const auto &name :
-         {u"publisher_confirms"_s, u"exchange_exchange_bindings"_s, u"basic.nack"_s, u"consumer_cancel_notify"_s,
-          u"connection.blocked"_s, u"authentication_failure_close"_s, u"per_consumer_qos"_s, u"direct_reply_to"_s})
-        capabilities.insert(name, true);
-    properties.insert(u"capabilities"_s, capabilities);
-    return properties;
-}
-
-static Wire::ConnectionStartOk startOk(const QByteArray &clientProperties, const QByteArray &response)
-{
-    return {.clientProperties = {clientProperties},
-            .mechanism = Engine::SaslPlain,
-            .response = QByteArrayView(response),
-            .locale = "en_US"};
-}
-
-// Whether `word` is among the words of `list`, which spaces separate.
-static bool hasWord(QByteArrayView list, QByteArrayView word)
-{
-    for (qsizetype begin = 0; begin <= list.size();) {
-        const qsizetype space = list.indexOf(' ', begin);
-        const qsizetype end = space < 0 ? list.size() : space;
-        if (list.sliced(begin, end - begin) == word)
-            return true;
-        begin = end + 1;
-    }
-    return false;
-}
-
 void ConnectionEngine::configure(const Settings &settings)
 {
     m_settings = settings;
-    m_channelIds.setLimit(settings.channelMax);
+    m_settings.saslPlainResponse.clear(); // only the handshake needs it
+    m_channels.setLimit(settings.channelMax);
     m_frames.setMaximumFrameSize(settings.frameMax);
+    m_flow.configure(settings);
     m_calls.setTimeout(settings.rpcTimeout);
 }
 
 Error ConnectionEngine::start(const Settings &settings, Time now)
 {
     Q_ASSERT(m_state != State::Open && m_state != State::CloseSent);
-    Arguments arguments;
-    arguments.shortString("virtualHost", settings.virtualHost);
-    const QByteArray clientProperties = arguments.table("clientProperties", startProperties(settings));
-    if (arguments.areInvalid())
-        return arguments.error();
-    // Before tune nobody has agreed to more than the smallest frame-max there is.
-    const qsizetype size =
-        Wire::payloadSize(startOk(clientProperties, settings.saslPlainResponse)) + Wire::FrameOverhead;
-    if (size > Wire::MinimumFrameSize)
-        return Error(
-            ErrorKind::InvalidArgument,
-            u"clientProperties: connection.start-ok takes %1 bytes with them and the login, %2 can be sent before tune"_s
-                .arg(size)
-                .arg(Wire::MinimumFrameSize),
-            0, QString::fromLatin1(Wire::ConnectionStartOk::name));
-
+    if (const Error error = m_handshake.start(settings, now); error.isError())
+        return error;
     configure(settings);
-    m_isTransportConnected = false;
-    m_closing = false;
-    m_frameMax = settings.frameMax;
-    m_receiveFrameMax = HandshakeFrameLimit;
-    m_channelMax = 0;
-    m_clientProperties = clientProperties;
-    m_serverProperties.clear();
+    m_isClosing = false;
     m_hasNack = false;
-    m_input.clear();
-    m_needsInput = false;
-    m_lastChannel = nullptr;
-    m_readsShort = false;
-    m_handshakeDeadline = now + settings.handshakeTimeout;
-    m_closeDeadline.reset();
-    m_bytesLeft = 0;
-    m_heartbeatEnd = 0;
-    m_heartbeat.stop();
-    m_body = {};
-    m_now = now;
-    if (m_state != State::Idle && m_state != State::Closed)
-        setState(State::Closed);
-    setState(State::HeaderSent);
+    m_reader.start();
     m_frames.start();
     m_flow.countOutput(true);
+    m_closeTimer.reset();
+    m_heartbeat.stop();
+    m_now = now;
+    if (m_state == State::Connecting)
+        setState(State::Closed);
+    setState(State::Connecting);
     return {};
 }
 
-void ConnectionEngine::refuse(const Error &reason)
+void ConnectionEngine::inputRead(qsizetype size, Time now)
 {
     if (m_state == State::Idle || m_state == State::Closed)
-        setState(State::HeaderSent);
-    finish(reason, false);
+        return; // too late
+    m_now = now;
+    m_heartbeat.received(now);
+    m_reader.filled(size);
+}
+
+qsizetype ConnectionEngine::feed(QByteArrayView bytes, Time now)
+{
+    const std::span<char> space = inputSpace();
+    const qsizetype size = std::min(bytes.size(), qsizetype(space.size()));
+    std::memcpy(space.data(), bytes.data(), size_t(size));
+    inputRead(size, now);
+    return size;
+}
+
+std::optional<Event> ConnectionEngine::next()
+{
+    for (;;) {
+        if (!m_events.isEmpty())
+            return m_events.takeFirst();
+        if (m_state == State::Idle || m_state == State::Closed)
+            return std::nullopt;
+        const bool isSkipped = m_state == State::CloseSent; // all contents that come now
+        bool isDelivery = false;
+        switch (m_reader.next()) {
+        case FrameReader::Step::NeedsInput:
+            return std::nullopt;
+        case FrameReader::Step::Frame:
+            if (m_reader.header().type == quint8(Wire::FrameType::Method))
+                onMethodFrame();
+            else if (m_reader.header().type == quint8(Wire::FrameType::Header) && !isSkipped)
+                isDelivery = m_router.onHeader(m_now);
+            break;
+        case FrameReader::Step::LargeHeader:
+            isDelivery = !isSkipped && m_router.onLargeHeader();
+            break;
+        case FrameReader::Step::Body:
+            if (!isSkipped)
+                m_router.onBody();
+            break;
+        case FrameReader::Step::BodyEnd:
+            isDelivery = m_router.onBodyEnd();
+            break;
+        case FrameReader::Step::Fault:
+            if (const FrameReader::Fault &fault = m_reader.fault(); fault.isFraming)
+                end(Error(ErrorKind::ProtocolViolation, fault.text, fault.replyCode), false);
+            else
+                reportViolation(fault.replyCode, fault.text);
+            break;
+        }
+        if (isDelivery)
+            return m_router.takeDelivered();
+    }
+}
+
+void ConnectionEngine::onMethodFrame()
+{
+    const quint16 number = m_reader.header().channel;
+    const QByteArrayView payload = m_reader.payload();
+    if (payload.size() < 4)
+        return reportViolation(Wire::ReplyCode::SyntaxError, u"a method frame of %1 bytes"_s.arg(payload.size()));
+    logMethod("received", number, payload);
+    const Wire::MethodId id{qFromBigEndian<quint16>(payload.data()), qFromBigEndian<quint16>(payload.data() + 2)};
+    const QByteArrayView arguments = payload.sliced(4);
+    const bool isClose = number == 0 && (id == Wire::ConnectionClose::id || id == Wire::ConnectionCloseOk::id);
+    if (m_state == State::CloseSent && !isClose)
+        return;
+
+    const qsizetype outstandingCalls = m_calls.outstanding();
+    const Wire::Visit visit = number == 0 ? Wire::visitMethod(id, arguments, [this](const auto &method) { on(method); })
+                                          : m_router.onMethod(number, id, arguments);
+    const auto describe = [id] {
+        const char *name = Wire::methodName(id);
+        return name ? QString::fromLatin1(name) : u"method %1.%2"_s.arg(id.classId).arg(id.methodId);
+    };
+    switch (visit) {
+    case Wire::Visit::Done:
+        break;
+    case Wire::Visit::UnknownMethod:
+        reportViolation(Wire::ReplyCode::NotImplemented, u"%1 is not known"_s.arg(describe()));
+        break;
+    case Wire::Visit::Malformed:
+        reportViolation(Wire::ReplyCode::SyntaxError, u"the arguments of %1 are malformed"_s.arg(describe()));
+        break;
+    }
+    if (m_calls.outstanding() < outstandingCalls) // an answer
+        noteProgress();
+    sendCloseWhenChannelsAreClosed();
+}
+
+template <typename Method>
+void ConnectionEngine::on(const Method &)
+{
+    if constexpr (Method::hasContent)
+        reportViolation(Wire::ReplyCode::ChannelError, u"%1 on channel 0"_s.arg(QLatin1StringView(Method::name)));
+    else
+        reportUnexpected(Method::name);
 }
 
 bool ConnectionEngine::expect(State state, const char *method)
 {
     if (m_state != state)
-        unexpected(method);
+        reportUnexpected(method);
     return m_state == state;
 }
 
-void ConnectionEngine::on(const Wire::ConnectionStart &method)
+template <typename Method>
+bool ConnectionEngine::advance(const Method &method)
 {
-    if (!expect(State::HeaderSent, method.name))
-        return;
-    if (method.versionMajor != 0 || method.versionMinor != 9)
-        return fail(Wire::ReplyCode::NotImplemented,
-                    u"the server speaks AMQP %1-%2, not 0-9-1"_s.arg(method.versionMajor).arg(method.versionMinor));
-    m_serverProperties = method.serverProperties.contents.toByteArray();
-    m_hasNack = hasCapability(u"basic.nack"_s);
-
-    if (!hasWord(method.mechanisms, Engine::SaslPlain)) {
-        constexpr qsizetype Shown = 255;
-        const QByteArrayView offered = method.mechanisms.first(std::min(method.mechanisms.size(), Shown));
-        return finish(Error(ErrorKind::Authentication,
-                            u"no common SASL mechanism: the broker offers \"%1\", this connection can \"%2\""_s.arg(
-                                QString::fromUtf8(offered), QLatin1StringView(Engine::SaslPlain)),
-                            0, QString::fromLatin1(method.name)),
-                      false);
-    }
-    setState(State::StartReceived);
-    send(0, startOk(m_clientProperties, m_settings.saslPlainResponse));
-    wipePassword();
-}
-
-void ConnectionEngine::wipePassword()
-{
-    m_settings.saslPlainResponse.fill('\0');
-    m_settings.saslPlainResponse.clear();
-}
-
-void ConnectionEngine::on(const Wire::ConnectionSecure &method)
-{
-    if (expect(State::StartReceived, method.name)) // PLAIN has no challenges
-        unexpected(method.name);
-}
-
-void ConnectionEngine::negotiate(const Wire::ConnectionTune &tune)
-{
-    const auto smaller = [](auto ours, auto theirs) {
-        return ours == 0 ? theirs : theirs == 0 ? ours : std::min(ours, theirs);
-    };
-    m_frameMax = smaller(m_settings.frameMax, tune.frameMax);
-    m_channelMax = smaller(m_settings.channelMax, tune.channelMax);
-    m_frames.setMaximumFrameSize(m_frameMax);
-    m_receiveFrameMax = m_frameMax ? m_frameMax : std::numeric_limits<qint32>::max();
-    m_channelIds.setLimit(m_channelMax);
-    const quint16 heartbeat =
-        m_settings.heartbeatSeconds == 0 ? 0 : smaller(m_settings.heartbeatSeconds, tune.heartbeat);
-    m_heartbeat.start(std::chrono::seconds(heartbeat), m_now);
+    if (!expect(State::Connecting, method.name))
+        return false;
+    const Error error = m_handshake.on(method);
+    if (error.isError())
+        end(error, false);
+    m_hasNack = m_handshake.hasCapability(u"basic.nack"_s);
+    return !error.isError();
 }
 
 void ConnectionEngine::on(const Wire::ConnectionTune &method)
 {
-    if (!expect(State::StartReceived, method.name))
+    if (!advance(method))
         return;
-    if (method.frameMax > 0 && method.frameMax < Wire::MinimumFrameSize)
-        return fail(Wire::ReplyCode::FrameError,
-                    u"the broker offers a frame-max of %1, at least %2 is required"_s.arg(method.frameMax)
-                        .arg(Wire::MinimumFrameSize));
-    negotiate(method);
-    setState(State::TuneReceived);
-    send(0, Wire::ConnectionTuneOk{.channelMax = m_channelMax,
-                                   .frameMax = m_frameMax,
-                                   .heartbeat = quint16(m_heartbeat.interval().count())});
-    const QByteArray virtualHost = m_settings.virtualHost.toUtf8();
-    send(0, Wire::ConnectionOpen{.virtualHost = virtualHost});
-    setState(State::OpenSent);
+    const Handshake::Limits &agreed = m_handshake.agreed();
+    m_frames.setMaximumFrameSize(agreed.frameMax);
+    m_reader.setMaximumFrameSize(agreed.frameMax);
+    m_channels.setLimit(agreed.channelMax);
+    m_heartbeat.start(std::chrono::seconds(agreed.heartbeat), m_now);
 }
 
 void ConnectionEngine::on(const Wire::ConnectionOpenOk &method)
 {
-    if (!expect(State::OpenSent, method.name))
+    if (!advance(method))
         return;
     setState(State::Open);
-    m_handshakeDeadline.reset();
+    m_reader.handshakeDone();
     post(Opened{});
-    for (quint32 number = m_channelIds.limit() + 1u; number < m_slots.size(); ++number) {
-        ChannelEngine *channel = m_slots[number].channel;
-        if (channel && channel->state() == ChannelEngine::State::Closed) {
-            vacate(quint16(number)); // it was never opened: open() takes another number
-        } else if (channel) {
-            const Error error(
-                ErrorKind::InvalidArgument,
-                u"channel number %1 is larger than the negotiated channel-max %2"_s.arg(number).arg(m_channelMax));
-            channel->end(error, error, false);
-        }
-    }
+    endUnusableChannels();
     for (const auto &channel : std::exchange(m_waiting, {}))
         channel->releaseOne();
 }
 
+// Their numbers are larger than what was agreed on.
+void ConnectionEngine::endUnusableChannels()
+{
+    for (quint32 number = m_channels.limit() + 1u; number < m_channels.end(); ++number) {
+        ChannelEngine *channel = m_channels.channel(quint16(number));
+        if (channel && channel->state() == ChannelEngine::State::Closed) {
+            m_channels.release(quint16(number)); // it was never opened: open() takes another number
+        } else if (channel) {
+            const Error error(ErrorKind::InvalidArgument,
+                              u"channel number %1 is larger than the negotiated channel-max %2"_s.arg(number).arg(
+                                  m_handshake.agreed().channelMax));
+            channel->end(error, error, false);
+        }
+    }
+}
+
 void ConnectionEngine::close(Time now)
 {
-    if (m_closing || m_state == State::Idle || m_state == State::Closed)
+    if (m_isClosing || m_state == State::Idle || m_state == State::Closed)
         return;
-    m_closing = true;
+    m_isClosing = true;
     if (m_state != State::Open)
-        return finish({}, false);
-    m_closeDeadline = now + m_settings.closeTimeout;
+        return end({}, false);
+    m_closeTimer.start(now, m_settings.closeTimeout);
     closeChannels();
     sendCloseWhenChannelsAreClosed();
 }
 
 void ConnectionEngine::closeChannels()
 {
-    for (const Slot &slot : std::as_const(m_slots)) {
-        if (slot.channel && slot.channel->takesCalls())
-            slot.channel->close();
+    for (quint32 number = 1; number < m_channels.end(); ++number) {
+        if (ChannelEngine *channel = m_channels.channel(quint16(number)); channel && channel->takesCalls())
+            channel->close();
     }
 }
 
 // connection.close overtakes what a channel has not processed yet, so the channels go first.
 void ConnectionEngine::sendCloseWhenChannelsAreClosed()
 {
-    if (!m_closing || m_state != State::Open || m_openNumbers > 0)
-        return;
-    goodbye();
+    if (m_isClosing && m_channels.openCount() == 0)
+        sendConnectionClose();
 }
 
-void ConnectionEngine::goodbye()
+void ConnectionEngine::sendConnectionClose()
 {
     if (m_state != State::Open)
         return;
-    send(0,
-         Wire::ConnectionClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
+    m_frames.send(
+        0, Wire::ConnectionClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
     setState(State::CloseSent);
 }
 
 void ConnectionEngine::on(const Wire::ConnectionClose &method)
 {
-    send(0, Wire::ConnectionCloseOk{});
+    m_frames.send(0, Wire::ConnectionCloseOk{});
     if (m_state == State::CloseSent) // crossing closes: it is over either way, and nothing was under way
-        return finish({}, true);
+        return end({}, true);
     const char *cause = Wire::methodName({method.classId, method.methodId});
-    const bool refused = method.replyCode == Wire::ReplyCode::AccessRefused && m_state != State::Open;
-    finish(Error(refused ? ErrorKind::Authentication : ErrorKind::ConnectionClosed, QString::fromUtf8(method.replyText),
-                 method.replyCode, cause ? QString::fromLatin1(cause) : QString()),
-           true);
+    const bool isLoginRefused = method.replyCode == Wire::ReplyCode::AccessRefused && m_state != State::Open;
+    end(Error(isLoginRefused ? ErrorKind::Authentication : ErrorKind::ConnectionClosed,
+              QString::fromUtf8(method.replyText), method.replyCode, cause ? QString::fromLatin1(cause) : QString()),
+        true);
 }
 
 void ConnectionEngine::on(const Wire::ConnectionCloseOk &method)
 {
     if (expect(State::CloseSent, method.name))
-        finish({}, true);
+        end({}, true);
+}
+
+void ConnectionEngine::abort(const Error &reason)
+{
+    end(reason, false);
+}
+
+void ConnectionEngine::failAttempt(const Error &reason)
+{
+    if (m_state == State::Idle || m_state == State::Closed)
+        setState(State::Connecting);
+    end(reason, false);
 }
 
 void ConnectionEngine::transportClosed(const Error &error)
 {
-    switch (m_state) {
-    case State::Idle:
-    case State::Closed:
-        return;
-    case State::CloseSent:
-        return finish({}, false);
-    case State::StartReceived:
-        if (hasCapability(u"authentication_failure_close"_s)) // a refusal would come as connection.close
-            return finish(error, false);
-        return finish(Error(ErrorKind::Authentication,
-                            u"the broker ended the connection during the login of user \"%1\": %2"_s.arg(
-                                m_settings.userName, error.text())),
-                      false);
-    case State::HeaderSent:
-    case State::TuneReceived:
-    case State::OpenSent:
-    case State::Open:
-        return finish(error, false);
-    }
+    if (m_state == State::CloseSent)
+        end({}, false);
+    else
+        end(m_state == State::Connecting ? m_handshake.transportFailed(error) : error, false);
 }
 
-void ConnectionEngine::fail(quint16 replyCode, const QString &text)
+void ConnectionEngine::reportViolation(quint16 replyCode, const QString &text)
 {
-    const Error error(ErrorKind::ProtocolViolation, text, replyCode);
-    const bool goodbye = m_state == State::Open;
-    if (goodbye) {
+    const bool canReply = m_state == State::Open;
+    if (canReply) {
         const QByteArray reason = Arguments::shortened(text);
-        send(0, Wire::ConnectionClose{.replyCode = replyCode, .replyText = QByteArrayView(reason)});
+        m_frames.send(0, Wire::ConnectionClose{.replyCode = replyCode, .replyText = QByteArrayView(reason)});
     }
-    finish(error, goodbye);
+    end(Error(ErrorKind::ProtocolViolation, text, replyCode), canReply);
 }
 
-void ConnectionEngine::failFraming(const QString &text)
+void ConnectionEngine::reportUnexpected(const char *method)
 {
-    finish(Error(ErrorKind::ProtocolViolation, text, Wire::ReplyCode::FrameError), false);
+    reportViolation(Wire::ReplyCode::CommandInvalid, u"%1 was not expected here"_s.arg(QLatin1StringView(method)));
 }
 
-void ConnectionEngine::unexpected(const char *method)
-{
-    fail(Wire::ReplyCode::CommandInvalid, u"%1 was not expected here"_s.arg(QLatin1StringView(method)));
-}
-
-void ConnectionEngine::finish(const Error &reason, bool graceful)
+void ConnectionEngine::end(const Error &reason, bool graceful)
 {
     if (m_state == State::Idle || m_state == State::Closed)
         return;
-    const bool isFailedAttempt = m_state != State::Open && m_state != State::CloseSent && reason.isError();
+    const bool isFailedAttempt = m_state == State::Connecting && reason.isError();
     setState(State::Closed);
     m_flow.countOutput(false);
-    m_closing = false;
-    wipePassword();
+    m_isClosing = false;
+    m_handshake.stop();
     if (!isFailedAttempt)
         endChannels(reason);
     m_channelsWithAcks.clear();
     m_calls.clear();
-    m_handshakeDeadline.reset();
-    m_closeDeadline.reset();
+    m_closeTimer.stop();
     m_heartbeat.stop();
-    m_body = {};
-    m_input.consume(m_input.bytes().size());
+    m_reader.stop();
     if (!graceful)
         m_frames.output().clear();
     setBlocked(false, {});
@@ -370,96 +346,70 @@ void ConnectionEngine::endChannels(const Error &reason)
 {
     const Error callError = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
     m_waiting.clear();
-    for (quint32 number = 1; number < m_slots.size(); ++number) {
-        ChannelEngine *channel = m_slots[number].channel;
-        if (channel && channel->state() != ChannelEngine::State::Closed)
-            channel->end(callError, reason, false);
-        else if (m_slots[number].resting)
-            numberClosed(quint16(number), false);
-        m_slots[number].lingering = false;
+    for (quint32 index = 1; index < m_channels.end(); ++index) {
+        const quint16 number = quint16(index);
+        const ChannelTable::Slot slot = m_channels.slot(number);
+        if (slot.channel && slot.channel->state() != ChannelEngine::State::Closed)
+            slot.channel->end(callError, reason, false);
+        else if (slot.awaitsCloseOk)
+            m_channels.closed(number, false);
+        m_channels.setClosedByPeer(number, false);
     }
 }
 
 std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(void *context)
 {
-    const quint16 number = m_channelIds.acquire();
-    return number == 0 ? nullptr : createChannelAt(number, context);
+    return createChannelAt(m_channels.add(nullptr), context);
 }
 
 std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(quint16 number, void *context)
 {
-    return m_channelIds.acquire(number) ? createChannelAt(number, context) : nullptr;
+    return createChannelAt(m_channels.add(number, nullptr) ? number : quint16(0), context);
 }
 
 std::shared_ptr<ChannelEngine> ConnectionEngine::createChannelAt(quint16 number, void *context)
 {
+    if (number == 0)
+        return nullptr;
     ChannelHost &host = *this;
     auto channel = std::make_shared<ChannelEngine>(host, number, context);
-    occupy(number, channel.get());
+    m_channels.setChannel(number, channel.get());
     return channel;
-}
-
-void ConnectionEngine::occupy(quint16 number, ChannelEngine *channel)
-{
-    if (number >= m_slots.size())
-        m_slots.resize(number + 1u);
-    m_slots[number].channel = channel;
-}
-
-void ConnectionEngine::vacate(quint16 number)
-{
-    m_slots[number].channel = nullptr;
-    m_channelIds.release(number);
 }
 
 Result<quint16> ConnectionEngine::claimNumber(ChannelEngine &channel)
 {
-    if (m_closing)
+    if (m_isClosing)
         return Error(ErrorKind::NotOpen, u"the connection is closing"_s, 0,
                      QString::fromLatin1(Wire::ChannelOpen::name));
     quint16 number = channel.number();
-    if (slotOf(number).channel != &channel) { // closed before: the number was given back
-        if (!m_channelIds.acquire(number))
-            number = m_channelIds.acquire();
+    if (m_channels.channel(number) != &channel) { // closed before: the number was given back
+        if (!m_channels.add(number, &channel))
+            number = m_channels.add(&channel);
         if (number == 0)
-            return Error(ErrorKind::NotOpen, u"all %1 channel numbers are in use"_s.arg(m_channelIds.limit()), 0,
+            return Error(ErrorKind::NotOpen, u"all %1 channel numbers are in use"_s.arg(m_channels.limit()), 0,
                          QString::fromLatin1(Wire::ChannelOpen::name));
-        occupy(number, &channel);
     }
-    ++m_openNumbers;
+    m_channels.opened();
     return number;
 }
 
 void ConnectionEngine::releaseNumber(const ChannelEngine &channel)
 {
-    if (slotOf(channel.number()).channel == &channel)
-        vacate(channel.number());
+    if (m_channels.channel(channel.number()) == &channel)
+        m_channels.release(channel.number());
 }
 
 void ConnectionEngine::channelClosedByPeer(const ChannelEngine &channel)
 {
-    m_slots[channel.number()].lingering = true;
+    m_channels.setClosedByPeer(channel.number(), true);
 }
 
 void ConnectionEngine::channelEnded(const ChannelEngine &channel, bool awaitsCloseOk)
 {
-    if (m_lastChannel == &channel)
-        m_lastChannel = nullptr;
+    m_router.channelEnded(channel);
     std::erase_if(m_waiting, [&channel](const auto &waiting) { return waiting.get() == &channel; });
-    numberClosed(channel.number(), awaitsCloseOk);
-}
-
-void ConnectionEngine::numberClosed(quint16 number, bool rests)
-{
-    Slot &slot = m_slots[number];
-    if (m_body.channel && m_body.channel == slot.channel)
-        m_body.channel = nullptr; // the rest of its body is skipped
-    slot.channel = nullptr;
-    slot.resting = rests;
-    if (rests)
-        return;
-    vacate(number);
-    --m_openNumbers;
+    m_channels.closed(channel.number(), awaitsCloseOk);
     sendCloseWhenChannelsAreClosed();
 }
 
@@ -474,9 +424,9 @@ void ConnectionEngine::on(const Wire::ConnectionUnblocked &method)
     if (!expect(State::Open, method.name))
         return;
     setBlocked(false, {});
-    for (const Slot &slot : std::as_const(m_slots)) {
-        if (slot.channel)
-            slot.channel->releaseHeld();
+    for (quint32 number = 1; number < m_channels.end(); ++number) {
+        if (ChannelEngine *channel = m_channels.channel(quint16(number)))
+            channel->releaseHeld();
     }
 }
 
@@ -484,12 +434,6 @@ void ConnectionEngine::setBlocked(bool blocked, const QString &reason)
 {
     m_flow.setBlocked(blocked, reason, m_now);
     blocked ? m_calls.pause(m_now) : m_calls.resume(m_now);
-}
-
-void ConnectionEngine::noteCloseProgress(Time now)
-{
-    if (m_closeDeadline)
-        m_closeDeadline = std::max(*m_closeDeadline, now + m_settings.closeTimeout);
 }
 
 void ConnectionEngine::prepareOutput(Time now, qint64 held)
@@ -511,52 +455,33 @@ void ConnectionEngine::written(qsizetype size, Time now, qint64 held)
 void ConnectionEngine::noteLeft(qint64 held, Time now)
 {
     const qint64 left = m_frames.output().consumed() - held;
-    const qint64 before = std::exchange(m_bytesLeft, left);
     m_calls.left(left, now);
-    const bool isHeartbeat = before >= m_heartbeatEnd - Wire::FrameOverhead && left <= m_heartbeatEnd;
-    if (left > before && !isHeartbeat) // heartbeats are no progress
-        noteCloseProgress(now);
+    m_closeTimer.left(left, now);
 }
 
 std::optional<Time> ConnectionEngine::deadline() const
 {
-    std::optional<Time> first = m_heartbeat.deadline();
-    const auto consider = [&first](Time at) {
-        if (!first || at < *first)
+    std::optional<Time> first;
+    for (const std::optional<Time> &at : {m_heartbeat.deadline(), m_handshake.deadline(), m_closeTimer.deadline(),
+                                          m_flow.blockedDeadline(), m_calls.deadline()}) {
+        if (at && (!first || *at < *first))
             first = at;
-    };
-    if (m_handshakeDeadline)
-        consider(*m_handshakeDeadline);
-    if (m_closeDeadline)
-        consider(*m_closeDeadline);
-    if (const auto blocked = m_flow.blockedDeadline())
-        consider(*blocked);
-    if (const auto call = m_calls.deadline())
-        consider(*call);
+    }
     return first;
 }
 
 void ConnectionEngine::tick(Time now, bool inputIsRead)
 {
-    if (m_handshakeDeadline && now >= *m_handshakeDeadline) {
-        const QString waitedFor = !m_isTransportConnected           ? u"a TCP connection"_s
-                                  : m_state == State::HeaderSent    ? u"connection.start"_s
-                                  : m_state == State::StartReceived ? u"connection.tune"_s
-                                                                    : u"connection.open-ok"_s;
-        return finish(Error(ErrorKind::Timeout, u"waited for %1 when %2 ms were over"_s.arg(waitedFor).arg(
-                                                    m_settings.handshakeTimeout.count())),
-                      false);
-    }
-    if (m_closeDeadline && now >= *m_closeDeadline)
-        return finish(Error(ErrorKind::Timeout, u"the broker did not confirm the close within %1 ms"_s.arg(
-                                                    m_settings.closeTimeout.count())),
-                      false);
+    const auto isOver = [now](const std::optional<Time> &deadline) { return deadline && now >= *deadline; };
+    if (isOver(m_handshake.deadline()))
+        return end(m_handshake.timedOut(), false);
+    if (isOver(m_closeTimer.deadline()))
+        return timeOut(u"the broker did not confirm the close within %1 ms"_s.arg(m_settings.closeTimeout.count()));
     if (inputIsRead)
         expireCalls(now);
-    if (const auto blocked = m_flow.blockedDeadline(); blocked && inputIsRead && now >= *blocked)
-        return finish(Error(ErrorKind::Timeout, u"the broker has blocked the connection for more than %1 ms"_s.arg(
-                                                    m_settings.blockedTimeout.count())),
-                      false);
+    if (inputIsRead && isOver(m_flow.blockedDeadline()))
+        return timeOut(
+            u"the broker has blocked the connection for more than %1 ms"_s.arg(m_settings.blockedTimeout.count()));
     switch (m_heartbeat.tick(now, inputIsRead)) {
     case Heartbeat::Verdict::Nothing:
         break;
@@ -564,14 +489,18 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
         if (m_state == State::CloseSent)
             break; // nothing may follow connection.close
         m_frames.sendHeartbeat();
-        m_heartbeatEnd = m_frames.output().appended();
+        m_closeTimer.heartbeatQueued(m_frames.output().appended());
         break;
     case Heartbeat::Verdict::PeerIsDead:
-        finish(Error(ErrorKind::Timeout, u"nothing came from the broker for two heartbeat intervals of %1 s"_s.arg(
-                                             m_heartbeat.interval().count())),
-               false);
+        timeOut(
+            u"nothing came from the broker for two heartbeat intervals of %1 s"_s.arg(m_heartbeat.interval().count()));
         break;
     }
+}
+
+void ConnectionEngine::timeOut(const QString &text)
+{
+    end(Error(ErrorKind::Timeout, text), false);
 }
 
 void ConnectionEngine::expireCalls(Time now)
@@ -582,19 +511,10 @@ void ConnectionEngine::expireCalls(Time now)
 
 void ConnectionEngine::releaseIdleMemory()
 {
-    if (m_input.hasIdleMemory())
-        m_input.clear();
+    m_reader.releaseIdleMemory();
     if (m_frames.output().isEmpty())
         m_frames.output().releaseSpare();
     m_calls.releaseIdleMemory();
-}
-
-bool ConnectionEngine::hasCapability(const QString &name) const
-{
-    const QByteArrayView capabilities = Wire::findValue(m_serverProperties, "capabilities");
-    constexpr qsizetype Prefix = 5; // type letter and length
-    return capabilities.startsWith('F') &&
-           Wire::findValue(capabilities.sliced(Prefix), name.toUtf8()) == QByteArrayView("t\x01", 2);
 }
 
 } // namespace AmqpQt::Engine

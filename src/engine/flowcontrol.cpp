@@ -4,6 +4,16 @@
 namespace AmqpQt::Engine
 {
 
+void FlowControl::configure(const Settings &settings)
+{
+    m_bufferLimit = settings.bufferLimit;
+    m_lowWatermark = settings.lowWatermark;
+    m_highWatermark = settings.highWatermark;
+    m_backpressureMultiplier = settings.backpressureMultiplier;
+    m_blockedTimeout = settings.blockedTimeout;
+    chooseCheck();
+}
+
 void FlowControl::setBlocked(bool blocked, const QString &reason, Time now)
 {
     if (blocked == isBlocked())
@@ -14,29 +24,30 @@ void FlowControl::setBlocked(bool blocked, const QString &reason, Time now)
 
 std::optional<Time> FlowControl::blockedDeadline() const
 {
-    if (!m_blockedSince || m_settings.blockedTimeout.count() <= 0)
+    if (!m_blockedSince || m_blockedTimeout.count() <= 0)
         return std::nullopt;
-    return *m_blockedSince + m_settings.blockedTimeout;
+    return *m_blockedSince + m_blockedTimeout;
 }
 
 void FlowControl::updateWatermarks()
 {
     const qint64 queued = queuedBytes();
     detectBackpressure(queued);
-    if (m_isFull ? queued > m_settings.lowWatermark : queued < m_settings.highWatermark)
+    if (m_isFull ? queued > m_lowWatermark : queued < m_highWatermark)
         return;
     m_isFull = !m_isFull;
+    chooseCheck();
     m_events.post(WritableChanged{!m_isFull});
 }
 
-// As pika has it: more waits than a multiple of the average frame that was sent. Reported once, until that is over.
+// As pika does it: more waits than a multiple of the average frame that was sent. Reported once, until that is over.
 void FlowControl::detectBackpressure(qint64 queued)
 {
     const qint64 frames = m_frames.frameCount();
-    if (m_settings.backpressureMultiplier == 0 || frames == 0)
+    if (m_backpressureMultiplier == 0 || frames == 0)
         return;
-    const qint64 sent = m_frames.output().appended() - Wire::ProtocolHeader.size();
-    const bool detected = double(queued) * double(frames) > double(sent) * m_settings.backpressureMultiplier;
+    const qint64 sent = m_output.appended() - Wire::ProtocolHeader.size();
+    const bool detected = double(queued) * double(frames) > double(sent) * m_backpressureMultiplier;
     if (detected && !m_isBackpressureReported)
         m_events.post(BackpressureDetected{queued});
     m_isBackpressureReported = detected;

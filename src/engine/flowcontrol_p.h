@@ -15,18 +15,19 @@ namespace AmqpQt::Engine
 class FlowControl
 {
 public:
-    FlowControl(const Settings &settings, const FrameWriter &frames, EventQueue &events)
-        : m_settings(settings)
-        , m_frames(frames)
+    FlowControl(const FrameWriter &frames, EventQueue &events)
+        : m_frames(frames)
+        , m_output(frames.output())
         , m_events(events)
     {
     }
 
+    void configure(const Settings &settings);
     // The output counts as long as it has a connection to go to.
     void countOutput(bool counts) noexcept { m_isOutputCounted = counts; }
 
-    qint64 queuedBytes() const noexcept { return m_heldBytes + (m_isOutputCounted ? m_frames.output().size() : 0); }
-    bool hasRoom(qint64 bytes) const noexcept { return queuedBytes() + bytes <= m_settings.bufferLimit; }
+    qint64 queuedBytes() const noexcept { return m_heldBytes + (m_isOutputCounted ? m_output.size() : 0); }
+    bool hasRoom(qint64 bytes) const noexcept { return queuedBytes() + bytes <= m_bufferLimit; }
     bool isWritable() const noexcept { return !m_isFull; }
 
     void addHeld(qint64 bytes) // negative: they are not held any more
@@ -36,7 +37,7 @@ public:
     }
     void checkWatermarks()
     {
-        if (m_isFull || m_settings.backpressureMultiplier != 0 || queuedBytes() >= m_settings.highWatermark)
+        if (queuedBytes() >= m_checkedFrom)
             updateWatermarks();
     }
 
@@ -47,10 +48,17 @@ public:
 private:
     void updateWatermarks();
     void detectBackpressure(qint64 queued);
+    void chooseCheck() noexcept { m_checkedFrom = m_isFull || m_backpressureMultiplier != 0 ? 0 : m_highWatermark; }
 
-    const Settings &m_settings;
     const FrameWriter &m_frames;
+    const OutputBuffer &m_output;
     EventQueue &m_events;
+    qint64 m_bufferLimit = Settings().bufferLimit;
+    qint64 m_lowWatermark = Settings().lowWatermark;
+    qint64 m_highWatermark = Settings().highWatermark;
+    qint64 m_checkedFrom = m_highWatermark; // with less, nothing can change
+    int m_backpressureMultiplier = 0;
+    Milliseconds m_blockedTimeout{0};
     qint64 m_heldBytes = 0;
     bool m_isOutputCounted = false;
     bool m_isFull = false; // from the high watermark until the low one

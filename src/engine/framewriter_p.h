@@ -43,6 +43,7 @@ public:
     }
     void sendHeartbeat();
 
+    bool isLogged() const noexcept { return m_frameLog.isDebugEnabled(); } // each method is described in the log
     OutputBuffer &output() noexcept { return m_output; }
     const OutputBuffer &output() const noexcept { return m_output; }
     qint64 frameCount() const noexcept { return m_frameCount; } // since start()

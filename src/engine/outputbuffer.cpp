@@ -75,7 +75,7 @@ void OutputBuffer::clear() noexcept
 {
     m_chunks.clear();
     m_last = nullptr;
-    m_appended = m_consumed = 0;
+    m_appended = m_consumed = m_leftUnwritten = 0;
 }
 
 void OutputBuffer::releaseSpare() noexcept

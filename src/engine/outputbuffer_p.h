@@ -23,6 +23,9 @@ public:
     bool isEmpty() const noexcept { return m_appended == m_consumed; }
     qint64 appended() const noexcept { return m_appended; } // bytes since clear(), as a position in the stream
     qint64 consumed() const noexcept { return m_consumed; } // of them
+    // So much has come since writing was tried last.
+    qint64 untried() const noexcept { return size() - m_leftUnwritten; }
+    void setTried() noexcept { m_leftUnwritten = size(); }
 
     char *append(qsizetype size) // to be filled by the caller
     {
@@ -67,6 +70,7 @@ private:
     std::vector<Chunk> m_spares;
     qint64 m_appended = 0;
     qint64 m_consumed = 0;
+    qint64 m_leftUnwritten = 0; // when writing was tried last
 };
 
 } // namespace AmqpQt::Engine

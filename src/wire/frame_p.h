@@ -15,7 +15,7 @@ enum class FrameType : quint8 { Method = 1, Header = 2, Body = 3, Heartbeat = 8 
 inline constexpr qsizetype FrameHeaderSize = 7;
 inline constexpr qsizetype FrameOverhead = FrameHeaderSize + 1; // header and frame-end
 inline constexpr quint8 FrameEnd = 0xCE;
-inline constexpr quint32 MinimumFrameSize = 4096; // frame-min-size
+inline constexpr quint32 SpecFrameMinimum = 4096; // frame-min-size
 inline constexpr QByteArrayView ProtocolHeader{"AMQP\0\0\x09\x01", 8};
 
 struct FrameHeader {

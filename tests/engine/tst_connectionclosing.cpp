@@ -418,12 +418,12 @@ void tst_ConnectionClosing::goodbyeWaitsForNobody()
     s.open();
     auto &channel = s.openChannel();
     publish(channel, "last");
-    s.engine.goodbye();
-    s.engine.goodbye();
+    s.engine.sendConnectionClose();
+    s.engine.sendConnectionClose();
     s.expectPublished("last", "key").expectSent<Wire::ConnectionClose>().expectNothingSent();
 
     Script connecting;
-    connecting.start().engine.goodbye();
+    connecting.start().engine.sendConnectionClose();
     connecting.expectNothingSent();
 }
 

@@ -8,6 +8,7 @@
 using namespace AmqpQt;
 using namespace Qt::StringLiterals;
 using State = Engine::ConnectionEngine::State;
+using Step = Engine::Handshake::Step;
 
 class tst_Handshake : public QObject
 {
@@ -63,25 +64,25 @@ Wire::ConnectionTune tune(quint16 channelMax = 2047, quint32 frameMax = 131072, 
     return {.channelMax = channelMax, .frameMax = frameMax, .heartbeat = heartbeat};
 }
 
-// Goes on until the engine is in `state`.
-void goTo(Script &s, State state)
+// Goes on until the handshake is at `step`.
+void goTo(Script &s, Step step)
 {
     s.start();
-    if (state >= State::StartReceived)
+    if (step >= Step::AwaitsTune)
         s.brokerStart().expectSent<Wire::ConnectionStartOk>();
-    if (state >= State::OpenSent)
+    if (step >= Step::AwaitsOpenOk)
         s.broker(tune()).expectSent<Wire::ConnectionTuneOk>().expectSent<Wire::ConnectionOpen>();
-    if (state >= State::Open)
+    if (step == Step::Done)
         s.broker(Wire::ConnectionOpenOk{}).expectEvent<Engine::Opened>();
-    QCOMPARE(s.engine.state(), state);
+    QCOMPARE(s.engine.handshake().step(), step);
 }
 
 void addStates()
 {
-    QTest::addColumn<State>("state");
-    QTest::newRow("HeaderSent") << State::HeaderSent;
-    QTest::newRow("StartReceived") << State::StartReceived;
-    QTest::newRow("OpenSent") << State::OpenSent;
+    QTest::addColumn<Step>("step");
+    QTest::newRow("AwaitsStart") << Step::AwaitsStart;
+    QTest::newRow("AwaitsTune") << Step::AwaitsTune;
+    QTest::newRow("AwaitsOpenOk") << Step::AwaitsOpenOk;
 }
 
 } // namespace
@@ -91,19 +92,19 @@ void tst_Handshake::goesFromTheProtocolHeaderToOpen()
     Script s;
     QCOMPARE(s.engine.state(), State::Idle);
     QVERIFY(!s.engine.start(s.settings, s.now).isError());
-    QCOMPARE(s.engine.state(), State::HeaderSent);
+    QCOMPARE(s.engine.handshake().step(), Step::AwaitsStart);
     QCOMPARE(s.engine.output(), QByteArrayView("AMQP\0\0\x09\x01", 8));
     s.engine.written(8, s.now);
 
     s.brokerStart();
-    QCOMPARE(s.engine.state(), State::StartReceived);
+    QCOMPARE(s.engine.handshake().step(), Step::AwaitsTune);
     s.expectSent<Wire::ConnectionStartOk>([](const Wire::ConnectionStartOk &method) {
         QCOMPARE(method.mechanism, QByteArrayView("PLAIN"));
         QCOMPARE(method.response, QByteArrayView("\0guest\0secret", 13));
         QCOMPARE(method.locale, QByteArrayView("en_US"));
     });
     s.broker(tune());
-    QCOMPARE(s.engine.state(), State::OpenSent);
+    QCOMPARE(s.engine.handshake().step(), Step::AwaitsOpenOk);
     s.expectSent(Wire::ConnectionTuneOk{.channelMax = 2047, .frameMax = 131072, .heartbeat = 0});
     s.expectSent(Wire::ConnectionOpen{.virtualHost = "/"});
     s.expectNoEvent().broker(Wire::ConnectionOpenOk{});
@@ -218,12 +219,12 @@ void tst_Handshake::refusesClientPropertiesThatNoFrameBeforeTuneTakes()
     qsizetype size = 0;
     s.start().brokerStart().expectSent<Wire::ConnectionStartOk>(
         [&](const Wire::ConnectionStartOk &method) { size = Wire::payloadSize(method) + Wire::FrameOverhead; });
-    const int room = int(Wire::MinimumFrameSize - size) - 3 - 5; // beside its name and type
+    const int room = int(Wire::SpecFrameMinimum - size) - 3 - 5; // beside its name and type
     s.engine.abort();
     s.takeEvents();
     s.settings.clientProperties = {{u"xy"_s, QString(room, u'x')}};
     s.start().brokerStart().expectSent<Wire::ConnectionStartOk>([&](const Wire::ConnectionStartOk &method) {
-        QCOMPARE(Wire::payloadSize(method) + Wire::FrameOverhead, qsizetype(Wire::MinimumFrameSize));
+        QCOMPARE(Wire::payloadSize(method) + Wire::FrameOverhead, qsizetype(Wire::SpecFrameMinimum));
     });
     s.engine.abort();
     s.takeEvents();
@@ -315,7 +316,7 @@ void tst_Handshake::refusesAFrameMaxThatAmqpForbids()
 {
     QFETCH(quint32, frameMax);
     Script s;
-    goTo(s, State::StartReceived);
+    goTo(s, Step::AwaitsTune);
     s.broker(tune(2047, frameMax, 60)).expectNothingSent();
     const Error error = s.takeConnectionClosed();
     QCOMPARE(error.kind(), ErrorKind::ProtocolViolation);
@@ -339,7 +340,7 @@ void tst_Handshake::sendsFramesOfTheNegotiatedSize()
 void tst_Handshake::aRefusedLoginIsAnAuthenticationError()
 {
     Script s;
-    goTo(s, State::StartReceived);
+    goTo(s, Step::AwaitsTune);
     s.broker(Wire::ConnectionClose{.replyCode = 403, .replyText = "ACCESS_REFUSED - Login was refused"});
     s.expectSent<Wire::ConnectionCloseOk>();
     const auto closed = s.takeEvent<Engine::ConnectionClosed>();
@@ -350,7 +351,7 @@ void tst_Handshake::aRefusedLoginIsAnAuthenticationError()
 void tst_Handshake::aSocketClosedAfterStartOkIsAnAuthenticationError()
 {
     Script s;
-    goTo(s, State::StartReceived);
+    goTo(s, Step::AwaitsTune);
     s.engine.transportClosed(Error(ErrorKind::Network, u"the remote host closed the connection"_s));
     const Error error = s.takeConnectionClosed();
     QCOMPARE(error.kind(), ErrorKind::Authentication);
@@ -406,17 +407,17 @@ void tst_Handshake::whatWaitsMayBeEndedWithoutAConnection()
 
 void tst_Handshake::aSocketClosedElsewhereIsWhatTheTransportSays_data()
 {
-    QTest::addColumn<State>("state");
-    QTest::newRow("HeaderSent") << State::HeaderSent;
-    QTest::newRow("OpenSent") << State::OpenSent;
-    QTest::newRow("Open") << State::Open;
+    QTest::addColumn<Step>("step");
+    QTest::newRow("AwaitsStart") << Step::AwaitsStart;
+    QTest::newRow("AwaitsOpenOk") << Step::AwaitsOpenOk;
+    QTest::newRow("Done") << Step::Done;
 }
 
 void tst_Handshake::aSocketClosedElsewhereIsWhatTheTransportSays()
 {
-    QFETCH(State, state);
+    QFETCH(Step, step);
     Script s;
-    goTo(s, state);
+    goTo(s, step);
     const Error network(ErrorKind::Network, u"connection refused"_s);
     s.engine.transportClosed(network);
     const auto closed = s.takeEvent<Engine::ConnectionClosed>();
@@ -430,7 +431,7 @@ void tst_Handshake::aSocketClosedElsewhereIsWhatTheTransportSays()
 void tst_Handshake::aMissingVirtualHostIsReported()
 {
     Script s;
-    goTo(s, State::OpenSent);
+    goTo(s, Step::AwaitsOpenOk);
     s.broker(Wire::ConnectionClose{
         .replyCode = 530, .replyText = "NOT_ALLOWED - vhost x not found", .classId = 10, .methodId = 40});
     s.expectSent<Wire::ConnectionCloseOk>();
@@ -466,7 +467,7 @@ void tst_Handshake::namesWhatTheServerSpeaksInstead()
 
 void tst_Handshake::anythingWrongAbortsWithoutAWord_data()
 {
-    QTest::addColumn<State>("state");
+    QTest::addColumn<Step>("step");
     QTest::addColumn<QByteArray>("input");
     QTest::addColumn<int>("replyCode");
     const QByteArray deliver = Script::deliverFrames("tag", 1);
@@ -476,40 +477,40 @@ void tst_Handshake::anythingWrongAbortsWithoutAWord_data()
         Wire::writeFrameHeader(header.data(), Wire::FrameType(type), 0, size);
         return header;
     };
-    using enum State;
-    QTest::newRow("noise") << HeaderSent << QByteArray("SSH-2.0-OpenSSH") << 501;
-    QTest::newRow("frame over 128 KiB") << HeaderSent << oversized(1, 128 * 1024 + 1) << 501;
-    QTest::newRow("frame over 128 KiB after tune") << OpenSent << oversized(1, 128 * 1024 + 1) << 501;
-    QTest::newRow("wrong frame-end") << HeaderSent << tuneBytes.chopped(1) + 'X' << 501;
-    QTest::newRow("frame-end later") << OpenSent << tuneBytes.chopped(1) + 'X' << 501;
-    QTest::newRow("tune before start") << HeaderSent << tuneBytes << 503;
-    QTest::newRow("open-ok before start") << HeaderSent << Wire::encodeFrame(0, Wire::ConnectionOpenOk{}) << 503;
-    QTest::newRow("open-ok before tune") << StartReceived << Wire::encodeFrame(0, Wire::ConnectionOpenOk{}) << 503;
-    QTest::newRow("secure") << StartReceived << Wire::encodeFrame(0, Wire::ConnectionSecure{.challenge = "c"}) << 503;
-    QTest::newRow("second tune") << OpenSent << tuneBytes << 503;
-    QTest::newRow("close-ok") << StartReceived << Wire::encodeFrame(0, Wire::ConnectionCloseOk{}) << 503;
-    QTest::newRow("blocked") << StartReceived << Wire::encodeFrame(0, Wire::ConnectionBlocked{}) << 503;
-    QTest::newRow("channel method") << OpenSent << Wire::encodeFrame(1, Wire::ChannelOpenOk{}) << 504;
-    QTest::newRow("content") << OpenSent << deliver << 504;
-    QTest::newRow("version 8-0") << HeaderSent
+    using enum Step;
+    QTest::newRow("noise") << AwaitsStart << QByteArray("SSH-2.0-OpenSSH") << 501;
+    QTest::newRow("frame over 128 KiB") << AwaitsStart << oversized(1, 128 * 1024 + 1) << 501;
+    QTest::newRow("frame over 128 KiB after tune") << AwaitsOpenOk << oversized(1, 128 * 1024 + 1) << 501;
+    QTest::newRow("wrong frame-end") << AwaitsStart << tuneBytes.chopped(1) + 'X' << 501;
+    QTest::newRow("frame-end later") << AwaitsOpenOk << tuneBytes.chopped(1) + 'X' << 501;
+    QTest::newRow("tune before start") << AwaitsStart << tuneBytes << 503;
+    QTest::newRow("open-ok before start") << AwaitsStart << Wire::encodeFrame(0, Wire::ConnectionOpenOk{}) << 503;
+    QTest::newRow("open-ok before tune") << AwaitsTune << Wire::encodeFrame(0, Wire::ConnectionOpenOk{}) << 503;
+    QTest::newRow("secure") << AwaitsTune << Wire::encodeFrame(0, Wire::ConnectionSecure{.challenge = "c"}) << 503;
+    QTest::newRow("second tune") << AwaitsOpenOk << tuneBytes << 503;
+    QTest::newRow("close-ok") << AwaitsTune << Wire::encodeFrame(0, Wire::ConnectionCloseOk{}) << 503;
+    QTest::newRow("blocked") << AwaitsTune << Wire::encodeFrame(0, Wire::ConnectionBlocked{}) << 503;
+    QTest::newRow("channel method") << AwaitsOpenOk << Wire::encodeFrame(1, Wire::ChannelOpenOk{}) << 504;
+    QTest::newRow("content") << AwaitsOpenOk << deliver << 504;
+    QTest::newRow("version 8-0") << AwaitsStart
                                  << Wire::encodeFrame(0,
                                                       Wire::ConnectionStart{.versionMajor = 8, .mechanisms = "PLAIN"})
                                  << 540;
-    QTest::newRow("malformed start") << HeaderSent
+    QTest::newRow("malformed start") << AwaitsStart
                                      << Script::frame(Wire::FrameType::Method, 0,
                                                       bytes("\0\x0a\0\x0a\0\x09\0\0\0\xff", 10))
                                      << 502;
-    QTest::newRow("unknown method") << HeaderSent << Script::frame(Wire::FrameType::Method, 0, bytes("\0\x0a\0\xff", 4))
-                                    << 540;
+    QTest::newRow("unknown method") << AwaitsStart
+                                    << Script::frame(Wire::FrameType::Method, 0, bytes("\0\x0a\0\xff", 4)) << 540;
 }
 
 void tst_Handshake::anythingWrongAbortsWithoutAWord()
 {
-    QFETCH(State, state);
+    QFETCH(Step, step);
     QFETCH(QByteArray, input);
     QFETCH(int, replyCode);
     Script s;
-    goTo(s, state);
+    goTo(s, step);
     s.brokerBytes(input).expectNothingSent();
     const auto closed = s.takeEvent<Engine::ConnectionClosed>();
     QCOMPARE(closed.reason.kind(), ErrorKind::ProtocolViolation);
@@ -535,23 +536,23 @@ void tst_Handshake::toleratesPaddingAndHeartbeats()
 void tst_Handshake::waitsNoLongerThanTheDeadline_data()
 {
     QTest::addColumn<bool>("connected");
-    QTest::addColumn<State>("state");
+    QTest::addColumn<Step>("step");
     QTest::addColumn<QString>("waitedFor");
-    QTest::newRow("TCP") << false << State::HeaderSent << u"TCP connection"_s;
-    QTest::newRow("start") << true << State::HeaderSent << u"connection.start"_s;
-    QTest::newRow("tune") << true << State::StartReceived << u"connection.tune"_s;
-    QTest::newRow("open-ok") << true << State::OpenSent << u"connection.open-ok"_s;
+    QTest::newRow("TCP") << false << Step::AwaitsStart << u"TCP connection"_s;
+    QTest::newRow("start") << true << Step::AwaitsStart << u"connection.start"_s;
+    QTest::newRow("tune") << true << Step::AwaitsTune << u"connection.tune"_s;
+    QTest::newRow("open-ok") << true << Step::AwaitsOpenOk << u"connection.open-ok"_s;
 }
 
 void tst_Handshake::waitsNoLongerThanTheDeadline()
 {
     QFETCH(bool, connected);
-    QFETCH(State, state);
+    QFETCH(Step, step);
     QFETCH(QString, waitedFor);
     Script s;
     const Engine::Time begin = s.now;
     if (connected)
-        goTo(s, state);
+        goTo(s, step);
     else
         QVERIFY(!s.engine.start(s.settings, s.now).isError());
     QCOMPARE(s.engine.deadline(), std::optional(begin + s.settings.handshakeTimeout));
@@ -583,14 +584,14 @@ void tst_Handshake::closeWhileConnectingCancelsEverything_data()
 
 void tst_Handshake::closeWhileConnectingCancelsEverything()
 {
-    QFETCH(State, state);
+    QFETCH(Step, step);
     Script s;
     auto &channel = s.newChannel();
     const auto opening = *channel.open();
     const auto declaring = *channel.declareQueue(u"q"_s, {}, false);
     const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"tag"_s}, this);
     QCOMPARE(*channel.publish({}, u"q"_s, QByteArray(2, '\0'), "body", false), quint64(1));
-    goTo(s, state);
+    goTo(s, step);
     s.engine.close(s.now);
     s.expectReply(consumer->startCall, ErrorKind::Cancelled);
     s.expectReply(opening, ErrorKind::Cancelled).expectReply(declaring, ErrorKind::Cancelled);

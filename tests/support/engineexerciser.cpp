@@ -167,7 +167,7 @@ void EngineExerciser::finish()
         fail(u"the connection did not end"_s);
     m_isStarted = true;
     m_isTold = false;
-    m_engine.refuse(Error(ErrorKind::Cancelled, u"the end"_s));
+    m_engine.failAttempt(Error(ErrorKind::Cancelled, u"the end"_s));
     drain();
     if (!m_isTold)
         fail(u"refuse() was not told"_s);

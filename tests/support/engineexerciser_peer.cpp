@@ -24,7 +24,7 @@ void EngineExerciser::start()
 void EngineExerciser::handshake()
 {
     m_rules = {};
-    m_rules.setFrameMax(Wire::MinimumFrameSize);
+    m_rules.setFrameMax(Wire::SpecFrameMinimum);
     m_sentBytes.clear();
     m_frame.clear();
     m_peer.clear();
@@ -212,7 +212,7 @@ void EngineExerciser::feedPart(QByteArrayView part, bool endsFrame)
     }
     if (wasOver && m_told != toldBefore)
         fail(u"bytes that came after the end changed something"_s);
-    if (engineState() >= State::OpenSent && engineState() != State::Closed)
+    if (m_engine.handshake().step() >= Engine::Handshake::Step::AwaitsOpenOk && engineState() != State::Closed)
         m_rules.setFrameMax(m_engine.frameMax());
 }
 

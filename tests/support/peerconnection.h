@@ -94,7 +94,7 @@ private:
     bool m_closing = false;
     bool m_broken = false; // no frame boundary to be found any more
     QByteArray m_header;
-    quint32 m_frameMax = AmqpQt::Wire::MinimumFrameSize;
+    quint32 m_frameMax = AmqpQt::Wire::SpecFrameMinimum;
     quint16 m_channelMax = 0xffff;
     QHash<quint16, Content> m_contents; // under way
     QSet<quint16> m_openChannels{0};

@@ -5,6 +5,7 @@
 #include "engine/repeatedpublish_p.h"
 #include "support/engineevents.h"
 #include "support/wiresupport.h"
+#include "wire/fieldtable_p.h"
 #include "wire/methods_p.h"
 #include "wire/trace_p.h"
 

@@ -70,7 +70,7 @@ void ScriptedPeer::accept()
     while (QTcpSocket *socket = m_server->nextPendingConnection()) {
         m_connection = new PeerConnection(socket, int(m_connections.size()) + 1, this);
         m_connections.append(m_connection);
-        m_frameMax = MinimumFrameSize;
+        m_frameMax = SpecFrameMinimum;
         m_challenge = 0;
         m_closingConnection = false;
         m_closingChannels.clear();

@@ -159,7 +159,7 @@ private:
 
     // of the latest connection
     PeerConnection *m_connection = nullptr;
-    quint32 m_frameMax = AmqpQt::Wire::MinimumFrameSize;
+    quint32 m_frameMax = AmqpQt::Wire::SpecFrameMinimum;
     qsizetype m_challenge = 0;
     bool m_closingConnection = false;
     QSet<quint16> m_closingChannels;

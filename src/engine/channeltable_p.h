@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/channelids_p.h"
+
+#include <vector>
+
+namespace AmqpQt::Engine
+{
+
+class ChannelEngine;
+
+// What the channel numbers of a connection are used for. A number is free again once neither a channel has it nor the
+// broker owes a close-ok for it.
+//
+//   channel  awaitsCloseOk  closedByPeer
+//   no       no             no            free, or closed by channel.close of the broker and free
+//   yes      no             no            has a channel, open on the broker or not
+//   no       yes            no            the channel was let go: all is skipped until channel.close-ok
+//   no       yes            yes           the same, and the broker's channel.close crossed ours
+//   any      no             yes           RabbitMQ may send deliveries after its channel.close: all is skipped until
+//                                         channel.open-ok, or another channel.close, of a new channel with the number
+class ChannelTable
+{
+public:
+    struct Slot {
+        ChannelEngine *channel = nullptr;
+        bool awaitsCloseOk = false;
+        bool closedByPeer = false;
+    };
+
+    void setLimit(quint16 limit) noexcept { m_ids.setLimit(limit); } // 0: 65535
+    quint16 limit() const noexcept { return m_ids.limit(); }
+
+    quint16 add(ChannelEngine *channel);              // with the smallest free number; 0: none is free
+    bool add(quint16 number, ChannelEngine *channel); // false: not free, or beyond the limit
+    void setChannel(quint16 number, ChannelEngine *channel) { m_slots[number].channel = channel; }
+    void release(quint16 number);                     // of a channel that was never opened
+    void opened() noexcept { ++m_openCount; }         // a channel uses its number
+    void closed(quint16 number, bool awaitsCloseOk);  // not any more
+
+    Slot slot(quint16 number) const { return number < m_slots.size() ? m_slots[number] : Slot(); }
+    ChannelEngine *channel(quint16 number) const { return slot(number).channel; }
+    void setClosedByPeer(quint16 number, bool closed) { m_slots[number].closedByPeer = closed; }
+    // One more than the largest number that was ever used.
+    quint32 end() const noexcept { return quint32(m_slots.size()); }
+    int openCount() const noexcept { return m_openCount; } // those that await close-ok included
+
+private:
+    void occupy(quint16 number, ChannelEngine *channel);
+
+    ChannelIds m_ids;
+    std::vector<Slot> m_slots; // by number
+    int m_openCount = 0;
+};
+
+} // namespace AmqpQt::Engine
