@@ -84,8 +84,7 @@ ChannelEngine *ChannelRouter::channelForHeader(quint16 number, const Wire::Conte
     else if (!isComplete)
         m_host.reportViolation(Wire::ReplyCode::SyntaxError, u"a truncated content header"_s);
     else if (header.classId != Wire::BasicDeliver::id.classId)
-        m_host.reportViolation(Wire::ReplyCode::UnexpectedFrame,
-                               u"a content header of class %1"_s.arg(header.classId));
+        m_host.reportViolation(Wire::ReplyCode::UnexpectedFrame, u"a content header of class %1"_s.arg(header.classId));
     else if (header.bodySize > quint64(std::numeric_limits<qint64>::max()))
         m_host.reportViolation(Wire::ReplyCode::FrameError, u"a content of %1 bytes"_s.arg(header.bodySize));
     else

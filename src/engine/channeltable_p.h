@@ -35,9 +35,9 @@ public:
     quint16 add(ChannelEngine *channel);              // with the smallest free number; 0: none is free
     bool add(quint16 number, ChannelEngine *channel); // false: not free, or beyond the limit
     void setChannel(quint16 number, ChannelEngine *channel) { m_slots[number].channel = channel; }
-    void release(quint16 number);                     // of a channel that was never opened
-    void opened() noexcept { ++m_openCount; }         // a channel uses its number
-    void closed(quint16 number, bool awaitsCloseOk);  // not any more
+    void release(quint16 number);                    // of a channel that was never opened
+    void opened() noexcept { ++m_openCount; }        // a channel uses its number
+    void closed(quint16 number, bool awaitsCloseOk); // not any more
 
     Slot slot(quint16 number) const { return number < m_slots.size() ? m_slots[number] : Slot(); }
     ChannelEngine *channel(quint16 number) const { return slot(number).channel; }

@@ -32,8 +32,8 @@ public:
         bool isFraming = false; // where the next frame begins is unknown
     };
 
-    void start(); // a new connection: forgets everything
-    void stop();  // drops what has not been read
+    void start();                                        // a new connection: forgets everything
+    void stop();                                         // drops what has not been read
     void setMaximumFrameSize(quint32 frameMax) noexcept; // 0: no limit
     void handshakeDone() noexcept { m_isHandshakeDone = true; }
 
@@ -46,7 +46,7 @@ public:
     // Valid until the next call of space().
     const Wire::FrameHeader &header() const noexcept { return m_header; } // of Frame, LargeHeader and Body
     QByteArrayView frame() const noexcept { return m_frame; }             // of Frame; all of it
-    QByteArrayView payload() const noexcept { return m_payload; } // of Frame; of LargeHeader only its prefix
+    QByteArrayView payload() const noexcept { return m_payload; }         // of Frame; of LargeHeader only its prefix
     const Fault &fault() const noexcept { return m_fault; }
 
     void streamTo(Assembler *body) noexcept { m_body.to = body; } // null: the rest of the body frame is skipped

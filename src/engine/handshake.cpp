@@ -158,9 +158,9 @@ Error Handshake::transportFailed(const Error &error) const
 {
     if (m_step != Step::AwaitsTune || hasCapability(u"authentication_failure_close"_s))
         return error;
-    return Error(ErrorKind::Authentication,
-                 u"the broker ended the connection during the login of user \"%1\": %2"_s.arg(m_userName,
-                                                                                              error.text()));
+    return Error(
+        ErrorKind::Authentication,
+        u"the broker ended the connection during the login of user \"%1\": %2"_s.arg(m_userName, error.text()));
 }
 
 Error Handshake::timedOut() const
