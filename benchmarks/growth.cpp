@@ -161,7 +161,7 @@ private:
         m_message.setBody(QByteArray(16, 'x'));
         if (m_program.kind == "publisher") {
             m_publisher = std::make_unique<AmqpQt::Publisher>(&m_connection);
-            m_publisher->setWindow(int(m_program.number + OnTheirWay));
+            m_publisher->setConfirmWindow(int(m_program.number + OnTheirWay));
             connect(m_publisher.get(), &AmqpQt::Publisher::settled, this, [this](quint64, const AmqpQt::Error &error) {
                 if (error.isError())
                     failed(error);

@@ -98,7 +98,7 @@ int main(int argc, char *argv[])
     });
 
     const QString filled = parser.value(u"queue"_s);
-    const auto declared = filled.isEmpty() ? channel->declareQueue() : channel->declareQueue(filled);
+    const auto declared = filled.isEmpty() ? channel->declareTemporaryQueue() : channel->declareQueue(filled);
     declared.then(&application, [&](const AmqpQt::Result<AmqpQt::QueueInfo> &queue) {
         if (!queue)
             return;

@@ -111,7 +111,7 @@ void QmlConnection::setPassword(const QString &password)
 
 int QmlConnection::heartbeatSeconds() const
 {
-    return int(parameters().heartbeat().count());
+    return int(parameters().heartbeatInterval().count());
 }
 
 void QmlConnection::setHeartbeatSeconds(int seconds)
@@ -178,7 +178,7 @@ Result<ConnectionParameters> QmlConnection::wantedParameters() const
     if (m_username || m_password)
         wanted.setCredentials(m_username.value_or(wanted.userName()), m_password.value_or(wanted.password()));
     if (m_heartbeat)
-        wanted.setHeartbeat(std::chrono::seconds(*m_heartbeat));
+        wanted.setHeartbeatInterval(std::chrono::seconds(*m_heartbeat));
     if (m_connectionName)
         wanted.setConnectionName(*m_connectionName);
     if (m_clientProperties)
@@ -253,6 +253,8 @@ QString QmlConnection::stateText() const
         return tr("Logging in");
     case State::Open:
         return isBlocked() ? tr("Connected, blocked by the broker") : tr("Connected");
+    case State::Recovering:
+        return tr("Reconnecting");
     case State::Closing:
         return tr("Closing");
     }

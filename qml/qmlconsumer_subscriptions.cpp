@@ -330,6 +330,8 @@ void QmlConsumer::openChannel()
         return;
     m_channel = connection()->createChannel();
     connect(m_channel, &Channel::errorOccurred, this, &QmlConsumer::onChannelError);
+    connect(m_channel, &Channel::settlementFailed, this,
+            [this](quint64, const Error &error) { onChannelError(error); });
     connect(m_channel, &Channel::closed, this,
             [this, channel = m_channel.data()](const Error &reason) { onChannelClosed(channel, reason); });
 }
@@ -340,6 +342,7 @@ void QmlConsumer::leaveChannel()
     if (!m_channel)
         return;
     disconnect(m_channel, &Channel::errorOccurred, this, nullptr);
+    disconnect(m_channel, &Channel::settlementFailed, this, nullptr);
     m_formerChannels.append(m_channel);
     m_channel.clear();
     releaseEnded();

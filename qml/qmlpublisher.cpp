@@ -40,7 +40,7 @@ void QmlPublisher::setWindow(int messages)
         std::exchange(m_window, messages) == messages)
         return;
     if (m_publisher)
-        m_publisher->setWindow(messages);
+        m_publisher->setConfirmWindow(messages);
     Q_EMIT changed();
 }
 
@@ -63,12 +63,12 @@ void QmlPublisher::replacePublisher()
         m_lastIdBefore = m_lastId;
         m_publisher = std::make_unique<Publisher>(connection());
         m_publisher->setPaused(true);
-        m_publisher->setWindow(m_window);
+        m_publisher->setConfirmWindow(m_window);
         m_publisher->setOutboxLimit(m_outboxLimit);
         const Publisher *publisher = m_publisher.get();
         connect(publisher, &Publisher::writableChanged, this, &QmlPublisher::writableChanged);
         connect(publisher, &Publisher::pressureChanged, this, &QmlPublisher::pressureChanged);
-        connect(publisher, &Publisher::outstandingChanged, this, &QmlPublisher::outstandingChanged);
+        connect(publisher, &Publisher::outstandingCountChanged, this, &QmlPublisher::outstandingChanged);
         connect(publisher, &Publisher::drained, this, &QmlPublisher::drained);
         connect(publisher, &Publisher::settled, this,
                 [this](quint64 id, const Error &error) { settle(m_lastIdBefore + qint64(id), error); });

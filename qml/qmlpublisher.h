@@ -39,7 +39,7 @@ public:
     void setOutboxLimit(double bytes);
     bool isWritable() const { return m_publisher && m_publisher->isWritable(); }
     double pressure() const { return m_publisher ? m_publisher->pressure() : 1; }
-    int outstanding() const { return m_publisher ? m_publisher->outstanding() : 0; }
+    int outstanding() const { return m_publisher ? m_publisher->outstandingCount() : 0; }
 
     void resetExchange() { reset(this, m_exchange, {}); }
     void resetRoutingKey() { reset(this, m_routingKey, {}); }

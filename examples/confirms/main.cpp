@@ -32,8 +32,8 @@ int main(int argc, char *argv[])
 
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
     AmqpQt::Publisher publisher(&connection);
-    publisher.setRoutingKey(queue); // to the default exchange; without such a queue a message is returned
-    publisher.setWindow(100);       // unconfirmed messages at a time
+    publisher.setRoutingKey(queue);  // to the default exchange; without such a queue a message is returned
+    publisher.setConfirmWindow(100); // unconfirmed messages at a time
 
     int confirmed = 0;
     int failed = 0;

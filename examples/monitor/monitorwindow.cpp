@@ -247,7 +247,7 @@ void MonitorWindow::subscribe()
     m_queue.clear();
     m_inbox->declareExchange(m_exchange, AmqpQt::ExchangeType::Topic);
     m_inbox->setPrefetch(1000);
-    m_inbox->declareQueue().then(this, [this](const AmqpQt::Result<AmqpQt::QueueInfo> &queue) {
+    m_inbox->declareTemporaryQueue().then(this, [this](const AmqpQt::Result<AmqpQt::QueueInfo> &queue) {
         if (queue)
             m_queue = queue->name;
     });

@@ -31,7 +31,7 @@ int main(int argc, char *argv[])
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
     AmqpQt::Channel *channel = connection.createChannel();
     channel->declareExchange(exchange, AmqpQt::ExchangeType::Fanout);
-    channel->declareQueue();          // the broker names it, and deletes it with this connection
+    channel->declareTemporaryQueue(); // the broker names it, and deletes it with this connection
     channel->bindQueue({}, exchange); // an empty name is the queue declared last
     AmqpQt::Consumer *consumer = channel->consume({}, {.ackMode = AmqpQt::AckMode::NoAck});
 

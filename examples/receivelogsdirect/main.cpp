@@ -34,7 +34,7 @@ int main(int argc, char *argv[])
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
     AmqpQt::Channel *channel = connection.createChannel();
     channel->declareExchange(exchange, AmqpQt::ExchangeType::Direct);
-    channel->declareQueue(); // the broker names it, and deletes it with this connection
+    channel->declareTemporaryQueue(); // the broker names it, and deletes it with this connection
     for (const QString &severity : severities)
         channel->bindQueue({}, exchange, severity);
     AmqpQt::Consumer *consumer = channel->consume({}, {.ackMode = AmqpQt::AckMode::NoAck});

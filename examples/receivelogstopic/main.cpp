@@ -35,7 +35,7 @@ int main(int argc, char *argv[])
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
     AmqpQt::Channel *channel = connection.createChannel();
     channel->declareExchange(exchange, AmqpQt::ExchangeType::Topic);
-    channel->declareQueue(); // the broker names it, and deletes it with this connection
+    channel->declareTemporaryQueue(); // the broker names it, and deletes it with this connection
     for (const QString &pattern : patterns)
         channel->bindQueue({}, exchange, pattern);
     AmqpQt::Consumer *consumer = channel->consume({}, {.ackMode = AmqpQt::AckMode::NoAck});

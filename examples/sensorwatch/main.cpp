@@ -51,7 +51,7 @@ int main(int argc, char *argv[])
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
     AmqpQt::Channel *channel = connection.createChannel();
     channel->declareExchange(u"sensors"_s, AmqpQt::ExchangeType::Topic);
-    channel->declareQueue(); // temporary, named by the broker; below, an empty name means this queue
+    channel->declareTemporaryQueue(); // temporary, named by the broker; below, an empty name means this queue
     channel->bindQueue({}, u"sensors"_s, u"sensor.#"_s);
     AmqpQt::Consumer *consumer = channel->consume({}, {.ackMode = AmqpQt::AckMode::NoAck});
 

@@ -32,11 +32,13 @@ class AMQPQT_EXPORT Channel : public QObject
     Q_PROPERTY(bool open READ isOpen NOTIFY stateChanged)
     Q_PROPERTY(AmqpQt::Channel::Mode mode READ mode NOTIFY modeChanged)
     Q_PROPERTY(AmqpQt::Error error READ error NOTIFY errorOccurred)
+    Q_PROPERTY(AmqpQt::Error lastCallError READ lastCallError NOTIFY errorOccurred)
     Q_PROPERTY(AmqpQt::BackpressureReasons backpressure READ backpressure NOTIFY backpressureChanged)
     Q_PROPERTY(bool writable READ isWritable NOTIFY writableChanged)
     Q_PROPERTY(int unconfirmedCount READ unconfirmedCount NOTIFY unconfirmedCountChanged)
+    Q_DISABLE_COPY_MOVE(Channel)
 public:
-    enum class State : int { Closed, Opening, Open, Closing };
+    enum class State : int { Closed, Opening, Open, Recovering, Closing };
     Q_ENUM(State)
     enum class Mode : int { Plain, Confirm, Transaction };
     Q_ENUM(Mode)
@@ -59,12 +61,13 @@ public:
     quint16 number() const;
     State state() const;
     bool isOpen() const { return state() == State::Open; }
-    Reply<void> whenOpen(); // at once if it is
-    Error error() const;
+    Reply<void> whenOpen();      // at once if it is
+    Error error() const;         // why the channel closed
+    Error lastCallError() const; // why a call was refused without being sent, the last time
 
     // Gives the sequence number of the message, from 1, never repeated during this object's life; 0 if it was refused,
-    // see error(). Before the first open it waits in call order, within ConnectionParameters::bufferLimit(); while
-    // closed it is refused.
+    // see lastCallError(). Before the first open it waits in call order, within ConnectionParameters::bufferLimit();
+    // while closed it is refused.
     quint64 publish(const QString &exchange, const QString &routingKey, const Message &message,
                     PublishFlags flags = {});
     // Confirm mode. A value when the broker took it, else an Error: Returned, Nacked, Unconfirmed or a local kind.
@@ -79,7 +82,7 @@ public:
     BackpressureReasons backpressure() const;
     bool isWritable() const; // open and free of backpressure
 
-    Reply<QueueInfo> declareQueue(); // QueueOptions::temporary(), named by the broker
+    Reply<QueueInfo> declareTemporaryQueue(); // QueueOptions::temporary(), named by the broker
     Reply<QueueInfo> declareQueue(const QString &name, const QueueOptions &options = {});
     Reply<QueueInfo> inspectQueue(const QString &name); // passive declare: counts, or 404, which closes the channel
     Reply<quint32> deleteQueue(const QString &name, DeleteFlags flags = {});
@@ -103,7 +106,7 @@ public:
     QList<Consumer *> consumers() const;
     Consumer *consumer(const QString &consumerTag) const;                                         // nullptr: none
     Reply<std::optional<GetResult>> get(const QString &queue, AckMode ackMode = AckMode::Manual); // nullopt: empty
-    bool ack(const Message &message);     // false, and StaleDelivery in error(), if it is too late
+    bool ack(const Message &message);     // false, and StaleDelivery in lastCallError(), if it is too late
     bool ackUpTo(const Message &message); // this and all earlier ones of the channel
     bool nack(const Message &message, Requeue requeue = Requeue::Yes);
     bool nackUpTo(const Message &message, Requeue requeue = Requeue::Yes);
@@ -126,6 +129,7 @@ Q_SIGNALS:
     void stateChanged(AmqpQt::Channel::State state);
     void modeChanged(AmqpQt::Channel::Mode mode);
     void errorOccurred(const AmqpQt::Error &error);
+    void settlementFailed(quint64 deliveryTag, const AmqpQt::Error &error); // too late, or twice; nothing was sent
 
     void queueDeclared(const AmqpQt::QueueInfo &queue); // queue.declare-ok
     void queueDeleted(const QString &name, quint32 messageCount);
@@ -139,6 +143,9 @@ Q_SIGNALS:
     void unconfirmedCountChanged(int count);           // at most once per turn of the event loop
     void backpressureChanged(AmqpQt::BackpressureReasons reasons);
     void writableChanged(bool writable);
+
+protected:
+    bool event(QEvent *event) override;
 
 private:
     friend class Connection;

@@ -22,17 +22,20 @@ class AMQPQT_EXPORT Connection : public QObject
     Q_PROPERTY(AmqpQt::Connection::State state READ state NOTIFY stateChanged)
     Q_PROPERTY(bool connected READ isOpen NOTIFY stateChanged) // not "open": that is the slot
     Q_PROPERTY(AmqpQt::Error error READ error NOTIFY errorOccurred)
+    Q_PROPERTY(AmqpQt::Error lastCallError READ lastCallError NOTIFY errorOccurred)
     Q_PROPERTY(bool blocked READ isBlocked NOTIFY blockedChanged)
     Q_PROPERTY(QString blockedReason READ blockedReason NOTIFY blockedChanged)
     Q_PROPERTY(bool writable READ isWritable NOTIFY writableChanged)
     Q_PROPERTY(double bytesToWrite READ bytesToWrite NOTIFY bytesToWriteChanged)
     Q_PROPERTY(QVariantMap serverProperties READ serverProperties NOTIFY stateChanged)
+    Q_DISABLE_COPY_MOVE(Connection)
 public:
     enum class State : int {
         Closed,
         Connecting,  // name look-up, TCP
         Handshaking, // AMQP start .. open-ok
         Open,
+        Recovering,
         Closing,
     };
     Q_ENUM(State)
@@ -58,7 +61,8 @@ public:
     bool isOpen() const { return state() == State::Open; }
     Reply<void> whenOpen(); // at once if it is; else the next open, or its failure
     Endpoint currentEndpoint() const;
-    Error error() const;
+    Error error() const;         // why the connection ended or could not be made
+    Error lastCallError() const; // why a call was refused without being sent, the last time
 
     // flow control (publishers)
     bool isBlocked() const; // the broker said connection.blocked
@@ -68,9 +72,9 @@ public:
     Statistics statistics() const;
 
     // negotiated
-    std::chrono::seconds heartbeat() const;
-    quint32 frameSize() const;
-    quint16 channelMax() const;
+    std::chrono::seconds heartbeatInterval() const;
+    quint32 maximumFrameSize() const;
+    quint16 maximumChannels() const;
     FieldTable serverProperties() const;
     bool hasCapability(const QString &name) const; // "publisher_confirms", "basic.nack", ...
 
@@ -78,7 +82,7 @@ public:
     // Without a free number it ends by a queued closed(error).
     Channel *createChannel(QObject *parent = nullptr);
     // The channel with this number: the open one if there is one, else a new one. nullptr and InvalidArgument in
-    // error() for 0 and for numbers over the negotiated limit.
+    // lastCallError() for 0 and for numbers over the negotiated limit.
     Channel *channel(quint16 number);
     QList<Channel *> channels() const;
 
@@ -92,6 +96,8 @@ Q_SIGNALS:
     void opened();                            // once per open()
     void closed(const AmqpQt::Error &reason); // last: close(), or an error
     void errorOccurred(const AmqpQt::Error &error);
+    // Of a delivery whose channel no longer exists; otherwise see Channel::settlementFailed().
+    void settlementFailed(quint64 deliveryTag, const AmqpQt::Error &error);
     void parametersChanged();
 
     void blockedChanged(bool blocked, const QString &reason);
@@ -99,6 +105,9 @@ Q_SIGNALS:
     void backpressureDetected(
         qint64 queuedBytes); // backlog over backpressureMultiplier() x average sent frame, once per episode
     void bytesToWriteChanged(double bytes); // at most once per turn of the event loop
+
+protected:
+    bool event(QEvent *event) override;
 
 private:
     friend class Channel;

@@ -15,7 +15,14 @@ struct AMQPQT_EXPORT Endpoint {
     QString host = QStringLiteral("localhost");
     quint16 port = 5672;
 
-    static Result<Endpoint> fromString(const QString &hostAndPort); // "host", "host:5673", "[::1]:5672"
+    [[nodiscard]] static Result<Endpoint> fromString(const QString &hostAndPort); // "host", "host:5673", "[::1]:5672"
+    QString toString() const;
+
+    friend bool operator==(const Endpoint &a, const Endpoint &b) noexcept
+    {
+        return a.port == b.port && a.host == b.host;
+    }
+    friend bool operator!=(const Endpoint &a, const Endpoint &b) noexcept { return !(a == b); }
 };
 
 class ConnectionParametersPrivate;
@@ -23,8 +30,9 @@ class ConnectionParametersPrivate;
 class AMQPQT_EXPORT ConnectionParameters
 {
 public:
-    ConnectionParameters();                                       // amqp://guest:guest@localhost:5672/%2F
-    static Result<ConnectionParameters> fromUrl(const QUrl &url); // amqp://user:pw@host:port/vhost?heartbeat=...
+    ConnectionParameters(); // amqp://guest:guest@localhost:5672/%2F
+    [[nodiscard]] static Result<ConnectionParameters>
+    fromUrl(const QUrl &url); // amqp://user:pw@host:port/vhost?heartbeat=...
     ConnectionParameters(const ConnectionParameters &) noexcept;
     ConnectionParameters(ConnectionParameters &&) noexcept;
     ConnectionParameters &operator=(const ConnectionParameters &) noexcept;
@@ -49,12 +57,13 @@ public:
     FieldTable clientProperties() const;
     void setClientProperties(const FieldTable &properties);
 
-    std::chrono::seconds heartbeat() const; // ours 0: off; broker's 0: ours; else the smaller
-    void setHeartbeat(std::chrono::seconds interval);
+    std::chrono::seconds
+    heartbeatInterval() const; // 0 disables heartbeats; otherwise the smaller of this value and the broker's
+    void setHeartbeatInterval(std::chrono::seconds interval);
     std::chrono::milliseconds connectTimeout() const;
     void setConnectTimeout(std::chrono::milliseconds timeout);
-    std::chrono::milliseconds rpcTimeout() const; // 30 s; 0: none; suspended while the broker blocks us
-    void setRpcTimeout(std::chrono::milliseconds timeout);
+    std::chrono::milliseconds replyTimeout() const; // 30 s; 0: none; suspended while the broker blocks us
+    void setReplyTimeout(std::chrono::milliseconds timeout);
     quint32 maximumFrameSize() const;
     void setMaximumFrameSize(quint32 bytes);
     quint16 maximumChannels() const;

@@ -23,6 +23,7 @@ class AMQPQT_EXPORT Consumer : public QObject
     Q_PROPERTY(AmqpQt::AckMode ackMode READ ackMode CONSTANT)
     Q_PROPERTY(AmqpQt::Consumer::State state READ state NOTIFY stateChanged)
     Q_PROPERTY(int unackedCount READ unackedCount NOTIFY unackedCountChanged)
+    Q_DISABLE_COPY_MOVE(Consumer)
 public:
     enum class State : int { Starting, Active, Recovering, Cancelling, Cancelled };
     Q_ENUM(State)
@@ -52,6 +53,7 @@ Q_SIGNALS:
     void unackedCountChanged(int count); // at most once per turn of the event loop
 
 protected:
+    bool event(QEvent *event) override;
     void connectNotify(const QMetaMethod &signal) override;
     void disconnectNotify(const QMetaMethod &signal) override;
 

@@ -26,13 +26,13 @@ Q_ENUM_NS(AckMode)
 enum class Requeue : int { No, Yes };
 Q_ENUM_NS(Requeue)
 
-enum class Backpressure : int {
+enum class BackpressureReason : int {
     BrokerBlocked = 0x1,     // connection.blocked: the broker is short of memory or disk
     WriteBufferFull = 0x2,   // our unsent bytes passed the high watermark
     ChannelFlow = 0x4,       // channel.flow(active=false) from the broker
     ConfirmWindowFull = 0x8, // as many unconfirmed messages as Channel::confirmWindow() allows
 };
-Q_DECLARE_FLAGS(BackpressureReasons, Backpressure)
+Q_DECLARE_FLAGS(BackpressureReasons, BackpressureReason)
 Q_FLAG_NS(BackpressureReasons)
 Q_DECLARE_OPERATORS_FOR_FLAGS(BackpressureReasons)
 

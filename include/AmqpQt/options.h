@@ -9,8 +9,9 @@
 namespace AmqpQt
 {
 
-// Plain aggregates for designated initialisers, {.exclusive = true}. A new field means a new SOVERSION; new broker
-// features arrive as `arguments`, for which the with…() helpers exist.
+// Plain aggregates for designated initialisers, {.exclusive = true}, with a with…() function for each field for C++17.
+// A new field means a new SOVERSION; new broker features arrive as `arguments`, for which there are with…() functions
+// too.
 
 struct AMQPQT_EXPORT QueueOptions {
     bool durable = true;
@@ -18,19 +19,24 @@ struct AMQPQT_EXPORT QueueOptions {
     bool autoDelete = false;
     FieldTable arguments = {};
 
-    static QueueOptions
+    [[nodiscard]] static QueueOptions
     temporary(); // exclusive, auto-delete, not durable: what RabbitMQ 4.3 still takes for unnamed queues
-    static QueueOptions quorum();
-    static QueueOptions stream();
-    QueueOptions withMessageTtl(std::chrono::milliseconds ttl) const;
-    QueueOptions withExpiry(std::chrono::milliseconds unused) const;
-    QueueOptions withMaxLength(qint64 messages) const;
-    QueueOptions withMaxLengthBytes(qint64 bytes) const;
-    QueueOptions withOverflow(const QString &behaviour) const; // drop-head, reject-publish, reject-publish-dlx
-    QueueOptions withDeadLetter(const QString &exchange, const QString &routingKey = {}) const;
-    QueueOptions withMaxPriority(quint8 levels) const;
-    QueueOptions withDeliveryLimit(int times) const;
-    QueueOptions withSingleActiveConsumer() const;
+    [[nodiscard]] static QueueOptions quorum();
+    [[nodiscard]] static QueueOptions stream();
+    [[nodiscard]] QueueOptions withDurable(bool isDurable = true) const;
+    [[nodiscard]] QueueOptions withExclusive(bool isExclusive = true) const;
+    [[nodiscard]] QueueOptions withAutoDelete(bool deletes = true) const;
+    [[nodiscard]] QueueOptions withArgument(const QString &name, const QVariant &value) const;
+    [[nodiscard]] QueueOptions withMessageTtl(std::chrono::milliseconds ttl) const;
+    [[nodiscard]] QueueOptions withExpiry(std::chrono::milliseconds unused) const;
+    [[nodiscard]] QueueOptions withMaxLength(qint64 messages) const;
+    [[nodiscard]] QueueOptions withMaxLengthBytes(qint64 bytes) const;
+    [[nodiscard]] QueueOptions
+    withOverflow(const QString &behaviour) const; // drop-head, reject-publish, reject-publish-dlx
+    [[nodiscard]] QueueOptions withDeadLetter(const QString &exchange, const QString &routingKey = {}) const;
+    [[nodiscard]] QueueOptions withMaxPriority(quint8 levels) const;
+    [[nodiscard]] QueueOptions withDeliveryLimit(int times) const;
+    [[nodiscard]] QueueOptions withSingleActiveConsumer() const;
 };
 
 struct AMQPQT_EXPORT ExchangeOptions {
@@ -39,7 +45,11 @@ struct AMQPQT_EXPORT ExchangeOptions {
     bool internal = false;
     FieldTable arguments = {};
 
-    ExchangeOptions withAlternate(const QString &exchange) const;
+    [[nodiscard]] ExchangeOptions withDurable(bool isDurable = true) const;
+    [[nodiscard]] ExchangeOptions withAutoDelete(bool deletes = true) const;
+    [[nodiscard]] ExchangeOptions withInternal(bool isInternal = true) const;
+    [[nodiscard]] ExchangeOptions withArgument(const QString &name, const QVariant &value) const;
+    [[nodiscard]] ExchangeOptions withAlternate(const QString &exchange) const;
 };
 
 namespace ExchangeType
@@ -53,11 +63,19 @@ struct AMQPQT_EXPORT ConsumeOptions {
     bool exclusive = false;
     bool noLocal = false;
     bool resubscribe = false;             // when the broker cancels it: wait for the queue, then subscribe again
-    std::optional<quint16> prefetch = {}; // unset: the channel's
+    std::optional<quint16> prefetch = {}; // unset: that of Channel::setPrefetch(), or 100
     FieldTable arguments = {};
 
-    ConsumeOptions withPriority(int priority) const;
-    ConsumeOptions withStreamOffset(const QVariant &offset) const; // "first" "last" "next", a number, a QDateTime, "1h"
+    [[nodiscard]] ConsumeOptions withConsumerTag(const QString &tag) const;
+    [[nodiscard]] ConsumeOptions withAckMode(AckMode mode) const;
+    [[nodiscard]] ConsumeOptions withExclusive(bool isExclusive = true) const;
+    [[nodiscard]] ConsumeOptions withNoLocal(bool excludesLocal = true) const;
+    [[nodiscard]] ConsumeOptions withResubscribe(bool subscribesAgain = true) const;
+    [[nodiscard]] ConsumeOptions withPrefetch(quint16 count) const;
+    [[nodiscard]] ConsumeOptions withArgument(const QString &name, const QVariant &value) const;
+    [[nodiscard]] ConsumeOptions withPriority(int priority) const;
+    [[nodiscard]] ConsumeOptions
+    withStreamOffset(const QVariant &offset) const; // "first" "last" "next", a number, a QDateTime, "1h"
 };
 
 class AMQPQT_EXPORT QueueInfo // queue.declare-ok

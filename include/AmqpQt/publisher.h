@@ -19,7 +19,8 @@ class AMQPQT_EXPORT Publisher : public QObject
     Q_PROPERTY(QString routingKey READ routingKey WRITE setRoutingKey NOTIFY routingKeyChanged)
     Q_PROPERTY(bool writable READ isWritable NOTIFY writableChanged)
     Q_PROPERTY(qreal pressure READ pressure NOTIFY pressureChanged) // 0 free .. 1 publish() refuses
-    Q_PROPERTY(int outstanding READ outstanding NOTIFY outstandingChanged)
+    Q_PROPERTY(int outstandingCount READ outstandingCount NOTIFY outstandingCountChanged)
+    Q_DISABLE_COPY_MOVE(Publisher)
 public:
     enum class LossPolicy : int {
         Report,    // what was unconfirmed when the connection went ends as Unconfirmed
@@ -32,6 +33,7 @@ public:
 
     quint64 publish(const Message &message); // to exchange() with routingKey(); the id, or 0 if refused, see error()
     quint64 publish(const QString &exchange, const QString &routingKey, const Message &message);
+    Reply<void> publishWithReply(const Message &message);
     Reply<void> publishWithReply(const QString &exchange, const QString &routingKey, const Message &message);
 
     QString exchange() const;
@@ -40,8 +42,8 @@ public:
     void setRoutingKey(const QString &routingKey);
     bool isMandatory() const; // true by default: no route is an error
     void setMandatory(bool mandatory);
-    int window() const; // unconfirmed messages at a time, 1000
-    void setWindow(int messages);
+    int confirmWindow() const; // unconfirmed messages at a time, 1000
+    void setConfirmWindow(int messages);
     qint64 outboxLimit() const; // bytes kept while they cannot be sent, 16 MiB; 0 refuses
     void setOutboxLimit(qint64 bytes);
     bool isPaused() const; // what is published waits in the outbox; false by default
@@ -53,16 +55,19 @@ public:
     Error error() const;      // why publish() gave 0 the last time
     bool isWritable() const;  // what is published now is sent at once
     qreal pressure() const;
-    int outstanding() const; // in the outbox or unconfirmed
+    int outstandingCount() const; // in the outbox or unconfirmed
 
 Q_SIGNALS:
     void settled(quint64 id, const AmqpQt::Error &error); // error.kind() NoError: the broker has it
     void drained();                                       // nothing outstanding
     void writableChanged(bool writable);
     void pressureChanged(qreal pressure);
-    void outstandingChanged(int outstanding);
+    void outstandingCountChanged(int count);
     void exchangeChanged();
     void routingKeyChanged();
+
+protected:
+    bool event(QEvent *event) override;
 
 private:
     friend class PublisherPrivate;

@@ -8,12 +8,11 @@
 #include <QtCore/qpointer.h>
 #include <QtCore/qpromise.h>
 
+#include <functional>
 #include <memory>
-#include <optional>
 #include <type_traits>
 #include <utility>
 #include <variant>
-#include <vector>
 
 #if defined(__cpp_impl_coroutine) && __has_include(<coroutine>)
 #    include <coroutine>
@@ -24,6 +23,8 @@ namespace AmqpQt
 
 template <typename T>
 class Result;
+template <typename T>
+class Reply;
 
 namespace Internal
 {
@@ -31,9 +32,10 @@ namespace Internal
 [[noreturn]] AMQPQT_EXPORT void failValueOfError(const Error &error);
 AMQPQT_EXPORT const Error &noResult(); // one for all replies that are not finished
 
-class Continuations;
+class ReplyStateBase;
+class ReplyStateBasePrivate;
 
-// What is to happen once. Given the reply instead of holding it: a reply that never ends would keep itself alive.
+// Runs once. It is given the reply instead of holding it, since a reply that never ends would keep itself alive.
 class AMQPQT_EXPORT Continuation
 {
 public:
@@ -41,21 +43,22 @@ public:
     Continuation(const Continuation &) = delete;
     Continuation &operator=(const Continuation &) = delete;
     virtual ~Continuation();
-    virtual void run(const Continuations &reply) = 0;
+    virtual void run(const ReplyStateBase &reply) = 0;
 };
 
-// What is to happen when a reply is finished: the part of a reply that does not depend on its type. A shared_ptr owns
-// it.
-class AMQPQT_EXPORT Continuations : public std::enable_shared_from_this<Continuations>
+// The part of a reply's state that does not depend on its type: the continuations that run when the reply is finished.
+// A shared_ptr owns it.
+class AMQPQT_EXPORT ReplyStateBase : public std::enable_shared_from_this<ReplyStateBase>
 {
 public:
-    // Direct: from the dispatch loop. Posted: by events to the contexts, where no dispatch loop is there to do it.
+    // Direct: continuations run inside finish(), which the dispatch loop calls. Posted: events to the contexts run
+    // them.
     enum class Delivery { Direct, Posted };
 
-    Continuations();
-    Continuations(const Continuations &) = delete;
-    Continuations &operator=(const Continuations &) = delete;
-    ~Continuations();
+    ReplyStateBase();
+    ReplyStateBase(const ReplyStateBase &) = delete;
+    ReplyStateBase &operator=(const ReplyStateBase &) = delete;
+    ~ReplyStateBase();
 
     bool isFinished() const noexcept { return m_finished; }
     void add(QObject *context, std::unique_ptr<Continuation> continuation); // not run once context is gone
@@ -64,22 +67,25 @@ public:
     void finish(Delivery delivery);
 
 private:
-    struct Entry {
-        std::optional<QPointer<QObject>> context; // unset: it needs none
-        std::unique_ptr<Continuation> continuation;
-        bool isFuture = false;
-    };
-    void add(Entry entry);
-    void post(Entry entry);
+    friend class ReplyStateBasePrivate;
 
-    std::vector<Entry> m_entries;
+    std::unique_ptr<ReplyStateBasePrivate> d; // created with the first continuation
     bool m_finished = false;
 };
 
 template <typename T>
-struct ReplyState : Continuations {
+struct ReplyState : ReplyStateBase {
     Result<T> result;
 };
+
+template <typename T, typename Function>
+decltype(auto) callWith(Function &function, const Result<T> &result)
+{
+    if constexpr (std::is_invocable_v<Function &, const Result<T> &>)
+        return function(result);
+    else
+        return function();
+}
 
 template <typename T, typename F>
 class ContinuationOf final : public Continuation
@@ -90,12 +96,9 @@ public:
         : m_function(std::forward<G>(function))
     {
     }
-    void run(const Continuations &reply) override
+    void run(const ReplyStateBase &reply) override
     {
-        if constexpr (std::is_invocable_v<F &, const Result<T> &>)
-            m_function(static_cast<const ReplyState<T> &>(reply).result);
-        else
-            m_function();
+        callWith<T>(m_function, static_cast<const ReplyState<T> &>(reply).result);
     }
 
 private:
@@ -107,6 +110,68 @@ std::unique_ptr<Continuation> continuation(F &&function)
 {
     return std::make_unique<ContinuationOf<T, std::decay_t<F>>>(std::forward<F>(function));
 }
+
+// Finishes a reply that depends on a continuation, in the thread in which it was made; with Cancelled if the
+// continuation is destroyed without running.
+class AMQPQT_EXPORT DependentBase
+{
+public:
+    DependentBase(const DependentBase &) = delete;
+    DependentBase &operator=(const DependentBase &) = delete;
+
+protected:
+    DependentBase();
+    DependentBase(DependentBase &&) noexcept = default;
+    ~DependentBase();
+
+    static Error cancelled();
+    // Calls `finish`, at once if this is the thread and the delivery is Direct, otherwise from its event loop.
+    void inThread(ReplyStateBase::Delivery delivery, std::function<void(ReplyStateBase::Delivery)> finish);
+
+private:
+    QPointer<QObject> m_thread; // its event dispatcher
+};
+
+template <typename T>
+class Dependent : public DependentBase
+{
+public:
+    explicit Dependent(std::shared_ptr<ReplyState<T>> state)
+        : m_state(std::move(state))
+    {
+    }
+    Dependent(Dependent &&) noexcept = default;
+    ~Dependent()
+    {
+        if (m_state)
+            finish(cancelled(), ReplyStateBase::Delivery::Posted);
+    }
+
+    void finish(Result<T> result, ReplyStateBase::Delivery delivery = ReplyStateBase::Delivery::Direct)
+    {
+        inThread(delivery, [state = std::exchange(m_state, {}), result = std::move(result)](auto how) mutable {
+            state->result = std::move(result);
+            state->finish(how);
+        });
+    }
+
+private:
+    std::shared_ptr<ReplyState<T>> m_state;
+};
+
+// The type of reply that then() returns for what a continuation returns.
+template <typename Returned>
+struct Unwrapped {
+    using Type = Returned;
+};
+template <typename T>
+struct Unwrapped<Result<T>> {
+    using Type = T;
+};
+template <typename T>
+struct Unwrapped<Reply<T>> {
+    using Type = T;
+};
 
 struct ReplyAccess;
 
@@ -189,13 +254,28 @@ public:
     }
 
     template <typename F>
-    const Reply &then(QObject *context, F &&f) const
+    auto then(QObject *context, F &&f) const
     {
-        using Function = std::decay_t<F> &;
-        static_assert(std::is_invocable_v<Function, const Result<T> &> || std::is_invocable_v<Function>,
+        using Function = std::decay_t<F>;
+        static_assert(std::is_invocable_v<Function &, const Result<T> &> || std::is_invocable_v<Function &>,
                       "the function takes a const Result<T> &, or nothing");
-        m_state->add(context, Internal::continuation<T>(std::forward<F>(f)));
-        return *this;
+        using Returned = std::decay_t<decltype(Internal::callWith<T>(std::declval<Function &>(),
+                                                                     std::declval<const Result<T> &>()))>;
+        if constexpr (std::is_void_v<Returned>) {
+            m_state->add(context, Internal::continuation<T>(std::forward<F>(f)));
+        } else {
+            using Next = typename Internal::Unwrapped<Returned>::Type;
+            auto state = std::make_shared<Internal::ReplyState<Next>>();
+            m_state->add(context, Internal::continuation<T>(
+                                      [function = Function(std::forward<F>(f)),
+                                       next = Internal::Dependent<Next>(state)](const Result<T> &result) mutable {
+                                          if constexpr (std::is_same_v<Returned, Reply<Next>>)
+                                              Internal::callWith<T>(function, result).finishDependent(std::move(next));
+                                          else
+                                              next.finish(Internal::callWith<T>(function, result));
+                                      }));
+            return Reply<Next>(std::move(state));
+        }
     }
 
     QFuture<Result<T>> toFuture() const
@@ -252,9 +332,20 @@ public:
 
 private:
     friend struct Internal::ReplyAccess;
+    template <typename Other>
+    friend class Reply;
     explicit Reply(std::shared_ptr<Internal::ReplyState<T>> state)
         : m_state(std::move(state))
     {
+    }
+
+    void finishDependent(Internal::Dependent<T> next) const
+    {
+        if (isFinished())
+            next.finish(m_state->result);
+        else
+            m_state->add(Internal::continuation<T>(
+                [next = std::move(next)](const Result<T> &result) mutable { next.finish(result); }));
     }
 
     std::shared_ptr<Internal::ReplyState<T>> m_state;

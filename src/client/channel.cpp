@@ -66,6 +66,11 @@ Error Channel::error() const
     return d->error;
 }
 
+Error Channel::lastCallError() const
+{
+    return d->lastCallError;
+}
+
 BackpressureReasons Channel::backpressure() const
 {
     return d->backpressure();
@@ -166,9 +171,9 @@ int Channel::confirmWindow() const
 /*!
     Limits the number of messages that are sent and not confirmed to \a messages, 0 for no limit. Further ones are
     accepted, count in unconfirmedCount(), and wait here for confirms, within ConnectionParameters::bufferLimit();
-    calls that follow them wait as well, since the order is kept. Backpressure::ConfirmWindowFull is set from that many
-    unconfirmed messages on until half of them are confirmed. It has an effect in confirm mode only. A negative number
-    is refused with ErrorKind::InvalidArgument in error().
+    calls that follow them wait as well, since the order is kept. BackpressureReason::ConfirmWindowFull is set from that
+   many unconfirmed messages on until half of them are confirmed. It has an effect in confirm mode only. A negative
+   number is refused with ErrorKind::InvalidArgument in lastCallError().
 */
 void Channel::setConfirmWindow(int messages)
 {
@@ -176,7 +181,7 @@ void Channel::setConfirmWindow(int messages)
     if (!reason.isError() && messages < 0)
         reason = Error(ErrorKind::InvalidArgument, u"messages: a window of %1"_s.arg(messages));
     if (reason.isError()) {
-        d->refuse(reason);
+        d->reportCallError(reason);
         return;
     }
     d->engine->setConfirmWindow(messages);
@@ -187,7 +192,7 @@ void Channel::setConfirmWindow(int messages)
     Declares a queue for this connection, QueueOptions::temporary(), to which the broker gives a name. The reply and
     queueDeclared() have that name.
 */
-Reply<QueueInfo> Channel::declareQueue()
+Reply<QueueInfo> Channel::declareTemporaryQueue()
 {
     return declareQueue(QString(), QueueOptions::temporary());
 }
@@ -337,13 +342,17 @@ Reply<void> Channel::unbindExchange(const QString &destination, const QString &s
     its own in ConsumeOptions::prefetch, with PrefetchScope::PerChannel for all of the channel together. It has no
     effect on AckMode::NoAck and on get().
 
-    Without a limit the broker sends everything it has, and what is not settled is kept in memory here. A few hundred
-    keep a consumer busy; see \l {https://www.rabbitmq.com/docs/confirms#channel-qos-prefetch-throughput} {RabbitMQ's
-    advice}. reopen() sets the same limits again.
+    Before the first call, a consumer has a limit of 100. Without a limit the broker sends everything it has, and
+    unsettled deliveries are kept in memory. A few hundred keep a consumer busy; see \l
+   {https://www.rabbitmq.com/docs/confirms#channel-qos-prefetch-throughput} {RabbitMQ's advice}. reopen() sets the same
+   limits again.
 */
 Reply<void> Channel::setPrefetch(quint16 count, PrefetchScope scope)
 {
-    return d->reply("setPrefetch", [&] { return d->engine->setPrefetch(count, scope == PrefetchScope::PerChannel); });
+    return d->reply("setPrefetch", [&] {
+        d->isPrefetchSet = true;
+        return d->engine->setPrefetch(count, scope == PrefetchScope::PerChannel);
+    });
 }
 
 /*!
@@ -431,9 +440,9 @@ Reply<std::optional<GetResult>> Channel::get(const QString &queue, AckMode ackMo
     Tells the broker that the delivery \a message is done with (\c basic.ack). Returns \c true if it was still
     unsettled.
 
-    Returns \c false otherwise and sends nothing: with ErrorKind::StaleDelivery in error() for one that is settled
-    already, that came before the channel was closed, or through another channel; with ErrorKind::InvalidArgument for
-    a message that is no delivery or needs no settling (AckMode::NoAck). RabbitMQ would close the channel with 406.
+    Returns \c false otherwise and sends nothing: with ErrorKind::StaleDelivery in lastCallError() for one that is
+   settled already, that came before the channel was closed, or through another channel; with ErrorKind::InvalidArgument
+   for a message that is no delivery or needs no settling (AckMode::NoAck). RabbitMQ would close the channel with 406.
 
     Acknowledgements are merged and leave at the end of the turn of the event loop. For other threads there is
     Message::ack().
@@ -563,6 +572,14 @@ Reply<void> Channel::reopen()
 Reply<void> Channel::close()
 {
     return d->close();
+}
+
+/*!
+    \reimp
+*/
+bool Channel::event(QEvent *event)
+{
+    return QObject::event(event);
 }
 
 } // namespace AmqpQt

@@ -35,8 +35,11 @@ public:
     {
         return connection && engine && connection->mailbox->isOwnThread();
     } // false: see unusable()
-    // Keeps a local failure and tells it from the dispatch loop.
-    Error refuse(Error reason);
+    // Keep an error and emit it from the dispatch loop: of a call that is refused without being sent, and the reason
+    // why the channel closed.
+    Error reportCallError(const Error &reason);
+    void setError(const Error &reason);
+    void reportFailedSettlement(quint64 deliveryTag, const Error &reason);
 
     // The reply to a call: `convert` makes its value of the broker's answer, `tell` tells everybody else.
     using Call = std::function<Result<Engine::CallId>()>;
@@ -83,10 +86,10 @@ public:
         BackpressureReasons reasons;
         if (!connection || !engine)
             return reasons;
-        reasons.setFlag(Backpressure::BrokerBlocked, connection->engine.isBlocked());
-        reasons.setFlag(Backpressure::WriteBufferFull, !connection->engine.isWritable());
-        reasons.setFlag(Backpressure::ChannelFlow, engine->isFlowed());
-        reasons.setFlag(Backpressure::ConfirmWindowFull, engine->isConfirmWindowFull());
+        reasons.setFlag(BackpressureReason::BrokerBlocked, connection->engine.isBlocked());
+        reasons.setFlag(BackpressureReason::WriteBufferFull, !connection->engine.isWritable());
+        reasons.setFlag(BackpressureReason::ChannelFlow, engine->isFlowed());
+        reasons.setFlag(BackpressureReason::ConfirmWindowFull, engine->isConfirmWindowFull());
         return reasons;
     }
 
@@ -94,10 +97,12 @@ public:
     ConnectionPrivate *connection; // null once it is gone
     const quint64 serialNumber;    // of this object; unlike channel numbers, never used again in this connection
     std::shared_ptr<Engine::ChannelEngine> engine;
+    bool isPrefetchSet = false;            // by Channel::setPrefetch(); before that there is a default
     bool isInternal = false;               // not the application's
     PublisherPrivate *publisher = nullptr; // the owner of the channel, if it is a publisher's
     State state = State::Closed;
     Error error;
+    Error lastCallError;
     bool toldFlowStopped = false; // channel.flow
     bool toldWindowFull = false;
     int unconfirmedCount = 0; // what is published, in confirm mode, and not told to have ended

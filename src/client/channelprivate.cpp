@@ -58,8 +58,7 @@ void ChannelPrivate::start(std::shared_ptr<Engine::ChannelEngine> engineChannel)
 
 void ChannelPrivate::startFailed(const Error &reason)
 {
-    error = reason;
-    defer(q, [channel = q, reason] { Q_EMIT channel->errorOccurred(reason); });
+    setError(reason);
     defer(q, [channel = q, reason] { Q_EMIT channel->closed(reason); });
 }
 
@@ -81,7 +80,7 @@ void ChannelPrivate::connectionGone(const Error &gone)
         return;
     state = State::Closed;
     tellBackpressure();
-    refuse(gone);
+    setError(gone);
     setState(State::Closed);
     defer(q, [channel = q, gone] { Q_EMIT channel->closed(gone); });
 }
@@ -105,27 +104,39 @@ Error ChannelPrivate::unusable(const char *function) const
     return {};
 }
 
-Error ChannelPrivate::refuse(Error reason)
+Error ChannelPrivate::reportCallError(const Error &reason)
 {
-    if (q->thread() != QThread::currentThread()) // nothing of ours is to be touched
+    if (q->thread() != QThread::currentThread()) // in another thread nothing of this object may be touched
         return reason;
-    error = reason;
+    lastCallError = reason;
     defer(q, [channel = q, reason] { Q_EMIT channel->errorOccurred(reason); });
     return reason;
+}
+
+void ChannelPrivate::setError(const Error &reason)
+{
+    error = reason;
+    defer(q, [channel = q, reason] { Q_EMIT channel->errorOccurred(reason); });
+}
+
+void ChannelPrivate::reportFailedSettlement(quint64 deliveryTag, const Error &reason)
+{
+    lastCallError = reason;
+    defer(q, [channel = q, deliveryTag, reason] { Q_EMIT channel->settlementFailed(deliveryTag, reason); });
 }
 
 Result<CallId> ChannelPrivate::submit(const char *function, const Call &call)
 {
     if (const Error reason = unusable(function); reason.isError())
-        return refuse(reason);
+        return reportCallError(reason);
     const Result<CallId> id = call();
-    return id ? id : Result<CallId>(refuse(id.error()));
+    return id ? id : Result<CallId>(reportCallError(id.error()));
 }
 
 Reply<void> ChannelPrivate::reopen()
 {
     if (const Error reason = unusable("reopen"); reason.isError())
-        return Promise<void>::finished(refuse(reason));
+        return Promise<void>::finished(reportCallError(reason));
     if (reopening)
         return reopening->reply();
     if (state == State::Opening && engine->takesCalls()) // it waits for the connection, or for the broker
@@ -142,7 +153,7 @@ void ChannelPrivate::openAgain(const Promise<void> &promise)
 {
     const Result<CallId> id = engine->open();
     if (!id)
-        return promise.finish(refuse(id.error()));
+        return promise.finish(reportCallError(id.error()));
     connection->addCall(*id, [promise](const Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
         const Error *failure = std::get_if<Error>(&value);
         promise.finish(failure ? Result<void>(*failure) : Result<void>(), delivery);
@@ -202,7 +213,7 @@ Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, 
     if (reason.isError()) {
         auto *refused = new Consumer(q, nullptr);
         refused->d = std::make_unique<ConsumerPrivate>(refused, nullptr, queue, options, 0);
-        refused->d->startFailed(refuse(reason));
+        refused->d->startFailed(reportCallError(reason));
         adopt(parent, refused);
         return refused;
     }
@@ -258,24 +269,22 @@ void ChannelPrivate::removeConsumer(const ConsumerPrivate *consumer)
 bool ChannelPrivate::settle(const char *function, const Message &message, Settlement::Kind kind, bool upTo)
 {
     if (const Error reason = unusable(function); reason.isError()) {
-        refuse(reason);
+        reportCallError(reason);
         return false;
     }
     const DeliveryOrigin *origin = MessageAccess::origin(message);
     if (!origin || !origin->mailbox || origin->noAck) {
-        refuse(Error(ErrorKind::InvalidArgument, u"message: it is no delivery that could be settled"_s));
+        reportCallError(Error(ErrorKind::InvalidArgument,
+                              u"this message is not a delivery that can be acknowledged or rejected"_s));
         return false;
     }
     const bool isOurs = origin->mailbox == connection->mailbox && origin->incarnation == engine->incarnation();
     if (isOurs && settle({origin->incarnation, message.deliveryTag(), origin->channelNumber, kind}, upTo))
         return true;
-    refuse(Error(
-        ErrorKind::StaleDelivery,
-        isOurs
-            ? u"delivery %1 on channel %2 is settled already, or the channel was closed"_s.arg(message.deliveryTag())
-                  .arg(origin->channelNumber)
-            : u"delivery %1 is of another channel, or of channel %2 before it was reopened"_s.arg(message.deliveryTag())
-                  .arg(origin->channelNumber)));
+    const QString text = isOurs ? u"delivery %1 on channel %2 has already been settled, or the channel was closed"_s
+                                : u"delivery %1 belongs to another channel, or to channel %2 before it was reopened"_s;
+    reportFailedSettlement(message.deliveryTag(),
+                           Error(ErrorKind::StaleDelivery, text.arg(message.deliveryTag()).arg(origin->channelNumber)));
     return false;
 }
 
@@ -372,7 +381,7 @@ void ChannelPrivate::onClosed(const Error &reason)
         consumer->onChannelClosed(reason, consumer == refused);
     tellBackpressure();
     if (reason.isError())
-        refuse(reason);
+        setError(reason);
     setState(State::Closed);
     defer(q, [channel = q, reason] { Q_EMIT channel->closed(reason); });
     if (reopening) {
@@ -392,10 +401,10 @@ void ChannelPrivate::setFlow(bool active)
 void ChannelPrivate::tellBackpressure()
 {
     BackpressureReasons reasons;
-    reasons.setFlag(Backpressure::BrokerBlocked, connection && connection->toldBlocked);
-    reasons.setFlag(Backpressure::WriteBufferFull, connection && connection->toldBufferFull);
-    reasons.setFlag(Backpressure::ChannelFlow, toldFlowStopped);
-    reasons.setFlag(Backpressure::ConfirmWindowFull, toldWindowFull);
+    reasons.setFlag(BackpressureReason::BrokerBlocked, connection && connection->toldBlocked);
+    reasons.setFlag(BackpressureReason::WriteBufferFull, connection && connection->toldBufferFull);
+    reasons.setFlag(BackpressureReason::ChannelFlow, toldFlowStopped);
+    reasons.setFlag(BackpressureReason::ConfirmWindowFull, toldWindowFull);
     const bool isWritable = state == State::Open && !reasons;
     if (std::exchange(m_toldBackpressure, reasons) != reasons)
         defer(q, [channel = q, reasons] { Q_EMIT channel->backpressureChanged(reasons); });

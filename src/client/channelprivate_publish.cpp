@@ -40,7 +40,7 @@ quint64 ChannelPrivate::publishAny(const char *function, const QString &exchange
                                    const Message &message, bool mandatory)
 {
     const auto refused = [this](const Error &reason) {
-        refuse(reason);
+        reportCallError(reason);
         return quint64(0);
     };
     if (const Error reason = unusable(function); reason.isError())
@@ -58,17 +58,17 @@ Reply<void> ChannelPrivate::publishWithReply(const QString &exchange, const QStr
                                              Channel::PublishFlags flags)
 {
     if (const Error reason = notConfirming("publishWithReply"); reason.isError())
-        return Promise<void>::finished(refuse(reason));
+        return Promise<void>::finished(reportCallError(reason));
     const quint64 sequence = publish("publishWithReply", exchange, routingKey, message, flags);
     if (sequence == 0)
-        return Promise<void>::finished(error);
+        return Promise<void>::finished(lastCallError);
     return m_confirmReplies[sequence].reply();
 }
 
 Reply<void> ChannelPrivate::whenConfirmed()
 {
     if (const Error reason = notConfirming("whenConfirmed"); reason.isError())
-        return Promise<void>::finished(refuse(reason));
+        return Promise<void>::finished(reportCallError(reason));
     if (unconfirmedCount == 0)
         return Promise<void>::finished({});
     m_confirmWaits.push_back({m_lastSequence, unconfirmedCount, {}, {}});

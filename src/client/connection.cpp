@@ -118,6 +118,11 @@ Error Connection::error() const
     return d->error;
 }
 
+Error Connection::lastCallError() const
+{
+    return d->lastCallError;
+}
+
 bool Connection::isBlocked() const
 {
     return d->engine.isBlocked();
@@ -155,9 +160,9 @@ Connection::Statistics Connection::statistics() const
 
 /*!
     Returns the heartbeat interval that was negotiated (\c connection.tune), 0 for none and while there is no
-    connection. See ConnectionParameters::setHeartbeat().
+    connection. See ConnectionParameters::setHeartbeatInterval().
 */
-std::chrono::seconds Connection::heartbeat() const
+std::chrono::seconds Connection::heartbeatInterval() const
 {
     return d->engine.heartbeat();
 }
@@ -167,7 +172,7 @@ std::chrono::seconds Connection::heartbeat() const
     limit. A message may be larger, it takes many frames then; the arguments of a call and the headers of a message
     may not.
 */
-quint32 Connection::frameSize() const
+quint32 Connection::maximumFrameSize() const
 {
     return d->engine.frameMax();
 }
@@ -176,7 +181,7 @@ quint32 Connection::frameSize() const
     Returns the highest channel number, as it was negotiated (\c connection.tune); 0 if neither side has a limit, and
     before.
 */
-quint16 Connection::channelMax() const
+quint16 Connection::maximumChannels() const
 {
     return d->engine.channelMax();
 }
@@ -199,7 +204,7 @@ bool Connection::hasCapability(const QString &name) const
     Returns a new channel with the lowest free number, a child of \a parent, or of this connection if that is null. It
     can be used at once and opens when the connection does (\c channel.open).
 
-    If no number is free (see ConnectionParameters::setMaximumChannels() and channelMax()) the channel ends by
+    If no number is free (see ConnectionParameters::setMaximumChannels() and maximumChannels()) the channel ends by
     Channel::errorOccurred() and Channel::closed() with ErrorKind::NotOpen, from the event loop. If the broker allows
     fewer channels than there are when the connection opens, those with higher numbers end with
     ErrorKind::InvalidArgument.
@@ -232,7 +237,7 @@ Channel *Connection::createChannel(QObject *parent)
 
 /*!
     Returns the channel with this \a number: the one that has it, else a new one, a child of this connection. Without
-    such a number, for 0 and those over the limit (channelMax(), before it is known
+    such a number, for 0 and those over the limit (maximumChannels(), before it is known
     ConnectionParameters::maximumChannels()), the result is null and error() is of kind ErrorKind::InvalidArgument;
     while the number rests until the broker confirms the end of its last use, ErrorKind::NotOpen.
 
@@ -243,7 +248,7 @@ Channel *Connection::channel(quint16 number)
     if (!d->isOwnThread("channel"))
         return nullptr;
     const auto refuse = [&](ErrorKind kind, const QString &text) {
-        d->setError(Error(kind, text));
+        d->reportCallError(Error(kind, text));
         return nullptr;
     };
     if (Engine::ChannelEngine *existing = d->engine.channel(number)) {
@@ -325,6 +330,14 @@ Reply<void> Connection::close()
 void Connection::abort()
 {
     d->abort();
+}
+
+/*!
+    \reimp
+*/
+bool Connection::event(QEvent *event)
+{
+    return QObject::event(event);
 }
 
 } // namespace AmqpQt

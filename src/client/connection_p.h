@@ -32,7 +32,7 @@ class ConnectionPrivate final : public QObject, public SettlementTarget
 {
     Q_OBJECT
 public:
-    using Delivery = Internal::Continuations::Delivery;
+    using Delivery = Internal::ReplyStateBase::Delivery;
     using CallHandler = std::function<void(Engine::ReplyValue &value, Delivery delivery)>;
 
     explicit ConnectionPrivate(Connection *connection);
@@ -77,7 +77,8 @@ public:
     void forget(ConsumerPrivate *consumer);
     void forget(ChannelPrivate *channel);
     quint64 nextChannelSerial() noexcept { return ++m_lastChannelSerial; }
-    void setError(const Error &newError); // and emits it
+    void setError(const Error &newError);      // why the connection ended or could not be made; emits it
+    void reportCallError(const Error &reason); // of a call that is refused without being sent; emits it
     HelperChannel &helperChannel();
 
     // SettlementTarget
@@ -89,6 +90,7 @@ public:
     ConnectionParameters attempt = parameters; // of the present attempt or connection; otherwise those for the next one
     Connection::State state = Connection::State::Closed;
     Error error;
+    Error lastCallError;
     QString blockedReason;
     bool toldBlocked = false;
     bool toldBufferFull = false;

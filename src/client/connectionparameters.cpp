@@ -50,9 +50,9 @@ void setTimeout(ConnectionParametersPrivate &d, std::chrono::milliseconds Connec
     \row \li endpoints() \li localhost, port 5672
     \row \li virtualHost() \li \c /
     \row \li userName(), password() \li guest, guest
-    \row \li heartbeat() \li 60 s
+    \row \li heartbeatInterval() \li 60 s
     \row \li connectTimeout() \li 15 s
-    \row \li rpcTimeout() \li 30 s
+    \row \li replyTimeout() \li 30 s
     \row \li closeTimeout() \li 5 s
     \row \li maximumFrameSize() \li 131072 bytes
     \row \li maximumChannels() \li 2047
@@ -222,7 +222,7 @@ void ConnectionParameters::setClientProperties(const FieldTable &properties)
     Returns the heartbeat interval that we ask for. The broker may ask for a shorter one in \c connection.tune. A
     connection on which nothing arrives for two intervals is given up.
 */
-std::chrono::seconds ConnectionParameters::heartbeat() const
+std::chrono::seconds ConnectionParameters::heartbeatInterval() const
 {
     return d->heartbeat;
 }
@@ -230,7 +230,7 @@ std::chrono::seconds ConnectionParameters::heartbeat() const
 /*!
     Sets the heartbeat \a interval, 0 to 65535 seconds; 0 means no heartbeats at all, whatever the broker asks for.
 */
-void ConnectionParameters::setHeartbeat(std::chrono::seconds interval)
+void ConnectionParameters::setHeartbeatInterval(std::chrono::seconds interval)
 {
     const QString property = u"heartbeat"_s;
     if (interval < 0s || interval > MaximumHeartbeat)
@@ -260,17 +260,17 @@ void ConnectionParameters::setConnectTimeout(std::chrono::milliseconds timeout)
     since later answers could not be distinguished. The time begins when the kernel has taken the last byte of the call.
     It stands still while the broker blocks the connection.
 */
-std::chrono::milliseconds ConnectionParameters::rpcTimeout() const
+std::chrono::milliseconds ConnectionParameters::replyTimeout() const
 {
-    return d->rpcTimeout;
+    return d->replyTimeout;
 }
 
 /*!
     Sets the time for an answer to \a timeout, 0 to 2147483647 ms; 0 waits for ever.
 */
-void ConnectionParameters::setRpcTimeout(std::chrono::milliseconds timeout)
+void ConnectionParameters::setReplyTimeout(std::chrono::milliseconds timeout)
 {
-    setTimeout(*d, &ConnectionParametersPrivate::rpcTimeout, timeout, 0ms, u"rpcTimeout"_s);
+    setTimeout(*d, &ConnectionParametersPrivate::replyTimeout, timeout, 0ms, u"replyTimeout"_s);
 }
 
 /*!
@@ -343,7 +343,7 @@ qint64 ConnectionParameters::lowWatermark() const
 }
 
 /*!
-    Returns the number of unsent bytes above which Backpressure::WriteBufferFull is set.
+    Returns the number of unsent bytes above which BackpressureReason::WriteBufferFull is set.
 */
 qint64 ConnectionParameters::highWatermark() const
 {

@@ -23,7 +23,7 @@ public:
     FieldTable clientProperties;
     std::chrono::seconds heartbeat{60};
     std::chrono::milliseconds connectTimeout{15'000};
-    std::chrono::milliseconds rpcTimeout{30'000};
+    std::chrono::milliseconds replyTimeout{30'000};
     std::chrono::milliseconds closeTimeout{5'000};
     std::chrono::milliseconds blockedTimeout{0};
     std::chrono::milliseconds dispatchBudget{4};

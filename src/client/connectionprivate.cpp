@@ -136,11 +136,11 @@ Engine::Settings ConnectionPrivate::settings() const
         {u"information"_s, u"MIT licence"_s},
     };
     settings.clientProperties.insert(attempt.clientProperties());
-    settings.heartbeatSeconds = quint16(attempt.heartbeat().count());
+    settings.heartbeatSeconds = quint16(attempt.heartbeatInterval().count());
     settings.frameMax = attempt.maximumFrameSize();
     settings.channelMax = attempt.maximumChannels();
     settings.handshakeTimeout = attempt.connectTimeout();
-    settings.rpcTimeout = attempt.rpcTimeout();
+    settings.replyTimeout = attempt.replyTimeout();
     settings.closeTimeout = attempt.closeTimeout();
     settings.maximumMessageSize = attempt.maximumMessageSize();
     settings.blockedTimeout = attempt.blockedTimeout();
@@ -156,6 +156,12 @@ void ConnectionPrivate::setState(Connection::State newState)
     state = newState;
     qCDebug(lcConnection) << q << newState;
     defer(q, [this, newState] { Q_EMIT q->stateChanged(newState); });
+}
+
+void ConnectionPrivate::reportCallError(const Error &reason)
+{
+    lastCallError = reason;
+    defer(q, [this, reason] { Q_EMIT q->errorOccurred(reason); });
 }
 
 void ConnectionPrivate::setError(const Error &newError)
@@ -709,15 +715,23 @@ void ConnectionPrivate::settleNow(const Settlement &settlement)
     ChannelPrivate *const channel = channelOf(settlement);
     if (!settlement.noAck && channel && channel->settle(settlement, false))
         return;
-    const QString reason = settlement.noAck
-                               ? u"message: delivery %1 on channel %2 needs no settling"_s
-                               : u"delivery %1 on channel %2 is settled already, or its channel was closed since"_s;
+    const QString reason =
+        settlement.noAck
+            ? u"message: delivery %1 on channel %2 needs no settling"_s
+            : u"delivery %1 on channel %2 has already been settled, or its channel has been closed since"_s;
     const Error refused(settlement.noAck ? ErrorKind::InvalidArgument : ErrorKind::StaleDelivery,
                         reason.arg(settlement.deliveryTag).arg(settlement.channelNumber));
-    if (channel)
-        channel->refuse(refused);
-    else
-        setError(refused);
+    if (settlement.noAck) {
+        if (channel)
+            channel->reportCallError(refused);
+        else
+            reportCallError(refused);
+    } else if (channel) {
+        channel->reportFailedSettlement(settlement.deliveryTag, refused);
+    } else {
+        lastCallError = refused;
+        defer(q, [this, tag = settlement.deliveryTag, refused] { Q_EMIT q->settlementFailed(tag, refused); });
+    }
 }
 
 } // namespace AmqpQt

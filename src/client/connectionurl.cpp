@@ -138,6 +138,15 @@ Result<Endpoint> Endpoint::fromString(const QString &hostAndPort)
     return endpoint;
 }
 
+/*!
+    Returns the endpoint as fromString() reads it: \c{host:port}, with an IPv6 address in brackets.
+*/
+QString Endpoint::toString() const
+{
+    const bool isIpv6 = host.contains(u':');
+    return (isIpv6 ? u"[%1]:%2"_s : u"%1:%2"_s).arg(host, QString::number(port)); // the host may contain "%1"
+}
+
 namespace
 {
 
@@ -308,7 +317,7 @@ private:
         };
         if (key == "heartbeat"_L1) {
             if (const auto seconds = number(0, MaximumHeartbeat.count()))
-                m_parameters.setHeartbeat(std::chrono::seconds(*seconds));
+                m_parameters.setHeartbeatInterval(std::chrono::seconds(*seconds));
         } else if (key == "connection_timeout"_L1) {
             if (const auto milliseconds = number(1, MaximumTimeout.count()))
                 m_parameters.setConnectTimeout(std::chrono::milliseconds(*milliseconds));
@@ -402,8 +411,8 @@ QUrl ConnectionParameters::toUrl() const
     url.setPath(u'/' + QString::fromLatin1(QUrl::toPercentEncoding(virtualHost())), QUrl::TolerantMode);
 
     QStringList query;
-    if (heartbeat() != defaults.heartbeat())
-        query += u"heartbeat=%1"_s.arg(heartbeat().count());
+    if (heartbeatInterval() != defaults.heartbeatInterval())
+        query += u"heartbeat=%1"_s.arg(heartbeatInterval().count());
     if (connectTimeout() != defaults.connectTimeout())
         query += u"connection_timeout=%1"_s.arg(connectTimeout().count());
     if (maximumChannels() != defaults.maximumChannels())

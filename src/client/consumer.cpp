@@ -102,4 +102,12 @@ Reply<int> Consumer::drain()
     return d->cancel(true);
 }
 
+/*!
+    \reimp
+*/
+bool Consumer::event(QEvent *event)
+{
+    return QObject::event(event);
+}
+
 } // namespace AmqpQt

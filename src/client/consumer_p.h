@@ -14,6 +14,7 @@ class ConsumerPrivate
 {
 public:
     using State = Consumer::State;
+    static constexpr quint16 DefaultPrefetch = 100;
 
     ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPrivate, const QString &queueName,
                     const ConsumeOptions &consumeOptions, quint64 serialNumber);

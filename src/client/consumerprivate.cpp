@@ -76,11 +76,13 @@ void ConsumerPrivate::finishLater(const Promise<T> &promise, const Result<T> &re
 
 void ConsumerPrivate::start()
 {
-    if (!options.prefetch) // kept when it starts again, even if the channel has another limit by then
-        options.prefetch = channel->engine->prefetch();
+    if (!options.prefetch) { // kept when it starts again, even if the channel has another limit by then
+        const bool usesDefault = !channel->isPrefetchSet && options.ackMode != AckMode::NoAck;
+        options.prefetch = usesDefault ? DefaultPrefetch : channel->engine->prefetch();
+    }
     auto starting = channel->engine->consume(queue, options, this);
     if (!starting)
-        return startFailed(channel->refuse(starting.error()));
+        return startFailed(channel->reportCallError(starting.error()));
     channel->addConsumer(this);
     std::erase_if(formerEntries, [](const auto &former) { return former->unacked == 0; });
     if (entry && entry->unacked > 0)

@@ -22,7 +22,7 @@ template <typename T>
 class Promise
 {
 public:
-    using Delivery = Internal::Continuations::Delivery;
+    using Delivery = Internal::ReplyStateBase::Delivery;
 
     Promise()
         : m_state(std::make_shared<Internal::ReplyState<T>>())

@@ -58,7 +58,7 @@ PublisherPrivate::~PublisherPrivate()
         QObject::disconnect(channel, nullptr, q, nullptr);
         ChannelPrivate::of(channel)->publisher = nullptr;
     }
-    if (const int left = outstanding(); left > 0)
+    if (const int left = outstandingCount(); left > 0)
         qCWarning(lcChannel) << "a publisher was deleted with" << left << "messages outstanding";
     const Error deleted(ErrorKind::Cancelled, u"the publisher was deleted"_s);
     for (const auto &[id, promise] : m_replies)
@@ -98,7 +98,7 @@ Error PublisherPrivate::check(const Outgoing &outgoing) const
 
 bool PublisherPrivate::maySend() const
 {
-    return !paused && m_inFlightCount < window && channel && channel->isWritable() &&
+    return !paused && m_inFlightCount < confirmWindow && channel && channel->isWritable() &&
            ChannelPrivate::of(channel)->engine->takesCalls(); // the end may not be told yet
 }
 
@@ -144,7 +144,7 @@ Result<quint64> PublisherPrivate::submit(const QString &exchangeName, const QStr
     const qint64 bytes = size(outgoing);
     if (isWritable() && hasRoom(bytes)) {
         if (!send(outgoing))
-            return channel->error();
+            return channel->lastCallError();
     } else {
         if (const Error invalid = check(outgoing); invalid.isError())
             return invalid;
@@ -209,7 +209,7 @@ void PublisherPrivate::flush()
         m_outbox.pop_front();
         m_outboxBytes -= outgoing.bytes;
         if (!send(outgoing) &&
-            !tell({outgoing.id}, channel->error())) // too large for this connection's frames, for one
+            !tell({outgoing.id}, channel->lastCallError())) // too large for this connection's frames, for one
             return;
     }
 }
@@ -288,7 +288,7 @@ bool PublisherPrivate::tell(const std::vector<quint64> &ids, const Error &failur
         if (!guard)
             return false;
     }
-    if (outstanding() == 0 && !std::exchange(m_isDrained, true))
+    if (outstandingCount() == 0 && !std::exchange(m_isDrained, true))
         Q_EMIT q->drained();
     return guard;
 }
@@ -354,7 +354,7 @@ void PublisherPrivate::finishReplies()
 
 qreal PublisherPrivate::pressure() const
 {
-    const qreal inFlight = std::min(qreal(m_inFlightCount) / window, 1.0);
+    const qreal inFlight = std::min(qreal(m_inFlightCount) / confirmWindow, 1.0);
     if (outboxLimit == 0)
         return isWritable() ? inFlight : 1;
     return m_outbox.empty() ? inFlight / 2 : 0.5 + std::min(qreal(m_outboxBytes) / qreal(outboxLimit), 1.0) / 2;
@@ -372,8 +372,8 @@ void PublisherPrivate::tellChange()
 {
     m_changeNoted = false;
     const QPointer<Publisher> guard(q);
-    if (std::exchange(m_toldOutstanding, outstanding()) != outstanding())
-        Q_EMIT q->outstandingChanged(m_toldOutstanding);
+    if (std::exchange(m_reportedOutstandingCount, outstandingCount()) != outstandingCount())
+        Q_EMIT q->outstandingCountChanged(m_reportedOutstandingCount);
     if (guard && std::exchange(m_toldPressure, pressure()) != pressure())
         Q_EMIT q->pressureChanged(m_toldPressure);
     if (!guard)
@@ -430,8 +430,18 @@ quint64 Publisher::publish(const QString &exchange, const QString &routingKey, c
 }
 
 /*!
-    Publishes \a message to \a exchange with \a routingKey as publish() does. The reply succeeds when the broker has
+    Publishes \a message to exchange() with routingKey() as publish() does. The reply succeeds when the broker has
     the message, and ends with the error of settled() otherwise, or with that of error() if it was refused.
+*/
+Reply<void> Publisher::publishWithReply(const Message &message)
+{
+    return d->publishWithReply(d->exchange, d->routingKey, message);
+}
+
+/*!
+    \overload
+
+    Publishes \a message to \a exchange with \a routingKey.
 */
 Reply<void> Publisher::publishWithReply(const QString &exchange, const QString &routingKey, const Message &message)
 {
@@ -480,22 +490,22 @@ void Publisher::setMandatory(bool mandatory)
 /*!
     Returns how many messages may be on their way, sent and unconfirmed, at a time; 1000 by default.
 */
-int Publisher::window() const
+int Publisher::confirmWindow() const
 {
-    return d->window;
+    return d->confirmWindow;
 }
 
 /*!
     Sets the number of unconfirmed messages at a time to \a messages, 1 or more; others are refused with
     ErrorKind::InvalidArgument in error().
 */
-void Publisher::setWindow(int messages)
+void Publisher::setConfirmWindow(int messages)
 {
     if (messages < 1) {
         d->refuse(Error(ErrorKind::InvalidArgument, u"messages: a window of %1"_s.arg(messages)));
         return;
     }
-    d->window = messages;
+    d->confirmWindow = messages;
     d->flushLater();
     d->noteChange();
 }
@@ -587,9 +597,17 @@ qreal Publisher::pressure() const
     return d->pressure();
 }
 
-int Publisher::outstanding() const
+int Publisher::outstandingCount() const
 {
-    return d->outstanding();
+    return d->outstandingCount();
+}
+
+/*!
+    \reimp
+*/
+bool Publisher::event(QEvent *event)
+{
+    return QObject::event(event);
 }
 
 } // namespace AmqpQt

@@ -25,7 +25,7 @@ public:
     void flushLater();
     bool isWritable() const { return m_outbox.empty() && maySend(); }
     qreal pressure() const;
-    int outstanding() const { return int(m_outbox.size()) + m_inFlightCount + m_untold; }
+    int outstandingCount() const { return int(m_outbox.size()) + m_inFlightCount + m_untold; }
     void noteChange();
     void refuse(const Error &reason);
     // The connection is being destroyed, and this is how these messages of the channel have ended: replies do not wait
@@ -38,7 +38,7 @@ public:
     QString routingKey;
     bool mandatory = true;
     bool paused = false;
-    int window = 1000;
+    int confirmWindow = 1000;
     qint64 outboxLimit = 16 * 1024 * 1024;
     Publisher::LossPolicy lossPolicy = Publisher::LossPolicy::Report;
     Error error;
@@ -87,7 +87,7 @@ private:
     bool m_toldWritable = false;
     bool m_wasUnwritable = false; // since the change was told last
     qreal m_toldPressure = 0;
-    int m_toldOutstanding = 0;
+    int m_reportedOutstandingCount = 0;
 };
 
 } // namespace AmqpQt

@@ -8,6 +8,7 @@
 #include "engine/settings_p.h"
 
 #include <memory>
+#include <vector>
 
 namespace AmqpQt::Engine
 {
@@ -38,7 +39,8 @@ public:
     virtual void channelEnded(const ChannelEngine &channel, bool awaitsCloseOk) = 0;
 
     virtual void waitForOpen(std::shared_ptr<ChannelEngine> channel) = 0; // one of its operations is held until then
-    virtual void queueAcks(std::shared_ptr<ChannelEngine> channel) = 0;   // calls flushAcks() before the next write
+    // Calls flushAcks() before the next write.
+    void queueAcks(std::shared_ptr<ChannelEngine> channel) { m_channelsWithAcks.push_back(std::move(channel)); }
     virtual void noteProgress() = 0; // the broker has answered: closing the connection may take longer
 
     // Ends the connection, since the broker broke the protocol.
@@ -54,6 +56,7 @@ protected:
     FrameWriter m_frames;
     FlowControl m_flow{m_frames, m_events};
     CallTracker m_calls;
+    std::vector<std::shared_ptr<ChannelEngine>> m_channelsWithAcks;
     quint64 m_lastIncarnation = 0;
     bool m_isOpen = false;
     bool m_hasNack = false;

@@ -40,7 +40,7 @@ void ConnectionEngine::configure(const Settings &settings)
     m_channels.setLimit(settings.channelMax);
     m_frames.setMaximumFrameSize(settings.frameMax);
     m_flow.configure(settings);
-    m_calls.setTimeout(settings.rpcTimeout);
+    m_calls.setTimeout(settings.replyTimeout);
 }
 
 Error ConnectionEngine::start(const Settings &settings, Time now)

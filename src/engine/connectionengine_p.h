@@ -147,10 +147,6 @@ private:
     void channelClosedByPeer(const ChannelEngine &channel) override;
     void channelEnded(const ChannelEngine &channel, bool awaitsCloseOk) override;
     void waitForOpen(std::shared_ptr<ChannelEngine> channel) override { m_waiting.push_back(std::move(channel)); }
-    void queueAcks(std::shared_ptr<ChannelEngine> channel) override
-    {
-        m_channelsWithAcks.push_back(std::move(channel));
-    }
     void noteProgress() override { m_closeTimer.progress(m_now); }
     void reportViolation(quint16 replyCode, const QString &text) override;
     void reportUnexpected(const char *method) override;
@@ -171,7 +167,6 @@ private:
     ChannelTable m_channels;
     ChannelRouter m_router{*this, m_channels, m_reader};
     std::deque<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until we are open
-    std::vector<std::shared_ptr<ChannelEngine>> m_channelsWithAcks;
     Heartbeat m_heartbeat;
     CloseTimer m_closeTimer;
     Time m_now; // of the input being decoded

@@ -22,7 +22,7 @@ struct Settings {
     quint32 frameMax = 131072; // 0: no limit of ours
     quint16 channelMax = 2047; // 0: no limit of ours
     Milliseconds handshakeTimeout{15'000};
-    Milliseconds rpcTimeout{30'000}; // 0: none
+    Milliseconds replyTimeout{30'000}; // 0: none
     Milliseconds closeTimeout{5'000};
     Milliseconds blockedTimeout{0}; // 0: wait as long as the broker blocks
     int backpressureMultiplier = 0; // 0: off

@@ -3,12 +3,30 @@
 
 #include <QtCore/qdebug.h>
 #include <QtCore/qmetaobject.h>
+#include <QtCore/qshareddata.h>
 #include <QtCore/qstringlist.h>
 
 using namespace Qt::StringLiterals;
 
 namespace AmqpQt
 {
+
+class ErrorPrivate : public QSharedData
+{
+public:
+    ErrorPrivate(ErrorKind errorKind, QString errorText, quint16 code, QString methodName)
+        : text(std::move(errorText))
+        , method(std::move(methodName))
+        , replyCode(code)
+        , kind(errorKind)
+    {
+    }
+
+    const QString text;
+    const QString method;
+    const quint16 replyCode;
+    const ErrorKind kind;
+};
 
 namespace
 {
@@ -60,16 +78,54 @@ QLatin1StringView nameOf(ErrorKind kind)
 /*!
     \fn AmqpQt::Error::Error()
 
-    Constructs the error that is none: isError() is false.
+    Constructs an object without an error: isError() returns \c false.
 */
 
 /*!
-    Constructs an error of the given \a kind with \a text for people, the AMQP \a replyCode (0 if there is none) and
+    Constructs an error of the given \a kind with an explanatory \a text, the AMQP \a replyCode (0 if there is none) and
     the AMQP \a method that it is about, such as \c "queue.declare" (empty if there is none).
 */
 Error::Error(ErrorKind kind, QString text, quint16 replyCode, QString method)
-    : d(new Data(kind, std::move(text), replyCode, std::move(method)))
+    : d(new ErrorPrivate(kind, std::move(text), replyCode, std::move(method)))
 {
+    d->ref.ref();
+}
+
+void Error::retain() const noexcept
+{
+    d->ref.ref();
+}
+
+void Error::release() noexcept
+{
+    if (!d->ref.deref())
+        delete d;
+}
+
+ErrorKind Error::kind() const noexcept
+{
+    return d ? d->kind : ErrorKind::NoError;
+}
+
+quint16 Error::replyCode() const noexcept
+{
+    return d ? d->replyCode : quint16(0);
+}
+
+QString Error::text() const
+{
+    return d ? d->text : QString();
+}
+
+QString Error::method() const
+{
+    return d ? d->method : QString();
+}
+
+bool operator==(const Error &a, const Error &b) noexcept
+{
+    return a.d == b.d ||
+           (a.kind() == b.kind() && a.replyCode() == b.replyCode() && a.text() == b.text() && a.method() == b.method());
 }
 
 /*!
@@ -146,9 +202,9 @@ bool Error::isRecoverable() const noexcept
 }
 
 /*!
-    Returns the whole error in one line for people and logs, such as
+    Returns the whole error in one line for display and logs, such as
     \c{queue.declare: NOT_FOUND - no queue 'x' in vhost '/' (404, ChannelClosed)}. What the error lacks is left out.
-    Control characters are escaped. For an error that is none the result is \c "NoError".
+    Control characters are escaped. Without an error the result is \c "NoError".
 */
 QString Error::toString() const
 {
@@ -227,7 +283,7 @@ QDebug operator<<(QDebug debug, const Error &error)
 */
 
 /*!
-    \enum AmqpQt::Backpressure
+    \enum AmqpQt::BackpressureReason
 
     Why a publisher should wait. A combination is of type BackpressureReasons.
 

@@ -28,7 +28,8 @@ Options with(Options options, const QString &argument, const QVariant &value)
     default is a durable queue that others may use too. RabbitMQ declares a queue only once: a second declaration with
     other options ends the channel with 406.
 
-    The functions that begin with "with" set an argument and can be chained:
+    The functions that begin with "with" return a copy with one field or argument set, and can be chained, also in
+    C++17:
     \code
     channel->declareQueue(u"orders"_s, AmqpQt::QueueOptions::quorum().withDeliveryLimit(3).withDeadLetter(u"dead"_s));
     \endcode
@@ -59,7 +60,7 @@ Options with(Options options, const QString &argument, const QVariant &value)
 
 /*!
     Returns the options of a queue for one connection: exclusive, deleted when it is no longer used, not durable.
-    This is what RabbitMQ 4.3 still accepts for queues that do not last, and what Channel::declareQueue() without
+    This is what RabbitMQ 4.3 still accepts for queues that do not last, and what Channel::declareTemporaryQueue()
     a name uses.
 */
 QueueOptions QueueOptions::temporary()
@@ -82,6 +83,44 @@ QueueOptions QueueOptions::quorum()
 QueueOptions QueueOptions::stream()
 {
     return {.arguments = {{u"x-queue-type"_s, u"stream"_s}}};
+}
+
+/*!
+    Returns these options with \a isDurable: whether the queue survives a restart of the broker.
+*/
+QueueOptions QueueOptions::withDurable(bool isDurable) const
+{
+    QueueOptions options = *this;
+    options.durable = isDurable;
+    return options;
+}
+
+/*!
+    Returns these options with \a isExclusive: whether only this connection may use the queue.
+*/
+QueueOptions QueueOptions::withExclusive(bool isExclusive) const
+{
+    QueueOptions options = *this;
+    options.exclusive = isExclusive;
+    return options;
+}
+
+/*!
+    Returns these options with \a deletes: whether the queue is deleted when its last consumer is gone.
+*/
+QueueOptions QueueOptions::withAutoDelete(bool deletes) const
+{
+    QueueOptions options = *this;
+    options.autoDelete = deletes;
+    return options;
+}
+
+/*!
+    Returns these options with the optional argument \a name set to \a value.
+*/
+QueueOptions QueueOptions::withArgument(const QString &name, const QVariant &value) const
+{
+    return with(*this, name, value);
 }
 
 /*!
@@ -203,6 +242,44 @@ QueueOptions QueueOptions::withSingleActiveConsumer() const
 */
 
 /*!
+    Returns these options with \a isDurable: whether the exchange survives a restart of the broker.
+*/
+ExchangeOptions ExchangeOptions::withDurable(bool isDurable) const
+{
+    ExchangeOptions options = *this;
+    options.durable = isDurable;
+    return options;
+}
+
+/*!
+    Returns these options with \a deletes: whether the exchange is deleted when its last binding is gone.
+*/
+ExchangeOptions ExchangeOptions::withAutoDelete(bool deletes) const
+{
+    ExchangeOptions options = *this;
+    options.autoDelete = deletes;
+    return options;
+}
+
+/*!
+    Returns these options with \a isInternal: whether publishing to the exchange is refused.
+*/
+ExchangeOptions ExchangeOptions::withInternal(bool isInternal) const
+{
+    ExchangeOptions options = *this;
+    options.internal = isInternal;
+    return options;
+}
+
+/*!
+    Returns these options with the optional argument \a name set to \a value.
+*/
+ExchangeOptions ExchangeOptions::withArgument(const QString &name, const QVariant &value) const
+{
+    return with(*this, name, value);
+}
+
+/*!
     Returns these options with an alternate \a exchange (\c alternate-exchange) that gets what this one cannot route.
     A message that it routes is not returned. See \l{https://www.rabbitmq.com/docs/ae}.
 */
@@ -281,7 +358,8 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 
 /*!
     \variable AmqpQt::ConsumeOptions::prefetch
-    \brief how many unsettled messages this consumer may have, 0 for any number; the channel's setting if it is unset.
+    \brief how many unsettled messages this consumer may have, 0 for no limit. If it is unset, the
+    limit is that of Channel::setPrefetch(), or 100 if that has not been called.
 */
 
 /*!
@@ -289,6 +367,74 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
     \brief the optional arguments, such as \c x-priority, by name. A wrong priority or stream offset is refused with
     ErrorKind::InvalidArgument.
 */
+
+/*!
+    Returns these options with the consumer tag \a tag.
+*/
+ConsumeOptions ConsumeOptions::withConsumerTag(const QString &tag) const
+{
+    ConsumeOptions options = *this;
+    options.consumerTag = tag;
+    return options;
+}
+
+/*!
+    Returns these options with the acknowledgement mode \a mode.
+*/
+ConsumeOptions ConsumeOptions::withAckMode(AckMode mode) const
+{
+    ConsumeOptions options = *this;
+    options.ackMode = mode;
+    return options;
+}
+
+/*!
+    Returns these options with \a isExclusive: whether the broker refuses other consumers of the queue.
+*/
+ConsumeOptions ConsumeOptions::withExclusive(bool isExclusive) const
+{
+    ConsumeOptions options = *this;
+    options.exclusive = isExclusive;
+    return options;
+}
+
+/*!
+    Returns these options with \a excludesLocal: whether messages published on the same connection are left out.
+*/
+ConsumeOptions ConsumeOptions::withNoLocal(bool excludesLocal) const
+{
+    ConsumeOptions options = *this;
+    options.noLocal = excludesLocal;
+    return options;
+}
+
+/*!
+    Returns these options with \a subscribesAgain: whether a consumer that the broker cancels subscribes again.
+*/
+ConsumeOptions ConsumeOptions::withResubscribe(bool subscribesAgain) const
+{
+    ConsumeOptions options = *this;
+    options.resubscribe = subscribesAgain;
+    return options;
+}
+
+/*!
+    Returns these options with the prefetch \a count, 0 for no limit.
+*/
+ConsumeOptions ConsumeOptions::withPrefetch(quint16 count) const
+{
+    ConsumeOptions options = *this;
+    options.prefetch = count;
+    return options;
+}
+
+/*!
+    Returns these options with the optional argument \a name set to \a value.
+*/
+ConsumeOptions ConsumeOptions::withArgument(const QString &name, const QVariant &value) const
+{
+    return with(*this, name, value);
+}
 
 /*!
     Returns these options with a \a priority (\c x-priority): as long as they have prefetch left, consumers with a

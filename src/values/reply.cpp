@@ -6,6 +6,9 @@
 #include <QtCore/qabstracteventdispatcher.h>
 #include <QtCore/qthread.h>
 
+#include <optional>
+#include <vector>
+
 namespace AmqpQt::Internal
 {
 
@@ -22,65 +25,113 @@ const Error &noResult()
 
 Continuation::~Continuation() = default;
 
-Continuations::Continuations() = default;
-
-Continuations::~Continuations() = default;
-
-void Continuations::add(QObject *context, std::unique_ptr<Continuation> continuation)
+class ReplyStateBasePrivate
 {
-    if (!context) {
-        qCWarning(lcConnection, "Reply::then() without a context: its function is never called");
-        return;
-    }
-    add(Entry{QPointer<QObject>(context), std::move(continuation)});
-}
+public:
+    struct Entry {
+        std::optional<QPointer<QObject>> context; // unset: none is needed
+        std::unique_ptr<Continuation> continuation;
+        bool isFuture = false;
+    };
 
-void Continuations::add(std::unique_ptr<Continuation> continuation)
-{
-    add(Entry{std::nullopt, std::move(continuation)});
-}
+    static void add(ReplyStateBase &reply, Entry entry);
+    static void post(ReplyStateBase &reply, Entry entry);
 
-void Continuations::addFuture(std::unique_ptr<Continuation> continuation)
-{
-    add(Entry{std::nullopt, std::move(continuation), true});
-}
+    Entry first; // most replies have one: it needs no allocation besides this one
+    std::vector<Entry> others;
+};
 
-void Continuations::add(Entry entry)
+void ReplyStateBasePrivate::add(ReplyStateBase &reply, Entry entry)
 {
-    if (m_finished)
-        post(std::move(entry));
+    if (reply.m_finished)
+        post(reply, std::move(entry));
+    else if (reply.d)
+        reply.d->others.push_back(std::move(entry));
     else
-        m_entries.push_back(std::move(entry));
+        reply.d.reset(new ReplyStateBasePrivate{std::move(entry), {}});
 }
 
-void Continuations::finish(Delivery delivery)
-{
-    if (m_finished)
-        return;
-    m_finished = true;
-
-    const auto self = shared_from_this(); // a continuation may drop the last handle
-    for (Entry &entry : std::exchange(m_entries, {})) {
-        if (entry.context && entry.context->isNull())
-            continue;
-        const bool here = !entry.context || (*entry.context)->thread() == QThread::currentThread();
-        if (entry.isFuture || (delivery == Delivery::Direct && here))
-            entry.continuation->run(*this);
-        else
-            post(std::move(entry));
-    }
-}
-
-void Continuations::post(Entry entry)
+void ReplyStateBasePrivate::post(ReplyStateBase &reply, Entry entry)
 {
     QObject *const target = entry.context ? entry.context->data() : QAbstractEventDispatcher::instance();
     if (target) {
         // Shared, since a queued functor has to be copyable.
         const std::shared_ptr<Continuation> continuation = std::move(entry.continuation);
         QMetaObject::invokeMethod(
-            target, [self = shared_from_this(), continuation] { continuation->run(*self); }, Qt::QueuedConnection);
+            target, [self = reply.shared_from_this(), continuation] { continuation->run(*self); },
+            Qt::QueuedConnection);
     } else if (!entry.context) {
-        entry.continuation->run(*this);
+        entry.continuation->run(reply);
+    }
+}
+
+ReplyStateBase::ReplyStateBase() = default;
+
+ReplyStateBase::~ReplyStateBase() = default;
+
+void ReplyStateBase::add(QObject *context, std::unique_ptr<Continuation> continuation)
+{
+    if (!context) {
+        qCWarning(lcConnection, "Reply::then() without a context: its function is never called");
+        return;
+    }
+    ReplyStateBasePrivate::add(*this, {QPointer<QObject>(context), std::move(continuation)});
+}
+
+void ReplyStateBase::add(std::unique_ptr<Continuation> continuation)
+{
+    ReplyStateBasePrivate::add(*this, {std::nullopt, std::move(continuation)});
+}
+
+void ReplyStateBase::addFuture(std::unique_ptr<Continuation> continuation)
+{
+    ReplyStateBasePrivate::add(*this, {std::nullopt, std::move(continuation), true});
+}
+
+void ReplyStateBase::finish(Delivery delivery)
+{
+    if (m_finished)
+        return;
+    m_finished = true;
+
+    const auto self = shared_from_this(); // a continuation may drop the last handle
+    const std::unique_ptr<ReplyStateBasePrivate> entries = std::move(d);
+    if (!entries)
+        return;
+    const auto run = [this, delivery](ReplyStateBasePrivate::Entry &entry) {
+        if (entry.context && entry.context->isNull())
+            return;
+        const bool isHere = !entry.context || (*entry.context)->thread() == QThread::currentThread();
+        if (entry.isFuture || (delivery == Delivery::Direct && isHere))
+            entry.continuation->run(*this);
+        else
+            ReplyStateBasePrivate::post(*this, std::move(entry));
+    };
+    run(entries->first);
+    for (ReplyStateBasePrivate::Entry &entry : entries->others)
+        run(entry);
+}
+
+DependentBase::DependentBase()
+    : m_thread(QAbstractEventDispatcher::instance())
+{
+}
+
+DependentBase::~DependentBase() = default;
+
+Error DependentBase::cancelled()
+{
+    return Error(ErrorKind::Cancelled,
+                 QStringLiteral("the context of the function was deleted before it could be called"));
+}
+
+void DependentBase::inThread(ReplyStateBase::Delivery delivery, std::function<void(ReplyStateBase::Delivery)> finish)
+{
+    if (m_thread && m_thread->thread() != QThread::currentThread()) {
+        QMetaObject::invokeMethod(
+            m_thread, [finish = std::move(finish)] { finish(ReplyStateBase::Delivery::Direct); }, Qt::QueuedConnection);
+    } else {
+        finish(delivery);
     }
 }
 
@@ -208,11 +259,29 @@ namespace AmqpQt
 */
 
 /*!
-    \fn template <typename T> template <typename F> const Reply &AmqpQt::Reply<T>::then(QObject *context, F &&f) const
+    \fn template <typename T> template <typename F> auto AmqpQt::Reply<T>::then(QObject *context, F &&f) const
 
-    Calls \a f with the result when the reply is finished, in the thread of \a context, and returns this reply. \a f is
-    called with a \c{const Result<T> &} or without arguments; it need not be copyable. It may do anything: delete
-    \a context, the channel or the connection, drop the last handle of the reply, add further functions.
+    Calls \a f with the result when the reply is finished, in the thread of \a context. \a f is called with a
+    \c{const Result<T> &} or without arguments; it need not be copyable. It may do anything: delete \a context, the
+    channel or the connection, drop the last handle of the reply, add further functions.
+
+    If \a f returns nothing, so does then(). Otherwise then() returns a new reply, as QFuture::then() returns a future:
+
+    \list
+    \li If \a f returns a value or a Result, the new reply is finished with it.
+    \li If \a f returns a Reply, the new reply is finished with the result of that one. So calls can be chained:
+        \code
+        channel->declareTemporaryQueue()
+            .then(this, [channel](const AmqpQt::Result<AmqpQt::QueueInfo> &queue) {
+                return channel->bindQueue(queue ? queue->name : QString(), u"logs"_s);
+            })
+            .then(this, [](const AmqpQt::Result<void> &bound) { … });
+        \endcode
+    \li If \a f is never called, because \a context was deleted or is null, the new reply ends with
+        ErrorKind::Cancelled.
+    \endlist
+
+    The new reply belongs to the thread that called then().
 
     Any number of functions can be added; those of one thread are called in the order they were added. On a reply that
     is finished already \a f is called later, by the event loop, never from inside then(). Once \a context is deleted

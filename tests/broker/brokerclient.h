@@ -102,6 +102,7 @@ public:
         : connection(parameters)
         , channel(connection.createChannel())
     {
+        channel->setPrefetch(0); // many tests collect more than 100 deliveries before they settle one
         if (await(connection.open()))
             await(channel->whenOpen());
     }

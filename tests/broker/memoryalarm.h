@@ -3,6 +3,8 @@
 
 #include "support/brokerfixture.h"
 
+#include <QtCore/qthread.h>
+
 #include <utility>
 
 namespace AmqpQt::Test
@@ -17,6 +19,9 @@ public:
               brokerControl({QStringLiteral("-q"), QStringLiteral("set_vm_memory_high_watermark"), QStringLiteral("0")})
                   .exitCode == 0)
     {
+        // The broker checks its memory some time after rabbitmqctl has returned.
+        while (m_raised && !hasAlarm())
+            QThread::msleep(100);
     }
     ~MemoryAlarm() { clear(); }
     MemoryAlarm(const MemoryAlarm &) = delete;
@@ -30,6 +35,13 @@ public:
     }
 
 private:
+    static bool hasAlarm()
+    {
+        const auto alarms =
+            brokerControl({QStringLiteral("-q"), QStringLiteral("eval"), QStringLiteral("rabbit_alarm:get_alarms().")});
+        return alarms.exitCode != 0 || alarms.output.contains("memory"); // on a failure the test times out
+    }
+
     bool m_raised;
 };
 

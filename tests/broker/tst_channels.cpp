@@ -59,7 +59,7 @@ void tst_Channels::numbersAreGivenInTurnAndUsedAgain()
     QCOMPARE(connection.channels().size(), 3); // it can be reopened
     Channel *next = connection.createChannel();
     QCOMPARE(next->number(), quint16(2));
-    VERIFY_OK(next->declareQueue());
+    VERIFY_OK(next->declareTemporaryQueue());
 }
 
 // D1
@@ -68,11 +68,11 @@ void tst_Channels::numberMayBeChosen()
     Channel *seventh = m_client->connection.channel(7);
     QVERIFY(seventh);
     QCOMPARE(seventh->number(), quint16(7));
-    VERIFY_OK(seventh->declareQueue());
+    VERIFY_OK(seventh->declareTemporaryQueue());
     QCOMPARE(m_client->connection.createChannel()->number(), quint16(2));
-    Channel *last = m_client->connection.channel(m_client->connection.channelMax());
+    Channel *last = m_client->connection.channel(m_client->connection.maximumChannels());
     QVERIFY(last);
-    VERIFY_OK(last->declareQueue());
+    VERIFY_OK(last->declareTemporaryQueue());
 }
 
 // D1
@@ -88,13 +88,13 @@ void tst_Channels::sameNumberIsTheSameChannel()
 // D1
 void tst_Channels::impossibleNumbersAreRefused()
 {
-    for (const quint16 number : {quint16(0), quint16(m_client->connection.channelMax() + 1)}) {
+    for (const quint16 number : {quint16(0), quint16(m_client->connection.maximumChannels() + 1)}) {
         QCOMPARE(m_client->connection.channel(number), nullptr);
-        QCOMPARE(brief(m_client->connection.error()), u"InvalidArgument"_s);
-        QVERIFY2(m_client->connection.error().text().contains(QString::number(number)),
-                 qPrintable(m_client->connection.error().text()));
+        QCOMPARE(brief(m_client->connection.lastCallError()), u"InvalidArgument"_s);
+        QVERIFY2(m_client->connection.lastCallError().text().contains(QString::number(number)),
+                 qPrintable(m_client->connection.lastCallError().text()));
     }
-    VERIFY_OK(m_client->channel->declareQueue());
+    VERIFY_OK(m_client->channel->declareTemporaryQueue());
 }
 
 // D2
@@ -108,20 +108,20 @@ void tst_Channels::usedUpNumbersAreALocalError()
     while (channels.size() < 5)
         channels += client.connection.createChannel();
     for (Channel *channel : std::as_const(channels))
-        VERIFY_OK(channel->declareQueue());
+        VERIFY_OK(channel->declareTemporaryQueue());
 
     Channel *sixth = client.connection.createChannel();
     QVERIFY(sixth);
     QSignalSpy closed(sixth, &Channel::closed);
     QCOMPARE(closed.count(), 0); // told later, when somebody can be connected
     QCOMPARE(sixth->publish({}, u"q"_s, Message("refused")), 0U);
-    VERIFY_FAILS(sixth->declareQueue(), u"NotOpen"_s);
+    VERIFY_FAILS(sixth->declareTemporaryQueue(), u"NotOpen"_s);
     QVERIFY(waitFor([&] { return closed.count() == 1; }));
     QCOMPARE(brief(closed.first().first().value<Error>()), u"NotOpen"_s);
     QVERIFY2(sixth->error().text().contains(u"number"_s), qPrintable(sixth->error().text()));
 
     for (Channel *channel : std::as_const(channels))
-        VERIFY_OK(channel->declareQueue()); // the broker heard nothing of it
+        VERIFY_OK(channel->declareTemporaryQueue()); // the broker heard nothing of it
 }
 
 // D2
@@ -138,7 +138,7 @@ void tst_Channels::closingAChannelFreesItsNumber()
         VERIFY_OK(channels.takeFirst()->close());
         channels += client.connection.createChannel();
         QVERIFY(channels.last()->number() > 0);
-        VERIFY_OK(channels.last()->declareQueue());
+        VERIFY_OK(channels.last()->declareTemporaryQueue());
     }
     QVERIFY(client.connection.isOpen());
 }
@@ -234,9 +234,9 @@ void tst_Channels::publishFollowsTheDeclareItNeeds()
 void tst_Channels::errorEndsTheCallsBehindIt()
 {
     Channel *channel = m_client->channel;
-    const Reply<QueueInfo> before = channel->declareQueue();
+    const Reply<QueueInfo> before = channel->declareTemporaryQueue();
     const Reply<QueueInfo> wrong = channel->inspectQueue(uniqueName(u"missing"_s));
-    const Reply<QueueInfo> after = channel->declareQueue();
+    const Reply<QueueInfo> after = channel->declareTemporaryQueue();
     const Reply<std::optional<GetResult>> get = channel->get({});
     VERIFY_OK(before);
     VERIFY_FAILS(wrong, u"ChannelClosed 404 queue.declare"_s);
@@ -286,8 +286,8 @@ void tst_Channels::reopenMayTakeAnotherNumber()
     QCOMPARE(other->number(), quint16(1));
     VERIFY_OK(channel->reopen());
     QCOMPARE(channel->number(), quint16(2));
-    VERIFY_OK(channel->declareQueue());
-    VERIFY_OK(other->declareQueue());
+    VERIFY_OK(channel->declareTemporaryQueue());
+    VERIFY_OK(other->declareTemporaryQueue());
 }
 
 // D3
@@ -295,7 +295,7 @@ void tst_Channels::reopeningAnOpenChannelIsRefused()
 {
     VERIFY_FAILS(m_client->channel->reopen(), u"InvalidArgument"_s);
     QVERIFY(m_client->channel->isOpen());
-    VERIFY_OK(m_client->channel->declareQueue());
+    VERIFY_OK(m_client->channel->declareTemporaryQueue());
 }
 
 void tst_Channels::closedChannelRefusesEverything()
@@ -310,7 +310,7 @@ void tst_Channels::closedChannelRefusesEverything()
     VERIFY_OK(channel->close()); // twice is no error
 
     QCOMPARE(channel->publish({}, queue, Message("2")), 0U);
-    QCOMPARE(brief(channel->error()), u"NotOpen basic.publish"_s);
+    QCOMPARE(brief(channel->lastCallError()), u"NotOpen basic.publish"_s);
     VERIFY_FAILS(channel->declareQueue(queue), u"NotOpen queue.declare"_s);
     VERIFY_FAILS(channel->inspectQueue(queue), u"NotOpen queue.declare"_s);
     VERIFY_FAILS(channel->deleteQueue(queue), u"NotOpen queue.delete"_s);
@@ -324,7 +324,7 @@ void tst_Channels::closedChannelRefusesEverything()
     VERIFY_FAILS(channel->get(queue), u"NotOpen basic.get"_s);
     VERIFY_FAILS(channel->whenOpen(), u"NotOpen"_s);
     QVERIFY(!channel->ack((*got)->message));
-    QCOMPARE(brief(channel->error()), u"StaleDelivery"_s);
+    QCOMPARE(brief(channel->lastCallError()), u"StaleDelivery"_s);
     QVERIFY(!channel->nackUpTo((*got)->message));
     Consumer *consumer = channel->consume(queue);
     QSignalSpy cancelled(consumer, &Consumer::cancelled);
@@ -349,7 +349,7 @@ void tst_Channels::consumerTagInUseIsRefused()
     QSignalSpy cancelled(second, &Consumer::cancelled);
     VERIFY_FAILS(second->whenStarted(), u"InvalidArgument"_s);
     QVERIFY(waitFor([&] { return cancelled.count() == 1; }));
-    QVERIFY2(channel->error().text().contains(u"the tag"_s), qPrintable(channel->error().text()));
+    QVERIFY2(channel->lastCallError().text().contains(u"the tag"_s), qPrintable(channel->lastCallError().text()));
 
     // The first one is as good as before, and other channels have tags of their own.
     VERIFY_OK(first->whenStarted());
@@ -376,11 +376,11 @@ void tst_Channels::channelOutlivesItsConnection()
     Channel *channel = connection->createChannel(&parent);
     Consumer *consumer = nullptr;
     connection->open();
-    VERIFY_OK(channel->declareQueue());
+    VERIFY_OK(channel->declareTemporaryQueue());
     consumer = channel->consume({});
     VERIFY_OK(consumer->whenStarted());
     QSignalSpy closed(channel, &Channel::closed);
-    const Reply<QueueInfo> declaring = channel->declareQueue();
+    const Reply<QueueInfo> declaring = channel->declareTemporaryQueue();
     delete connection;
 
     VERIFY_FAILS(declaring, u"Cancelled"_s);
@@ -389,7 +389,7 @@ void tst_Channels::channelOutlivesItsConnection()
     QVERIFY(waitFor([&] { return closed.count() == 1; }));
     QCOMPARE(consumer->state(), Consumer::State::Cancelled);
     QCOMPARE(channel->publish({}, u"q"_s, Message("1")), 0U);
-    VERIFY_FAILS(channel->declareQueue(), u"NotOpen"_s);
+    VERIFY_FAILS(channel->declareTemporaryQueue(), u"NotOpen"_s);
     VERIFY_FAILS(channel->reopen(), u"NotOpen"_s);
     VERIFY_OK(channel->close());
 }

@@ -148,7 +148,7 @@ void tst_Closing::abortEndsAtOnce()
     QList<Message> messages;
     collect(aborting.channel->consume(queue), &messages);
     QVERIFY(waitFor([&] { return messages.size() == 1; }));
-    const Reply<QueueInfo> declaring = aborting.channel->declareQueue();
+    const Reply<QueueInfo> declaring = aborting.channel->declareTemporaryQueue();
     QSignalSpy closed(&aborting.connection, &Connection::closed);
     aborting.connection.abort();
     QVERIFY(waitFor([&] { return closed.count() == 1; }));
@@ -192,7 +192,7 @@ void tst_Closing::channelErrorSparesTheConnection()
     QCOMPARE(channel->error(), error);
     QCOMPARE(channel->state(), Channel::State::Closed);
 
-    VERIFY_OK(other->declareQueue());
+    VERIFY_OK(other->declareTemporaryQueue());
     QVERIFY(m_client->connection.isOpen());
     QCOMPARE(connectionErrors.count(), 0);
     QCOMPARE(m_client->connection.error(), Error());
@@ -204,10 +204,10 @@ void tst_Closing::connectionErrorEndsEverything()
     // In RabbitMQ an error of the whole connection until 4.1: an exchange type that nobody knows.
     QSignalSpy channelClosed(m_client->channel, &Channel::closed);
     QSignalSpy connectionClosed(&m_client->connection, &Connection::closed);
-    VERIFY_OK(m_client->channel->declareQueue());
+    VERIFY_OK(m_client->channel->declareTemporaryQueue());
     // The broker closes the connection without waiting for the answers that its channel still has to write, so the call
     // before the refused one ends either way.
-    const Reply<QueueInfo> before = m_client->channel->declareQueue();
+    const Reply<QueueInfo> before = m_client->channel->declareTemporaryQueue();
     const Error error = await(m_client->channel->declareExchange(uniqueName(u"e"_s), u"no-such-type"_s)).error();
     QCOMPARE(brief(error), u"ConnectionClosed 503 exchange.declare"_s);
     QVERIFY(before.isFinished());
@@ -256,7 +256,7 @@ void tst_Closing::lostBytesAreNotSilent()
     VERIFY_FAILS(m_client->channel->inspectQueue(uniqueName(u"missing"_s)), u"ChannelClosed 404 queue.declare"_s);
     QVERIFY(waitFor([&] { return m_client->channel->state() == Channel::State::Closed; }));
     QCOMPARE(m_client->channel->publish({}, u"q"_s, Message("lost")), 0U);
-    QCOMPARE(m_client->channel->error().kind(), ErrorKind::NotOpen);
+    QCOMPARE(m_client->channel->lastCallError().kind(), ErrorKind::NotOpen);
     QVERIFY(waitFor([&] { return errors.count() == 2; }));
     QCOMPARE(errors.last().first().value<Error>().kind(), ErrorKind::NotOpen);
 }
@@ -281,7 +281,7 @@ void tst_Closing::blockedConnectionHoldsPublishesOnly()
     QCOMPARE(blockedChanged.count(), 1);
     QVERIFY(!connection.isWritable());
     QVERIFY(!channel->isWritable());
-    QCOMPARE(channel->backpressure(), BackpressureReasons(Backpressure::BrokerBlocked));
+    QCOMPARE(channel->backpressure(), BackpressureReasons(BackpressureReason::BrokerBlocked));
 
     for (int i = 1; i < 100; ++i)
         QVERIFY(channel->publish({}, queue, Message(QByteArray::number(i))) > 0);

@@ -83,7 +83,7 @@ void tst_Confirming::everyMessageIsConfirmedOnce()
     const Outcomes outcomes(m_channel);
     QSignalSpy modes(m_channel, &Channel::modeChanged);
     QSignalSpy counts(m_channel, &Channel::unconfirmedCountChanged);
-    const Reply<QueueInfo> queue = m_channel->declareQueue();
+    const Reply<QueueInfo> queue = m_channel->declareTemporaryQueue();
     VERIFY_OK(queue);
     VERIFY_OK(m_channel->confirmSelect());
     QCOMPARE(m_channel->mode(), Channel::Mode::Confirm);
@@ -104,7 +104,7 @@ void tst_Confirming::everyMessageIsConfirmedOnce()
 // F4
 void tst_Confirming::replyTellsTheOutcomeOfItsMessage()
 {
-    const Reply<QueueInfo> queue = m_channel->declareQueue();
+    const Reply<QueueInfo> queue = m_channel->declareTemporaryQueue();
     VERIFY_OK(queue);
     m_channel->confirmSelect();
     const Reply<void> taken = m_channel->publishWithReply({}, queue.result()->name, Message("taken"));
@@ -139,13 +139,13 @@ void tst_Confirming::confirmModeIsRefusedOnATransactionChannel()
     Channel *other = m_client->connection.createChannel();
     VERIFY_OK(other->confirmSelect());
     VERIFY_FAILS(other->txSelect(), u"InvalidArgument tx.select"_s);
-    VERIFY_OK(other->declareQueue());
+    VERIFY_OK(other->declareTemporaryQueue());
 }
 
 // F4
 void tst_Confirming::whenConfirmedWaitsForAllBefore()
 {
-    const Reply<QueueInfo> queue = m_channel->declareQueue();
+    const Reply<QueueInfo> queue = m_channel->declareTemporaryQueue();
     VERIFY_OK(queue);
     VERIFY_OK(m_channel->confirmSelect());
     const Reply<void> nothing = m_channel->whenConfirmed();
@@ -176,7 +176,7 @@ void tst_Confirming::whatNeedsConfirmModeIsRefusedWithoutIt()
 void tst_Confirming::missingExchangeLeavesNoMessageWithoutAnEnd()
 {
     const Outcomes outcomes(m_channel);
-    const Reply<QueueInfo> queue = m_channel->declareQueue();
+    const Reply<QueueInfo> queue = m_channel->declareTemporaryQueue();
     VERIFY_OK(queue);
     VERIFY_OK(m_channel->confirmSelect());
     QSignalSpy closed(m_channel, &Channel::closed);
@@ -253,14 +253,14 @@ void tst_Confirming::publishesBeforeOpenAreConfirmed()
 // F4, F7
 void tst_Confirming::confirmWindowBoundsWhatIsUnconfirmed()
 {
-    const Reply<QueueInfo> queue = m_channel->declareQueue();
+    const Reply<QueueInfo> queue = m_channel->declareTemporaryQueue();
     VERIFY_OK(queue);
     m_channel->setConfirmWindow(10);
     VERIFY_OK(m_channel->confirmSelect());
     QSignalSpy backpressure(m_channel, &Channel::backpressureChanged);
     for (int i = 0; i < 1000; ++i)
         m_channel->publish({}, queue.result()->name, Message(QByteArray::number(i)));
-    QVERIFY(m_channel->backpressure().testFlag(Backpressure::ConfirmWindowFull));
+    QVERIFY(m_channel->backpressure().testFlag(BackpressureReason::ConfirmWindowFull));
     QVERIFY(!m_channel->isWritable());
     const Reply<QueueInfo> declared = m_channel->inspectQueue(queue.result()->name); // keeps its place
     VERIFY_OK(m_channel->whenConfirmed());
@@ -269,7 +269,7 @@ void tst_Confirming::confirmWindowBoundsWhatIsUnconfirmed()
     QCOMPARE(backpressure.size(), 2);
     QCOMPARE(texts(m_client->drain(queue.result()->name)), numbers(0, 999));
     m_channel->setConfirmWindow(-1);
-    QCOMPARE(m_channel->error().kind(), ErrorKind::InvalidArgument);
+    QCOMPARE(m_channel->lastCallError().kind(), ErrorKind::InvalidArgument);
     QCOMPARE(m_channel->confirmWindow(), 10);
 }
 
@@ -278,9 +278,9 @@ void tst_Confirming::headerOverFrameMaxIsRefused()
 {
     VERIFY_OK(m_channel->confirmSelect());
     Message large("body");
-    large.setHeaders({{u"x"_s, QString(qsizetype(m_client->connection.frameSize()), u'x')}});
+    large.setHeaders({{u"x"_s, QString(qsizetype(m_client->connection.maximumFrameSize()), u'x')}});
     QCOMPARE(m_channel->publish({}, u"q"_s, large), quint64(0));
-    QCOMPARE(m_channel->error().kind(), ErrorKind::InvalidArgument);
+    QCOMPARE(m_channel->lastCallError().kind(), ErrorKind::InvalidArgument);
     VERIFY_FAILS(m_channel->publishWithReply({}, u"q"_s, large), u"InvalidArgument"_s);
     QCOMPARE(m_channel->unconfirmedCount(), 0);
     VERIFY_OK(m_channel->publishWithReply({}, u"q"_s, Message("small"), {}));
@@ -340,7 +340,7 @@ void tst_Confirming::aThousandReturnsFindTheirMessages()
     QFETCH(const bool, areDifferent);
     constexpr int Count = 1000;
     const Outcomes outcomes(m_channel);
-    const Reply<QueueInfo> queue = m_channel->declareQueue();
+    const Reply<QueueInfo> queue = m_channel->declareTemporaryQueue();
     VERIFY_OK(queue);
     VERIFY_OK(m_channel->confirmSelect());
     QMap<quint64, QByteArray> returned;

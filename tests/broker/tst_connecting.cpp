@@ -101,9 +101,9 @@ void tst_Connecting::urlAndParametersGiveTheSameConnection()
     Connection byParameters(parameters);
     VERIFY_OK(byParameters.open());
 
-    QCOMPARE(byParameters.heartbeat(), byUrl.heartbeat());
-    QCOMPARE(byParameters.frameSize(), byUrl.frameSize());
-    QCOMPARE(byParameters.channelMax(), byUrl.channelMax());
+    QCOMPARE(byParameters.heartbeatInterval(), byUrl.heartbeatInterval());
+    QCOMPARE(byParameters.maximumFrameSize(), byUrl.maximumFrameSize());
+    QCOMPARE(byParameters.maximumChannels(), byUrl.maximumChannels());
     QCOMPARE(byUrl.url().password(), QString());
     QCOMPARE(byUrl.currentEndpoint().host, url.host());
     QCOMPARE(int(byUrl.currentEndpoint().port), url.port());
@@ -116,9 +116,9 @@ void tst_Connecting::urlOptionsArriveAtTheBroker()
     url.setQuery(u"heartbeat=7&frame_max=16384&channel_max=11&connection_timeout=20000&name=by%20URL"_s);
     Connection connection(url);
     VERIFY_OK(connection.open());
-    QCOMPARE(connection.heartbeat(), 7s);
-    QCOMPARE(connection.frameSize(), 16384U);
-    QCOMPARE(connection.channelMax(), quint16(11));
+    QCOMPARE(connection.heartbeatInterval(), 7s);
+    QCOMPARE(connection.maximumFrameSize(), 16384U);
+    QCOMPARE(connection.maximumChannels(), quint16(11));
     QCOMPARE(connection.parameters().connectTimeout(), 20s);
     QCOMPARE(connection.parameters().connectionName(), u"by URL"_s);
 }
@@ -128,9 +128,9 @@ void tst_Connecting::defaultsAreNegotiated()
 {
     BrokerClient client;
     QVERIFY(client.isOpen());
-    QCOMPARE(client.connection.heartbeat(), 60s);
-    QCOMPARE(client.connection.frameSize(), 131072U);
-    QCOMPARE(client.connection.channelMax(), quint16(2047));
+    QCOMPARE(client.connection.heartbeatInterval(), 60s);
+    QCOMPARE(client.connection.maximumFrameSize(), 131072U);
+    QCOMPARE(client.connection.maximumChannels(), quint16(2047));
 }
 
 // B8
@@ -139,12 +139,12 @@ void tst_Connecting::ownLimitsAreNegotiated()
     ConnectionParameters parameters = brokerParameters();
     parameters.setMaximumFrameSize(8192);
     parameters.setMaximumChannels(2);
-    parameters.setHeartbeat(5s);
+    parameters.setHeartbeatInterval(5s);
     BrokerClient client(parameters);
     QVERIFY(client.isOpen());
-    QCOMPARE(client.connection.frameSize(), 8192U);
-    QCOMPARE(client.connection.channelMax(), quint16(2));
-    QCOMPARE(client.connection.heartbeat(), 5s);
+    QCOMPARE(client.connection.maximumFrameSize(), 8192U);
+    QCOMPARE(client.connection.maximumChannels(), quint16(2));
+    QCOMPARE(client.connection.heartbeatInterval(), 5s);
     // The broker knows them, too: it would end the connection at channel 3, and here nobody tries it.
     Channel *second = client.connection.createChannel();
     VERIFY_OK(second->whenOpen());
@@ -153,7 +153,7 @@ void tst_Connecting::ownLimitsAreNegotiated()
     QSignalSpy closed(third, &Channel::closed);
     QVERIFY(waitFor([&] { return closed.count() == 1; }));
     QCOMPARE(brief(closed.first().first().value<Error>()), u"NotOpen"_s);
-    VERIFY_OK(second->declareQueue());
+    VERIFY_OK(second->declareTemporaryQueue());
 }
 
 // B8
@@ -162,12 +162,12 @@ void tst_Connecting::zeroTakesTheLimitsOfTheBroker()
     ConnectionParameters parameters = brokerParameters();
     parameters.setMaximumFrameSize(0);
     parameters.setMaximumChannels(0);
-    parameters.setHeartbeat(0s);
+    parameters.setHeartbeatInterval(0s);
     BrokerClient client(parameters);
     QVERIFY(client.isOpen());
-    QCOMPARE(client.connection.frameSize(), 131072U); // RabbitMQ's default
-    QCOMPARE(client.connection.channelMax(), quint16(2047));
-    QCOMPARE(client.connection.heartbeat(), 0s); // off: the application does not want any
+    QCOMPARE(client.connection.maximumFrameSize(), 131072U); // RabbitMQ's default
+    QCOMPARE(client.connection.maximumChannels(), quint16(2047));
+    QCOMPARE(client.connection.heartbeatInterval(), 0s); // off: the application does not want any
 }
 
 // B8
@@ -191,8 +191,9 @@ void tst_Connecting::smallFramesCarryLargeMessages()
     Message tooMany("body");
     tooMany.setHeader(u"large"_s, QString(9000, u'x'));
     QCOMPARE(client.channel->publish({}, queue, tooMany), 0U);
-    QCOMPARE(client.channel->error().kind(), ErrorKind::InvalidArgument);
-    QVERIFY2(client.channel->error().text().contains(u"headers"_s), qPrintable(client.channel->error().text()));
+    QCOMPARE(client.channel->lastCallError().kind(), ErrorKind::InvalidArgument);
+    QVERIFY2(client.channel->lastCallError().text().contains(u"headers"_s),
+             qPrintable(client.channel->lastCallError().text()));
     VERIFY_OK(client.channel->inspectQueue(queue));
 }
 
@@ -200,15 +201,15 @@ void tst_Connecting::smallFramesCarryLargeMessages()
 void tst_Connecting::heartbeatsKeepAnIdleConnection()
 {
     ConnectionParameters parameters = brokerParameters();
-    parameters.setHeartbeat(1s);
+    parameters.setHeartbeatInterval(1s);
     BrokerClient client(parameters);
     QVERIFY(client.isOpen());
-    QCOMPARE(client.connection.heartbeat(), 1s);
+    QCOMPARE(client.connection.heartbeatInterval(), 1s);
     QSignalSpy closed(&client.connection, &Connection::closed);
     // Without ours the broker would end it after two to three seconds, without the broker's we would.
     QTest::qWait(4000);
     QCOMPARE(closed.count(), 0);
-    VERIFY_OK(client.channel->declareQueue());
+    VERIFY_OK(client.channel->declareTemporaryQueue());
 }
 
 // B10
@@ -319,9 +320,9 @@ void tst_Connecting::connectionOpensAgain()
     QVERIFY(!client.isOpen());
     VERIFY_OK(client.connection.open());
     Channel *channel = client.connection.createChannel();
-    VERIFY_OK(channel->declareQueue());
+    VERIFY_OK(channel->declareTemporaryQueue());
     VERIFY_OK(client.channel->reopen()); // the old one is of use again, too
-    VERIFY_OK(client.channel->declareQueue());
+    VERIFY_OK(client.channel->declareTemporaryQueue());
 }
 
 void tst_Connecting::invalidUrlIsRefused_data()

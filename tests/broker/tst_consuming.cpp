@@ -353,7 +353,7 @@ void tst_Consuming::emptyNameIsTheQueueThatTheBrokerNamed()
     const QString exchange = uniqueName(u"x"_s);
     // All in one go: the name is not known yet.
     client.channel->declareExchange(exchange, ExchangeType::Direct, passingExchange());
-    const Reply<QueueInfo> declared = client.channel->declareQueue();
+    const Reply<QueueInfo> declared = client.channel->declareTemporaryQueue();
     client.channel->bindQueue({}, exchange, u"key"_s);
     client.channel->publish(exchange, u"key"_s, Message::fromText(u"first"));
     const Reply<std::optional<GetResult>> got = client.channel->get({});
@@ -415,7 +415,7 @@ void tst_Consuming::reopenBringsConsumersAndPrefetchBack()
     QCOMPARE(cancelled.count(), 0);
 
     QVERIFY(!client.channel->ack(old));
-    QCOMPARE(client.channel->error().kind(), ErrorKind::StaleDelivery);
+    QCOMPARE(client.channel->lastCallError().kind(), ErrorKind::StaleDelivery);
     QVERIFY(client.channel->ack(fromFirst[3]));
     QVERIFY(waitFor([&] { return fromFirst.size() == 7; }));
 }

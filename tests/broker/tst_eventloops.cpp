@@ -247,12 +247,12 @@ void tst_EventLoops::ackFromAnotherThreadIsStaleOnceTheChannelIsClosed()
     VERIFY_OK(client.channel->close());
     VERIFY_OK(client.channel->reopen()); // the same number again: an ack would hit another delivery
 
-    QSignalSpy errors(client.channel, &Channel::errorOccurred);
+    QSignalSpy errors(client.channel, &Channel::settlementFailed);
     {
         const Thread thread([message = messages.first()] { message.ack(); });
     }
     QVERIFY(waitFor([&] { return errors.count() == 1; }));
-    QCOMPARE(errors.first().first().value<Error>().kind(), ErrorKind::StaleDelivery);
+    QCOMPARE(errors.first().last().value<Error>().kind(), ErrorKind::StaleDelivery);
     QVERIFY(client.channel->isOpen());
     QVERIFY(waitFor([&] { return client.messageCount(queue) == 1; }));
 }
@@ -342,13 +342,13 @@ void tst_EventLoops::workerThreadServesTheConnectionWhileTheMainThreadIsBusy()
     constexpr int Count = 200;
     const QString queue = uniqueName(u"q"_s);
     ConnectionParameters parameters = brokerParameters();
-    parameters.setHeartbeat(1s);
+    parameters.setHeartbeatInterval(1s);
     auto *connection = new Connection(parameters);
     Channel *channel = connection->createChannel();
     channel->declareQueue(queue, {.exclusive = true});
     for (int i = 0; i < Count; ++i)
         channel->publish({}, queue, Message(QByteArray::number(i)));
-    const Consumer *consumer = channel->consume(queue);
+    const Consumer *consumer = channel->consume(queue, {.prefetch = 0});
 
     QByteArrayList bodies;
     int signalCount = 0;

@@ -27,7 +27,7 @@ void tst_MessageModel_Live::deliveriesAreShown()
     MessageModel model;
     const QAbstractItemModelTester tester(&model, QAbstractItemModelTester::FailureReportingMode::QtTest);
     model.setColumns({u"exchange"_s, u"routingKey"_s, u"json.items.0"_s, u"headers.x-id"_s, u"type"_s, u"text"_s});
-    client.channel->declareQueue();
+    client.channel->declareTemporaryQueue();
     client.channel->bindQueue({}, u"amq.topic"_s, u"orders.#"_s);
     Consumer *consumer = client.channel->consume({}, {.ackMode = AckMode::NoAck});
     model.setConsumer(consumer);
@@ -55,7 +55,7 @@ void tst_MessageModel_Live::everyDeliveryIsCounted()
     QVERIFY(client.isOpen());
     MessageModel model;
     model.setMaximumCount(50);
-    const Result<QueueInfo> queue = await(client.channel->declareQueue());
+    const Result<QueueInfo> queue = await(client.channel->declareTemporaryQueue());
     QVERIFY(queue);
     model.setConsumer(client.channel->consume(queue->name, {.ackMode = AckMode::NoAck}));
     QSignalSpy inserted(&model, &MessageModel::rowsInserted);
@@ -76,7 +76,7 @@ void tst_MessageModel_Live::unacknowledgedDeliveriesStopAtThePrefetch()
     BrokerClient client;
     QVERIFY(client.isOpen());
     MessageModel model;
-    const Result<QueueInfo> queue = await(client.channel->declareQueue());
+    const Result<QueueInfo> queue = await(client.channel->declareTemporaryQueue());
     QVERIFY(queue);
     for (int i = 0; i < 6; ++i)
         client.channel->publish({}, queue->name, Message(QByteArray::number(i)));
@@ -108,7 +108,7 @@ void tst_MessageModel_Live::filterMatchesAsTheBrokerDoes()
     MessageModel all; // the last queue takes everything: once it has come, so has the rest
     for (qsizetype i = 0; i <= patterns.size(); ++i) {
         const bool isLast = i == patterns.size();
-        const Result<QueueInfo> queue = await(client.channel->declareQueue());
+        const Result<QueueInfo> queue = await(client.channel->declareTemporaryQueue());
         QVERIFY(queue);
         client.channel->bindQueue(queue->name, exchange, isLast ? u"#"_s : patterns.at(i));
         Consumer *consumer = client.channel->consume(queue->name, {.ackMode = AckMode::NoAck});
@@ -127,7 +127,7 @@ void tst_MessageModel_Live::filterMatchesAsTheBrokerDoes()
     }
     for (const QString &key : keys)
         client.channel->publish(exchange, key, Message());
-    const Result<QueueInfo> end = await(client.channel->declareQueue());
+    const Result<QueueInfo> end = await(client.channel->declareTemporaryQueue());
     QVERIFY(end);
     QVERIFY(waitFor([&] { return all.count() == keys.size(); }));
 

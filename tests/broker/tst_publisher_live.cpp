@@ -68,7 +68,7 @@ void publishAll(Publisher *publisher, int count)
     };
     const auto connection = QObject::connect(publisher, &Publisher::writableChanged, publisher, publishSome);
     publishSome();
-    QVERIFY(waitFor([&] { return next == count && publisher->outstanding() == 0; }, 100s));
+    QVERIFY(waitFor([&] { return next == count && publisher->outstandingCount() == 0; }, 100s));
     QObject::disconnect(connection);
 }
 
@@ -181,8 +181,8 @@ void tst_PublisherLive::everyMessageIsTakenOrNacked()
     QVERIFY(taken >= 1000);
     QVERIFY(taken < count);
     QCOMPARE(queueCounts(m_client->channel, queue), QByteArray::number(taken) + " 0");
-    qInfo("%d messages, window %d: %d taken, %d nacked, in %lld ms", count, publisher.window(), taken, count - taken,
-          static_cast<long long>(elapsed));
+    qInfo("%d messages, window %d: %d taken, %d nacked, in %lld ms", count, publisher.confirmWindow(), taken,
+          count - taken, static_cast<long long>(elapsed));
 }
 
 // F6, guarantee 2: the broker ends the connection in the middle.
@@ -207,7 +207,7 @@ void tst_PublisherLive::unconfirmedMessagesAreRepublished()
     connection.open();
     for (int i = 0; i < Count; ++i)
         QCOMPARE(publisher.publish(Message(QByteArray::number(i))), quint64(i + 1));
-    QVERIFY(waitFor([&] { return publisher.outstanding() == 0; }));
+    QVERIFY(waitFor([&] { return publisher.outstandingCount() == 0; }));
     QVERIFY(aborts > 1);
     QCOMPARE(outcomes.surprise(Count), quint64(0));
     QCOMPARE(outcomes.count(ErrorKind::NoError), Count);
@@ -235,7 +235,7 @@ void tst_PublisherLive::alarmFillsTheOutboxAndThenRefuses()
     VERIFY_OK(m_client->channel->declareQueue(queue, sharedQueue()));
     const QString work = filledQueue(*m_client, 10);
     ConnectionParameters parameters = brokerParameters();
-    parameters.setHeartbeat(2s);
+    parameters.setHeartbeatInterval(2s);
     BrokerClient client(parameters);
     QVERIFY(client.isOpen());
     QList<Message> deliveries;
@@ -295,7 +295,7 @@ void tst_PublisherLive::alarmFillsTheOutboxAndThenRefuses()
     QCOMPARE(outcomes.total, 0);
 
     alarm.clear();
-    QVERIFY(waitFor([&] { return publisher.outstanding() == 0; }));
+    QVERIFY(waitFor([&] { return publisher.outstandingCount() == 0; }));
     QCOMPARE(outcomes.surprise(quint64(accepted)), quint64(0));
     QCOMPARE(outcomes.count(ErrorKind::NoError), accepted);
     QCOMPARE(queueCounts(m_client->channel, queue), QByteArray::number(accepted) + " 0");
@@ -331,10 +331,10 @@ void tst_PublisherLive::closingDuringAnAlarmKeepsTheOutbox()
     VERIFY_FAILS(client.connection.close(), u"Timeout"_s);
     QVERIFY(waitFor([&] { return ends.size() == 1; }));
     QCOMPARE(ends, QStringList{u"1 Unconfirmed"_s});
-    QCOMPARE(publisher.outstanding(), 2);
+    QCOMPARE(publisher.outstandingCount(), 2);
     alarm.clear();
     VERIFY_OK(client.connection.open());
-    QVERIFY(waitFor([&] { return publisher.outstanding() == 0; }));
+    QVERIFY(waitFor([&] { return publisher.outstandingCount() == 0; }));
     QCOMPARE(ends, QStringList({u"1 Unconfirmed"_s, u"2 NoError"_s, u"3 NoError"_s}));
     const QStringList arrived = texts(m_client->drain(queue));
     QCOMPARE(arrived.mid(arrived.indexOf(u"2"_s)), QStringList({u"2"_s, u"3"_s}));

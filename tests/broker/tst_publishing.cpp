@@ -78,7 +78,7 @@ private:
     Result<Message> roundTrip(const Message &message)
     {
         if (m_client->channel->publish({}, m_queue, message) == 0)
-            return m_client->channel->error();
+            return m_client->channel->lastCallError();
         const auto got = await(m_client->channel->get(m_queue, AckMode::NoAck));
         if (!got)
             return got.error();
@@ -300,7 +300,7 @@ void tst_Publishing::bodyOfAnySizeArrives_data()
 void tst_Publishing::bodyOfAnySizeArrives()
 {
     QFETCH(const qsizetype, size);
-    QCOMPARE(m_client->connection.frameSize(), 131072U);
+    QCOMPARE(m_client->connection.maximumFrameSize(), 131072U);
     const QByteArray body = pattern(size);
     QList<Message> messages;
     collect(m_client->channel->consume(m_queue), &messages);
@@ -321,7 +321,7 @@ void tst_Publishing::sizesMixOnOneChannel()
     // A second channel with small ones of its own: their frames come between.
     Channel *other = m_client->connection.createChannel();
     QList<Message> others;
-    const Result<QueueInfo> otherQueue = await(other->declareQueue());
+    const Result<QueueInfo> otherQueue = await(other->declareTemporaryQueue());
     QVERIFY(otherQueue);
     collect(other->consume({}), &others);
     for (const qsizetype size : sizes) {
@@ -440,7 +440,7 @@ void tst_Publishing::refusedMessagesHarmNoOthers()
     VERIFY_OK(channel->confirmSelect());
     QVERIFY(channel->publish({}, m_queue, Message("before")));
     QCOMPARE(channel->publish({}, m_queue, message), 0u);
-    QCOMPARE(channel->error().kind(), ErrorKind::InvalidArgument);
+    QCOMPARE(channel->lastCallError().kind(), ErrorKind::InvalidArgument);
     QVERIFY(channel->publish({}, m_queue, Message("after")));
     VERIFY_OK(channel->whenConfirmed());
     QCOMPARE(texts(m_client->drain(m_queue)), QStringList({u"before"_s, u"after"_s}));
@@ -542,7 +542,7 @@ void tst_Publishing::unusableMessagesAreRefused()
     QFETCH(const QString, named);
     QSignalSpy errors(m_client->channel, &Channel::errorOccurred);
     QCOMPARE(m_client->channel->publish({}, m_queue, message), 0U);
-    const Error error = m_client->channel->error();
+    const Error error = m_client->channel->lastCallError();
     QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
     QVERIFY2(error.text().contains(named), qPrintable(error.text()));
     QVERIFY(waitFor([&] { return errors.count() == 1; }));
@@ -565,8 +565,9 @@ void tst_Publishing::overfullBufferRefuses()
     VERIFY_OK(client.channel->declareQueue(queue, {.exclusive = true}));
 
     QCOMPARE(client.channel->publish({}, queue, Message(QByteArray(100'001, 'x'))), 0U);
-    QCOMPARE(client.channel->error().kind(), ErrorKind::InvalidArgument); // it could never pass
-    QVERIFY2(client.channel->error().text().contains(u"100000"_s), qPrintable(client.channel->error().text()));
+    QCOMPARE(client.channel->lastCallError().kind(), ErrorKind::InvalidArgument); // it could never pass
+    QVERIFY2(client.channel->lastCallError().text().contains(u"100000"_s),
+             qPrintable(client.channel->lastCallError().text()));
 
     // The socket takes some; without an event loop nothing leaves the rest until the buffer is full.
     QSignalSpy writableChanged(client.channel, &Channel::writableChanged);
@@ -574,9 +575,9 @@ void tst_Publishing::overfullBufferRefuses()
     while (accepted < 100'000 && client.channel->publish({}, queue, Message(QByteArray(10'000, 'x'))) > 0)
         ++accepted;
     QVERIFY(accepted < 100'000);
-    QCOMPARE(client.channel->error().kind(), ErrorKind::BufferFull);
+    QCOMPARE(client.channel->lastCallError().kind(), ErrorKind::BufferFull);
     QVERIFY(!client.channel->isWritable());
-    QVERIFY(client.channel->backpressure().testFlag(Backpressure::WriteBufferFull));
+    QVERIFY(client.channel->backpressure().testFlag(BackpressureReason::WriteBufferFull));
 
     QVERIFY(waitFor([&] { return client.channel->isWritable() && writableChanged.count() >= 2; }));
     QCOMPARE(writableChanged.first().first().toBool(), false);
@@ -607,7 +608,7 @@ void tst_Publishing::backlogIsToldWhereTheUrlAsksForIt()
     QVERIFY(client.isOpen());
     int count = 0;
     connect(&client.connection, &Connection::backpressureDetected, this, [&](qint64 bytes) { count += bytes > 0; });
-    const Reply<QueueInfo> queue = client.channel->declareQueue();
+    const Reply<QueueInfo> queue = client.channel->declareTemporaryQueue();
     VERIFY_OK(queue);
     for (int i = 0; i < 100; ++i)
         client.channel->publish({}, queue.result()->name, Message("body"));
@@ -625,9 +626,9 @@ void tst_Publishing::tooLongNamesAreRefused()
                    : error.toString();
     };
     QCOMPARE(channel->publish(tooLong, u"key"_s, Message("body")), 0U);
-    QCOMPARE(refused(channel->error(), u"exchange"_s), u"refused"_s);
+    QCOMPARE(refused(channel->lastCallError(), u"exchange"_s), u"refused"_s);
     QCOMPARE(channel->publish({}, tooLong, Message("body")), 0U);
-    QCOMPARE(refused(channel->error(), u"routingKey"_s), u"refused"_s);
+    QCOMPARE(refused(channel->lastCallError(), u"routingKey"_s), u"refused"_s);
     QCOMPARE(refused(await(channel->declareQueue(tooLong)).error(), u"queue"_s), u"refused"_s);
     QCOMPARE(refused(await(channel->inspectQueue(tooLong)).error(), u"queue"_s), u"refused"_s);
     QCOMPARE(refused(await(channel->deleteQueue(tooLong)).error(), u"queue"_s), u"refused"_s);
@@ -657,13 +658,13 @@ void tst_Publishing::namesThatAreNoUnicodeAreRefused()
         return named + u": text with an unpaired surrogate cannot be sent"_s;
     };
     QCOMPARE(channel->publish(broken, u"key"_s, Message("body")), 0U);
-    QCOMPARE(channel->error().text(), refused(u"exchange"_s));
+    QCOMPARE(channel->lastCallError().text(), refused(u"exchange"_s));
     QCOMPARE(channel->publish({}, broken, Message("body")), 0U);
-    QCOMPARE(channel->error().text(), refused(u"routingKey"_s));
+    QCOMPARE(channel->lastCallError().text(), refused(u"routingKey"_s));
     Message message;
     message.setReplyTo(broken);
     QCOMPARE(channel->publish({}, m_queue, message), 0U);
-    QCOMPARE(channel->error().text(), refused(u"replyTo"_s));
+    QCOMPARE(channel->lastCallError().text(), refused(u"replyTo"_s));
     QCOMPARE(await(channel->declareQueue(broken)).error().text(), refused(u"queue"_s));
     QVERIFY(channel->isOpen());
     VERIFY_OK(channel->inspectQueue(m_queue));

@@ -39,7 +39,7 @@ private:
     }
     bool failsAsStale(bool settled) const
     {
-        return !settled && m_client->channel->error().kind() == ErrorKind::StaleDelivery;
+        return !settled && m_client->channel->lastCallError().kind() == ErrorKind::StaleDelivery;
     }
     // The broker closes a channel for a wrong settlement when it comes to it, which is before it answers this.
     bool isChannelUnharmed(Channel *channel, const QString &queue) const
@@ -168,7 +168,7 @@ void tst_Settling::settledDeliveryIsStale()
     const QString queue = filledQueue(*m_client, 2);
     Channel *channel = m_client->channel;
     const QList<Message> messages = receive(queue, 2);
-    QSignalSpy errors(channel, &Channel::errorOccurred);
+    QSignalSpy errors(channel, &Channel::settlementFailed);
     // The later one first: RabbitMQ would refuse a tag that it does not know, and close the channel.
     for (const Message &message : {messages[1], messages[0]}) {
         QVERIFY(nackFirst ? channel->nack(message, Requeue::No) : channel->ack(message));
@@ -181,7 +181,7 @@ void tst_Settling::settledDeliveryIsStale()
     messages[0].nack();
     QVERIFY(waitFor([&] { return errors.count() == 8; }));
     for (const QList<QVariant> &error : std::as_const(errors))
-        QCOMPARE(brief(error.first().value<Error>()), u"StaleDelivery"_s);
+        QCOMPARE(brief(error.last().value<Error>()), u"StaleDelivery"_s);
     QCOMPARE(queueCounts(channel, queue), QByteArray("0 0"));
     QVERIFY(channel->isOpen());
 }
@@ -203,9 +203,9 @@ void tst_Settling::deliveryOfAnotherChannelIsStale()
         QVERIFY(own && *own);
         QCOMPARE((*own)->message.deliveryTag(), messages[0].deliveryTag());
         QVERIFY(!foreign->ack(messages[0]));
-        QCOMPARE(brief(foreign->error()), u"StaleDelivery"_s);
+        QCOMPARE(brief(foreign->lastCallError()), u"StaleDelivery"_s);
         QVERIFY(!foreign->nackUpTo(messages[0]));
-        QCOMPARE(brief(foreign->error()), u"StaleDelivery"_s);
+        QCOMPARE(brief(foreign->lastCallError()), u"StaleDelivery"_s);
         QVERIFY(foreign->nack((*own)->message));
         QVERIFY(isChannelUnharmed(foreign, ownQueue));
         QCOMPARE(m_client->messageCount(ownQueue), 1);

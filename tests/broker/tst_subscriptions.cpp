@@ -185,7 +185,7 @@ void tst_Subscriptions::exclusiveQueueOfAnotherConnectionEndsTheWaiting()
     QCOMPARE(cancelled.first().first().value<Error>().replyCode(), 405);
     VERIFY_OK(deleting);
     QVERIFY(client.channel->isOpen());
-    VERIFY_OK(client.channel->declareQueue());
+    VERIFY_OK(client.channel->declareTemporaryQueue());
 }
 
 void tst_Subscriptions::cancelledConsumerMayBeEndedWhileItWaits_data()
@@ -323,7 +323,7 @@ void tst_Subscriptions::streamNeedsPrefetchAndAcks()
     options.prefetch = prefetch;
     options.arguments = {{u"x-stream-offset"_s, u"first"_s}};
     VERIFY_FAILS(client.channel->consume(u"stream"_s, options)->whenStarted(), u"InvalidArgument"_s);
-    VERIFY_OK(client.channel->declareQueue());
+    VERIFY_OK(client.channel->declareTemporaryQueue());
 }
 
 void tst_Subscriptions::endOfASubscriptionReturnsWhatNoSlotHasSeen_data()

@@ -162,8 +162,8 @@ void tst_Topology::purgeTellsHowManyMessagesWent()
 void tst_Topology::brokerNamesTheQueue()
 {
     Channel *channel = m_client->channel;
-    const Result<QueueInfo> first = await(channel->declareQueue());
-    const Result<QueueInfo> second = await(channel->declareQueue());
+    const Result<QueueInfo> first = await(channel->declareTemporaryQueue());
+    const Result<QueueInfo> second = await(channel->declareTemporaryQueue());
     QVERIFY(first && second);
     QVERIFY2(first->name.startsWith(u"amq.gen"_s), qPrintable(first->name));
     QVERIFY(first->name != second->name);
@@ -180,7 +180,7 @@ void tst_Topology::emptyNameIsTheLastQueueOfTheChannel()
 {
     Channel *channel = m_client->channel;
     // All of it before the broker has told the name.
-    const Reply<QueueInfo> declaring = channel->declareQueue();
+    const Reply<QueueInfo> declaring = channel->declareTemporaryQueue();
     channel->bindQueue({}, u"amq.direct"_s, u"a key of its own"_s);
     channel->bindQueue({}, u"amq.topic"_s, uniqueName(u"topic"_s));
     channel->publish(u"amq.direct"_s, u"a key of its own"_s, Message("1"));
@@ -248,7 +248,7 @@ void tst_Topology::temporaryQueueGoesWithItsConnection()
 {
     BrokerClient other;
     QVERIFY(other.isOpen());
-    const Result<QueueInfo> queue = await(other.channel->declareQueue());
+    const Result<QueueInfo> queue = await(other.channel->declareTemporaryQueue());
     QVERIFY(queue);
     VERIFY_OK(other.connection.close());
     QVERIFY(waitFor([&] { return m_client->messageCount(queue->name) == -1; }));
@@ -516,7 +516,7 @@ void tst_Topology::deleteExchangeIfUnused()
     const QString exchange = uniqueName(u"e"_s);
     Channel *channel = m_client->channel;
     VERIFY_OK(channel->declareExchange(exchange, ExchangeType::Fanout, {.durable = false}));
-    const Result<QueueInfo> queue = await(channel->declareQueue());
+    const Result<QueueInfo> queue = await(channel->declareTemporaryQueue());
     VERIFY_OK(channel->bindQueue({}, exchange));
     VERIFY_FAILS(channel->deleteExchange(exchange, Channel::DeleteFlag::IfUnused),
                  u"ChannelClosed 406 exchange.delete"_s);

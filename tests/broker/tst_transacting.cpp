@@ -114,7 +114,7 @@ void tst_Transacting::commitSettlesForGood()
     messages[1].ack();
     VERIFY_OK(m_channel->txRollback());
     QVERIFY(!m_channel->ack(messages[0]));
-    QCOMPARE(m_channel->error().kind(), ErrorKind::StaleDelivery);
+    QCOMPARE(m_channel->lastCallError().kind(), ErrorKind::StaleDelivery);
     QCOMPARE(queueCounts(m_channel, queue), QByteArray("0 1"));
     VERIFY_OK(m_channel->close());
     QCOMPARE(m_client->messageCount(queue), 1);
@@ -166,7 +166,7 @@ void tst_Transacting::commitOutsideATransactionIsRefused()
 {
     VERIFY_FAILS(m_channel->txCommit(), u"InvalidArgument tx.commit"_s);
     VERIFY_FAILS(m_channel->txRollback(), u"InvalidArgument tx.rollback"_s);
-    VERIFY_OK(m_channel->declareQueue());
+    VERIFY_OK(m_channel->declareTemporaryQueue());
 }
 
 // D7, F5
@@ -223,7 +223,7 @@ void tst_Transacting::redeliverUnackedBringsMessagesAgain()
     messages[0].ack();
     const Reply<void> recovered = m_channel->redeliverUnacked();
     QVERIFY(!m_channel->ack(messages[1])); // too late: the broker has it back
-    QCOMPARE(m_channel->error().kind(), ErrorKind::StaleDelivery);
+    QCOMPARE(m_channel->lastCallError().kind(), ErrorKind::StaleDelivery);
     VERIFY_OK(recovered);
     QVERIFY(waitFor([&] { return messages.size() == 7; }));
     QCOMPARE(consumer->unackedCount(), 3);

@@ -79,6 +79,8 @@ public:
                 [note](const Error &reason) { note(u"closed "_s + brief(reason)); });
         connect(connection, &Connection::errorOccurred, this,
                 [note](const Error &error) { note(u"errorOccurred "_s + brief(error)); });
+        connect(connection, &Connection::settlementFailed, this,
+                [note](quint64, const Error &error) { note(u"settlementFailed "_s + brief(error)); });
         connect(connection, &Connection::parametersChanged, this, [note] { note(u"parametersChanged"_s); });
         connect(connection, &Connection::blockedChanged, this,
                 [note](bool blocked) { note(u"blockedChanged %1"_s.arg(blocked)); });
@@ -97,6 +99,8 @@ public:
         connect(channel, &Channel::closed, this, [note](const Error &reason) { note(u"closed "_s + brief(reason)); });
         connect(channel, &Channel::errorOccurred, this,
                 [note](const Error &error) { note(u"errorOccurred "_s + brief(error)); });
+        connect(channel, &Channel::settlementFailed, this,
+                [note](quint64, const Error &error) { note(u"settlementFailed "_s + brief(error)); });
         connect(channel, &Channel::queueDeclared, this, [note] { note(u"queueDeclared"_s); });
         connect(channel, &Channel::queueDeleted, this, [note] { note(u"queueDeleted"_s); });
         connect(channel, &Channel::exchangeDeclared, this, [note] { note(u"exchangeDeclared"_s); });

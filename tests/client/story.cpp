@@ -67,7 +67,7 @@ bool Story::open()
     call(channel->whenOpen(), "channel.whenOpen");
     call(channel->setPrefetch(10), "setPrefetch");
     call(channel->declareExchange(u"x"_s, ExchangeType::Direct), "declareExchange");
-    call(channel->declareQueue(), "declareQueue");
+    call(channel->declareTemporaryQueue(), "declareQueue");
     call(channel->bindQueue({}, u"x"_s, u"k"_s), "bindQueue");
     consumer = consume(u"a"_s, {});
     connect(consumer, &Consumer::delivered, this, [this](const Message &message) { messages += message; });
@@ -103,6 +103,18 @@ bool Story::receive()
         return false;
     for (const Message &message : std::as_const(messages))
         message.ack();
+    channel->ack(messages.constFirst()); // too late
+    if (!hear(u"channel.settlementFailed StaleDelivery"_s))
+        return false;
+    const QPointer<Channel> shortLived = connection->createChannel();
+    const Reply<std::optional<GetResult>> got = shortLived->get(u"full"_s);
+    call(got, "get elsewhere");
+    if (!hear(u"reply.get elsewhere ok"_s))
+        return false;
+    delete shortLived;
+    got.result()->value().message.ack();
+    if (!hear(u"connection.settlementFailed StaleDelivery"_s))
+        return false;
     peer.sendContent(1,
                      Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .exchange = "x", .routingKey = "y"},
                      {}, "returned");

@@ -42,7 +42,7 @@ void tst_AttemptParameters::attemptKeepsItsParameters()
     parameters.setVirtualHost(u"old"_s);
     parameters.setConnectionName(u"old name"_s);
     parameters.setClientProperties({{u"team"_s, u"old"_s}});
-    parameters.setHeartbeat(11s);
+    parameters.setHeartbeatInterval(11s);
     Connection connection(parameters);
 
     ConnectionParameters next = to({endpointOf(other)});
@@ -50,7 +50,7 @@ void tst_AttemptParameters::attemptKeepsItsParameters()
     next.setVirtualHost(u"new"_s);
     next.setConnectionName(u"new name"_s);
     next.setClientProperties({{u"team"_s, u"new"_s}});
-    next.setHeartbeat(12s);
+    next.setHeartbeatInterval(12s);
     first.setHook([&](const Command &command) {
         if (command.id != Wire::ConnectionStartOk::id)
             return false;
@@ -112,9 +112,9 @@ void tst_AttemptParameters::refusedValuesKeepItFromConnecting_data()
     row("NaN", u"clientProperties"_s, [](P &p, bool good) {
         p.setClientProperties(good ? FieldTable() : FieldTable{{u"a"_s, qQNaN()}});
     });
-    row("heartbeat", u"heartbeat"_s, [](P &p, bool good) { p.setHeartbeat(good ? 60s : -1s); });
+    row("heartbeat", u"heartbeat"_s, [](P &p, bool good) { p.setHeartbeatInterval(good ? 60s : -1s); });
     row("connect timeout", u"connectTimeout"_s, [](P &p, bool good) { p.setConnectTimeout(good ? 1000ms : -1ms); });
-    row("rpc timeout", u"rpcTimeout"_s, [](P &p, bool good) { p.setRpcTimeout(good ? 0ms : -1ms); });
+    row("rpc timeout", u"replyTimeout"_s, [](P &p, bool good) { p.setReplyTimeout(good ? 0ms : -1ms); });
     row("close timeout", u"closeTimeout"_s, [](P &p, bool good) { p.setCloseTimeout(good ? 1000ms : 0ms); });
     row("blocked timeout", u"blockedTimeout"_s, [](P &p, bool good) { p.setBlockedTimeout(good ? 0ms : -1ms); });
     row("dispatch budget", u"dispatchBudget"_s, [](P &p, bool good) { p.setDispatchBudget(good ? 4ms : 0ms); });

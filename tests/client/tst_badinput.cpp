@@ -29,12 +29,12 @@ Error errorOf(const Reply<T> &reply)
 Error publish(Channel *channel, const QString &exchange, const QString &routingKey,
               const Message &message = Message("body"))
 {
-    return channel->publish(exchange, routingKey, message) == 0 ? channel->error() : Error();
+    return channel->publish(exchange, routingKey, message) == 0 ? channel->lastCallError() : Error();
 }
 
 Error consume(Channel *channel, const QString &queue, const ConsumeOptions &options = {})
 {
-    return channel->consume(queue, options)->state() == Consumer::State::Cancelled ? channel->error() : Error();
+    return channel->consume(queue, options)->state() == Consumer::State::Cancelled ? channel->lastCallError() : Error();
 }
 
 void addCall(const char *tag, const Call &call, const QString &named)
@@ -71,8 +71,8 @@ public:
         const Error error = call(channel);
         if (error.kind() != kind || !error.text().contains(named))
             return error.toString();
-        if (channel->error() != error)
-            return u"error(): "_s + channel->error().toString();
+        if (channel->lastCallError() != error)
+            return u"error(): "_s + channel->lastCallError().toString();
         settleEvents();
         settle(m_client.connection); // opens and closes a channel
         const QStringList told = m_log.entries.filter(QRegularExpression(u"errorOccurred|closed|stateChanged"_s));
@@ -114,7 +114,7 @@ const QList<NamedCall> &everyCall()
 {
     static const QList<NamedCall> calls = {
         {"publish", [](Channel *c) { return publish(c, {}, u"q"_s); }},
-        {"declareQueue()", [](Channel *c) { return errorOf(c->declareQueue()); }},
+        {"declareTemporaryQueue()", [](Channel *c) { return errorOf(c->declareTemporaryQueue()); }},
         {"declareQueue", [](Channel *c) { return errorOf(c->declareQueue(u"q"_s)); }},
         {"inspectQueue", [](Channel *c) { return errorOf(c->inspectQueue(u"q"_s)); }},
         {"deleteQueue", [](Channel *c) { return errorOf(c->deleteQueue(u"q"_s)); }},
@@ -259,7 +259,8 @@ void tst_BadInput::tooLongNamesAreRefused()
     QFETCH(const QString, named);
     Client client;
     QCOMPARE(client.refused(call, ErrorKind::InvalidArgument, named), u"refused"_s);
-    QVERIFY2(client.channel->error().text().contains(u"256"_s), qPrintable(client.channel->error().text()));
+    QVERIFY2(client.channel->lastCallError().text().contains(u"256"_s),
+             qPrintable(client.channel->lastCallError().text()));
 }
 
 void tst_BadInput::unusableValuesAreRefused_data()
@@ -398,17 +399,18 @@ void tst_BadInput::channelThatIsNotOpenRefusesEverything()
     for (const auto &[name, call] : everyCall()) {
         const Error error = call(channel);
         QVERIFY2(error.kind() == ErrorKind::NotOpen, qPrintable(QLatin1StringView(name) + u": "_s + error.toString()));
-        QCOMPARE(channel->error(), error);
+        QCOMPARE(channel->lastCallError(), error);
     }
     QCOMPARE(errorOf(channel->whenOpen()).kind(), ErrorKind::NotOpen);
     const ErrorKind settling = client ? ErrorKind::StaleDelivery : ErrorKind::NotOpen;
     for (const auto &[name, settleOne] : everySettle()) {
         QVERIFY2(!settleOne(channel, messages.constFirst()), name);
-        QCOMPARE(channel->error().kind(), settling);
+        QCOMPARE(channel->lastCallError().kind(), settling);
     }
     settleEvents();
     QStringList told(everyCall().size(), u"channel.errorOccurred NotOpen"_s);
-    told += QStringList(everySettle().size(), u"channel.errorOccurred "_s + nameOf(settling));
+    told += QStringList(everySettle().size(),
+                        client ? u"channel.settlementFailed StaleDelivery"_s : u"channel.errorOccurred NotOpen"_s);
     QCOMPARE(log.entries, told);
     if (isConnected)
         settle(client->connection);
@@ -476,12 +478,15 @@ void tst_BadInput::wrongSettlingSendsNothing()
 
     for (const auto &[name, settleOne] : everySettle()) {
         QVERIFY2(!settleOne(channel, message), name);
-        QVERIFY2(channel->error().kind() == kind, qPrintable(channel->error().toString()));
-        QVERIFY2(channel->error().text().contains(kind == ErrorKind::StaleDelivery ? u"delivery "_s : u"message"_s),
-                 qPrintable(channel->error().text()));
+        QVERIFY2(channel->lastCallError().kind() == kind, qPrintable(channel->lastCallError().toString()));
+        QVERIFY2(
+            channel->lastCallError().text().contains(kind == ErrorKind::StaleDelivery ? u"delivery "_s : u"message"_s),
+            qPrintable(channel->lastCallError().text()));
     }
     settle(client.connection);
-    QCOMPARE(log.entries, QStringList(everySettle().size(), u"channel.errorOccurred "_s + nameOf(kind)));
+    const QString report =
+        (kind == ErrorKind::StaleDelivery ? u"channel.settlementFailed "_s : u"channel.errorOccurred "_s);
+    QCOMPARE(log.entries, QStringList(everySettle().size(), report + nameOf(kind)));
     QCOMPARE(peer.count("basic.ack") + peer.count("basic.nack") + peer.count("basic.reject"), 0);
 
     QVERIFY(channel->ackUpTo(open.constLast())); // as good as before
@@ -513,8 +518,8 @@ void tst_BadInput::noAckDeliveryCannotBeSettledByItself()
     inAnotherThread ? std::thread(settleIt).join() : settleIt();
     QVERIFY(waitUntil([&] { return log.entries.size() == 2; }));
     QCOMPARE(log.entries, QStringList(2, u"channel.errorOccurred InvalidArgument"_s));
-    QVERIFY2(client.channel->error().text().contains(u"delivery 1 on channel 1"_s),
-             qPrintable(client.channel->error().text()));
+    QVERIFY2(client.channel->lastCallError().text().contains(u"delivery 1 on channel 1"_s),
+             qPrintable(client.channel->lastCallError().text()));
     settle(client.connection);
     QCOMPARE(peer.count("basic.ack") + peer.count("basic.nack"), 0);
 }
@@ -538,9 +543,9 @@ void tst_BadInput::impossibleChannelNumbersAreRefused()
     SignalLog log;
     log.watch(&client.connection);
     QCOMPARE(client.connection.channel(number), nullptr);
-    QCOMPARE(client.connection.error().kind(), ErrorKind::InvalidArgument);
-    QVERIFY2(client.connection.error().text().startsWith(u"number: %1 "_s.arg(number)),
-             qPrintable(client.connection.error().text()));
+    QCOMPARE(client.connection.lastCallError().kind(), ErrorKind::InvalidArgument);
+    QVERIFY2(client.connection.lastCallError().text().startsWith(u"number: %1 "_s.arg(number)),
+             qPrintable(client.connection.lastCallError().text()));
     settleEvents();
     QCOMPARE(log.entries, QStringList{u"connection.errorOccurred InvalidArgument"_s});
     QVERIFY(peer.received().isEmpty());

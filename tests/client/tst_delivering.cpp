@@ -9,6 +9,7 @@ class tst_Delivering : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
+    void consumersHaveAPrefetchOf100ByDefault();
     void consumersThatTakeTurnsGetTheirOwnMessages_data();
     void consumersThatTakeTurnsGetTheirOwnMessages();
 };
@@ -70,6 +71,34 @@ void tst_Delivering::consumersThatTakeTurnsGetTheirOwnMessages()
         QCOMPARE(kept.at(i).deliveryTag(), tags.at(i));
         QCOMPARE(kept.at(i).body(), QByteArray::number(tags.at(i)));
     }
+}
+
+void tst_Delivering::consumersHaveAPrefetchOf100ByDefault()
+{
+    ScriptedPeer peer;
+    OpenClient client(peer);
+    const auto prefetchesOf = [&](const ConsumeOptions &options) {
+        peer.forgetReceived();
+        client.consume(options);
+        settle(client.connection);
+        QList<int> prefetches;
+        for (const Command &command : peer.received()) {
+            if (command.name == "basic.qos")
+                prefetches += command.as<Wire::BasicQos>().prefetchCount;
+        }
+        return prefetches;
+    };
+    QCOMPARE(prefetchesOf({.ackMode = AckMode::NoAck}), QList<int>());
+    QCOMPARE(prefetchesOf({}), QList<int>{100});
+    QCOMPARE(prefetchesOf({.prefetch = 7}), QList<int>{7});
+    QCOMPARE(prefetchesOf({.ackMode = AckMode::AfterDelivery}), QList<int>{100});
+    client.channel->setPrefetch(20);
+    settle(client.connection);
+    QCOMPARE(prefetchesOf({}), QList<int>()); // setPrefetch() has sent basic.qos
+    client.channel->setPrefetch(0);
+    settle(client.connection);
+    QCOMPARE(prefetchesOf({}), QList<int>());
+    QCOMPARE(peer.violations(), QStringList());
 }
 
 QTEST_GUILESS_MAIN(tst_Delivering)

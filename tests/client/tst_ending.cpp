@@ -136,7 +136,7 @@ void tst_Ending::closeDrainsAndSaysGoodbye()
     QCOMPARE(client.channel->state(), Channel::State::Closing);
     QVERIFY(!client.channel->isWritable());
     QCOMPARE(client.channel->publish(u"x"_s, u"k"_s, Message("late")), quint64(0));
-    QCOMPARE(client.channel->error().kind(), ErrorKind::NotOpen);
+    QCOMPARE(client.channel->lastCallError().kind(), ErrorKind::NotOpen);
     QVERIFY(waitUntil([&] { return log.has(u"connection.closed ok"_s); }));
 
     QStringList names;
@@ -491,14 +491,14 @@ void tst_Ending::survivorsSayNotOpen()
     const auto kind = [](const auto &reply) {
         return reply.isFinished() ? reply.result().error().kind() : ErrorKind::NoError;
     };
-    QCOMPARE(kind(channel->declareQueue()), ErrorKind::NotOpen);
+    QCOMPARE(kind(channel->declareTemporaryQueue()), ErrorKind::NotOpen);
     QCOMPARE(kind(channel->get(u"q"_s)), ErrorKind::NotOpen);
     QCOMPARE(kind(channel->setPrefetch(1)), ErrorKind::NotOpen);
     QCOMPARE(kind(channel->reopen()), ErrorKind::NotOpen);
     QCOMPARE(kind(channel->whenOpen()), ErrorKind::NotOpen);
     QVERIFY(channel->close().result());
     QCOMPARE(channel->ack(messages.constFirst()), false);
-    QCOMPARE(channel->error().kind(), ErrorKind::NotOpen);
+    QCOMPARE(channel->lastCallError().kind(), ErrorKind::NotOpen);
     messages.constFirst().ack(); // logged, nothing else
     QCOMPARE(consumer->cancel().result().value(), 0);
     Consumer *late = channel->consume(u"q"_s);
@@ -542,7 +542,7 @@ void tst_Ending::rpcTimeoutClosesTheChannel()
 {
     ScriptedPeer peer;
     ConnectionParameters parameters = parametersOf(peer);
-    parameters.setRpcTimeout(50ms);
+    parameters.setReplyTimeout(50ms);
     OpenClient client(parameters);
     Consumer *consumer = client.consume();
     SignalLog log;
@@ -583,7 +583,7 @@ void tst_Ending::rpcTimeoutOfConsumeAndCancel()
     QFETCH(const bool, cancel);
     ScriptedPeer peer;
     ConnectionParameters parameters = parametersOf(peer);
-    parameters.setRpcTimeout(50ms);
+    parameters.setReplyTimeout(50ms);
     OpenClient client(parameters);
     peer.withhold(cancel ? "basic.cancel-ok" : "basic.consume-ok");
     SignalLog log;
@@ -607,7 +607,7 @@ void tst_Ending::rpcTimeoutStandsStillWhileBlocked()
 {
     ScriptedPeer peer;
     ConnectionParameters parameters = parametersOf(peer);
-    parameters.setRpcTimeout(80ms);
+    parameters.setReplyTimeout(80ms);
     OpenClient client(parameters);
     peer.send(0, Wire::ConnectionBlocked{.reason = "low on memory"});
     QVERIFY(waitUntil([&] { return client.connection.isBlocked(); }));
@@ -625,7 +625,7 @@ void tst_Ending::answerThatWaitsToBeReadIsNotLate()
 {
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
     ConnectionParameters parameters = parametersOf(peer);
-    parameters.setRpcTimeout(100ms);
+    parameters.setReplyTimeout(100ms);
     OpenClient client(parameters);
     const Reply<QueueInfo> reply = client.channel->declareQueue(u"q"_s);
     QCoreApplication::processEvents(); // writes
@@ -638,7 +638,7 @@ void tst_Ending::answerBehindSlowSlotsIsNotLate()
 {
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
     ConnectionParameters parameters = parametersOf(peer);
-    parameters.setRpcTimeout(100ms);
+    parameters.setReplyTimeout(100ms);
     OpenClient client(parameters);
     Consumer *consumer = client.consume();
     std::optional<Reply<QueueInfo>> reply;

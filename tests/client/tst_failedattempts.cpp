@@ -103,7 +103,7 @@ void tst_FailedAttempts::failureKeepsAllThatWaits()
             sent += QString::fromLatin1(command.name + command.body);
     }
     QCOMPARE(sent, QStringList({u"channel.open"_s, u"queue.declare"_s, u"basic.publish1"_s, u"basic.get"_s,
-                                u"basic.publish2"_s, u"basic.consume"_s}));
+                                u"basic.publish2"_s, u"basic.qos"_s, u"basic.consume"_s}));
     QCOMPARE(peer.violations(), QStringList());
 }
 
@@ -119,7 +119,7 @@ void tst_FailedAttempts::firstSuccessSendsAllInOrder()
     Publisher publisher(&connection);
     log.watch(plain->setPrefetch(10), u"setPrefetch"_s);
     log.watch(plain->declareExchange(u"x"_s, ExchangeType::Topic), u"declareExchange"_s);
-    log.watch(plain->declareQueue(), u"declareQueue"_s);
+    log.watch(plain->declareTemporaryQueue(), u"declareQueue"_s);
     log.watch(plain->bindQueue({}, u"x"_s, u"#"_s), u"bindQueue"_s);
     log.watch(plain->bindExchange(u"x"_s, u"y"_s, u"#"_s), u"bindExchange"_s);
     log.watch(plain->purgeQueue(u"q"_s), u"purgeQueue"_s);
@@ -223,11 +223,11 @@ void tst_FailedAttempts::bufferLimitHoldsThroughFailures()
     quint64 accepted = 0;
     while (channel->publish({}, u"q"_s, message) > 0)
         ++accepted;
-    QCOMPARE(channel->error().kind(), ErrorKind::BufferFull);
+    QCOMPARE(channel->lastCallError().kind(), ErrorKind::BufferFull);
     for (int attempt = 1; attempt <= 2; ++attempt) {
         failToOpen(connection);
         QCOMPARE(channel->publish({}, u"q"_s, message), quint64(0));
-        QCOMPARE(channel->error().kind(), ErrorKind::BufferFull);
+        QCOMPARE(channel->lastCallError().kind(), ErrorKind::BufferFull);
         QVERIFY(!connection.isWritable());
     }
     parameters.setEndpoints({endpointOf(peer)});

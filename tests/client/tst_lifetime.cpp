@@ -160,7 +160,7 @@ void tst_Lifetime::everythingMayBeDeletedInEverySlot()
         QCOMPARE(story.channel->connection(), story.connection.data());
         if (connectionIsGone || story.channel->state() == Channel::State::Closed) {
             QCOMPARE(story.channel->publish(u"x"_s, u"k"_s, Message("late")), quint64(0));
-            QCOMPARE(story.channel->error().kind(), ErrorKind::NotOpen);
+            QCOMPARE(story.channel->lastCallError().kind(), ErrorKind::NotOpen);
             QCOMPARE(story.channel->purgeQueue(u"q"_s).result().error().kind(), ErrorKind::NotOpen);
             QVERIFY(!story.channel->isWritable());
         }

@@ -93,8 +93,8 @@ void tst_Opening::signalsComeInOrder()
     QCOMPARE(connection.currentEndpoint().port, peer.port());
     QCOMPARE(connection.serverProperties().value(u"product"_s).toString(), u"ScriptedPeer"_s);
     QVERIFY(connection.hasCapability(u"basic.nack"_s));
-    QCOMPARE(connection.frameSize(), 131072u);
-    QCOMPARE(connection.heartbeat(), 60s);
+    QCOMPARE(connection.maximumFrameSize(), 131072u);
+    QCOMPARE(connection.heartbeatInterval(), 60s);
     QCOMPARE(connection.error().kind(), ErrorKind::NoError);
 }
 
@@ -534,7 +534,7 @@ void tst_Opening::blockedAtOpenIsTold()
     QVERIFY(waitUntil([&] { return log.has(u"connection.blockedChanged 1"_s); }));
     QVERIFY(log.entries.indexOf(u"connection.opened"_s) < log.entries.indexOf(u"connection.blockedChanged 1"_s));
     QCOMPARE(connection.blockedReason(), u"low on disk"_s);
-    QCOMPARE(channel->backpressure(), BackpressureReasons(Backpressure::BrokerBlocked));
+    QCOMPARE(channel->backpressure(), BackpressureReasons(BackpressureReason::BrokerBlocked));
     QVERIFY(!channel->isWritable());
 }
 

@@ -68,7 +68,7 @@ void tst_Publisher::everyConfirmSettlesItsMessage()
     for (quint64 id = 1; id <= 4; ++id)
         QCOMPARE(client.publish("m"), id);
     QVERIFY(client.waitForPublishes(4));
-    QCOMPARE(client.publisher->outstanding(), 4);
+    QCOMPARE(client.publisher->outstandingCount(), 4);
     for (const QByteArray &confirm : confirms) {
         const quint64 tag = quint64(confirm.at(1) - '0');
         const bool multiple = confirm.endsWith('m');
@@ -79,7 +79,7 @@ void tst_Publisher::everyConfirmSettlesItsMessage()
     }
     settle(*client.connection);
     QCOMPARE(client.log.entries, expected + QStringList{u"drained"_s});
-    QCOMPARE(client.publisher->outstanding(), 0);
+    QCOMPARE(client.publisher->outstandingCount(), 0);
     QVERIFY(client.publisher->isWritable());
     QCOMPARE(peer.violations(), QStringList());
 }
@@ -108,7 +108,7 @@ void tst_Publisher::missingExchangeDoesNotStopTheOthers()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
-    client.publisher->setWindow(2);
+    client.publisher->setConfirmWindow(2);
     client.publish("1");
     client.publisher->publish(u"missing"_s, {}, Message("2"));
     client.publishMany(3, 4);
@@ -138,7 +138,7 @@ void tst_Publisher::lossIsReportedInOrder()
     client.lose();
     QCOMPARE(client.log.entries, QStringList({u"3 ok"_s, u"1 Unconfirmed"_s, u"2 Unconfirmed"_s, u"4 Unconfirmed"_s,
                                               u"5 Unconfirmed"_s, u"drained"_s}));
-    QCOMPARE(client.publisher->outstanding(), 0);
+    QCOMPARE(client.publisher->outstandingCount(), 0);
     QVERIFY(!client.publisher->isWritable());
     peer.forgetReceived();
     client.open();
@@ -153,16 +153,16 @@ void tst_Publisher::lossIsRepublishedInOrder()
     ScriptedPeer peer;
     PublisherClient client(peer);
     client.publisher->setLossPolicy(Publisher::LossPolicy::Republish);
-    client.publisher->setWindow(6);
+    client.publisher->setConfirmWindow(6);
     client.publishMany(1, 8); // the last two stay in the outbox
     QVERIFY(client.waitForPublishes(6));
     client.ack(3);
     QVERIFY(client.waitForPublishes(7));
     client.lose();
     QCOMPARE(client.log.entries, QStringList{u"3 ok"_s});
-    QCOMPARE(client.publisher->outstanding(), 7);
+    QCOMPARE(client.publisher->outstandingCount(), 7);
     client.publish("9");
-    QCOMPARE(client.publisher->outstanding(), 8);
+    QCOMPARE(client.publisher->outstandingCount(), 8);
 
     // A second loss before anything is confirmed changes nothing.
     for (int round = 0; round < 2; ++round) {
@@ -170,7 +170,7 @@ void tst_Publisher::lossIsRepublishedInOrder()
         client.open();
         QVERIFY(client.waitForPublishes(6));
         QCOMPARE(client.published(), QByteArrayList({"1", "2", "4", "5", "6", "7"}));
-        QCOMPARE(client.publisher->outstanding(), 8);
+        QCOMPARE(client.publisher->outstandingCount(), 8);
         if (round == 0)
             client.lose();
     }
@@ -243,7 +243,7 @@ void tst_Publisher::badArgumentsAreRefused()
     QVERIFY2(client.publisher->error().text().contains(argument), qPrintable(client.publisher->error().text()));
     const Reply<void> reply = client.publisher->publishWithReply(exchange, routingKey, message);
     QCOMPARE(reply.result().error(), client.publisher->error());
-    QCOMPARE(client.publisher->outstanding(), 0);
+    QCOMPARE(client.publisher->outstandingCount(), 0);
     if (!isOpen)
         client.open();
     QCOMPARE(client.publish("good"), quint64(1));
@@ -256,8 +256,8 @@ void tst_Publisher::badSettingsAreRefused()
     ScriptedPeer peer;
     PublisherClient client(peer, false);
     for (const int window : {0, -1}) {
-        client.publisher->setWindow(window);
-        QCOMPARE(client.publisher->window(), 1000);
+        client.publisher->setConfirmWindow(window);
+        QCOMPARE(client.publisher->confirmWindow(), 1000);
         QCOMPARE(client.publisher->error().kind(), ErrorKind::InvalidArgument);
         QVERIFY(client.publisher->error().text().startsWith(u"messages:"));
     }
@@ -271,8 +271,8 @@ void tst_Publisher::signalsComeOncePerTurn()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
-    client.publisher->setWindow(10);
-    QSignalSpy outstanding(client.publisher, &Publisher::outstandingChanged);
+    client.publisher->setConfirmWindow(10);
+    QSignalSpy outstanding(client.publisher, &Publisher::outstandingCountChanged);
     QSignalSpy pressure(client.publisher, &Publisher::pressureChanged);
     QSignalSpy writable(client.publisher, &Publisher::writableChanged);
     client.publishMany(1, 10);
@@ -306,7 +306,7 @@ void tst_Publisher::whoStoppedIsToldToGoOn()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
-    client.publisher->setWindow(3);
+    client.publisher->setConfirmWindow(3);
     client.publishMany(1, 2);
     QVERIFY(client.waitForPublishes(2));
     settleEvents();
@@ -328,7 +328,7 @@ void tst_Publisher::pressureRisesToOne()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
-    client.publisher->setWindow(10);
+    client.publisher->setConfirmWindow(10);
     client.publisher->setOutboxLimit(2000);
     QCOMPARE(client.publisher->pressure(), 0.0);
     qreal last = 0;
@@ -342,7 +342,7 @@ void tst_Publisher::pressureRisesToOne()
     QVERIFY(client.waitForPublishes(10));
     client.ack(10, true);
     settleEvents();
-    for (quint64 tag = 11; client.publisher->outstanding() > 0; tag += 10) {
+    for (quint64 tag = 11; client.publisher->outstandingCount() > 0; tag += 10) {
         QVERIFY(client.publisher->pressure() <= last);
         last = client.publisher->pressure();
         settle(*client.connection);
@@ -355,7 +355,7 @@ void tst_Publisher::publishingInSettledGoesOn()
     ScriptedPeer peer;
     PublisherClient client(peer);
     peer.answerAgain("basic.ack");
-    client.publisher->setWindow(2);
+    client.publisher->setConfirmWindow(2);
     connect(client.publisher, &Publisher::settled, &client.log, [&](quint64 id) {
         if (id <= 20)
             client.publish(QByteArray::number(id));
@@ -377,7 +377,7 @@ void tst_Publisher::drainedComesOnceAndLast()
     QVERIFY(client.waitForPublishes(3));
     QList<int> left;
     connect(client.publisher, &Publisher::settled, &client.log, [&](quint64 id) {
-        left += client.publisher->outstanding();
+        left += client.publisher->outstandingCount();
         if (id != 1)
             return;
         client.publish("4");
@@ -398,7 +398,7 @@ void tst_Publisher::deletingInASlotIsSafe_data()
     QTest::addColumn<QString>("where");
     for (const char *what : {"publisher", "connection", "channel", "channel and connection"}) {
         for (const char *where :
-             {"settled", "drained", "reply", "outstandingChanged", "pressureChanged", "writableChanged"})
+             {"settled", "drained", "reply", "outstandingCountChanged", "pressureChanged", "writableChanged"})
             QTest::addRow("%s in %s", what, where) << QString::fromLatin1(what) << QString::fromLatin1(where);
     }
 }
@@ -411,7 +411,7 @@ void tst_Publisher::deletingInASlotIsSafe()
     PublisherClient client(peer);
     client.publisher->setParent(nullptr);
     const auto deletePublisher = qScopeGuard([&] { delete client.publisher.data(); });
-    client.publisher->setWindow(2);
+    client.publisher->setConfirmWindow(2);
     int ends = 0;
     const Reply<void> first = client.publisher->publishWithReply({}, u"q"_s, Message("1"));
     const Reply<void> second = client.publisher->publishWithReply({}, u"q"_s, Message("2"));
@@ -436,8 +436,8 @@ void tst_Publisher::deletingInASlotIsSafe()
         connect(client.publisher, &Publisher::settled, &client.log, act);
     else if (where == u"drained")
         connect(client.publisher, &Publisher::drained, &client.log, act);
-    else if (where == u"outstandingChanged")
-        connect(client.publisher, &Publisher::outstandingChanged, &client.log, act);
+    else if (where == u"outstandingCountChanged")
+        connect(client.publisher, &Publisher::outstandingCountChanged, &client.log, act);
     else if (where == u"pressureChanged")
         connect(client.publisher, &Publisher::pressureChanged, &client.log, act);
     else if (where == u"writableChanged")
@@ -457,7 +457,7 @@ void tst_Publisher::deletingInASlotIsSafe()
         return;
     }
     // Everything has ended, once.
-    QCOMPARE(client.publisher->outstanding(), 0);
+    QCOMPARE(client.publisher->outstandingCount(), 0);
     QCOMPARE(client.log.countOf(u"drained"_s), 1);
     QCOMPARE(client.log.entries.size(), where == u"drained" ? 3 : 5);
     for (int id = 1; id <= (where == u"drained" ? 2 : 4); ++id)
@@ -484,7 +484,7 @@ void tst_Publisher::deletedConnectionEndsEverything()
     client.publisher->setParent(nullptr);
     const auto deletePublisher = qScopeGuard([&] { delete client.publisher.data(); });
     client.publisher->setLossPolicy(policy);
-    client.publisher->setWindow(2);
+    client.publisher->setConfirmWindow(2);
     client.publishMany(1, 4);
     QVERIFY(client.waitForPublishes(2));
     if (isLost)
@@ -502,7 +502,7 @@ void tst_Publisher::deletedChannelEndsEverything()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
-    client.publisher->setWindow(2);
+    client.publisher->setConfirmWindow(2);
     client.publishMany(1, 4);
     QVERIFY(client.waitForPublishes(2));
     client.ack(2);
@@ -523,7 +523,7 @@ void tst_Publisher::deletionLeavesNoReplyOpen()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
-    client.publisher->setWindow(1);
+    client.publisher->setConfirmWindow(1);
     client.log.watch(client.publisher->publishWithReply({}, u"q"_s, Message("1")), u"sent"_s);
     client.log.watch(client.publisher->publishWithReply({}, u"q"_s, Message("2")), u"kept"_s);
     client.publish("3");
@@ -547,7 +547,7 @@ void tst_Publisher::channelThatCannotOpenAgainEndsTheOutbox()
     client.connection->setParameters(parameters);
     client.connection->open();
     QVERIFY(waitUntil([&] { return client.publisher->channel()->isOpen(); }));
-    client.publisher->setWindow(1);
+    client.publisher->setConfirmWindow(1);
     client.publishMany(1, 2);
     QVERIFY(client.waitForPublishes(1));
     Channel *thief = nullptr;
@@ -580,7 +580,7 @@ void tst_Publisher::foreignThreadIsRefused()
     thread->wait();
     QCOMPARE(id, quint64(0));
     QCOMPARE(reply->result().error().kind(), ErrorKind::InvalidArgument);
-    QCOMPARE(client.publisher->outstanding(), 0);
+    QCOMPARE(client.publisher->outstandingCount(), 0);
     QVERIFY(!client.publisher->error().isError());
 }
 
@@ -591,7 +591,7 @@ void tst_Publisher::withoutAConnectionEverythingIsRefused()
     QCOMPARE(publisher.error().kind(), ErrorKind::InvalidArgument);
     SignalLog log;
     connect(&publisher, &Publisher::settled, &log, [&] { log.add(u"settled"_s); });
-    publisher.setWindow(5);
+    publisher.setConfirmWindow(5);
     publisher.setPaused(true);
     publisher.setPaused(false);
     publisher.setOutboxLimit(5);
@@ -603,7 +603,7 @@ void tst_Publisher::withoutAConnectionEverythingIsRefused()
     QVERIFY2(publisher.error().text().contains(u"connection"), qPrintable(publisher.error().text()));
     QCOMPARE(publisher.channel(), nullptr);
     QVERIFY(!publisher.isWritable());
-    QCOMPARE(publisher.outstanding(), 0);
+    QCOMPARE(publisher.outstandingCount(), 0);
     QVERIFY(publisher.pressure() >= 0);
     settleEvents();
     QCOMPARE(log.entries, QStringList());

@@ -66,14 +66,14 @@ void tst_PublisherOutbox::limitIsExact()
     const Message message(QByteArray(100, 'm'));
     const qint64 size = sizeInOutbox(client.publisher, message);
     QVERIFY(size > 100);
-    QCOMPARE(client.publisher->outstanding(), 1);
+    QCOMPARE(client.publisher->outstandingCount(), 1);
     client.publisher->setOutboxLimit(3 * size - 1);
     QVERIFY(client.publisher->publish(message));
     QVERIFY(!client.publisher->publish(message));
     client.publisher->setOutboxLimit(3 * size);
     QVERIFY(client.publisher->publish(message));
     QVERIFY(!client.publisher->publish(message));
-    QCOMPARE(client.publisher->outstanding(), 3);
+    QCOMPARE(client.publisher->outstandingCount(), 3);
 }
 
 void tst_PublisherOutbox::whatWasSentMakesRoom()
@@ -101,7 +101,7 @@ void tst_PublisherOutbox::republishedMessagesTakeRoom()
     client.publisher->setPaused(false);
     QVERIFY(client.waitForPublishes(count));
     client.lose();
-    QCOMPARE(client.publisher->outstanding(), count);
+    QCOMPARE(client.publisher->outstandingCount(), count);
     QVERIFY(!client.publish(QByteArray(100, 'm')));
     QCOMPARE(client.publisher->error().kind(), ErrorKind::BufferFull);
 }
@@ -120,7 +120,7 @@ void tst_PublisherOutbox::settledMessageIsLetGo()
     client.ack(2);
     QVERIFY(client.waitForEntries(1));
     QVERIFY(body.isDetached());
-    QCOMPARE(client.publisher->outstanding(), 1);
+    QCOMPARE(client.publisher->outstandingCount(), 1);
 }
 
 void tst_PublisherOutbox::channelErrorEndsMessagesUnderEitherPolicy_data()
@@ -162,13 +162,13 @@ void tst_PublisherOutbox::outboxOutlivesALoss()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
-    client.publisher->setWindow(1);
+    client.publisher->setConfirmWindow(1);
     client.publishMany(1, 3);
     QVERIFY(client.waitForPublishes(1));
     client.lose();
     QCOMPARE(client.log.entries, QStringList{u"1 Unconfirmed"_s});
     client.publish("4");
-    QCOMPARE(client.publisher->outstanding(), 3);
+    QCOMPARE(client.publisher->outstandingCount(), 3);
     peer.forgetReceived();
     peer.answerAgain("basic.ack");
     client.open();
@@ -188,7 +188,7 @@ void tst_PublisherOutbox::outboxOutlivesAClose()
     client.publish("2");
     settleEvents();
     QCOMPARE(client.log.entries, QStringList());
-    QCOMPARE(client.publisher->outstanding(), 2);
+    QCOMPARE(client.publisher->outstandingCount(), 2);
     client.open();
     QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
     QCOMPARE(client.log.entries, QStringList({u"1 ok"_s, u"2 ok"_s, u"drained"_s}));
@@ -200,7 +200,7 @@ void tst_PublisherOutbox::publishingBeforeOpenKeepsTheOrder()
     PublisherClient client(peer, false);
     QVERIFY(!client.publisher->isWritable());
     client.publishMany(1, 3);
-    QCOMPARE(client.publisher->outstanding(), 3);
+    QCOMPARE(client.publisher->outstandingCount(), 3);
     peer.setListening(false); // the first attempt fails, which ends nothing
     client.connection->open();
     QVERIFY(waitUntil([&] { return client.connection->state() == Connection::State::Closed; }));
@@ -228,7 +228,7 @@ void tst_PublisherOutbox::blockedPublisherKeepsMessages()
     client.publishMany(1, 3);
     settle(*client.connection);
     QCOMPARE(peer.count("basic.publish"), 0);
-    QCOMPARE(client.publisher->outstanding(), 3);
+    QCOMPARE(client.publisher->outstandingCount(), 3);
     QCOMPARE(client.connection->bytesToWrite(), 0); // the outbox has them
     peer.send(0, Wire::ConnectionUnblocked{});
     QVERIFY(client.waitForEntries(4));
@@ -260,7 +260,7 @@ void tst_PublisherOutbox::pausedPublisherKeepsMessages()
     client.publisher->setPaused(true); // at once: nothing leaves in between
     settle(*client.connection);
     QCOMPARE(peer.count("basic.publish"), 0);
-    QCOMPARE(client.publisher->outstanding(), 3);
+    QCOMPARE(client.publisher->outstandingCount(), 3);
     QCOMPARE(client.log.entries, QStringList());
 
     client.publisher->setPaused(false);
@@ -278,7 +278,7 @@ void tst_PublisherOutbox::pausingLeavesWhatWasSent()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
-    client.publisher->setWindow(1);
+    client.publisher->setConfirmWindow(1);
     client.publishMany(1, 2);
     QVERIFY(client.waitForPublishes(1));
     client.publisher->setPaused(true);
@@ -305,7 +305,7 @@ void tst_PublisherOutbox::pauseOutlivesALoss()
     settle(*client.connection);
     QCOMPARE(peer.count("basic.publish"), 0);
     QVERIFY(client.publisher->isPaused());
-    QCOMPARE(client.publisher->outstanding(), 2);
+    QCOMPARE(client.publisher->outstandingCount(), 2);
     peer.answerAgain("basic.ack");
     client.publisher->setPaused(false);
     QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
@@ -325,7 +325,7 @@ void tst_PublisherOutbox::windowLimitsWhatIsOnItsWay()
     QFETCH(const int, window);
     ScriptedPeer peer;
     PublisherClient client(peer);
-    client.publisher->setWindow(window);
+    client.publisher->setConfirmWindow(window);
     client.publishMany(1, 5);
     QStringList expected;
     for (int confirmed = 0; confirmed < 5; ++confirmed) {
@@ -344,11 +344,11 @@ void tst_PublisherOutbox::widerWindowSendsMore()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
-    client.publisher->setWindow(1);
+    client.publisher->setConfirmWindow(1);
     client.publishMany(1, 4);
     settle(*client.connection);
     QCOMPARE(peer.count("basic.publish"), 1);
-    client.publisher->setWindow(3);
+    client.publisher->setConfirmWindow(3);
     settle(*client.connection);
     QCOMPARE(client.published(), QByteArrayList({"1", "2", "3"}));
 }
@@ -370,7 +370,7 @@ void tst_PublisherOutbox::fullOutboxRefuses()
     QVERIFY(!client.publish(QByteArray(2000, 'm')));
     QVERIFY2(client.publisher->error().text().contains(u"more than the outbox holds: outboxLimit is 1000 bytes"),
              qPrintable(client.publisher->error().text()));
-    QCOMPARE(client.publisher->outstanding(), accepted);
+    QCOMPARE(client.publisher->outstandingCount(), accepted);
     peer.answerAgain("basic.ack");
     client.open();
     QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
@@ -389,7 +389,7 @@ void tst_PublisherOutbox::withoutAnOutboxNothingWaits()
     QVERIFY2(client.publisher->error().text().contains(u"outboxLimit is 0"),
              qPrintable(client.publisher->error().text()));
     client.open();
-    client.publisher->setWindow(2);
+    client.publisher->setConfirmWindow(2);
     QCOMPARE(client.publish("1"), quint64(1));
     QCOMPARE(client.publisher->pressure(), 0.5);
     QCOMPARE(client.publish("2"), quint64(2));

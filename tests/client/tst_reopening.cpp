@@ -132,12 +132,12 @@ void tst_Reopening::oldDeliveriesAreStale()
             return client.channel->nack(message);
         else
             return client.channel->nackUpTo(message);
-        return client.channel->error().kind() != ErrorKind::StaleDelivery;
+        return client.channel->lastCallError().kind() != ErrorKind::StaleDelivery;
     };
     QVERIFY(!settleAs(messages.first()));
-    QCOMPARE(client.channel->error().kind(), ErrorKind::StaleDelivery);
+    QCOMPARE(client.channel->lastCallError().kind(), ErrorKind::StaleDelivery);
     settle(client.connection);
-    QCOMPARE(log.entries, QStringList{u"channel.errorOccurred StaleDelivery"_s});
+    QCOMPARE(log.entries, QStringList{u"channel.settlementFailed StaleDelivery"_s});
     QCOMPARE(peer.count("basic.ack") + peer.count("basic.nack"), 0);
     QCOMPARE(consumer->unackedCount(), 1);
     messages.last().ack();
@@ -200,7 +200,7 @@ void tst_Reopening::consumerKeepsTheNameThatTheBrokerGave()
 {
     ScriptedPeer peer;
     OpenClient client(peer);
-    client.channel->declareQueue();
+    client.channel->declareTemporaryQueue();
     Consumer *consumer = client.channel->consume({});
     QSignalSpy named(consumer, &Consumer::queueChanged);
     QVERIFY(waitUntil([&] { return consumer->state() == Consumer::State::Active; }));
@@ -221,8 +221,9 @@ void tst_Reopening::consumerThatCannotStartAgainEnds()
     ScriptedPeer peer;
     OpenClient client(peer);
     peer.withhold("queue.declare-ok");
+    peer.withhold("basic.qos-ok");
     peer.withhold("basic.consume-ok");
-    client.channel->declareQueue();
+    client.channel->declareTemporaryQueue();
     Consumer *consumer = client.channel->consume({});
     SignalLog log;
     log.watch(consumer);
@@ -338,7 +339,7 @@ void tst_Reopening::numberRestsUntilCloseOk()
     delete client.channel;
     QVERIFY(waitUntil([&] { return peer.count("channel.close") == 1; }));
     QCOMPARE(client.connection.channel(1), nullptr);
-    QCOMPARE(client.connection.error().kind(), ErrorKind::NotOpen);
+    QCOMPARE(client.connection.lastCallError().kind(), ErrorKind::NotOpen);
     Channel *next = client.connection.createChannel();
     QCOMPARE(next->number(), quint16(2));
     peer.answerAgain("channel.close-ok");
@@ -390,8 +391,8 @@ void tst_Reopening::sameNumberIsTheSameChannel()
     SignalLog log;
     log.watch(&client.connection);
     QCOMPARE(client.connection.channel(0), nullptr);
-    QCOMPARE(client.connection.error().kind(), ErrorKind::InvalidArgument);
-    QVERIFY(client.connection.error().text().contains(u"number"));
+    QCOMPARE(client.connection.lastCallError().kind(), ErrorKind::InvalidArgument);
+    QVERIFY(client.connection.lastCallError().text().contains(u"number"));
     QCOMPARE(client.connection.channel(2048), nullptr);
     settle(client.connection);
     QCOMPARE(log.entries.filter(u"errorOccurred InvalidArgument"_s).size(), 2);

@@ -206,7 +206,7 @@ void tst_Threads::deliveriesAreSettledInOtherThreads()
     Error error;
     worker.run([&] {
         unacked = worker.consumer->unackedCount();
-        error = worker.channel->error();
+        error = worker.channel->lastCallError();
     });
     QCOMPARE(unacked, 0);
     QVERIFY2(!error.isError(), qPrintable(error.toString()));

@@ -213,7 +213,7 @@ void tst_Writing::aCallHasItsTimeWhenTheBacklogBeforeItHasLeft()
     constexpr auto Timeout = 4s;
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
     ConnectionParameters parameters = parametersOf(peer);
-    parameters.setRpcTimeout(Timeout);
+    parameters.setReplyTimeout(Timeout);
     Connection connection(parameters);
     const Reply<void> opening = connection.open();
     QVERIFY(waitUntil([&] { return opening.isFinished(); }));

@@ -535,7 +535,7 @@ void tst_Confirms::closeWaitsForConfirms()
 void tst_Confirms::everyConfirmGivesAClosingConnectionMoreTime()
 {
     Script s;
-    s.settings.rpcTimeout = 0s;
+    s.settings.replyTimeout = 0s;
     s.settings.closeTimeout = 30s;
     s.open();
     auto &channel = s.openChannel();
@@ -607,7 +607,7 @@ void tst_Confirms::closeDoesNotWaitForConfirmsForEver()
     QFETCH(const bool, beforeOpen);
     QFETCH(const bool, isConnection);
     Script s;
-    s.settings.rpcTimeout = 30s;
+    s.settings.replyTimeout = 30s;
     s.settings.closeTimeout = 30s;
     if (!beforeOpen)
         s.open();

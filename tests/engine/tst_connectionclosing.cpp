@@ -224,7 +224,7 @@ void tst_ConnectionClosing::closeWaitsForWhatIsStillBeingWritten()
 void tst_ConnectionClosing::closeBehindABacklogLastsAsLongAsItMoves()
 {
     Engine::Settings settings = Script::defaultSettings();
-    settings.rpcTimeout = 1s; // less than it takes
+    settings.replyTimeout = 1s; // less than it takes
     Script s(settings);
     s.checksRules = false; // the output is taken by hand
     s.open();

@@ -63,7 +63,7 @@ class Victim
 public:
     Victim()
     {
-        s.settings.rpcTimeout = Engine::Milliseconds(0);
+        s.settings.replyTimeout = Engine::Milliseconds(0);
         s.open({.channelMax = channels});
         for (quint16 number = 1; number <= channels; ++number)
             s.subscribe(s.openChannel(), u"tag"_s, {.ackMode = AckMode::NoAck});

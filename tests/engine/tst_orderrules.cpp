@@ -208,7 +208,7 @@ void tst_OrderRules::aCallBehindAPeerThatDoesNotReadEndsWithTheHeartbeat()
 {
     Engine::Settings settings = Script::defaultSettings();
     settings.heartbeatSeconds = 10;
-    settings.rpcTimeout = 1s;
+    settings.replyTimeout = 1s;
     Script s(settings);
     s.checksRules = false;
     s.open({.heartbeat = 10});
@@ -248,7 +248,7 @@ void tst_OrderRules::anAnsweredCallHasNoDeadline()
 void tst_OrderRules::withoutRpcTimeoutCallsWaitForEver()
 {
     Script s;
-    s.settings.rpcTimeout = 0ms;
+    s.settings.replyTimeout = 0ms;
     s.open();
     auto &channel = s.openChannel();
     const CallId purging = *channel.purgeQueue(u"q"_s);

@@ -210,7 +210,7 @@ void tst_Transactions::aCommitThatIsNotAnsweredClosesTheChannel()
     t.commit();
     QVERIFY(t.nack(1));
     t.publish("held");
-    t.s.advance(t.s.settings.rpcTimeout);
+    t.s.advance(t.s.settings.replyTimeout);
     t.s.expectSent<Wire::ChannelClose>().expectNothingSent(); // the only thing that may follow a commit
     QCOMPARE(t.s.takeEvents(), QStringList({u"ReplyArrived %1 Timeout"_s.arg(t.committing),
                                             u"PublishFailed 1 1-1 Timeout"_s, u"ChannelClosed 1 Timeout"_s}));

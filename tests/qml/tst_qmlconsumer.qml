@@ -88,7 +88,7 @@ TestCase {
         messages[2].nack(Amqp.Requeue.No)
         tryCompare(system.consumer, "unackedCount", 0, 30000)
         tryCompare(system.consumer, "totalCount", 3, 30000)
-        ignoreWarning(/settled already/)
+        ignoreWarning(/already been settled/)
         verify(!system.consumer.ack(messages[1]))
         tryVerify(() => system.consumer.errorString !== "", 30000)
         verify(system.connected)

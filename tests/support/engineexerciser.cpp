@@ -41,7 +41,7 @@ EngineExerciser::EngineExerciser(QByteArrayView script, Begin begin)
     static constexpr quint32 frameMaxes[] = {4096, 8192, 131072, 0};
     m_settings.frameMax = frameMaxes[flags >> 4 & 3];
     m_settings.channelMax = flags & 64 ? 3 : 0;
-    m_settings.rpcTimeout = std::chrono::seconds(flags & 128 ? 3 : 0);
+    m_settings.replyTimeout = std::chrono::seconds(flags & 128 ? 3 : 0);
     m_settings.maximumMessageSize = 100'000;
     m_settings.lowWatermark = 1000;
     m_settings.highWatermark = 60'000;

@@ -72,9 +72,9 @@ void tst_ConnectionParameters::defaultsAreDocumented()
     QCOMPARE(parameters.password(), u"guest"_s);
     QCOMPARE(parameters.connectionName(), QString());
     QVERIFY(parameters.clientProperties().isEmpty());
-    QCOMPARE(parameters.heartbeat(), 60s);
+    QCOMPARE(parameters.heartbeatInterval(), 60s);
     QCOMPARE(parameters.connectTimeout(), 15s);
-    QCOMPARE(parameters.rpcTimeout(), 30s);
+    QCOMPARE(parameters.replyTimeout(), 30s);
     QCOMPARE(parameters.closeTimeout(), 5s);
     QCOMPARE(parameters.dispatchBudget(), 4ms);
     QCOMPARE(parameters.maximumFrameSize(), 131072u);
@@ -172,7 +172,7 @@ void tst_ConnectionParameters::urlQuerySetsLimits()
     const QUrl url(u"amqp://h/v?heartbeat=0&connection_timeout=2500&channel_max=12&frame_max=8192&name=n"_s);
     const auto parameters = ConnectionParameters::fromUrl(url);
     QVERIFY2(parameters, qPrintable(parameters.error().toString()));
-    QCOMPARE(parameters->heartbeat(), 0s);
+    QCOMPARE(parameters->heartbeatInterval(), 0s);
     QCOMPARE(parameters->connectTimeout(), 2500ms);
     QCOMPARE(parameters->maximumChannels(), quint16(12));
     QCOMPARE(parameters->maximumFrameSize(), 8192u);
@@ -181,7 +181,7 @@ void tst_ConnectionParameters::urlQuerySetsLimits()
     const QUrl limits(u"amqp://h?heartbeat=65535&connection_timeout=2147483647&channel_max=0&frame_max=0&name="_s);
     const auto extreme = ConnectionParameters::fromUrl(limits);
     QVERIFY2(extreme, qPrintable(extreme.error().toString()));
-    QCOMPARE(extreme->heartbeat(), 65535s);
+    QCOMPARE(extreme->heartbeatInterval(), 65535s);
     QCOMPARE(extreme->connectTimeout(), 2147483647ms);
     QCOMPARE(extreme->maximumChannels(), quint16(0));
     QCOMPARE(extreme->maximumFrameSize(), 0u);
@@ -421,9 +421,9 @@ void tst_ConnectionParameters::urlOfParametersHasOnlyWhatDiffers()
 {
     ConnectionParameters parameters;
     QCOMPARE(parameters.toUrl(), QUrl(u"amqp://localhost/%2F"_s));
-    parameters.setHeartbeat(61s);
+    parameters.setHeartbeatInterval(61s);
     QCOMPARE(parameters.toUrl(), QUrl(u"amqp://localhost/%2F?heartbeat=61"_s));
-    parameters.setHeartbeat(60s);
+    parameters.setHeartbeatInterval(60s);
     parameters.setEndpoints({{u"a"_s, 1}, {u"b"_s, 2}});
     QCOMPARE(parameters.toUrl(), QUrl(u"amqp://a:1/%2F"_s));
 }
@@ -571,14 +571,14 @@ void tst_ConnectionParameters::endpointsWithoutHostOrPortAreRefused()
 void tst_ConnectionParameters::valuesInRangeAreTaken()
 {
     ConnectionParameters parameters;
-    parameters.setHeartbeat(0s);
-    QCOMPARE(parameters.heartbeat(), 0s);
-    parameters.setHeartbeat(65535s);
-    QCOMPARE(parameters.heartbeat(), 65535s);
+    parameters.setHeartbeatInterval(0s);
+    QCOMPARE(parameters.heartbeatInterval(), 0s);
+    parameters.setHeartbeatInterval(65535s);
+    QCOMPARE(parameters.heartbeatInterval(), 65535s);
     parameters.setConnectTimeout(1ms);
     QCOMPARE(parameters.connectTimeout(), 1ms);
-    parameters.setRpcTimeout(0ms);
-    QCOMPARE(parameters.rpcTimeout(), 0ms);
+    parameters.setReplyTimeout(0ms);
+    QCOMPARE(parameters.replyTimeout(), 0ms);
     parameters.setCloseTimeout(2147483647ms);
     QCOMPARE(parameters.closeTimeout(), 2147483647ms);
     parameters.setDispatchBudget(1ms);
@@ -599,7 +599,7 @@ void tst_ConnectionParameters::valuesOutOfRangeChangeNothing()
     };
     for (const auto seconds : {-1s, 65536s}) {
         expectWarning(u"setHeartbeat: "_s);
-        parameters.setHeartbeat(seconds);
+        parameters.setHeartbeatInterval(seconds);
     }
     for (const std::chrono::milliseconds timeout : {-1ms, 0ms, 2147483648ms, std::chrono::milliseconds::max()}) {
         expectWarning(u"setConnectTimeout: "_s);
@@ -609,8 +609,8 @@ void tst_ConnectionParameters::valuesOutOfRangeChangeNothing()
         expectWarning(u"setDispatchBudget: "_s);
         parameters.setDispatchBudget(timeout);
         if (timeout != 0ms) {
-            expectWarning(u"setRpcTimeout: "_s);
-            parameters.setRpcTimeout(timeout);
+            expectWarning(u"setReplyTimeout: "_s);
+            parameters.setReplyTimeout(timeout);
         }
     }
     for (const qint64 bytes : {-1, 0}) {
@@ -618,11 +618,11 @@ void tst_ConnectionParameters::valuesOutOfRangeChangeNothing()
         parameters.setMaximumMessageSize(bytes);
     }
     const ConnectionParameters defaults;
-    QCOMPARE(parameters.heartbeat(), defaults.heartbeat());
+    QCOMPARE(parameters.heartbeatInterval(), defaults.heartbeatInterval());
     QCOMPARE(parameters.connectTimeout(), defaults.connectTimeout());
     QCOMPARE(parameters.closeTimeout(), defaults.closeTimeout());
     QCOMPARE(parameters.dispatchBudget(), defaults.dispatchBudget());
-    QCOMPARE(parameters.rpcTimeout(), defaults.rpcTimeout());
+    QCOMPARE(parameters.replyTimeout(), defaults.replyTimeout());
     QCOMPARE(parameters.maximumMessageSize(), defaults.maximumMessageSize());
 }
 

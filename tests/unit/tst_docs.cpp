@@ -109,7 +109,7 @@ QStringList signalsOf(const Class &theClass)
 
 QStringList propertiesOf(const Class &theClass)
 {
-    static const QRegularExpression declaration(u"Q_PROPERTY\\(.*?(\\w+) (?:READ|MEMBER) "_s);
+    static const QRegularExpression declaration(u"Q_PROPERTY\\([^)]*?(\\w+) (?:READ|MEMBER) "_s);
     return namesIn(theClass.text, declaration);
 }
 
@@ -251,8 +251,8 @@ void tst_Docs::referenceHasEverySignalAndProperty()
 void tst_Docs::referenceHasEverythingOfQml()
 {
     static const QRegularExpression element(u"QML_NAMED_ELEMENT\\((\\w+)\\)|(QML_ELEMENT)"_s);
-    static const QRegularExpression notifier(u"NOTIFY (\\w+)"_s);
-    static const QRegularExpression method(u"Q_INVOKABLE .*?(\\w+)\\("_s);
+    static const QRegularExpression notifier(u"NOTIFY\\s+(\\w+)"_s);
+    static const QRegularExpression method(u"Q_INVOKABLE\\s[^(]*?(\\w+)\\("_s);
     const QString reference = contentsOfFiles(u"qml"_s, {u"*.qdoc"_s});
     QStringList missing;
     int count = 0;

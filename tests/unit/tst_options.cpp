@@ -151,7 +151,7 @@ void tst_Options::enumeratorsHaveNamesAtRunTime()
 {
     QCOMPARE(QMetaEnum::fromType<AckMode>().valueToKey(int(AckMode::NoAck)), "NoAck");
     QCOMPARE(QMetaEnum::fromType<ErrorKind>().keyToValue("ChannelClosed"), int(ErrorKind::ChannelClosed));
-    const BackpressureReasons reasons = Backpressure::BrokerBlocked | Backpressure::ChannelFlow;
+    const BackpressureReasons reasons = BackpressureReason::BrokerBlocked | BackpressureReason::ChannelFlow;
     QCOMPARE(QMetaEnum::fromType<BackpressureReasons>().valueToKeys(int(reasons)), "BrokerBlocked|ChannelFlow");
 }
 

@@ -113,6 +113,16 @@ private Q_SLOTS:
     void functionIsCalledInTheThreadOfItsContext();
     void unfinishedReplyIsFreedWithItsFunctions();
 
+    void replyOfAFunctionGetsItsValue_data() { deliveries(); }
+    void replyOfAFunctionGetsItsValue();
+    void replyOfAFunctionGetsItsResult();
+    void replyOfAFunctionFollowsTheReplyThatItReturns();
+    void replyOfAFunctionThatIsNeverCalledIsCancelled_data() { deliveries(); }
+    void replyOfAFunctionThatIsNeverCalledIsCancelled();
+    void replyOfAFunctionWhoseReplyNeverEndsIsCancelled();
+    void replyOfAFunctionInAnotherThreadEndsInItsOwnThread();
+    void futureOfAReplyOfAFunctionDoesNotWaitForTheEventLoop();
+
     void futureGetsTheResult_data() { deliveries(); }
     void futureGetsTheResult();
     void futureOfAFinishedReplyIsFinished();
@@ -185,9 +195,8 @@ void tst_Reply::functionsAreCalledInOrder()
 {
     QStringList log;
     const Promise<int> promise;
-    promise.reply()
-        .then(this, [&](const Result<int> &result) { log += QString::number(*result); })
-        .then(this, [&](const Result<int> &result) { log += QString::number(*result + 1); });
+    promise.reply().then(this, [&](const Result<int> &result) { log += QString::number(*result); });
+    promise.reply().then(this, [&](const Result<int> &result) { log += QString::number(*result + 1); });
     QVERIFY(!promise.reply().isFinished());
     QVERIFY(log.isEmpty());
 
@@ -254,7 +263,8 @@ void tst_Reply::postedReplyCallsFromTheEventLoop()
 {
     QStringList log;
     const Promise<int> promise;
-    promise.reply().then(this, [&] { log += u"first"_s; }).then(this, [&] { log += u"second"_s; });
+    promise.reply().then(this, [&] { log += u"first"_s; });
+    promise.reply().then(this, [&] { log += u"second"_s; });
     promise.finish(1, Delivery::Posted);
     QVERIFY(promise.isFinished());
     QVERIFY(log.isEmpty());
@@ -280,7 +290,8 @@ void tst_Reply::contextThatIsGoneIsNotCalled()
     bool otherCalled = false;
     const Promise<int> promise;
     auto context = std::make_unique<QObject>();
-    promise.reply().then(context.get(), [&] { called = true; }).then(this, [&] { otherCalled = true; });
+    promise.reply().then(context.get(), [&] { called = true; });
+    promise.reply().then(this, [&] { otherCalled = true; });
     context.reset();
     finish<int>(promise, 1, posted);
     processPostedEvents();
@@ -316,13 +327,11 @@ void tst_Reply::functionMayDeleteItsContext()
     QStringList log;
     const Promise<int> promise;
     auto *context = new QObject;
-    promise.reply()
-        .then(context,
-              [&log, context, text = u"a capture that is used after the delete"_s] {
-                  delete context;
-                  log += text;
-              })
-        .then(context, [&] { log += u"never"_s; });
+    promise.reply().then(context, [&log, context, text = u"a capture that is used after the delete"_s] {
+        delete context;
+        log += text;
+    });
+    promise.reply().then(context, [&] { log += u"never"_s; });
     finish<int>(promise, 1, posted);
     processPostedEvents();
     QCOMPARE(log, QStringList{u"a capture that is used after the delete"_s});
@@ -334,7 +343,8 @@ void tst_Reply::functionMayDeleteOtherContexts()
     bool called = false;
     const Promise<int> promise;
     auto other = std::make_unique<QObject>();
-    promise.reply().then(this, [&] { other.reset(); }).then(other.get(), [&] { called = true; });
+    promise.reply().then(this, [&] { other.reset(); });
+    promise.reply().then(other.get(), [&] { called = true; });
     finish<int>(promise, 1, posted);
     processPostedEvents();
     QVERIFY(!other);
@@ -352,7 +362,8 @@ void tst_Reply::functionMayDropTheLastHandle()
         reply.reset();
         log += *result;
     };
-    reply->then(this, drop).then(this, [&](const Result<QString> &result) { log += *result; });
+    reply->then(this, drop);
+    reply->then(this, [&](const Result<QString> &result) { log += *result; });
     finish<QString>(*promise, u"text"_s, posted);
     processPostedEvents();
     QCOMPARE(log, QStringList({u"text"_s, u"text"_s}));
@@ -416,6 +427,110 @@ void tst_Reply::unfinishedReplyIsFreedWithItsFunctions()
         QCOMPARE(token.use_count(), 2);
     }
     QCOMPARE(token.use_count(), 1);
+}
+
+void tst_Reply::replyOfAFunctionGetsItsValue()
+{
+    QFETCH(bool, posted);
+    QStringList log;
+    const Promise<int> promise;
+    const Reply<QString> text =
+        promise.reply().then(this, [](const Result<int> &result) { return QString::number(*result); });
+    const Reply<qsizetype> size = text.then(this, [](const Result<QString> &result) { return result->size(); });
+    size.then(this, [&](const Result<qsizetype> &result) { log += QString::number(*result); });
+    QVERIFY(!text.isFinished());
+    finish<int>(promise, 12345, posted);
+    processPostedEvents();
+    QCOMPARE(*text.result(), u"12345"_s);
+    QCOMPARE(log, QStringList{u"5"_s});
+}
+
+void tst_Reply::replyOfAFunctionGetsItsResult()
+{
+    const Promise<int> promise;
+    const Reply<int> failing = promise.reply().then(this, [] { return Result<int>(notFound); });
+    const Reply<void> checked = promise.reply().then(this, [] { return Result<void>(); });
+    promise.finish(1);
+    QCOMPARE(failing.result().error(), notFound);
+    QVERIFY(checked.result());
+}
+
+void tst_Reply::replyOfAFunctionFollowsTheReplyThatItReturns()
+{
+    const Promise<int> first;
+    const Promise<QString> second;
+    const Promise<QString> alreadyFinished;
+    alreadyFinished.finish(u"before"_s);
+    const Reply<QString> reply = first.reply().then(this, [&] { return second.reply(); });
+    const Reply<QString> atOnce = first.reply().then(this, [&] { return alreadyFinished.reply(); });
+    first.finish(1);
+    QVERIFY(!reply.isFinished());
+    QCOMPARE(*atOnce.result(), u"before"_s);
+    second.finish(u"after"_s);
+    QCOMPARE(*reply.result(), u"after"_s);
+}
+
+void tst_Reply::replyOfAFunctionThatIsNeverCalledIsCancelled()
+{
+    QFETCH(bool, posted);
+    bool called = false;
+    const Promise<int> promise;
+    auto context = std::make_unique<QObject>();
+    const Reply<int> reply = promise.reply().then(context.get(), [&] {
+        called = true;
+        return 1;
+    });
+    context.reset();
+    finish<int>(promise, 1, posted);
+    processPostedEvents();
+    QVERIFY(!called);
+    QVERIFY(reply.isFinished());
+    QCOMPARE(reply.result().error().kind(), ErrorKind::Cancelled);
+
+    QTest::ignoreMessage(QtWarningMsg, "Reply::then() without a context: its function is never called");
+    const Reply<int> withoutContext = promise.reply().then(nullptr, [] { return 1; });
+    QCOMPARE(withoutContext.result().error().kind(), ErrorKind::Cancelled);
+}
+
+void tst_Reply::replyOfAFunctionWhoseReplyNeverEndsIsCancelled()
+{
+    const Promise<int> first;
+    auto second = std::make_unique<Promise<int>>();
+    const Reply<int> reply = first.reply().then(this, [&] { return second->reply(); });
+    first.finish(1);
+    second.reset();
+    QVERIFY(reply.isFinished());
+    QCOMPARE(reply.result().error().kind(), ErrorKind::Cancelled);
+}
+
+void tst_Reply::replyOfAFunctionInAnotherThreadEndsInItsOwnThread()
+{
+    QThread thread;
+    thread.start();
+    auto *context = new QObject;
+    context->moveToThread(&thread);
+    const Promise<int> promise;
+    const Reply<QThread *> reply = promise.reply().then(context, [] { return QThread::currentThread(); });
+    QThread *endedIn = nullptr;
+    reply.then(this, [&] { endedIn = QThread::currentThread(); });
+    promise.finish(1);
+    QTRY_VERIFY(endedIn);
+    QCOMPARE(endedIn, QThread::currentThread());
+    QCOMPARE(*reply.result(), &thread);
+    context->deleteLater();
+    thread.quit();
+    thread.wait();
+}
+
+void tst_Reply::futureOfAReplyOfAFunctionDoesNotWaitForTheEventLoop()
+{
+    const Promise<int> promise;
+    auto context = std::make_unique<QObject>();
+    const QFuture<Result<int>> future = promise.reply().then(context.get(), [] { return 1; }).toFuture();
+    context.reset();
+    promise.finish(1, Delivery::Posted);
+    QVERIFY(future.isFinished());
+    QCOMPARE(future.result().error().kind(), ErrorKind::Cancelled);
 }
 
 void tst_Reply::futureGetsTheResult()

@@ -65,6 +65,7 @@ QtObject {
     readonly property bool connection_connected: theConnection.connected
     readonly property string connection_stateText: theConnection.stateText
     readonly property amqpError connection_error: theConnection.error
+    readonly property amqpError connection_lastCallError: theConnection.lastCallError
     readonly property string connection_errorString: theConnection.errorString
     readonly property QtObject connection_statistics: theConnection.statistics
     readonly property var connection_data: theConnection.data
