@@ -22,8 +22,8 @@ struct GetResult {
 class Connection;
 class Consumer;
 
-// An AMQP channel. Every operation may be called at once after Connection::createChannel(); the order of calls is the
-// order on the wire. An empty queue name means the queue last declared on this channel.
+// An AMQP channel. Every operation may be called right after Connection::createChannel(). The calls go to the wire in
+// the order they were made. An empty queue name means the queue last declared on this channel.
 class AMQPQT_EXPORT Channel : public QObject
 {
     Q_OBJECT
@@ -48,43 +48,44 @@ public:
     enum class DeleteFlag : int { IfUnused = 1, IfEmpty = 2 };
     Q_DECLARE_FLAGS(DeleteFlags, DeleteFlag)
     Q_FLAG(DeleteFlags)
-    enum class PrefetchScope : int { PerConsumer, PerChannel }; // per consumer: of those that start afterwards
+    enum class PrefetchScope : int { PerConsumer, PerChannel }; // PerConsumer applies to consumers started later
     Q_ENUM(PrefetchScope)
 
     enum class AccessFlag : int { Exclusive = 1, Passive = 2, Active = 4, Write = 8, Read = 16 };
     Q_DECLARE_FLAGS(AccessFlags, AccessFlag)
     Q_FLAG(AccessFlags)
 
-    ~Channel() override; // closes on the wire, returns at once; pending replies end with Cancelled
+    ~Channel() override; // closes without waiting; pending replies end with Cancelled
 
     Connection *connection() const; // nullptr once the connection is gone
     quint16 number() const;
     State state() const;
     bool isOpen() const { return state() == State::Open; }
-    Reply<void> whenOpen();      // at once if it is
+    Reply<void> whenOpen();      // finishes at once if the channel is open
     Error error() const;         // why the channel closed
-    Error lastCallError() const; // why a call was refused without being sent, the last time
+    Error lastCallError() const; // why the last refused call was not sent
 
-    // Gives the sequence number of the message, from 1, never repeated during this object's life; 0 if it was refused,
-    // see lastCallError(). Before the first open it waits in call order, within ConnectionParameters::bufferLimit();
-    // while closed it is refused.
+    // Returns the sequence number of the message, from 1 and never reused by this object, or 0 if the message was
+    // refused, see lastCallError(). Before the first open, messages are queued in call order, within
+    // ConnectionParameters::bufferLimit(). A closed channel refuses them.
     quint64 publish(const QString &exchange, const QString &routingKey, const Message &message,
                     PublishFlags flags = {});
-    // Confirm mode. A value when the broker took it, else an Error: Returned, Nacked, Unconfirmed or a local kind.
+    // Confirm mode. Succeeds when the broker confirms the message. Fails with Returned, Nacked, Unconfirmed or a local
+    // kind.
     Reply<void> publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
                                  PublishFlags flags = PublishFlag::Mandatory);
     Reply<void> confirmSelect();
-    Reply<void> whenConfirmed(); // all published so far: a value once all are taken, else the first failure
+    Reply<void> whenConfirmed(); // succeeds once all messages so far are confirmed, else fails with the first error
     Mode mode() const;
     int unconfirmedCount() const;
-    int confirmWindow() const; // 0: no limit
+    int confirmWindow() const; // 0 means no limit
     void setConfirmWindow(int messages);
     BackpressureReasons backpressure() const;
     bool isWritable() const; // open and free of backpressure
 
-    Reply<QueueInfo> declareTemporaryQueue(); // QueueOptions::temporary(), named by the broker
+    Reply<QueueInfo> declareTemporaryQueue(); // QueueOptions::temporary(); the broker names it
     Reply<QueueInfo> declareQueue(const QString &name, const QueueOptions &options = {});
-    Reply<QueueInfo> inspectQueue(const QString &name); // passive declare: counts, or 404, which closes the channel
+    Reply<QueueInfo> inspectQueue(const QString &name); // passive declare; 404 closes the channel
     Reply<quint32> deleteQueue(const QString &name, DeleteFlags flags = {});
     Reply<quint32> purgeQueue(const QString &name);
     Reply<void> bindQueue(const QString &queue, const QString &exchange, const QString &routingKey = {},
@@ -100,36 +101,38 @@ public:
                                const FieldTable &arguments = {});
 
     Reply<void> setPrefetch(quint16 count, PrefetchScope scope = PrefetchScope::PerConsumer);
-    // Never nullptr; a local failure ends it by a queued cancelled(error). A child of this channel unless given a
-    // parent.
+    // Never returns nullptr; a local failure emits cancelled(error) later. The consumer is a child of this channel
+    // unless a parent is given.
     Consumer *consume(const QString &queue, const ConsumeOptions &options = {}, QObject *parent = nullptr);
     QList<Consumer *> consumers() const;
-    Consumer *consumer(const QString &consumerTag) const;                                         // nullptr: none
-    Reply<std::optional<GetResult>> get(const QString &queue, AckMode ackMode = AckMode::Manual); // nullopt: empty
-    bool ack(const Message &message);     // false, and StaleDelivery in lastCallError(), if it is too late
-    bool ackUpTo(const Message &message); // this and all earlier ones of the channel
+    Consumer *consumer(const QString &consumerTag) const; // nullptr if there is none
+    Reply<std::optional<GetResult>> get(const QString &queue,
+                                        AckMode ackMode = AckMode::Manual); // nullopt if the queue is empty
+    bool ack(const Message &message);     // false and StaleDelivery in lastCallError() if too late
+    bool ackUpTo(const Message &message); // also acks all earlier deliveries of the channel
     bool nack(const Message &message, Requeue requeue = Requeue::Yes);
     bool nackUpTo(const Message &message, Requeue requeue = Requeue::Yes);
-    Reply<void> redeliverUnacked(); // basic.recover(requeue); every older delivery is stale from then on
+    Reply<void> redeliverUnacked(); // basic.recover(requeue); makes all earlier deliveries stale
 
     Reply<void> txSelect();
     Reply<void> txCommit();
     Reply<void> txRollback();
 
     Reply<quint16> requestAccess(const QString &realm,
-                                 AccessFlags flags); // a ticket of AMQP 0-8, from then on the channel's
+                                 AccessFlags flags); // AMQP 0-8 ticket, used by all later calls of the channel
 
 public Q_SLOTS:
-    AmqpQt::Reply<void> reopen(); // after the broker closed it (404, 406 …): qos, mode and living consumers come back
+    AmqpQt::Reply<void> reopen(); // restores qos, mode and living consumers after the broker closed the channel
     AmqpQt::Reply<void> close();
 
 Q_SIGNALS:
     void opened();
-    void closed(const AmqpQt::Error &reason); // last; kind NoError: it was close()
+    void closed(const AmqpQt::Error &reason); // the last signal; NoError after close()
     void stateChanged(AmqpQt::Channel::State state);
     void modeChanged(AmqpQt::Channel::Mode mode);
     void errorOccurred(const AmqpQt::Error &error);
-    void settlementFailed(quint64 deliveryTag, const AmqpQt::Error &error); // too late, or twice; nothing was sent
+    void settlementFailed(quint64 deliveryTag,
+                          const AmqpQt::Error &error); // settled too late or twice; nothing was sent
 
     void queueDeclared(const AmqpQt::QueueInfo &queue); // queue.declare-ok
     void queueDeleted(const QString &name, quint32 messageCount);
@@ -139,7 +142,7 @@ Q_SIGNALS:
     void publishFailed(quint64 first, quint64 last,
                        const AmqpQt::Error &error); // never sent, Nacked, Returned, Unconfirmed
     void messageReturned(quint64 sequence, const AmqpQt::Message &message,
-                         const AmqpQt::Error &reason); // 0: no confirm mode
+                         const AmqpQt::Error &reason); // 0 without confirm mode
     void unconfirmedCountChanged(int count);           // at most once per turn of the event loop
     void backpressureChanged(AmqpQt::BackpressureReasons reasons);
     void writableChanged(bool writable);

@@ -20,7 +20,7 @@ class AMQPQT_EXPORT Connection : public QObject
     Q_OBJECT
     Q_PROPERTY(QUrl url READ url WRITE setUrl NOTIFY parametersChanged) // reads back without the password
     Q_PROPERTY(AmqpQt::Connection::State state READ state NOTIFY stateChanged)
-    Q_PROPERTY(bool connected READ isOpen NOTIFY stateChanged) // not "open": that is the slot
+    Q_PROPERTY(bool connected READ isOpen NOTIFY stateChanged) // not named "open" because of the slot
     Q_PROPERTY(AmqpQt::Error error READ error NOTIFY errorOccurred)
     Q_PROPERTY(AmqpQt::Error lastCallError READ lastCallError NOTIFY errorOccurred)
     Q_PROPERTY(bool blocked READ isBlocked NOTIFY blockedChanged)
@@ -39,7 +39,7 @@ public:
         Closing,
     };
     Q_ENUM(State)
-    struct Statistics // of the object's whole life
+    struct Statistics // since the object was created
     {
         quint64 messagesIn = 0;  // delivered and fetched
         quint64 messagesOut = 0; // accepted by Channel::publish()
@@ -50,7 +50,7 @@ public:
     explicit Connection(QObject *parent = nullptr);
     explicit Connection(const ConnectionParameters &parameters, QObject *parent = nullptr);
     explicit Connection(const QUrl &url, QObject *parent = nullptr); // an invalid URL fails open() with InvalidArgument
-    ~Connection() override; // never blocks; to be sure that all is sent, close() and wait for closed()
+    ~Connection() override; // never blocks; to send everything first, call close() and wait for closed()
 
     ConnectionParameters parameters() const;
     void setParameters(const ConnectionParameters &parameters); // used by the next open()
@@ -59,13 +59,13 @@ public:
 
     State state() const;
     bool isOpen() const { return state() == State::Open; }
-    Reply<void> whenOpen(); // at once if it is; else the next open, or its failure
+    Reply<void> whenOpen(); // finishes at once if open, else with the next attempt
     Endpoint currentEndpoint() const;
-    Error error() const;         // why the connection ended or could not be made
-    Error lastCallError() const; // why a call was refused without being sent, the last time
+    Error error() const;         // why the connection ended or failed to open
+    Error lastCallError() const; // why the last refused call was not sent
 
     // flow control (publishers)
-    bool isBlocked() const; // the broker said connection.blocked
+    bool isBlocked() const; // the broker sent connection.blocked
     QString blockedReason() const;
     bool isWritable() const;     // neither blocked nor over the high watermark
     qint64 bytesToWrite() const; // library buffer plus socket buffer
@@ -78,32 +78,32 @@ public:
     FieldTable serverProperties() const;
     bool hasCapability(const QString &name) const; // "publisher_confirms", "basic.nack", ...
 
-    // Never blocks: the channel opens when the connection does. A child of this connection unless given a parent.
-    // Without a free number it ends by a queued closed(error).
+    // Never blocks; the channel opens when the connection does. It is a child of this connection unless a parent is
+    // given. If no channel number is free, it emits closed(error) later.
     Channel *createChannel(QObject *parent = nullptr);
-    // The channel with this number: the open one if there is one, else a new one. nullptr and InvalidArgument in
-    // lastCallError() for 0 and for numbers over the negotiated limit.
+    // Returns the open channel with this number, or a new one if there is none. For 0 and numbers over the negotiated
+    // limit, returns nullptr and sets InvalidArgument in lastCallError().
     Channel *channel(quint16 number);
     QList<Channel *> channels() const;
 
 public Q_SLOTS:
-    AmqpQt::Reply<void> open(); // ends when the connection is open or has failed
+    AmqpQt::Reply<void> open(); // finishes when the connection is open or has failed
     AmqpQt::Reply<void> close();
-    void abort(); // at once, without connection.close
+    void abort(); // drops the connection without connection.close
 
 Q_SIGNALS:
     void stateChanged(AmqpQt::Connection::State state);
     void opened();                            // once per open()
-    void closed(const AmqpQt::Error &reason); // last: close(), or an error
+    void closed(const AmqpQt::Error &reason); // the last signal; NoError after close()
     void errorOccurred(const AmqpQt::Error &error);
-    // Of a delivery whose channel no longer exists; otherwise see Channel::settlementFailed().
+    // Emitted only for a delivery whose channel no longer exists; otherwise see Channel::settlementFailed().
     void settlementFailed(quint64 deliveryTag, const AmqpQt::Error &error);
     void parametersChanged();
 
     void blockedChanged(bool blocked, const QString &reason);
     void writableChanged(bool writable);
     void backpressureDetected(
-        qint64 queuedBytes); // backlog over backpressureMultiplier() x average sent frame, once per episode
+        qint64 queuedBytes); // the backlog exceeds backpressureMultiplier() x average sent frame; once per episode
     void bytesToWriteChanged(double bytes); // at most once per turn of the event loop
 
 protected:

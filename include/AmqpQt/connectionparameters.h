@@ -41,7 +41,7 @@ public:
     void swap(ConnectionParameters &other) noexcept { d.swap(other.d); }
 
     QUrl toUrl() const;  // without the password
-    Error error() const; // of a setter that has refused a value; open() fails with it
+    Error error() const; // from a setter that refused a value; open() fails with it
 
     QList<Endpoint> endpoints() const; // tried in order
     void setEndpoints(const QList<Endpoint> &endpoints);
@@ -52,7 +52,7 @@ public:
     QString password() const;
     void setCredentials(const QString &userName, const QString &password); // SASL PLAIN
 
-    QString connectionName() const; // shown by the management UI
+    QString connectionName() const; // shown in the management UI
     void setConnectionName(const QString &name);
     FieldTable clientProperties() const;
     void setClientProperties(const FieldTable &properties);
@@ -62,34 +62,34 @@ public:
     void setHeartbeatInterval(std::chrono::seconds interval);
     std::chrono::milliseconds connectTimeout() const;
     void setConnectTimeout(std::chrono::milliseconds timeout);
-    std::chrono::milliseconds replyTimeout() const; // 30 s; 0: none; suspended while the broker blocks us
+    std::chrono::milliseconds replyTimeout() const; // 30 s; 0 means none; suspended while blocked
     void setReplyTimeout(std::chrono::milliseconds timeout);
     quint32 maximumFrameSize() const;
     void setMaximumFrameSize(quint32 bytes);
     quint16 maximumChannels() const;
     void setMaximumChannels(quint16 count);
-    qint64 maximumMessageSize() const; // of a delivery; a larger one ends as MessageTooLarge
+    qint64 maximumMessageSize() const; // of a delivery; larger ones fail with MessageTooLarge
     void setMaximumMessageSize(qint64 bytes);
 
     qint64 lowWatermark() const;
     qint64 highWatermark() const;
-    qint64 bufferLimit() const; // publish() refuses above this
+    qint64 bufferLimit() const; // publish() refuses messages above this
     void setWriteBuffer(qint64 lowWatermark, qint64 highWatermark, qint64 limit);
 
-    std::chrono::milliseconds dispatchBudget() const; // time per turn of the event loop spent on deliveries, 4 ms
+    std::chrono::milliseconds dispatchBudget() const; // time for deliveries per event loop iteration, 4 ms
     void setDispatchBudget(std::chrono::milliseconds budget);
-    bool checksUserId() const; // publishing refuses a Message::userId() that is not userName()
+    bool checksUserId() const; // whether publishing refuses a Message::userId() other than userName()
     void setChecksUserId(bool checks);
 
-    int backpressureMultiplier() const; // 0: off; 10 by default once backpressure_detection is asked for
+    int backpressureMultiplier() const; // 0 disables it; 10 by default with backpressure_detection
     void setBackpressureMultiplier(int multiplier);
-    std::chrono::milliseconds blockedTimeout() const; // 0: wait for ever
+    std::chrono::milliseconds blockedTimeout() const; // 0 waits forever
     void setBlockedTimeout(std::chrono::milliseconds timeout);
     std::chrono::milliseconds closeTimeout() const;
     void setCloseTimeout(std::chrono::milliseconds timeout);
 
 private:
-    friend class ConnectionPrivate; // reads the password where it is kept
+    friend class ConnectionPrivate; // reads the password without copying it
     QSharedDataPointer<ConnectionParametersPrivate> d;
 };
 

@@ -14,7 +14,7 @@ namespace AmqpQt
 class Channel;
 class ConsumerPrivate;
 
-// A subscription, made by Channel::consume(). Delete it to end it: what arrives afterwards goes back to the queue.
+// A subscription, created by Channel::consume(). Deleting it ends the subscription; later deliveries are requeued.
 class AMQPQT_EXPORT Consumer : public QObject
 {
     Q_OBJECT
@@ -36,18 +36,18 @@ public:
     AckMode ackMode() const;
     State state() const;
     int unackedCount() const;
-    Reply<void> whenStarted(); // consume-ok, or why not
+    Reply<void> whenStarted(); // finishes with consume-ok or an error
 
 public Q_SLOTS:
-    AmqpQt::Reply<int> cancel(); // the number of undelivered messages that went back to the queue
-    AmqpQt::Reply<int> drain();  // cancels, but first emits the messages that the broker has sent before it confirms
+    AmqpQt::Reply<int> cancel(); // returns the number of requeued messages
+    AmqpQt::Reply<int> drain();  // cancels, but first emits the messages that are already on their way
 
 Q_SIGNALS:
     void delivered(const AmqpQt::Message &message);
-    // The same messages, one signal per turn of the event loop: for models, and for slots in another thread.
+    // The same messages in one signal per event loop iteration, for models and for slots in another thread.
     void batchDelivered(const QList<AmqpQt::Message> &messages);
-    void started();                              // consume-ok, also after each re-subscription
-    void cancelled(const AmqpQt::Error &reason); // final; kind NoError: it was cancel()
+    void started();                              // consume-ok, also after each resubscription
+    void cancelled(const AmqpQt::Error &reason); // the last signal; NoError after cancel()
     void stateChanged(AmqpQt::Consumer::State state);
     void queueChanged(const QString &queue);
     void unackedCountChanged(int count); // at most once per turn of the event loop

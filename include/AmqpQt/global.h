@@ -10,16 +10,16 @@ namespace AmqpQt
 {
 Q_NAMESPACE_EXPORT(AMQPQT_EXPORT)
 
-// No enumerator is called None: X11's headers define that as a macro. The underlying type is int: code that qmlcachegen
-// compiles reads every enum as an int, and with a smaller type it reads the bytes beside the value too.
+// No enumerator is called None because X11's headers define None as a macro. The underlying type is int because code
+// compiled by qmlcachegen reads every enum as an int; a smaller type would make it read adjacent bytes.
 
 enum class DeliveryMode : int { Transient = 1, Persistent = 2 };
 Q_ENUM_NS(DeliveryMode)
 
 enum class AckMode : int {
     Manual,        // the application settles each message
-    AfterDelivery, // the library acks when the slots of delivered() or batchDelivered() have returned; see Consumer
-    NoAck,         // the broker forgets the message as soon as it is written
+    AfterDelivery, // the library acks after the slots of delivered() or batchDelivered() return; see Consumer
+    NoAck,         // the broker drops the message as soon as it is sent
 };
 Q_ENUM_NS(AckMode)
 
@@ -28,9 +28,9 @@ Q_ENUM_NS(Requeue)
 
 enum class BackpressureReason : int {
     BrokerBlocked = 0x1,     // connection.blocked: the broker is short of memory or disk
-    WriteBufferFull = 0x2,   // our unsent bytes passed the high watermark
+    WriteBufferFull = 0x2,   // the unsent bytes exceed the high watermark
     ChannelFlow = 0x4,       // channel.flow(active=false) from the broker
-    ConfirmWindowFull = 0x8, // as many unconfirmed messages as Channel::confirmWindow() allows
+    ConfirmWindowFull = 0x8, // Channel::confirmWindow() messages are unconfirmed
 };
 Q_DECLARE_FLAGS(BackpressureReasons, BackpressureReason)
 Q_FLAG_NS(BackpressureReasons)
@@ -43,20 +43,20 @@ enum class ErrorKind : int {
     NotOpen,
     BufferFull,    // over ConnectionParameters::bufferLimit()
     Timeout,       // connect, handshake, heartbeat, RPC, close
-    Cancelled,     // close(), a destructor or a cancelled wait ended it
+    Cancelled,     // ended by close(), a destructor or a cancelled wait
     StaleDelivery, // settled after a recovery, or twice
     // transport
     Network,
     Tls,
     // peer
     Authentication,
-    ConnectionClosed, // connection.close: see replyCode
-    ChannelClosed,    // channel.close: see replyCode
+    ConnectionClosed, // connection.close, see replyCode()
+    ChannelClosed,    // channel.close, see replyCode()
     ConsumerCancelled,
-    MessageTooLarge, // a message from the broker over maximumMessageSize()
-    Returned,        // mandatory message had no route
+    MessageTooLarge, // a delivery exceeds maximumMessageSize()
+    Returned,        // a mandatory message had no route
     Nacked,          // basic.nack for a published message
-    Unconfirmed,     // the connection went first: the broker may or may not have the message
+    Unconfirmed,     // the connection was lost first; the outcome is unknown
     ProtocolViolation,
 };
 Q_ENUM_NS(ErrorKind)

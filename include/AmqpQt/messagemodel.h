@@ -13,7 +13,7 @@ namespace AmqpQt
 class Consumer;
 class MessageModelPrivate;
 
-// The latest messages of a consumer for any Qt view, Widgets or QML: a ring of maximumCount() rows, newest first, that
+// Holds the latest messages of a consumer for any Qt view, Widgets or QML: up to maximumCount() rows, newest first. It
 // changes at most once per updateInterval(), whatever the message rate.
 class AMQPQT_EXPORT MessageModel : public QAbstractTableModel
 {
@@ -26,7 +26,7 @@ class AMQPQT_EXPORT MessageModel : public QAbstractTableModel
     Q_PROPERTY(QString filterRoutingKey READ filterRoutingKey WRITE setFilterRoutingKey NOTIFY filterRoutingKeyChanged)
     Q_PROPERTY(int count READ count NOTIFY countChanged)
     Q_PROPERTY(double totalCount READ totalCount NOTIFY countChanged)
-    Q_PROPERTY(double droppedCount READ droppedCount NOTIFY countChanged) // overwritten before a view saw them
+    Q_PROPERTY(double droppedCount READ droppedCount NOTIFY countChanged) // dropped before a view saw them
 public:
     enum Role {
         MessageRole = Qt::UserRole,
@@ -45,8 +45,8 @@ public:
     explicit MessageModel(QObject *parent = nullptr);
     ~MessageModel() override;
 
-    void setConsumer(Consumer *consumer);        // nullptr: none
-    void append(const QList<Message> &messages); // for sources of one's own
+    void setConsumer(Consumer *consumer);        // nullptr for none
+    void append(const QList<Message> &messages); // for other sources
     Q_INVOKABLE void clear();
     Q_INVOKABLE AmqpQt::Message message(int row) const;
 
@@ -64,7 +64,7 @@ public:
     double totalCount() const;
     double droppedCount() const;
 
-    // For models of one's own: what a column named like this shows of a message.
+    // For custom models: the value of a column for a message.
     static bool isColumn(const QString &name);
     static QString columnTitle(const QString &name);
     static QVariant value(const Message &message, const QString &column, int role = Qt::EditRole);
@@ -84,7 +84,7 @@ Q_SIGNALS:
     void countChanged();
 
 protected:
-    virtual void warn(const QString &text) const; // of the wrong value of a property
+    virtual void warn(const QString &text) const; // reports an invalid property value
 
 private:
     friend class MessageModelPrivate;

@@ -10,21 +10,21 @@ namespace AmqpQt
 
 class PublisherPrivate;
 
-// Publishing that accounts for every message: a confirm-mode channel of its own, a window of unconfirmed messages, and
-// a bounded outbox for the time without a connection. Each message ends exactly once, in settled().
+// Publishes messages and accounts for each one. Uses its own channel in confirm mode, a window of unconfirmed messages
+// and a bounded outbox for the time without a connection. settled() is emitted exactly once for each message.
 class AMQPQT_EXPORT Publisher : public QObject
 {
     Q_OBJECT
     Q_PROPERTY(QString exchange READ exchange WRITE setExchange NOTIFY exchangeChanged)
     Q_PROPERTY(QString routingKey READ routingKey WRITE setRoutingKey NOTIFY routingKeyChanged)
     Q_PROPERTY(bool writable READ isWritable NOTIFY writableChanged)
-    Q_PROPERTY(qreal pressure READ pressure NOTIFY pressureChanged) // 0 free .. 1 publish() refuses
+    Q_PROPERTY(qreal pressure READ pressure NOTIFY pressureChanged) // from 0, free, to 1, publish() refuses
     Q_PROPERTY(int outstandingCount READ outstandingCount NOTIFY outstandingCountChanged)
     Q_DISABLE_COPY_MOVE(Publisher)
 public:
     enum class LossPolicy : int {
-        Report,    // what was unconfirmed when the connection went ends as Unconfirmed
-        Republish, // it is sent again, in order, before anything new; may arrive twice
+        Report,    // fails unconfirmed messages with Unconfirmed when the connection is lost
+        Republish, // sends them again, in order, before new ones; they may arrive twice
     };
     Q_ENUM(LossPolicy)
 
@@ -40,25 +40,25 @@ public:
     void setExchange(const QString &exchange);
     QString routingKey() const;
     void setRoutingKey(const QString &routingKey);
-    bool isMandatory() const; // true by default: no route is an error
+    bool isMandatory() const; // true by default; a message without a route fails
     void setMandatory(bool mandatory);
     int confirmWindow() const; // unconfirmed messages at a time, 1000
     void setConfirmWindow(int messages);
-    qint64 outboxLimit() const; // bytes kept while they cannot be sent, 16 MiB; 0 refuses
+    qint64 outboxLimit() const; // bytes kept while they cannot be sent, 16 MiB; 0 keeps none
     void setOutboxLimit(qint64 bytes);
-    bool isPaused() const; // what is published waits in the outbox; false by default
+    bool isPaused() const; // new messages wait in the outbox; false by default
     void setPaused(bool paused);
     LossPolicy lossPolicy() const;
     void setLossPolicy(LossPolicy policy);
 
-    Channel *channel() const; // its own: for state, errors and backpressure
-    Error error() const;      // why publish() gave 0 the last time
-    bool isWritable() const;  // what is published now is sent at once
+    Channel *channel() const; // for its state, errors and backpressure
+    Error error() const;      // why publish() last returned 0
+    bool isWritable() const;  // publish() would send at once
     qreal pressure() const;
     int outstandingCount() const; // in the outbox or unconfirmed
 
 Q_SIGNALS:
-    void settled(quint64 id, const AmqpQt::Error &error); // error.kind() NoError: the broker has it
+    void settled(quint64 id, const AmqpQt::Error &error); // NoError if the broker has the message
     void drained();                                       // nothing outstanding
     void writableChanged(bool writable);
     void pressureChanged(qreal pressure);

@@ -30,12 +30,12 @@ namespace Internal
 {
 
 [[noreturn]] AMQPQT_EXPORT void failValueOfError(const Error &error);
-AMQPQT_EXPORT const Error &noResult(); // one for all replies that are not finished
+AMQPQT_EXPORT const Error &noResult(); // shared by all unfinished replies
 
 class ReplyStateBase;
 class ReplyStateBasePrivate;
 
-// Runs once. It is given the reply instead of holding it, since a reply that never ends would keep itself alive.
+// Runs once. The reply is passed in rather than held, since a reply that never finishes would keep itself alive.
 class AMQPQT_EXPORT Continuation
 {
 public:
@@ -125,7 +125,7 @@ protected:
     ~DependentBase();
 
     static Error cancelled();
-    // Calls `finish`, at once if this is the thread and the delivery is Direct, otherwise from its event loop.
+    // Calls `finish` at once in this thread if the delivery is Direct, otherwise from the thread's event loop.
     void inThread(ReplyStateBase::Delivery delivery, std::function<void(ReplyStateBase::Delivery)> finish);
 
 private:
@@ -159,7 +159,7 @@ private:
     std::shared_ptr<ReplyState<T>> m_state;
 };
 
-// The type of reply that then() returns for what a continuation returns.
+// Maps the return type of a continuation to the type of reply that then() returns.
 template <typename Returned>
 struct Unwrapped {
     using Type = Returned;

@@ -146,6 +146,7 @@ qint64 Connection::bytesToWrite() const
 /*!
     \class AmqpQt::Connection::Statistics
     \inmodule AmqpQt
+    \since 0.1
     \brief What went over a connection: \c messagesIn were delivered and fetched, \c messagesOut accepted by
     Channel::publish(), \c bytesIn read from the socket and \c bytesOut written to it.
 */

@@ -37,6 +37,7 @@ void setTimeout(ConnectionParametersPrivate &d, std::chrono::milliseconds Connec
     \class AmqpQt::ConnectionParameters
     \inheaderfile AmqpQt/ConnectionParameters
     \inmodule AmqpQt
+    \since 0.1
     \brief Everything a Connection needs to know before it opens: where the broker is, who we are, and limits.
 
     An implicitly shared value. A Connection takes a copy; changes to it are for the next Connection::open().

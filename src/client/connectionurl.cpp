@@ -76,6 +76,7 @@ QString hostProblem(const QString &host)
     \class AmqpQt::Endpoint
     \inheaderfile AmqpQt/ConnectionParameters
     \inmodule AmqpQt
+    \since 0.1
     \brief Where a broker listens: a host name or address, and a TCP port.
 */
 

@@ -19,6 +19,7 @@ namespace AmqpQt
     \class AmqpQt::Message
     \inheaderfile AmqpQt/Message
     \inmodule AmqpQt
+    \since 0.1
     \brief A message: its body, its properties and, if it came from the broker, its envelope.
 
     A Message is a value. It is implicitly shared, so it is cheap to copy, to store in models and to send through queued

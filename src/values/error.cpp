@@ -62,6 +62,7 @@ QLatin1StringView nameOf(ErrorKind kind)
     \class AmqpQt::Error
     \inheaderfile AmqpQt/Error
     \inmodule AmqpQt
+    \since 0.1
     \brief What went wrong: a kind to decide by, and the peer's own words to show.
 
     Errors are values. They arrive in signals such as Connection::errorOccurred() and in every Result that has no
@@ -249,6 +250,7 @@ QDebug operator<<(QDebug debug, const Error &error)
 /*!
     \namespace AmqpQt
     \inmodule AmqpQt
+    \since 0.1
     \brief All names of the AMQP 0-9-1 client library.
 */
 

@@ -57,6 +57,7 @@ namespace AmqpQt
     \class AmqpQt::Decimal
     \inheaderfile AmqpQt/FieldTable
     \inmodule AmqpQt
+    \since 0.1
     \brief A decimal number in a \l FieldTable: value × 10 to the power of -scale.
 
     In QML a Decimal has the properties \c scale and \c value, and the functions toDouble() and toString().

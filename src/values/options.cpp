@@ -22,6 +22,7 @@ Options with(Options options, const QString &argument, const QVariant &value)
     \class AmqpQt::QueueOptions
     \inheaderfile AmqpQt/Options
     \inmodule AmqpQt
+    \since 0.1
     \brief The arguments of \c queue.declare.
 
     A plain aggregate, made for designated initialisers: \c{channel->declareQueue(u"q"_s, {.durable = false})}. The
@@ -218,6 +219,7 @@ QueueOptions QueueOptions::withSingleActiveConsumer() const
     \class AmqpQt::ExchangeOptions
     \inheaderfile AmqpQt/Options
     \inmodule AmqpQt
+    \since 0.1
     \brief The arguments of \c exchange.declare. The default is a durable exchange.
 */
 
@@ -291,6 +293,7 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 /*!
     \namespace AmqpQt::ExchangeType
     \inmodule AmqpQt
+    \since 0.1
     \brief The names of the exchange types that every broker has. Plug-ins bring more: any string will do.
 */
 
@@ -318,6 +321,7 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
     \class AmqpQt::ConsumeOptions
     \inheaderfile AmqpQt/Options
     \inmodule AmqpQt
+    \since 0.1
     \brief The arguments of \c basic.consume. The default settles manually and shares the queue.
 */
 
@@ -468,6 +472,7 @@ ConsumeOptions ConsumeOptions::withStreamOffset(const QVariant &offset) const
     \class AmqpQt::QueueInfo
     \inheaderfile AmqpQt/Options
     \inmodule AmqpQt
+    \since 0.1
     \brief The broker's answer to a declaration (\c queue.declare-ok).
 */
 

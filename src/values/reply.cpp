@@ -144,6 +144,7 @@ namespace AmqpQt
     \class AmqpQt::Result
     \inheaderfile AmqpQt/Reply
     \inmodule AmqpQt
+    \since 0.1
     \brief The value that a call was made for, or the Error that came instead.
 
     The subset of C++23's \c{std::expected<T, Error>} that replies need, under the standard's names. A
@@ -220,6 +221,7 @@ namespace AmqpQt
     \class AmqpQt::Reply
     \inheaderfile AmqpQt/Reply
     \inmodule AmqpQt
+    \since 0.1
     \brief The answer to one call that goes to the broker.
 
     A small shared handle: copies are about the same answer, and dropping it has no effect on the call. A reply is
