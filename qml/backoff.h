@@ -10,8 +10,8 @@
 namespace AmqpQt
 {
 
-// Times further attempts after failures: the first at once, then after 0.5 s at most, with doubled times up to half a
-// minute. The times vary, so that several programs do not act in step.
+// Schedules retries after failures. The first retry is immediate, the next follows after 0.5 s at most, and the delay
+// doubles up to half a minute. The delays vary, so that several programs do not act in step.
 class Backoff
 {
 public:

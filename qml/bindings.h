@@ -19,15 +19,15 @@ struct Binding {
     bool operator==(const Binding &) const = default;
 };
 
-// The bindings that one QueueBinding may have at the broker: usually one, more while it changes. Calls that are under
-// way hold it, so that they can clean up after the element has been destroyed.
+// The bindings that one QueueBinding may have at the broker: usually one, more while it changes. Outstanding calls keep
+// a reference, so that they can clean up after the element has been destroyed.
 struct BoundByElement {
     QPointer<QObject> element;
     QList<Binding> bindings;
     Binding last; // sent
 };
 
-// The bindings of all elements of a connection. Several elements may want the same one: it is removed with the last.
+// The bindings of all elements of a connection. A binding that several elements share is removed with the last of them.
 class Bindings
 {
 public:

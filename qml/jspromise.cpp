@@ -27,7 +27,7 @@ void JsPromise::resolve()
         m_engine, [ends = std::move(m_ends)] { ends.property(u"resolve"_s).call(); }, Qt::QueuedConnection);
 }
 
-// With an Error that has the broker's words, and as its cause what they are about.
+// Rejects with a JavaScript Error that has the text of the error as its message and the error as its cause.
 void JsPromise::reject(const Error &error)
 {
     if (!m_engine)

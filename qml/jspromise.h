@@ -10,7 +10,7 @@
 namespace AmqpQt
 {
 
-// A promise of JavaScript that C++ ends. It ends by an event to the engine, so that this can be done anywhere, also
+// A JavaScript promise that C++ settles. It is settled by an event posted to the engine, so this is safe anywhere, even
 // while the engine destroys its objects; nothing happens once the engine is gone.
 class JsPromise
 {
@@ -28,7 +28,7 @@ private:
     QJSValue m_ends;
 };
 
-// Makes the promises of an element.
+// Creates the promises of an element.
 class JsPromiseFactory
 {
 public:

@@ -13,7 +13,7 @@
 #include <cmath>
 #include <limits>
 
-// No AMQP type. A table with one of these in it is refused where all tables are checked, by the name of the type.
+// Has no AMQP type. The check of every table rejects it and names the type.
 namespace JavaScript
 {
 
@@ -69,7 +69,7 @@ QString className(const QJSValue &object)
     return tag.isString() ? tag.toString().sliced(8).chopped(1) : u"Object"_s;
 }
 
-// An element that is undefined is null, as in JSON: the others keep their places.
+// An undefined element becomes null, as in JSON, so that the others keep their places.
 QVariant orNull(const QVariant &element)
 {
     return element.isValid() ? element : QVariant::fromValue(nullptr);
@@ -88,7 +88,7 @@ private:
     QVariantList elements(const QJSValue &array);
     static QVariant viewOfBytes(const QJSValue &view);
 
-    QList<QJSValue> m_outer; // the objects that the one at hand is in
+    QList<QJSValue> m_outer; // the objects that contain the current one
 };
 
 QVariant FromScript::value(const QJSValue &value)
@@ -257,7 +257,7 @@ std::optional<QByteArray> bytesFromScript(const QVariant &value)
 std::optional<QByteArray> bytesFromScript(const QJSValue &value)
 {
     if (!value.isObject() || !value.hasProperty(u"byteLength"_s))
-        return std::nullopt; // without a look at all that is inside
+        return std::nullopt; // without looking at the contents
     const QVariant bytes = fromScript(value);
     return bytes.typeId() == QMetaType::QByteArray ? std::optional(bytes.toByteArray()) : std::nullopt;
 }

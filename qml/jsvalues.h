@@ -8,14 +8,14 @@
 
 #include <optional>
 
-// All values between QML and the broker are converted here: JavaScript has one type of numbers and many views of bytes,
-// AMQP many types of numbers and one of bytes.
+// Converts all values between QML and the broker: JavaScript has one number type and many views of bytes, AMQP has many
+// number types and one type for bytes.
 namespace AmqpQt
 {
 
-// To the value of an argument or a header: whole numbers become integers, views of bytes become bytes, and undefined
-// members are left out. A value without an AMQP type, such as a function or a Map, becomes a value that every call
-// refuses with its name and its place in the table.
+// Converts to the value of an argument or a header: whole numbers become integers, views of bytes become bytes, and
+// undefined members are left out. A value without an AMQP type, such as a function or a Map, becomes a value that every
+// call rejects, naming it and its place in the table.
 QVariant fromScript(const QVariant &value);
 QVariant fromScript(const QJSValue &value);
 
@@ -26,8 +26,8 @@ std::optional<FieldTable> tableFromScript(const QVariant &value);
 std::optional<QByteArray> bytesFromScript(const QVariant &value);
 std::optional<QByteArray> bytesFromScript(const QJSValue &value);
 
-// The other way: integers that a double cannot represent become strings, and bytes are never null, since QML takes a
-// null QByteArray for a detached ArrayBuffer.
+// Converts in the opposite direction: integers that a double cannot represent become strings, and bytes are never null,
+// since QML takes a null QByteArray for a detached ArrayBuffer.
 QVariant toScript(const QVariant &value);
 QVariantMap toScript(const QVariantMap &values);
 

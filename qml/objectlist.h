@@ -8,7 +8,7 @@
 namespace AmqpQt
 {
 
-// What a list property of an element holds. Objects that were deleted leave it.
+// The contents of a list property of an element. Deleted objects are removed from it.
 template <typename T>
 class ObjectList
 {

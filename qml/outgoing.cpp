@@ -112,7 +112,7 @@ QString Outgoing::setBody(const QJSValue &body, QJSEngine *engine, JsonFunction 
     }
     if (body.isQObject())
         return tr("The body cannot be sent: a QML object has no JSON, but its properties may have");
-    // What C++ has made is no object of JavaScript with Qt 6.4.
+    // With Qt 6.4 a value created in C++ is not a JavaScript object.
     const bool isScript = variant.metaType() == QMetaType::fromType<QJSValue>();
     const QJSValue json = toJson.call(engine, isScript || !engine ? body : engine->toScriptValue(variant));
     if (json.isString()) {
@@ -138,7 +138,7 @@ QString Outgoing::setOptions(const QJSValue &options)
 
 bool Outgoing::setOption(const QString &name, const QVariant &value)
 {
-    // Whether there is a value, which is then set.
+    // Sets the value and returns true if there is one.
     const auto set = [](const auto &wanted, auto apply) {
         if (wanted)
             apply(*wanted);

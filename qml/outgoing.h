@@ -10,8 +10,8 @@ class QJSEngine;
 namespace AmqpQt
 {
 
-// JSON.stringify() for bodies. It throws for values that would lose their contents: bytes would become an object of
-// indexes.
+// JSON.stringify() for bodies. It throws for values that would lose their contents; bytes, for example, would become an
+// object of indexes.
 class JsonFunction
 {
 public:
@@ -21,7 +21,7 @@ private:
     QJSValue m_function;
 };
 
-// A message made of the arguments that QML passes to a Publisher.
+// A message built from the arguments that QML passes to a Publisher.
 struct Outgoing {
     QString exchange;
     QString routingKey;

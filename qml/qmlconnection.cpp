@@ -29,7 +29,7 @@ QmlConnection::~QmlConnection() = default;
 
 void QmlConnection::setUrl(const QUrl &url)
 {
-    // Setting the URL that was read back, without its password, changes nothing.
+    // Setting the URL as it reads back, without its password, changes nothing.
     const bool isReadBack = url == this->url() && !parameters().error().isError() && (!m_urls || m_urls->size() == 1);
     if (!isReadBack)
         setUrlList(QList<QUrl>{url});
@@ -152,8 +152,8 @@ QVariantMap QmlConnection::scriptServerProperties() const
     return toScript(serverProperties());
 }
 
-// Values that are set by name override the URL, in whatever order they were set. A value that a setter of the
-// parameters refuses becomes the error of the next attempt.
+// Named properties override the URL, regardless of the order in which they were set. A value that a setter of the
+// parameters rejects becomes the error of the next attempt.
 Result<ConnectionParameters> QmlConnection::wantedParameters() const
 {
     ConnectionParameters wanted;
@@ -170,7 +170,7 @@ Result<ConnectionParameters> QmlConnection::wantedParameters() const
         endpoints = {Endpoint{*m_host, endpoints.value(0).port}};
     for (Endpoint &endpoint : endpoints) {
         if (m_port)
-            endpoint.port = *m_port >= 1 && *m_port <= 65535 ? quint16(*m_port) : 0; // which is refused
+            endpoint.port = *m_port >= 1 && *m_port <= 65535 ? quint16(*m_port) : 0; // which is rejected
     }
     wanted.setEndpoints(endpoints);
     if (m_virtualHost)
@@ -269,7 +269,7 @@ QString QmlConnection::errorString() const
 void QmlConnection::onStateChanged()
 {
     const QPointer<QmlConnection> self(this);
-    tellError(); // open() forgets the last one
+    tellError(); // open() clears the last one
     if (self)
         Q_EMIT stateChanged();
     if (self)

@@ -63,7 +63,7 @@ public:
     void setVirtualHost(const QString &virtualHost);
     QString username() const;
     void setUsername(const QString &name);
-    QString password() const { return {}; } // it does not read back
+    QString password() const { return {}; } // cannot be read back
     void setPassword(const QString &password);
     int heartbeatSeconds() const;
     void setHeartbeatSeconds(int seconds);
@@ -73,7 +73,7 @@ public:
     void setClientProperties(const QVariant &properties);
     QVariantMap scriptServerProperties() const;
 
-    // To what the URL says, or the library.
+    // Reset to the value of the URL, or else to the library's default.
     void resetUrl() { setUrlList(std::nullopt); }
     void resetUrls() { setUrlList(std::nullopt); }
     void resetHost() { resetParameter(m_host); }
@@ -97,7 +97,7 @@ public:
     Q_INVOKABLE void close() { setActive(false); }
     Q_INVOKABLE void reconnect();
 
-    bool isAttempting() const; // it is open, or may still come to be with this attempt
+    bool isAttempting() const; // open, or this attempt may still open it
     SetUp *setUp() const { return m_setUp.get(); }
 
     void classBegin() override {}
@@ -112,7 +112,7 @@ Q_SIGNALS:
 
 private:
     Result<ConnectionParameters> wantedParameters() const;
-    void setUrlList(const std::optional<QList<QUrl>> &urls); // unset: those of the library
+    void setUrlList(const std::optional<QList<QUrl>> &urls); // unset: the library's default
     void applyParameters();
     template <typename T>
     void resetParameter(std::optional<T> &parameter)
@@ -120,11 +120,11 @@ private:
         if (std::exchange(parameter, std::nullopt))
             applyParameters();
     }
-    void update(); // brings what is to what is wanted
+    void update(); // brings the connection to the wanted state
     void onStateChanged();
     void tellError();
 
-    std::optional<QList<QUrl>> m_urls; // what was set; url is the first
+    std::optional<QList<QUrl>> m_urls; // as set; url is the first
     std::optional<QString> m_host;
     std::optional<int> m_port;
     std::optional<QString> m_virtualHost;

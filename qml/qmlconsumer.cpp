@@ -20,7 +20,7 @@ namespace
 const QMetaMethod deliveredSignal = QMetaMethod::fromSignal(&QmlConsumer::delivered);
 const QMetaMethod batchSignal = QMetaMethod::fromSignal(&QmlConsumer::batchDelivered);
 
-// How many functions of JavaScript are running.
+// Returns how many JavaScript functions are running.
 int stackDepth(QJSEngine *engine)
 {
     return engine ? int(engine->evaluate(u"new Error().stack"_s).toString().count(u'\n')) : 0;
@@ -51,7 +51,7 @@ void QmlConsumer::setQueue(QmlQueue *queue)
     if (m_queue)
         m_queue->disconnect(this);
     m_queue = queue;
-    if (queue) // declared, gone, or under another name
+    if (queue) // declared, deleted or renamed
         connect(queue, &QmlQueue::declaredNameChanged, this, [this] {
             const QPointer<QmlConsumer> self(this);
             const std::optional<Subscription> ended = m_endedSubscription;
@@ -139,7 +139,7 @@ void QmlConsumer::onBatch(const Consumer *consumer, const QList<Message> &messag
         m_held += messages;
         return dispatch();
     }
-    // Each consumer has a batch of its own in a turn; the delivery tags say in which order their messages came.
+    // Each consumer has its own batch in a turn; the delivery tags give the order in which the messages arrived.
     if (m_arrived.isEmpty())
         QMetaObject::invokeMethod(this, &QmlConsumer::takeArrived, Qt::QueuedConnection);
     m_arrived += messages;
@@ -179,7 +179,7 @@ void QmlConsumer::dispatch()
     while (!m_held.isEmpty() && !isHolding()) {
         const bool one = isSignalConnected(deliveredSignal);
         const bool batch = isSignalConnected(batchSignal);
-        if (batch && !one) { // models, for one: as little as possible for each message
+        if (batch && !one) { // for models, among others: does as little as possible for each message
             m_isBatchNew = true;
             m_batch.append(std::exchange(m_held, {}));
             break;
@@ -258,7 +258,7 @@ bool QmlConsumer::callHandlers(Emit emitSignal)
         }
     }
     const QPointer<QmlConsumer> self(this);
-    const QList<int> before = std::exchange(m_throwDepths, {}); // of a handler that runs an event loop, and so this
+    const QList<int> before = std::exchange(m_throwDepths, {}); // of a handler whose event loop led here
     emitSignal();
     if (!self)
         return false;
@@ -268,7 +268,7 @@ bool QmlConsumer::callHandlers(Emit emitSignal)
 
 void QmlConsumer::onWarnings(const QList<QQmlError> &warnings)
 {
-    // An element that warns says of itself "QML Consumer: …".
+    // A warning of an element begins with "QML Consumer: …".
     const bool isException = std::any_of(warnings.cbegin(), warnings.cend(), [](const QQmlError &warning) {
         return !warning.object() && !warning.description().startsWith("QML "_L1);
     });
@@ -289,7 +289,7 @@ void QmlConsumer::keepUnsettled(const QList<Message> &messages)
 
 void QmlConsumer::settleAfterDelivery(const Message &message)
 {
-    // With NoAck there may still be deliveries of a subscription from before, and no handler that acknowledges them.
+    // With NoAck there may still be deliveries of an earlier subscription, and no handler that acknowledges them.
     const bool acknowledges =
         m_ackMode == AckMode::AfterDelivery || (m_ackMode == AckMode::NoAck && unackedCount() > 0);
     if (acknowledges && (m_channel || !m_formerChannels.isEmpty()) && !m_thrown.contains(message))

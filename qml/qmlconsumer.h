@@ -160,22 +160,22 @@ private:
     bool m_resubscribe = true;
 
     QPointer<Channel> m_channel;               // for new subscriptions
-    QList<QPointer<Channel>> m_formerChannels; // with deliveries that are to be settled
+    QList<QPointer<Channel>> m_formerChannels; // with unsettled deliveries
     QPointer<Consumer> m_consumer;
-    QPointer<Consumer> m_nextConsumer;               // is starting, and then takes the place of m_consumer
+    QPointer<Consumer> m_nextConsumer;               // is starting, and then replaces m_consumer
     QList<QPointer<Consumer>> m_endingConsumers;     // until they are cancelled and their deliveries are settled
     Subscription m_subscription;                     // of m_consumer
     Subscription m_nextSubscription;                 // of m_nextConsumer
-    std::optional<Subscription> m_endedSubscription; // by the broker, and not to be repeated
+    std::optional<Subscription> m_endedSubscription; // ended by the broker, not to be repeated
     Backoff m_backoff;
     QList<Message> m_arrived;     // in this turn of the event loop, while several consumers share the channel
-    QList<Message> m_held;        // nobody has seen these
+    QList<Message> m_held;        // no handler has seen these
     QList<Message> m_batch;       // for the next batchDelivered()
     bool m_isBatchNew = false;    // not emitted by delivered()
     bool m_holdsNoAck = false;    // among these three
     bool m_hasTakenNoAck = false; // from a subscription with AckMode::NoAck
-    QList<Message> m_thrown;      // a handler has thrown for these: they stay unsettled until the subscription ends
-    QList<int> m_throwDepths;     // of exceptions while the signal at hand is emitted, see callHandlers()
+    QList<Message> m_thrown;      // a handler has thrown; these stay unsettled until the subscription ends
+    QList<int> m_throwDepths;     // of exceptions while the current signal is emitted, see callHandlers()
     bool m_isWatchingHandlers = false;
     bool m_isPending = false;
     bool m_isSubscribed = false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The half of QmlConsumer that subscribes, and replaces a subscription when a property changes.
+// The part of QmlConsumer that subscribes, and replaces a subscription when a property changes.
 
 #include "qmlconsumer.h"
 
@@ -18,8 +18,8 @@ namespace
 
 constexpr quint16 AccessRefused = 403, NotFound = 404; // reply codes
 
-// Whether a later subscription may succeed: the queue may come, or a consumer beside which the broker allows no other
-// may go, which may be a former one of this application whose channel is still closing.
+// Returns whether a later subscription may succeed: the queue may appear, or an exclusive consumer may go away,
+// possibly an earlier one of this application whose channel is still closing.
 bool mayPass(const Error &refusal)
 {
     return refusal.replyCode() == NotFound ||
@@ -76,7 +76,7 @@ std::optional<QmlConsumer::Subscription> QmlConsumer::wanted() const
                         .isResubscribing = m_resubscribe && (!m_queue || m_queue->isPassive())};
 }
 
-// One step towards what is wanted. The answers of the broker call it again.
+// Takes one step towards the wanted subscription. The broker's answers call it again.
 void QmlConsumer::apply()
 {
     m_backoff.stop();
@@ -118,12 +118,12 @@ void QmlConsumer::subscribe(const Subscription &wanted)
     start(wanted);
 }
 
-// By another subscription to the same queue. The new one starts before the old one is cancelled, unless the broker
-// would refuse it, since a queue without a consumer may be deleted. It uses the same channel, where deliveries stay in
-// order.
+// Replaces the subscription by another one to the same queue. The new one starts before the old one is cancelled,
+// unless the broker would refuse it, since a queue without a consumer may be deleted. It uses the same channel, where
+// deliveries stay in order.
 void QmlConsumer::replace(const Subscription &wanted)
 {
-    const bool isExclusive = m_subscription.isExclusive || wanted.isExclusive; // the broker allows no other beside it
+    const bool isExclusive = m_subscription.isExclusive || wanted.isExclusive; // the broker allows no other consumer
     const bool keepsTag = !wanted.consumerTag.isEmpty() && m_subscription.consumerTag == wanted.consumerTag;
     const bool mayQueueGo = !m_queue || m_queue->isAutoDelete() || m_queue->isPassive();
     if (isExclusive || (keepsTag && !mayQueueGo)) {
@@ -193,7 +193,7 @@ void QmlConsumer::takeNext()
     Q_EMIT consumerTagChanged();
 }
 
-// Recovering: the broker has cancelled it, and it waits for its queue.
+// Recovering means that the broker has cancelled the consumer, which now waits for its queue.
 void QmlConsumer::onStateChanged(Consumer *consumer, Consumer::State state)
 {
     if (state != Consumer::State::Recovering || !consumer->channel() ||
@@ -241,7 +241,7 @@ void QmlConsumer::onCancelled(Consumer *consumer, const Error &reason)
         update();
 }
 
-// Ends a subscription. What the broker sends before it confirms is delivered, or goes back to the queue.
+// Ends a subscription. Messages that the broker sends before it confirms are delivered or go back to the queue.
 void QmlConsumer::end(QPointer<Consumer> &consumer, bool drains)
 {
     if (!consumer)
@@ -302,7 +302,7 @@ void QmlConsumer::releaseEnded()
     });
 }
 
-// Deliveries that no handler has seen go back to the queue. Those that cannot are kept.
+// Returns deliveries that no handler has seen to the queue. Deliveries that cannot go back are kept.
 void QmlConsumer::releaseUnseen()
 {
     if (m_holdsNoAck)
@@ -336,7 +336,7 @@ void QmlConsumer::openChannel()
             [this, channel = m_channel.data()](const Error &reason) { onChannelClosed(channel, reason); });
 }
 
-// It stays until the last delivery on it is settled.
+// Keeps the channel until the last delivery on it is settled.
 void QmlConsumer::leaveChannel()
 {
     if (!m_channel)
@@ -348,7 +348,7 @@ void QmlConsumer::leaveChannel()
     releaseEnded();
 }
 
-// The broker has the unsettled deliveries back.
+// The broker has requeued the unsettled deliveries.
 void QmlConsumer::onChannelClosed(Channel *channel, const Error &reason)
 {
     const auto isOnIt = [channel](const QPointer<Consumer> &consumer) {
@@ -417,7 +417,7 @@ void QmlConsumer::onChannelError(const Error &error)
         if (m_ackMode == AckMode::Manual)
             fail(error.text());
         break;
-    case ErrorKind::InvalidArgument: // likewise, what is no delivery that could be settled; see also onCancelled()
+    case ErrorKind::InvalidArgument: // likewise, not a delivery that can be settled; see also onCancelled()
         if (m_ackMode == AckMode::Manual && !m_hasTakenNoAck) // its handler cannot know which deliveries need no ack
             failOnce(error.text());
         break;

@@ -13,8 +13,8 @@
 namespace AmqpQt
 {
 
-// What the elements of a connection have in common: they find it, and say what went wrong. Their base classes are
-// written with the namespace, since qmltypes files have them as they are written, and qmllint would not find them.
+// The base of a connection's elements: finds the connection and reports errors. Base classes are written with their
+// namespace, since qmltypes files copy them as written and qmllint would not find them otherwise.
 class QmlElement : public QObject, public QQmlParserStatus
 {
     Q_OBJECT
@@ -49,14 +49,14 @@ protected:
     void findConnection(); // the nearest enclosing one, unless it was given explicitly
     void setErrorString(const QString &text);
     void fail(const QString &text); // errorString, and a warning with the element's file and line
-    // False, with a warning: a property keeps its value.
+    // Returns false, with a warning, if the property keeps its value.
     bool isInRange(const char *property, qint64 value, qint64 minimum, qint64 maximum) const;
-    // The same for a number that may need more than 31 bits. JavaScript has no larger whole numbers than 2^53.
+    // The same for a number that may need more than 31 bits. JavaScript has no whole numbers larger than 2^53.
     bool isCount(const char *property, double value) const;
-    // Whether the table is another one now. What is no object leaves it as it is, with a warning.
+    // Returns whether the table has changed. A value that is not an object leaves it unchanged, with a warning.
     bool setTable(const char *property, QVariantMap &table, const QVariant &value) const;
 
-    // Gives a property back the value it has when nothing is assigned to it.
+    // Resets a property to the value it has when nothing is assigned to it.
     template <typename Element, typename T>
     static void reset(Element *element, T &property, const std::type_identity_t<T> &value)
     {

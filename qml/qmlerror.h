@@ -8,8 +8,8 @@
 namespace AmqpQt
 {
 
-// What QML sees of an Error, as QmlMessage is of a Message. Code that qmlcachegen of Qt 6.4 compiles reads no enum of a
-// value type, but throws a TypeError.
+// The QML view of an Error, as QmlMessage is of a Message. Code compiled by qmlcachegen of Qt 6.4 cannot read an enum
+// of a value type and throws a TypeError.
 class QmlError
 {
     Q_GADGET

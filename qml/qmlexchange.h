@@ -40,7 +40,7 @@ public:
     void resetPassive() { reset(this, m_passive, false); }
     void resetArguments() { reset(this, m_arguments, {}); }
 
-    // For users of the exchange: the broker has answered that there is no exchange of this name. It is declared again.
+    // Called by users of the exchange when the broker reports that it does not exist. Declares it again.
     void lost(const QString &name, const Error &reason);
 
 Q_SIGNALS:
@@ -63,7 +63,7 @@ private:
     bool m_autoDelete = false;
     bool m_internal = false;
     bool m_passive = false;
-    bool m_isPending = false; // a declaration waits to be sent
+    bool m_isPending = false; // a declaration is waiting to be sent
     quint64 m_revision = 0;   // of the properties
     Backoff m_backoff;
 };

@@ -6,11 +6,11 @@
 namespace AmqpQt
 {
 
-// What QML sees of a Message: its own properties and functions, and those with types of JavaScript where the library's
-// have types of C++ only. QML takes messages for objects of this class, which has nothing else in it.
+// The QML view of a Message: its properties and functions, with JavaScript types where the library's have types that
+// only C++ knows. QML treats messages as objects of this class, which has no other data.
 //
-// It has all of them itself, and is not derived from Message: code that qmlcachegen of Qt 6.4 compiles reads the
-// properties of a value type by their numbers in one class.
+// It declares all of them itself instead of deriving from Message, since code compiled by qmlcachegen of Qt 6.4 reads
+// the properties of a value type by their index in one class.
 class QmlMessage
 {
     Q_GADGET

@@ -13,7 +13,7 @@ class QmlMessageModel : public AmqpQt::MessageModel
 {
     Q_OBJECT
     Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer RESET resetConsumer NOTIFY consumerChanged)
-    // As in the library, and undefined gives them back their first values.
+    // As in the library; assigning undefined resets them.
     Q_PROPERTY(
         int maximumCount READ maximumCount WRITE setMaximumCount RESET resetMaximumCount NOTIFY maximumCountChanged)
     Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval RESET resetUpdateInterval NOTIFY

@@ -72,7 +72,7 @@ private:
     void replacePublisher();
     Result<qint64> submit(const QJSValue &body, const QJSValue &options); // the id
     void settle(qint64 id, const Error &error);
-    void settleUpTo(qint64 last); // what is left of a publisher before this one
+    void settleUpTo(qint64 last); // messages left from an earlier publisher
 
     QString m_exchange;
     QString m_routingKey;
@@ -82,12 +82,12 @@ private:
     int m_window = 1000;
     qint64 m_outboxLimit = DefaultOutboxLimit;
 
-    std::unique_ptr<Publisher> m_publisher;    // on the connection; paused until that has declared everything
+    std::unique_ptr<Publisher> m_publisher;    // on the connection; paused until everything is declared
     std::map<qint64, JsPromise> m_outstanding; // by id; without a promise if it was published without
     JsPromiseFactory m_promises;
     JsonFunction m_toJson;
     qint64 m_lastId = 0;
-    qint64 m_lastIdBefore = 0; // of the publisher before this one
+    qint64 m_lastIdBefore = 0; // of the previous publisher
 };
 
 } // namespace AmqpQt

@@ -62,10 +62,10 @@ public:
     Q_INVOKABLE void refresh();
     Q_INVOKABLE void remove();
 
-    // For users of the queue: the broker has answered that there is no queue of this name. It is declared again.
+    // Called by users of the queue when the broker reports that it does not exist. Declares it again.
     void lost(const QString &name, const Error &reason);
-    // Consumers report that they have cancelled a subscription, which may have been the last one of an auto-delete
-    // queue. Before they subscribe again the element looks for its queue.
+    // Called by consumers that have cancelled a subscription, which may have been the last one of an auto-delete queue.
+    // The element checks its queue before they subscribe again.
     void consumerLeft();
     void lookIfAutoDeleted();
     bool mayBeGone() const { return m_mayBeGone && !m_declaredName.isEmpty(); }
@@ -85,8 +85,8 @@ protected:
     void timerEvent(QTimerEvent *event) override;
 
 private:
-    // A declaration that the element has requested, and its result. A call belongs to the declaration that was the
-    // latest when the call was requested, even if the element declares another queue later.
+    // A declaration that the element has requested, and its result. A call belongs to the latest declaration at the
+    // time of the call, even if the element declares another queue later.
     struct Declaration {
         enum class State { Waiting, Sent, Declared, Gone };
 
@@ -94,7 +94,7 @@ private:
         QueueOptions options;
         bool passive = false;
         State state = State::Waiting;
-        bool isFixed = false; // a call belongs to it: later changes of the element make another declaration
+        bool isFixed = false; // a call belongs to it, so later changes of the element need another declaration
         bool isBeingRemoved = false;
         bool isRefreshing = false; // a call waits to be sent
     };
@@ -106,7 +106,7 @@ private:
     void onDeclared(const DeclarationPointer &declaration, const Result<QueueInfo> &result);
     void setDeclaredName(const QString &name);
     void setInfo(const QueueInfo &info);
-    DeclarationPointer declarationForCall(); // null: there is none, and the element has said so
+    DeclarationPointer declarationForCall(); // null: there is none, and the element has reported it
     void failAsUndeclared();
     void failAsNameless(const DeclarationPointer &declaration);
     void onCallFailed(const DeclarationPointer &declaration, const Error &error);

@@ -9,7 +9,7 @@
 namespace AmqpQt
 {
 
-// How fast a counter has grown during the last second, if it is asked every RateMeter::Interval.
+// Measures how fast a counter grew during the last second. It must be called every RateMeter::Interval.
 class RateMeter
 {
 public:

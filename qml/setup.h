@@ -14,39 +14,39 @@
 namespace AmqpQt
 {
 
-// Makes the calls of a connection's elements, on one channel: those for exchanges before those for queues before those
-// for bindings, whatever the order in which they were requested; steps that use all of that come last. The broker
-// closes the channel when it refuses a call. Only the refused call gets the error; those behind it, which the broker
-// has not carried out, are made again on the next channel.
+// Makes the calls of a connection's elements on one channel: exchanges first, then queues, then bindings, regardless of
+// the order in which they were requested; steps that use all of them come last. The broker closes the channel when it
+// refuses a call. Only the refused call gets the error; later calls, which the broker has not carried out, are repeated
+// on the next channel.
 class SetUp : public QObject
 {
     Q_OBJECT
 public:
-    // AnyTime: neither waits for the steps of the phases nor holds them up.
+    // AnyTime neither waits for the steps of the phases nor holds them up.
     enum class Phase { Exchanges, Queues, Bindings, Use, AnyTime };
 
     explicit SetUp(Connection *connection);
     ~SetUp() override;
 
-    // Later, call(channel) gives the Reply of a call, or nothing if there is nothing to do any more; then
-    // finished(result), unless the owner or the connection has gone meanwhile. The steps of an owner are made one after
-    // the other: each starts when the result of the one before is known, so it may depend on that result. The exception
-    // are steps whose owner is this object.
+    // Runs call(channel) later, which returns the Reply of a call, or nothing if the call is no longer needed. Calls
+    // finished(result) afterwards, unless the owner or the connection is gone. The steps of an owner run one at a time:
+    // each starts when the previous result is known, so it may depend on that result. Steps owned by this object are
+    // the exception.
     template <typename Call, typename Finished>
     void add(Phase phase, QObject *owner, Call call, Finished finished)
     {
         append(phase, owner, runner(owner, call, finished), {});
     }
 
-    // For calls that must not be made twice. If the connection is lost, whether before or after the call was sent,
-    // finished() gets the error.
+    // For calls that must not be made twice. If the connection is lost, before or after the call was sent, finished()
+    // gets the error.
     template <typename Call, typename Finished>
     void addOnce(QObject *owner, Call call, Finished finished)
     {
         append(Phase::AnyTime, owner, runner(owner, call, finished), finished);
     }
 
-    // Later, when everything is declared or has failed.
+    // Runs use() later, when everything has been declared or has failed.
     void addUse(QObject *owner, std::function<void()> use);
 
     void clear(); // when the connection has ended
@@ -82,7 +82,7 @@ private:
     void append(Phase phase, QObject *owner, std::function<void(quint64 id)> run,
                 std::function<void(const Error &error)> fail);
     void remove(quint64 id);
-    bool settle(quint64 id, const Error &error); // false: the step is not over, or forgotten
+    bool settle(quint64 id, const Error &error); // false: the step is not finished, or unknown
     Channel *channel();
     void onChannelClosed();
     void releaseChannel();
