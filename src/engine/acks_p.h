@@ -13,9 +13,9 @@ namespace AmqpQt::Engine
 
 struct ConsumerEntry;
 
-// The unsettled deliveries of one channel, in the order of their tags. Acks gather here and leave merged: a contiguous
-// run from the lowest unacked tag is one basic.ack(multiple); settled means acked *and written*, which is why the tag
-// named in `multiple` is always one that the broker still counts as unacked.
+// The unsettled deliveries of one channel, in the order of their tags. Acks are collected and merged here: a contiguous
+// run from the lowest unacked tag becomes one basic.ack(multiple). Settled means acked *and written*, so the tag named
+// in `multiple` is always one that the broker still counts as unacked.
 class Acks
 {
 public:
@@ -33,14 +33,14 @@ public:
 
     using Frames = QVarLengthArray<Frame, 16>;
 
-    // Only what is to be settled comes here: RabbitMQ does not count the deliveries of direct reply-to, so their tags
-    // repeat. False if the tag does not grow. Two open deliveries with the same tag could not be distinguished.
+    // Only for deliveries that need settling: RabbitMQ does not count the deliveries of direct reply-to, so their tags
+    // repeat. False if the tag does not grow, since two open deliveries with the same tag could not be distinguished.
     bool delivered(quint64 deliveryTag, ConsumerEntry *consumer);
 
     bool isOpen(quint64 deliveryTag) const;
-    std::optional<Entry> ack(quint64 deliveryTag); // written by takeFrames(); none: it is not open (any more)
-    // All open ones up to and including this one, which is open: settled(std::span<const Entry>) for each run of them
-    // that are the same consumer's, in order.
+    std::optional<Entry> ack(quint64 deliveryTag); // written by takeFrames(); empty if the tag is not open
+    // Acks all open deliveries up to and including this one, which must be open. Calls settled(std::span<const Entry>)
+    // for each run of deliveries of the same consumer, in order.
     template <typename Function>
     void ackUpTo(quint64 deliveryTag, Function settled)
     {
@@ -66,17 +66,17 @@ public:
     qsizetype openCount() const noexcept { return m_open; }
     qsizetype entryCount() const noexcept { return m_entries.size(); }
 
-    void reopen(quint64 deliveryTag, ConsumerEntry *consumer); // it was settled, and tx.rollback took that back
-    void abandon();                                            // nothing is open any more; the numbers go on
+    void reopen(quint64 deliveryTag, ConsumerEntry *consumer); // tx.rollback undid its settlement
+    void abandon();                                            // drops all open deliveries; the tags continue
 
     std::vector<quint64> openUpTo(quint64 deliveryTag) const; // all open tags up to and including this one
 
-    // What has to be written so that no ack is pending any more.
+    // The frames to write so that no ack is pending.
     void takeFrames(Frames &frames);
     void clear();
 
 private:
-    qsizetype indexOf(quint64 deliveryTag) const; // -1: it is not here
+    qsizetype indexOf(quint64 deliveryTag) const; // -1: not found
     std::optional<Entry> change(qsizetype index, State state);
     void countClosed()
     {
@@ -88,7 +88,7 @@ private:
     QList<Entry> m_entries;            // ascending tags; the first one is not Settled
     qsizetype m_closed = 0;            // entries before the first one that is open
     std::vector<quint64> m_outOfOrder; // acked while a lower tag was open
-    quint64 m_lastTag = 0;             // of a delivery that was to be settled
+    quint64 m_lastTag = 0;             // of a delivery that needs settling
     qsizetype m_pending = 0;
     qsizetype m_open = 0;
     qsizetype m_settled = 0; // entries in the state Settled, behind one that is open

@@ -12,7 +12,7 @@
 namespace AmqpQt::Engine
 {
 
-// Turns an operation's arguments into wire bytes and keeps the first thing that is wrong with them.
+// Turns an operation's arguments into wire bytes and keeps the first error.
 class Arguments
 {
 public:
@@ -22,7 +22,7 @@ public:
     bool areInvalid() const noexcept { return m_error.isError(); }
     const Error &error() const noexcept { return m_error; }
 
-    // For the eyes of people: as much of the text as a short string takes.
+    // For informational texts: as much of the text as fits a short string.
     static QByteArray shortened(const QString &text);
 
 private:

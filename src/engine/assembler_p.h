@@ -48,8 +48,8 @@ public:
     void skip(quint64 bodySize); // instead of header(): nothing of the content is kept
     bool isSkipped() const noexcept { return m_isSkipped; }
 
-    // `frameRemaining`: what the frame still has of the body, this part included. Room is made for all of it: only one
-    // frame of a connection is under way at a time.
+    // `frameRemaining` is the rest of the body in the frame, this part included. Reserves room for all of it, since a
+    // connection receives only one frame at a time.
     void append(QByteArrayView part, qsizetype frameRemaining);
     // Where the next bytes can be read to.
     std::span<char> space(qsizetype frameRemaining);
@@ -57,10 +57,10 @@ public:
 
     QByteArray properties() const { return m_properties; }
     QByteArray takeBody();
-    void reset() noexcept; // forgets a content under way
+    void reset() noexcept; // drops a partly received content
 
 private:
-    static constexpr qsizetype LargestRoom = 128 * 1024; // for bytes that were announced and have not arrived
+    static constexpr qsizetype LargestRoom = 128 * 1024; // for announced bytes that have not arrived
 
     void reserve(qsizetype more);
     void completeIfWhole() noexcept { m_state = bodyRemaining() == 0 ? State::Complete : State::Body; }
@@ -69,7 +69,7 @@ private:
     QByteArray m_strings; // exchange, routing key, reply text
     QByteArray m_properties;
     QByteArray m_body;
-    quint64 m_bodySize = 0; // of a skipped content, the bytes that are still to come
+    quint64 m_bodySize = 0; // of a skipped content, the bytes still to come
     State m_state = State::Idle;
     bool m_isSkipped = false;
     quint8 m_exchangeSize = 0; // both are short strings

@@ -12,9 +12,9 @@
 namespace AmqpQt::Engine
 {
 
-// Numbers the calls of a connection, remembers those that are sent and unanswered, and finds those whose time is over.
-// The time of a call starts when its last byte has left, since the peer cannot have seen it before, and stands still
-// while the peer blocks the connection. Positions are counted in bytes of the output, as OutputBuffer does.
+// Numbers the calls of a connection, remembers sent calls until they are answered, and finds those that timed out. The
+// timeout of a call starts when its last byte has left, since the peer cannot have seen the call earlier, and pauses
+// while the peer blocks the connection. Positions are counted in bytes of the output, as in OutputBuffer.
 class CallTracker
 {
 public:
@@ -41,7 +41,7 @@ public:
     void pause(Time now); // the peer blocks the connection
     void resume(Time now);
 
-    std::optional<Time> deadline() const;      // of the first call; none while the clock stands still
+    std::optional<Time> deadline() const;      // of the first call; none while paused
     std::optional<Call> takeExpired(Time now); // stays outstanding until ended()
 
     void releaseIdleMemory();
@@ -63,7 +63,7 @@ private:
     std::deque<Deadline> m_deadlines; // in clock(); ascending, since all calls have the same timeout
     size_t m_running = 0;             // how many of them, from the first on, belong to calls that have left
     std::optional<Time> m_pausedSince;
-    Time::duration m_paused{}; // in all, before m_pausedSince
+    Time::duration m_paused{}; // total before m_pausedSince
 };
 
 } // namespace AmqpQt::Engine

@@ -30,7 +30,7 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
     enum class State : quint8 { Starting, Active, Cancelling, Gone };
 
     QByteArray tag;
-    void *context = nullptr; // whom deliveries are for; null: nobody wants them any more
+    void *context = nullptr; // the receiver of deliveries; null: none any more
     CallId startCall = 0;
     CallId cancelCall = 0;
     int unacked = 0;
@@ -40,7 +40,7 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
     bool noAck = false;
     bool isForReplies = false;   // of direct reply-to
     bool isSent = false;         // basic.consume has been sent
-    bool cancelHeld = false;     // basic.cancel waits for consume-ok: sent earlier, it would end the connection
+    bool cancelHeld = false;     // basic.cancel waits for consume-ok; sent earlier, it would end the connection
     bool waitsForTag = false;    // basic.consume waits for the cancel-ok of the consumer that has the tag
     bool isDraining = false;     // deliveries are taken until cancel-ok
     bool isEndReported = false;  // by ConsumerCancelled
@@ -48,9 +48,9 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
     std::unique_ptr<DeliveryPattern> pattern; // made with the first delivery
 };
 
-// The protocol state of one channel. It outlives the channel on the broker: closed by an error it can be opened again,
-// as a new incarnation. Operations are sent in the order of their calls; what cannot be sent yet is held and so holds
-// what follows.
+// The protocol state of one channel. It outlives the channel on the broker: after an error has closed it, it can be
+// opened again as a new incarnation. Operations are sent in the order of their calls: an operation that cannot be sent
+// yet is held, and all later ones wait behind it.
 class ChannelEngine : public std::enable_shared_from_this<ChannelEngine>
 {
 public:
@@ -68,9 +68,9 @@ public:
     quint64 incarnation() const noexcept { return m_incarnation; }
     bool takesCalls() const noexcept { return m_state != State::Closed && m_state != State::Closing; }
     bool isFlowed() const noexcept { return m_flowStopped; }
-    Mode mode() const noexcept { return m_mode; } // what was asked for; it comes back with open()
+    Mode mode() const noexcept { return m_mode; } // the requested mode; open() restores it
 
-    // Each gives the id of its reply, or an error if nothing was queued.
+    // Each returns the id of its reply, or an error if nothing was queued.
     Result<CallId> open();
     Result<CallId> close();
     Result<CallId> declareQueue(const QString &name, const QueueOptions &options, bool passive);
@@ -92,7 +92,7 @@ public:
     Result<CallId> txCommit();
     Result<CallId> txRollback();
     Result<CallId> redeliverUnacked();                                               // basic.recover
-    Result<CallId> requestAccess(const QString &realm, Wire::AccessRequest request); // whose realm is not set
+    Result<CallId> requestAccess(const QString &realm, Wire::AccessRequest request); // the request's realm is not set
     Result<CallId> setPrefetch(quint16 count, bool perChannel);
     Result<CallId> get(const QString &queue, bool noAck);
     Result<std::shared_ptr<ConsumerEntry>> consume(const QString &queue, const ConsumeOptions &options,
@@ -100,58 +100,59 @@ public:
     CallId cancel(ConsumerEntry &consumer); // Starting or Active
     // As cancel(), but messages that the broker has sent before its cancel-ok are still delivered.
     CallId drain(ConsumerEntry &consumer);
-    quint16 prefetch() const noexcept { return m_prefetch; } // of consumers without their own
+    quint16 prefetch() const noexcept { return m_prefetch; } // default of consumers
     QString lastQueue() const { return m_lastQueue; }
 
-    // The message's number, from 1 and never repeated, or why it was refused. `properties` as in Wire::ContentHeader.
+    // Returns the message's number, from 1 and never repeated, or the error. `properties` as in Wire::ContentHeader.
     Result<quint64> publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
                             const QByteArray &body, bool mandatory);
-    // A shorter way for one that is like the last one and can be sent now, see repeatedpublish_p.h. 0: ask publish().
+    // A fast path for a message like the last one that can be sent now, see repeatedpublish_p.h. 0: call publish().
     quint64 publishRepeated(const QString &exchange, const QString &routingKey, const QByteArray &properties,
                             const QByteArray &body, bool mandatory);
     Error checkContent(const QByteArray &properties, const QByteArray &body) const; // its sizes
 
-    // Publishes that wait for their confirms, those that are not sent yet included.
+    // Publishes that wait for their confirms, including those not sent yet.
     qsizetype unconfirmed() const noexcept { return sentUnconfirmed() + m_heldUnconfirmed; }
-    // At most so many are sent and unconfirmed at a time, others wait. 0: no limit.
+    // The maximum number of sent and unconfirmed messages; others wait. 0: no limit.
     void setConfirmWindow(int messages);
     int confirmWindow() const noexcept { return m_confirmWindow; }
-    // From as many unconfirmed ones as the window allows until half of them are confirmed.
+    // True from when the window is full until half of its messages are confirmed.
     bool isConfirmWindowFull() const noexcept { return m_windowFull; }
 
     struct Settled {
-        int count = 0;                   // deliveries; 0: it is not open (any more), nothing is sent
-        void *consumerContext = nullptr; // whose they are
+        int count = 0;                   // deliveries; 0: not open, nothing is sent
+        void *consumerContext = nullptr; // of the deliveries
     };
     Settled ack(quint64 deliveryTag);
     Settled nack(quint64 deliveryTag, bool requeue);
-    // This one, which must be open, and all earlier ones that are: in runs of one consumer. Empty: nothing is sent.
+    // Settles this delivery, which must be open, and all earlier open ones, in runs of one consumer. Empty: nothing is
+    // sent.
     std::vector<Settled> ackUpTo(quint64 deliveryTag);
     std::vector<Settled> nackUpTo(quint64 deliveryTag, bool requeue);
-    // Not once channel.close is sent: the broker takes everything back.
+    // False once channel.close is sent, since the broker then requeues everything.
     bool isUnsettled(quint64 deliveryTag) const { return !m_closeSent && m_acks.isOpen(deliveryTag); }
 
-    // Nobody wants this channel any more: closes it on the wire, without waiting for anything. Whoever made it calls
-    // this before letting go of the last pointer to it.
+    // Closes the channel on the wire without waiting for outstanding calls. Its creator must call this before dropping
+    // the last pointer to it.
     void release();
 
-    // For the connection: what it has received, and what it asks for.
+    // Called by the connection.
     bool isOnWire() const noexcept { return m_isOnWire; } // channel.open is sent
     Wire::Visit receive(Wire::MethodId id, QByteArrayView arguments);
     void onHeader(const Wire::ContentHeader &header);
-    // The content under way exceeds `limit`; `what` describes its size for the error. Its consumer ends.
+    // The current content exceeds `limit`; `what` describes its size for the error. Ends its consumer.
     void skipContent(quint64 bodySize, const QString &what, qint64 limit);
-    // The content is whole: a Delivered event to hand out, or everything done already.
+    // The content is complete. True: `delivered` must be reported; false: the content has been handled.
     bool completeContent(Delivered &delivered);
     Assembler::State contentState() const noexcept
     {
         return m_assembler ? m_assembler->state() : Assembler::State::Idle;
     }
     bool isReceivingContent() const noexcept { return contentState() != Assembler::State::Idle; }
-    Assembler &content() const { return *m_assembler; } // there is some
-    DeliveryPattern *makePattern();                     // of whom the content under way is for; null: no consumer
-    // If `input` begins with a delivery that only differs from the last one, or the last one of the consumer with this
-    // tag, in what RepeatedDelivery has: the size of its frames, else 0.
+    Assembler &content() const { return *m_assembler; } // must exist
+    DeliveryPattern *makePattern();                     // of the current content's consumer; null: none
+    // Returns the size of the frames if `input` begins with a delivery that differs only in the fields of
+    // RepeatedDelivery from the last one, or from the last one of the consumer with this tag; otherwise 0.
     qsizetype matchLastDelivery(QByteArrayView input, RepeatedDelivery &delivery) const noexcept
     {
         if (!m_lastConsumer || !m_lastConsumer->pattern)
@@ -160,13 +161,13 @@ public:
         return m_lastConsumer->pattern->match(input, delivery);
     }
     qsizetype matchDelivery(QByteArrayView consumerTag, QByteArrayView input, RepeatedDelivery &delivery);
-    // A whole delivery came. False: it is not reported, and everything is done already.
+    // A complete delivery has arrived. False: it has been handled and is not reported.
     bool takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag, bool isSkipped = false);
-    bool releaseOne();  // of the held operations; false: nothing can be sent now
+    bool releaseOne();  // of the held operations; false: none can be sent now
     void releaseHeld(); // all that can be sent now
     void flushAcks();
     void callTimedOut(const char *method, Milliseconds timeout);
-    // Everything that was asked for ends with `callError`.
+    // Ends all outstanding calls with `callError`.
     void end(const Error &callError, const Error &closeReason, bool awaitsCloseOk);
 
 private:
@@ -199,8 +200,8 @@ private:
     using Held = std::variant<Call, HeldPublish>;
     using Consumers = QList<std::shared_ptr<ConsumerEntry>>; // quick at both ends
     struct EndedConsumers {
-        std::vector<std::shared_ptr<ConsumerEntry>> unsettled; // with deliveries that are
-        std::vector<std::shared_ptr<ConsumerEntry>> late;      // ended not long ago: something may still come for them
+        std::vector<std::shared_ptr<ConsumerEntry>> unsettled; // with unsettled deliveries
+        std::vector<std::shared_ptr<ConsumerEntry>> late;      // ended recently; messages may still arrive for them
     };
 
     // sending
@@ -296,7 +297,7 @@ private:
     void finishSimple(const Method &, ReplyValue value = {});
     template <typename Method>
     std::optional<SentCall>
-    takeCall(); // the first unanswered one; none: it waits for something else, the peer is at fault
+    takeCall(); // the first unanswered call; none: it expects another answer, the peer is at fault
     SentCall takeFirstCall();
     void finish(CallId id, ReplyValue value);
 
@@ -307,12 +308,12 @@ private:
     void refuseTag(quint64 deliveryTag);
     void stopDeliveries(QByteArrayView consumerTag);
     ConsumerEntry *refuseConsumer(QByteArrayView tag);
-    bool takeDueConsumeOk(QByteArrayView tag); // of a consumer that the broker cancelled before
+    bool takeDueConsumeOk(QByteArrayView tag); // of a consumer that the broker has cancelled
     void remember(const std::shared_ptr<ConsumerEntry> &ended);
     void completeReturn();
     ReceivedMessage takeMessage();
     ConsumerEntry *findConsumer(QByteArrayView tag);
-    Consumers::const_iterator consumerPosition(QByteArrayView tag) const; // where it is, or would be
+    Consumers::const_iterator consumerPosition(QByteArrayView tag) const; // or where it would be
     std::shared_ptr<ConsumerEntry> consumer(QByteArrayView tag) const;    // null: none has this tag now
     std::shared_ptr<ConsumerEntry> takeConsumer(QByteArrayView tag);
 
@@ -331,23 +332,23 @@ private:
     bool m_windowFull = false;
     bool m_transactionEnding =
         false;                   // after tx.commit and tx.rollback nothing may follow before the answer, acks included
-    bool m_redelivering = false; // basic.recover is sent: what still comes of before, comes again
+    bool m_redelivering = false; // basic.recover is sent; deliveries sent before it come again
     bool m_acksNoted = false;    // the connection knows that acks wait here
     bool m_getNoAck = false;     // of m_getCall
     quint16 m_ticket = 0;        // of the last access.request-ok
-    quint16 m_prefetch = 0;      // of consumers without their own
-    quint16 m_sentPrefetch = 0;  // what the broker gives the next consumer
+    quint16 m_prefetch = 0;      // default of consumers
+    quint16 m_sentPrefetch = 0;  // set on the broker for the next consumer
     quint16 m_channelPrefetch = 0;
     int m_confirmWindow = 0;
     quint64 m_incarnation = 0;
     quint64 m_sequence = 0;
-    std::unique_ptr<Published> m_published; // the last one, or one that was refused
+    std::unique_ptr<Published> m_published; // the last message, or a refused one
     qsizetype m_heldUnconfirmed = 0;        // among m_held
     std::unique_ptr<Confirms> m_confirms;   // in confirm mode
     struct SettledInTransaction {
         quint64 deliveryTag = 0;
         std::shared_ptr<ConsumerEntry> consumer; // null: of basic.get
-        bool isReturned = false;                 // nobody wanted it
+        bool isReturned = false;                 // because the message was unwanted
     };
     struct HeldNack {
         quint64 deliveryTag = 0;
@@ -360,14 +361,14 @@ private:
     };
     std::unique_ptr<Transaction> m_transaction; // in transaction mode
     CallId m_closeCall = 0;                     // close() was called
-    CallId m_closeWait = 0;                     // close() waits for confirms; its time is measured as that of a call
+    CallId m_closeWait = 0;                     // close() waits for confirms; timed like a call
     CallId m_getCall = 0;                       // answered by the get-ok whose content is under way
     CallId m_lastDeclare = 0;
     QString m_lastQueue;
     QList<SentCall> m_calls; // answered first in first out
     QList<Held> m_held;
-    // By tag, shorter ones first: so the next one that the client numbers comes last. A list, since most channels have
-    // one consumer, for which a map takes much more memory.
+    // By tag, shorter ones first, so that the next tag generated by the client comes last. A list, since most channels
+    // have one consumer, for which a map takes much more memory.
     Consumers m_consumers;
     std::unique_ptr<EndedConsumers> m_endedConsumers; // made with the first one
     ConsumerEntry *m_lastConsumer = nullptr;

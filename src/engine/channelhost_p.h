@@ -15,7 +15,7 @@ namespace AmqpQt::Engine
 
 class ChannelEngine;
 
-// All that a channel sees of its connection. The path of a message uses the parts below without a virtual call.
+// The connection as its channels see it. Messages are sent through the parts below without a virtual call.
 class ChannelHost
 {
 public:
@@ -31,17 +31,17 @@ public:
     void post(Event event) { m_events.post(std::move(event)); }
     void callSent(const CallTracker::Call &call) { m_calls.sent(call, m_frames.output().appended()); }
 
-    quint64 newIncarnation() noexcept { return ++m_lastIncarnation; } // of a channel that opens
-    // A channel that opens gets its own number again if that is free, otherwise another one.
+    quint64 newIncarnation() noexcept { return ++m_lastIncarnation; } // of a channel being opened
+    // A channel being opened gets its previous number if it is free, otherwise another one.
     virtual Result<quint16> claimNumber(ChannelEngine &channel) = 0;
     virtual void releaseNumber(const ChannelEngine &channel) = 0; // of a channel that was never opened
     virtual void channelClosedByPeer(const ChannelEngine &channel) = 0;
     virtual void channelEnded(const ChannelEngine &channel, bool awaitsCloseOk) = 0;
 
-    virtual void waitForOpen(std::shared_ptr<ChannelEngine> channel) = 0; // one of its operations is held until then
+    virtual void waitForOpen(std::shared_ptr<ChannelEngine> channel) = 0; // it holds an operation until isOpen()
     // Calls flushAcks() before the next write.
     void queueAcks(std::shared_ptr<ChannelEngine> channel) { m_channelsWithAcks.push_back(std::move(channel)); }
-    virtual void noteProgress() = 0; // the broker has answered: closing the connection may take longer
+    virtual void noteProgress() = 0; // the broker has answered, so closing the connection may take longer
 
     // Ends the connection, since the broker broke the protocol.
     virtual void reportViolation(quint16 replyCode, const QString &text) = 0;

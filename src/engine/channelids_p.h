@@ -20,7 +20,7 @@ public:
     void release(quint16 number);
 
 private:
-    // Numbers from m_next on were never used; those below are in use unless listed as released.
+    // Numbers from m_next on were never used; lower ones are in use unless listed as released.
     std::set<quint16> m_released;
     quint32 m_next = 1;
     quint16 m_limit = 0;

@@ -10,7 +10,7 @@
 namespace AmqpQt::Engine
 {
 
-// Hands the frames of channels to the channel that they are for, and skips those for channels that are closing.
+// Dispatches frames to their channels, and skips the frames of channels that are closing.
 class ChannelRouter
 {
 public:
@@ -22,14 +22,14 @@ public:
     }
 
     Wire::Visit onMethod(quint16 number, Wire::MethodId id, QByteArrayView arguments);
-    // What the reader has found. True: a delivery is whole, take it.
+    // Handles the reader's result. True: a delivery is complete, take it.
     bool onHeader(Time now);
     bool onLargeHeader();
     void onBody();
     bool onBodyEnd();
     Delivered takeDelivered() { return std::move(m_delivered); }
 
-    // A shorter way for most deliveries of a steady stream, between two frames. False: ask the reader.
+    // A fast path for most deliveries of a steady stream, between two frames. False: use the reader.
     bool nextRepeated(RepeatedDelivery &delivery);
 
     void channelEnded(const ChannelEngine &channel); // the rest of its body is skipped
@@ -47,7 +47,7 @@ private:
     ChannelTable &m_channels;
     FrameReader &m_reader;
     ChannelEngine *m_bodyChannel = nullptr; // of the body frame under way; null: it is skipped
-    ChannelEngine *m_lastChannel = nullptr; // that a delivery came for
+    ChannelEngine *m_lastChannel = nullptr; // that received a delivery
     Delivered m_delivered;
     std::optional<Time> m_undecodableWarned; // the last warning about undecodable headers
     quint64 m_undecodableSince = 0;          // messages with such headers since then

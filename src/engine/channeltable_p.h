@@ -10,8 +10,8 @@ namespace AmqpQt::Engine
 
 class ChannelEngine;
 
-// What the channel numbers of a connection are used for. A number is free again once neither a channel has it nor the
-// broker owes a close-ok for it.
+// The use of the channel numbers of a connection. A number is free again once no channel has it and the broker owes no
+// close-ok for it.
 //
 //   channel  awaitsCloseOk  closedByPeer
 //   no       no             no            free, or closed by channel.close of the broker and free
@@ -37,14 +37,14 @@ public:
     void setChannel(quint16 number, ChannelEngine *channel) { m_slots[number].channel = channel; }
     void release(quint16 number);                    // of a channel that was never opened
     void opened() noexcept { ++m_openCount; }        // a channel uses its number
-    void closed(quint16 number, bool awaitsCloseOk); // not any more
+    void closed(quint16 number, bool awaitsCloseOk); // a channel no longer uses its number
 
     Slot slot(quint16 number) const { return number < m_slots.size() ? m_slots[number] : Slot(); }
     ChannelEngine *channel(quint16 number) const { return slot(number).channel; }
     void setClosedByPeer(quint16 number, bool closed) { m_slots[number].closedByPeer = closed; }
     // One more than the largest number that was ever used.
     quint32 end() const noexcept { return quint32(m_slots.size()); }
-    int openCount() const noexcept { return m_openCount; } // those that await close-ok included
+    int openCount() const noexcept { return m_openCount; } // including those that await close-ok
 
 private:
     void occupy(quint16 number, ChannelEngine *channel);

@@ -11,8 +11,8 @@
 namespace AmqpQt::Engine
 {
 
-// The time that closing the connection may take. Any progress puts its end off: an answer, or bytes that leave, unless
-// these are a heartbeat. Positions are counted as OutputBuffer does.
+// Limits how long closing the connection may take. Any progress extends the time: an answer, or bytes that leave,
+// except those of a heartbeat. Positions are counted as in OutputBuffer.
 class CloseTimer
 {
 public:

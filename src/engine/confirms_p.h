@@ -11,9 +11,9 @@
 namespace AmqpQt::Engine
 {
 
-// The unconfirmed messages of one channel in confirm mode: the broker numbers them by delivery tags, from 1 and without
-// gaps, in the order they are sent; we number them by sequence numbers. Returns wait here for the ack that tells whose
-// they are.
+// The unconfirmed messages of one channel in confirm mode. The broker numbers them by delivery tags, from 1 and without
+// gaps, in the order they are sent; we number them by sequence numbers. Returns wait here for the ack that identifies
+// their message.
 class Confirms
 {
 public:
@@ -24,8 +24,8 @@ public:
         std::optional<ReturnedMessage> returned;
     };
 
-    // What a mandatory message is recognised by when it comes back. The method is its whole basic.publish: where it is
-    // that of the message before, the bytes are shared.
+    // Identifies a mandatory message when it is returned. The method is its whole basic.publish, which shares the bytes
+    // of the previous message if it is the same.
     struct Mandatory {
         quint64 deliveryTag = 0;
         QByteArray method;
@@ -40,10 +40,10 @@ public:
     void returned(ReturnedMessage message) { m_returned.push_back(std::move(message)); }
     // basic.ack and basic.nack; 0 with `multiple` stands for all. False: no such message was ever sent.
     bool settle(quint64 deliveryTag, bool multiple, std::vector<Outcome> &outcomes);
-    // Returns that nothing waits for any more: of messages that were published before confirm mode.
+    // The returns of messages that were published before confirm mode.
     std::vector<ReturnedMessage> takeUnclaimed();
-    // The channel ended: all that are outstanding, in order, as far as they were returned with that outcome. The next
-    // delivery tag is 1 again.
+    // The channel ended. Returns all outstanding messages in order, with the outcome of those that were returned. The
+    // next delivery tag is 1 again.
     void end(std::vector<Outcome> &outcomes);
 
 private:
@@ -59,7 +59,7 @@ private:
     quint64 firstTag() const noexcept { return m_lastTag - quint64(m_entries.size()) + 1; }
 
     QList<Entry> m_entries;       // by delivery tag; the first one is not settled
-    QList<Mandatory> m_mandatory; // those of the entries that are, by delivery tag; a settled one is empty
+    QList<Mandatory> m_mandatory; // the mandatory entries, by delivery tag; a settled one is empty
     std::vector<ReturnedMessage> m_returned;
     QByteArray m_lastMethod;
     quint64 m_lastTag = 0;

@@ -20,9 +20,9 @@
 namespace AmqpQt::Engine
 {
 
-// All protocol state of one connection. It is pulled and never calls out: bytes and times go in, next() gives one event
-// at a time, output() has what is to be written. While the caller handles an event, nothing of the engine is on the
-// stack.
+// All protocol state of one connection. The caller drives it, and it never calls back: bytes and times go in, next()
+// returns one event at a time, and output() has the bytes to write. While the caller handles an event, no function of
+// the engine is on the stack.
 class ConnectionEngine final : private ChannelHost
 {
 public:
@@ -34,34 +34,34 @@ public:
         Closed,
     };
 
-    void configure(const Settings &settings); // before start(): the limits for what waits until then
-    // A new attempt: queues the protocol header. An error (then nothing has begun) if a setting cannot be sent. A
-    // failed attempt ends no channel: channels that wait for the connection go on waiting, until an attempt succeeds or
-    // endWaiting().
+    void configure(const Settings &settings); // before start(): the limits for operations that wait for it
+    // Starts an attempt and queues the protocol header. Returns an error, without starting, if a setting cannot be
+    // sent. A failed attempt ends no channel: channels that wait for the connection keep waiting until an attempt
+    // succeeds or endWaiting() is called.
     Error start(const Settings &settings, Time now);
 
-    // The ways to an end. All but the last two lead to ConnectionClosed.
+    // Ways to end the connection. All but the last two lead to ConnectionClosed.
     void close(Time now);                      // the application closes: channels first, then connection.close
-    void sendConnectionClose();                // the application goes away: nothing is waited for
-    void abort(const Error &reason = {});      // the client gives the connection up: nothing is sent
-    void failAttempt(const Error &reason);     // the client cannot even start(): as if that had failed
-    void transportClosed(const Error &error);  // the transport is lost, or could not be made
-    void endWaiting(const Error &reason = {}); // no attempt follows: ends the channels that wait for a connection
-    bool isWaitedFor() const noexcept { return m_channels.openCount() > 0; } // without a connection: by such channels
+    void sendConnectionClose();                // the application exits: does not wait for answers
+    void abort(const Error &reason = {});      // the client gives up: sends nothing
+    void failAttempt(const Error &reason);     // the client cannot call start(): as if it had failed
+    void transportClosed(const Error &error);  // the transport is lost, or could not connect
+    void endWaiting(const Error &reason = {}); // no attempt follows: ends the waiting channels
+    bool isWaitedFor() const noexcept { return m_channels.openCount() > 0; } // by channels, without a connection
     void postpone(ConnectionClosed event) { post(std::move(event)); }        // behind all queued events
 
-    // input: fill inputSpace() and say how much; then call next() until it has nothing more
+    // Input: fill inputSpace() and report the size, then call next() until it returns nothing.
     void transportConnected() noexcept { m_handshake.transportReady(); }
     std::span<char> inputSpace() { return m_reader.space(); }
     void inputRead(qsizetype size, Time now);
-    qsizetype feed(QByteArrayView bytes, Time now); // copies; gives how many were taken
+    qsizetype feed(QByteArrayView bytes, Time now); // copies; returns the number of bytes taken
     bool hasInput() const noexcept { return !m_events.isEmpty() || m_reader.hasInput(); } // for next()
     std::optional<Event> next();
     std::vector<ReplyArrived> takeReplies(const ChannelEngine *channel) // instead of by next()
     {
         return m_events.takeReplies(channel);
     }
-    // A shorter way for most deliveries of a steady stream. False: ask next().
+    // A fast path for most deliveries of a steady stream. False: call next().
     bool nextRepeated(RepeatedDelivery &delivery)
     {
         return m_isOpen && m_events.isEmpty() && m_reader.isBetweenFrames() && !m_frames.isLogged() &&
@@ -69,7 +69,8 @@ public:
     }
 
     // output
-    // Merges acks. `held`, here and below: bytes that the transport has accepted and not yet passed to the kernel.
+    // Merges acks. Here and below, `held` is the number of bytes that the transport has accepted but not yet passed to
+    // the kernel.
     void prepareOutput(Time now, qint64 held = 0);
     QByteArrayView output() const { return m_frames.output().front(); }
     std::span<const QByteArrayView> output(std::span<QByteArrayView> space) const
@@ -78,7 +79,7 @@ public:
     }
     void written(qsizetype size, Time now, qint64 held = 0);
     bool hasOutput() const noexcept { return !m_frames.output().isEmpty() || !m_channelsWithAcks.empty(); }
-    // So much has come since writing was tried last.
+    // Enough output has been added since the last attempt to write.
     bool wantsWrite(qsizetype threshold = WriteThreshold) const noexcept
     {
         return m_frames.output().untried() >= threshold;
@@ -90,17 +91,17 @@ public:
     bool isWritable() const noexcept { return m_flow.isWritable(); }
 
     std::optional<Time> deadline() const;
-    // `inputIsRead`: next() has seen all that the peer has sent. Before, no answer and no sign of life of it is
-    // overdue.
+    // `inputIsRead`: next() has seen everything the peer has sent. Until then no call times out and the peer is not
+    // considered dead.
     void tick(Time now, bool inputIsRead = true);
     bool hasIdleMemory() const noexcept
     {
         return m_reader.hasIdleMemory() || (m_frames.output().isEmpty() && m_frames.output().hasSpare());
     }
-    void releaseIdleMemory(); // what only the next burst needs again
+    void releaseIdleMemory(); // memory that only the next burst needs
 
-    // Numbers are the smallest free ones; null if there is none, or if `number` is taken or beyond the limit. For the
-    // channel's end see ChannelEngine::release().
+    // Without `number`, uses the smallest free one. Null if none is free, or if `number` is taken or beyond the limit.
+    // ChannelEngine::release() ends the channel.
     std::shared_ptr<ChannelEngine> createChannel(void *context);
     std::shared_ptr<ChannelEngine> createChannel(quint16 number, void *context);
     ChannelEngine *channel(quint16 number) const { return m_channels.channel(number); }
@@ -122,7 +123,7 @@ private:
 
     void setState(State state);
 
-    // what has been received
+    // received methods
     void onMethodFrame();
     void on(const Wire::ConnectionStart &method) { advance(method); }
     void on(const Wire::ConnectionSecure &method) { advance(method); }
@@ -141,7 +142,7 @@ private:
 
     std::shared_ptr<ChannelEngine> createChannelAt(quint16 number, void *context); // null for 0
 
-    // what channels ask for
+    // requests of channels
     Result<quint16> claimNumber(ChannelEngine &channel) override;
     void releaseNumber(const ChannelEngine &channel) override;
     void channelClosedByPeer(const ChannelEngine &channel) override;
@@ -166,7 +167,7 @@ private:
     Handshake m_handshake{m_frames};
     ChannelTable m_channels;
     ChannelRouter m_router{*this, m_channels, m_reader};
-    std::deque<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until we are open
+    std::deque<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until isOpen()
     Heartbeat m_heartbeat;
     CloseTimer m_closeTimer;
     Time m_now; // of the input being decoded

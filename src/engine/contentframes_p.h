@@ -11,7 +11,7 @@
 namespace AmqpQt::Engine
 {
 
-// The frames of a message to publish, all but its body and the sizes that follow from that: the next message often has
+// The frames of a message to publish, except its body and the sizes that depend on it, since the next message often has
 // the same ones.
 class ContentFrames
 {
@@ -42,7 +42,7 @@ private:
         qToBigEndian(bodySize, at + m_bodySizeOffset);
     }
 
-    QByteArray m_bytes; // ends with what a body frame begins with
+    QByteArray m_bytes; // ends with the beginning of a body frame
     qsizetype m_methodSize = 0;
     qsizetype m_bodySizeOffset = 0;
 };
