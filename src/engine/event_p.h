@@ -10,7 +10,7 @@
 #include <memory>
 #include <variant>
 
-// What the engine tells. Views and plain pointers are valid until the next call of ConnectionEngine::next().
+// The events of the engine. Views and plain pointers are valid until the next call of ConnectionEngine::next().
 namespace AmqpQt::Engine
 {
 
@@ -41,7 +41,7 @@ struct QueueEmpty // basic.get-empty
 struct CancelResult // basic.cancel-ok
 {
     int returned = 0; // deliveries that went back to the queue
-    int lost = 0;     // no-ack deliveries that nobody took
+    int lost = 0;     // no-ack deliveries that were dropped
 };
 
 using ReplyValue = std::variant<std::monostate, Error, QueueInfo, quint32, GotMessage, QueueEmpty, CancelResult>;
@@ -49,8 +49,8 @@ using ReplyValue = std::variant<std::monostate, Error, QueueInfo, quint32, GotMe
 struct Opened {
 };
 struct ConnectionClosed {
-    Error reason;          // kind NoError: close() was asked for and answered
-    bool graceful = false; // write what is left of the output before the socket is closed
+    Error reason;          // kind NoError: the broker has answered close()
+    bool graceful = false; // write the rest of the output before closing the socket
 };
 struct BlockedChanged {
     bool blocked = false;
@@ -75,13 +75,13 @@ struct FlowChanged // channel.flow
 struct ReplyArrived {
     CallId call = 0;
     ReplyValue value;
-    const ChannelEngine *channel = nullptr; // whose call it was
+    const ChannelEngine *channel = nullptr; // that made the call
 };
 struct Delivered {
     ConsumerEntry *consumer = nullptr;
     ReceivedMessage message;
 };
-// As the Delivered before it for the same consumer, but for this.
+// Identical to this consumer's previous Delivered event except for the fields below.
 struct RepeatedDelivery {
     ConsumerEntry *consumer = nullptr;
     quint64 deliveryTag = 0;
@@ -98,7 +98,7 @@ struct ReturnedMessage {
 struct Returned {
     std::shared_ptr<ChannelEngine> channel;
     ReturnedMessage message;
-    quint64 sequence = 0; // 0: not known, for the channel was not in confirm mode when it was published
+    quint64 sequence = 0; // 0: unknown, since it was not published in confirm mode
 };
 // A closed range of sequence numbers, as in PublishFailed.
 struct PublishConfirmed {
@@ -106,7 +106,7 @@ struct PublishConfirmed {
     quint64 first = 0;
     quint64 last = 0;
 };
-struct PublishFailed // never sent, nacked, returned, or nobody knows
+struct PublishFailed // never sent, nacked, returned, or unknown
 {
     std::shared_ptr<ChannelEngine> channel;
     quint64 first = 0;

@@ -22,7 +22,7 @@ public:
         m_events.pop_front();
         return event;
     }
-    // Those of one channel, ahead of everything else.
+    // The replies to calls of one channel, ahead of everything else.
     std::vector<ReplyArrived> takeReplies(const ChannelEngine *channel)
     {
         std::vector<ReplyArrived> replies;

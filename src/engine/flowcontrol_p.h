@@ -10,8 +10,8 @@
 namespace AmqpQt::Engine
 {
 
-// Knows how much waits to be sent, in the output and in messages that channels hold back, and whether the broker blocks
-// the connection. Posts the events about it.
+// Tracks how many bytes wait to be sent, in the output and in messages that channels hold, and whether the broker
+// blocks the connection. Posts the events about both.
 class FlowControl
 {
 public:
@@ -30,7 +30,7 @@ public:
     bool hasRoom(qint64 bytes) const noexcept { return queuedBytes() + bytes <= m_bufferLimit; }
     bool isWritable() const noexcept { return !m_isFull; }
 
-    void addHeld(qint64 bytes) // negative: they are not held any more
+    void addHeld(qint64 bytes) // negative: no longer held
     {
         m_heldBytes += bytes;
         checkWatermarks();
@@ -56,7 +56,7 @@ private:
     qint64 m_bufferLimit = Settings().bufferLimit;
     qint64 m_lowWatermark = Settings().lowWatermark;
     qint64 m_highWatermark = Settings().highWatermark;
-    qint64 m_checkedFrom = m_highWatermark; // with less, nothing can change
+    qint64 m_checkedFrom = m_highWatermark; // below it, nothing can change
     int m_backpressureMultiplier = 0;
     Milliseconds m_blockedTimeout{0};
     qint64 m_heldBytes = 0;

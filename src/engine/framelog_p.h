@@ -6,7 +6,7 @@
 namespace AmqpQt::Engine
 {
 
-// Describes a method in the category amqpqt.frame, which is off by default.
+// Logs a method in the category amqpqt.frame, which is off by default.
 void logMethod(const char *what, quint16 channel, QByteArrayView payload);
 
 } // namespace AmqpQt::Engine

@@ -14,7 +14,7 @@
 namespace AmqpQt::Engine
 {
 
-// Makes frames of methods and contents, in the output buffer of the connection.
+// Writes methods and contents as frames to the output buffer of the connection.
 class FrameWriter
 {
 public:

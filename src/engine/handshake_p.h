@@ -16,7 +16,7 @@ namespace AmqpQt::Engine
 
 class FrameWriter;
 
-// Leads a connection from the protocol header to connection.open-ok, and knows what was agreed on. Each method of the
+// Takes a connection from the protocol header to connection.open-ok, and has the negotiated limits. Each method of the
 // broker is one step, which sends the answer; an error ends the attempt.
 //
 //   step          method of the broker    what is sent
@@ -35,7 +35,8 @@ public:
     {
     }
 
-    // A new attempt; the caller sends the protocol header. An error, if a setting cannot be sent, changes nothing.
+    // Starts an attempt; the caller sends the protocol header. If a setting cannot be sent, returns an error and
+    // changes nothing.
     Error start(const Settings &settings, Time now);
     void stop(); // forgets the login
 
@@ -44,7 +45,7 @@ public:
     Error on(const Wire::ConnectionTune &);
     Error on(const Wire::ConnectionOpenOk &);
     void transportReady() noexcept { m_isTransportReady = true; }
-    Error transportFailed(const Error &error) const; // what this means in the step at hand
+    Error transportFailed(const Error &error) const; // the error's meaning in the current step
     std::optional<Time> deadline() const noexcept { return m_deadline; }
     Error timedOut() const;
 
@@ -68,7 +69,7 @@ private:
     QByteArray m_saslResponse; // wiped as soon as it is sent
     QByteArray m_virtualHost;
     QByteArray m_clientProperties;
-    QByteArray m_serverProperties; // decoded only on request: that takes up to 40 times their size
+    QByteArray m_serverProperties; // decoded only on request, since that takes up to 40 times the memory
     Limits m_proposed;
     Limits m_agreed;
 };

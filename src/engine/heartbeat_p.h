@@ -8,8 +8,8 @@
 namespace AmqpQt::Engine
 {
 
-// Heartbeats in both directions (AMQP 0-9-1 section 4.2.7). One is due when nothing of ours reached the kernel for half
-// the interval; the peer is dead when nothing came from it for two intervals.
+// Heartbeats in both directions (AMQP 0-9-1 section 4.2.7). A heartbeat is due when no bytes have reached the kernel
+// for half the interval; the peer is considered dead when nothing has arrived for two intervals.
 class Heartbeat
 {
 public:
@@ -28,7 +28,7 @@ public:
     std::optional<Time> deadline() const noexcept;
 
     enum class Verdict { Nothing, SendHeartbeat, PeerIsDead };
-    Verdict tick(Time now, bool inputIsRead = true) noexcept; // false: what the peer has sent is not all read yet
+    Verdict tick(Time now, bool inputIsRead = true) noexcept; // false: input of the peer is still unread
 
 private:
     Time sendDeadline() const noexcept { return m_lastSent + Milliseconds(m_interval) / 2; }

@@ -9,7 +9,8 @@
 namespace AmqpQt::Engine
 {
 
-// Bytes from the broker, parsed in place. Its memory follows what has arrived: it grows only when it is full.
+// Bytes from the broker, parsed in place. The buffer grows only when it is full, so its memory follows the data that
+// has arrived.
 class InputBuffer
 {
 public:
@@ -19,7 +20,7 @@ public:
     bool isEmpty() const noexcept { return m_begin == m_end; }
     void consume(qsizetype size) noexcept;
 
-    // Room for the next read, never empty. A frame that was cut by the end of the buffer is moved to its beginning.
+    // Room for the next read, never empty. A frame cut by the end of the buffer is moved to its beginning.
     std::span<char> space();
     void filled(qsizetype size) noexcept;
 
@@ -35,7 +36,7 @@ private:
     qsizetype m_begin = 0;
     qsizetype m_end = 0;
     qsizetype m_capacity = 0;
-    bool m_wasFilled = false; // the last read took all the room there was
+    bool m_wasFilled = false; // the last read used all the room
 };
 
 } // namespace AmqpQt::Engine

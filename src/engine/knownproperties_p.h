@@ -13,11 +13,11 @@ namespace AmqpQt::Engine
 // or BCC headers that are not arrays, or the user-id of another user. `properties` as in Wire::ContentHeader.
 Error checkProperties(QByteArrayView properties, bool checksUserId, const QString &userName);
 
-// The queue that stands for the replies to requests of the same channel. RabbitMQ takes a request that asks for them
-// there only while that channel consumes them.
+// The pseudo-queue of direct reply-to. RabbitMQ accepts a request with this reply-to only while the same channel
+// consumes from it.
 inline constexpr QLatin1StringView DirectReplyTo("amq.rabbitmq.reply-to");
 
-// Whether a message asks for replies there.
+// Whether a message has this reply-to.
 bool asksForDirectReply(QByteArrayView properties);
 
 } // namespace AmqpQt::Engine

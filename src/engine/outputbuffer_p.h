@@ -12,8 +12,8 @@
 namespace AmqpQt::Engine
 {
 
-// Bytes on their way to the broker. Small ones are gathered in chunks; large bodies stay in the application's
-// QByteArray and are only referred to.
+// Bytes to be sent to the broker. Small pieces are collected in chunks; large bodies stay in the application's
+// QByteArray and are only referenced.
 class OutputBuffer
 {
 public:
@@ -22,8 +22,8 @@ public:
     qint64 size() const noexcept { return m_appended - m_consumed; }
     bool isEmpty() const noexcept { return m_appended == m_consumed; }
     qint64 appended() const noexcept { return m_appended; } // bytes since clear(), as a position in the stream
-    qint64 consumed() const noexcept { return m_consumed; } // of them
-    // So much has come since writing was tried last.
+    qint64 consumed() const noexcept { return m_consumed; } // bytes written, of appended()
+    // The number of bytes added since the last attempt to write.
     qint64 untried() const noexcept { return size() - m_leftUnwritten; }
     void setTried() noexcept { m_leftUnwritten = size(); }
 
@@ -38,8 +38,8 @@ public:
     }
     void append(const QByteArray &bytes, qsizetype offset, qsizetype size); // copied or shared
 
-    QByteArrayView front() const noexcept; // what to write next: empty if there is nothing
-    // The same with what follows it, as far as `space` goes: those of its elements that are filled.
+    QByteArrayView front() const noexcept; // the next bytes to write; empty if there are none
+    // Like front(), with the pieces that follow, as many as fit into `space`. Returns the filled elements.
     std::span<const QByteArrayView> pieces(std::span<QByteArrayView> space) const noexcept;
     void consume(qsizetype size) noexcept;
     void clear() noexcept;
@@ -61,7 +61,7 @@ private:
     };
     static constexpr qsizetype SmallChunk = 2 * 1024;
     static constexpr qsizetype LargeChunk = 128 * 1024 - 256; // below the allocator's threshold for mapped memory
-    static constexpr size_t MostSpares = 32;                  // 4 MiB, which is where publishers are to pause
+    static constexpr size_t MostSpares = 32;                  // 4 MiB, where publishers should pause
 
     void addChunk(qsizetype size);
 
@@ -70,7 +70,7 @@ private:
     std::vector<Chunk> m_spares;
     qint64 m_appended = 0;
     qint64 m_consumed = 0;
-    qint64 m_leftUnwritten = 0; // when writing was tried last
+    qint64 m_leftUnwritten = 0; // at the last attempt to write
 };
 
 } // namespace AmqpQt::Engine

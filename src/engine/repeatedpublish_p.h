@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-// The way of most messages of a steady stream, in which each instruction counts: all of it can be inlined into the
+// The path of most messages of a steady stream, where each instruction counts, so all of it can be inlined into the
 // caller.
 namespace AmqpQt::Engine
 {
@@ -20,7 +20,7 @@ inline bool ChannelEngine::hasRoom(const QByteArray &properties, const QByteArra
     return m_host->flow().hasRoom(Wire::ContentHeaderPrefix + properties.size() + body.size());
 }
 
-// So that a steady stream of messages encodes nothing twice: m_published has the frames.
+// If true, m_published has the frames, so a steady stream of messages encodes nothing twice.
 inline bool ChannelEngine::isLikeLastPublish(const QString &exchange, const QString &routingKey,
                                              const QByteArray &properties, bool mandatory) const
 {

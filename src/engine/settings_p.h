@@ -10,17 +10,17 @@
 namespace AmqpQt::Engine
 {
 
-// What one attempt to connect needs to know.
+// The settings of one attempt to connect.
 struct Settings {
     QString userName;
-    bool checksUserId = true;     // a message's user-id has to be the user name
+    bool checksUserId = true;     // a message's user-id must be the user name
     QByteArray saslPlainResponse; // see saslPlain()
     QString virtualHost;
-    FieldTable clientProperties; // ours; capabilities are added by the engine
+    FieldTable clientProperties; // the engine adds the capabilities
     QString connectionName;
     quint16 heartbeatSeconds = 60;
-    quint32 frameMax = 131072; // 0: no limit of ours
-    quint16 channelMax = 2047; // 0: no limit of ours
+    quint32 frameMax = 131072; // 0: no limit
+    quint16 channelMax = 2047; // 0: no limit
     Milliseconds handshakeTimeout{15'000};
     Milliseconds replyTimeout{30'000}; // 0: none
     Milliseconds closeTimeout{5'000};
