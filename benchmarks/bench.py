@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Runs all benchmarks side by side and says which goals hold; tools/bench builds what is needed and calls it."""
+"""Runs all benchmarks side by side and reports which goals are met; tools/bench builds the programs and calls it."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ import goals
 import instructions
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Windows that nobody sees, painted by the processor
+# Invisible windows, rendered by the CPU
 os.environ.update(QT_QPA_PLATFORM="offscreen", QT_QUICK_BACKEND="software")
 TIMEOUT = 300  # seconds for one program
 REPEATS = 2  # of a cell that misses its goal by less than its spread
@@ -29,7 +29,7 @@ class Failure(Exception):
 
 
 def run(command):
-    """The result that a program prints."""
+    """Returns the result that a program prints."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, timeout=TIMEOUT, check=False, text=True)
         result = json.loads(done.stdout)
@@ -254,7 +254,7 @@ class Bench:
 
     def stall(self, port):
         print("\nFlood of 16 B messages, a slot of 50 µs")
-        # RabbitMQ and whoever floods it would take the processors that the measured process needs.
+        # RabbitMQ and the flooding process would take the processors that the measured process needs.
         command = [self.program("stall"), "--port", str(port), "--queue", "bench-16-1000000000", "--seconds",
                    "3" if self.options.quick else "10"]
         results = [self.try_run(command)]

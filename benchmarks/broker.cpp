@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 
-// A synthetic broker that is never the bottleneck, for measuring what a client costs.
+// A synthetic broker that is never the bottleneck, for measuring the cost of a client.
 //
 //   broker [--port P]     0, the default: a free one. Prints the port once it listens.
 //
-// It ends on SIGTERM, and when its standard input closes if that is a pipe. It speaks as much of AMQP 0-9-1 as the
-// programs here need, on loopback, and takes any user. The name of a queue says what its consumers get, see supply.h;
-// of any other name they get what is published to it, in turn; nobody: discarded.
+// It ends on SIGTERM, and when its standard input closes if that is a pipe. It implements as much of AMQP 0-9-1 as the
+// programs here need, on loopback, and accepts any user. The name of a queue determines the messages of its consumers,
+// see supply.h; with any other name, consumers get published messages in turn. Without a consumer they are discarded.
 //
-// Published messages are confirmed by one multiple ack for all that one read has brought, but for at least 64, or after
-// 0.1 ms of silence: as a busy broker does, however small the pieces are that a client writes. Those to unconfirmed-N
-// get one ack or none for each message that follows: single ones, out of order too, and multiple ones. Those to
-// confirmed-N get a multiple ack for each N, whatever the reads and the time.
+// Published messages are confirmed by one multiple ack for everything in one read, but for at least 64 messages, or
+// after 0.1 ms of silence, as a busy broker does, however small the client's writes are. For unconfirmed-N each further
+// message triggers one ack or none: single acks, out of order too, and multiple ones. For confirmed-N a multiple ack
+// follows each N messages, regardless of reads and time.
 
 #include "broker.h"
 
@@ -61,7 +61,7 @@ Connection::~Connection()
 
 bool Connection::receive()
 {
-    // The rest of a large body without a copy: TCP discards what is read with MSG_TRUNC.
+    // Skips the rest of a large body without a copy: TCP discards data that is read with MSG_TRUNC.
     const ssize_t size = skip ? recv(socket, in.data(), std::min(skip, in.size()), MSG_TRUNC)
                               : recv(socket, in.data() + inSize, in.size() - inSize, 0);
     if (size <= 0)
@@ -78,7 +78,7 @@ bool Connection::receive()
     return true;
 }
 
-// The number of bytes that are done with.
+// Returns the number of bytes that were processed.
 std::size_t Connection::parse(const char *const begin, const char *const end)
 {
     const char *at = begin;
@@ -179,7 +179,7 @@ void Connection::published(Channel &channel)
         unconfirmed.push_back(&channel);
 }
 
-// Of four messages the first and the third get an ack of their own, the others one together.
+// Of four messages the first and the third get separate acks, the others share one.
 void Connection::confirmBehind(const Channel &channel, std::uint64_t behind)
 {
     if (channel.published <= behind)
@@ -404,7 +404,7 @@ std::uint64_t Connection::nextTag(Consumer &consumer)
     return ++channel.lastTag;
 }
 
-// What was published; whatever the prefetch.
+// Sends published messages, regardless of the prefetch.
 void Connection::deliver(Consumer &consumer, const Channel &message)
 {
     std::string &to = large ? afterLarge : out;
@@ -416,7 +416,7 @@ void Connection::deliver(Consumer &consumer, const Channel &message)
     Frames::appendBody(to, number, message.body);
 }
 
-// Messages of the consumers in turn, up to one write or to one large body.
+// Sends messages to the consumers in turn, up to one write or one large body.
 void Connection::makeUp()
 {
     while (!ready.empty() && !large && out.size() < WriteSize) {
@@ -444,7 +444,7 @@ void Connection::makeUp()
 
 bool Connection::send()
 {
-    for (int i = 0; i < 16; ++i) { // then others have their turn
+    for (int i = 0; i < 16; ++i) { // then the others get their turn
         if (!closing)
             makeUp();
         iovec parts[] = {{out.data() + sent, out.size() - sent}, {nullptr, 0}};
@@ -521,7 +521,7 @@ void Broker::accept()
     m_connections.push_back(std::make_unique<Connection>(*this, socket));
 }
 
-// Hands out what has become due; whether there will be more.
+// Sends the messages that are due; returns whether more will follow.
 bool Broker::pace()
 {
     const std::uint64_t now = milliseconds();
@@ -544,7 +544,8 @@ void Broker::run()
     const bool hasPipe = fstat(STDIN_FILENO, &input) == 0 && S_ISFIFO(input.st_mode);
     std::vector<pollfd> polled;
     for (;;) {
-        polled = {{m_listener, POLLIN, 0}, {hasPipe ? STDIN_FILENO : -1, 0, 0}}; // a pipe's end is always told
+        polled = {{m_listener, POLLIN, 0},
+                  {hasPipe ? STDIN_FILENO : -1, 0, 0}}; // poll() always reports the end of a pipe
         const bool isPacing = pace();
         bool isConfirming = false;
         for (const auto &connection : m_connections) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What the synthetic broker, broker.cpp, is made of.
+// The types of the synthetic broker, broker.cpp.
 
 #include "frames.h"
 #include "supply.h"
@@ -121,7 +121,7 @@ private:
     std::size_t inSize = 0;
     bool greeted = false;
     bool closing = false;
-    std::size_t skip = 0; // bytes of a body that nobody wants
+    std::size_t skip = 0; // bytes of a body without a consumer
     std::vector<std::unique_ptr<Channel>> channels;
     std::map<std::pair<std::uint16_t, std::size_t>, std::string> largeBodies; // in frames, by channel and size
     std::vector<Consumer *> ready;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The measuring client without a library, to compare with: a blocking socket, frames that are encoded once, writes of
-// up to 128 KiB, one ack for all that one read has brought. What a message costs less than here is not to be had.
+// The measuring client without a library, as a baseline: a blocking socket, frames that are encoded once, writes of up
+// to 128 KiB, one ack for all messages of a read. No client can spend less on a message.
 
 #include "frames.h"
 #include "measure.h"
@@ -84,7 +84,7 @@ private:
         call(1, Frames::QueueDeclare, arguments, Frames::QueueDeclareOk);
     }
 
-    // As many encoded messages as one write takes.
+    // As many encoded messages as fit into one write.
     void encodeMessages(std::int64_t most)
     {
         const std::string body(std::size_t(m_options.size), 'x');

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The measuring client on librabbitmq, used the way that is fastest for it: no heartbeats, which would cost a system
-// call per publish, and its frames read where they are rather than copied by amqp_consume_message().
+// The measuring client on librabbitmq, used in its fastest way: no heartbeats, which would cost a system call per
+// publish, and frames read in place rather than copied by amqp_consume_message().
 
 #include "measure.h"
 
@@ -158,8 +158,8 @@ private:
         }
     }
 
-    // One message; returns the delivery tag. The parts of its body are read where they are, not put together: less work
-    // than any client does that hands over a body in one piece.
+    // Reads one message and returns the delivery tag. The parts of its body are read in place, not joined, which is
+    // less work than in any client that delivers the body in one piece.
     std::uint64_t receive()
     {
         amqp_frame_t frame = readFrame();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// As much of the wire format as the synthetic broker and the floor client need.
+// The part of the wire format that the synthetic broker and the floor client need.
 
 #include <algorithm>
 #include <cstdint>
@@ -125,7 +125,7 @@ inline void appendAck(std::string &out, std::uint16_t channel, std::uint64_t tag
     appendMethod(out, channel, BasicAck, arguments);
 }
 
-// The fields of a method, in bounds: beyond the end all is zero and empty.
+// The fields of a method, with bounds checks: fields beyond the end are zero or empty.
 class Reader
 {
 public:

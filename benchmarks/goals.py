@@ -25,7 +25,7 @@ CPU = {
     "consume-ack-64": (0.6, 0.9, 1.1, 1.15),
 }
 
-# The same, ours ÷ floor, at most; where batching of system calls is what is gained
+# The same, ours ÷ floor, at most; where the gain is batching of system calls
 CPU_TO_FLOOR = {"publish": 4.0, "publish-confirm": 4.0, "consume-ack": 4.0}
 
 # Messages per second with RabbitMQ, ours ÷ librabbitmq, at least; one for each of SIZES
@@ -37,7 +37,7 @@ RATE = {
     "consume-ack-64": (0.95, 0.95, 0.95, 0.95),
 }
 
-# Beside these the floor is measured, which shows what is to be had from the broker
+# The floor is measured beside these, which shows the most that the broker can do
 RATE_WITH_FLOOR = ("publish-confirm",)
 
 # Round trips of 16 bytes with RabbitMQ, ours ÷ librabbitmq, at most

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Does a message cost more when there is more of everything? What one delivery or one confirmed publish costs, and how
-// long the making takes, with
+// Does the cost of a message grow with the number of objects? Measures the cost of one delivery or one confirmed
+// publish, and the time to create the objects, with
 //
 //   growth {channels|consumers|unacked|confirms|publisher} --port P [--number N] [--count N]
 //
@@ -11,7 +11,7 @@
 //   confirms   one channel in confirm mode, whose confirms stay N messages behind
 //   publisher  the same with a Publisher
 //
-// Against the synthetic broker, which makes up the messages and holds back the confirms.
+// Runs against the synthetic broker, which generates the messages and holds back the confirms.
 
 #include "program.h"
 
@@ -30,7 +30,7 @@ using namespace Qt::StringLiterals;
 namespace
 {
 
-// One measurement: makes what there is to be N of, then measures what so many messages cost.
+// One measurement: creates the N objects, then measures the cost of count messages.
 class Growth : public QObject
 {
 public:
@@ -144,8 +144,8 @@ private:
     std::deque<AmqpQt::Message> m_outstanding;
 };
 
-// Besides the N confirms that the broker holds back so many messages are on their way: one at a time, each would cost
-// the system calls of a round trip, and nothing else would be seen.
+// The number of messages in flight besides the N confirms that the broker holds back. One at a time, each would cost
+// the system calls of a round trip, which would hide everything else.
 constexpr std::int64_t OnTheirWay = 256;
 
 class Confirms : public Growth

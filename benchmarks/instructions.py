@@ -24,14 +24,14 @@ LIMIT = 0.03
 # Messages. The difference leaves out connecting and disconnecting. Multiples of the window, for its confirms come all at once.
 FEW, MANY = 20480, 163840
 QUEUES = {"publish": "bench", "publish-confirm": "confirmed-256"}
-# The time under callgrind says nothing, so no turn of the event loop ends by it.
+# Time under callgrind is meaningless, so it does not end a turn of the event loop.
 BUDGET = ("--dispatch-budget", "1000000")
 
 
 @contextlib.contextmanager
 def synthetic_broker(program):
     """Its port."""
-    # It ends with us: then its standard input closes.
+    # It ends with this process, which closes its standard input.
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as broker:
         yield int(broker.stdout.readline())
         broker.stdin.close()
@@ -103,7 +103,7 @@ def main():
             def change_of(figure):
                 return figure / known[mode] - 1 if mode in known else float("inf")
 
-            # How much the broker has sent by the time of a read is chance: by that counts scatter by up to 2 %.
+            # The amount that the broker has sent by the time of a read varies, so counts scatter by up to 2 %.
             counts = counted(3 if options.record else 1)
             if None not in counts and not options.record and abs(change_of(counts[0])) > LIMIT:
                 counts += counted(2)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The command line and the output that all measuring clients have in common:
+// The command line and the output of all measuring clients:
 //
 //   client {publish|publish-confirm|consume-ack|consume-autoack|rtt} --port P --count N --size S
 //          [--prefetch 256] [--ack-every K] [--window W] [--queue Q]
 //
-// and --dispatch-budget MS, which says nothing to libraries without such a limit.
+// and --dispatch-budget MS, which libraries without such a limit ignore.
 //
 // One line of JSON; on failure {"error": …} and exit code 1.
 
@@ -56,7 +56,7 @@ struct Options {
     std::uint16_t prefetch = 256;
     std::int64_t ackEvery = 1;
     std::int64_t window = 256;
-    std::int64_t dispatchBudget = 0; // ms of deliveries in a row; 0: what the library does by itself
+    std::int64_t dispatchBudget = 0; // ms of deliveries in a row; 0: the library's default
 
     bool isConsuming() const { return mode == Mode::ConsumeAck || mode == Mode::ConsumeAutoack; }
     // Every ackEvery'th message is acknowledged, with all before it, and the last one.

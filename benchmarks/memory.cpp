@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The memory of many channels with a consumer each, or of many idle connections:
+// Measures the memory of many channels with a consumer each, or of many idle connections:
 //
 //   memory {channels|connections} --port P [--number N]
 //
@@ -61,7 +61,7 @@ private:
     {
         ++m_added;
         if (m_added == 1) {
-            // After a moment, in which buffers that are needed no more are released.
+            // Waits a moment until unused buffers have been released.
             QTimer::singleShot(1s, this, [this] {
                 m_growth.emplace();
                 for (std::int64_t i = 0; i < m_program.number; ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What memory.cpp measures, on librabbitmq.
+// The same measurement as memory.cpp, with librabbitmq.
 
 #include "memory.h"
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-// What does it cost to show a flood of messages in QML? Receives from a queue that fills by itself at a rate, as those
-// called paced-SIZE-RATE of the synthetic broker do, and reports the CPU time of the process as a share of one core,
-// how late a 1 ms timer of the thread is, and the resident memory:
+// How much does it cost to show a flood of messages in QML? Receives from a queue that fills at a fixed rate, such as
+// paced-SIZE-RATE of the synthetic broker, and reports the CPU time of the process as a share of one core, the lateness
+// of a 1 ms timer of the thread, and the resident memory:
 //
 //   qmlmodel --port P [--queue paced-64-50000] [--seconds 60] [--no-ack] [--qml FILE | --no-view]
 //
-// In the window is qmlmodel.qml, or FILE, whose properties brokerUrl, queueName and noAck are set if it has them. With
-// --no-view the same is received without QML: the difference is what the view costs.
+// The window shows qmlmodel.qml or FILE, whose properties brokerUrl, queueName and noAck are set if it has them. With
+// --no-view the program receives the same without QML; the difference is the cost of the view.
 
 #include "usage.h"
 
@@ -73,7 +73,7 @@ public:
     {
         m_messagesBefore = connection.statistics().messagesIn;
         m_framesBefore = frames;
-        m_late.assign(size_t(m_duration / 1ms) + 1000, 0); // so that it counts in the resident memory from now on
+        m_late.assign(size_t(m_duration / 1ms) + 1000, 0); // so that the resident memory includes it from the start
         m_late.clear();
         m_usageBefore = Usage::now();
         m_time.start();

@@ -2,7 +2,7 @@
 
 // Does a flood freeze the event loop? Receives 16-byte messages without acks in the thread of a 1 ms timer and reports
 // the timer's longest gap and the growth of resident memory. A second process floods the queue, unless --queue names
-// one that fills by itself, as those of the synthetic broker do: then two processors are enough for what runs.
+// one that fills by itself, as those of the synthetic broker do; two processors are then enough.
 //
 //   stall --port P [--queue bench-16-1000000000] [--seconds 10] [--slot-us 50] [--budget-ms 4]
 
@@ -37,7 +37,7 @@ AmqpQt::ConnectionParameters parameters(quint16 port)
     return parameters;
 }
 
-// The second process: publishes as fast as it is allowed to until it is ended.
+// The second process: publishes as fast as flow control allows until it is killed.
 int flood(quint16 port, const QString &queue)
 {
     AmqpQt::Connection connection(parameters(port));

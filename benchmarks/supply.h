@@ -8,12 +8,12 @@
 #include <string>
 #include <string_view>
 
-// What a queue of the synthetic broker has for each of its consumers, as far as their prefetch allows, is in its name:
+// The name of a queue of the synthetic broker determines the messages of each consumer, as far as its prefetch allows:
 //
 //   bench-SIZE-COUNT   COUNT messages of SIZE bytes, at once
 //   held-SIZE-COUNT    the same, as soon as the first message is published to the queue
-//   paced-SIZE-RATE    RATE messages of SIZE bytes in each second, evenly, for ever
-//   unconfirmed-N      nothing: what is published to it is discarded, and its confirms stay N messages behind
+//   paced-SIZE-RATE    RATE messages of SIZE bytes in each second, evenly, without end
+//   unconfirmed-N      nothing: published messages are discarded, and their confirms stay N messages behind
 //   confirmed-N        nothing: the same, and N messages at a time are confirmed, never fewer
 //
 // Those of a paced queue, of at least 23 bytes and less than Supply::Large, are JSON: {"value":123,"unit":"xxx"}, each
@@ -26,7 +26,7 @@ struct Supply {
     std::uint64_t rate = 0;  // 0: all at once
     bool isHeld = false;
     std::uint64_t unconfirmed = 0; // how far behind the confirms stay; 0: not at all
-    std::uint64_t together = 0;    // how many messages are confirmed at a time; 0: what a read has brought
+    std::uint64_t together = 0;    // how many messages are confirmed at a time; 0: those of a read
 
     explicit Supply(const std::string &name)
     {
@@ -55,13 +55,13 @@ struct Supply {
         }
         return text;
     }
-    // Of the message with this delivery tag.
+    // Sets the value in the body of the message with this delivery tag.
     static void setValue(char *body, std::uint64_t tag)
     {
         const std::string digits = std::to_string(100 + tag % 900);
         std::copy(digits.begin(), digits.end(), body + Start.find('1'));
     }
-    // How many are due so long after the consumer came.
+    // Returns how many messages are due this long after the consumer started.
     std::uint64_t dueAfter(std::uint64_t milliseconds) const { return milliseconds * rate / 1000; }
 
 private:

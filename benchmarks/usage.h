@@ -6,7 +6,7 @@
 
 #include <fstream>
 
-// What the process has used so far.
+// The resources that the process has used so far.
 struct Usage {
     double userMicroseconds = 0;
     double systemMicroseconds = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Publisher confirms: publishes messages and ends when the broker has them all: confirms [--url URL] [--queue NAME]
+// Publisher confirms: publishes messages and ends when the broker has confirmed them all: confirms [--url URL] [--queue
+// NAME]
 // [--count N]
 
 #include <AmqpQt/Channel>
@@ -37,7 +38,7 @@ int main(int argc, char *argv[])
 
     int confirmed = 0;
     int failed = 0;
-    // Every message that publish() took ends here exactly once.
+    // Every message that publish() accepted ends here exactly once.
     QObject::connect(&publisher, &AmqpQt::Publisher::settled, &application,
                      [&](quint64 id, const AmqpQt::Error &error) {
                          if (error.isError())
@@ -52,11 +53,11 @@ int main(int argc, char *argv[])
     const auto publishAll = [&] {
         for (int i = 0; i < count; ++i) {
             if (publisher.publish(AmqpQt::Message::fromText(QString::number(i))) == 0)
-                ++failed; // refused, see publisher.error(): the outbox is full
+                ++failed; // rejected because the outbox is full, see publisher.error()
         }
     };
     if (options.isSet(u"declare"_s)) {
-        // Channels overtake each other at the broker, so the messages wait for the answer.
+        // The broker does not keep order between channels, so the messages wait for the answer.
         connection.createChannel()->declareQueue(queue).then(&application,
                                                              [&](const AmqpQt::Result<AmqpQt::QueueInfo> &declared) {
                                                                  if (declared)

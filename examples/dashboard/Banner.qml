@@ -4,7 +4,7 @@ import QtQuick.Controls.Basic
 import QtQuick.Layouts
 import AmqpQt
 
-// Across the window while something is wrong: what, why, and what comes next.
+// Spans the window while there is an error, and shows the error, its cause and the next step.
 Item {
     id: banner
 

@@ -3,7 +3,7 @@ import QtQuick
 import QtQuick.Controls.Basic
 import QtQuick.Layouts
 
-// One number that matters. What is written inside comes below it.
+// One key figure. Child items appear below it.
 Card {
     id: card
 

@@ -26,7 +26,7 @@ Rectangle {
         rightPadding: cell.column === 2 ? Theme.large : Theme.small
         text: cell.display instanceof Date ? Qt.formatTime(cell.display, "hh:mm:ss")
             : typeof cell.display === "number" ? cell.display.toLocaleString(Qt.locale(), "f", 1) : cell.display ?? ""
-        textFormat: Text.PlainText      // what others have published is no markup
+        textFormat: Text.PlainText      // published text is not markup
         color: cell.column === 1 || cell.column === 2 ? Theme.text : Theme.muted
         font { pixelSize: Theme.body; preferShaping: false }
         elide: Text.ElideRight

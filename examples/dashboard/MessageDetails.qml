@@ -3,7 +3,7 @@ import QtQuick
 import QtQuick.Controls.Basic
 import QtQuick.Layouts
 
-// All of one message: properties, headers and body.
+// Shows a complete message: properties, headers and body.
 Card {
     id: card
 

@@ -4,7 +4,7 @@ import QtQuick.Controls.Basic
 import QtQuick.Layouts
 import AmqpQt
 
-// The latest messages. To select one pauses, since a selection stays in its row while messages move on.
+// The latest messages. Selecting one pauses the table, since the selection stays in its row while messages move on.
 Card {
     id: card
 

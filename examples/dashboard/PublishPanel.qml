@@ -4,7 +4,7 @@ import QtQuick.Controls.Basic
 import QtQuick.Layouts
 import AmqpQt
 
-// A form to publish, and the outcomes of the last messages.
+// A form for publishing, and the outcomes of the last messages.
 Card {
     id: card
 
@@ -104,7 +104,7 @@ Card {
             ListView {
                 id: list
                 width: parent.width
-                height: parent.height - parent.height % 44 - 1 // whole rows, and nothing of the next
+                height: parent.height - parent.height % 44 - 1 // whole rows only
                 clip: true
                 model: history
                 boundsBehavior: Flickable.StopAtBounds

@@ -3,7 +3,7 @@ import QtQuick
 import QtQuick.Controls.Basic
 import QtQuick.Layouts
 
-// A published message and its outcome. A click fills the form with it again.
+// A published message and its outcome. A click copies the message back into the form.
 ItemDelegate {
     id: item
 

@@ -2,7 +2,7 @@
 import QtQuick
 import AmqpQt
 
-// Connects again after a failure: after 1 s, then 2, 4, … up to 30. A refused login is final until the settings change.
+// Reconnects after a failure: after 1 s, then 2, 4, … up to 30. A refused login is final until the settings change.
 Timer {
     id: timer
 

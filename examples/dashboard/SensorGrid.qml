@@ -2,7 +2,7 @@
 import QtQuick
 import AmqpQt
 
-// A tile for each sensor, as many side by side as there is room for.
+// A tile for each sensor, with as many columns as fit.
 Item {
     id: area
 

@@ -3,7 +3,7 @@ import QtQuick
 import QtQuick.Controls.Basic
 import QtQuick.Layouts
 
-// The latest value of one sensor, and the way it came.
+// The latest value of one sensor, and its recent history.
 Card {
     id: tile
 

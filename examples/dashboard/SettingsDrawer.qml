@@ -4,7 +4,7 @@ import QtQuick.Controls.Basic
 import QtQuick.Layouts
 import AmqpQt
 
-// Where to connect to, and what is at the other end.
+// The address to connect to, and information about the broker.
 Drawer {
     id: drawer
 
@@ -20,7 +20,7 @@ Drawer {
     edge: Qt.RightEdge
     width: Math.min(400, parent.width - 48)
     height: parent.height
-    topPadding: Theme.large // padding alone does not count in a Drawer
+    topPadding: Theme.large // a Drawer ignores padding alone
     bottomPadding: Theme.large
     leftPadding: Theme.large
     rightPadding: Theme.large

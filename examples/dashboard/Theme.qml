@@ -2,7 +2,7 @@
 pragma Singleton
 import QtQuick
 
-// Colours, sizes and icons: all that a designer would want to change.
+// Colours, sizes and icons: everything that a designer may want to change.
 QtObject {
     property bool dark: false
 

@@ -3,7 +3,7 @@ import QtQuick
 import QtQuick.Controls.Basic
 import QtQuick.Layouts
 
-// Reports an outcome for some seconds, without taking the keyboard.
+// Shows an outcome for some seconds, without taking the keyboard focus.
 Popup {
     id: toast
 

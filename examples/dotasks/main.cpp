@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 // Work queues, the working half: does the tasks of a queue until Ctrl-C: dotasks [--url URL] [--queue NAME]
-// Start several, and each gets a task when it has done its last one.
+// Start several: each gets a new task when it has finished the previous one.
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
@@ -31,7 +31,7 @@ int main(int argc, char *argv[])
 
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
     AmqpQt::Channel *channel = connection.createChannel();
-    channel->setPrefetch(1); // no second task before the first one is acked: it may go to a worker that is free
+    channel->setPrefetch(1); // no second task before the first is acked, so it can go to a free worker
     channel->declareQueue(queue);
     AmqpQt::Consumer *consumer = channel->consume(queue);
 
@@ -39,7 +39,7 @@ int main(int argc, char *argv[])
                      [&] { out << "Waiting for tasks" << Qt::endl; });
     QObject::connect(consumer, &AmqpQt::Consumer::delivered, &application, [&](const AmqpQt::Message &task) {
         out << "Begin " << task.text() << Qt::endl;
-        // The event loop goes on meanwhile. A worker that ends now has not acked: the task goes to another one.
+        // The event loop keeps running. If the worker ends now, it has not acked, and the task goes to another worker.
         QTimer::singleShot(std::chrono::seconds(task.text().count(u'.')), consumer, [&out, task] {
             out << "Done " << task.text() << Qt::endl;
             task.ack();

@@ -32,7 +32,7 @@ int main(int argc, char *argv[])
     channel->publish(exchange, {}, AmqpQt::Message::fromText(line)); // a fanout exchange ignores the routing key
     connection.open();
 
-    // close() lets everything out that was accepted before.
+    // close() sends everything that was accepted before.
     QObject::connect(channel, &AmqpQt::Channel::exchangeDeclared, &connection, &AmqpQt::Connection::close);
     QObject::connect(channel, &AmqpQt::Channel::errorOccurred, &connection, &AmqpQt::Connection::close);
     QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [](const AmqpQt::Error &reason) {

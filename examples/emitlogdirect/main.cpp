@@ -36,7 +36,7 @@ int main(int argc, char *argv[])
     channel->publish(exchange, severity, AmqpQt::Message::fromText(arguments.join(u' ')));
     connection.open();
 
-    // close() lets everything out that was accepted before.
+    // close() sends everything that was accepted before.
     QObject::connect(channel, &AmqpQt::Channel::exchangeDeclared, &connection, &AmqpQt::Connection::close);
     QObject::connect(channel, &AmqpQt::Channel::errorOccurred, &connection, &AmqpQt::Connection::close);
     QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [](const AmqpQt::Error &reason) {

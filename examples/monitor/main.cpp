@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// A window that shows what a topic exchange publishes, and publishes by hand:
+// A window that shows the messages of a topic exchange and publishes by hand:
 // monitor [--url URL] [--exchange NAME] [--routing-key PATTERN] [--columns LIST]. The example "sensors" gives it
 // something to show.
 

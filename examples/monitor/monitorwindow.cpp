@@ -42,7 +42,7 @@ MonitorWindow::MonitorWindow(const QUrl &url, const QString &exchange, const QSt
     m_news = new QLabel;
     m_news->setWordWrap(true);
     m_news->setMinimumWidth(1);           // a long word does not widen the window
-    m_news->setTextFormat(Qt::PlainText); // the broker's words are not markup
+    m_news->setTextFormat(Qt::PlainText); // the broker's text is not markup
     m_news->setTextInteractionFlags(Qt::TextSelectableByMouse);
 
     auto *layout = new QVBoxLayout(this);
@@ -251,10 +251,10 @@ void MonitorWindow::subscribe()
         if (queue)
             m_queue = queue->name;
     });
-    m_inbox->bindQueue({}, m_exchange, m_routingKey); // an empty name is the queue declared before
+    m_inbox->bindQueue({}, m_exchange, m_routingKey); // an empty name means the last declared queue
     AmqpQt::Consumer *consumer = m_inbox->consume({});
     m_model.setConsumer(consumer);
-    // The model only shows: who consumes with acknowledgements gives them.
+    // The model only displays messages; code that consumes with acknowledgements must send them itself.
     connect(consumer, &AmqpQt::Consumer::batchDelivered, this,
             [this](const QList<AmqpQt::Message> &messages) { m_inbox->ackUpTo(messages.constLast()); });
 }

@@ -15,7 +15,7 @@ class QLineEdit;
 class QPushButton;
 class QTableView;
 
-// Shows what an exchange publishes as it arrives, how the queue is doing, and publishes by hand.
+// Shows the messages of an exchange as they arrive and the state of the queue, and publishes by hand.
 class MonitorWindow : public QWidget
 {
     Q_OBJECT
@@ -46,8 +46,8 @@ private:
 
     AmqpQt::Connection m_connection;
     QPointer<AmqpQt::Channel> m_inbox;
-    QPointer<AmqpQt::Channel> m_outbox;    // of its own: what is published to a missing exchange closes the channel
-    QPointer<AmqpQt::Channel> m_inspector; // likewise for a missing queue
+    QPointer<AmqpQt::Channel> m_outbox;    // separate, since publishing to a missing exchange closes the channel
+    QPointer<AmqpQt::Channel> m_inspector; // likewise for inspecting a missing queue
     AmqpQt::MessageModel m_model;
     QTimer m_inspection;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 // Scale out: consumes one queue, or several that share the load, with a connection in each of N threads, until Ctrl-C
-// or so many messages: parallel [--url URL] [--threads N] [--queue NAME]... [--count N] [--declare-partitions EXCHANGE]
+// or until --count messages have arrived: parallel [--url URL] [--threads N] [--queue NAME]... [--count N]
+// [--declare-partitions EXCHANGE]
 // [--stream OFFSET]
 
 #include <AmqpQt/Channel>
@@ -35,20 +36,20 @@ struct Plan {
     QVariant offset;  // of streams
 };
 
-// What one thread does. Messages stay in it; only numbers go to the main thread.
+// The work of one thread. Messages stay in the thread; only counts go to the main thread.
 class Worker : public QObject
 {
     Q_OBJECT
 public:
     Worker(const Plan &plan, std::atomic<qint64> *wanted)
-        : m_connection(plan.url, this) // moves with us
+        : m_connection(plan.url, this) // moves with the worker
         , m_wanted(wanted)
     {
         connect(&m_connection, &AmqpQt::Connection::closed, this,
                 [this](const AmqpQt::Error &reason) { Q_EMIT closed(m_failure.isError() ? m_failure : reason); });
     }
 
-    // A channel for each queue: to ack a message and all earlier ones then means those of this queue.
+    // Each queue has its own channel, so acking a message and all earlier ones covers this queue only.
     void consume(const QString &queue, const Plan &plan)
     {
         const bool isStream = plan.offset.isValid();
@@ -66,7 +67,7 @@ public:
         connect(consumer, &AmqpQt::Consumer::started, this, &Worker::started);
         connect(consumer, &AmqpQt::Consumer::batchDelivered, this,
                 [this, channel](const QList<AmqpQt::Message> &messages) {
-                    // No thread takes more than all of them together still want; the rest goes back to the queue.
+                    // No thread takes more than the total still missing; the rest goes back to the queue.
                     const qint64 wanted = m_wanted->fetch_sub(messages.size());
                     const qint64 count = std::clamp(wanted, qint64(0), qint64(messages.size()));
                     if (count == 0)
@@ -75,7 +76,8 @@ public:
                     channel->ackUpTo(messages[count - 1]);
                     Q_EMIT handled(count);
                 });
-        connect(consumer, &AmqpQt::Consumer::cancelled, this, &Worker::fail); // the queue was deleted, for one
+        connect(consumer, &AmqpQt::Consumer::cancelled, this,
+                &Worker::fail); // for example because the queue was deleted
         connect(channel, &AmqpQt::Channel::closed, this, &Worker::fail);
     }
 
@@ -100,7 +102,7 @@ private:
     std::atomic<qint64> *m_wanted;
 };
 
-// Nothing if the value is no number from 1 to greatest.
+// Returns nothing if the value is not a number from 1 to greatest.
 std::optional<qint64> number(const QCommandLineParser &options, const QString &name, qint64 greatest)
 {
     bool ok = false;
@@ -153,7 +155,7 @@ int main(int argc, char *argv[])
     }
 
     std::atomic<qint64> wanted = *count;
-    QList<qint64> counts(*threadCount); // of each thread, as far as the main thread has heard
+    QList<qint64> counts(*threadCount); // of each thread, as last reported to the main thread
     std::vector<std::unique_ptr<QThread>> threads;
     QList<Worker *> workers;
     QElapsedTimer sinceStart;
@@ -190,7 +192,7 @@ int main(int argc, char *argv[])
                 QCoreApplication::quit();
         });
     }
-    // With more queues than threads a thread has several, with fewer a queue is consumed by several threads.
+    // With more queues than threads, a thread consumes several queues; with fewer, several threads share a queue.
     for (qsizetype i = 0; i < std::max(workers.size(), plan.queues.size()); ++i)
         workers[i % workers.size()]->consume(plan.queues[i % plan.queues.size()], plan);
 

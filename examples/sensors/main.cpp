@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Publishes readings of made-up sensors to the topic exchange "sensors" until Ctrl-C, no faster than the broker takes
-// them: sensors [--url URL] [--sensors N] [--rate N]. The routing keys are sensor.1.temperature, sensor.1.humidity …
+// Publishes readings of simulated sensors to the topic exchange "sensors" until Ctrl-C, no faster than the broker
+// accepts them: sensors [--url URL] [--sensors N] [--rate N]. The routing keys are sensor.1.temperature,
+// sensor.1.humidity …
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
@@ -40,7 +41,7 @@ const Quantity quantities[] = {
 
 void publishReading(AmqpQt::Channel *channel, int sensor, const Quantity &quantity)
 {
-    // A slow wave of its own for each sensor, with a little noise.
+    // Each sensor has its own slow wave with a little noise.
     const double phase = sensor * 1.7 + quantity.middle;
     const double seconds = double(QDateTime::currentMSecsSinceEpoch()) / 1000;
     const double wave = 0.8 * std::sin(seconds / (17 + sensor * 3) + phase) + 0.25 * std::sin(seconds / 3.1 + phase);
@@ -85,7 +86,8 @@ int main(int argc, char *argv[])
         const double seconds = double(sinceLast.nsecsElapsed()) / 1e9;
         sinceLast.start();
         due = rate > 0 ? due + rate * seconds : 1000;
-        // Not writable: our buffer is full, or the broker has blocked us. What falls due meanwhile is dropped.
+        // If it is not writable, the write buffer is full or the broker has blocked the connection. Readings due in the
+        // meantime are dropped.
         for (; due >= 1 && channel->isWritable(); due -= 1) {
             constexpr int kinds = int(std::size(quantities));
             publishReading(channel, 1 + next / kinds, quantities[next % kinds]);

@@ -7,7 +7,7 @@
 namespace
 {
 
-int quitPipe[2]; // a signal handler has no other way to its data
+int quitPipe[2]; // a signal handler can only reach global data
 
 void onSignal(int)
 {

@@ -6,8 +6,8 @@
 
 #include <memory>
 
-// SIGINT and SIGTERM as a Qt signal. A signal handler may call next to nothing, so it writes a byte to a pipe that the
-// event loop reads. One per program.
+// Emits SIGINT and SIGTERM as a Qt signal. A signal handler may call very few functions, so it writes a byte to a pipe
+// that the event loop reads. Create at most one per program.
 class QuitSignals : public QObject
 {
     Q_OBJECT

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The connection in a thread of its own, the messages in the main thread, as a user interface wants it: even a main
+// Runs the connection in its own thread and handles messages in the main thread, as a user interface does: even a main
 // thread that is busy for minutes misses no heartbeat. worker [--url URL] [--queue NAME]
 
 #include <AmqpQt/Channel>
@@ -27,14 +27,14 @@ int main(int argc, char *argv[])
     options.process(application);
     QTextStream out(stdout);
 
-    // Made here, then moved with all its channels and consumers, then opened in its thread.
+    // The connection is created here, moved with all its channels and consumers, and opened in its thread.
     auto *connection = new AmqpQt::Connection(QUrl(options.value(u"url"_s)));
     AmqpQt::Channel *channel = connection->createChannel();
     channel->setPrefetch(1000);
     channel->declareQueue(options.value(u"queue"_s));
     AmqpQt::Consumer *consumer = channel->consume(options.value(u"queue"_s));
 
-    // One queued signal for all messages of a turn of the worker's event loop.
+    // A single queued signal carries all messages of a turn of the worker's event loop.
     QObject::connect(consumer, &AmqpQt::Consumer::batchDelivered, &application,
                      [&](const QList<AmqpQt::Message> &messages) {
                          for (const AmqpQt::Message &message : messages) {
