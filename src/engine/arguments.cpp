@@ -46,7 +46,7 @@ QByteArray Arguments::shortened(const QString &text)
     if (bytes.size() <= Wire::MaximumShortString)
         return bytes;
     qsizetype end = Wire::MaximumShortString;
-    while (end > 0 && (bytes[end] & 0xc0) == 0x80) // not within a character
+    while (end > 0 && (bytes[end] & 0xc0) == 0x80) // do not split a character
         --end;
     return bytes.first(end);
 }

@@ -61,11 +61,11 @@ std::span<char> Assembler::space(qsizetype frameRemaining)
 void Assembler::filled(qsizetype size)
 {
     Q_ASSERT(quint64(size) <= bodyRemaining() && m_body.size() + size <= m_body.capacity());
-    m_body.resize(m_body.size() + size); // within the capacity: the bytes stay where they were read to
+    m_body.resize(m_body.size() + size); // within the capacity, so the bytes stay in place
     completeIfWhole();
 }
 
-// Makes room for `more` bytes and for twice as many again as have arrived.
+// Makes room for `more` bytes plus twice the bytes that have arrived.
 void Assembler::reserve(qsizetype more)
 {
     const qsizetype needed = m_body.size() + more;

@@ -49,7 +49,7 @@ Error ChannelEngine::notOpen(const char *method) const
                  0, QString::fromLatin1(method));
 }
 
-// A channel that closes loses the confirms that are still to come.
+// Closing a channel loses its outstanding confirms.
 bool ChannelEngine::mustHold(const Call &call) const
 {
     return call.reply == Wire::ChannelCloseOk::id.value() && sentUnconfirmed() > 0;
@@ -88,7 +88,7 @@ void ChannelEngine::sendCall(const Call &call)
 {
     writeAcks(); // the order of calls is the order on the wire
     if (const Error error = checkSize(call.payload.size(), call.method); error.isError())
-        return refuseHeld(call, error); // known only now: the call was made before tune
+        return refuseHeld(call, error); // known only now, since the call was made before tune
     m_host->frames().sendMethod(m_number, call.payload);
     m_host->callSent({.id = call.id, .owner = this, .method = call.method});
     if (call.reply == Wire::ChannelOpenOk::id.value()) {
@@ -107,7 +107,7 @@ void ChannelEngine::sendCall(const Call &call)
         m_transaction->rollingBack = std::exchange(m_transaction->settled, {});
     if (!call.consumer)
         m_calls.push_back(call);
-    else if (call.id == call.consumer->startCall) // these two are answered by tag
+    else if (call.id == call.consumer->startCall) // basic.consume and basic.cancel are answered by tag
         call.consumer->isSent = true;
 }
 
@@ -152,7 +152,7 @@ bool ChannelEngine::releaseOne()
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + publish.properties.size();
     Error error = checkSize(headerPayload, Wire::BasicPublish::name);
     if (!error.isError())
-        error = checkProperties(publish.properties); // the connection may have another user by now
+        error = checkProperties(publish.properties); // the user of the connection may have changed
     if (error.isError()) {
         m_host->post(PublishFailed{shared_from_this(), publish.sequence, publish.sequence, error});
         noteConfirmWindow();
@@ -211,7 +211,7 @@ Result<CallId> ChannelEngine::close()
     return closing;
 }
 
-// It waits for confirms as long as they arrive: each of them may take as long as the answer to a call.
+// Waits for confirms as long as they arrive. Each may take as long as the answer to a call.
 void ChannelEngine::startCloseTime()
 {
     m_host->calls().ended(m_closeWait);
@@ -225,10 +225,10 @@ Result<QString> ChannelEngine::resolveQueue(const QString &name) const
         return !name.isEmpty() ? Result<QString>(name)
                                : Error(ErrorKind::InvalidArgument,
                                        u"queue: empty, and no queue was declared on channel %1 before"_s.arg(m_number));
-    return m_lastQueue; // empty while the broker has not named it yet: it knows which one is meant
+    return m_lastQueue; // empty until the broker's answer names it; for the broker, empty means the last declared queue
 }
 
-// Why RabbitMQ would close the channel for this declaration; empty if it would not.
+// The reason for which RabbitMQ would close the channel on this declaration; empty if it would not.
 static QString problemOfQueue(const QString &name, const QueueOptions &options)
 {
     if (name.startsWith("amq."_L1) && !name.startsWith("amq.rabbitmq.reply-to"_L1))
@@ -352,7 +352,7 @@ Result<CallId> ChannelEngine::bindOrUnbind(const QString &queue, const QString &
     const Result<QString> resolved = resolveQueue(queue);
     if (!resolved)
         return resolved.error();
-    // The specification's rule for a queue without a name and a key without a value: the key is the queue's name.
+    // By the specification, if the queue and the key are both empty, the name of the last declared queue is the key.
     const bool keyIsName = queue.isEmpty() && routingKey.isEmpty();
     Arguments arguments;
     const QByteArray queueName = arguments.shortString("queue", *resolved);
@@ -487,7 +487,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     consumer->startCall = m_host->calls().nextId();
     Call starting = makeCall(consumer->startCall, method);
     starting.consumer = consumer;
-    if (former) { // the tag is free after the cancel-ok of its consumer
+    if (former) { // the tag is free after its consumer's cancel-ok
         consumer->waitsForTag = true;
         hold(std::move(starting));
         return consumer;
@@ -502,7 +502,7 @@ CallId ChannelEngine::cancel(ConsumerEntry &consumer)
     Q_ASSERT(consumer.cancelCall == 0);
     const CallId id = consumer.cancelCall = m_host->calls().nextId();
     if (consumer.isForReplies)
-        m_published.reset(); // a request like the last one is to be checked again
+        m_published.reset(); // a request like the last one must be checked again
     if (consumer.waitsForTag)
         endWaitingConsumes(&consumer);
     else if (consumer.state == ConsumerEntry::State::Starting)
@@ -528,7 +528,7 @@ const ChannelEngine::Call *ChannelEngine::waitingConsume(QByteArrayView tag) con
     return nullptr;
 }
 
-// Nothing has been sent for them. Without `only`: all of them.
+// Cancels consumers whose basic.consume has not been sent. Without `only`, cancels all of them.
 void ChannelEngine::endWaitingConsumes(const ConsumerEntry *only)
 {
     const Error cancelled(ErrorKind::Cancelled, u"the consumer was cancelled before it was started"_s);
@@ -544,7 +544,7 @@ void ChannelEngine::endWaitingConsumes(const ConsumerEntry *only)
             finish(consumer->cancelCall, CancelResult{});
         return true;
     });
-    releaseHeld(); // what was behind them
+    releaseHeld(); // the operations behind them
 }
 
 void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
@@ -553,8 +553,8 @@ void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
     consumer->state = ConsumerEntry::State::Cancelling;
     Call cancelling = makeCall(consumer->cancelCall, Wire::BasicCancel{.consumerTag = consumer->tag});
     cancelling.consumer = consumer;
-    // Not behind held publishes, which may wait for long: meanwhile the broker would deliver again what we return. Nor
-    // behind a held basic.consume, which waits for the answer.
+    // Does not wait behind held publishes, which may take long while the broker redelivers the messages that we return,
+    // nor behind a held basic.consume, which waits for the answer.
     if (m_host->isOpen() && (!m_transactionEnding || waitingConsume(consumer->tag)))
         sendCall(cancelling);
     else
@@ -634,7 +634,7 @@ void ChannelEngine::failHeld(const Error &error, const ReplyValue &closeResult)
         m_host->flow().addHeld(-bytes);
 }
 
-// Everything that was asked for ends with callError; the subscriptions are gone.
+// Ends all outstanding calls with callError, and drops all subscriptions.
 void ChannelEngine::end(const Error &callError, const Error &closeReason, bool awaitsCloseOk)
 {
     setState(State::Closed);

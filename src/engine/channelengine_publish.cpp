@@ -17,7 +17,7 @@ using namespace Qt::StringLiterals;
 
 // Publishing is the hot path: short names are encoded on the stack.
 constexpr qsizetype EncodedNameSpace =
-    3 * Wire::MaximumShortString; // UTF-8 takes at most three bytes for a UTF-16 unit
+    3 * Wire::MaximumShortString; // UTF-8 needs at most three bytes for a UTF-16 unit
 
 static Result<QByteArrayView> encodeName(QLatin1StringView argument, const QString &name,
                                          char (&space)[EncodedNameSpace])
@@ -31,7 +31,7 @@ static Result<QByteArrayView> encodeName(QLatin1StringView argument, const QStri
     return Wire::encodeShortText(argument, name).error();
 }
 
-// The key of a message from another publisher may have bytes that are not UTF-8. RabbitMQ accepts them.
+// The key of another publisher's message may have bytes that are not UTF-8, which RabbitMQ accepts.
 static Result<QByteArrayView> encodeKey(const QString &key, char (&space)[EncodedNameSpace])
 {
     const Result<QByteArrayView> name = encodeName("routingKey"_L1, key, space);
@@ -53,7 +53,7 @@ inline bool ChannelEngine::fits(const QByteArray &properties, const QByteArray &
 Error ChannelEngine::checkProperties(const QByteArray &properties) const
 {
     const Settings &settings = m_host->settings();
-    // While the channel is closed its consumers may be about to come back.
+    // While the channel is closed, its consumers may be about to be restored.
     if (takesCalls() && asksForDirectReply(properties) && !hasConsumerForReplies()) {
         return Error(
             ErrorKind::InvalidArgument,
@@ -111,8 +111,8 @@ Error ChannelEngine::encodePublish(const QString &exchange, const QString &routi
         m_published = std::make_unique<Published>();
     m_published->frames.encode(m_number, QByteArrayView(payload, Wire::writePayload(payload, method) - payload),
                                properties);
-    // Copies that nobody else can change: the application's may be made by QString::fromRawData(), or it writes to its
-    // characters by a pointer that it got before.
+    // Deep copies, since the application's strings may be made by QString::fromRawData(), or it may write to their
+    // characters through a pointer.
     m_published->exchange = QString(exchange.constData(), exchange.size());
     m_published->routingKey = QString(routingKey.constData(), routingKey.size());
     m_published->properties = properties;
@@ -213,14 +213,14 @@ void ChannelEngine::onConfirm(quint64 deliveryTag, bool multiple, const Error &f
                                Wire::ReplyCode::PreconditionFailed));
     }
     if (outcomes.empty())
-        return; // confirmed before
+        return; // already confirmed
     tellOutcomes(outcomes, failure);
     m_host->noteProgress();
     releaseHeld();
     noteConfirmWindow();
 }
 
-// `failure` is of those that were not returned.
+// `failure` applies to messages that were not returned.
 void ChannelEngine::tellOutcomes(std::vector<Confirms::Outcome> &outcomes, const Error &failure)
 {
     for (Confirms::Outcome &outcome : outcomes) {
@@ -250,7 +250,7 @@ void ChannelEngine::completeReturn()
               m_assembler->method().replyCode, QString::fromLatin1(Wire::BasicReturn::name))};
     message.body = m_assembler->takeBody();
     if (sentUnconfirmed() > 0)
-        m_confirms->returned(std::move(message)); // the ack that follows tells whose it is
+        m_confirms->returned(std::move(message)); // the following ack identifies its message
     else
         m_host->post(Returned{shared_from_this(), std::move(message)});
 }
@@ -301,7 +301,7 @@ void ChannelEngine::on(const Wire::TxRollbackOk &method)
         return unexpected(method.name);
     for (const SettledInTransaction &settled : std::exchange(m_transaction->rollingBack, {})) {
         if (settled.isReturned) {
-            returnUnwanted(settled.deliveryTag); // as soon as that may be written
+            returnUnwanted(settled.deliveryTag); // as soon as it may be written
             continue;
         }
         m_acks.reopen(settled.deliveryTag, settled.consumer.get());

@@ -26,7 +26,7 @@ void ChannelEngine::on(const Method &)
 
 void ChannelEngine::refuse(quint16 replyCode, const QString &text)
 {
-    if (!m_closeSent) // what still comes for a channel that is closing is no fault
+    if (!m_closeSent) // a closing channel may still receive methods
         m_host->reportViolation(replyCode, text);
 }
 
@@ -40,7 +40,7 @@ ChannelEngine::SentCall ChannelEngine::takeFirstCall()
 {
     const SentCall call = m_calls.takeFirst();
     if (m_calls.isEmpty())
-        m_calls = {}; // its memory, too: most channels are idle
+        m_calls = {}; // frees the memory, since most channels are idle
     return call;
 }
 
@@ -68,7 +68,7 @@ void ChannelEngine::on(const Wire::QueueDeclareOk &method)
     info.name = Wire::decodeText(method.queue);
     info.messageCount = method.messageCount;
     info.consumerCount = method.consumerCount;
-    if (call->id == m_lastDeclare && m_lastQueue != info.name) // else it goes on sharing the application's string
+    if (call->id == m_lastDeclare && m_lastQueue != info.name) // otherwise it keeps sharing the application's string
         m_lastQueue = info.name;
     finish(call->id, info);
 }
@@ -127,7 +127,7 @@ void ChannelEngine::on(const Wire::ChannelClose &method)
                       cause ? QString::fromLatin1(cause) : QString());
     m_host->frames().send(m_number, Wire::ChannelCloseOk{});
     const bool crossing = m_closeSent;
-    if (m_closeCall) { // what was asked for has come about, if not in the way it was asked for
+    if (m_closeCall) { // the channel is closed as requested, though by the broker
         const CallId closing = std::exchange(m_closeCall, 0);
         m_calls.removeIf([closing](const SentCall &call) { return call.id == closing; });
         m_held.removeIf([closing](const Held &held) {
@@ -166,9 +166,9 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
     else if (!isCancelling)
         stopDeliveries(method.consumerTag);
     if (isCancelling)
-        return; // its cancel-ok comes as well
+        return; // its cancel-ok will arrive as well
     if (!consumer || !consumer->isSent)
-        return; // it means an earlier consumer, whose cancel-ok has arrived
+        return; // refers to an earlier consumer, whose cancel-ok has arrived
     const Error error(ErrorKind::ConsumerCancelled,
                       u"the broker cancelled the consumer \"%1\""_s.arg(QString::fromUtf8(consumer->tag)), 0,
                       QString::fromLatin1(method.name));
@@ -185,8 +185,7 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
 }
 
 // RabbitMQ 4.3 keeps a consumer that it has cancelled, with its tag, until the client answers. Without an answer it
-// would go on delivering once the messages of the consumer are settled. Every version ignores a cancel for an unknown
-// tag.
+// would resume deliveries once the consumer's messages are settled. Every version ignores a cancel for an unknown tag.
 void ChannelEngine::stopDeliveries(QByteArrayView consumerTag)
 {
     if (!m_closeSent)
@@ -263,8 +262,8 @@ bool ChannelEngine::takeDueConsumeOk(QByteArrayView tag)
     return true;
 }
 
-// The consumer ended too long ago to be remembered, or the broker has made it up. Its deliveries go back to the queue,
-// and the broker is asked to cancel it, so that it does not deliver them again for ever.
+// The consumer ended too long ago to be remembered, or never existed. Returns its deliveries to the queue and asks the
+// broker to cancel it, which otherwise would redeliver them forever.
 ConsumerEntry *ChannelEngine::refuseConsumer(QByteArrayView tag)
 {
     qCWarning(lcChannel) << "a delivery for the unknown consumer tag" << QString::fromUtf8(tag) << "on channel"
@@ -339,7 +338,7 @@ void ChannelEngine::on(const Wire::BasicReturn &method)
 void ChannelEngine::onHeader(const Wire::ContentHeader &header)
 {
     const Settings &settings = m_host->settings();
-    // A returned message was published here, so it may be as large as the write buffer allows.
+    // A returned message was published on this channel, so it may be as large as the write buffer allows.
     const qint64 limit = m_assembler->method().kind == Assembler::Kind::Return
                              ? std::max(settings.maximumMessageSize, settings.bufferLimit)
                              : settings.maximumMessageSize;
@@ -411,7 +410,7 @@ bool ChannelEngine::completeContent(Delivered &delivered)
 
 bool ChannelEngine::completeDelivery(Delivered &delivered)
 {
-    if (!m_assembler->method().consumer) { // nobody's, on a channel that is closing
+    if (!m_assembler->method().consumer) { // has no consumer, on a closing channel
         dropContent();
         return false;
     }
@@ -428,7 +427,7 @@ bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag, 
     const bool isEnding = consumer.state > ConsumerEntry::State::Active || consumer.cancelHeld;
     const bool wanted =
         consumer.context && (!isEnding || consumer.isDraining) && m_state != State::Closing && !isSkipped;
-    if (m_redelivering && !consumer.noAck) { // it comes again
+    if (m_redelivering && !consumer.noAck) { // the broker sends it again
         dropContent();
         return false;
     }
@@ -446,7 +445,7 @@ bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag, 
         ++consumer.lost;
     } else {
         ++consumer.returned;
-        if (!m_closeSent) // afterwards the broker takes everything back by itself
+        if (!m_closeSent) // otherwise the broker requeues everything itself
             returnUnwanted(deliveryTag);
     }
     return false;

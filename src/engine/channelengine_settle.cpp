@@ -107,7 +107,8 @@ void ChannelEngine::writeAcks()
 void ChannelEngine::writeNack(quint64 deliveryTag, bool multiple, bool requeue)
 {
     if (m_transactionEnding)
-        m_transaction->heldNacks.push_back({deliveryTag, requeue}); // one by one: meanwhile earlier ones may be acked
+        m_transaction->heldNacks.push_back(
+            {deliveryTag, requeue}); // one by one, as earlier ones may be acked meanwhile
     else if (m_host->hasNack())
         m_host->frames().send(m_number,
                               Wire::BasicNack{.deliveryTag = deliveryTag, .multiple = multiple, .requeue = requeue});
@@ -129,8 +130,8 @@ Result<CallId> ChannelEngine::redeliverUnacked()
     return call(Wire::BasicRecover{.requeue = true});
 }
 
-// What is unsettled goes back to the queues, and so does what arrives until recover-ok. What a transaction has settled
-// is not touched: a rollback opens it again.
+// Unsettled deliveries go back to the queues, and so do those that arrive until recover-ok. Deliveries settled in a
+// transaction are not touched, since a rollback reopens them.
 void ChannelEngine::abandonDeliveries()
 {
     m_redelivering = true;

@@ -59,7 +59,7 @@ bool ChannelRouter::isLate(quint16 number, Wire::MethodId id)
     return id != Wire::ChannelClose::id;
 }
 
-// Null: the content is skipped, or it was a fault.
+// Null: the content is skipped, or is a protocol error.
 ChannelEngine *ChannelRouter::channelForContent(quint16 number)
 {
     const ChannelTable::Slot slot = m_channels.slot(number);
@@ -108,7 +108,7 @@ bool ChannelRouter::onHeader(Time now)
     return completeContent(channel);
 }
 
-// The publisher of the message causes its size, so the fault must not cost more than its consumer.
+// The publisher determines the size of the message, so the error must not affect more than the consumer.
 bool ChannelRouter::onLargeHeader()
 {
     Wire::ContentHeader header;

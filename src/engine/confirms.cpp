@@ -14,7 +14,7 @@ namespace AmqpQt::Engine
 namespace
 {
 
-// The broker gives back what it got, but for the header BCC, which it removes: so headers do not compare.
+// The broker returns a message unchanged, except that it removes the header BCC, so headers are not compared.
 bool isSame(const Confirms::Mandatory &message, const ReturnedMessage &returned)
 {
     if (message.body != returned.body)
@@ -24,7 +24,7 @@ bool isSame(const Confirms::Mandatory &message, const ReturnedMessage &returned)
         method.exchange != returned.exchange || method.routingKey != returned.routingKey)
         return false;
     Wire::BasicProperties ours, theirs;
-    Wire::decodeProperties(message.properties, ours); // as far as they are well-formed
+    Wire::decodeProperties(message.properties, ours); // up to the first malformed one
     Wire::decodeProperties(returned.properties, theirs);
     return ours.messageId == theirs.messageId;
 }
@@ -55,13 +55,13 @@ bool Confirms::settle(quint64 deliveryTag, bool multiple, std::vector<Outcome> &
     if (deliveryTag == 0 || deliveryTag > m_lastTag)
         return false;
     if (deliveryTag < firstTag())
-        return true; // settled before
+        return true; // already settled
     const qsizetype index = qsizetype(deliveryTag - firstTag());
     for (qsizetype i = multiple ? 0 : index; i <= index; ++i)
         settleEntry(i, outcomes);
     dropSettled();
     if (deliveryTag >= firstTag() && m_entries.at(qsizetype(deliveryTag - firstTag())).isMandatory)
-        *mandatory(deliveryTag) = {deliveryTag, {}, {}, {}}; // its memory does not wait for what is before it
+        *mandatory(deliveryTag) = {deliveryTag, {}, {}, {}}; // frees its memory without waiting for earlier messages
     return true;
 }
 
@@ -90,7 +90,7 @@ QList<Confirms::Mandatory>::iterator Confirms::mandatory(quint64 deliveryTag)
                             [](const Mandatory &message, quint64 tag) { return message.deliveryTag < tag; });
 }
 
-// The return that is this message's. Of equal messages the one that is settled first has it.
+// Takes the return of this message. Of equal messages, the first one settled takes it.
 std::optional<ReturnedMessage> Confirms::claimReturn(quint64 deliveryTag)
 {
     if (m_returned.empty())
