@@ -107,8 +107,7 @@ void ChannelEngine::writeAcks()
 void ChannelEngine::writeNack(quint64 deliveryTag, bool multiple, bool requeue)
 {
     if (m_transactionEnding)
-        m_transaction->heldNacks.push_back(
-            {deliveryTag, requeue}); // one by one, as earlier ones may be acked meanwhile
+        m_transaction->heldNacks.push_back({deliveryTag, requeue}); // one by one, earlier ones may be acked meanwhile
     else if (m_host->hasNack())
         m_host->frames().send(m_number,
                               Wire::BasicNack{.deliveryTag = deliveryTag, .multiple = multiple, .requeue = requeue});

@@ -88,7 +88,7 @@ std::optional<Event> ConnectionEngine::next()
             return m_events.takeFirst();
         if (m_state == State::Idle || m_state == State::Closed)
             return std::nullopt;
-        const bool isSkipped = m_state == State::CloseSent; // all contents that come now
+        const bool isSkipped = m_state == State::CloseSent; // drop all content that still arrives
         bool isDelivery = false;
         switch (m_reader.next()) {
         case FrameReader::Step::NeedsInput:
@@ -207,13 +207,13 @@ void ConnectionEngine::on(const Wire::ConnectionOpenOk &method)
         channel->releaseOne();
 }
 
-// Their numbers are larger than what was agreed on.
+// Their numbers exceed the negotiated limit.
 void ConnectionEngine::endUnusableChannels()
 {
     for (quint32 number = m_channels.limit() + 1u; number < m_channels.end(); ++number) {
         ChannelEngine *channel = m_channels.channel(quint16(number));
         if (channel && channel->state() == ChannelEngine::State::Closed) {
-            m_channels.release(quint16(number)); // it was never opened: open() takes another number
+            m_channels.release(quint16(number)); // it was never opened, so open() takes another number
         } else if (channel) {
             const Error error(ErrorKind::InvalidArgument,
                               u"channel number %1 is larger than the negotiated channel-max %2"_s.arg(number).arg(
@@ -243,7 +243,7 @@ void ConnectionEngine::closeChannels()
     }
 }
 
-// connection.close overtakes what a channel has not processed yet, so the channels go first.
+// connection.close overtakes requests that a channel has not processed yet, so the channels close first.
 void ConnectionEngine::sendCloseWhenChannelsAreClosed()
 {
     if (m_isClosing && m_channels.openCount() == 0)
@@ -262,7 +262,7 @@ void ConnectionEngine::sendConnectionClose()
 void ConnectionEngine::on(const Wire::ConnectionClose &method)
 {
     m_frames.send(0, Wire::ConnectionCloseOk{});
-    if (m_state == State::CloseSent) // crossing closes: it is over either way, and nothing was under way
+    if (m_state == State::CloseSent) // the closes crossed: the connection ends either way, with no calls outstanding
         return end({}, true);
     const char *cause = Wire::methodName({method.classId, method.methodId});
     const bool isLoginRefused = method.replyCode == Wire::ReplyCode::AccessRefused && m_state != State::Open;
@@ -383,7 +383,7 @@ Result<quint16> ConnectionEngine::claimNumber(ChannelEngine &channel)
         return Error(ErrorKind::NotOpen, u"the connection is closing"_s, 0,
                      QString::fromLatin1(Wire::ChannelOpen::name));
     quint16 number = channel.number();
-    if (m_channels.channel(number) != &channel) { // closed before: the number was given back
+    if (m_channels.channel(number) != &channel) { // already closed, and its number released
         if (!m_channels.add(number, &channel))
             number = m_channels.add(&channel);
         if (number == 0)

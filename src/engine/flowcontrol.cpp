@@ -40,7 +40,8 @@ void FlowControl::updateWatermarks()
     m_events.post(WritableChanged{!m_isFull});
 }
 
-// As pika does it: more waits than a multiple of the average frame that was sent. Reported once, until that is over.
+// As in pika, backpressure means that more bytes wait than a multiple of the average frame sent. Reported once until it
+// ends.
 void FlowControl::detectBackpressure(qint64 queued)
 {
     const qint64 frames = m_frames.frameCount();

@@ -119,13 +119,13 @@ FrameReader::Step FrameReader::next()
     return Step::Frame;
 }
 
-// `version`: the last four bytes of a protocol header.
+// `version` is the last four bytes of a protocol header.
 static QString describeProtocol(QByteArrayView version)
 {
     const auto byte = [version](qsizetype index) { return quint8(version[index]); };
     QString name;
     if (byte(1) == 1 && byte(2) == 0 && byte(3) == 0)
-        name = u"AMQP 1.0"_s; // the first byte says whether TLS or SASL comes first
+        name = u"AMQP 1.0"_s; // the first byte selects plain, TLS or SASL
     else if (byte(0) == 0 && byte(1) == 0)
         name = u"AMQP %1-%2-%3"_s.arg(byte(1)).arg(byte(2)).arg(byte(3));
     else if (byte(0) == 1 && byte(1) == 1)
@@ -135,7 +135,7 @@ static QString describeProtocol(QByteArrayView version)
     return u"%1 (protocol header %2 %3 %4 %5)"_s.arg(name).arg(byte(0)).arg(byte(1)).arg(byte(2)).arg(byte(3));
 }
 
-// Frame: they may be the beginning of one.
+// Returns Frame if the bytes may be the beginning of a frame.
 FrameReader::Step FrameReader::checkFirstBytes()
 {
     const QByteArrayView bytes = m_input.bytes();

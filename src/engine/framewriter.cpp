@@ -30,7 +30,7 @@ void FrameWriter::sendMethod(quint16 channel, QByteArrayView payload)
     logMethod("sent", channel, payload);
 }
 
-// The frames of one content stand together: other frames of the channel must not come between them.
+// The frames of one content are written together, since no other frames of the channel may come between them.
 void FrameWriter::sendAnyContent(quint16 channel, const ContentFrames &frames, const QByteArray &body)
 {
     if (m_frameLog.isDebugEnabled())

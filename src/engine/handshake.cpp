@@ -35,7 +35,7 @@ static Wire::ConnectionStartOk startOk(const QByteArray &clientProperties, const
             .locale = "en_US"};
 }
 
-// Whether `word` is among the words of `list`, which spaces separate.
+// Whether `word` is one of the words of `list`, separated by spaces.
 static bool hasWord(QByteArrayView list, QByteArrayView word)
 {
     for (qsizetype begin = 0; begin <= list.size();) {
@@ -61,7 +61,7 @@ Error Handshake::start(const Settings &settings, Time now)
     const QByteArray clientProperties = arguments.table("clientProperties", startProperties(settings));
     if (arguments.areInvalid())
         return arguments.error();
-    // Before tune nobody has agreed to more than the smallest frame-max there is.
+    // Before tune only the smallest possible frame-max is agreed.
     const qsizetype size =
         Wire::payloadSize(startOk(clientProperties, settings.saslPlainResponse)) + Wire::FrameOverhead;
     if (size > Wire::SpecFrameMinimum)
@@ -153,7 +153,7 @@ Error Handshake::on(const Wire::ConnectionOpenOk &method)
     return {};
 }
 
-// Brokers without the capability answer a login that they refuse by closing the socket.
+// Brokers without the capability refuse a login by closing the socket.
 Error Handshake::transportFailed(const Error &error) const
 {
     if (m_step != Step::AwaitsTune || hasCapability(u"authentication_failure_close"_s))

@@ -24,7 +24,7 @@ std::span<char> InputBuffer::space()
     else if (m_wasFilled && m_capacity < NormalCapacity)
         grow(NormalCapacity);
     else if (m_capacity - m_end < UsefulRead && m_begin > 0)
-        grow(m_capacity); // same size: moves what is left to the beginning
+        grow(m_capacity); // same size; moves the rest to the beginning
     if (m_end == m_capacity)
         grow(2 * m_capacity); // one frame fills it all
     m_wasFilled = false;

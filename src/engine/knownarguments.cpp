@@ -121,7 +121,7 @@ QString interval(const QVariant &value)
 
 QString streamOffset(const QVariant &value)
 {
-    if (isInteger(value) || value.typeId() == QMetaType::QDateTime) // one that no table can have is refused as such
+    if (isInteger(value) || value.typeId() == QMetaType::QDateTime) // encodeTable() checks the range
         return {};
     const bool isName = isText(value) || value.typeId() == QMetaType::QByteArray; // no interval in bytes
     const QString text = isName ? value.toString() : QString();

@@ -16,7 +16,7 @@ namespace
 
 constexpr qint64 LongestExpiration = 315'360'000'000; // ten years in milliseconds
 
-// As RabbitMQ reads it: digits, with a sign or without.
+// As RabbitMQ parses it: digits, with or without a sign.
 bool isExpiration(QByteArrayView text)
 {
     const bool isNegative = text.startsWith('-');

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-#if defined(Q_OS_UNIX) && !defined(Q_OS_DARWIN) // where a single call can do without SIGPIPE
+#if defined(Q_OS_UNIX) && !defined(Q_OS_DARWIN) // where a single call can suppress SIGPIPE
 #    define AMQPQT_SEND_PIECES
 #    include <array>
 #    include <sys/socket.h>
@@ -20,13 +20,12 @@ using namespace Qt::StringLiterals;
 
 SocketTransport::SocketTransport(QObject *parent)
     : Transport(parent)
-    , m_socket(this) // a child: it goes along to another thread
+    , m_socket(this) // a child, so that it moves to another thread as well
 {
-    // Distributions may turn system proxies on by default; an AMQP connection goes through one only where it is told
-    // to.
+    // Distributions may enable system proxies by default, but an AMQP connection uses a proxy only if configured.
     m_socket.setProxy(QNetworkProxy::NoProxy);
     connect(&m_socket, &QAbstractSocket::connected, this, [this] {
-        m_socket.setSocketOption(QAbstractSocket::LowDelayOption, 1); // set earlier, Qt loses it
+        m_socket.setSocketOption(QAbstractSocket::LowDelayOption, 1); // Qt loses it if set earlier
         Q_EMIT connected();
     });
     connect(&m_socket, &QAbstractSocket::readyRead, this, &Transport::readable);
@@ -38,14 +37,14 @@ SocketTransport::SocketTransport(QObject *parent)
 void SocketTransport::connectTo(const QString &host, quint16 port)
 {
     m_peer = u"%1:%2"_s.arg(host).arg(port);
-    // Unbuffered: reads go from the kernel to their place, and the kernel's buffer is the limit that holds the broker
-    // back.
+    // Unbuffered, so that reads go from the kernel directly to their place, and the kernel's buffer throttles the
+    // broker.
     m_socket.connectToHost(host, port, QIODevice::ReadWrite | QIODevice::Unbuffered);
 }
 
 #ifdef AMQPQT_SEND_PIECES
-// A large message is a few small pieces and a large one. QTcpSocket writes each with a call of its own, and a small
-// write is a packet of its own, too. An error is left to QTcpSocket, which meets it again.
+// A large message is a few small pieces and a large one. QTcpSocket writes each with a separate call, and each small
+// write becomes a separate packet. Errors are left to QTcpSocket, which gets them again.
 static qint64 sendPieces(qintptr descriptor, std::span<const QByteArrayView> pieces)
 {
     std::array<iovec, 32> vectors;
@@ -58,7 +57,7 @@ static qint64 sendPieces(qintptr descriptor, std::span<const QByteArrayView> pie
     message.msg_iovlen = decltype(message.msg_iovlen)(count);
     return std::max<qint64>(sendmsg(int(descriptor), &message, MSG_NOSIGNAL), 0);
 }
-constexpr qsizetype Remainder = 16 * 1024; // is copied, so that the socket tells when there is room again
+constexpr qsizetype Remainder = 16 * 1024; // copied, so that the socket signals when there is room again
 #else
 static qint64 sendPieces(qintptr, std::span<const QByteArrayView>)
 {
@@ -67,8 +66,8 @@ static qint64 sendPieces(qintptr, std::span<const QByteArrayView>)
 constexpr qsizetype Remainder = std::numeric_limits<qsizetype>::max();
 #endif
 
-// Beside QTcpSocket only while it has nothing to write, and to a descriptor that takes the bytes as they are: no proxy,
-// no TLS.
+// Bypasses QTcpSocket only while it has nothing to write, and the descriptor takes the bytes as they are, without proxy
+// or TLS.
 qint64 SocketTransport::writeSome(std::span<const QByteArrayView> pieces)
 {
     const qint64 sent =

@@ -26,7 +26,7 @@ public:
 
 private:
     QTcpSocket m_socket;
-    QString m_peer; // for people
+    QString m_peer; // for error texts
 };
 
 } // namespace AmqpQt

@@ -47,8 +47,8 @@ struct MethodId {
     friend constexpr bool operator!=(MethodId a, MethodId b) noexcept { return a.value() != b.value(); }
 };
 
-// Reads big-endian values from bounded memory. After a read beyond the end, or of a malformed table, failed() is true
-// for good, every value read is zero, and error() says what is wrong.
+// Reads big-endian values from bounded memory. After a read beyond the end, or of a malformed table, failed() stays
+// true, every value read is zero, and error() has the reason.
 class Reader
 {
 public:
@@ -81,7 +81,7 @@ public:
 private:
     bool take(qsizetype size) noexcept
     {
-        if (size < 0 || size > m_end - m_at) [[unlikely]] { // negative: a claim over 2 GiB where qsizetype has 32 bits
+        if (size < 0 || size > m_end - m_at) [[unlikely]] { // negative: a size over 2 GiB where qsizetype has 32 bits
             fail("truncated");
             return false;
         }
@@ -228,8 +228,8 @@ private:
     quint8 m_bit = 8;
 };
 
-// The fields of `method` from the bytes behind class-id and method-id. Null if they are well-formed, else what is
-// wrong. Trailing bytes are tolerated.
+// Decodes the fields of `method` from the bytes behind class-id and method-id. Null if they are well-formed, otherwise
+// the error. Trailing bytes are tolerated.
 template <typename Method>
 const char *decodeArguments(QByteArrayView arguments, Method &method) noexcept
 {

@@ -48,7 +48,7 @@ const char *readProperties(Reader &reader, BasicProperties &values) noexcept
     BasicProperties::fields(values, properties);
     if (!reader.failed())
         return nullptr;
-    // The flags of the properties in front of the fault, which are the highest ones.
+    // The flags of the properties before the error, which are the highest ones.
     int left = properties.read();
     for (quint16 flag = ContentTypeFlag; flag; flag = quint16(flag >> 1)) {
         if (values.flags & flag && left-- <= 0)
@@ -70,7 +70,7 @@ bool decodeContentHeader(QByteArrayView payload, ContentHeader &header) noexcept
         return false;
     BasicProperties read;
     header.undecodable = readProperties(reader, read);
-    // Without padding, which is tolerated but must not be forwarded.
+    // Drops padding, which is tolerated but must not be forwarded.
     header.properties = QByteArrayView(properties, reader.position());
     if (!header.undecodable)
         header.undecodable = checkTable(read.headers.contents);

@@ -27,8 +27,8 @@ enum PropertyFlag : quint16 {
     ClusterIdFlag = 1 << 2,
 };
 
-// A view: which are present is said by `flags`, the others are empty or zero. A publisher can put anything into the
-// headers, so those that were received may fail checkTable(): it has to be called before they are decoded.
+// A view. `flags` has the properties that are present; the others are empty or zero. A publisher can put anything into
+// the headers, so call checkTable() before decoding received ones.
 struct BasicProperties {
     quint16 flags = 0;
     ShortString contentType;
@@ -48,7 +48,7 @@ struct BasicProperties {
 
     bool has(PropertyFlag flag) const noexcept { return flags & flag; }
 
-    // Visits those that are present.
+    // Visits the properties that are present.
     template <typename Self, typename Visitor>
     static void fields(Self &self, Visitor &visitor)
     {
@@ -76,22 +76,21 @@ struct BasicProperties {
 struct ContentHeader {
     quint16 classId = 0;
     quint64 bodySize = 0;
-    QByteArrayView properties; // flags and list, as on the wire: for decodeProperties() and for forwarding unchanged
-    const char *undecodable =
-        nullptr; // what is wrong with the properties, or with the headers among them; null: nothing
+    QByteArrayView properties; // flags and list as on the wire, for decodeProperties() and for forwarding unchanged
+    const char *undecodable = nullptr; // the error in the properties or their headers; null: none
 };
 
-inline constexpr qsizetype ContentHeaderPrefix = 12; // class-id, weight, body size: what stands before `properties`
+inline constexpr qsizetype ContentHeaderPrefix = 12; // class-id, weight and body size, before `properties`
 
-// The payload of a header frame. False if it is too short to be one. Faults that a publisher can cause are reported by
-// ContentHeader::undecodable.
+// Decodes the payload of a header frame. False if it is too short. ContentHeader::undecodable reports errors that a
+// publisher can cause.
 bool decodeContentHeader(QByteArrayView payload, ContentHeader &header) noexcept;
 
-// `properties` as in ContentHeader::properties. Null if the list is well-formed, whatever the headers hold. Otherwise
-// what is wrong, and `values` has the properties in front of that place.
+// `properties` as in ContentHeader::properties. Null if the list is well-formed, regardless of the headers' contents.
+// Otherwise the error, and `values` has the properties before it.
 const char *decodeProperties(QByteArrayView properties, BasicProperties &values) noexcept;
 
-// Flags and list; the values whose flag is set.
+// Encodes flags and list, with the values whose flag is set.
 QByteArray encodeProperties(const BasicProperties &values);
 
 // `at` must have ContentHeaderPrefix writable bytes; returns the place of the properties.

@@ -24,7 +24,7 @@ namespace Wire
 namespace
 {
 
-enum class Names { No, Yes }; // in front of each value: no in an array, yes in a table
+enum class Names { No, Yes }; // before each value: No in an array, Yes in a table
 
 const char *checkValues(QByteArrayView contents, Names names, int nesting) noexcept;
 
@@ -33,7 +33,7 @@ struct Value {
     QByteArrayView contents; // of a table or an array
 };
 
-// Reads type letter and value, a table or an array as a whole.
+// Reads type letter and value; reads a table or an array as a whole.
 const char *skipValue(Reader &reader, Value &value) noexcept
 {
     value.type = reader.number<quint8>();
@@ -157,7 +157,7 @@ QVariant decodeValue(Reader &reader)
     }
     case 'F':
         return decodeTable(reader.longString());
-    default: // 'V': checkTable() let nothing else pass
+    default: // 'V', since checkTable() rejects unknown types
         return QVariant::fromValue(nullptr);
     }
 }
@@ -165,7 +165,7 @@ QVariant decodeValue(Reader &reader)
 class TableEncoder
 {
 public:
-    // What refuses a value returns false, and sets reason() and path().
+    // A function that refuses a value returns false, and sets reason() and path().
     bool map(const QVariantMap &map, int nesting = 1);
 
     QByteArray contents() const { return m_contents; }
@@ -259,7 +259,7 @@ bool TableEncoder::key(const QString &key)
     return append(QByteArray(1, char(encoded->size()))) && append(*encoded);
 }
 
-// The length, which is known afterwards, and what `write` writes.
+// Writes the length, which is known only afterwards, and the output of `write`.
 template <typename Write>
 bool TableEncoder::nested(char type, int nesting, Write write)
 {
@@ -384,7 +384,7 @@ bool isTooDeep(const QVariant &value, int nesting)
     }
 }
 
-// A byte b that is not part of valid UTF-8 is the unpaired surrogate RawByte + b, as PEP 383 does it for Python. Such
+// A byte b that is not part of valid UTF-8 becomes the unpaired surrogate RawByte + b, as in PEP 383 for Python. Such
 // bytes are above 0x7f, so the surrogates are low ones, which valid text has only behind a high one.
 constexpr char16_t RawByte = 0xdc00;
 
@@ -398,10 +398,10 @@ qsizetype lengthOfCharacter(quint8 firstByte)
     return firstByte < 0x80   ? 1
            : firstByte < 0xe0 ? 2
            : firstByte < 0xf0 ? 3
-                              : 4; // a wrong one is invalid with any length
+                              : 4; // an invalid byte fails with any length
 }
 
-// Nothing if it is not valid.
+// Empty if the text is not valid.
 std::optional<QString> decodeUtf8(QByteArrayView utf8)
 {
     using Flag = QStringDecoder::Flag;
@@ -450,7 +450,7 @@ std::optional<QByteArray> encodeText(const QString &text)
     if (text.isValidUtf16())
         return text.toUtf8();
     QByteArray bytes;
-    qsizetype start = 0; // of the valid text that is not appended yet
+    qsizetype start = 0; // of the valid text not yet appended
     for (qsizetype at = 0; at < text.size(); ++at) {
         if (text[at].isHighSurrogate() && at + 1 < text.size() && text[at + 1].isLowSurrogate()) {
             ++at;

@@ -14,28 +14,28 @@ namespace AmqpQt::Wire
 
 inline constexpr int MaximumTableNesting = 32; // a table inside a table inside …, arrays counted too
 
-// Unlike QString::fromUtf8() this keeps an initial U+FEFF, since the text belongs to the peer, and bytes that are not
-// UTF-8: see AmqpQt::textFromBytes().
+// Unlike QString::fromUtf8(), keeps an initial U+FEFF, since the text belongs to the peer, and bytes that are not
+// UTF-8, see AmqpQt::textFromBytes().
 QString decodeText(QByteArrayView utf8);
 
 // The inverse of decodeText(); nothing if the text has unpaired surrogates that decodeText() does not produce.
 std::optional<QByteArray> encodeText(const QString &text);
 
-// Whether the bytes of a short string may be other than UTF-8. RabbitMQ closes the connection (501) for such
-// bytes in a method, except for the routing key of basic.publish.
+// Whether a short string may have bytes that are not UTF-8. RabbitMQ closes the connection (501) for such bytes in a
+// method, except in the routing key of basic.publish.
 enum class NotUtf8 { Refused, Allowed };
 
 // The bytes of a short string, or an InvalidArgument that begins with the name of the argument.
 Result<QByteArray> encodeShortText(QLatin1StringView argument, const QString &text, NotUtf8 notUtf8 = NotUtf8::Refused);
 
-// Walks the contents: lengths, type letters, nesting. Null if they are well-formed, else what is wrong with them.
+// Checks the lengths, type letters and nesting of the contents. Null if they are well-formed, otherwise the error.
 const char *checkTable(QByteArrayView contents) noexcept;
 
-// Contents for which checkTable() found nothing.
+// Decodes contents that have passed checkTable().
 FieldTable decodeTable(QByteArrayView contents);
 
-// Type letter and value of a key, without decoding anything: empty if there is none. Of several the last, as decoded.
-// The values of the other keys may be malformed, as long as their lengths are right.
+// Type letter and value of a key, without decoding them; empty if the key is missing. The last of equal keys counts, as
+// in decoding. The values of the other keys may be malformed if their lengths are right.
 QByteArrayView findValue(QByteArrayView contents, QByteArrayView key) noexcept;
 
 // Whether encodeTable() refuses the table because of its nesting. Safe for any table, since it never looks deeper than

@@ -23,7 +23,7 @@ namespace
 constexpr qsizetype ShownBytes = 256;  // of one string
 constexpr qsizetype ShownEntries = 32; // of one table or array
 
-// The credentials and what is exchanged to prove them.
+// The credentials and the SASL exchange.
 bool isSecret(std::string_view fieldName)
 {
     return fieldName == "response" || fieldName == "challenge" || fieldName == "new-secret";
@@ -32,7 +32,7 @@ bool isSecret(std::string_view fieldName)
 QString quoted(QByteArrayView bytes)
 {
     QString text;
-    // QDebug quotes, and escapes all that is not printable.
+    // QDebug quotes, and escapes unprintable characters.
     QDebug(&text).nospace() << QString::fromUtf8(bytes.first(std::min(bytes.size(), ShownBytes)));
     if (bytes.size() > ShownBytes)
         text += u"… (%1 bytes)"_s.arg(bytes.size());
@@ -76,7 +76,7 @@ QString describeValue(const QVariant &value)
         return describeEntries(value.toMap());
     case QMetaType::QVariantList:
         return describeElements(value.toList());
-    case QMetaType::SChar: // toString() would take it for a character
+    case QMetaType::SChar: // toString() would treat it as a character
         return QString::number(value.toInt());
     default:
         if (value.metaType() == QMetaType::fromType<Decimal>())
@@ -114,7 +114,7 @@ void FieldDescriber::operator()(const char *name, LongString value)
 
 void FieldDescriber::operator()(const char *name, Table value)
 {
-    if (const char *wrong = checkTable(value.contents)) // as in the headers of a message
+    if (const char *wrong = checkTable(value.contents)) // possible in the headers of a message
         add(name, u"(%1 bytes, %2)"_s.arg(value.contents.size()).arg(QLatin1StringView(wrong)));
     else
         add(name, describeEntries(decodeTable(value.contents)));

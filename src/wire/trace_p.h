@@ -5,8 +5,8 @@
 
 #include <QtCore/qstring.h>
 
-// Methods and content headers as one line of text for the log category amqpqt.frame. What the peer sent is quoted,
-// escaped and cut to a readable length; secrets are shown as ***.
+// Methods and content headers as one line of text for the log category amqpqt.frame. The peer's data is quoted, escaped
+// and truncated to a readable length; secrets are shown as ***.
 namespace AmqpQt::Wire
 {
 
@@ -47,7 +47,7 @@ QString describe(const Method &method)
     return describer.text();
 }
 
-// The same for the payload of a method frame and of a header frame, well-formed or not.
+// Likewise for the payload of a method frame and of a header frame, well-formed or not.
 QString describeMethod(QByteArrayView payload);
 QString describeContentHeader(QByteArrayView payload);
 
