@@ -27,7 +27,7 @@ install_packages()
         as_root=(sudo)
         [[ -t 0 ]] || as_root+=(-n)
     fi
-    # A package with a service, rabbitmq-server for one, starts it at once: policy-rc.d is how to say no.
+    # A package with a service, such as rabbitmq-server, starts it at once; policy-rc.d prevents that.
     "${as_root[@]}" bash -s -- "${missing[@]}" << 'END' >&2
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
