@@ -14,7 +14,7 @@
 #include <QtTest/qsignalspy.h>
 #include <QtTest/qtest.h>
 
-// What the tests of the client layer share.
+// Shared by the tests of the client layer.
 namespace AmqpQt::Test
 {
 
@@ -32,7 +32,7 @@ QString nameOf(Enum value)
     return QLatin1StringView(QMetaEnum::fromType<Enum>().valueToKey(int(value)));
 }
 
-// Runs the event loop until it is so. QTest::qWaitFor() looks at its condition every 10 ms only.
+// Runs the event loop until the condition holds. QTest::qWaitFor() checks its condition only every 10 ms.
 template <typename Condition>
 bool waitUntil(Condition condition, std::chrono::milliseconds timeout = 10s)
 {
@@ -55,7 +55,7 @@ inline QString brief(const Error &error)
     return nameOf(error.kind()) + (error.replyCode() ? u" %1"_s.arg(error.replyCode()) : QString());
 }
 
-// Writes down the signals of what it watches, and the ends of replies, in the order in which they come.
+// Records the signals of the watched objects and the ends of replies, in the order in which they arrive.
 class SignalLog : public QObject
 {
 public:
@@ -163,7 +163,7 @@ public:
 
     bool has(const QString &entry) const { return entries.contains(entry); }
     qsizetype countOf(const QString &entry) const { return entries.count(entry); }
-    // Those that begin so, for a log without what the test is not about.
+    // Returns the entries with this prefix, for a log without unrelated entries.
     QStringList only(const QString &prefix) const
     {
         QStringList some;
@@ -175,7 +175,7 @@ public:
     }
 };
 
-// How often these come, and with which numbers, depends on where a turn of the event loop ends.
+// The number of these signals and their values depend on where a turn of the event loop ends.
 inline bool comesOncePerTurn(const QString &entry)
 {
     return entry.contains(u".unackedCountChanged") || entry.contains(u".unconfirmedCountChanged") ||
@@ -217,15 +217,15 @@ private:
     int m_consumers = 0;
 };
 
-// Runs what is posted.
+// Handles posted events.
 inline void settleEvents()
 {
     QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
     QCoreApplication::processEvents();
 }
 
-// Runs the event loop until all that was sent and posted has arrived: the peer answers a question on a channel of its
-// own.
+// Runs the event loop until everything that was sent and posted has arrived: the peer answers a request on a separate
+// channel.
 inline void settle(Connection &connection)
 {
     Channel *channel = connection.createChannel();

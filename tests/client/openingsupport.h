@@ -5,7 +5,7 @@
 
 #include <QtNetwork/qtcpserver.h>
 
-// What the tests of attempts to connect share.
+// Shared by the tests of connection attempts.
 namespace AmqpQt::Test
 {
 

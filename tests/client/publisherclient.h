@@ -8,7 +8,7 @@
 namespace AmqpQt::Test
 {
 
-// A publisher to a broker that confirms nothing by itself, and what it tells.
+// A publisher to a broker that confirms nothing by itself, and a log of its signals.
 class PublisherClient
 {
 public:

@@ -6,9 +6,9 @@
 namespace AmqpQt::Test
 {
 
-// The life of a connection, a channel and some consumers in which every signal of theirs is emitted and every call is
-// made: opened, used, blocked, closed by the broker, reopened, closed, opened again, lost. A test lets something happen
-// in one of the signals, by log.afterEntry, and looks at what becomes of the rest.
+// The life of a connection, a channel and some consumers that emits each of their signals and makes each call: opened,
+// used, blocked, closed by the broker, reopened, closed, opened again, lost. A test acts in one of the signals through
+// log.afterEntry and checks the effect on the rest.
 class Story : public QObject
 {
 public:
@@ -18,7 +18,7 @@ public:
 
     // Until the end, or until stopped is true.
     void tell();
-    // Ends what is still there in the ordinary way.
+    // Ends the remaining objects in the ordinary way.
     void windUp();
 
     SignalLog log;

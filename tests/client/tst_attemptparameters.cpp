@@ -4,7 +4,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// With which parameters a connection is made, and when it is not made at all.
+// Tests which parameters a connection attempt uses, and when there is no attempt at all.
 class tst_AttemptParameters : public QObject
 {
     Q_OBJECT
@@ -149,7 +149,7 @@ void tst_AttemptParameters::refusedValuesKeepItFromConnecting()
     QCOMPARE(refused.result().error(), parameters.error());
     QCOMPARE(peer.connectionCount(), 0);
 
-    parameters = connection.parameters(); // as one does who changes something else
+    parameters = connection.parameters(); // as when changing another parameter
     parameters.setConnectionName(u"name"_s);
     connection.setParameters(parameters);
     const Reply<void> refusedAgain = connection.open();

@@ -50,7 +50,7 @@ void addCallColumns()
 
 constexpr qint64 BufferLimit = 500'000;
 
-// A channel with the consumer "c1". Afterwards refused() says whether a call left no trace but its error.
+// A channel with the consumer "c1". refused() then returns whether a call left no trace but its error.
 class Client
 {
 public:
@@ -65,7 +65,7 @@ public:
         m_log.watch(&m_client.connection);
     }
 
-    // "refused": with this error, told once, without a byte to the broker, and the channel is as good as before.
+    // Returns "refused" if this error was reported once, nothing was sent to the broker, and the channel still works.
     QString refused(const Call &call, ErrorKind kind, const QString &named)
     {
         const Error error = call(channel);
@@ -163,7 +163,7 @@ QList<Message> receive(ScriptedPeer &peer, OpenClient &client, Channel *channel,
 
 } // namespace
 
-// What an application may do wrong: it gets a typed error that names the thing, and the broker nothing.
+// Mistakes of an application: it gets a typed error that names the culprit, and the broker gets nothing.
 class tst_BadInput : public QObject
 {
     Q_OBJECT
@@ -489,7 +489,7 @@ void tst_BadInput::wrongSettlingSendsNothing()
     QCOMPARE(log.entries, QStringList(everySettle().size(), report + nameOf(kind)));
     QCOMPARE(peer.count("basic.ack") + peer.count("basic.nack") + peer.count("basic.reject"), 0);
 
-    QVERIFY(channel->ackUpTo(open.constLast())); // as good as before
+    QVERIFY(channel->ackUpTo(open.constLast())); // still works
     QVERIFY(waitUntil([&] { return peer.count("basic.ack") == 1; }));
     QVERIFY(peer.last("basic.ack").as<Wire::BasicAck>().multiple);
     QCOMPARE(peer.last("basic.ack").as<Wire::BasicAck>().deliveryTag, quint64(2));
@@ -630,7 +630,7 @@ const QMap<QString, ForeignCall> &foreignCalls()
     return calls;
 }
 
-// In a process of its own: debug builds assert. The exit code tells how it went.
+// Runs in a separate process, since debug builds assert. The exit code is the result.
 int makeForeignCall(const QString &name)
 {
     ScriptedPeer peer;
@@ -649,7 +649,7 @@ int makeForeignCall(const QString &name)
     }
     if (error.kind() != ErrorKind::InvalidArgument || !client.channel->isOpen())
         return 2;
-    // What was made nevertheless has an owner, and lives in the owner's thread.
+    // Objects that were created nevertheless have an owner and live in its thread.
     const bool makesAnObject = name.startsWith(u"createChannel") || name == u"consume";
     if (objects() != before + makesAnObject)
         return 4;

@@ -9,7 +9,7 @@ using namespace AmqpQt::Test;
 namespace
 {
 
-// All that arrives at once makes one batch, however slow this machine is.
+// Deliveries that arrive together form one batch, however slow this machine is.
 ConnectionParameters inOneTurn(const ScriptedPeer &peer)
 {
     ConnectionParameters parameters = parametersOf(peer);
@@ -174,7 +174,7 @@ void tst_Cancelling::cancelReturnsWhatComesUntilCancelOk()
     QVERIFY(peer.last("basic.nack").as<Wire::BasicNack>().requeue);
 }
 
-// One consumer's slot cancels another one, whose batch is still to be told.
+// One consumer's slot cancels another consumer whose batch has not been emitted yet.
 void tst_Cancelling::cancelReturnsTheBatchThatWasNotTold()
 {
     ScriptedPeer peer;
@@ -344,7 +344,7 @@ void tst_Cancelling::brokerMayCancel()
     QCOMPARE(log.only(u"consumer.stateChanged"_s), QStringList{u"consumer.stateChanged Cancelled"_s});
     QVERIFY(log.has(starting ? u"reply.whenStarted ConsumerCancelled"_s : u"reply.whenStarted ok"_s));
     QCOMPARE(m_messages.size(), 1);
-    m_messages.constFirst().ack(); // the channel is none the worse
+    m_messages.constFirst().ack(); // the channel still works
     settle(client.connection);
     QCOMPARE(peer.count("basic.ack"), 1);
     QCOMPARE(peer.count("basic.cancel"), noWait ? 1 : 0);

@@ -4,9 +4,9 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// Between the moment at which a subscription ends, or does not even start, and the signal cancelled() the application's
-// code may run: in continuations of whenStarted() and of other calls, in slots of other signals. All that it may do
-// there, it does here.
+// The application's code may run between the end of a subscription, or its failure to start, and the signal
+// cancelled(): in continuations of whenStarted() and of other calls, and in slots of other signals. These tests do
+// everything that is allowed there.
 class tst_CancelWindows : public QObject
 {
     Q_OBJECT

@@ -12,7 +12,7 @@ using namespace AmqpQt::Test;
 namespace
 {
 
-// Asks for things that the peer does not answer, and has messages that wait since the peer blocks.
+// Makes calls that the peer does not answer, and publishes messages that wait because the peer blocks.
 struct Pending {
     explicit Pending(ScriptedPeer &peer, QObject *parent = nullptr)
         : connection(new Connection(parametersOf(peer)))
@@ -402,7 +402,7 @@ void tst_Ending::lossEndsAllThatIsPending()
     QCOMPARE(pending.log.entries.last(), u"connection.closed Network"_s);
 }
 
-// The broker's last words are heard even if its socket is gone when a slot lets us go on.
+// The broker's last frames are read even if its socket is gone when a slot returns.
 void tst_Ending::lossComesAfterWhatWasReadBefore()
 {
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);

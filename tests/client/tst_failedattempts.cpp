@@ -8,7 +8,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// What an attempt that fails leaves as it was, and what ends it.
+// Tests what a failed attempt leaves unchanged, and what ends an attempt.
 class tst_FailedAttempts : public QObject
 {
     Q_OBJECT

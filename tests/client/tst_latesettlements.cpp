@@ -6,7 +6,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// A delivery that is settled too late is reported by its own channel while that exists, otherwise by the connection,
+// A late settlement is reported by the delivery's own channel while the channel exists, otherwise by the connection,
 // and never by another channel that has taken its number.
 class tst_LateSettlements : public QObject
 {

@@ -14,7 +14,7 @@ const char *const VictimNames[] = {"consumer", "channel", "connection", "message
 
 } // namespace
 
-// Whatever is deleted in whatever slot: nothing is touched afterwards, every reply ends once, what is left can be used.
+// Deletes any object in any slot: nothing is touched afterwards, every reply ends once, the other objects stay usable.
 class tst_Lifetime : public QObject
 {
     Q_OBJECT
@@ -139,7 +139,7 @@ void tst_Lifetime::everythingMayBeDeletedInEverySlot()
     QVERIFY(story.stopped);
     QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
 
-    // The connection is none the worse for it.
+    // The connection still works.
     if (story.connection && story.connection->isOpen()) {
         story.peer.answerAgain("queue.declare-ok");
         Channel *another = story.connection->createChannel();
@@ -180,7 +180,7 @@ void tst_Lifetime::everythingMayBeDeletedInEverySlot()
         message.ack(); // too late, whatever happened
     QCoreApplication::processEvents();
 
-    // What waits for the next open() ends with the connection.
+    // Calls that wait for the next open() end with the connection.
     delete story.connection;
     QCoreApplication::processEvents();
     for (const QString &reply : std::as_const(story.log.replies))

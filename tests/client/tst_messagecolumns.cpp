@@ -40,7 +40,7 @@ QVariant shown(const Message &message, const QString &column)
 
 } // namespace
 
-// What columns show of a message, and which messages a filter lets pass.
+// Tests the values of columns, and which messages pass a filter.
 class tst_MessageColumns : public QObject
 {
     Q_OBJECT

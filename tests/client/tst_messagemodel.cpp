@@ -46,7 +46,7 @@ int copiesOf(QByteArray &body)
     return body.data_ptr().d_ptr()->ref_.loadRelaxed();
 }
 
-// A model that is checked in everything it does, and what it tells.
+// A model whose operations and signals are all checked.
 class Observed
 {
 public:
@@ -67,7 +67,7 @@ public:
         QObject::connect(&model, &QAbstractItemModel::modelReset, &model, [this] { changes += u"reset"_s; });
     }
 
-    // Until it has told its counts; what it has told on the way.
+    // Waits until it has emitted its counts; returns the signals emitted meanwhile.
     QStringList next()
     {
         changes.clear();
@@ -293,7 +293,7 @@ void tst_MessageModel::pauseKeepsTheRows()
     model.setPaused(true);
     QCOMPARE(observed.show(numbered(2, 12)), QStringList());
     QCOMPARE(bodies(model), "11 10 9");
-    model.setPaused(false); // no count changes, so none is told
+    model.setPaused(false); // no count changes, so none is emitted
     QVERIFY(waitUntil([&] { return bodies(model) == "13 12 11"; }));
     QCOMPARE(observed.changes, QStringList({u"change 0-2"_s}));
 }
@@ -381,7 +381,7 @@ void tst_MessageModel::filterSelectsRows()
     QCOMPARE(bodies(model), "b.x a.1 a.z a.y a.x");
 }
 
-// What a view has seen of a row is still right when the row has moved, was overwritten, or has other columns.
+// Values that a view has cached for a row stay right when the row has moved, was overwritten, or has other columns.
 void tst_MessageModel::rowsShowTheirOwnMessage()
 {
     Observed observed(4);

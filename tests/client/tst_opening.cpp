@@ -469,7 +469,7 @@ void tst_Opening::endpointsAreTriedInOrder()
     SignalLog &log = waiting.log;
     QVERIFY(waiting.open());
     QVERIFY(waitUntil([&] { return log.has(u"consumer2.started"_s); }));
-    // What waits goes on waiting: nothing of the first attempt is to be seen.
+    // Waiting calls keep waiting, and the first attempt has no visible effect.
     QCOMPARE(log.ended.size(), log.replies.size());
     QCOMPARE(log.entries.filter(QRegularExpression(u"^reply\\..*(?<! ok)$"_s)), QStringList());
     QCOMPARE(log.entries.filter(u"errorOccurred"_s), QStringList());

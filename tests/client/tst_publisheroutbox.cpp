@@ -4,7 +4,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// What a Publisher keeps in memory, how it counts it, and what it waits for.
+// Tests which messages a Publisher keeps in memory, how it counts them, and when it waits.
 class tst_PublisherOutbox : public QObject
 {
     Q_OBJECT

@@ -4,7 +4,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// Channel::reopen(), and what the broker's channel.close leaves.
+// Tests Channel::reopen() and the state after the broker's channel.close.
 class tst_Reopening : public QObject
 {
     Q_OBJECT
@@ -369,7 +369,7 @@ void tst_Reopening::exhaustedNumbersAreALocalError()
     QVERIFY(third->close().result());
     QVERIFY(!third->isWritable());
     QCOMPARE(client.connection.channels(), (QList<Channel *>{client.channel, second}));
-    // A broker that blocks tells all channels: this one has nothing to tell.
+    // A blocking broker makes all channels report it, but this one has nothing to report.
     peer.send(0, Wire::ConnectionBlocked{.reason = "low on memory"});
     QVERIFY(waitUntil([&] { return client.connection.isBlocked() && !second->isWritable(); }));
     second->close();

@@ -5,8 +5,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// ConsumeOptions::resubscribe: what may happen while a consumer that the broker has cancelled waits for its queue. The
-// connection asks for it on a channel of its own, which the application does not see.
+// Tests ConsumeOptions::resubscribe: events while a consumer that the broker has cancelled waits for its queue. The
+// connection checks the queue on a separate channel, which the application does not see.
 class tst_Resubscribing : public QObject
 {
     Q_OBJECT
@@ -87,7 +87,7 @@ void tst_Resubscribing::waitsOnAfterALoss()
     WaitingClient client(peer, isAnswered);
     peer.dropConnection();
     QVERIFY(waitUntil([&] { return client.connection->state() == Connection::State::Closed; }));
-    QTest::qWait(UntilItAsksAgain); // asks where nobody can answer
+    QTest::qWait(UntilItAsksAgain); // asks while nobody can answer
     QCOMPARE(client.consumer->state(), Consumer::State::Recovering);
 
     peer.answerAgain("queue.declare-ok");
@@ -201,7 +201,7 @@ void tst_Resubscribing::endComesOnce()
     peer.answerAgain("queue.declare-ok");
     if (connection && connection->state() == Connection::State::Closed)
         connection->open();
-    QTest::qWait(UntilItAsksAgain); // whoever still waits asks again
+    QTest::qWait(UntilItAsksAgain); // consumers that still wait ask again
     QStringList entries{u"consumer.stateChanged Recovering"_s};
     if (!told.isEmpty())
         entries += {u"consumer.stateChanged Cancelled"_s, u"consumer.cancelled "_s + told};

@@ -10,7 +10,7 @@ using namespace Qt::StringLiterals;
 namespace
 {
 
-// A client that does what the test says, on a plain socket.
+// A client on a plain socket that the test controls.
 class Client
 {
 public:

@@ -17,8 +17,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// A connection in a worker thread and what is allowed from other threads. Meaningful above all under the thread
-// sanitizer.
+// Tests a connection in a worker thread and the calls allowed from other threads. Most useful under ThreadSanitizer.
 class tst_Threads : public QObject
 {
     Q_OBJECT
@@ -35,16 +34,16 @@ private Q_SLOTS:
 namespace
 {
 
-// Looks every few milliseconds: what happens in another thread wakes no event loop here.
+// Checks every few milliseconds, since events in another thread wake no event loop here.
 template <typename Condition>
 bool becomes(Condition condition)
 {
     return QTest::qWaitFor(condition, 60000);
 }
 
-// A connection that lives in a thread of its own, with one channel and one consumer of it. All that crosses threads
-// here does so by the standard library: Qt is not instrumented, so the sanitizer takes what Qt's event queue hands over
-// for races. For the same reason the peer lives in the thread of the test.
+// A connection that lives in its own thread, with one channel and one consumer. Data crosses threads here only through
+// the standard library: Qt is not instrumented, so the sanitizer reports races for data passed through Qt's event
+// queue. For the same reason the peer lives in the thread of the test.
 class Worker
 {
 public:

@@ -88,8 +88,8 @@ void tst_Turns::movedConnectionFollowsTheLoopOfItsThread()
     QVERIFY(opened.tryAcquire(1, 10'000)); // meanwhile no event loop runs here
 }
 
-// At the end of a turn the counts of unacked deliveries are told first, then those of unconfirmed messages: the slot of
-// the latter changes the former once more.
+// At the end of a turn the counts of unacked deliveries are emitted before those of unconfirmed messages, whose slot
+// changes the count of unacked deliveries once more.
 void tst_Turns::whatTheLastSlotOfATurnLeavesToDoIsDone()
 {
     ScriptedPeer peer;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What goes through the socket: all of it, in order, however slowly the peer reads.
+// Everything passes through the socket in order, however slowly the peer reads.
 
 #include "clientsupport.h"
 
@@ -69,7 +69,7 @@ QByteArrayList randomPieces(QRandomGenerator &random, int count)
     return pieces;
 }
 
-// Writes them as a connection does, more whenever written() tells. Goes on while the event loop runs.
+// Writes them as a connection does, more after each written(). Continues while the event loop runs.
 class Writer : public QObject
 {
 public:

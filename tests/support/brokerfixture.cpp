@@ -63,7 +63,7 @@ void stopNode()
     process.waitForFinished();
 }
 
-// Like tools/broker run, tells children and later calls where the node is by the environment.
+// Passes the location of the node to children and later calls in the environment, as tools/broker run does.
 QString startNode()
 {
     const qint64 pid = QCoreApplication::applicationPid();
@@ -109,7 +109,7 @@ std::unique_ptr<QProcess> startPika(const QString &source, const QStringList &ar
     auto process = std::make_unique<QProcess>();
     if (brokerUrl().isEmpty())
         return process;
-    // Not the first python3 of the PATH, which need not be the one that Debian's python3-pika belongs to.
+    // Debian's python3-pika may not belong to the first python3 of the PATH.
     process->start(u"/usr/bin/python3"_s, QStringList{u"-c"_s, source} + arguments);
     return process;
 }

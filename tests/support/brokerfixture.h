@@ -7,11 +7,11 @@
 
 #include <memory>
 
-// What the tests against a real RabbitMQ share. All functions that wait run the event loop meanwhile, so that the
-// connections under test stay alive.
+// Shared by the tests against a real RabbitMQ. Functions that wait run the event loop, so that the connections under
+// test stay alive.
 
-// The broker to test against: AMQPQT_TEST_URL, else a private node that is started for this executable and ends with
-// it. If there is none the running test fails, and the URL is empty.
+// The broker to test against: AMQPQT_TEST_URL, or else a private node that is started for this executable and ends with
+// it. Without a broker the running test fails and the URL is empty.
 QUrl brokerUrl();
 
 struct ProcessResult {
@@ -27,7 +27,7 @@ ProcessResult brokerControl(const QStringList &arguments);
 // Runs Python source with the pika client library at hand. The broker's URL is in the environment as AMQPQT_TEST_URL,
 // `arguments` are sys.argv[1:].
 ProcessResult runPika(const QString &source, const QStringList &arguments = {}, const QByteArray &input = {});
-// The same beside the test; it is killed with the object.
+// The same in parallel with the test; the process is killed with the object.
 std::unique_ptr<QProcess> startPika(const QString &source, const QStringList &arguments = {});
 
 // A name that no other test and no other run uses: "prefix.<test function>.<random>".

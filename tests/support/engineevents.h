@@ -7,7 +7,7 @@
 
 #include <map>
 
-// Both ways in which the engine tells deliveries as one: what the client layer makes of them.
+// Merges both ways in which the engine reports deliveries, as the client layer does.
 class EngineEvents
 {
 public:
@@ -40,7 +40,7 @@ public:
     int repeatedCount() const { return m_repeated; }
 
 private:
-    struct Before // what a repeated delivery does not tell
+    struct Before // the fields that a repeated delivery omits
     {
         QByteArray exchange;
         QByteArray routingKey;

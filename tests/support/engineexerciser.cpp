@@ -150,7 +150,7 @@ void EngineExerciser::runOne(const std::vector<Operation> &operations)
     }
 }
 
-// However it went on so far, it comes to an end.
+// Ends the connection, whatever its state.
 void EngineExerciser::finish()
 {
     m_operation = "the end";

@@ -9,11 +9,11 @@
 #include <set>
 #include <vector>
 
-// Does to a ConnectionEngine what arbitrary bytes say: they are read as a script of calls of the application, answers
-// and faults of the broker, and time, in any order. After each step it checks what must hold whatever happens:
+// Drives a ConnectionEngine with arbitrary bytes, read as a script of calls of the application, answers and faults of
+// the broker, and time, in any order. After each step it checks these invariants:
 //   - each call ends exactly once, each publish fails at most once, and in confirm mode ends exactly once
 //   - one Opened and one ConnectionClosed for each start; afterwards the peer and the time change nothing
-//   - what is sent are whole frames that WireRules permits
+//   - the engine sends only whole frames that WireRules permits
 //   - deliveries come to consumers that still want them, with growing tags, and are settled once each
 class EngineExerciser
 {
@@ -56,10 +56,10 @@ private:
         std::vector<std::unique_ptr<Consumer>> consumers;
         std::set<quint64> tags; // of this incarnation
         std::set<quint64> openTags;
-        int unsure = 0; // a rollback or a recover is under way: what is open is the broker's to say
+        int unsure = 0; // a rollback or a recover is under way, and only the broker knows what is open
         quint64 lastTag = 0;
         quint64 lastPublished = 0;
-        std::map<quint64, bool> published; // those whose end is not told; true: in confirm mode
+        std::map<quint64, bool> published; // publishes whose end is not reported; true: in confirm mode
         bool isWindowFull = false;
         quint64 incarnation = 0;
         size_t unconfirmed() const
@@ -68,7 +68,7 @@ private:
                 std::count_if(published.begin(), published.end(), [](const auto &one) { return one.second; }));
         }
     };
-    struct PeerChannel // what a broker knows of a channel
+    struct PeerChannel // the broker's view of a channel
     {
         quint64 deliveryTag = 0;
         std::deque<SentFrame> asked; // methods that are to be answered
@@ -155,7 +155,7 @@ private:
     void sendAnyBytes();
     void spoil();
 
-    // what the engine tells
+    // the events of the engine
     void drain();
     void check();
     bool isOver() const { return m_isTold && engineState() == Engine::ConnectionEngine::State::Closed; }
@@ -181,9 +181,9 @@ private:
     Bytes m_script;
     Begin m_begin;
     bool m_hasFaults = false;
-    bool m_interrupts = false; // the application does something while events are being told
+    bool m_interrupts = false; // the application acts while events are being reported
     bool m_isSpoilt = false;   // the broker's next bytes
-    bool m_isStalled = false;  // the socket takes nothing
+    bool m_isStalled = false;  // the socket accepts nothing
     int m_steps = 0;
     const char *m_operation = "";
     QString m_failure;

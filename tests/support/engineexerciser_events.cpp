@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The part of EngineExerciser that checks what the engine tells.
+// The part of EngineExerciser that checks the events of the engine.
 
 #include "support/engineexerciser.h"
 

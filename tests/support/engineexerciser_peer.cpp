@@ -16,7 +16,7 @@ void EngineExerciser::start()
     if (engineState() == State::Open || engineState() == State::CloseSent || m_engine.isClosing())
         return;
     if (m_isStarted && !m_isTold && engineState() == State::Closed)
-        return; // its end is still to be told
+        return; // its end is still to be reported
     handshake();
 }
 
@@ -175,7 +175,7 @@ void EngineExerciser::send(const QByteArray &bytes)
     feed(WireSupport::mutated(bytes, random));
 }
 
-// Frame by frame, so that WireRules learn of each before what the engine sends in answer.
+// Feeds frame by frame, so that WireRules sees each frame before the engine's answer.
 void EngineExerciser::feed(QByteArrayView bytes)
 {
     while (!bytes.isEmpty()) {

@@ -3,8 +3,9 @@
 
 #include <QtCore/qglobal.h>
 
-// How much heap memory was live at most since the meter was made, above what was live then. One meter at a time. It
-// sees every allocation of the process: with glibc by standing in for malloc(), under a sanitizer by the hooks it has.
+// Measures the peak of live heap memory since the meter was created, above the amount at that time. Only one meter may
+// exist at a time. It sees every allocation of the process: with glibc by replacing malloc(), under a sanitizer by
+// hooks.
 class HeapMeter
 {
 public:

@@ -5,7 +5,7 @@
 
 #include <QtTest/qtest.h>
 
-// Messages as the engine makes them from deliveries.
+// Messages as the engine creates them from deliveries.
 namespace AmqpQt::Test
 {
 
@@ -38,7 +38,7 @@ inline QByteArray encoded(const Message &message)
     return properties ? *properties : error.text().toUtf8();
 }
 
-// What the receiver of this message would see.
+// The message as its receiver would see it.
 inline Message sent(const Message &message)
 {
     return delivered(message.body(), encoded(message));

@@ -50,11 +50,11 @@ PeerConnection::PeerConnection(QTcpSocket *socket, int number, QObject *parent)
     , m_pace(this)
 {
     m_socket->setParent(this);
-    m_socket->setReadBufferSize(64 * 1024); // so that not reading is felt by the client
+    m_socket->setReadBufferSize(64 * 1024); // so that the client notices when the peer does not read
     m_socket->setSocketOption(QAbstractSocket::LowDelayOption, 1);
     connect(m_socket, &QTcpSocket::readyRead, this, &PeerConnection::read);
     connect(&m_pace, &QTimer::timeout, this, &PeerConnection::writePaced);
-    // What came before readyRead was connected:
+    // Handles bytes that arrived before readyRead was connected.
     QMetaObject::invokeMethod(this, &PeerConnection::read, Qt::QueuedConnection);
 }
 

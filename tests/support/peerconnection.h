@@ -42,8 +42,8 @@ struct Command {
     AmqpQt::Wire::BasicProperties basicProperties() const;
 };
 
-// A broker's side of one connection: takes the client's bytes apart and writes what it is told to. It notes what the
-// client must not send.
+// The broker's side of one connection: parses the client's bytes and writes the bytes it is given. It records anything
+// that the client must not send.
 class PeerConnection : public QObject
 {
 public:

@@ -79,7 +79,7 @@ QString WireRules::sentMethod(Channel &channel, const SentFrame &frame)
     return sentConsumerMethod(channel, frame);
 }
 
-// As RabbitMQ 4.3 does it, which keeps the tag of a consumer that it has cancelled.
+// Follows RabbitMQ 4.3, which keeps the tag of a consumer that it has cancelled.
 QString WireRules::sentConsumerMethod(Channel &channel, const SentFrame &frame)
 {
     if (const auto consume = frame.as<Wire::BasicConsume>()) {

@@ -18,14 +18,14 @@
 namespace Engine = AmqpQt::Engine;
 namespace Wire = AmqpQt::Wire;
 
-// What tune offers.
+// The limits that tune offers.
 struct Offer {
     quint16 channelMax = 2047;
     quint32 frameMax = 131072;
     quint16 heartbeat = 60;
 };
 
-// What a broker delivers, returns or hands out.
+// A message that a broker delivers, returns or hands out.
 struct Content {
     QByteArray body;
     QByteArray properties = QByteArray(2, '\0');
@@ -77,7 +77,7 @@ struct SentFrame {
 class WireRules
 {
 public:
-    // What is wrong with the frame, or an empty string.
+    // Returns the fault of the frame, or an empty string.
     QString sent(const SentFrame &frame);
     void received(quint16 channel, Wire::MethodId id);
     void setFrameMax(quint32 frameMax) { m_frameMax = frameMax; }
@@ -130,7 +130,7 @@ public:
     Engine::ConnectionEngine engine;
     Engine::Time now{std::chrono::hours(1)};
     qsizetype pieceSize = 0; // feed the broker's bytes in pieces of this size; 0: as many as the engine takes
-    bool checksRules = true; // what is sent is checked by WireRules
+    bool checksRules = true; // WireRules checks everything that is sent
 
     Script &start(Here = {}); // as far as the protocol header
     Script &brokerStart(const QByteArray &properties = serverProperties(),
@@ -225,7 +225,7 @@ public:
         return {};
     }
     AmqpQt::Error takeConnectionClosed(Here = {});                       // skips what comes before
-    int repeatedCount() const { return m_engineEvents.repeatedCount(); } // deliveries told by nextRepeated()
+    int repeatedCount() const { return m_engineEvents.repeatedCount(); } // deliveries reported by nextRepeated()
     // All that is left, in order: {"ReplyArrived 3 Network", "ChannelClosed 1 Network", "ConnectionClosed Network"}.
     QStringList takeEvents();
 
@@ -256,7 +256,7 @@ private:
     QString describeEvent() const;
     SentFrame takeSentMethod(Wire::MethodId id, const char *name, quint16 channel, Here here);
     bool nextEvent();
-    void pump(); // takes what the engine has to tell
+    void pump(); // takes the events of the engine
     void keep(Engine::Event event);
     void parseSent();
     void fail(const QString &what, Here here);

@@ -164,7 +164,7 @@ void ScriptedPeer::take(const Command &command)
         return;
     const bool closes = command.id == ChannelClose::id || command.id == ChannelCloseOk::id ||
                         command.id == ConnectionClose::id || command.id == ConnectionCloseOk::id;
-    // Sent before the client saw our close: nobody answers.
+    // The client sent this before it saw the peer's close, so it gets no answer.
     if (!closes && (m_closingConnection || m_closingChannels.contains(command.channel)))
         return;
     answer(command);

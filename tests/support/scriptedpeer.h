@@ -12,9 +12,9 @@
 #include <memory>
 #include <optional>
 
-// An AMQP broker on loopback that does what a test tells it to. By itself it does the handshake and answers what a
-// client asks (declares, binds, consume, get, confirms, closes), like a broker with no messages; a test takes over
-// single methods, replaces answers, sends anything at any time and looks at all that was received:
+// An AMQP broker on loopback that a test controls. By itself it performs the handshake and answers a client's requests
+// (declares, binds, consume, get, confirms, closes), like a broker with no messages; a test can take over single
+// methods, replace answers, send anything at any time and inspect everything that was received:
 //
 //     ScriptedPeer peer;
 //     peer.closeInsteadOf("queue.declare-ok", 406, "PRECONDITION_FAILED - …");
@@ -22,7 +22,7 @@
 //     QTRY_COMPARE(peer.count("channel.close-ok"), 1);
 //     QCOMPARE(peer.violations(), QStringList());
 //
-// It lives in the thread that made it, or, for tests whose own thread waits without an event loop, in one of its own.
+// It lives in the thread that created it, or in its own thread for tests that wait without an event loop.
 // Every function may be called in any thread; hooks run in the peer's.
 class ScriptedPeer : public QObject
 {
@@ -91,7 +91,7 @@ public:
     void sendRaw(const QByteArray &bytes);
     void closeConnection(quint16 replyCode, const QByteArray &text); // connection.close; the socket at close-ok
     void closeChannel(quint16 channel, quint16 replyCode, const QByteArray &text);
-    void hangUp();         // closes the socket after writing, without a word
+    void hangUp();         // closes the socket after writing, without connection.close
     void dropConnection(); // at once
 
     static QByteArray table(const QVariantMap &table); // contents for the Table of a method
@@ -108,7 +108,7 @@ public:
     int heartbeats() const; // of the latest connection, as are the next two
     qint64 bytesReceived() const;
     qsizetype largestFrame() const;
-    QStringList violations() const; // what a client must not send, on all connections
+    QStringList violations() const; // anything that a client must not send, on all connections
 
 private:
     struct Instead {

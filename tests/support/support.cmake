@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 
-# The broker that does what a test tells it to; for tests that link the layers, not the shared library.
+# The broker that a test controls; for tests that link the layers, not the shared library.
 add_library(amqpqt_scriptedpeer STATIC EXCLUDE_FROM_ALL
     ${CMAKE_CURRENT_LIST_DIR}/peerconnection.cpp ${CMAKE_CURRENT_LIST_DIR}/scriptedpeer.cpp)
 target_include_directories(amqpqt_scriptedpeer PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})

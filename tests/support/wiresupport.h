@@ -11,7 +11,7 @@
 #include <deque>
 #include <memory>
 
-// What the tests of the wire layer share.
+// Shared by the tests of the wire layer.
 namespace WireSupport
 {
 
@@ -32,7 +32,7 @@ private:
     qsizetype m_size;
 };
 
-// A visitor that gives each field a value that says something, text in several scripts among them. It owns the bytes.
+// A visitor that gives each field a distinctive value, including text in several scripts. It owns the bytes.
 class FieldFiller
 {
 public:
