@@ -19,11 +19,11 @@ Channel::Channel(Connection *connection, QObject *parent)
 }
 
 /*!
-    Closes the channel on the wire (\c channel.close) and returns at once; nothing waits for the answer. Its
-    unfinished replies end with ErrorKind::Cancelled, see Reply, its consumers with Consumer::cancelled().
-    Messages that are not settled go back to their queues; those that were published and wait to be sent because the
-    connection is not open yet, or because the broker blocks, are dropped, and a warning of category \c amqpqt.channel
-    has their numbers. The channel itself emits nothing more.
+    Closes the channel on the wire (\c channel.close) without waiting for the answer. Its unfinished replies end with
+    ErrorKind::Cancelled, see Reply, its consumers with Consumer::cancelled(). Unsettled deliveries go back to their
+    queues. Published messages that wait to be sent, because the connection is not open yet or is blocked by the broker,
+    are dropped, and a warning in the category \c amqpqt.channel lists their numbers. The channel itself emits nothing
+    more.
 */
 Channel::~Channel() = default;
 
@@ -46,9 +46,9 @@ Channel::State Channel::state() const
 }
 
 /*!
-    Returns a reply that succeeds when the channel is open: at once if it is, else with the \c channel.open-ok that it
-    waits for. It ends with ErrorKind::NotOpen at once while the channel is closed or closing, and with the reason if
-    the channel ends before it opens.
+    Returns a reply that succeeds when the channel is open: at once if it is open already, otherwise with
+    \c channel.open-ok. It ends with ErrorKind::NotOpen at once while the channel is closed or closing, and with the
+    reason if the channel ends before it opens.
 */
 Reply<void> Channel::whenOpen()
 {
@@ -82,28 +82,28 @@ bool Channel::isWritable() const
 }
 
 /*!
-    Publishes \a message to \a exchange with \a routingKey (\c basic.publish). The empty \a exchange is the default
-    one, which routes to the queue whose name is the routing key. With PublishFlag::Mandatory in \a flags a message
-    without a route comes back by messageReturned(); without, the broker drops it.
+    Publishes \a message to \a exchange with \a routingKey (\c basic.publish). An empty \a exchange means the default
+    exchange, which routes to the queue whose name is the routing key. With PublishFlag::Mandatory in \a flags a message
+    without a route is returned by messageReturned(); without the flag, the broker drops it.
 
-    Returns the message's sequence number: 1 for the first of this object, then 2 and so on, never repeated, not even
-    after reopen(). Returns 0 if the message was refused; then error() has the reason, and errorOccurred() follows:
+    Returns the message's sequence number, which starts at 1 and is never reused by this object, not even after
+    reopen(). Returns 0 if the message was refused; then error() has the reason, and errorOccurred() follows:
 
     \table
     \header \li ErrorKind \li When
-    \row \li NotOpen \li The channel is closed or closing. Before it has opened for the first time messages wait.
-    \row \li InvalidArgument \li The exchange's name or the routing key has over 255 bytes of UTF-8; a property or
-             header cannot be sent, see Message; the properties take more than one frame; the message alone is over
+    \row \li NotOpen \li The channel is closed or closing. Messages wait until it opens for the first time.
+    \row \li InvalidArgument \li The exchange name or the routing key exceeds 255 bytes of UTF-8; a property or header
+             cannot be sent, see Message; the properties do not fit into one frame; the message alone exceeds
              ConnectionParameters::bufferLimit(). Or RabbitMQ would close the channel: the expiration is over ten years,
              Message::userId() is not the user of the connection (see ConnectionParameters::setChecksUserId()), one of
              the headers \c CC and \c BCC is not a list, or Message::replyTo() is \c amq.rabbitmq.reply-to and no
              consumer of this channel takes the replies.
-    \row \li BufferFull \li With it more than ConnectionParameters::bufferLimit() bytes would wait to be sent.
+    \row \li BufferFull \li The unsent bytes would exceed ConnectionParameters::bufferLimit().
     \endtable
 
-    The message is written to the socket with others at the end of the current turn of the event loop, or when 128 KiB
-    have gathered. Bodies from 32 KiB on are not copied. A number says that the message was accepted here, not that
-    the broker has it.
+    The message is written to the socket with others at the end of the current event loop iteration, or when 128 KiB
+    have accumulated. Bodies of 32 KiB or more are not copied. A sequence number means that the channel has accepted the
+    message, not that the broker has received it.
 
     If \a exchange does not exist the broker closes the channel with 404.
 */
@@ -118,9 +118,9 @@ quint64 Channel::publish(const QString &exchange, const QString &routingKey, con
     ErrorKind::InvalidArgument.
 
     The reply succeeds when the broker has taken responsibility for the message (\c basic.ack). It ends with
-    ErrorKind::Returned if no queue was there for a mandatory message, with ErrorKind::Nacked if the broker refused it
-    (\c basic.nack), with ErrorKind::Unconfirmed if the channel ended first, so that the outcome is unknown, and with
-    the errors of publish() if it was not sent. publishConfirmed() and publishFailed() are emitted as well.
+    ErrorKind::Returned if a mandatory message had no route, with ErrorKind::Nacked if the broker refused it
+    (\c basic.nack), with ErrorKind::Unconfirmed if the channel closed first and the outcome is unknown, and with the
+    errors of publish() if it was not sent. publishConfirmed() and publishFailed() are emitted as well.
 */
 Reply<void> Channel::publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
                                       PublishFlags flags)
@@ -129,9 +129,9 @@ Reply<void> Channel::publishWithReply(const QString &exchange, const QString &ro
 }
 
 /*!
-    Puts the channel into confirm mode (\c confirm.select): for every message that is published after this call
-    publishConfirmed() or publishFailed() reports the outcome once. There is no way back. A channel in transaction mode
-    refuses the call with ErrorKind::InvalidArgument. reopen() sets the mode again.
+    Puts the channel into confirm mode (\c confirm.select): publishConfirmed() or publishFailed() reports the outcome of
+    each message published after this call once. The mode cannot be left. A channel in transaction mode refuses the call
+    with ErrorKind::InvalidArgument. reopen() sets the mode again.
 
     See \l {https://www.rabbitmq.com/docs/confirms#publisher-confirms} {publisher confirms}.
 */
@@ -141,9 +141,9 @@ Reply<void> Channel::confirmSelect()
 }
 
 /*!
-    Returns a reply that succeeds when the broker has taken all messages that were published so far in confirm mode. If
-    some failed, it ends with the error of the first of them, when the outcome of all is known. Without confirm mode it
-    ends with ErrorKind::InvalidArgument.
+    Returns a reply that succeeds when the broker has confirmed all messages published so far in confirm mode. If some
+    failed, it ends with the first error once the outcome of all messages is known. Without confirm mode it ends with
+    ErrorKind::InvalidArgument.
 */
 Reply<void> Channel::whenConfirmed()
 {
@@ -161,7 +161,7 @@ int Channel::unconfirmedCount() const
 }
 
 /*!
-    Returns how many messages may be sent and not be confirmed; 0, the default, for no limit.
+    Returns the maximum number of sent but unconfirmed messages; 0, the default, means no limit.
 */
 int Channel::confirmWindow() const
 {
@@ -169,11 +169,11 @@ int Channel::confirmWindow() const
 }
 
 /*!
-    Limits the number of messages that are sent and not confirmed to \a messages, 0 for no limit. Further ones are
-    accepted, count in unconfirmedCount(), and wait here for confirms, within ConnectionParameters::bufferLimit();
-    calls that follow them wait as well, since the order is kept. BackpressureReason::ConfirmWindowFull is set from that
-   many unconfirmed messages on until half of them are confirmed. It has an effect in confirm mode only. A negative
-   number is refused with ErrorKind::InvalidArgument in lastCallError().
+    Limits the number of sent but unconfirmed messages to \a messages; 0 means no limit. Further messages are accepted,
+    counted in unconfirmedCount() and queued until confirms arrive, within ConnectionParameters::bufferLimit().
+    Subsequent calls wait behind them, so order is kept. BackpressureReason::ConfirmWindowFull is set when the limit is
+    reached and cleared when half of these messages are confirmed. The limit has an effect in confirm mode only. A
+    negative number is refused with ErrorKind::InvalidArgument in lastCallError().
 */
 void Channel::setConfirmWindow(int messages)
 {
@@ -189,8 +189,8 @@ void Channel::setConfirmWindow(int messages)
 }
 
 /*!
-    Declares a queue for this connection, QueueOptions::temporary(), to which the broker gives a name. The reply and
-    queueDeclared() have that name.
+    Declares a queue for this connection with QueueOptions::temporary() and a name chosen by the broker. The reply and
+    queueDeclared() contain the name.
 */
 Reply<QueueInfo> Channel::declareTemporaryQueue()
 {
@@ -198,11 +198,11 @@ Reply<QueueInfo> Channel::declareTemporaryQueue()
 }
 
 /*!
-    Declares the queue \a name with \a options (\c queue.declare), that is, makes it if it is not there. An empty
-    \a name leaves the naming to the broker. The reply has the name and the counts of ready messages and consumers;
+    Declares the queue \a name with \a options (\c queue.declare), which creates it if it does not exist. If \a name is
+    empty, the broker chooses the name. The reply contains the name and the counts of ready messages and consumers;
     queueDeclared() follows.
 
-    The broker closes the channel with 406 if the queue is there with other options, with 405 if it is exclusive to
+    The broker closes the channel with 406 if the queue exists with other options, with 405 if it is exclusive to
     another connection, and with 403 if the name begins with \c{amq.} or the user may not configure it. RabbitMQ 4.3
     closes the whole \e connection with 541 if the queue is neither durable nor exclusive.
 */
@@ -215,9 +215,9 @@ Reply<QueueInfo> Channel::declareQueue(const QString &name, const QueueOptions &
 }
 
 /*!
-    Asks for the counts of the queue \a name without making it (\c queue.declare with \c passive). The reply is as
-    that of declareQueue(), and queueDeclared() follows. If there is no such queue the broker closes the channel with
-    404.
+    Requests the counts of the queue \a name without creating it (\c queue.declare with \c passive). The reply is the
+    same as for declareQueue(), and queueDeclared() follows. If there is no such queue the broker closes the channel
+    with 404.
 */
 Reply<QueueInfo> Channel::inspectQueue(const QString &name)
 {
@@ -228,9 +228,9 @@ Reply<QueueInfo> Channel::inspectQueue(const QString &name)
 }
 
 /*!
-    Deletes the queue \a name (\c queue.delete), under the conditions in \a flags. The reply has the number of
-    messages that were in it; queueDeleted() follows. RabbitMQ answers 0 if there was no such queue. An empty \a name
-    is the queue last declared on this channel.
+    Deletes the queue \a name (\c queue.delete), under the conditions in \a flags. The reply contains the number of
+    messages in the queue; queueDeleted() follows. RabbitMQ answers 0 if there was no such queue. An empty \a name is
+    the queue last declared on this channel.
 */
 Reply<quint32> Channel::deleteQueue(const QString &name, DeleteFlags flags)
 {
@@ -245,9 +245,9 @@ Reply<quint32> Channel::deleteQueue(const QString &name, DeleteFlags flags)
 }
 
 /*!
-    Removes the ready messages of the queue \a name (\c queue.purge); unsettled ones stay. The reply has their number.
-    An empty \a name is the queue last declared on this channel. If there is no such queue the broker closes the
-    channel with 404.
+    Removes the ready messages of the queue \a name (\c queue.purge); unsettled ones stay. The reply contains the number
+    of removed messages. An empty \a name is the queue last declared on this channel. If there is no such queue the
+    broker closes the channel with 404.
 */
 Reply<quint32> Channel::purgeQueue(const QString &name)
 {
@@ -257,13 +257,13 @@ Reply<quint32> Channel::purgeQueue(const QString &name)
 }
 
 /*!
-    Lets \a exchange route to \a queue (\c queue.bind) what fits \a routingKey and \a arguments, by the rules of the
-    exchange's type: see ExchangeType. A headers exchange reads the headers to match from \a arguments, and \c x-match
-    there: \c all or \c any. The same binding made twice is one. If the exchange or the queue is missing the broker
-    closes the channel with 404.
+    Binds \a queue to \a exchange (\c queue.bind), which then routes messages that match \a routingKey and \a arguments
+    to the queue, by the rules of the exchange's type; see ExchangeType. A headers exchange takes the headers to match
+    from \a arguments, along with \c x-match, which is \c all or \c any. Repeating a binding has no effect. If the
+    exchange or the queue is missing the broker closes the channel with 404.
 
-    An empty \a queue is the one last declared on this channel; if \a routingKey is empty as well, it is the queue's
-    name.
+    An empty \a queue means the queue last declared on this channel; if \a routingKey is empty as well, it defaults to
+    the queue's name.
 */
 Reply<void> Channel::bindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
                                const FieldTable &arguments)
@@ -273,7 +273,7 @@ Reply<void> Channel::bindQueue(const QString &queue, const QString &exchange, co
 
 /*!
     Removes the binding of \a queue to \a exchange that was made with the same \a routingKey and \a arguments
-    (\c queue.unbind). A binding that is not there is no error to RabbitMQ. Empty names are as in bindQueue().
+    (\c queue.unbind). RabbitMQ does not treat a missing binding as an error. Empty names are handled as in bindQueue().
 */
 Reply<void> Channel::unbindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
                                  const FieldTable &arguments)
@@ -282,11 +282,12 @@ Reply<void> Channel::unbindQueue(const QString &queue, const QString &exchange, 
 }
 
 /*!
-    Declares the exchange \a name of the given \a type with \a options (\c exchange.declare), that is, makes it if it
-    is not there. ExchangeType has the types of every broker. On success exchangeDeclared() follows the reply.
+    Declares the exchange \a name of the given \a type with \a options (\c exchange.declare), which creates it if it
+    does not exist. ExchangeType lists the types that every broker supports. On success exchangeDeclared() follows the
+    reply.
 
-    The broker closes the channel with 406 if the exchange is there with another type or other options, and with 403
-    if the name begins with \c{amq.} and it is not there. An unknown type ends the \e connection with 503.
+    The broker closes the channel with 406 if the exchange exists with another type or other options, and with 403 if it
+    does not exist and its name begins with \c{amq.}. An unknown type ends the \e connection with 503.
 */
 Reply<void> Channel::declareExchange(const QString &name, const QString &type, const ExchangeOptions &options)
 {
@@ -296,8 +297,8 @@ Reply<void> Channel::declareExchange(const QString &name, const QString &type, c
 }
 
 /*!
-    Asks whether there is an exchange \a name (\c exchange.declare with \c passive). If there is none the broker
-    closes the channel with 404.
+    Checks whether the exchange \a name exists (\c exchange.declare with \c passive). If it does not, the broker closes
+    the channel with 404.
 */
 Reply<void> Channel::inspectExchange(const QString &name)
 {
@@ -305,8 +306,8 @@ Reply<void> Channel::inspectExchange(const QString &name)
 }
 
 /*!
-    Deletes the exchange \a name (\c exchange.delete); with DeleteFlag::IfUnused in \a flags only if nothing is bound
-    to it, else the broker closes the channel with 406. An exchange that is not there is no error to RabbitMQ.
+    Deletes the exchange \a name (\c exchange.delete); with DeleteFlag::IfUnused in \a flags only if nothing is bound to
+    it; otherwise the broker closes the channel with 406. RabbitMQ does not treat a missing exchange as an error.
 */
 Reply<void> Channel::deleteExchange(const QString &name, DeleteFlags flags)
 {
@@ -315,8 +316,8 @@ Reply<void> Channel::deleteExchange(const QString &name, DeleteFlags flags)
 }
 
 /*!
-    Lets the exchange \a source route to the exchange \a destination (\c exchange.bind, an extension of RabbitMQ) what
-    fits \a routingKey and \a arguments, as bindQueue() does for a queue.
+    Binds the exchange \a destination to the exchange \a source (\c exchange.bind, a RabbitMQ extension) with
+    \a routingKey and \a arguments, as bindQueue() does for a queue.
 */
 Reply<void> Channel::bindExchange(const QString &destination, const QString &source, const QString &routingKey,
                                   const FieldTable &arguments)
@@ -327,7 +328,7 @@ Reply<void> Channel::bindExchange(const QString &destination, const QString &sou
 
 /*!
     Removes the binding of the exchange \a destination to \a source that was made with the same \a routingKey and
-    \a arguments (\c exchange.unbind). A binding that is not there is no error to RabbitMQ.
+    \a arguments (\c exchange.unbind). RabbitMQ does not treat a missing binding as an error.
 */
 Reply<void> Channel::unbindExchange(const QString &destination, const QString &source, const QString &routingKey,
                                     const FieldTable &arguments)
@@ -337,10 +338,10 @@ Reply<void> Channel::unbindExchange(const QString &destination, const QString &s
 }
 
 /*!
-    Limits the number of unsettled deliveries to \a count, 0 for no limit (\c basic.qos): with
-    PrefetchScope::PerConsumer in \a scope for each consumer that starts on this channel afterwards and does not set
-    its own in ConsumeOptions::prefetch, with PrefetchScope::PerChannel for all of the channel together. It has no
-    effect on AckMode::NoAck and on get().
+    Limits the number of unsettled deliveries to \a count (\c basic.qos); 0 means no limit. If \a scope is
+    PrefetchScope::PerConsumer, the limit applies to each consumer that starts on this channel afterwards and does not
+    set ConsumeOptions::prefetch; with PrefetchScope::PerChannel it applies to the channel as a whole. It has no effect
+    on AckMode::NoAck and on get().
 
     Before the first call, a consumer has a limit of 100. Without a limit the broker sends everything it has, and
     unsettled deliveries are kept in memory. A few hundred keep a consumer busy; see \l
@@ -356,25 +357,26 @@ Reply<void> Channel::setPrefetch(quint16 count, PrefetchScope scope)
 }
 
 /*!
-    Subscribes to \a queue with \a options (\c basic.consume) and returns the consumer, which emits what arrives. It
-    is never null, and a child of \a parent, or of this channel if that is null. An empty \a queue is the one last
-    declared on this channel.
+    Subscribes to \a queue with \a options (\c basic.consume) and returns the consumer, which emits the deliveries. The
+    consumer is never null. It is a child of \a parent, or of this channel if \a parent is null. An empty \a queue means
+    the queue last declared on this channel.
 
-    A call that is refused here ends the consumer by Consumer::cancelled(), from the event loop: ErrorKind::NotOpen if
-    the channel is closed or closing, ErrorKind::InvalidArgument for a name over 255 bytes, for arguments that cannot
-    be sent, and for a consumer tag that is in use on this channel. The broker closes the channel with 404 if there is
-    no such queue, and with 403 if it, or this consumer, is to be exclusive and there are others.
+    If the library refuses the call, the consumer emits Consumer::cancelled() from the event loop: ErrorKind::NotOpen if
+    the channel is closed or closing, ErrorKind::InvalidArgument for a name over 255 bytes, for arguments that cannot be
+    sent, and for a consumer tag that is in use on this channel. The broker closes the channel with 404 if there is no
+    such queue, and with 403 if the queue already has an exclusive consumer, or if this consumer is exclusive and the
+    queue has others.
 
     Replies from \c amq.rabbitmq.reply-to (RabbitMQ's direct reply-to) need AckMode::NoAck. A channel has at most one
-    consumer for them, which gets the replies to what the same channel publishes with that Message::replyTo(). Anything
-    else is refused with ErrorKind::InvalidArgument.
+    consumer for them, which gets the replies to messages published on the same channel with that Message::replyTo().
+    Other uses are refused with ErrorKind::InvalidArgument.
 
     The tag of a consumer that was cancelled or deleted may be used again at once: this call, and all later calls of the
     channel, wait until the broker has confirmed the cancellation.
 
     If \a parent lives in another thread than the channel, the consumer becomes a child of the channel instead, and a
-    warning says so. A call from another thread is refused; the refused consumer still becomes a child of its parent, in
-    the parent's thread.
+    warning is logged. A call from another thread is refused; the refused consumer still becomes a child of its parent,
+    in the parent's thread.
 */
 Consumer *Channel::consume(const QString &queue, const ConsumeOptions &options, QObject *parent)
 {
@@ -382,8 +384,8 @@ Consumer *Channel::consume(const QString &queue, const ConsumeOptions &options, 
 }
 
 /*!
-    Returns the consumers of this channel that have not ended, in the order they were made. Those that wait for
-    reopen() are among them.
+    Returns the consumers of this channel that have not ended, including those that wait for reopen(), in order of
+    creation.
 */
 QList<Consumer *> Channel::consumers() const
 {
@@ -405,15 +407,15 @@ Consumer *Channel::consumer(const QString &consumerTag) const
 }
 
 /*!
-    Fetches one message from \a queue (\c basic.get). The reply has the message and the number of those left, or
-    std::nullopt if the queue is empty. The message is to be settled as a delivery is, unless \a ackMode is
+    Fetches one message from \a queue (\c basic.get). The reply contains the message and the number of messages left, or
+    std::nullopt if the queue is empty. The message has to be settled like a delivery, unless \a ackMode is
     AckMode::NoAck. An empty \a queue is the one last declared on this channel. If there is no such queue the broker
     closes the channel with 404.
 
     AckMode::AfterDelivery is refused with ErrorKind::InvalidArgument, since a reply has no slots to wait for. Use
     AckMode::Manual and Message::ack().
 
-    A Consumer is the better way to receive more than a few: each get costs a round trip.
+    To receive more than a few messages, use a Consumer, since each get costs a round trip.
 */
 Reply<std::optional<GetResult>> Channel::get(const QString &queue, AckMode ackMode)
 {
@@ -437,15 +439,13 @@ Reply<std::optional<GetResult>> Channel::get(const QString &queue, AckMode ackMo
 }
 
 /*!
-    Tells the broker that the delivery \a message is done with (\c basic.ack). Returns \c true if it was still
-    unsettled.
+    Acknowledges the delivery \a message (\c basic.ack). Returns \c true if it was still unsettled.
 
-    Returns \c false otherwise and sends nothing: with ErrorKind::StaleDelivery in lastCallError() for one that is
-   settled already, that came before the channel was closed, or through another channel; with ErrorKind::InvalidArgument
-   for a message that is no delivery or needs no settling (AckMode::NoAck). RabbitMQ would close the channel with 406.
+    Otherwise returns \c false and sends nothing. lastCallError() is ErrorKind::StaleDelivery if the message is settled
+    already, arrived before the channel was closed or came through another channel, and ErrorKind::InvalidArgument if it
+    is not a delivery or needs no settling (AckMode::NoAck). RabbitMQ would close the channel with 406.
 
-    Acknowledgements are merged and leave at the end of the turn of the event loop. For other threads there is
-    Message::ack().
+    Acknowledgements are merged and sent at the end of the event loop iteration. From other threads, use Message::ack().
 */
 bool Channel::ack(const Message &message)
 {
@@ -462,9 +462,9 @@ bool Channel::ackUpTo(const Message &message)
 }
 
 /*!
-    Tells the broker that the delivery \a message failed (\c basic.nack, or \c basic.reject where the broker lacks
-    it). With Requeue::Yes in \a requeue it goes back to the queue and may be delivered again at once, with
-    Requeue::No it is dropped or dead-lettered. Returns the same as ack(), with the same errors.
+    Rejects the delivery \a message (\c basic.nack, or \c basic.reject if the broker does not support it). If \a requeue
+    is Requeue::Yes, the message goes back to the queue and may be delivered again at once; with Requeue::No it is
+    dropped or dead-lettered. Returns the same as ack(), with the same errors.
 */
 bool Channel::nack(const Message &message, Requeue requeue)
 {
@@ -483,10 +483,9 @@ bool Channel::nackUpTo(const Message &message, Requeue requeue)
 }
 
 /*!
-    Gives every unsettled delivery of this channel back to its queue, to be delivered again (\c basic.recover with
-    \c requeue). From this call on they are stale: settling one of them sends nothing and is reported as
-    ErrorKind::StaleDelivery. Deliveries that are on their way when the broker gets the call are not emitted, since
-    they come again.
+    Returns all unsettled deliveries of this channel to their queues for redelivery (\c basic.recover with \c requeue).
+    After this call they are stale; settling one sends nothing and is reported as ErrorKind::StaleDelivery. Deliveries
+    in transit when the broker receives the call are not emitted, since they are delivered again.
 */
 Reply<void> Channel::redeliverUnacked()
 {
@@ -497,10 +496,10 @@ Reply<void> Channel::redeliverUnacked()
 
 /*!
     Puts the channel into transaction mode (\c tx.select): messages that are published and deliveries that are settled
-    afterwards count from the next txCommit() on. There is no way back, and a channel in confirm mode cannot:
-    ErrorKind::InvalidArgument. reopen() sets the mode again; what was not committed is gone.
+    afterwards take effect with the next txCommit(). The mode cannot be left. A channel in confirm mode refuses the call
+    with ErrorKind::InvalidArgument. reopen() sets the mode again; uncommitted messages and settlements are lost.
 
-    Transactions are slow. To know that the broker has a message, confirmSelect() is the better way; see
+    Transactions are slow. Prefer confirmSelect() to learn whether the broker has a message; see
     \l {https://www.rabbitmq.com/docs/semantics} {what a transaction guarantees}.
 */
 Reply<void> Channel::txSelect()
@@ -509,9 +508,10 @@ Reply<void> Channel::txSelect()
 }
 
 /*!
-    Commits what was published and settled since the last commit or rollback (\c tx.commit). What is called before the
-    reply, settlements included, waits for it and belongs to the next transaction: the broker ends the connection when
-    anything follows a commit before it has answered. Without txSelect() it ends with ErrorKind::InvalidArgument.
+    Commits the messages and settlements since the last commit or rollback (\c tx.commit). Calls made before the reply
+    arrives, settlements included, wait for it and belong to the next transaction, since the broker closes the
+    connection when anything follows a commit that it has not answered. Without txSelect() the reply ends with
+    ErrorKind::InvalidArgument.
 */
 Reply<void> Channel::txCommit()
 {
@@ -519,9 +519,9 @@ Reply<void> Channel::txCommit()
 }
 
 /*!
-    Drops the messages that were published since the last commit or rollback and takes back the settlements
-    (\c tx.rollback): the deliveries are unsettled again, and are not delivered again by themselves. What is called
-    before the reply waits, as with txCommit(), and the errors are the same.
+    Drops the messages that were published since the last commit or rollback and reverts the settlements
+    (\c tx.rollback). The deliveries are unsettled again, but are not redelivered automatically. Calls made before the
+    reply arrives wait, as with txCommit(), and the errors are the same.
 */
 Reply<void> Channel::txRollback()
 {
@@ -531,9 +531,9 @@ Reply<void> Channel::txRollback()
 }
 
 /*!
-    Asks for an access ticket to \a realm with the rights in \a flags (\c access.request), for code that comes from
-    AMQP 0-8. The reply has the ticket; from then on the calls of this channel carry it. RabbitMQ 3 answers every
-    request with a ticket and looks at none; RabbitMQ 4 may end the connection with 540.
+    Requests an access ticket to \a realm with the rights in \a flags (\c access.request), for code ported from AMQP
+    0-8. The reply contains the ticket, which all later calls of this channel carry. RabbitMQ 3 answers every request
+    with a ticket and ignores tickets; RabbitMQ 4 may end the connection with 540.
 */
 Reply<quint16> Channel::requestAccess(const QString &realm, AccessFlags flags)
 {
@@ -550,11 +550,11 @@ Reply<quint16> Channel::requestAccess(const QString &realm, AccessFlags flags)
 }
 
 /*!
-    Opens the channel again after it was closed (\c channel.open). It may be called as soon as state() is
-    State::Closed, also while the connection is not open: it waits for Connection::open(), as other calls do. If the
-    channel is already opening it changes nothing, and returns a reply as whenOpen() does. The prefetch is set again,
-    and consumers in Consumer::Recovering subscribe again, in the order they were made and before the calls that are
-    made next. Queues and exchanges are not declared again.
+    Opens the channel again after it was closed (\c channel.open). It may be called as soon as state() is State::Closed,
+    even while the connection is not open; like other calls, it then waits for Connection::open(). If the channel is
+    already opening, it changes nothing and returns a reply as whenOpen() does. The prefetch is set again, and consumers
+    in Consumer::Recovering resubscribe in order of creation, before any later calls. Queues and exchanges are not
+    declared again.
 
     The reply succeeds with \c channel.open-ok. It ends with ErrorKind::InvalidArgument if the channel is open,
     and with ErrorKind::NotOpen if the connection is closing or gone, or if no channel number is free.
@@ -565,9 +565,9 @@ Reply<void> Channel::reopen()
 }
 
 /*!
-    Closes the channel (\c channel.close): what was called before is sent and answered first, consumers are cancelled.
-    The reply succeeds with \c channel.close-ok, also if the broker closes the channel for an error at the same time,
-    in which case closed() has it. A channel that is closed already succeeds at once.
+    Closes the channel (\c channel.close) after earlier calls have been sent and answered, and cancels its consumers.
+    The reply succeeds with \c channel.close-ok, also if the broker closes the channel for an error at the same time;
+    closed() then reports the error. On a closed channel the reply succeeds at once.
 */
 Reply<void> Channel::close()
 {

@@ -33,7 +33,7 @@ Connection::Connection(const ConnectionParameters &parameters, QObject *parent)
 }
 
 /*!
-    Constructs a connection for \a url, which is a child of \a parent. An invalid URL is reported by open(), see url.
+    Constructs a connection for \a url, which is a child of \a parent. open() reports an invalid URL, see url.
 */
 Connection::Connection(const QUrl &url, QObject *parent)
     : QObject(parent)
@@ -43,10 +43,10 @@ Connection::Connection(const QUrl &url, QObject *parent)
 }
 
 /*!
-    Ends the connection without blocking: what is unsent, and \c connection.close, are given to the kernel as far as
-    it takes them at once. All unfinished replies end with ErrorKind::Cancelled: futures at once, functions and
-    coroutines from the event loop, see Reply. The connection itself emits nothing more. Its channels are deleted with
-    it, except that channels with another parent stay and emit Channel::closed().
+    Ends the connection without blocking. Unsent bytes and \c connection.close are written as far as the kernel accepts
+    them at once. All unfinished replies end with ErrorKind::Cancelled: futures at once, functions and coroutines from
+    the event loop, see Reply. The connection itself emits nothing more. Its channels are deleted with it, except that
+    channels with another parent stay and emit Channel::closed().
 */
 Connection::~Connection() = default;
 
@@ -92,9 +92,9 @@ Connection::State Connection::state() const
 }
 
 /*!
-    Returns a reply that succeeds when the connection is open: at once if it is, else with the next
-    \c connection.open-ok. If that attempt fails the reply ends with its error, or with ErrorKind::Cancelled if
-    close() or abort() ended it. Without an attempt it waits for one.
+    Returns a reply that succeeds when the connection is open: at once if it is open already, otherwise with the next
+    \c connection.open-ok. If the attempt fails, the reply ends with its error, or with ErrorKind::Cancelled if close()
+    or abort() ended the attempt. If no attempt is under way, the reply waits for the next one.
 */
 Reply<void> Connection::whenOpen()
 {
@@ -106,7 +106,7 @@ Reply<void> Connection::whenOpen()
 }
 
 /*!
-    Returns the endpoint of the connection or of the last attempt to make one.
+    Returns the endpoint of the connection or of the last attempt to connect.
 */
 Endpoint Connection::currentEndpoint() const
 {
@@ -147,12 +147,13 @@ qint64 Connection::bytesToWrite() const
     \class AmqpQt::Connection::Statistics
     \inmodule AmqpQt
     \since 0.1
-    \brief What went over a connection: \c messagesIn were delivered and fetched, \c messagesOut accepted by
+    \brief Counts the traffic of a connection: \c messagesIn delivered or fetched, \c messagesOut accepted by
     Channel::publish(), \c bytesIn read from the socket and \c bytesOut written to it.
 */
 
 /*!
-    Returns what went over this connection since the object was made, all its open() together. For a rate, ask twice.
+    Returns the traffic of this connection since the object was created, across all calls of open(). For a rate, compare
+    two values.
 */
 Connection::Statistics Connection::statistics() const
 {
@@ -160,7 +161,7 @@ Connection::Statistics Connection::statistics() const
 }
 
 /*!
-    Returns the heartbeat interval that was negotiated (\c connection.tune), 0 for none and while there is no
+    Returns the negotiated heartbeat interval (\c connection.tune), or 0 if heartbeats are disabled or there is no
     connection. See ConnectionParameters::setHeartbeatInterval().
 */
 std::chrono::seconds Connection::heartbeatInterval() const
@@ -169,9 +170,8 @@ std::chrono::seconds Connection::heartbeatInterval() const
 }
 
 /*!
-    Returns the size in bytes of the largest frame, as it was negotiated (\c connection.tune); 0 if neither side has a
-    limit. A message may be larger, it takes many frames then; the arguments of a call and the headers of a message
-    may not.
+    Returns the negotiated maximum frame size in bytes (\c connection.tune), or 0 if neither side has a limit. A message
+    may be larger, since its body is split into frames; the arguments of a call and the headers of a message may not.
 */
 quint32 Connection::maximumFrameSize() const
 {
@@ -179,8 +179,8 @@ quint32 Connection::maximumFrameSize() const
 }
 
 /*!
-    Returns the highest channel number, as it was negotiated (\c connection.tune); 0 if neither side has a limit, and
-    before.
+    Returns the negotiated highest channel number (\c connection.tune), or 0 if neither side has a limit or it is not
+    negotiated yet.
 */
 quint16 Connection::maximumChannels() const
 {
@@ -202,16 +202,15 @@ bool Connection::hasCapability(const QString &name) const
 }
 
 /*!
-    Returns a new channel with the lowest free number, a child of \a parent, or of this connection if that is null. It
-    can be used at once and opens when the connection does (\c channel.open).
+    Returns a new channel with the lowest free number, a child of \a parent, or of this connection if \a parent is null.
+    The channel can be used at once and opens when the connection does (\c channel.open).
 
-    If no number is free (see ConnectionParameters::setMaximumChannels() and maximumChannels()) the channel ends by
-    Channel::errorOccurred() and Channel::closed() with ErrorKind::NotOpen, from the event loop. If the broker allows
-    fewer channels than there are when the connection opens, those with higher numbers end with
-    ErrorKind::InvalidArgument.
+    If no number is free (see ConnectionParameters::setMaximumChannels() and maximumChannels()) the channel emits
+    Channel::errorOccurred() and Channel::closed() with ErrorKind::NotOpen from the event loop. If the broker allows
+    fewer channels than exist when the connection opens, those with higher numbers end with ErrorKind::InvalidArgument.
 
     If \a parent lives in another thread than the connection, the channel becomes a child of the connection instead, and
-    a warning says so. A call from another thread is refused: the channel ends with ErrorKind::InvalidArgument and
+    a warning is logged. A call from another thread is refused: the channel ends with ErrorKind::InvalidArgument and
     cannot be used. It still becomes a child of \a parent or of the connection, in the thread of that object.
 */
 Channel *Connection::createChannel(QObject *parent)
@@ -237,12 +236,12 @@ Channel *Connection::createChannel(QObject *parent)
 }
 
 /*!
-    Returns the channel with this \a number: the one that has it, else a new one, a child of this connection. Without
-    such a number, for 0 and those over the limit (maximumChannels(), before it is known
-    ConnectionParameters::maximumChannels()), the result is null and error() is of kind ErrorKind::InvalidArgument;
-    while the number rests until the broker confirms the end of its last use, ErrorKind::NotOpen.
+    Returns the channel with this \a number, or a new one, a child of this connection, if the number is unused. Returns
+    null for 0 and for numbers over the limit (maximumChannels(), or ConnectionParameters::maximumChannels() before
+    negotiation) and sets error() to ErrorKind::InvalidArgument. While the broker has not confirmed the end of the
+    number's last use, the error is ErrorKind::NotOpen.
 
-    A channel that was closed has given its number back.
+    A closed channel has released its number.
 */
 Channel *Connection::channel(quint16 number)
 {
@@ -284,23 +283,23 @@ QList<Channel *> Connection::channels() const
 }
 
 /*!
-    Connects to the broker with the present parameters(). Their endpoints are tried in order; each has
+    Connects to the broker with the current parameters(). Their endpoints are tried in order; each has
     ConnectionParameters::connectTimeout() for the look-up, the TCP connection and the login. If an endpoint fails with
     a recoverable error (Error::isRecoverable()) the next one is tried: the endpoint cannot be reached, does not answer
     in time, drops the connection, or closes it with a code such as 320. The error of the attempt is that of the last
     endpoint. A refused login, a missing virtual host and a server that speaks another protocol end the attempt.
 
-    A broker with the capability \c authentication_failure_close says so when it refuses a login. If such a broker drops
-    the connection during the login, the connection has been lost (ErrorKind::Network). Otherwise the drop means that
-    the broker has refused the login (ErrorKind::Authentication).
+    A broker with the capability \c authentication_failure_close reports a refused login. If such a broker drops the
+    connection during the login, the connection has been lost (ErrorKind::Network). With other brokers, a drop means
+    that the login was refused (ErrorKind::Authentication).
 
     A failed attempt ends only its own reply and those of whenOpen(). Channels that were made before, or reopened by
     Channel::reopen(), keep waiting with all of their calls, in order, through any number of attempts until one
     succeeds. close() and abort() end them with ErrorKind::Cancelled.
 
-    Returns a reply that ends when the connection is open or has failed; for the errors see closed(). If the attempt
-    is under way already it is that one's reply. On an open connection it succeeds at once, and on one that is closing
-    it ends with ErrorKind::NotOpen: open it after closed().
+    Returns a reply that ends when the connection is open or has failed; for the errors see closed(). If an attempt is
+    already under way, its reply is returned. On an open connection the reply succeeds at once, and on one that is
+    closing it ends with ErrorKind::NotOpen: open it after closed().
 */
 Reply<void> Connection::open()
 {
@@ -308,14 +307,14 @@ Reply<void> Connection::open()
 }
 
 /*!
-    Closes the connection in good order: sends what was accepted before, cancels all consumers, closes all channels,
-    sends \c connection.close and waits for \c connection.close-ok. Calls that are waiting for answers get them, new
-    ones are refused with ErrorKind::NotOpen.
+    Closes the connection cleanly: sends all accepted messages and calls, cancels all consumers, closes all channels,
+    sends \c connection.close and waits for \c connection.close-ok. Pending calls still get their answers; new ones are
+    refused with ErrorKind::NotOpen.
 
-    If for ConnectionParameters::closeTimeout() nothing more of that can be written, or no answer comes, the connection
-    is dropped, and reply and closed() have ErrorKind::Timeout. So it ends if publishes are held back by a broker that
-    blocks. While the connection is being opened, open() ends with ErrorKind::Cancelled, and so do all calls that wait
-    for it. On a closed connection the reply succeeds at once, and channels that wait for the next open() end with
+    If there is no progress within ConnectionParameters::closeTimeout(), the connection is dropped, and the reply and
+    closed() report ErrorKind::Timeout. This also happens if a broker that blocks the connection holds back publishes.
+    While the connection is being opened, open() ends with ErrorKind::Cancelled, and so do all calls that wait for it.
+    On a closed connection the reply succeeds at once, and channels that wait for the next open() end with
     ErrorKind::Cancelled.
 */
 Reply<void> Connection::close()
@@ -325,8 +324,8 @@ Reply<void> Connection::close()
 
 /*!
     Drops the connection at once, with all unsent bytes and without \c connection.close. Unfinished replies end with
-    ErrorKind::Cancelled, and closed() follows without an error, both from the event loop. On a closed connection it
-    ends the channels that wait for the next open(), as close() does.
+    ErrorKind::Cancelled, and closed() follows without an error, both from the event loop. On a closed connection,
+    abort() ends the channels that wait for the next open(), as close() does.
 */
 void Connection::abort()
 {

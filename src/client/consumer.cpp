@@ -12,8 +12,8 @@ Consumer::Consumer(Channel *, QObject *parent)
 }
 
 /*!
-    Ends the subscription (\c basic.cancel), without any signal. Deliveries that no slot has seen, and those that
-    still arrive, go back to the queue. Those that were delivered stay as they are: they can be settled as before.
+    Ends the subscription (\c basic.cancel), without any signal. Deliveries that no slot has seen, and those that still
+    arrive, go back to the queue. Messages that were emitted can still be settled.
 */
 Consumer::~Consumer() = default;
 
@@ -63,10 +63,10 @@ int Consumer::unackedCount() const
 }
 
 /*!
-    Returns a reply that succeeds with \c basic.consume-ok. It ends with the error of the channel if that is closed
-    before, with ErrorKind::InvalidArgument or ErrorKind::NotOpen if the call was refused, and with
-    ErrorKind::Cancelled if something was deleted. Once Channel::reopen() has subscribed again a new reply is about
-    that.
+    Returns a reply that succeeds with \c basic.consume-ok. It ends with the error of the channel if the channel is
+    closed first, with ErrorKind::InvalidArgument or ErrorKind::NotOpen if the call was refused, and with
+    ErrorKind::Cancelled if the consumer, channel or connection is deleted. After Channel::reopen(), a new reply reports
+    the new subscription.
 */
 Reply<void> Consumer::whenStarted()
 {
@@ -75,11 +75,11 @@ Reply<void> Consumer::whenStarted()
 
 /*!
     Ends the subscription (\c basic.cancel): no more messages are emitted from now on. The reply succeeds with
-    \c basic.cancel-ok and has the number of deliveries that no slot had seen and that went back to the queue; those
-    of a consumer with AckMode::NoAck are lost, and a warning has their number. stateChanged() and cancelled() follow.
+    \c basic.cancel-ok and contains the number of unseen deliveries that went back to the queue. With AckMode::NoAck
+    these are lost, and a warning reports their number. stateChanged() and cancelled() follow.
 
-    Messages that were delivered can be settled as before. While the channel is closed or closing the consumer ends
-    without asking the broker. One that has ended gives 0, and called again while it is under way cancel() returns
+    Messages that were emitted can still be settled. While the channel is closed or closing, the consumer ends without a
+    call to the broker. For an ended consumer the reply contains 0. While a cancellation is under way, cancel() returns
     the same reply.
 */
 Reply<int> Consumer::cancel()
@@ -92,8 +92,8 @@ Reply<int> Consumer::cancel()
     before it confirms. So no message goes back to the queue out of order, and a consumer with AckMode::NoAck loses
     none. Meanwhile state() is State::Cancelling; cancelled() comes after the last delivery.
 
-    The reply succeeds with 0 when the broker has confirmed (\c basic.cancel-ok). If cancel() was called before, it is
-    the reply of that call.
+    The reply succeeds with 0 when the broker has confirmed (\c basic.cancel-ok). If cancel() was called before, its
+    reply is returned.
 
     \sa cancel()
 */

@@ -386,8 +386,8 @@ void PublisherPrivate::tellChange()
 }
 
 /*!
-    Makes a publisher on \a connection, with a channel of its own, and with \a parent. It can be used at once: messages
-    wait in the outbox until the connection is open.
+    Constructs a publisher on \a connection with its own channel and the given \a parent. It can be used at once;
+    messages wait in the outbox until the connection is open.
 
     The publisher has to be created in the thread of \a connection. If \a connection is null or lives in another thread,
     error() is of kind ErrorKind::InvalidArgument from the start, every message is refused with that error, and
@@ -401,18 +401,20 @@ Publisher::Publisher(Connection *connection, QObject *parent)
 
 /*!
     Ends the publisher and its channel at once. Unfinished replies end with ErrorKind::Cancelled. The outcome of other
-    outstanding messages is not reported, but a warning has their number. To be sure of all messages wait for drained().
+    outstanding messages is not reported, but a warning contains their number. To be sure of all messages, wait for
+    drained().
 */
 Publisher::~Publisher() = default;
 
 /*!
-    Publishes \a message to exchange() with routingKey(). Returns its id, with which settled() will report the outcome:
-    1 for the first message, and one more for each that follows. Returns 0 if the message was refused. Then error() has
-    the reason, which is logged if it is not the same as before: ErrorKind::InvalidArgument for a message that
-    Channel::publish() refuses, ErrorKind::BufferFull if it cannot be sent now and would not fit into the outbox,
-    ErrorKind::NotOpen once the connection has been deleted.
+    Publishes \a message to exchange() with routingKey(). Returns its id, which settled() uses to report the outcome.
+    Ids start at 1 and increase by one. Returns 0 if the message was refused. error() then returns the reason, which is
+    logged unless it is the same as before: ErrorKind::InvalidArgument for a message that Channel::publish() refuses,
+    ErrorKind::BufferFull if it cannot be sent now and would not fit into the outbox, ErrorKind::NotOpen once the
+    connection has been deleted.
 
-    The message is sent at once if the window and the connection allow, else it waits in the outbox. Never blocks.
+    The message is sent at once if the window and the connection allow it; otherwise it waits in the outbox. This
+    function never blocks.
 */
 quint64 Publisher::publish(const Message &message)
 {
@@ -472,7 +474,7 @@ void Publisher::setRoutingKey(const QString &routingKey)
 
 /*!
     Returns whether a message without a route ends with ErrorKind::Returned; \c true by default. Otherwise the broker
-    drops it, and confirms it.
+    drops and confirms it.
 */
 bool Publisher::isMandatory() const
 {
@@ -480,7 +482,7 @@ bool Publisher::isMandatory() const
 }
 
 /*!
-    Sets whether a route is \a mandatory, for what is published from now on.
+    Sets whether a route is \a mandatory for messages published from now on.
 */
 void Publisher::setMandatory(bool mandatory)
 {
@@ -488,7 +490,7 @@ void Publisher::setMandatory(bool mandatory)
 }
 
 /*!
-    Returns how many messages may be on their way, sent and unconfirmed, at a time; 1000 by default.
+    Returns the maximum number of unconfirmed messages; 1000 by default.
 */
 int Publisher::confirmWindow() const
 {
@@ -496,7 +498,7 @@ int Publisher::confirmWindow() const
 }
 
 /*!
-    Sets the number of unconfirmed messages at a time to \a messages, 1 or more; others are refused with
+    Sets the maximum number of unconfirmed messages to \a messages, at least 1; other values are refused with
     ErrorKind::InvalidArgument in error().
 */
 void Publisher::setConfirmWindow(int messages)
@@ -511,7 +513,7 @@ void Publisher::setConfirmWindow(int messages)
 }
 
 /*!
-    Returns how many bytes of messages, bodies and properties, the outbox takes; 16 MiB by default.
+    Returns the capacity of the outbox in bytes of bodies and properties; 16 MiB by default.
 */
 qint64 Publisher::outboxLimit() const
 {
@@ -519,9 +521,9 @@ qint64 Publisher::outboxLimit() const
 }
 
 /*!
-    Limits the outbox to \a bytes, 0 or more. With 0 what cannot be sent at once is refused. A negative limit is refused
-    with ErrorKind::InvalidArgument in error(). What is in the outbox stays. Messages that return there after a loss
-    are kept whatever the limit is.
+    Limits the outbox to \a bytes, 0 or more. With 0, messages that cannot be sent at once are refused. A negative limit
+    is refused with ErrorKind::InvalidArgument in error(). Messages in the outbox stay. Messages that return to it after
+    a loss are kept regardless of the limit.
 */
 void Publisher::setOutboxLimit(qint64 bytes)
 {
@@ -534,7 +536,7 @@ void Publisher::setOutboxLimit(qint64 bytes)
 }
 
 /*!
-    Returns whether everything that is published waits in the outbox; \c false by default.
+    Returns whether published messages wait in the outbox; \c false by default.
 */
 bool Publisher::isPaused() const
 {
@@ -542,8 +544,8 @@ bool Publisher::isPaused() const
 }
 
 /*!
-    Keeps in the outbox what is published from now on, and what is there, while \a paused: until the exchange and the
-    queues that it is for are declared, say. What was sent is not affected.
+    Keeps messages in the outbox while \a paused is \c true, for example until their exchange and queues are declared.
+    Messages already sent are not affected.
 */
 void Publisher::setPaused(bool paused)
 {
@@ -562,7 +564,7 @@ Publisher::LossPolicy Publisher::lossPolicy() const
 }
 
 /*!
-    Sets what happens at a loss to \a policy. An error that closes only the channel, a missing exchange for one, ends
+    Sets the \a policy for a lost connection. An error that closes only the channel, such as a missing exchange, ends
     the unconfirmed messages under either policy.
 */
 void Publisher::setLossPolicy(LossPolicy policy)
@@ -571,8 +573,8 @@ void Publisher::setLossPolicy(LossPolicy policy)
 }
 
 /*!
-    Returns the channel of this publisher, which lives as long. To close it, or to publish there, confuses the
-    publisher.
+    Returns the channel of this publisher, which lives as long as the publisher. Do not close it or publish on it
+    directly.
 */
 Channel *Publisher::channel() const
 {
@@ -580,7 +582,7 @@ Channel *Publisher::channel() const
 }
 
 /*!
-    Returns why a call was refused the last time.
+    Returns the reason for the last refused call.
 */
 Error Publisher::error() const
 {
