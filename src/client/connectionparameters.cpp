@@ -38,13 +38,14 @@ void setTimeout(ConnectionParametersPrivate &d, std::chrono::milliseconds Connec
     \inheaderfile AmqpQt/ConnectionParameters
     \inmodule AmqpQt
     \since 0.1
-    \brief Everything a Connection needs to know before it opens: where the broker is, who we are, and limits.
+    \brief Contains the settings of a Connection: the broker's endpoints, the credentials and limits.
 
-    An implicitly shared value. A Connection takes a copy; changes to it are for the next Connection::open().
+    This class is an implicitly shared value. A Connection takes a copy; changes take effect with the next
+    Connection::open().
 
-    A setter that is given a value out of its range keeps the former value, logs a warning of category
-    \c amqpqt.connection and remembers the error: error() returns it, and Connection::open() fails with it without
-    connecting, until the same setter accepts a value. For URLs from users fromUrl() reports errors at once.
+    If a value is out of range, the setter keeps the previous value, logs a warning of category \c amqpqt.connection and
+    remembers the error: error() returns it, and Connection::open() fails with it without connecting, until the same
+    setter accepts a value. For URLs from users fromUrl() reports errors at once.
 
     \table
     \header \li Setting \li Default
@@ -86,9 +87,9 @@ ConnectionParameters::~ConnectionParameters() = default;
 */
 
 /*!
-    Returns the error of a setter that has refused a value and has not accepted another one since. It is of kind
-    ErrorKind::InvalidArgument, and its text names the property. If several setters have refused a value it is one of
-    their errors. If none has, Error::isError() is \c false.
+    Returns the error of a setter that has refused a value and has not accepted a value since. It is of kind
+    ErrorKind::InvalidArgument, and its text names the property. If several setters have refused a value, one of their
+    errors is returned. If none has, Error::isError() is \c false.
 */
 Error ConnectionParameters::error() const
 {
@@ -198,7 +199,7 @@ void ConnectionParameters::setConnectionName(const QString &name)
 }
 
 /*!
-    Returns what the application adds to the client properties of \c connection.start-ok; empty by default.
+    Returns the application's additions to the client properties of \c connection.start-ok; empty by default.
 */
 FieldTable ConnectionParameters::clientProperties() const
 {
@@ -220,8 +221,8 @@ void ConnectionParameters::setClientProperties(const FieldTable &properties)
 }
 
 /*!
-    Returns the heartbeat interval that we ask for. The broker may ask for a shorter one in \c connection.tune. A
-    connection on which nothing arrives for two intervals is given up.
+    Returns the requested heartbeat interval. The broker may ask for a shorter one in \c connection.tune. A connection
+    that receives nothing for two intervals is dropped.
 */
 std::chrono::seconds ConnectionParameters::heartbeatInterval() const
 {
@@ -229,7 +230,7 @@ std::chrono::seconds ConnectionParameters::heartbeatInterval() const
 }
 
 /*!
-    Sets the heartbeat \a interval, 0 to 65535 seconds; 0 means no heartbeats at all, whatever the broker asks for.
+    Sets the heartbeat \a interval, 0 to 65535 seconds; 0 disables heartbeats, whatever the broker asks for.
 */
 void ConnectionParameters::setHeartbeatInterval(std::chrono::seconds interval)
 {
@@ -257,9 +258,9 @@ void ConnectionParameters::setConnectTimeout(std::chrono::milliseconds timeout)
 }
 
 /*!
-    Returns how long the broker may take to answer a method. A channel whose call got no answer in time is closed,
-    since later answers could not be distinguished. The time begins when the kernel has taken the last byte of the call.
-    It stands still while the broker blocks the connection.
+    Returns how long the broker may take to answer a method. A channel whose call got no answer in time is closed, since
+    later answers could not be distinguished. The timeout starts when the kernel has accepted the last byte of the call.
+    It is suspended while the broker blocks the connection.
 */
 std::chrono::milliseconds ConnectionParameters::replyTimeout() const
 {
@@ -267,7 +268,7 @@ std::chrono::milliseconds ConnectionParameters::replyTimeout() const
 }
 
 /*!
-    Sets the time for an answer to \a timeout, 0 to 2147483647 ms; 0 waits for ever.
+    Sets the time for an answer to \a timeout, 0 to 2147483647 ms; 0 waits forever.
 */
 void ConnectionParameters::setReplyTimeout(std::chrono::milliseconds timeout)
 {
@@ -275,7 +276,7 @@ void ConnectionParameters::setReplyTimeout(std::chrono::milliseconds timeout)
 }
 
 /*!
-    Returns the largest frame, in bytes, that we ask for in \c connection.tune-ok; the broker's limit holds if it is
+    Returns the maximum frame size, in bytes, requested in \c connection.tune-ok; the broker's limit applies if it is
     smaller.
 */
 quint32 ConnectionParameters::maximumFrameSize() const
@@ -297,8 +298,7 @@ void ConnectionParameters::setMaximumFrameSize(quint32 bytes)
 }
 
 /*!
-    Returns the highest channel number that we ask for in \c connection.tune-ok; the broker's limit holds if it is
-    smaller.
+    Returns the highest channel number requested in \c connection.tune-ok; the broker's limit applies if it is smaller.
 */
 quint16 ConnectionParameters::maximumChannels() const
 {
@@ -315,8 +315,8 @@ void ConnectionParameters::setMaximumChannels(quint16 count)
 
 /*!
     Returns the largest body of a delivery, in bytes. A larger one is skipped without being kept in memory: its
-    consumer, or its Channel::get(), ends with ErrorKind::MessageTooLarge, and a message that is to be acknowledged goes
-    back to its queue.
+    consumer, or its Channel::get(), ends with ErrorKind::MessageTooLarge, and the message goes back to its queue unless
+    it needs no acknowledgement.
 */
 qint64 ConnectionParameters::maximumMessageSize() const
 {
@@ -336,7 +336,7 @@ void ConnectionParameters::setMaximumMessageSize(qint64 bytes)
 }
 
 /*!
-    Returns the number of unsent bytes at which a full write buffer counts as writable again.
+    Returns the number of unsent bytes at which a full write buffer becomes writable again.
 */
 qint64 ConnectionParameters::lowWatermark() const
 {
@@ -379,8 +379,8 @@ void ConnectionParameters::setWriteBuffer(qint64 lowWatermark, qint64 highWaterm
 }
 
 /*!
-    Returns how long deliveries may keep one turn of the event loop busy. Then timers, input and painting have their
-    turn before the next deliveries.
+    Returns the time that deliveries may take in one event loop iteration. Timers, input and painting are processed
+    before the next deliveries.
 */
 std::chrono::milliseconds ConnectionParameters::dispatchBudget() const
 {
@@ -388,7 +388,7 @@ std::chrono::milliseconds ConnectionParameters::dispatchBudget() const
 }
 
 /*!
-    Sets the time for deliveries per turn of the event loop to \a budget, 1 to 2147483647 ms.
+    Sets the time for deliveries per event loop iteration to \a budget, 1 to 2147483647 ms.
 */
 void ConnectionParameters::setDispatchBudget(std::chrono::milliseconds budget)
 {
@@ -414,8 +414,8 @@ void ConnectionParameters::setChecksUserId(bool checks)
 }
 
 /*!
-    Returns how long the broker may block the connection (\c connection.blocked) before it is given up; 0, the default,
-    for as long as it likes.
+    Returns how long the broker may block the connection (\c connection.blocked) before the connection is dropped; 0,
+    the default, means no limit.
 */
 std::chrono::milliseconds ConnectionParameters::blockedTimeout() const
 {
@@ -423,8 +423,8 @@ std::chrono::milliseconds ConnectionParameters::blockedTimeout() const
 }
 
 /*!
-    Sets how long the broker may block the connection to \a timeout, 0 (no limit) to 2147483647 ms. Then the connection
-    ends with ErrorKind::Timeout, and messages that waited end by Channel::publishFailed().
+    Sets how long the broker may block the connection to \a timeout, 0 (no limit) to 2147483647 ms. After this time the
+    connection ends with ErrorKind::Timeout, and Channel::publishFailed() reports the waiting messages.
 */
 void ConnectionParameters::setBlockedTimeout(std::chrono::milliseconds timeout)
 {
@@ -432,8 +432,8 @@ void ConnectionParameters::setBlockedTimeout(std::chrono::milliseconds timeout)
 }
 
 /*!
-    Returns how many times the size of the average frame may wait to be sent until Connection::backpressureDetected()
-    is emitted; 0, the default, for any number.
+    Returns the backlog, in multiples of the average frame size, above which Connection::backpressureDetected() is
+    emitted; 0, the default, disables the signal.
 */
 int ConnectionParameters::backpressureMultiplier() const
 {
@@ -441,8 +441,8 @@ int ConnectionParameters::backpressureMultiplier() const
 }
 
 /*!
-    Sets the \a multiplier of backpressure detection, 0 (off) or more. pika's default is 10. For new code there are
-    Connection::writable and Channel::backpressure, which go by bytes.
+    Sets the \a multiplier of backpressure detection, 0 (off) or more. pika's default is 10. New code should use
+    Connection::writable and Channel::backpressure, which count bytes.
 */
 void ConnectionParameters::setBackpressureMultiplier(int multiplier)
 {
@@ -454,8 +454,8 @@ void ConnectionParameters::setBackpressureMultiplier(int multiplier)
 }
 
 /*!
-    Returns how long Connection::close() waits without progress: no byte leaves, no message is confirmed and no answer
-    arrives. Then the connection ends with ErrorKind::Timeout.
+    Returns how long Connection::close() waits without progress, that is, while no byte is written, no message is
+    confirmed and no answer arrives. After this time the connection ends with ErrorKind::Timeout.
 */
 std::chrono::milliseconds ConnectionParameters::closeTimeout() const
 {

@@ -77,7 +77,7 @@ QString hostProblem(const QString &host)
     \inheaderfile AmqpQt/ConnectionParameters
     \inmodule AmqpQt
     \since 0.1
-    \brief Where a broker listens: a host name or address, and a TCP port.
+    \brief The address of a broker: a host name or IP address, and a TCP port.
 */
 
 /*!
@@ -92,9 +92,9 @@ QString hostProblem(const QString &host)
 */
 
 /*!
-    Reads \a hostAndPort: \c "host", \c "host:5673", \c "[::1]:5673", \c "[::1]" or \c "::1", and \c
-    "[fe80::1%eth0]:5673" for an address with a zone. A port behind an IPv6 address needs the brackets; the default port
-    is 5672. Anything else gives an ErrorKind::InvalidArgument that says what is wrong.
+    Reads \a hostAndPort: \c "host", \c "host:5673", \c "[::1]:5673", \c "[::1]" or \c "::1", and
+    \c "[fe80::1%eth0]:5673" for an address with a zone. A port after an IPv6 address requires brackets; the default
+    port is 5672. Other input returns an ErrorKind::InvalidArgument that describes the problem.
 */
 Result<Endpoint> Endpoint::fromString(const QString &hostAndPort)
 {
@@ -364,7 +364,7 @@ private:
 
 /*!
     Reads \a url, which has the form \c{amqp://user:password@host:port/vhost?key=value&key=value}. Every part but the
-    scheme may be left out, then the defaults hold.
+    scheme is optional and has a default.
 
     \list
     \li The path is the virtual host. An absent or empty one is \c /, and a \c / within its name is written as
@@ -390,12 +390,12 @@ Result<ConnectionParameters> ConnectionParameters::fromUrl(const QUrl &url)
 }
 
 /*!
-    Returns these parameters as a URL without the password, good to be shown, logged and given to fromUrl(). It has
-    the first endpoint, and those query keys whose values differ from the defaults. A user name is left out if it and
-    the password are the defaults.
+    Returns these parameters as a URL without the password, suitable for display, logs and fromUrl(). It contains the
+    first endpoint, and the query keys whose values differ from the defaults. A user name is left out if it and the
+    password are the defaults.
 
-    What a URL cannot express is not in it: the password, further endpoints, client properties, limits that have no
-    query key, and a virtual host called by the empty string.
+    It does not contain the password, further endpoints, client properties, limits without a query key, or a virtual
+    host whose name is empty.
 */
 QUrl ConnectionParameters::toUrl() const
 {

@@ -23,8 +23,8 @@ namespace AmqpQt
     \brief A message: its body, its properties and, if it came from the broker, its envelope.
 
     A Message is a value. It is implicitly shared, so it is cheap to copy, to store in models and to send through queued
-    signals. Copies may be read and settled in any thread; one and the same object is for one thread at a time, as with
-    every value class of Qt.
+    signals. Copies may be read and settled in any thread; a single object must not be used in several threads at the
+    same time, as with any Qt value class.
 
     \section1 Content
 
@@ -32,10 +32,10 @@ namespace AmqpQt
     properties are the 14 of the class \c basic in AMQP 0-9-1. An empty string means that the property is absent. They
     are decoded when one of them is asked for, the headers apart from the others.
 
-    What cannot be sent is reported by the publishing call as ErrorKind::InvalidArgument with the name of the property:
-    a string over 255 bytes of UTF-8, a value in the headers that has no AMQP type, and a value for which RabbitMQ would
-    close the channel, see Channel::publish(). A setter refuses a number or a time out of range with a warning in the
-    category \c amqpqt.channel, and keeps the old value.
+    The publishing call reports unsendable values as ErrorKind::InvalidArgument with the name of the property: a string
+    over 255 bytes of UTF-8, a value in the headers that has no AMQP type, and a value for which RabbitMQ would close
+    the channel, see Channel::publish(). A setter refuses a number or a time out of range with a warning in the category
+    \c amqpqt.channel, and keeps the old value.
 
     New messages are \e persistent, because a default must not lose data: setPersistent(\c false) trades that for speed.
     A message from the broker reports what was on the wire, and without a delivery mode there it is transient.
@@ -57,11 +57,11 @@ namespace AmqpQt
 
     \section1 Settling
 
-    ack() and nack() go back to the channel that the message came from, in any thread and at any time. Settled twice,
-    after the channel was closed and opened again, or when channel or connection are gone, nothing is sent, and the
-    error is StaleDelivery: RabbitMQ would otherwise close the channel with 406. The Channel object that the message
-    came through reports it, even if another channel has the same number by then. If that object has been deleted the
-    Connection reports it, and if the connection has been deleted too, a warning is logged.
+    ack() and nack() go back to the channel that the message came from, in any thread and at any time. If the message is
+    already settled, the channel has been closed and reopened, or the channel or connection is gone, nothing is sent and
+    the error is StaleDelivery; RabbitMQ would otherwise close the channel with 406. The Channel object that the message
+    came through reports the error, even if another channel has the same number by then. If this object has been
+    deleted, the Connection reports the error; if the connection has been deleted too, a warning is logged.
 
     \code
     connect(consumer, &AmqpQt::Consumer::delivered, this, [this](const AmqpQt::Message &message) {
@@ -321,7 +321,7 @@ void Message::setContentType(const QString &type)
     \property AmqpQt::Message::contentEncoding
     \brief the encoding of the body, a character encoding or a compression; empty if absent.
 
-    The library changes no body by it; text() and jsonDocument() decode by it.
+    The library does not encode the body; text() and jsonDocument() use this property to decode it.
 */
 QString Message::contentEncoding() const
 {
@@ -335,7 +335,7 @@ void Message::setContentEncoding(const QString &encoding)
 
 /*!
     \property AmqpQt::Message::headers
-    \brief the application's own table of headers, also what a headers exchange routes by.
+    \brief the application's table of headers, which a headers exchange also uses for routing.
 
     The type of each value selects its type on the wire, see FieldTable; a value without one, NaN and infinities are
     reported when the message is published. An empty table is absent on the wire. The table of a received message is
@@ -439,7 +439,7 @@ void Message::setPriority(int priority)
 
 /*!
     \property AmqpQt::Message::correlationId
-    \brief what a reply has in common with its request; empty if absent.
+    \brief an identifier shared by a request and its reply; empty if absent.
 */
 QString Message::correlationId() const
 {
@@ -494,7 +494,7 @@ void Message::setExpiration(std::optional<std::chrono::milliseconds> ttl)
 
 /*!
     \property AmqpQt::Message::messageId
-    \brief the application's name of this message; empty if absent.
+    \brief the application's identifier for this message; empty if absent.
 */
 QString Message::messageId() const
 {
@@ -508,7 +508,7 @@ void Message::setMessageId(const QString &id)
 
 /*!
     \property AmqpQt::Message::timestamp
-    \brief the time that the sender gave, in UTC and whole seconds; invalid if absent.
+    \brief the time set by the sender, in UTC and whole seconds; invalid if absent.
 
     Fractions of a second are cut off. A time before 1970 cannot be sent and is refused with a warning.
 */
@@ -550,8 +550,8 @@ void Message::setType(const QString &type)
     \property AmqpQt::Message::userId
     \brief the user who published the message; empty if absent.
 
-    RabbitMQ closes the channel with 406 if it is not the name that the connection logged in with, so publishing refuses
-    another one; see ConnectionParameters::setChecksUserId().
+    RabbitMQ closes the channel with 406 if it differs from the user of the connection, so publishing refuses other
+    names; see ConnectionParameters::setChecksUserId().
 */
 QString Message::userId() const
 {
@@ -592,11 +592,11 @@ void Message::setAppId(const QString &id)
 }
 
 /*!
-    Tells the broker that this delivery is done with (\c basic.ack); it forgets the message.
+    Acknowledges this delivery (\c basic.ack); the broker then discards the message.
 
     May be called in any thread. In the thread of the connection it takes effect at once; calls of other threads are
-    collected and wake that thread once per batch. If it comes too late nothing is sent, see \l {Settling}. On a message
-    that no broker delivered it warns and does nothing; for one that needs no settling (AckMode::NoAck) the channel
+    collected and wake that thread once per batch. If the call is too late, nothing is sent, see \l {Settling}. If the
+    message is not a delivery, the call only logs a warning; if it needs no settling (AckMode::NoAck), the channel
     reports ErrorKind::InvalidArgument.
 
     \sa nack(), Channel::ack(), Channel::ackUpTo()
@@ -607,10 +607,10 @@ void Message::ack() const
 }
 
 /*!
-    Tells the broker that this delivery failed (\c basic.nack). With Requeue::Yes in \a requeue it goes back to the
-    queue, with Requeue::No it is dead-lettered or dropped.
+    Rejects this delivery (\c basic.nack). If \a requeue is Requeue::Yes, the message goes back to the queue; with
+    Requeue::No it is dead-lettered or dropped.
 
-    May be called in any thread, as ack().
+    Like ack(), this function may be called in any thread.
 
     \sa ack(), Channel::nack(), deliveryCount()
 */
@@ -687,10 +687,11 @@ bool Message::isRedelivered() const
 }
 
 /*!
-    Returns how often the message was delivered before, to see one that fails again and again: the header
-    \c x-delivery-count where the queue counts (quorum queues), else how often it was dead-lettered, by \c x-death: for
-    being rejected, or, if it never was, for having expired. So a message that is rejected into a queue where it waits
-    and expires counts one for each round. 0 if neither header is there.
+    Returns how often the message was delivered before, which helps to detect messages that fail repeatedly. Uses the
+    header \c x-delivery-count if the queue counts deliveries (quorum queues). Otherwise uses \c x-death to count how
+    often the message was dead-lettered because it was rejected or, if it never was, because it expired. So a message
+    that is rejected into a queue where it waits and expires counts once per round. Returns 0 if neither header is
+    present.
 */
 int Message::deliveryCount() const
 {
@@ -741,7 +742,8 @@ bool operator==(const Message &a, const Message &b)
 /*!
     \fn QDebug AmqpQt::Message::operator<<(QDebug debug, const AmqpQt::Message &message)
 
-    Writes what identifies \a message to \a debug: the size of the body, never its contents, and no headers.
+    Writes the identifying properties of \a message and the size of its body to \a debug, but neither the body nor the
+    headers.
 */
 QDebug operator<<(QDebug debug, const Message &message)
 {

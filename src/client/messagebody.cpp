@@ -110,7 +110,7 @@ Message Message::fromJson(const QJsonDocument &document)
     \brief the body as text.
 
     It is decoded with the character encoding that contentEncoding names, such as \c ISO-8859-1 or \c UTF-16, and as
-    UTF-8 if it is empty or names something else, such as \c gzip. Bytes that are no text give replacement characters.
+    UTF-8 if it is empty or names something else, such as \c gzip. Undecodable bytes become replacement characters.
 */
 QString Message::text() const
 {
@@ -119,10 +119,10 @@ QString Message::text() const
 
 /*!
     Returns the part of the JSON body at \a path: the keys of objects and the indexes of arrays, from 0, separated by
-    dots, as in \c{"order.items.0.price"}. With an empty path it returns the whole. Objects become QVariantMap, arrays
-    QVariantList, \c null a null pointer.
+    dots, as in \c{"order.items.0.price"}. With an empty path it returns the whole body. Objects become QVariantMap,
+    arrays QVariantList, \c null a null pointer.
 
-    The QVariant is invalid if the body is no JSON or has nothing at that path. A key that contains a dot cannot be
+    The QVariant is invalid if the body is not JSON or has no value at this path. A key that contains a dot cannot be
     named here; use jsonDocument(). The body is parsed in each call.
 */
 QVariant Message::json(const QString &path) const
@@ -131,8 +131,8 @@ QVariant Message::json(const QString &path) const
 }
 
 /*!
-    Parses the body as a JSON object or array, in the character encoding that text() would use. Returns a null document
-    if it is neither, and the reason in \a error if that is not null.
+    Parses the body as a JSON object or array, in the character encoding that text() would use. If the body is neither,
+    returns a null document and sets \a error, unless it is null, to the reason.
 */
 QJsonDocument Message::jsonDocument(QJsonParseError *error) const
 {

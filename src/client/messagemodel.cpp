@@ -24,8 +24,8 @@ MessageModel::MessageModel(QObject *parent)
 MessageModel::~MessageModel() = default;
 
 /*!
-    Shows what \a consumer delivers from now on (Consumer::batchDelivered()), instead of what another one does; null for
-    none. The rows stay. The consumer may live in another thread, and may be deleted at any time.
+    Shows future deliveries of \a consumer (Consumer::batchDelivered()) in place of those of the previous consumer; null
+    means no consumer. The rows stay. The consumer may live in another thread, and may be deleted at any time.
 */
 void MessageModel::setConsumer(Consumer *consumer)
 {
@@ -38,8 +38,8 @@ void MessageModel::setConsumer(Consumer *consumer)
 }
 
 /*!
-    Adds \a messages, the newest last. For sources other than a consumer, such as Channel::messageReturned(). The rows
-    change with the next update, not at once.
+    Adds \a messages, the newest last. Use this function for sources other than a consumer, such as
+    Channel::messageReturned(). The rows change with the next update, not at once.
 */
 void MessageModel::append(const QList<Message> &messages)
 {
@@ -47,7 +47,7 @@ void MessageModel::append(const QList<Message> &messages)
 }
 
 /*!
-    Removes all rows and what was to become one, and counts from 0 again.
+    Removes all rows and pending messages, and resets the counters.
 */
 void MessageModel::clear()
 {
@@ -142,7 +142,7 @@ double MessageModel::droppedCount() const
 }
 
 /*!
-    Returns whether \a name is a column that messages can have, see \l {Columns}.
+    Returns whether \a name is a valid column, see \l {Columns}.
 */
 bool MessageModel::isColumn(const QString &name)
 {
@@ -150,8 +150,8 @@ bool MessageModel::isColumn(const QString &name)
 }
 
 /*!
-    Returns the title of the column \a name for people, such as "Routing key"; the path for parts of the JSON body and
-   of the headers.
+    Returns the display title of the column \a name, such as "Routing key"; the path for parts of the JSON body and of
+    the headers.
 */
 QString MessageModel::columnTitle(const QString &name)
 {
@@ -159,8 +159,8 @@ QString MessageModel::columnTitle(const QString &name)
 }
 
 /*!
-    Returns what \a message has in \a column: as it is, or, with Qt::DisplayRole in \a role, as data() gives it to
-   views. Invalid if it has nothing there or there is no such column. For models of one's own.
+    Returns the value of \a column for \a message, unchanged or, if \a role is Qt::DisplayRole, formatted as by data().
+    Returns an invalid QVariant if there is no value or no such column. Use this function in custom models.
 */
 QVariant MessageModel::value(const Message &message, const QString &column, int role)
 {
@@ -184,9 +184,9 @@ int MessageModel::columnCount(const QModelIndex &parent) const
 /*!
     \reimp
 
-    Qt::DisplayRole gives what a view can print: times in local time, objects and arrays as compact JSON, bytes that are
-    no text in hexadecimal, and not more than 1000 characters. Qt::EditRole gives the value as it is. The roles of \l
-   Role give the same in each column.
+    Qt::DisplayRole returns a printable value: times in local time, objects and arrays as compact JSON, bytes that are
+    not text in hexadecimal, and not more than 1000 characters. Qt::EditRole returns the unchanged value. The roles of
+    \l Role return the same value in each column.
 */
 QVariant MessageModel::data(const QModelIndex &index, int role) const
 {
@@ -255,8 +255,8 @@ QHash<int, QByteArray> MessageModel::roleNames() const
 }
 
 /*!
-    Logs \a text, which says what is wrong with the value that a property was given, as a warning in the category
-    \c amqpqt.channel. A subclass may say where the value came from, as the QML element does.
+    Logs \a text, which describes an invalid property value, as a warning in the category \c amqpqt.channel. A subclass
+    may add the origin of the value, as the QML element does.
 */
 void MessageModel::warn(const QString &text) const
 {

@@ -31,7 +31,7 @@ public:
 namespace
 {
 
-// The text may be the broker's: in one line and without control characters it cannot forge log entries.
+// The text may come from the broker. In one line and without control characters, it cannot forge log entries.
 QString inOneLine(const QString &text)
 {
     QString result;
@@ -63,15 +63,15 @@ QLatin1StringView nameOf(ErrorKind kind)
     \inheaderfile AmqpQt/Error
     \inmodule AmqpQt
     \since 0.1
-    \brief What went wrong: a kind to decide by, and the peer's own words to show.
+    \brief Describes an error by a kind, for decisions, and the peer's text, for display.
 
-    Errors are values. They arrive in signals such as Connection::errorOccurred() and in every Result that has no
-    value. A default-constructed Error says that there is none.
+    Errors are values. They arrive in signals such as Connection::errorOccurred() and in every Result that has no value.
+    A default-constructed Error represents success.
 
     kind() is made for decisions in code, replyCode() and text() are those of \c connection.close, \c channel.close or
-    \c basic.return where the broker spoke (AMQP 0-9-1, section 1.2, lists the codes), and method() names the AMQP
-    method that the error is about. Text that came from the broker is given back as it came; toString() and the
-    QDebug operator escape it, so that it can be logged.
+    \c basic.return if the broker reported the error (AMQP 0-9-1, section 1.2, lists the codes), and method() names the
+    AMQP method that the error is about. Text from the broker is returned unchanged; toString() and the QDebug operator
+    escape it, so that it can be logged.
 
     An Error may be copied and read in any thread.
 */
@@ -131,7 +131,7 @@ bool operator==(const Error &a, const Error &b) noexcept
 
 /*!
     \property AmqpQt::Error::kind
-    \brief what happened, in terms that code can decide by.
+    \brief the kind of error, for decisions in code.
 */
 
 /*!
@@ -157,9 +157,9 @@ bool operator==(const Error &a, const Error &b) noexcept
 
 /*!
     Returns \c true if connecting again may help: the network failed, something took too long, a message was left
-    unconfirmed by a lost connection, or the broker closed the connection for a reason of its own, such as 320
-    (connection forced). Returns \c false where the same attempt would meet the same answer: wrong credentials, no
-    access to the virtual host, a breach of the protocol, a wrong argument.
+    unconfirmed by a lost connection, or the broker closed the connection for an internal reason, such as 320
+    (connection forced). Returns \c false if another attempt would fail in the same way: wrong credentials, no access to
+    the virtual host, a breach of the protocol, a wrong argument.
 */
 bool Error::isRecoverable() const noexcept
 {
@@ -203,9 +203,9 @@ bool Error::isRecoverable() const noexcept
 }
 
 /*!
-    Returns the whole error in one line for display and logs, such as
-    \c{queue.declare: NOT_FOUND - no queue 'x' in vhost '/' (404, ChannelClosed)}. What the error lacks is left out.
-    Control characters are escaped. Without an error the result is \c "NoError".
+    Returns the whole error in one line for display and logs, such as \c{queue.declare: NOT_FOUND - no queue 'x' in
+    vhost '/' (404, ChannelClosed)}. Missing parts are omitted. Control characters are escaped. Without an error the
+    result is \c "NoError".
 */
 QString Error::toString() const
 {

@@ -11,7 +11,7 @@ namespace AmqpQt
     \relates AmqpQt::Message
 
     A field table of AMQP 0-9-1 (section 4.2.5.5): the headers of a message, the arguments of a declaration, the
-    properties of a peer. It is a QVariantMap; the type of each value decides about its type on the wire:
+    properties of a peer. It is a QVariantMap; the type of each value determines its type on the wire:
 
     \table
     \header \li QMetaType \li Wire \li Meaning there
@@ -37,14 +37,14 @@ namespace AmqpQt
     Anything else is refused with ErrorKind::InvalidArgument: see validate(). Keys have at most 255 bytes of UTF-8;
     tables and lists may be nested 32 levels deep, the outermost table counted.
 
-    The same types come out of a received table, with these differences:
+    Received tables contain the same types, with these differences:
 
     \list
     \li \c l and \c L give a LongLong, \c s and \c U a Short, \c V a \c std::nullptr_t.
     \li \c S gives a QString, or a QByteArray where the bytes are not valid UTF-8.
     \li \c T gives a QDateTime in UTC, or a ULongLong, the seconds, where they are beyond what QDateTime can hold (the
         year 292278994).
-    \li Of several values with the same key the last one counts. Bytes in a key that are not UTF-8 are kept, see
+    \li If a key occurs several times, the last value is used. Bytes in a key that are not UTF-8 are kept, see
         textFromBytes().
     \li Floating point values may be NaN or infinite.
     \endlist

@@ -26,17 +26,17 @@ Options with(Options options, const QString &argument, const QVariant &value)
     \brief The arguments of \c queue.declare.
 
     A plain aggregate, made for designated initialisers: \c{channel->declareQueue(u"q"_s, {.durable = false})}. The
-    default is a durable queue that others may use too. RabbitMQ declares a queue only once: a second declaration with
-    other options ends the channel with 406.
+    default is a durable queue that other connections may use. RabbitMQ declares a queue only once: a second declaration
+    with other options ends the channel with 406.
 
     The functions that begin with "with" return a copy with one field or argument set, and can be chained, also in
     C++17:
     \code
     channel->declareQueue(u"orders"_s, AmqpQt::QueueOptions::quorum().withDeliveryLimit(3).withDeadLetter(u"dead"_s));
     \endcode
-    They take any value. A wrong one, such as a negative number, is refused by the declaration with
-    ErrorKind::InvalidArgument, which names the argument; nothing is sent then. The same holds for arguments that are
-    set without them. Arguments that the library does not know are left to the broker.
+    They accept any value. The declaration refuses an invalid value, such as a negative number, with
+    ErrorKind::InvalidArgument, which names the argument, and sends nothing. The same applies to values set in
+    \c arguments directly. Arguments unknown to the library are passed to the broker.
 */
 
 /*!
@@ -61,8 +61,8 @@ Options with(Options options, const QString &argument, const QVariant &value)
 
 /*!
     Returns the options of a queue for one connection: exclusive, deleted when it is no longer used, not durable.
-    This is what RabbitMQ 4.3 still accepts for queues that do not last, and what Channel::declareTemporaryQueue()
-    a name uses.
+    RabbitMQ 4.3 still accepts these options for queues that are not durable. Channel::declareTemporaryQueue() uses
+    them.
 */
 QueueOptions QueueOptions::temporary()
 {
@@ -125,9 +125,9 @@ QueueOptions QueueOptions::withArgument(const QString &name, const QVariant &val
 }
 
 /*!
-    Returns these options with a time to live for messages (\c x-message-ttl): one that has waited for \a ttl without
-    being delivered is dropped or dead-lettered. 0 is possible: then a message goes to a consumer at once or not at all.
-    The longest is ten years. See \l{https://www.rabbitmq.com/docs/ttl}.
+    Returns these options with a time to live for messages (\c x-message-ttl): a message that has waited for \a ttl
+    without being delivered is dropped or dead-lettered. With 0, a message is delivered at once or not at all. The
+    maximum is ten years. See \l{https://www.rabbitmq.com/docs/ttl}.
 */
 QueueOptions QueueOptions::withMessageTtl(std::chrono::milliseconds ttl) const
 {
@@ -145,8 +145,8 @@ QueueOptions QueueOptions::withExpiry(std::chrono::milliseconds unused) const
 }
 
 /*!
-    Returns these options with a limit of \a messages that are ready for delivery (\c x-max-length), from 0 on. What
-    happens beyond it says withOverflow(); by default the oldest message goes. See
+    Returns these options with a limit of \a messages that are ready for delivery (\c x-max-length), from 0 on.
+    withOverflow() determines what happens beyond the limit; by default the oldest message is removed. See
     \l{https://www.rabbitmq.com/docs/maxlength}.
 */
 QueueOptions QueueOptions::withMaxLength(qint64 messages) const
@@ -176,9 +176,9 @@ QueueOptions QueueOptions::withOverflow(const QString &behaviour) const
 
 /*!
     Returns these options with an \a exchange for dead letters (\c x-dead-letter-exchange): messages that expired, were
-    too many, were nacked without requeue or delivered too often. The empty name is the default exchange. With a
-    \a routingKey they are published with that (\c x-dead-letter-routing-key), else with the one they came with. See
-    \l{https://www.rabbitmq.com/docs/dlx} and Message::header() with \c x-death.
+    too many, were nacked without requeue or delivered too often. An empty name means the default exchange. Dead letters
+    are published with \a routingKey (\c x-dead-letter-routing-key) or, if it is empty, with their original routing key.
+    See \l{https://www.rabbitmq.com/docs/dlx} and Message::header() with \c x-death.
 */
 QueueOptions QueueOptions::withDeadLetter(const QString &exchange, const QString &routingKey) const
 {
@@ -282,8 +282,9 @@ ExchangeOptions ExchangeOptions::withArgument(const QString &name, const QVarian
 }
 
 /*!
-    Returns these options with an alternate \a exchange (\c alternate-exchange) that gets what this one cannot route.
-    A message that it routes is not returned. See \l{https://www.rabbitmq.com/docs/ae}.
+    Returns these options with an alternate \a exchange (\c alternate-exchange) that receives messages that this
+    exchange cannot route. A message routed by the alternate exchange is not returned. See
+    \l{https://www.rabbitmq.com/docs/ae}.
 */
 ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 {
@@ -294,7 +295,8 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
     \namespace AmqpQt::ExchangeType
     \inmodule AmqpQt
     \since 0.1
-    \brief The names of the exchange types that every broker has. Plug-ins bring more: any string will do.
+    \brief The names of the exchange types that every broker has. Plug-ins may add further types; any string is
+    accepted.
 */
 
 /*!
@@ -351,7 +353,7 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
     then subscribes again with the same consumer tag and prefetch. By default it is \c false, and the consumer ends. If
     channel or connection are lost meanwhile the consumer waits for Channel::reopen() as well.
 
-    The library asks for the queue on a channel of its own: at once, after half a second, and then at growing intervals
+    The library checks for the queue on a separate channel: at once, after half a second, and then at growing intervals
     up to about 30 seconds, which vary from consumer to consumer. The consumer waits as long as the broker answers 404,
     which it also does while the node of the queue is down. If another connection has declared the queue as exclusive
     (405) the consumer ends with that error. Any other refusal, such as 403 from a broker that demands permission to
@@ -442,7 +444,7 @@ ConsumeOptions ConsumeOptions::withArgument(const QString &name, const QVariant 
 
 /*!
     Returns these options with a \a priority (\c x-priority): as long as they have prefetch left, consumers with a
-    higher one get all messages of the queue. Without it a consumer has 0; negative ones are possible. See
+    higher one get all messages of the queue. The default is 0; negative priorities are allowed. See
     \l{https://www.rabbitmq.com/docs/consumer-priority}.
 */
 ConsumeOptions ConsumeOptions::withPriority(int priority) const
@@ -454,8 +456,8 @@ ConsumeOptions ConsumeOptions::withPriority(int priority) const
     Returns these options with the \a offset at which to begin in a stream (\c x-stream-offset):
 
     \list
-    \li the text \c first, the oldest message there is; \c last, the last chunk of messages; \c next, the default: what
-        is published from now on
+    \li the text \c first, the oldest message there is; \c last, the last chunk of messages; \c next, the default,
+        messages published from now on
     \li an integer: the message of that number, or the oldest one there is if that is later
     \li a QDateTime: messages from that time on. RabbitMQ searches by chunks, so that earlier ones may come first.
     \li an interval before now such as \c 1h: digits and one of \c Y, \c M, \c D, \c h, \c m, \c s
@@ -478,7 +480,7 @@ ConsumeOptions ConsumeOptions::withStreamOffset(const QVariant &offset) const
 
 /*!
     \variable AmqpQt::QueueInfo::name
-    \brief the queue's name, the one that the broker made if the declaration had none.
+    \brief the queue's name, which the broker chooses if the declaration has none.
 */
 
 /*!

@@ -145,7 +145,7 @@ namespace AmqpQt
     \inheaderfile AmqpQt/Reply
     \inmodule AmqpQt
     \since 0.1
-    \brief The value that a call was made for, or the Error that came instead.
+    \brief Contains the value of a call or the Error that occurred instead.
 
     The subset of C++23's \c{std::expected<T, Error>} that replies need, under the standard's names. A
     default-constructed Result is an error of kind ErrorKind::Cancelled. \c Result<void> has no value() and is
@@ -222,11 +222,11 @@ namespace AmqpQt
     \inheaderfile AmqpQt/Reply
     \inmodule AmqpQt
     \since 0.1
-    \brief The answer to one call that goes to the broker.
+    \brief Represents the answer to a call sent to the broker.
 
-    A small shared handle: copies are about the same answer, and dropping it has no effect on the call. A reply is
-    finished exactly once, always with a Result, from the event loop of the thread its Connection lives in. It is to be
-    used in that thread; other threads take toFuture().
+    A reply is a small shared handle: copies refer to the same answer, and dropping a handle has no effect on the call.
+    A reply is finished exactly once, always with a Result, from the event loop of the thread its Connection lives in.
+    It must be used in that thread; other threads use toFuture().
 
     There are three ways to wait:
 
@@ -271,7 +271,8 @@ namespace AmqpQt
 
     \list
     \li If \a f returns a value or a Result, the new reply is finished with it.
-    \li If \a f returns a Reply, the new reply is finished with the result of that one. So calls can be chained:
+    \li If \a f returns a Reply, the new reply is finished with the result of the returned reply. So calls can be
+        chained:
         \code
         channel->declareTemporaryQueue()
             .then(this, [channel](const AmqpQt::Result<AmqpQt::QueueInfo> &queue) {
