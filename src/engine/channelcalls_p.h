@@ -3,7 +3,7 @@
 
 #include "engine/channelengine_p.h"
 
-// What the parts of ChannelEngine have in common: calls and their answers, for any method.
+// Templates shared by the parts of ChannelEngine, for calls of any method and their answers.
 namespace AmqpQt::Engine
 {
 

@@ -303,7 +303,7 @@ private:
 
     bool completeDelivery(Delivered &delivered);
     Assembler &assembler();
-    void dropContent() noexcept; // that is under way
+    void dropContent() noexcept; // the current one
     void completeGet();
     void refuseTag(quint64 deliveryTag);
     void stopDeliveries(QByteArrayView consumerTag);
@@ -362,7 +362,7 @@ private:
     std::unique_ptr<Transaction> m_transaction; // in transaction mode
     CallId m_closeCall = 0;                     // close() was called
     CallId m_closeWait = 0;                     // close() waits for confirms; timed like a call
-    CallId m_getCall = 0;                       // answered by the get-ok whose content is under way
+    CallId m_getCall = 0;                       // answered by the get-ok of the current content
     CallId m_lastDeclare = 0;
     QString m_lastQueue;
     QList<SentCall> m_calls; // answered first in first out

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The part of ChannelEngine that publishes: confirm mode, returns and transactions.
+// The part of ChannelEngine for publishing, confirm mode, returns and transactions.
 
 #include "engine/arguments_p.h"
 #include "engine/knownproperties_p.h"

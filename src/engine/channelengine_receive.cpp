@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The half of ChannelEngine that acts on what the broker sends.
+// The part of ChannelEngine that handles the broker's methods and contents.
 
 #include "engine/channelcalls_p.h"
 #include "values/logging_p.h"
@@ -263,7 +263,7 @@ bool ChannelEngine::takeDueConsumeOk(QByteArrayView tag)
 }
 
 // The consumer ended too long ago to be remembered, or never existed. Returns its deliveries to the queue and asks the
-// broker to cancel it, which otherwise would redeliver them forever.
+// broker to cancel it, since it would otherwise redeliver them forever.
 ConsumerEntry *ChannelEngine::refuseConsumer(QByteArrayView tag)
 {
     qCWarning(lcChannel) << "a delivery for the unknown consumer tag" << QString::fromUtf8(tag) << "on channel"

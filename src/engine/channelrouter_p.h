@@ -46,7 +46,7 @@ private:
     ChannelHost &m_host;
     ChannelTable &m_channels;
     FrameReader &m_reader;
-    ChannelEngine *m_bodyChannel = nullptr; // of the body frame under way; null: it is skipped
+    ChannelEngine *m_bodyChannel = nullptr; // of the current body frame; null: skipped
     ChannelEngine *m_lastChannel = nullptr; // that received a delivery
     Delivered m_delivered;
     std::optional<Time> m_undecodableWarned; // the last warning about undecodable headers

@@ -19,7 +19,7 @@ class FrameWriter;
 // Takes a connection from the protocol header to connection.open-ok, and has the negotiated limits. Each method of the
 // broker is one step, which sends the answer; an error ends the attempt.
 //
-//   step          method of the broker    what is sent
+//   step          method of the broker    answer
 //   AwaitsStart   connection.start        start-ok, with the login
 //   AwaitsTune    connection.secure       (a challenge: PLAIN has none)
 //                 connection.tune         tune-ok, open
