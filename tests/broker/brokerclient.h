@@ -14,17 +14,18 @@
 
 #include <chrono>
 
-// What the tests against a real broker share: a client, and ways to wait for it.
+// Shared by the tests against a real broker: a client, and functions that wait for it.
 namespace AmqpQt::Test
 {
 
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
-// How long to wait for what is bound to come: the machine may be busy with other things.
+// The timeout for events that are certain to come; the machine may be busy.
 inline constexpr std::chrono::milliseconds Patience = 120s;
 
-// Runs the event loop until it is so, or for too long. Looks after every event, not every 50 ms as QTRY_VERIFY does.
+// Runs the event loop until the condition holds or the timeout expires. Checks after every event, not every 50 ms as
+// QTRY_VERIFY does.
 template <typename Condition>
 bool waitFor(Condition condition, std::chrono::milliseconds patience = Patience)
 {
@@ -60,14 +61,14 @@ inline QString brief(const Error &error)
     return words.join(u' ');
 }
 
-// The reply ends well, within Patience.
+// The reply succeeds within Patience.
 #define VERIFY_OK(reply)                                                                                               \
     do {                                                                                                               \
         const auto verifiedResult = AmqpQt::Test::await(reply);                                                        \
         QVERIFY2(verifiedResult, qPrintable(verifiedResult.error().toString()));                                       \
     } while (false)
 
-// The reply fails so: "ChannelClosed 404 queue.declare".
+// The reply fails with this error: "ChannelClosed 404 queue.declare".
 #define VERIFY_FAILS(reply, briefError) QCOMPARE(AmqpQt::Test::brief(AmqpQt::Test::await(reply).error()), briefError)
 
 // Parameters for the broker under test.
@@ -77,14 +78,14 @@ inline ConnectionParameters brokerParameters()
     return parameters ? *parameters : ConnectionParameters();
 }
 
-// For a queue that several connections use: unlike an exclusive one it does not go with its connection, so it expires.
+// For a queue that several connections use. Unlike an exclusive queue it outlives its connection, so it expires.
 inline QueueOptions sharedQueue(FieldTable arguments = {})
 {
     arguments.insert(u"x-expires"_s, 120'000);
     return {.arguments = arguments};
 }
 
-// For an exchange: it goes with its last binding.
+// For an exchange, which is deleted with its last binding.
 inline ExchangeOptions passingExchange(const FieldTable &arguments = {})
 {
     return {.durable = false, .autoDelete = true, .arguments = arguments};
@@ -109,9 +110,9 @@ public:
 
     bool isOpen() const { return channel->isOpen(); }
 
-    // Messages that are ready in a queue, by a channel of its own so that 404 hurts nobody; -1 if there is no such
-    // queue. RabbitMQ answers before it has worked off the publishes and acks that came earlier: what they lead to is
-    // to be waited for.
+    // Returns the number of ready messages in a queue, or -1 if there is no such queue. Uses a separate channel, so
+    // that a 404 has no other effect. RabbitMQ answers before it has processed earlier publishes and acks, so tests
+    // must wait for their effects.
     qint64 messageCount(const QString &queue)
     {
         const std::unique_ptr<Channel> own(connection.createChannel());
@@ -119,7 +120,7 @@ public:
         return info ? qint64(info->messageCount) : -1;
     }
 
-    // Everything the queue has, acknowledged; in queue order.
+    // Takes and acknowledges all messages of the queue; in queue order.
     QList<Message> drain(const QString &queue)
     {
         QList<Message> messages;

@@ -19,7 +19,7 @@ inline QStringList withUrl(const QStringList &arguments)
     return QStringList{u"--url"_s, brokerUrl().toString()} + arguments;
 }
 
-// Runs it until its end.
+// Runs the program until it ends.
 inline ProcessResult run(const QString &name, const QStringList &arguments)
 {
     QProcess process;
@@ -30,7 +30,7 @@ inline ProcessResult run(const QString &name, const QStringList &arguments)
             process.readAllStandardError()};
 }
 
-// One that runs until Ctrl-C.
+// A program that runs until Ctrl-C.
 class Receiver
 {
 public:

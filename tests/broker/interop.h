@@ -7,7 +7,7 @@
 
 #include <bit>
 
-// What the tests with other client libraries share: the other side, and values as text, their types included.
+// Shared by the tests with other client libraries: the other side, and values as text, including their types.
 namespace AmqpQt::Test
 {
 
@@ -25,7 +25,7 @@ public:
         m_process->waitForFinished();
     }
 
-    // The answer, or why there is none.
+    // Returns the answer, or the reason why there is none.
     QByteArray ask(const QByteArray &line)
     {
         m_process->write(line + '\n');
@@ -40,22 +40,22 @@ private:
     const std::unique_ptr<QProcess> m_process;
 };
 
-// Sends the message to the queue; has got there when this returns.
+// Sends the message to the queue; the message has arrived when this returns.
 inline Result<QueueInfo> sendTo(BrokerClient &client, const QString &queue, const Message &message)
 {
     client.channel->publish({}, queue, message);
     return await(client.channel->inspectQueue(queue)); // one channel's commands come to a queue in their order
 }
 
-// The next message of the queue, which it leaves.
+// Takes the next message from the queue.
 inline std::optional<Message> takeFrom(BrokerClient &client, const QString &queue)
 {
     const auto got = await(client.channel->get(queue, AckMode::NoAck));
     return got && *got ? std::optional((*got)->message) : std::nullopt;
 }
 
-// Unlike the comparison of QVariants this tells numbers of different types, +0 and -0, and times of different zones
-// apart.
+// Unlike the comparison of QVariants, this distinguishes numbers of different types, +0 and -0, and times of different
+// zones.
 inline QString describe(const QVariant &value)
 {
     const QString type = QLatin1StringView(value.typeName());
@@ -155,7 +155,7 @@ inline Message fullMessage()
     message.setMessageId(u"😀"_s);
     message.setTimestamp(utc(1'700'000'000));
     message.setType(u"סוג"_s);
-    message.setUserId(u"guest"_s); // another one is refused by RabbitMQ
+    message.setUserId(u"guest"_s); // RabbitMQ refuses any other
     message.setAppId(u"تطبيق"_s);
     message.setClusterId(QString(85, u'猫')); // 255 bytes, no more fit
     return message;

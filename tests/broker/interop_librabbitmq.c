@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The other side of tst_interop_librabbitmq: a client of librabbitmq that obeys lines of standard input and answers
-// each with one line.
+// The other side of tst_interop_librabbitmq: a librabbitmq client that executes each line of standard input and answers
+// with one line.
 //
 //   publish QUEUE BODY [PROPERTY=VALUE]...   answer: published
 //   get QUEUE                                answer: BODY [PROPERTY=VALUE]...   of the message, which leaves the queue
@@ -181,7 +181,7 @@ static amqp_bytes_t read_bytes(void)
     return bytes;
 }
 
-// No list has more elements than the line has commas, and one.
+// A list has at most one element more than the line has commas.
 static size_t greatest_count(void)
 {
     size_t count = 1;

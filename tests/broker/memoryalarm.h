@@ -10,7 +10,7 @@
 namespace AmqpQt::Test
 {
 
-// Lets the broker think that it is out of memory, until the end of the scope.
+// Makes the broker raise a memory alarm until the end of the scope.
 class MemoryAlarm
 {
 public:

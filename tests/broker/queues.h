@@ -27,8 +27,8 @@ inline QStringList numbers(int first, int last)
     return numbers;
 }
 
-// What RabbitMQ itself counts in a queue, once it has worked off all that came through the channel before: "ready
-// unacknowledged", as in "3 0"; else why there is no such line.
+// Returns RabbitMQ's own counts for a queue, after it has processed everything sent earlier on the channel: "ready
+// unacknowledged", as in "3 0", or the reason why there is no such line.
 inline QByteArray queueCounts(Channel *channel, const QString &queue)
 {
     if (const Result<QueueInfo> info = await(channel->inspectQueue(queue)); !info)

@@ -29,7 +29,7 @@ if(TARGET example_receive)
     add_dependencies(tst_parallel example_parallel)
 endif()
 
-# The other clients to test with: librabbitmq by a program of its own, pika by Python.
+# The other clients to test with: librabbitmq through a separate program, pika through Python.
 amqpqt_test(broker tst_interop_pika LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
 find_library(AMQPQT_LIBRABBITMQ rabbitmq)
 if(AMQPQT_LIBRABBITMQ)

@@ -118,7 +118,7 @@ void tst_BrokerCancels::theChannelAndTheTagStayUsable()
     if (!resubscribe) {
         QCOMPARE(consumer->state(), Consumer::State::Cancelled);
         VERIFY_OK(client.channel->inspectQueue(queue.name)); // the acknowledgement has been worked off
-        // Nothing goes to the consumer that has ended, not even to come back at once.
+        // The broker sends nothing to the ended consumer, not even messages that come back at once.
         for (int i = 0; i < 10; ++i)
             client.channel->publish({}, queue.name, Message("more"));
         QVERIFY(waitFor([&] { return client.messageCount(queue.name) >= 10; }));
@@ -136,7 +136,7 @@ void tst_BrokerCancels::theChannelAndTheTagStayUsable()
     QVERIFY(waitFor([&] { return (count >= 2 && client.messageCount(queue.name) == 0) || !client.isOpen(); }));
     QVERIFY2(client.isOpen(), qPrintable(client.connection.error().toString() + client.channel->error().toString()));
     if (!acksLate)
-        held.ack(); // an answer to the broker's satisfaction even now
+        held.ack(); // the broker still accepts this
     QVERIFY(waitFor([&] { return queueCounts(client.channel, queue.name) == "0 0"; }));
     QVERIFY(count < 20);
     QVERIFY(client.isOpen());

@@ -10,7 +10,7 @@
 
 using namespace Qt::StringLiterals;
 
-// tools/broker: whatever happens to it and to the command it runs, its node ends.
+// Tests that the node of tools/broker ends, whatever happens to the script and the command it runs.
 class tst_BrokerTool : public QObject
 {
     Q_OBJECT
@@ -31,7 +31,7 @@ private:
     };
     std::unique_ptr<QProcess> launch(const QStringList &arguments) const;
     Result run(const QStringList &arguments) const;
-    QStringList remains() const; // nodes' directories, which go when all processes have gone
+    QStringList remains() const; // nodes' directories, which are removed when all processes have ended
     QByteArrayList processes(const QByteArray &mark) const;
 
     QTemporaryDir m_directory;

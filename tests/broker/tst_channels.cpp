@@ -113,7 +113,7 @@ void tst_Channels::usedUpNumbersAreALocalError()
     Channel *sixth = client.connection.createChannel();
     QVERIFY(sixth);
     QSignalSpy closed(sixth, &Channel::closed);
-    QCOMPARE(closed.count(), 0); // told later, when somebody can be connected
+    QCOMPARE(closed.count(), 0); // emitted later, when slots can be connected
     QCOMPARE(sixth->publish({}, u"q"_s, Message("refused")), 0U);
     VERIFY_FAILS(sixth->declareTemporaryQueue(), u"NotOpen"_s);
     QVERIFY(waitFor([&] { return closed.count() == 1; }));
@@ -351,7 +351,7 @@ void tst_Channels::consumerTagInUseIsRefused()
     QVERIFY(waitFor([&] { return cancelled.count() == 1; }));
     QVERIFY2(channel->lastCallError().text().contains(u"the tag"_s), qPrintable(channel->lastCallError().text()));
 
-    // The first one is as good as before, and other channels have tags of their own.
+    // The first consumer still works, and other channels have their own tags.
     VERIFY_OK(first->whenStarted());
     QCOMPARE(channel->consumer(u"the tag"_s), first);
     QCOMPARE(channel->consumers(), QList<Consumer *>({first}));

@@ -251,7 +251,7 @@ void tst_Closing::brokerClosingTheConnectionIsTold()
 // C6
 void tst_Closing::lostBytesAreNotSilent()
 {
-    // Taken for a queue that exists, refused once the channel is closed: no publish without an outcome.
+    // Publishes are accepted while the channel is open and rejected once it is closed: each has an outcome.
     QSignalSpy errors(m_client->channel, &Channel::errorOccurred);
     VERIFY_FAILS(m_client->channel->inspectQueue(uniqueName(u"missing"_s)), u"ChannelClosed 404 queue.declare"_s);
     QVERIFY(waitFor([&] { return m_client->channel->state() == Channel::State::Closed; }));
@@ -275,7 +275,7 @@ void tst_Closing::blockedConnectionHoldsPublishesOnly()
 
     MemoryAlarm alarm;
     QVERIFY(alarm.isRaised());
-    channel->publish({}, queue, Message("0")); // at the first publish the broker says it
+    channel->publish({}, queue, Message("0")); // the broker reports it at the first publish
     QVERIFY(waitFor([&] { return connection.isBlocked(); }));
     QCOMPARE(connection.blockedReason(), u"low on memory"_s);
     QCOMPARE(blockedChanged.count(), 1);
@@ -319,7 +319,7 @@ void tst_Closing::closeOfABlockedConnectionHasADeadline()
 
     VERIFY_FAILS(client.connection.close(), u"Timeout"_s);
     QCOMPARE(client.connection.state(), Connection::State::Closed);
-    QCOMPARE(publishFailed.count(), 1); // accepted, and never sent: not in silence
+    QCOMPARE(publishFailed.count(), 1); // accepted but never sent, which is reported
     QCOMPARE(publishFailed.first().at(0).toULongLong(), 2U);
     QCOMPARE(publishFailed.first().at(1).toULongLong(), 3U);
 }

@@ -15,7 +15,7 @@ using namespace AmqpQt::Test;
 namespace
 {
 
-// A server that is no AMQP broker: it accepts, says this as soon as it hears something, and no more.
+// A server that is not an AMQP broker: it accepts, answers the first bytes with this text, and sends nothing else.
 class OtherServer : public QTcpServer
 {
 public:
@@ -187,7 +187,7 @@ void tst_Connecting::smallFramesCarryLargeMessages()
     QVERIFY(got && *got);
     QVERIFY((*got)->message.body() == body);
 
-    // Headers cannot be split: what does not fit into one frame is refused here, the broker would end the connection.
+    // Headers cannot be split. A header too large for one frame is rejected here; the broker would end the connection.
     Message tooMany("body");
     tooMany.setHeader(u"large"_s, QString(9000, u'x'));
     QCOMPARE(client.channel->publish({}, queue, tooMany), 0U);
@@ -206,7 +206,7 @@ void tst_Connecting::heartbeatsKeepAnIdleConnection()
     QVERIFY(client.isOpen());
     QCOMPARE(client.connection.heartbeatInterval(), 1s);
     QSignalSpy closed(&client.connection, &Connection::closed);
-    // Without ours the broker would end it after two to three seconds, without the broker's we would.
+    // Without the client's heartbeats the broker would end it after two to three seconds, and vice versa.
     QTest::qWait(4000);
     QCOMPARE(closed.count(), 0);
     VERIFY_OK(client.channel->declareTemporaryQueue());

@@ -148,7 +148,7 @@ void tst_Consuming::consumerOfHighestPriorityGetsTheMessages()
     for (int i = 0; i < 3; ++i)
         client.channel->publish({}, queue, Message(QByteArray::number(i)));
     QVERIFY(waitFor([&] { return toLow.size() + toHigh.size() == 3; }));
-    QCOMPARE(texts(toHigh), numbers(0, 1)); // the other one is served only when this one may have no more
+    QCOMPARE(texts(toHigh), numbers(0, 1)); // the other consumer is served only when this one is at its limit
     QCOMPARE(texts(toLow), numbers(2, 2));
 }
 
@@ -234,7 +234,7 @@ void tst_Consuming::prefetchLimitsEachConsumer()
     QVERIFY(waitFor([&] { return toSecond.size() == 6 && client.messageCount(queue) == 11; }));
     QCOMPARE(toFirst.size(), 3);
 
-    // A consumer that comes later has the channel's limit, not that of the one before it.
+    // A later consumer has the channel's limit, not that of the previous consumer.
     QList<Message> toThird;
     collect(client.channel->consume(queue), &toThird);
     QVERIFY(waitFor([&] { return toThird.size() == 3 && client.messageCount(queue) == 8; }));
@@ -351,7 +351,7 @@ void tst_Consuming::emptyNameIsTheQueueThatTheBrokerNamed()
     BrokerClient client;
     QVERIFY(client.isOpen());
     const QString exchange = uniqueName(u"x"_s);
-    // All in one go: the name is not known yet.
+    // All calls are made at once, before the name is known.
     client.channel->declareExchange(exchange, ExchangeType::Direct, passingExchange());
     const Reply<QueueInfo> declared = client.channel->declareTemporaryQueue();
     client.channel->bindQueue({}, exchange, u"key"_s);

@@ -17,8 +17,8 @@ using namespace AmqpQt::Test;
 namespace
 {
 
-// Sends one message through the broker and back; to be called in the thread in which the connection shall live. "ok" or
-// why not.
+// Sends one message through the broker and back; called in the thread in which the connection is to live. Returns "ok"
+// or the reason for the failure.
 QString roundTrip(const QString &queue)
 {
     BrokerClient client;
@@ -331,7 +331,7 @@ void tst_EventLoops::slotMayEndTheSubscription()
     });
     connection->open();
     QVERIFY(waitFor([&] { return delivered == 10; }));
-    // The ten are acked; what the client had got beyond them is back.
+    // The ten are acked; further messages that the client had received are back in the queue.
     QVERIFY(waitFor([&] { return observer.messageCount(queue) == Count - 10; }));
     QCOMPARE(delivered, 10);
 }
@@ -372,7 +372,7 @@ void tst_EventLoops::workerThreadServesTheConnectionWhileTheMainThreadIsBusy()
     });
     worker.start();
     QMetaObject::invokeMethod(connection, &Connection::open);
-    QThread::sleep(3); // three heartbeats long nobody is there to run an event loop here
+    QThread::sleep(3); // no event loop runs here for three heartbeats
 
     QVERIFY(waitFor([&] { return bodies.size() == Count; }));
     for (int i = 0; i < Count; ++i)

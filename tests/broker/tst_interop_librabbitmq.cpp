@@ -177,7 +177,7 @@ void tst_InteropLibrabbitmq::headerOfLibrabbitmqIsRead()
     QCOMPARE(describe(message->headers()), describe(QVariantMap({{u"value"_s, value}})));
 }
 
-// RabbitMQ passes headers on byte for byte, except when it adds to them: then it writes what it has understood.
+// RabbitMQ passes headers on byte for byte, except when it adds to them: then it re-encodes the decoded values.
 void tst_InteropLibrabbitmq::headerSurvivesRabbitMqsOwnCodec()
 {
     QFETCH(const QVariant, value);

@@ -9,8 +9,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// With pika. Values of Python are compared by what ascii() makes of them, which tells their types apart: 1 is an int,
-// 1L pika's long, True a bool, '1' text, b'1' bytes, Decimal('1') a decimal.
+// With pika. Python values are compared by the result of ascii(), which distinguishes their types: 1 is an int, 1L
+// pika's long, True a bool, '1' text, b'1' bytes, Decimal('1') a decimal.
 class tst_InteropPika : public QObject
 {
     Q_OBJECT
@@ -344,7 +344,7 @@ void tst_InteropPika::headersOfPikaThatAreNestedTooDeeplyHarmNobody()
 
     QCOMPARE(ask("publish", pikas), QByteArray("published"));
     QVERIFY(waitFor([&] { return poisoned.size() == 1; }));
-    QCOMPARE(ask("publish", pikas), QByteArray("published")); // recognised as like the one before
+    QCOMPARE(ask("publish", pikas), QByteArray("published")); // recognised as equal to the previous message
     QVERIFY(waitFor([&] { return poisoned.size() == 2; }));
     client.channel->publish({}, other, Message("other"));
     QVERIFY(waitFor([&] { return others == 1; }));

@@ -89,7 +89,7 @@ void tst_MessageModel_Live::unacknowledgedDeliveriesStopAtThePrefetch()
     QCOMPARE(consumer->unackedCount(), 2);
 }
 
-// The rows of a model with a filter are what the broker routes by a binding with the same pattern.
+// The rows of a model with a filter match the messages that the broker routes by a binding with the same pattern.
 void tst_MessageModel_Live::filterMatchesAsTheBrokerDoes()
 {
     const QStringList patterns = {u"a"_s,     u"a.b"_s,   u"*"_s,       u"*.*"_s, u"a.*.c"_s, u"#"_s,      u"#.c"_s,

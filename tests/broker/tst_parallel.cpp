@@ -42,7 +42,7 @@ int sum(const QList<int> &counts)
     return std::accumulate(counts.cbegin(), counts.cend(), 0);
 }
 
-// What the threads have received, if that makes up the total in the program's last line.
+// Returns the counts of the threads, if their sum is the total in the program's last line.
 QList<int> receivedBy(const QByteArray &output)
 {
     static const QRegularExpression line(

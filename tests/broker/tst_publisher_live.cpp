@@ -12,7 +12,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// AddressSanitizer keeps what was freed, 256 MiB of it by default: resident memory would tell nothing.
+// AddressSanitizer keeps up to 256 MiB of freed memory by default, so resident memory would be meaningless.
 extern "C" [[gnu::visibility("default")]] const char *__asan_default_options();
 extern "C" const char *__asan_default_options()
 {
@@ -259,7 +259,7 @@ void tst_PublisherLive::alarmFillsTheOutboxAndThenRefuses()
         accepted += isTaken;
         return isTaken;
     };
-    publishOne(); // at the first publish the broker says it
+    publishOne(); // the broker reports it at the first publish
     QVERIFY(waitFor([&] { return client.connection.isBlocked(); }));
     const int before = accepted;
     const HeapMeter heap;

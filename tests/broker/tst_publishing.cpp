@@ -13,7 +13,7 @@ using namespace AmqpQt::Test;
 namespace
 {
 
-// Bytes that differ at each place, so that a lost or doubled piece shows.
+// Bytes that differ at each position, to reveal a lost or duplicated piece.
 QByteArray pattern(qsizetype size)
 {
     QByteArray bytes(size, Qt::Uninitialized);
@@ -381,7 +381,7 @@ void tst_Publishing::copiesGoToCcAndBcc()
         QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 1; }));
         const Message got = m_client->drain(queue).constFirst();
         QCOMPARE(got.body(), "for three");
-        QCOMPARE(got.headers(), (FieldTable{{u"CC"_s, QVariantList{copy}}})); // nobody is told of the blind copy
+        QCOMPARE(got.headers(), (FieldTable{{u"CC"_s, QVariantList{copy}}})); // no receiver sees the blind copy
     }
 }
 
@@ -547,7 +547,7 @@ void tst_Publishing::unusableMessagesAreRefused()
     QVERIFY2(error.text().contains(named), qPrintable(error.text()));
     QVERIFY(waitFor([&] { return errors.count() == 1; }));
 
-    // Nothing was sent: the channel is as good as before, and the number was not used up.
+    // Nothing was sent: the channel still works, and the number was not used.
     QCOMPARE(m_client->channel->publish({}, m_queue, Message("usable")), 1U);
     const auto got = await(m_client->channel->get(m_queue, AckMode::NoAck));
     QVERIFY(got && *got);
@@ -569,7 +569,7 @@ void tst_Publishing::overfullBufferRefuses()
     QVERIFY2(client.channel->lastCallError().text().contains(u"100000"_s),
              qPrintable(client.channel->lastCallError().text()));
 
-    // The socket takes some; without an event loop nothing leaves the rest until the buffer is full.
+    // The socket accepts some; without an event loop the rest stays until the buffer is full.
     QSignalSpy writableChanged(client.channel, &Channel::writableChanged);
     int accepted = 0;
     while (accepted < 100'000 && client.channel->publish({}, queue, Message(QByteArray(10'000, 'x'))) > 0)

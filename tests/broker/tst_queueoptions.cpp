@@ -6,7 +6,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// What RabbitMQ makes of the helpers of QueueOptions, ExchangeOptions and ConsumeOptions.
+// Tests the effect of the helpers of QueueOptions, ExchangeOptions and ConsumeOptions at RabbitMQ.
 class tst_QueueOptions : public QObject
 {
     Q_OBJECT
@@ -89,7 +89,7 @@ void tst_QueueOptions::messagesExpire()
     QCOMPARE(m_client->messageCount(short_), 0);
     QCOMPARE(fetch(long_), QStringList(u"there"_s));
 
-    // Without a time to live a message gets through if somebody is there for it.
+    // With a time to live of zero a message is delivered only if a consumer is waiting.
     const QString none = declare(QueueOptions().withMessageTtl(0ms));
     QList<Message> messages;
     Consumer *consumer = m_channel->consume(none);

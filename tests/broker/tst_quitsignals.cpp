@@ -59,7 +59,7 @@ void tst_QuitSignals::programEndsWellAndLeavesTheRest()
     for (qsizetype i = 0; i < lines.size(); ++i)
         QVERIFY2(lines[i].startsWith(QByteArray::number(i) + ' '), lines[i].left(20).constData());
 
-    // What was printed is acked. The others are all there: those that were on their way, and those that were not.
+    // Printed messages are acked. All others are still in the queue, whether they had been sent to the program or not.
     QVERIFY(waitFor([&] { return client.messageCount(queue) == Count - lines.size(); }));
     const Result<std::optional<GetResult>> next = await(client.channel->get(queue));
     QVERIFY(next && *next);

@@ -221,7 +221,7 @@ void tst_Settling::deliveryOfAClosedConnectionIsStale()
     const QList<Message> messages = receive(queue, 1);
     m_client.reset();
     QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"StaleDelivery: delivery 1 of channel 1"_s));
-    messages[0].ack(); // there is no object left that could tell
+    messages[0].ack(); // no object is left to report it
     m_client.emplace();
     QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 1; }));
     QCOMPARE(texts(m_client->drain(queue)), numbers(0, 0));

@@ -104,7 +104,7 @@ void tst_Subscriptions::cancelledConsumerSubscribesAgainWhenItsQueueIsBack()
     QCOMPARE(errors.count(), 0);
     QCOMPARE(client.channel->consumer(u"tag"_s), consumer);
     QCOMPARE(client.connection.channels(),
-             QList<Channel *>{client.channel}); // the one that looks for the queue is not told
+             QList<Channel *>{client.channel}); // the channel that checks the queue is not listed
     VERIFY_OK(client.connection.close());
     QVERIFY(waitFor([&] { return cancelled.count() == 1; }));
 }
@@ -139,7 +139,7 @@ void tst_Subscriptions::missingQueueKeepsNoOtherConsumerWaiting()
     QCOMPARE(errors.count(), 0);
 }
 
-// C13: some brokers demand the permission to configure a queue for the question whether it is there.
+// C13: some brokers require the permission to configure a queue for checking whether it exists.
 void tst_Subscriptions::consumerThatMayOnlyReadSubscribesAgain()
 {
     ConnectionParameters parameters = brokerParameters();
@@ -448,7 +448,7 @@ void tst_Subscriptions::batchesBringTheSameMessages()
     QCOMPARE(texts(single), numbers(0, Count - 1));
     QVERIFY(batched == single);
     QVERIFY(batches < Count);
-    QCOMPARE(consumer->unackedCount(), Count); // twice told, once delivered
+    QCOMPARE(consumer->unackedCount(), Count); // emitted twice, delivered once
 }
 
 void tst_Subscriptions::batchSlotMayEndTheSubscription_data()

@@ -14,10 +14,10 @@ namespace
 {
 
 constexpr quint64 Count = 100'000;
-// For all of them to pass through a busy broker and a slow build of the library.
+// The time for all messages to pass through a busy broker and a slow build of the library.
 constexpr std::chrono::milliseconds Long = 100s;
 
-// 16 bytes: the number, and a second word that tells a damaged body.
+// 16 bytes: the number, and a second word that reveals a damaged body.
 QByteArray bodyOf(quint64 number)
 {
     QByteArray body(16, Qt::Uninitialized);
@@ -26,7 +26,7 @@ QByteArray bodyOf(quint64 number)
     return body;
 }
 
-// Takes the bodies as they come. Number N has to be the Nth: thus none is lost, none comes twice, and the order is
+// Takes the bodies in order of arrival. Number N has to be the Nth, so none is lost or duplicated and the order is
 // kept.
 class Tally
 {
@@ -48,7 +48,7 @@ private:
     quint64 m_count = 0;
 };
 
-// All that is published: what the Tally of the receiver has to end with.
+// Everything that is published; the receiver's Tally has to match it at the end.
 QByteArray checksumOfAll()
 {
     QCryptographicHash checksum(QCryptographicHash::Sha1);

@@ -84,7 +84,7 @@ void tst_Topology::declareTellsNameAndCounts()
     QVERIFY(again);
     QCOMPARE(again->messageCount, 2U);
     QCOMPARE(again->consumerCount, 1U);
-    QCOMPARE(told.size(), 2); // the signal tells everybody else
+    QCOMPARE(told.size(), 2); // the signal reports it to everybody else
     QCOMPARE(told.last().name, name);
     QCOMPARE(told.last().messageCount, 2U);
 }
@@ -179,7 +179,7 @@ void tst_Topology::brokerNamesTheQueue()
 void tst_Topology::emptyNameIsTheLastQueueOfTheChannel()
 {
     Channel *channel = m_client->channel;
-    // All of it before the broker has told the name.
+    // All calls are made before the broker has sent the name.
     const Reply<QueueInfo> declaring = channel->declareTemporaryQueue();
     channel->bindQueue({}, u"amq.direct"_s, u"a key of its own"_s);
     channel->bindQueue({}, u"amq.topic"_s, uniqueName(u"topic"_s));

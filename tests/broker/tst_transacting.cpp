@@ -127,7 +127,7 @@ void tst_Transacting::everythingMayBeCalledBetweenCommitAndItsAnswer_data()
     QTest::newRow("quorum") << FieldTable{{u"x-queue-type"_s, u"quorum"_s}};
 }
 
-// D7: written at once, what follows the commit would end the connection.
+// D7: commands after the commit would end the connection if they were written at once.
 void tst_Transacting::everythingMayBeCalledBetweenCommitAndItsAnswer()
 {
     QFETCH(const FieldTable, arguments);

@@ -404,7 +404,7 @@ void tst_Acks::acksOfAChannelThatIsGoneAreStale()
     QVERIFY(!t.ack(2));
     t.s.expectEvent<Engine::ChannelClosed>().expectReply(opening);
     t.consumer = t.s.expectEvent<Engine::ChannelOpened>().subscribe(*t.channel, u"tag"_s);
-    t.deliver(1, 2); // the numbers begin anew
+    t.deliver(1, 2); // the numbers restart
     QVERIFY(t.ack(1));
     QVERIFY(t.ack(2));
     t.s.expectSent(BasicAck{.deliveryTag = 2, .multiple = true}).expectNothingSent();
@@ -475,7 +475,7 @@ namespace
 
 enum class Fate { Unsettled, Acked, Requeued, Dropped };
 
-// What RabbitMQ does with the deliveries of one channel.
+// Models RabbitMQ's handling of the deliveries of one channel.
 class BrokerModel
 {
 public:

@@ -137,7 +137,7 @@ void tst_Confirms::acksAndNacksComeOneByOne()
         QCOMPARE(failed.reason.kind(), ErrorKind::Nacked);
         QCOMPARE(failed.reason.method(), u"basic.nack"_s);
     });
-    t.acks(1).s.expectNoEvent(); // told already
+    t.acks(1).s.expectNoEvent(); // already reported
     t.acks(3);
     QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 3-3"_s});
     QCOMPARE(t.channel->unconfirmed(), 0);
@@ -316,7 +316,7 @@ void tst_Confirms::aReturnIsTheOutcomeOfItsMessage()
     t.publish("lost", true);
     t.publish("routed as well", true);
     t.s.takeSent();
-    t.returns("lost").s.expectNoEvent(); // its ack tells whose it is
+    t.returns("lost").s.expectNoEvent(); // its ack identifies the message
     t.acks(3).s.expectEvent<Engine::PublishConfirmed>();
     t.acks(2, true);
     t.s.expectEvent<Engine::PublishConfirmed>([](const Engine::PublishConfirmed &confirmed) {
@@ -368,7 +368,7 @@ void tst_Confirms::aReturnMatchesByWhatTheBrokerKeeps()
     t.publish("body", true, u"key"_s, propertiesOf(u"id"_s, withBcc));
     t.s.takeSent();
     t.returns(body, key, properties).acks(1);
-    // What is no message of ours is told without a number.
+    // A foreign message is reported without a number.
     QCOMPARE(t.s.takeEvents(), isSame ? Events({u"Returned 1"_s, u"PublishFailed 1 1-1 Returned"_s})
                                       : Events({u"PublishConfirmed 1 1-1"_s, u"Returned 1"_s}));
 }

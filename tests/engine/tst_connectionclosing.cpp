@@ -90,7 +90,7 @@ void tst_ConnectionClosing::aConnectionWithoutChannelsIsClosedAtOnce()
     s.open();
     s.engine.close(s.now);
     s.expectSent<Wire::ConnectionClose>();
-    // Whatever is still under way does not matter any more.
+    // Frames still in flight no longer matter.
     s.broker(Wire::ConnectionBlocked{}).broker(Wire::QueueDeclareOk{}, 3).deliver("a", 1, {.body = "b"}, 4);
     s.broker(Wire::ConnectionTune{}).expectNoEvent().broker(Wire::ConnectionCloseOk{});
     s.expectEvent<Engine::ConnectionClosed>().expectNoEvent().expectNothingSent();
@@ -250,7 +250,7 @@ void tst_ConnectionClosing::closeBehindABacklogLastsAsLongAsItMoves()
 void tst_ConnectionClosing::closeBehindABacklogThatStandsStillHasADeadline()
 {
     Engine::Settings settings = Script::defaultSettings();
-    settings.heartbeatSeconds = 4; // a peer that is alive, and its heartbeats are no progress
+    settings.heartbeatSeconds = 4; // the peer is alive, but its heartbeats are not progress
     Script s(settings);
     s.checksRules = false;
     s.open({.heartbeat = 4});

@@ -8,7 +8,7 @@ using namespace Qt::StringLiterals;
 using Engine::CallId;
 using ConsumerState = Engine::ConsumerEntry::State;
 
-// How a consumer begins and ends, in whatever order the broker's answers come.
+// Tests how a consumer starts and ends, regardless of the order of the broker's answers.
 class tst_ConsumerRules : public QObject
 {
     Q_OBJECT
@@ -300,7 +300,7 @@ void tst_ConsumerRules::theBrokersCancelIsAnswered()
         s.expectEvent<Engine::ConsumerCancelled>();
     s.expectNothingSent().expectNoEvent();
     QVERIFY(!s.engine.deadline()); // there is nothing to wait for
-    // What it delivers even so goes back.
+    // Its later deliveries go back.
     s.deliver("a", 1).deliver("a", 2).takeEvents();
     std::deque<SentFrame> sent = s.takeSent();
     for (const quint64 tag : {1, 2}) {
@@ -436,7 +436,7 @@ void tst_ConsumerRules::deliveriesOfACancelledConsumerGoBack()
     const auto lossyResult = s.takeReply<Engine::CancelResult>(cancellingLossy);
     QCOMPARE(lossyResult.returned, 0);
     QCOMPARE(lossyResult.lost, 1);
-    // Nobody's any more, though not cancelled: as when a consumer object is deleted.
+    // The consumer has no owner but is not cancelled, as when a consumer object is deleted.
     const auto orphan = s.subscribe(channel, u"orphan"_s);
     orphan->context = nullptr;
     s.deliver("orphan", 4).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 4, .requeue = true});

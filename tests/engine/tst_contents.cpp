@@ -74,7 +74,7 @@ struct Subscribed : Script {
     std::shared_ptr<Engine::ConsumerEntry> consumer;
 };
 
-// What is told of a delivery, for comparison.
+// The reported properties of a delivery, for comparison.
 QStringList told(const Engine::Delivered &delivered)
 {
     const Engine::ReceivedMessage &message = delivered.message;
@@ -84,7 +84,7 @@ QStringList told(const Engine::Delivered &delivered)
             QString::number(message.redelivered)};
 }
 
-// A stream in which something of everything happens, and what it comes to.
+// A stream with a little of everything, and the expected result.
 QByteArray manyFrames()
 {
     const QByteArray properties = Wire::encodeProperties({.flags = Wire::ContentTypeFlag, .contentType = "text/plain"});
@@ -660,7 +660,7 @@ void tst_Contents::aNewAccessTicketIsInTheNextPublish()
     QCOMPARE(publishedTicket(), quint16(7));
 }
 
-// The frames of the message before are used again where they are the same.
+// The frames of the previous message are reused where they are the same.
 void tst_Contents::whatIsPublishedAfterAnotherIsItself()
 {
     struct Published {

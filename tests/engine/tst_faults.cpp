@@ -9,7 +9,7 @@ using namespace Qt::StringLiterals;
 using Engine::CallId;
 using Wire::FrameType;
 
-// What a peer may do wrong, as listed in the table "Faults of the peer" of the design.
+// The faults of a peer, as listed in the table "Faults of the peer" of the design.
 class tst_Faults : public QObject
 {
     Q_OBJECT
@@ -84,7 +84,7 @@ QByteArray nested(int levels)
     return contents;
 }
 
-// Faults that do not depend on anything that went before.
+// Faults that do not depend on earlier frames.
 void addFramingFaults()
 {
     const QByteArray good = method(Wire::ChannelOpenOk{});
@@ -197,7 +197,7 @@ void addChannelFaults()
     row("unknown method on a channel", raw(FrameType::Method, 1, methodPayload({60, 255}, {})), 540);
 }
 
-// Open, with as much under way as can be.
+// Open, with as many outstanding operations as possible.
 struct Busy : Script {
     Busy()
     {
@@ -283,7 +283,7 @@ void tst_Faults::aFaultEndsTheConnection()
     QCOMPARE(reason.kind(), ErrorKind::ProtocolViolation);
     QCOMPARE(reason.replyCode(), quint16(replyCode));
     QVERIFY(!reason.text().isEmpty());
-    again.brokerBytes(input).brokerBytes(input).expectNoEvent(); // what follows is not looked at
+    again.brokerBytes(input).brokerBytes(input).expectNoEvent(); // later bytes are ignored
     QVERIFY(!again.engine.hasInput());
 }
 

@@ -517,7 +517,7 @@ void tst_Handshake::anythingWrongAbortsWithoutAWord()
     QCOMPARE(closed.reason.replyCode(), quint16(replyCode));
     QVERIFY(!closed.graceful);
     s.expectNoEvent();
-    s.brokerBytes(input).expectNoEvent().expectNothingSent(); // what comes later is not looked at
+    s.brokerBytes(input).expectNoEvent().expectNothingSent(); // later bytes are ignored
 }
 
 void tst_Handshake::toleratesPaddingAndHeartbeats()

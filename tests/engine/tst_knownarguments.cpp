@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 Q_DECLARE_METATYPE(AmqpQt::QueueOptions)
 
-// RabbitMQ answers a wrong value of an optional argument by closing the channel, so none is sent.
+// RabbitMQ closes the channel for a wrong value of an optional argument, so the engine never sends one.
 class tst_KnownArguments : public QObject
 {
     Q_OBJECT
@@ -146,7 +146,7 @@ void tst_KnownArguments::queueArgumentIsChecked_data()
         QTest::newRow(qPrintable(locator)) << u"x-queue-leader-locator"_s << QVariant(locator) << u""_s;
     QTest::newRow("no locator") << u"x-queue-leader-locator"_s << QVariant(u"here"_s)
                                 << u"\"here\" is none of client-local, balanced, random, least-leaders, min-masters"_s;
-    // RabbitMQ takes whatever stands there.
+    // RabbitMQ accepts any value there.
     for (const QVariant &limit :
          {QVariant(-2), QVariant(-1), QVariant(0), QVariant(7), QVariant(1.0), QVariant(u"7"_s)})
         QTest::addRow("limit %s", qPrintable(limit.toString())) << u"x-delivery-limit"_s << limit << u""_s;

@@ -8,7 +8,7 @@
 using namespace AmqpQt;
 using namespace Qt::StringLiterals;
 
-// Deliveries that are recognised by comparing them with the one before have to come to the same as others.
+// Deliveries that are recognised by comparison with the previous delivery must give the same result as others.
 class tst_RepeatedDeliveries : public QObject
 {
     Q_OBJECT
@@ -153,7 +153,7 @@ void tst_RepeatedDeliveries::anotherOneIsTakenApart()
     const QByteArray routingKey = delivered.message.routingKey.toByteArray();
     QCOMPARE(delivered.message.body, body);
     QCOMPARE(s.repeatedCount(), 0);
-    // What comes after is like this one.
+    // Later deliveries are like this one.
     s.brokerBytes(
         QByteArray(frames).replace(QByteArray::fromHex("0000000000000002"), QByteArray::fromHex("0000000000000003")));
     const auto next = s.takeEvent<Engine::Delivered>();

@@ -7,7 +7,7 @@ using namespace Qt::StringLiterals;
 using Begin = EngineExerciser::Begin;
 Q_DECLARE_METATYPE(Begin)
 
-// Whatever application, broker and time do, in whatever order: the engine keeps what it promises.
+// The engine keeps its guarantees, whatever the application, the broker and time do, in any order.
 class tst_Robustness : public QObject
 {
     Q_OBJECT

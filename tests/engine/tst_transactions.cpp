@@ -151,7 +151,7 @@ void tst_Transactions::heldNacksComeBeforeHeldAcks()
     QVERIFY(!t.ack(2));
     t.s.expectNothingSent();
     t.commitOk();
-    // An ack up to 3 would take in what is nacked, came it first.
+    // An ack up to 3 would include the nacked delivery if it were sent first.
     t.s.expectSent(BasicNack{.deliveryTag = 2, .requeue = true})
         .expectSent(BasicNack{.deliveryTag = 4, .requeue = false});
     t.s.expectSent(BasicAck{.deliveryTag = 3, .multiple = true}).expectNothingSent();

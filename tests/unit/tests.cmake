@@ -34,7 +34,7 @@ list(JOIN layers_with_moc "," layers_with_moc)
 target_compile_definitions(tst_layers PRIVATE AMQPQT_LAYERS_WITH_MOC="${layers_with_moc}")
 
 amqpqt_test(unit tst_docs)
-if(TARGET docs) # qdoc is there: the reference is complete, and what it refers to exists
+if(TARGET docs) # with qdoc, tests that the reference is complete and its links resolve
     add_test(NAME reference COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target docs)
     set_tests_properties(reference PROPERTIES LABELS unit TIMEOUT 120)
 endif()

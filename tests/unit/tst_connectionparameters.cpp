@@ -290,7 +290,7 @@ void tst_ConnectionParameters::urlErrorsNeverShowThePassword()
     QVERIFY2(!parameters.error().toString().contains(u"hunter"_s), qPrintable(parameters.error().toString()));
 }
 
-// Whatever stands in it, wherever: a URL with it is read rightly or refused, without a piece of it in any text.
+// A URL with any password is parsed correctly or rejected, and no part of the password appears in any text.
 void tst_ConnectionParameters::noPartOfAPasswordIsEverShown_data()
 {
     QTest::addColumn<QString>("raw");

@@ -216,7 +216,7 @@ void tst_ContentHeader::unknownFlagsAreIgnored_data()
     QTest::newRow("all bits") << QByteArray::fromHex("ffff") + encodeProperties(allProperties()).sliced(2) << AllFlags;
 }
 
-// As RabbitMQ ignores them, which delivers what it gets.
+// RabbitMQ ignores them and delivers the bytes that it receives.
 void tst_ContentHeader::unknownFlagsAreIgnored()
 {
     QFETCH(QByteArray, properties);

@@ -113,7 +113,7 @@ QStringList propertiesOf(const Class &theClass)
     return namesIn(theClass.text, declaration);
 }
 
-// Whether there is such an entry for the name, Class::member or Type::member.
+// Returns whether there is such an entry for the name, Class::member or Type::member.
 bool hasEntry(const QString &reference, const QString &command, const QString &name)
 {
     const QRegularExpression entry(u"^ +\\\\%1 .*\\b%2\\b"_s.arg(command, QRegularExpression::escape(name)),
