@@ -22,26 +22,25 @@ public:
     ChannelPrivate(Channel *channel, ConnectionPrivate *connectionPrivate);
     ~ChannelPrivate();
 
-    // With the engine's channel, or with the reason why there is none: then nothing but the end is to come.
+    // Takes the engine's channel, or the reason why there is none; the channel then only reports its end.
     void start(std::shared_ptr<Engine::ChannelEngine> engineChannel);
     void startFailed(const Error &reason);
     void connectionGone(const Error &gone);
     void noteClosing(); // the connection is closing, and this channel with it
     void defer(QObject *context, std::function<void()> action);
 
-    // What keeps every call from being made: no connection, a foreign thread.
+    // Returns the reason why no call can be made: no connection, or a foreign thread.
     Error unusable(const char *function) const;
     bool isSurelyUsable() const
     {
         return connection && engine && connection->mailbox->isOwnThread();
     } // false: see unusable()
-    // Keep an error and emit it from the dispatch loop: of a call that is refused without being sent, and the reason
-    // why the channel closed.
+    // Store an error and emit it from the dispatch loop: the reason why a call was refused, or why the channel closed.
     Error reportCallError(const Error &reason);
     void setError(const Error &reason);
     void reportFailedSettlement(quint64 deliveryTag, const Error &reason);
 
-    // The reply to a call: `convert` makes its value of the broker's answer, `tell` tells everybody else.
+    // Returns the reply to a call. `convert` makes its value from the broker's answer; `tell` emits the signals.
     using Call = std::function<Result<Engine::CallId>()>;
     struct TellNobody {
         template <typename... Arguments>
@@ -61,7 +60,7 @@ public:
     Reply<void> whenConfirmed();
     Reply<void> select(const char *function, const Call &call); // a mode
     Consumer *consume(const QString &queue, ConsumeOptions options, QObject *parent);
-    ConsumerPrivate *findConsumer(const QString &tag); // that has not ended
+    ConsumerPrivate *findConsumer(const QString &tag); // only among consumers that have not ended
     void addConsumer(ConsumerPrivate *consumer);
     void removeConsumer(const ConsumerPrivate *consumer); // does nothing if it has ended
     Reply<void> reopen();
@@ -78,10 +77,10 @@ public:
     void tellBackpressure();
     void setFlow(bool active);
     void setConfirmWindowFull(bool full);
-    void publishesEnded(quint64 first, quint64 last, const Error &failure); // before this is told
+    void publishesEnded(quint64 first, quint64 last, const Error &failure); // called before the signals are emitted
     void emitUnconfirmedCount();
-    void countUnackedAgain();                // after the broker took deliveries back, or settlements
-    BackpressureReasons backpressure() const // at the moment; the signals tell every change of it, one after the other
+    void countUnackedAgain();                // after deliveries or settlements were taken back
+    BackpressureReasons backpressure() const // current; the signals report each change in turn
     {
         BackpressureReasons reasons;
         if (!connection || !engine)
@@ -94,33 +93,33 @@ public:
     }
 
     Channel *const q;
-    ConnectionPrivate *connection; // null once it is gone
+    ConnectionPrivate *connection; // null once the connection is gone
     const quint64 serialNumber;    // of this object; unlike channel numbers, never used again in this connection
     std::shared_ptr<Engine::ChannelEngine> engine;
-    bool isPrefetchSet = false;            // by Channel::setPrefetch(); before that there is a default
-    bool isInternal = false;               // not the application's
-    PublisherPrivate *publisher = nullptr; // the owner of the channel, if it is a publisher's
+    bool isPrefetchSet = false;            // by Channel::setPrefetch(); otherwise the default applies
+    bool isInternal = false;               // owned by the library
+    PublisherPrivate *publisher = nullptr; // owns the channel, if set
     State state = State::Closed;
     Error error;
     Error lastCallError;
     bool toldFlowStopped = false; // channel.flow
     bool toldWindowFull = false;
-    int unconfirmedCount = 0; // what is published, in confirm mode, and not told to have ended
+    int unconfirmedCount = 0; // published in confirm mode, outcome not reported yet
     std::vector<Promise<void>> whenOpen;
     std::optional<Reply<void>> closing;     // by close()
-    std::optional<Promise<void>> reopening; // reopen() was called when the end was still to be told
-    // Lists: maps and hashes take much memory, and there may be thousands of channels with one consumer each.
+    std::optional<Promise<void>> reopening; // reopen() was called before closed() was emitted
+    // Lists, because maps and hashes take much memory and there may be thousands of channels with one consumer each.
     QList<ConsumerPrivate *> consumers; // those that have not ended, by tag, shorter ones first: see consumerPosition()
-    QList<ConsumerPrivate *> everyConsumer; // by serial number: in the order they were made
-    quint64 lastConsumer = 0;               // serial number: tags of our own, and the order of consumers()
+    QList<ConsumerPrivate *> everyConsumer; // by serial number, that is, in order of creation
+    quint64 lastConsumer = 0;               // serial number, for generated tags and the order of consumers()
 
 private:
     void setState(State newState);
     void openAgain(const Promise<void> &promise);
     const ConsumerPrivate *refusedConsumer(const Error &reason) const;
-    QList<ConsumerPrivate *>::iterator consumerPosition(const QString &tag); // where it is, or would be
+    QList<ConsumerPrivate *>::iterator consumerPosition(const QString &tag); // its position or insertion point
     quint64 publishAny(const char *function, const QString &exchange, const QString &routingKey, const Message &message,
-                       bool mandatory); // 0: it was refused
+                       bool mandatory); // 0 if refused
     void noteUnconfirmed();
     void endConfirmWaits(const Error &reason);
     Error notConfirming(const char *function) const;
@@ -129,7 +128,7 @@ private:
     {
         quint64 last = 0;    // sequence number
         int outstanding = 0; // up to and including it
-        Error failure;       // the first one
+        Error failure;       // the first failure
         Promise<void> promise;
     };
     QMap<quint64, Promise<void>> m_confirmReplies; // of publishWithReply(), by sequence number

@@ -189,8 +189,9 @@ void ChannelPrivate::noteClosing()
     tellBackpressure();
 }
 
-// For whose basic.consume the broker closed the channel, which does not tell the tag: of those that are not answered
-// the oldest whose queue it names, as RabbitMQ does, else the oldest. Answers may overtake each other.
+// Finds the consumer whose basic.consume made the broker close the channel. channel.close does not contain the tag, so
+// this is the oldest unanswered consumer whose queue it names, as RabbitMQ does, or else the oldest one. Answers may
+// overtake each other.
 const ConsumerPrivate *ChannelPrivate::refusedConsumer(const Error &reason) const
 {
     if (reason.method() != "basic.consume"_L1)

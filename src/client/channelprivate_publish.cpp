@@ -124,7 +124,7 @@ void ChannelPrivate::publishesEnded(quint64 first, quint64 last, const Error &fa
     std::erase_if(m_confirmWaits, [](const ConfirmWait &wait) { return wait.outstanding == 0; });
 }
 
-// Nobody will tell any more.
+// No further outcomes will arrive.
 void ChannelPrivate::endConfirmWaits(const Error &reason)
 {
     for (const Promise<void> &promise : std::exchange(m_confirmReplies, {}))

@@ -27,7 +27,7 @@ class ChannelPrivate;
 class ConsumerPrivate;
 class HelperChannel;
 
-// Joins transport and engine, and runs the dispatch loop: the only place from which the application's code is called.
+// Joins transport and engine, and runs the dispatch loop, the only place that calls the application's code.
 class ConnectionPrivate final : public QObject, public SettlementTarget
 {
     Q_OBJECT
@@ -38,9 +38,9 @@ public:
     explicit ConnectionPrivate(Connection *connection);
     ~ConnectionPrivate() override;
 
-    // False, with a warning that names the function: it was called in another thread than the connection's.
+    // Returns false, with a warning that names the function, outside the connection's thread.
     bool isOwnThread(const char *function) const { return mailbox->isOwnThread() || !isForeignThread(function); }
-    bool isLost() const; // the application is not told yet
+    bool isLost() const; // not reported to the application yet
 
     void setParameters(const ConnectionParameters &newParameters); // for the next open()
     void setUrl(const QUrl &url);
@@ -49,10 +49,9 @@ public:
     void abort();
 
     void addCall(Engine::CallId id, CallHandler handler);
-    void finishCallsOf(const Engine::ChannelEngine *channel); // of an ended channel: at once, without the dispatch loop
-    // In the dispatch loop, before anything that comes from the broker later; not at all once context is gone. Where
-    // several things are to be told, this keeps their order even if a slot runs an event loop or deletes the
-    // connection.
+    void finishCallsOf(const Engine::ChannelEngine *channel); // for an ended channel; bypasses the dispatch loop
+    // Calls the function in the dispatch loop, before later events from the broker, unless context is gone by then.
+    // This keeps the order of several notifications even if a slot runs an event loop or deletes the connection.
     void defer(QObject *context, std::function<void()> action);
     template <typename T>
     void finishLater(const Promise<T> &promise, const Result<T> &result) // in the same order
@@ -60,9 +59,9 @@ public:
         m_deferred.push_back({nullptr, {}, [promise, result](Delivery delivery) { promise.finish(result, delivery); }});
         scheduleTurn();
     }
-    void takeSettlements(); // what other threads have settled
+    void takeSettlements(); // settlements of other threads
     void scheduleTurn();
-    void outputAdded() // by a publish: written now if there is much, else at the end of the turn
+    void outputAdded() // by a publish; writes now if there is much output, else at the end of the turn
     {
         ++statistics.messagesOut;
         if (engine.wantsWrite())
@@ -77,8 +76,8 @@ public:
     void forget(ConsumerPrivate *consumer);
     void forget(ChannelPrivate *channel);
     quint64 nextChannelSerial() noexcept { return ++m_lastChannelSerial; }
-    void setError(const Error &newError);      // why the connection ended or could not be made; emits it
-    void reportCallError(const Error &reason); // of a call that is refused without being sent; emits it
+    void setError(const Error &newError);      // why the connection ended or failed to open; emits it
+    void reportCallError(const Error &reason); // for a refused call; emits it
     HelperChannel &helperChannel();
 
     // SettlementTarget
@@ -87,7 +86,7 @@ public:
 
     Connection *const q;
     ConnectionParameters parameters;           // for the next open()
-    ConnectionParameters attempt = parameters; // of the present attempt or connection; otherwise those for the next one
+    ConnectionParameters attempt = parameters; // of the current attempt or connection, else of the next one
     Connection::State state = Connection::State::Closed;
     Error error;
     Error lastCallError;
@@ -102,7 +101,7 @@ public:
     std::vector<Promise<void>> whenOpen;
     Connection::Statistics statistics;
 
-    // Tells whether the connection still exists after the application's code ran.
+    // Checks whether the connection still exists after the application's code ran.
     class Guard
     {
     public:
@@ -145,8 +144,8 @@ private:
     void watchLoop();
     void stopWatchingLoop();
     void turn();
-    bool dispatchEvents(Engine::Time deadline, const Guard &guard); // false: out of time, or gone
-    bool readTransport(Engine::Time &time);                         // when it was
+    bool dispatchEvents(Engine::Time deadline, const Guard &guard); // false if out of time or gone
+    bool readTransport(Engine::Time &time);                         // sets the time of reading
     void writeOutput(Engine::Time time);
     void writeOutputNow(); // not only at the end of the turn
     void endTurn(const Guard &guard);
@@ -176,7 +175,7 @@ private:
     void on(Engine::BackpressureDetected &event);
     void on(Engine::ConsumerCancelled &event);
     void tellBackpressure();
-    ChannelPrivate *channelOf(const Settlement &settlement) const; // null: it is gone
+    ChannelPrivate *channelOf(const Settlement &settlement) const; // null if it is gone
     void releaseTransport(bool graceful);
     bool writeAll(Transport *to);
     void leaveTransport();
@@ -199,19 +198,19 @@ private:
     QBasicTimer m_timer;
     std::optional<Engine::Time> m_timerAt;
     quint64 m_bytesWhenArmed = 0;
-    // Goes on where a turn ran out of time. A timer, since GLib's event dispatcher lets other timers run only every
-    // second time between events that are posted again and again.
+    // Continues when a turn ran out of time. It is a timer because GLib's event dispatcher lets other timers run only
+    // every second time between events that are posted again and again.
     QBasicTimer m_continuation;
     quint32 m_slice = 0;   // counts the spans without a return to the event loop
     int m_dispatching = 0; // turns on the stack: more than one with nested event loops
     double m_toldBytesToWrite = 0;
-    HelperChannel *m_helperChannel = nullptr; // a child, made when it is needed
+    HelperChannel *m_helperChannel = nullptr; // a child, created on demand
     quint64 m_lastChannelSerial = 0;
     QPointer<QAbstractEventDispatcher> m_watchedLoop; // while there is traffic
-    bool m_isTurnDue = false;                         // as soon as the watched loop says something
+    bool m_isTurnDue = false;                         // on the next signal of the watched loop
     bool m_turnPosted = false;
     bool m_readable = false; // the transport may have bytes
-    Error m_transportError;  // told to the engine when all that was read is dispatched
+    Error m_transportError;  // passed to the engine once all input is dispatched
 };
 
 } // namespace AmqpQt

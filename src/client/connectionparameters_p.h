@@ -36,7 +36,7 @@ public:
     int backpressureMultiplier = 0;
     bool checksUserId = true;
 
-    // A value of the property was refused, and the former one stays. open() must not connect with it.
+    // Records that a value of the property was refused. The previous value stays, and open() must not connect with it.
     void refuse(const QString &property, const QString &reason);
     void accept(const QString &property)
     {
@@ -48,9 +48,9 @@ public:
 
 inline const QString UrlProperty = QStringLiteral("url"); // of a Connection
 
-QString hostProblem(const QString &host); // why nobody can connect to it; empty: it is a host name or an address
+QString hostProblem(const QString &host); // why the host is invalid; empty if it is valid
 
-// The ranges that setters and URLs have in common.
+// The ranges shared by setters and URLs.
 inline constexpr quint16 DefaultPort = 5672;
 inline constexpr int DefaultBackpressureMultiplier = 10; // pika's
 inline constexpr quint32 RabbitMqFrameMinimum = 8192;    // RabbitMQ 4.1 and later refuse less

@@ -106,7 +106,7 @@ void ConnectionPrivate::setParameters(const ConnectionParameters &newParameters)
         prepareAttempt();
 }
 
-// The limits hold for what waits for the next open(), too.
+// The limits also apply to messages that wait for the next open().
 void ConnectionPrivate::prepareAttempt()
 {
     attempt = parameters;
@@ -231,14 +231,14 @@ void ConnectionPrivate::connectToNextEndpoint()
     transport->connectTo(currentEndpoint.host, currentEndpoint.port);
 }
 
-// After what may be different there.
+// Only an error that may not occur at the next endpoint leads to another attempt.
 bool ConnectionPrivate::triesNextEndpoint(const Error &reason) const
 {
     const bool isAttempt = state == Connection::State::Connecting || state == Connection::State::Handshaking;
     return isAttempt && !m_endpointsLeft.isEmpty() && reason.isRecoverable();
 }
 
-// What was read before comes first.
+// Earlier input is dispatched before the error.
 void ConnectionPrivate::onTransportFailed()
 {
     m_transportError = transport->error();
@@ -256,7 +256,7 @@ Reply<void> ConnectionPrivate::close()
         cancelWaiting();
         return Promise<void>::finished({});
     }
-    takeSettlements(); // what other threads have settled before is still sent
+    takeSettlements(); // earlier settlements of other threads are still sent
     m_closing.emplace();
     setState(Connection::State::Closing);
     engine.close(now());
@@ -278,7 +278,7 @@ void ConnectionPrivate::abort()
     releaseTransport(false);
 }
 
-// Without a connection: what waits for the next one ends.
+// Without a connection, ends the calls that wait for the next one.
 void ConnectionPrivate::cancelWaiting()
 {
     engine.endWaiting();
@@ -287,7 +287,8 @@ void ConnectionPrivate::cancelWaiting()
     scheduleTurn();
 }
 
-// Also what the kernel does not take now. False: that is not possible any more.
+// Writes all output, including bytes that the kernel does not accept yet. Returns false if writing is no longer
+// possible.
 bool ConnectionPrivate::writeAll(Transport *to)
 {
     while (to->isConnected() && !engine.output().isEmpty()) {
@@ -341,8 +342,8 @@ static void discardInput(Transport *leaving)
         leaving, [leaving] { discardInput(leaving); }, Qt::QueuedConnection); // others come first
 }
 
-// Nothing waits for it any more. A socket that is closed while input is unread gets reset, and then the peer may drop
-// what was written last: it lives on in the event loop until the peer has answered the goodbye by closing.
+// Nothing waits for the transport any more. A socket closed with unread input is reset, and the peer may then drop the
+// last bytes written. So it stays in the event loop until the peer closes the connection.
 void ConnectionPrivate::leaveTransport()
 {
     const bool isGoodbyeSaid = engine.state() == Engine::ConnectionEngine::State::CloseSent;
@@ -367,8 +368,8 @@ void ConnectionPrivate::scheduleTurn()
     QCoreApplication::postEvent(this, new QEvent(TurnEvent));
 }
 
-// One that is taken as soon as the event loop, this one or a nested one, has handled the events at hand: not on the
-// stack of the socket, and without what posting an event costs, which is two system calls and another pass of the loop.
+// The turn runs as soon as the event loop, this one or a nested one, has handled its pending events. So it is not on
+// the stack of the socket, and avoids the cost of posting an event: two system calls and another pass of the loop.
 void ConnectionPrivate::prepareTurn()
 {
 #ifdef Q_OS_WIN // whose own modal loops, as while a window is moved, know nothing of these signals
@@ -389,10 +390,10 @@ void ConnectionPrivate::watchLoop()
         if (m_isTurnDue)
             turn();
     });
-    // Where awake() comes before the events, or a slot runs a loop of its own.
+    // In case awake() precedes the events, or a slot runs a nested loop.
     connect(m_watchedLoop, &QAbstractEventDispatcher::aboutToBlock, this, [this] {
         if (m_isTurnDue) {
-            m_watchedLoop->wakeUp(); // whoever waits for what a slot does looks for it again
+            m_watchedLoop->wakeUp(); // code that waits for an effect of a slot checks again
             turn();
         }
     });
@@ -442,7 +443,7 @@ void ConnectionPrivate::timerEvent(QTimerEvent *event)
         m_calls.squeeze();
         stopWatchingLoop();
     }
-    // What the peer has sent counts before the time that has passed: the loop may have been blocked.
+    // Process the peer's input before the elapsed time, since the loop may have been blocked.
     if (const auto deadline = engine.deadline(); deadline && now() >= *deadline)
         m_readable = m_readable || (transport && transport->isConnected());
     turn();
@@ -461,7 +462,7 @@ void ConnectionPrivate::turn()
     Engine::Time time = now();
     const Engine::Time deadline = time + attempt.dispatchBudget();
     while (dispatchEvents(deadline, guard) && readTransport(time)) {
-        if (time >= deadline) { // a large body, or what makes no events
+        if (time >= deadline) { // a large body, or input without events
             m_continuation.start(0, this);
             break;
         }
@@ -474,12 +475,12 @@ void ConnectionPrivate::turn()
 
 bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Guard &guard)
 {
-    // Looking at the clock costs as much as a small message: with quick slots it is done for every few of them.
+    // Reading the clock costs as much as a small message, so with quick slots it is read once per several messages.
     constexpr int LargestStride = 8;
     int stride = 1;
     int left = stride;
     Engine::Time last = deadline - attempt.dispatchBudget();
-    Message spare; // what nobody has kept of the delivery before: its memory is used again
+    Message spare; // reuses the memory of the previous delivery if nobody keeps it
     ++m_slice;
     for (;;) {
         if (Engine::RepeatedDelivery delivery; engine.nextRepeated(delivery)) {
@@ -614,7 +615,7 @@ void ConnectionPrivate::tellBytesToWrite()
 
 void ConnectionPrivate::armTimer(Engine::Time time)
 {
-    constexpr std::chrono::milliseconds IdleTime(500); // then memory is released
+    constexpr std::chrono::milliseconds IdleTime(500); // after this time memory is released
     std::optional<Engine::Time> deadline = engine.deadline();
     if (engine.hasIdleMemory() || m_watchedLoop)
         deadline = std::min(deadline.value_or(Engine::Time::max()), time + IdleTime);
@@ -655,8 +656,8 @@ void ConnectionPrivate::runDeferred(const Guard &guard)
 
 void ConnectionPrivate::addCall(Engine::CallId id, CallHandler handler)
 {
-    // A channel needs a few calls to be set up: those of thousands are not to pile up, for memory once taken is rarely
-    // given back.
+    // Setting up a channel takes a few calls. Those of thousands of channels must not pile up, since memory is rarely
+    // returned.
     constexpr qsizetype EnoughToWrite = 16 * 1024;
     m_calls.insert(id, std::move(handler));
     if (engine.wantsWrite(EnoughToWrite))
@@ -696,7 +697,7 @@ void ConnectionPrivate::takeSettlements()
         settleNow(settlement);
 }
 
-// Found by the object's serial number, since another channel may have got the number of a closed one.
+// Searches by the object's serial number, since another channel may have reused the number of a closed one.
 ChannelPrivate *ConnectionPrivate::channelOf(const Settlement &settlement) const
 {
     if (const Engine::ChannelEngine *present = engine.channel(settlement.channelNumber)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The part of ConnectionPrivate that tells the application what the engine tells.
+// The part of ConnectionPrivate that reports the engine's events to the application.
 
 #include "client/connection_p.h"
 
@@ -14,7 +14,8 @@ namespace AmqpQt
 
 using namespace Qt::StringLiterals;
 
-// Each tells one thing directly or all of them by defer(): so the order stays the same when a slot runs an event loop.
+// Each function makes one notification directly or all of them by defer(), so order is kept when a slot runs an event
+// loop.
 
 void ConnectionPrivate::dispatch(Engine::Event &event)
 {
@@ -161,7 +162,7 @@ void ConnectionPrivate::on(Engine::ConsumerCancelled &event)
         consumer->onCancelledByBroker(event.consumer.get(), event.reason);
 }
 
-// What the application is still owed when the connection goes: the ends of its calls and of its messages.
+// Reports the outcome of pending calls and messages when the connection is lost.
 void ConnectionPrivate::tellLater(Engine::Event &event)
 {
     if (auto *reply = std::get_if<Engine::ReplyArrived>(&event)) {

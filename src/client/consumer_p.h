@@ -25,32 +25,32 @@ public:
     Reply<int> cancel(bool drains);
     void deliver(Engine::ReceivedMessage &received);
     void deliver(const Engine::RepeatedDelivery &repeated,
-                 Message &spare); // makes it in the memory of `spare` if it can
+                 Message &spare); // reuses the memory of `spare` if possible
     void emitBatch();
     void emitUnackedCount();
-    void settled(int count); // so many deliveries less
+    void settled(int count); // reduces the count of unsettled deliveries
     void countUnackedAgain();
 
     // The subscription ended.
     void onCancelled(const Error &reason, int returned = 0);
     void onCancelledByBroker(const Engine::ConsumerEntry *subscription, const Error &reason);
-    // A slot, to one of the signals that tell deliveries. Maybe in another thread.
+    // A slot was connected to a delivery signal, maybe in another thread.
     void onConnected();
     void onDisconnected() { m_listenersChanged.store(true, std::memory_order_relaxed); }
     void onChannelClosed(const Error &reason, bool couldNotStart);
     void channelGone(const Error &gone); // the channel, or its connection
 
     Consumer *const q;
-    ChannelPrivate *channel; // null once it, or its connection, is gone
+    ChannelPrivate *channel; // null once the channel or its connection is gone
     QString queue;
     ConsumeOptions options; // with the tag
     quint64 serial;
     std::shared_ptr<Engine::ConsumerEntry> entry; // while the engine knows the subscription
-    // Of subscriptions that the broker has ended, with deliveries that are still to be settled.
+    // Subscriptions that the broker has ended but whose deliveries are still unsettled.
     std::vector<std::shared_ptr<Engine::ConsumerEntry>> formerEntries;
     State state = State::Starting;
     int unackedCount = 0;
-    bool waitsForQueue = false; // cancelled by the broker: subscribes again once the queue is there
+    bool waitsForQueue = false; // cancelled by the broker; resubscribes once the queue exists
     Promise<void> started;
     std::optional<Promise<int>> cancelled;
 
@@ -77,14 +77,14 @@ private:
     void finishLater(const Promise<T> &promise, const Result<T> &result);
     bool isEnded() const { return state == State::Cancelled; }
 
-    QExplicitlySharedDataPointer<const DeliveryOrigin> m_origin; // of the delivery before
+    QExplicitlySharedDataPointer<const DeliveryOrigin> m_origin; // of the previous delivery
     QByteArray m_properties;                                     // likewise
     std::atomic<bool> m_listenersChanged = true;
     bool m_hasListener = false;      // of delivered()
     bool m_hasBatchListener = false; // of batchDelivered()
-    quint32 m_listenersSlice = 0;    // in which that was found out
+    quint32 m_listenersSlice = 0;    // the slice in which they were checked
     QList<Message> m_batch;
-    bool m_batchIsNew = true; // its messages were not told by delivered() as well
+    bool m_batchIsNew = true; // delivered() was not emitted for its messages
     bool m_batchNoted = false;
     bool m_hasStarted = false; // at least once
     std::chrono::milliseconds m_askDelay{0};

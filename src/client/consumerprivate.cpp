@@ -136,8 +136,8 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
         return cancelled->reply();
     if (isEnded())
         return Promise<int>::finished(0);
-    // There is nothing to send while it waits for a reopen or for the queue, while the channel is closing, and after
-    // the end of the subscription, before cancelled() is emitted. Another consumer may have the tag by then.
+    // There is nothing to send while the consumer waits for a reopen or for the queue, while the channel is closing,
+    // and between the end of the subscription and cancelled(). Another consumer may have the tag by then.
     if (!entry || waitsForQueue || entry->state > Engine::ConsumerEntry::State::Active ||
         !channel->engine->takesCalls()) {
         const int returned = entry ? returnBatch() : 0;
@@ -199,8 +199,8 @@ inline void ConsumerPrivate::tellDelivery(const Message &message)
         ++unackedCount;
         noteUnacked();
     }
-    // Asking costs more than a small message does. A receiver that is destroyed does not tell: so it is asked again in
-    // each slice, and each time where a delivery that nobody has got would be acked.
+    // Checking for receivers costs more than a small message. The destruction of a receiver is not reported, so the
+    // check is repeated in each slice, and whenever an unreceived delivery would be acked.
     if (m_listenersChanged.load(std::memory_order_relaxed) ||
         m_listenersSlice != channel->connection->dispatchSlice() || options.ackMode == AckMode::AfterDelivery)
         lookForListeners();
@@ -214,7 +214,7 @@ void ConsumerPrivate::tellOrKeep(const Message &message)
 {
     const bool one = m_hasListener;
     const bool inBatch = m_hasBatchListener;
-    // Nobody listens, or what came before that is still to be told.
+    // There is no receiver, or earlier deliveries are still to be emitted.
     const bool isKept = options.ackMode == AckMode::AfterDelivery && !inBatch && (!one || !m_batch.isEmpty());
     if (inBatch || isKept) {
         if (inBatch && !std::exchange(m_batchNoted, true))
@@ -263,7 +263,8 @@ void ConsumerPrivate::makeRepeated(const Engine::RepeatedDelivery &repeated, Mes
                                            repeated.redelivered);
 }
 
-// Emits, and with AckMode::AfterDelivery settles what the slots have not settled. The consumer may be gone afterwards.
+// Emits the delivery and, with AckMode::AfterDelivery, acks it unless the slots have settled it. The consumer may be
+// gone afterwards.
 template <typename Emit>
 void ConsumerPrivate::tell(const QList<Message> &messages, Emit emitSignal)
 {
@@ -293,7 +294,7 @@ void ConsumerPrivate::onConnected()
             q, [this] { tellKept(); }, Qt::QueuedConnection);
 }
 
-// What came while nothing was connected.
+// Emits the deliveries that arrived while no slot was connected.
 void ConsumerPrivate::tellKept()
 {
     if (m_batchNoted || m_batch.isEmpty() || !channel)
@@ -343,7 +344,7 @@ void ConsumerPrivate::setState(State newState)
     defer([consumer = q, newState] { Q_EMIT consumer->stateChanged(newState); });
 }
 
-// Before the end is told: nothing comes after it.
+// Runs before the end is reported; nothing may follow the end.
 void ConsumerPrivate::tellWhatIsLeft()
 {
     if (m_batchNoted)
@@ -391,7 +392,7 @@ void ConsumerPrivate::waitForQueue()
     setState(State::Recovering);
 }
 
-// By a passive declaration: on the consumer's own channel a missing queue would close that.
+// Uses a passive declaration on another channel, since a missing queue would close the consumer's channel.
 void ConsumerPrivate::askForQueue()
 {
     if (!waitsForQueue || !channel)

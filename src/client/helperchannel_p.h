@@ -51,13 +51,13 @@ private:
 
     void add(Call call);
     void makeCalls();
-    bool prepareChannel(); // false: closed() is still to come
+    bool prepareChannel(); // false if closed() is still to come
     void onEnded(quint64 number, const Error &failure, const std::function<void()> &report);
     void onClosed(const Error &reason);
 
     ConnectionPrivate *const m_connection;
     QPointer<Channel> m_channel;
-    std::map<quint64, Call> m_calls; // that have not ended, in order
+    std::map<quint64, Call> m_calls; // unfinished calls, in order
     quint64 m_lastNumber = 0;
     int m_underWay = 0;
     bool m_isRefused = false; // a call has ended this incarnation of the channel, and closed() is still to come

@@ -8,7 +8,7 @@
 namespace AmqpQt
 {
 
-// A value that is made on first use, by whichever thread comes first; from then on it is read without a lock.
+// A value that the first thread to use it creates; later reads take no lock.
 template <typename T>
 class Lazy
 {
@@ -23,7 +23,7 @@ public:
 
     const T *get() const noexcept { return m_value.load(std::memory_order_acquire); }
 
-    // The value that stays: of two threads that come here at once, the first one's.
+    // Returns the stored value. If two threads store a value at the same time, the first one wins.
     const T &publish(T value) const
     {
         auto made = std::make_unique<T>(std::move(value));
@@ -33,7 +33,7 @@ public:
         return *present;
     }
 
-    // For the sole owner.
+    // Only for the sole owner.
     T &set(T value)
     {
         reset();

@@ -14,20 +14,20 @@
 namespace AmqpQt
 {
 
-// What consecutive deliveries of one consumer have in common, shared so that a steady stream makes no new strings.
+// The data common to consecutive deliveries of one consumer, shared so that a steady stream creates no new strings.
 class DeliveryOrigin : public QSharedData
 {
 public:
     QString exchange;
     QString routingKey;
-    QByteArray exchangeBytes; // as on the wire: what the next delivery is compared with
+    QByteArray exchangeBytes; // as on the wire, for comparison with the next delivery
     QByteArray routingKeyBytes;
-    QString consumerTag; // empty: from basic.get
+    QString consumerTag; // empty for basic.get
     quint64 incarnation = 0;
     quint64 channelSerial = 0; // of the Channel object
     quint16 channelNumber = 0;
     bool noAck = false;
-    std::shared_ptr<Mailbox> mailbox; // null: there is nothing to settle, as in a returned message
+    std::shared_ptr<Mailbox> mailbox; // null if there is nothing to settle, as in a returned message
 };
 
 struct DecodedProperties {
@@ -35,7 +35,7 @@ struct DecodedProperties {
     Lazy<QByteArray> encoded; // of a changed message
 };
 
-// The properties are kept as the bytes of a content header; setters record what differs from them.
+// The properties are kept as the bytes of a content header; setters record the changes.
 class MessagePrivate : public QSharedData
 {
 public:
@@ -54,12 +54,12 @@ public:
     const MessageProperties &values() const { return decodedProperties().values; }
     const FieldTable &headers() const;
     QVariant header(const QString &name, const QVariant &fallback) const;
-    const char *undecodableHeaders() const // what is wrong with them; null: nothing
+    const char *undecodableHeaders() const // the error; null if there is none
     {
         return changed & Wire::HeadersFlag ? nullptr : checkHeaders(properties);
     }
-    void setBody(QByteArrayView bytes);         // a copy of them
-    const QByteArray *encodedProperties() const // null: a change is still to be encoded
+    void setBody(QByteArrayView bytes);         // copies them
+    const QByteArray *encodedProperties() const // null if a change is not encoded yet
     {
         if (!changed)
             return &properties;
@@ -68,7 +68,7 @@ public:
     }
 
     bool redelivered = false;
-    quint16 changed = 0; // bits of Wire::PropertyFlag: these are in the decoded values, the others in `properties`
+    quint16 changed = 0; // bits of Wire::PropertyFlag; set bits are in the decoded values, others in `properties`
     quint64 deliveryTag = 0;
     QByteArray body;
     QByteArray properties; // flags and list, as in Wire::ContentHeader::properties
@@ -85,7 +85,7 @@ private:
 // before that thread's last read. An acquiring load is ordered after the release of the copy, and costs nothing on x86.
 inline bool isSoleOwner(const QByteArray &bytes)
 {
-    const auto *data = const_cast<QByteArray &>(bytes).data_ptr().d_ptr(); // null: literals, which are nobody's
+    const auto *data = const_cast<QByteArray &>(bytes).data_ptr().d_ptr(); // null for literals, which have no owner
     return data && data->ref_.loadAcquire() == 1;
 }
 
@@ -95,7 +95,7 @@ public:
     static Message makeDelivered(QByteArray body, QByteArray properties,
                                  QExplicitlySharedDataPointer<const DeliveryOrigin> origin, quint64 deliveryTag,
                                  bool redelivered);
-    // Makes `message` another delivery if it has the same properties and nobody else has it.
+    // Turns `message` into the next delivery if it has the same properties and no other owner.
     static bool remakeDelivered(Message &message, QByteArrayView body, const QByteArray &properties,
                                 const QExplicitlySharedDataPointer<const DeliveryOrigin> &origin, quint64 deliveryTag,
                                 bool redelivered)
@@ -115,11 +115,11 @@ public:
         d->redelivered = redelivered;
         return true;
     }
-    static const MessagePrivate *data(const Message &message) { return message.d.constData(); } // null: nothing was set
-    static const DeliveryOrigin *origin(const Message &message); // null: made by the application
+    static const MessagePrivate *data(const Message &message) { return message.d.constData(); } // null if unset
+    static const DeliveryOrigin *origin(const Message &message); // null if created by the application
 
-    // For publishing: what was received, byte for byte, or with the application's changes. Null, and the reason in
-    // *error, if these do not fit. It is the message's.
+    // Returns the properties for publishing, as received byte for byte or with the application's changes. Returns null
+    // and sets *error if the changes cannot be encoded. The message owns the bytes.
     static const QByteArray *encodedProperties(const Message &message, Error *error);
     static const QByteArray &body(const Message &message);
 };

@@ -16,7 +16,7 @@ namespace AmqpQt
 namespace
 {
 
-// Of the character encoding of that name. Compressed bodies and the like name none.
+// For the character encoding of that name. Compressed bodies and the like have none.
 QStringDecoder decoderOf(const QString &encoding, QStringDecoder::Flag flag)
 {
     if (!encoding.isEmpty()) {

@@ -5,18 +5,18 @@
 
 #include <QtCore/qjsonvalue.h>
 
-// Parts of a body, for those who need less, or more often, than Message gives.
+// Parts of a body, for callers that need less of it, or more often, than Message provides.
 namespace AmqpQt
 {
 
-// Undefined if the body is no JSON.
+// Undefined if the body is not JSON.
 QJsonValue parseJson(const Message &message);
 
 // The value at a path as in Message::json(); undefined if there is none.
 QJsonValue jsonAt(QJsonValue value, QStringView path);
 
-// At least the first `length` characters if there are so many, without decoding a large body to its end. Nothing if
-// these are no text: not in the encoding of the message, or control characters.
+// Returns at least the first `length` characters, if the body has as many, without decoding a large body to its end.
+// Returns nothing if they are not text, that is, not in the encoding of the message or control characters.
 std::optional<QString> textStart(const Message &message, qsizetype length);
 
 } // namespace AmqpQt

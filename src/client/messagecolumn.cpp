@@ -78,7 +78,7 @@ QString shortened(QString text)
     return text + u'…';
 }
 
-// As text, or as hexadecimal digits where it is none.
+// As text, or as hexadecimal digits if the bytes are not text.
 QString printable(const Message &message)
 {
     if (std::optional<QString> text = textStart(message, MaximumCharacters))
@@ -93,7 +93,7 @@ QString printable(const QJsonDocument &document)
     return shortened(QString::fromUtf8(document.toJson(QJsonDocument::Compact)));
 }
 
-// Views in QML have doubles for numbers, so integers that a double cannot represent become text.
+// Numbers in QML are doubles, so integers that a double cannot represent become text.
 template <typename Integer>
 QVariant printableInteger(Integer number)
 {
@@ -104,7 +104,7 @@ QVariant printableInteger(Integer number)
     return isExact ? QVariant::fromValue(number) : QVariant(QString::number(number));
 }
 
-// With the types that JSON has.
+// Restricted to the types of JSON.
 QVariant forJson(const QVariant &value)
 {
     switch (value.typeId()) {

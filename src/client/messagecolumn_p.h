@@ -11,10 +11,9 @@
 namespace AmqpQt
 {
 
-// What a column of a model shows of a message: "routingKey", "json.order.id", "headers.x-id" …
+// Extracts the value of a model's column from a message: "routingKey", "json.order.id", "headers.x-id" …
 //
-// `json` is the parsed body, for columns that follow on the same message: empty at first, and filled by the first that
-// needs it.
+// `json` caches the parsed body for further columns of the same message; the first column that needs it fills it.
 class MessageColumn
 {
 public:
@@ -22,18 +21,18 @@ public:
 
     bool isKnown() const { return m_kind != Kind::Unknown; }
     QString title() const;
-    QVariant value(const Message &message, std::optional<QJsonValue> &json) const;   // invalid: nothing there
-    QVariant display(const Message &message, std::optional<QJsonValue> &json) const; // what a view can print
+    QVariant value(const Message &message, std::optional<QJsonValue> &json) const;   // invalid if there is none
+    QVariant display(const Message &message, std::optional<QJsonValue> &json) const; // printable
 
 private:
     enum class Kind : quint8 { Unknown, Property, Size, DeliveryTag, Expiration, Body, Text, Header, Json };
 
     Kind m_kind = Kind::Unknown;
-    QString m_path;           // the name; of Header and Json, what follows the first dot
+    QString m_path;           // the name; for Header and Json, the part after the first dot
     QMetaProperty m_property; // of Property
 };
 
-// The JSON body of a message, parsed if it was not yet.
+// Returns the JSON body of a message, parsing it on first use.
 const QJsonValue &parsedJson(const Message &message, std::optional<QJsonValue> &json);
 
 } // namespace AmqpQt

@@ -29,7 +29,7 @@ public:
     const QJsonValue &json(int row) const;
 
     MessageModel *const q;
-    QTimer timer; // runs while something is to be told
+    QTimer timer; // runs while signals are pending
     QObject *subscription = nullptr;
     QList<Message> rows;    // newest first
     QList<Message> pending; // newest last; not more than maximumCount
@@ -42,10 +42,10 @@ public:
     TopicFilter filter;
 
 private:
-    // What a view has asked for of a row, decoded once.
+    // The values of a row that a view has requested, decoded once.
     struct Cells {
         std::optional<QJsonValue> json;
-        QList<QVariant> display; // an invalid one is not known yet, or nothing
+        QList<QVariant> display; // invalid if unknown or empty
     };
 
     void update();
@@ -56,9 +56,9 @@ private:
     void forgetCells();
     Cells &cells(int row) const;
 
-    bool m_countIsNew = false; // not told yet
-    // By the number of the message, so that they move with their row. A change of the rows makes the recent ones old;
-    // old ones that nobody asks for until the next change are forgotten.
+    bool m_countIsNew = false; // not signalled yet
+    // Keyed by the number of the message, so that entries move with their row. A change of the rows makes recent
+    // entries old; old entries that no view requests before the next change are dropped.
     mutable QHash<qint64, Cells> m_recentCells;
     mutable QHash<qint64, Cells> m_oldCells;
     qint64 m_newest = 0; // the number of the message in row 0

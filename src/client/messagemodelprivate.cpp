@@ -20,7 +20,7 @@ MessageModelPrivate::MessageModelPrivate(MessageModel *model)
     QObject::connect(&timer, &QTimer::timeout, model, [this] { update(); });
 }
 
-// For each message, as little as possible: there may be 100 000 in a second, and most are never seen.
+// Does as little as possible per message: there may be 100 000 in a second, and most are never shown.
 void MessageModelPrivate::append(const QList<Message> &messages)
 {
     if (messages.isEmpty())
@@ -51,7 +51,7 @@ void MessageModelPrivate::schedule()
         timer.start();
 }
 
-// A slot may call anything of the model, or delete it: after each signal the state is looked at anew.
+// A slot may call any function of the model, or delete it, so the state is checked again after each signal.
 void MessageModelPrivate::update()
 {
     const QPointer<MessageModel> alive(q);

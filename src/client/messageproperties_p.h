@@ -10,20 +10,20 @@
 namespace AmqpQt
 {
 
-// The properties of the class basic but for the headers, as values.
+// The decoded properties of the class basic, except for the headers.
 struct MessageProperties {
     QString contentType;
     QString contentEncoding;
     QString correlationId;
     QString replyTo;
-    QString expiration; // the text on the wire: milliseconds, if the sender kept to the rules
+    QString expiration; // as on the wire; milliseconds if valid
     QString messageId;
     QString type;
     QString userId;
     QString appId;
     QString clusterId;
     std::optional<quint64> timestamp; // seconds since 1970 in UTC
-    qint16 priority = -1;             // -1: absent
+    qint16 priority = -1;             // -1 if absent
     DeliveryMode deliveryMode = DeliveryMode::Transient;
 
     friend bool operator==(const MessageProperties &, const MessageProperties &) = default;
@@ -32,8 +32,8 @@ struct MessageProperties {
 // `encoded` are the flags and the list of a content header.
 MessageProperties decodeProperties(QByteArrayView encoded);
 FieldTable decodeHeaders(QByteArrayView encoded);                   // empty if they are undecodable
-QVariant decodeHeader(QByteArrayView encoded, const QString &name); // one of them, even if others are undecodable
-// The table of headers as it stands on the wire, and what is wrong with it; null: nothing.
+QVariant decodeHeader(QByteArrayView encoded, const QString &name); // works even if other headers are undecodable
+// The header table as on the wire, and a description of its error, null if there is none.
 QByteArrayView encodedHeaders(QByteArrayView encoded);
 const char *checkHeaders(QByteArrayView encoded);
 

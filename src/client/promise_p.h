@@ -17,7 +17,7 @@ struct ReplyAccess {
 };
 } // namespace Internal
 
-// The side of a Reply that finishes it. A shared handle; the first finish() counts.
+// The side of a Reply that finishes it. A shared handle; only the first finish() has an effect.
 template <typename T>
 class Promise
 {
@@ -41,7 +41,7 @@ public:
         state->finish(delivery);
     }
 
-    // A reply that ended before it was made: what waits for it is told by the event loop.
+    // Returns a reply that has already finished; the event loop runs its continuations.
     static Reply<T> finished(Result<T> result)
     {
         Promise promise;

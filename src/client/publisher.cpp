@@ -65,7 +65,7 @@ PublisherPrivate::~PublisherPrivate()
         promise.finish(deleted, ConnectionPrivate::Delivery::Posted);
 }
 
-// At least what it takes in the write buffer.
+// Returns at least the size of the message in the write buffer.
 qint64 PublisherPrivate::size(const Outgoing &outgoing)
 {
     Error invalid; // is the channel's to refuse
@@ -200,7 +200,7 @@ Reply<void> PublisherPrivate::publishWithReply(const QString &exchangeName, cons
     return Promise<void>::finished(error);
 }
 
-// What waits in the outbox leaves as far as window and backpressure allow. The application may delete the publisher.
+// Sends messages from the outbox as far as window and backpressure allow. The application may delete the publisher.
 void PublisherPrivate::flush()
 {
     while (!m_outbox.empty() && maySend() && hasRoom(m_outbox.front().bytes)) {
@@ -220,7 +220,8 @@ void PublisherPrivate::flushLater()
         q, [this] { flush(); }, Qt::QueuedConnection);
 }
 
-// Whether the message goes back to the outbox: it was never sent, or it may be sent twice and the connection is lost.
+// Whether the message goes back to the outbox, because it was never sent, or may be sent twice and the connection is
+// lost.
 bool PublisherPrivate::goesAgain(const Error &failure) const
 {
     const ConnectionPrivate *connection = ChannelPrivate::of(channel)->connection;
@@ -261,7 +262,7 @@ void PublisherPrivate::onEnded(quint64 first, quint64 last, const Error &failure
         outgoing->sequence = 0;
         outgoing->bytes = size(*outgoing);
         m_outboxBytes += outgoing->bytes;
-        // Ranges of one loss may come in any order, ids tell the right one.
+        // The ranges of one loss may come in any order; ids restore it.
         const auto place = std::lower_bound(m_outbox.begin(), m_outbox.end(), outgoing->id,
                                             [](const Outgoing &kept, quint64 id) { return kept.id < id; });
         m_outbox.insert(place, std::move(*outgoing));
@@ -271,7 +272,8 @@ void PublisherPrivate::onEnded(quint64 first, quint64 last, const Error &failure
         flush();
 }
 
-// Tells the ends of these messages, and of all. False: the application has deleted the publisher meanwhile.
+// Reports the outcome of these messages, and emits drained() after the last one. Returns false if the application has
+// deleted the publisher meanwhile.
 bool PublisherPrivate::tell(const std::vector<quint64> &ids, const Error &failure)
 {
     const QPointer<Publisher> guard(q);
@@ -293,7 +295,7 @@ bool PublisherPrivate::tell(const std::vector<quint64> &ids, const Error &failur
     return guard;
 }
 
-// Opens the channel again if it is closed and the connection is not. The error: it has to stay closed.
+// Reopens the channel if it is closed and the connection is not. Returns an error if it has to stay closed.
 Error PublisherPrivate::reopen()
 {
     if (!channel || channel->state() != Channel::State::Closed)
@@ -305,7 +307,7 @@ Error PublisherPrivate::reopen()
     return opening.isFinished() ? opening.result().error() : Error();
 }
 
-// One message's error, a missing exchange for one, does not stop the others.
+// An error of one message, such as a missing exchange, does not stop the others.
 void PublisherPrivate::reopenOrEnd()
 {
     noteChange();
@@ -313,7 +315,7 @@ void PublisherPrivate::reopenOrEnd()
         end(reason);
 }
 
-// What has not ended otherwise ends now.
+// Ends the remaining messages.
 void PublisherPrivate::end(const Error &reason)
 {
     noteChange();
@@ -378,7 +380,7 @@ void PublisherPrivate::tellChange()
         Q_EMIT q->pressureChanged(m_toldPressure);
     if (!guard)
         return;
-    // Whoever saw that it is not writable in between waits for being told.
+    // A caller that saw it as not writable in between waits for the signal.
     const bool writable = isWritable();
     const bool wasUnwritable = std::exchange(m_wasUnwritable, !writable);
     if (std::exchange(m_toldWritable, writable) != writable || (writable && wasUnwritable))

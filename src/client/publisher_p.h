@@ -28,7 +28,7 @@ public:
     int outstandingCount() const { return int(m_outbox.size()) + m_inFlightCount + m_untold; }
     void noteChange();
     void refuse(const Error &reason);
-    // The connection is being destroyed, and this is how these messages of the channel have ended: replies do not wait
+    // Reports the outcome of these messages of the channel while the connection is being destroyed; replies do not wait
     // for the event loop.
     void finishReplies(quint64 first, quint64 last, const Error &failure);
 
@@ -46,7 +46,7 @@ public:
 private:
     struct Outgoing {
         quint64 id = 0;
-        quint64 sequence = 0; // of the channel; 0: not sent
+        quint64 sequence = 0; // of the channel; 0 if not sent
         QString exchange;
         QString routingKey;
         Message message;
@@ -57,12 +57,12 @@ private:
     static qint64 size(const Outgoing &outgoing);
     Result<quint64> submit(const QString &exchangeName, const QString &key, const Message &message); // the id
     bool isForeignThread(const char *function) const;
-    Error unusable() const;                      // why nothing can be published any more
-    Error check(const Outgoing &outgoing) const; // what the channel would refuse
+    Error unusable() const;                      // why publishing is no longer possible
+    Error check(const Outgoing &outgoing) const; // the error with which the channel would refuse it
     bool maySend() const;
     bool hasRoom(qint64 bytes) const; // in the connection's write buffer
     bool send(Outgoing &outgoing);
-    Error outboxFull(qint64 bytes) const; // so many more do not fit
+    Error outboxFull(qint64 bytes) const; // set if `bytes` more do not fit
     void flush();
     void onEnded(quint64 first, quint64 last, const Error &failure);
     Error reopen();
@@ -74,18 +74,18 @@ private:
     bool tell(const std::vector<quint64> &ids, const Error &failure);
     void tellChange();
 
-    Error m_noChannel;               // why there never was one
+    Error m_noChannel;               // why there never was a channel
     std::deque<Outgoing> m_inFlight; // by sequence; the first one is not settled
     std::deque<Outgoing> m_outbox;
     std::unordered_map<quint64, Promise<void>> m_replies; // by id
     qint64 m_outboxBytes = 0;
     quint64 m_lastId = 0;
     int m_inFlightCount = 0;
-    int m_untold = 0; // settled by the broker, settled() is still to come
+    int m_untold = 0; // settled by the broker, settled() not emitted yet
     bool m_isDrained = true;
     bool m_changeNoted = false;
     bool m_toldWritable = false;
-    bool m_wasUnwritable = false; // since the change was told last
+    bool m_wasUnwritable = false; // since the last change signal
     qreal m_toldPressure = 0;
     int m_reportedOutstandingCount = 0;
 };

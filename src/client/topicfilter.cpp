@@ -13,7 +13,7 @@ bool TopicFilter::matches(QStringView routingKey) const
         for (const QStringView word : routingKey.tokenize(u'.'))
             words.append(word);
     }
-    // As with "*" in names of files: where it does not go on, the last "#" takes one word more.
+    // Works like "*" in file names: on a mismatch, the last "#" takes one more word.
     qsizetype at = 0;
     qsizetype hash = -1;
     qsizetype afterHash = 0;
