@@ -47,7 +47,7 @@ int main(int argc, char *argv[])
     options.process(application);
 
     if (options.isSet(u"dark"_s)) {
-        QApplication::setStyle(QStyleFactory::create(u"Fusion"_s)); // others have colours of their own
+        QApplication::setStyle(QStyleFactory::create(u"Fusion"_s)); // other styles use their own colours
         QApplication::setPalette(darkPalette());
     }
     MonitorWindow window(QUrl(options.value(u"url"_s)), options.value(u"exchange"_s), options.value(u"routing-key"_s),

@@ -201,7 +201,7 @@ void tst_Closing::channelErrorSparesTheConnection()
 // C6
 void tst_Closing::connectionErrorEndsEverything()
 {
-    // In RabbitMQ an error of the whole connection until 4.1: an exchange type that nobody knows.
+    // Until 4.1 RabbitMQ treats an unknown exchange type as an error of the whole connection.
     QSignalSpy channelClosed(m_client->channel, &Channel::closed);
     QSignalSpy connectionClosed(&m_client->connection, &Connection::closed);
     VERIFY_OK(m_client->channel->declareTemporaryQueue());

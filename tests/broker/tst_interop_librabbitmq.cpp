@@ -157,7 +157,7 @@ void tst_InteropLibrabbitmq::headerIsReadByLibrabbitmq()
 void tst_InteropLibrabbitmq::headerOfLibrabbitmqIsRead_data()
 {
     headers();
-    // What AmqpQt does not send itself. RabbitMQ reads L as a signed number.
+    // Values that AmqpQt does not send itself. RabbitMQ reads L as a signed number.
     QTest::newRow("L max of int64") << QVariant(std::numeric_limits<qint64>::max())
                                     << QByteArray("L:9223372036854775807");
     QTest::newRow("L max") << QVariant(qint64(-1)) << QByteArray("L:18446744073709551615");

@@ -124,7 +124,7 @@ void tst_InteropPika::cleanup()
     VERIFY_OK(m_client->channel->deleteQueue(m_queue));
 }
 
-// What pika can send, too.
+// Values that pika can send, too.
 void tst_InteropPika::headers()
 {
     QTest::addColumn<QVariant>("value");

@@ -74,7 +74,7 @@ private Q_SLOTS:
     void unusableTablesAreRefused();
 
 private:
-    // What comes back of a message.
+    // Returns the message as it comes back.
     Result<Message> roundTrip(const Message &message)
     {
         if (m_client->channel->publish({}, m_queue, message) == 0)
@@ -318,7 +318,7 @@ void tst_Publishing::sizesMixOnOneChannel()
     const QList<qsizetype> sizes = {0, 300'000, 1, 0, 131064, 5, 131065, 1'000'000, 16};
     QList<Message> messages;
     collect(m_client->channel->consume(m_queue), &messages);
-    // A second channel with small ones of its own: their frames come between.
+    // A second channel sends small messages, whose frames come between.
     Channel *other = m_client->connection.createChannel();
     QList<Message> others;
     const Result<QueueInfo> otherQueue = await(other->declareTemporaryQueue());

@@ -43,7 +43,7 @@ void tst_QuitSignals::programEndsWellAndLeavesTheRest()
     QProcess receive;
     receive.start(QStringLiteral(AMQPQT_RECEIVE), {u"--url"_s, brokerUrl().toString(), u"--queue"_s, queue});
     QVERIFY(receive.waitForStarted());
-    // Until here nobody empties the pipe, so that the program cannot have come to the end of the queue.
+    // Nothing has emptied the pipe so far, so the program cannot have reached the end of the queue.
     QVERIFY(receive.waitForReadyRead(int(Patience.count())));
     ::kill(pid_t(receive.processId()), signalNumber);
     QVERIFY(waitFor([&] { return receive.state() == QProcess::NotRunning; }));

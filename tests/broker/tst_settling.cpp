@@ -30,7 +30,7 @@ private Q_SLOTS:
     void deadLettersOfARetryLoopAreCounted();
 
 private:
-    // As many as the queue has, delivered and not settled.
+    // Receives all messages of the queue without settling them.
     QList<Message> receive(const QString &queue, int count)
     {
         collect(m_client->channel->consume(queue), &m_messages);

@@ -143,7 +143,7 @@ void tst_CancelWindows::everythingEndsOnce()
     const auto isReported = [&] { return log.ended.contains(u"started"_s) && isOver(); };
     QVERIFY(waitUntil(isReported));
 
-    // What still waits for a reopen or for its queue ends with this.
+    // Consumers that still wait for a reopen or for their queue end with this.
     if (consumer && consumer->state() != Consumer::State::Cancelled)
         cancel();
     QVERIFY(waitUntil([&] { return log.ended.size() == log.replies.size(); }));

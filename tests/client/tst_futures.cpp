@@ -160,7 +160,7 @@ void tst_Futures::everyCallEndsWithItsObject()
     }
 }
 
-// What was confirmed before the connection goes counts, for the rest each message has its own error.
+// Messages confirmed before the connection is lost count as confirmed; each of the others has its own error.
 void tst_Futures::eachMessageOfAPublisherHasItsOwnEnd()
 {
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);

@@ -213,7 +213,7 @@ void tst_Threads::deliveriesAreSettledInOtherThreads()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-// The memory of a message that nobody has kept is used again for the next delivery; that of a kept body is not.
+// The memory of a message without references is reused for the next delivery; the memory of a kept body is not.
 void tst_Threads::bodiesOutliveTheirMessagesInOtherThreads()
 {
     constexpr int Count = 2000;

@@ -160,7 +160,7 @@ void tst_ChannelClosing::whatComesAfterTheBrokersCloseIsSkipped()
     s.expectSent<Wire::ChannelOpen>();
     s.deliver("a", 2, {.body = "body"}).expectNoEvent().expectNothingSent();
     s.broker(Wire::ChannelOpenOk{}).expectReply(opening).expectEvent<Engine::ChannelOpened>();
-    s.deliver("a", 3).expectNoEvent(); // now it is nobody's
+    s.deliver("a", 3).expectNoEvent(); // its consumer is gone
     s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
     s.expectSent(Wire::BasicNack{.deliveryTag = 3, .requeue = true}).expectNothingSent();
 }

@@ -100,7 +100,7 @@ void WireRules::received(quint16 number, Wire::MethodId id)
     m_brokerSaidGoodbye = m_brokerSaidGoodbye || id == Wire::ConnectionClose::id;
     Channel &channel = m_channels[number];
     if (id == Wire::ChannelCloseOk::id) {
-        if (channel.state == State::CloseSent) // else nobody asked for it
+        if (channel.state == State::CloseSent) // otherwise it was not requested
             channel = {.brokerClosed = channel.brokerClosed};
     } else if (id == Wire::TxCommitOk::id || id == Wire::TxRollbackOk::id) {
         channel.transactionEnds = false;

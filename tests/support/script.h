@@ -89,7 +89,7 @@ private:
         State state = State::Closed;
         Expected expected = Expected::Method;
         quint64 bodyLeft = 0;
-        bool brokerClosed = false;    // close-ok of ours is due
+        bool brokerClosed = false;    // close-ok from the client is due
         bool transactionEnds = false; // the answer to tx.commit or tx.rollback is due
         QByteArrayList consumerTags;  // in use until a cancel of the client, or its answer to one of the broker
     };
@@ -99,7 +99,7 @@ private:
     std::map<quint16, Channel> m_channels;
     quint32 m_frameMax = 0;
     bool m_saidGoodbye = false;
-    bool m_brokerSaidGoodbye = false; // close-ok of ours is due
+    bool m_brokerSaidGoodbye = false; // close-ok from the client is due
 };
 
 // A dialogue with a broker, without sockets: an engine, and an encoder and decoder for the broker's side. Time passes

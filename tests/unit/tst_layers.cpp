@@ -16,7 +16,7 @@ QString withoutComments(QString source)
     return source.replace(comment, u" "_s);
 }
 
-// What follows #include in each of the lines, with its quotes or brackets.
+// Returns the operand of #include in each of the lines, with its quotes or brackets.
 QStringList includesOf(const QString &source)
 {
     static const QRegularExpression include(u"^[ \\t]*#[ \\t]*include[ \\t]+([\"<][^\">]+[\">])"_s,
@@ -58,7 +58,7 @@ QStringList mayInclude(const QString &folder)
     return rules.value(folder);
 }
 
-// What code without I/O, clock and event loop does without.
+// Identifiers that code without I/O, clock and event loop must not use.
 const QString ioClockAndLoop =
     u"\\b(Q_OBJECT|Q_GADGET|Q_NAMESPACE|QObject|QTimer|QBasicTimer|QElapsedTimer|QDeadlineTimer|QThread|QEventLoop"
     u"|QCoreApplication|QDateTime::current\\w+|now(?=\\s*\\(\\s*\\)))\\b"_s;

@@ -13,7 +13,7 @@ using namespace AmqpQt::Test;
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
-// What is decoded or encoded on first use, by several threads at once. Meaningful above all under the thread sanitizer.
+// Tests decoding and encoding on first use by several threads at once. Most useful under ThreadSanitizer.
 class tst_MessageThreads : public QObject
 {
     Q_OBJECT
