@@ -29,7 +29,7 @@ ChannelPrivate::~ChannelPrivate()
 {
     const Error deleted(ErrorKind::Cancelled, u"the channel was deleted"_s);
     if (connection)
-        connection->takeSettlements(); // what other threads have settled before is still sent
+        connection->takeSettlements(); // earlier settlements of other threads are still sent
     for (ConsumerPrivate *consumer : std::exchange(everyConsumer, {}))
         consumer->channelGone(deleted);
     for (const Promise<void> &promise : whenOpen)
@@ -106,7 +106,7 @@ Error ChannelPrivate::unusable(const char *function) const
 
 Error ChannelPrivate::reportCallError(const Error &reason)
 {
-    if (q->thread() != QThread::currentThread()) // in another thread nothing of this object may be touched
+    if (q->thread() != QThread::currentThread()) // another thread must not touch this object
         return reason;
     lastCallError = reason;
     defer(q, [channel = q, reason] { Q_EMIT channel->errorOccurred(reason); });
@@ -143,7 +143,7 @@ Reply<void> ChannelPrivate::reopen()
         return whenOpen.emplace_back().reply();
     const Promise<void> promise;
     if (state != State::Closed && engine->state() == Engine::ChannelEngine::State::Closed)
-        reopening = promise; // closed() is told first
+        reopening = promise; // closed() is emitted first
     else
         openAgain(promise);
     return promise.reply();
@@ -175,7 +175,7 @@ Reply<void> ChannelPrivate::close()
         return Promise<void>::finished({});
     if (state == State::Closing)
         return closing ? *closing : connection->close(); // which is closing, and this channel with it
-    connection->takeSettlements();                       // what other threads have settled before is still sent
+    connection->takeSettlements();                       // earlier settlements of other threads are still sent
     closing = reply("close", [this] { return engine->close(); });
     noteClosing();
     return *closing;
@@ -255,7 +255,7 @@ void ChannelPrivate::addConsumer(ConsumerPrivate *consumer)
 {
     const auto at = consumerPosition(consumer->options.consumerTag);
     if (at != consumers.end() && (*at)->options.consumerTag == consumer->options.consumerTag)
-        *at = consumer; // it starts again, or takes the place of one that waits for its queue
+        *at = consumer; // it restarts, or replaces a consumer that waits for its queue
     else
         consumers.insert(at, consumer);
 }

@@ -68,7 +68,7 @@ ConnectionPrivate::~ConnectionPrivate()
     }
     const Error gone(ErrorKind::Cancelled, u"the connection was deleted"_s);
     engine.abort(gone);
-    engine.endWaiting(gone); // what waited for an open() that did not come
+    engine.endWaiting(gone); // calls that waited for open()
     while (auto event = engine.next())
         tellLater(*event);
     for (std::optional<Promise<void>> *promise : {&m_opening, &m_closing}) {
@@ -484,7 +484,7 @@ bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Guard &guard
     ++m_slice;
     for (;;) {
         if (Engine::RepeatedDelivery delivery; engine.nextRepeated(delivery)) {
-            prepareTurn(); // a nested event loop in the application's code goes on with what is left to do
+            prepareTurn(); // a nested event loop in the application's code continues the work
             tell(delivery, spare);
         } else if (auto event = engine.next()) {
             prepareTurn();

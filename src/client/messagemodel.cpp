@@ -29,7 +29,7 @@ MessageModel::~MessageModel() = default;
 */
 void MessageModel::setConsumer(Consumer *consumer)
 {
-    delete std::exchange(d->subscription, nullptr); // with it goes what is on its way from another thread
+    delete std::exchange(d->subscription, nullptr); // also drops messages in transit from another thread
     if (!consumer)
         return;
     d->subscription = new QObject(this);

@@ -68,7 +68,7 @@ PublisherPrivate::~PublisherPrivate()
 // Returns at least the size of the message in the write buffer.
 qint64 PublisherPrivate::size(const Outgoing &outgoing)
 {
-    Error invalid; // is the channel's to refuse
+    Error invalid; // for the channel to refuse
     const QByteArray *properties = MessageAccess::encodedProperties(outgoing.message, &invalid);
     return Wire::ContentHeaderPrefix + (properties ? properties->size() : 0) +
            MessageAccess::body(outgoing.message).size() + outgoing.exchange.size() + outgoing.routingKey.size();
@@ -99,13 +99,13 @@ Error PublisherPrivate::check(const Outgoing &outgoing) const
 bool PublisherPrivate::maySend() const
 {
     return !paused && m_inFlightCount < confirmWindow && channel && channel->isWritable() &&
-           ChannelPrivate::of(channel)->engine->takesCalls(); // the end may not be told yet
+           ChannelPrivate::of(channel)->engine->takesCalls(); // the end may not be reported yet
 }
 
 bool PublisherPrivate::hasRoom(qint64 bytes) const
 {
     const Engine::ConnectionEngine &engine = ChannelPrivate::of(channel)->connection->engine;
-    return engine.queuedBytes() == 0 || engine.hasRoom(bytes); // what fits never is for the channel to refuse
+    return engine.queuedBytes() == 0 || engine.hasRoom(bytes); // the channel refuses a message that never fits
 }
 
 bool PublisherPrivate::send(Outgoing &outgoing)
@@ -132,7 +132,7 @@ bool PublisherPrivate::isForeignThread(const char *function) const
         return false;
     qCWarning(lcChannel, "%s() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()",
               function);
-    return true; // nothing of ours is to be touched
+    return true; // this object must not be touched
 }
 
 Result<quint64> PublisherPrivate::submit(const QString &exchangeName, const QString &key, const Message &message)
@@ -196,7 +196,7 @@ Reply<void> PublisherPrivate::publishWithReply(const QString &exchangeName, cons
     const Result<quint64> id = submit(exchangeName, key, message);
     if (id)
         return m_replies[*id].reply();
-    error = id.error(); // the reply tells it
+    error = id.error(); // the reply reports it
     return Promise<void>::finished(error);
 }
 
@@ -253,7 +253,7 @@ void PublisherPrivate::onEnded(quint64 first, quint64 last, const Error &failure
             waiting.push_back(std::move(*at));
         else
             ids.push_back(at->id);
-        at->message = Message(); // others before it may wait for long
+        at->message = Message(); // earlier messages may wait for a long time
     }
     while (!m_inFlight.empty() && m_inFlight.front().isSettled)
         m_inFlight.pop_front();

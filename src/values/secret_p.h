@@ -11,8 +11,8 @@
 namespace AmqpQt
 {
 
-// A password in UTF-8. It wipes its bytes before it gives them back, prints as ***, and never shares them: every copy
-// has bytes of its own, so that none outlives its owner.
+// A password in UTF-8. It wipes its bytes before it frees them, prints as ***, and never shares them: every copy has
+// its own bytes, so that none outlive their owner.
 class Secret
 {
 public:
