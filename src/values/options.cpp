@@ -16,6 +16,13 @@ Options with(Options options, const QString &argument, const QVariant &value)
     return options;
 }
 
+template <typename Options, typename Field, typename Value>
+Options withField(Options options, Field Options::*field, const Value &value)
+{
+    options.*field = value;
+    return options;
+}
+
 } // namespace
 
 /*!
@@ -91,9 +98,7 @@ QueueOptions QueueOptions::stream()
 */
 QueueOptions QueueOptions::withDurable(bool isDurable) const
 {
-    QueueOptions options = *this;
-    options.durable = isDurable;
-    return options;
+    return withField(*this, &QueueOptions::durable, isDurable);
 }
 
 /*!
@@ -101,9 +106,7 @@ QueueOptions QueueOptions::withDurable(bool isDurable) const
 */
 QueueOptions QueueOptions::withExclusive(bool isExclusive) const
 {
-    QueueOptions options = *this;
-    options.exclusive = isExclusive;
-    return options;
+    return withField(*this, &QueueOptions::exclusive, isExclusive);
 }
 
 /*!
@@ -111,9 +114,7 @@ QueueOptions QueueOptions::withExclusive(bool isExclusive) const
 */
 QueueOptions QueueOptions::withAutoDelete(bool deletes) const
 {
-    QueueOptions options = *this;
-    options.autoDelete = deletes;
-    return options;
+    return withField(*this, &QueueOptions::autoDelete, deletes);
 }
 
 /*!
@@ -248,9 +249,7 @@ QueueOptions QueueOptions::withSingleActiveConsumer() const
 */
 ExchangeOptions ExchangeOptions::withDurable(bool isDurable) const
 {
-    ExchangeOptions options = *this;
-    options.durable = isDurable;
-    return options;
+    return withField(*this, &ExchangeOptions::durable, isDurable);
 }
 
 /*!
@@ -258,9 +257,7 @@ ExchangeOptions ExchangeOptions::withDurable(bool isDurable) const
 */
 ExchangeOptions ExchangeOptions::withAutoDelete(bool deletes) const
 {
-    ExchangeOptions options = *this;
-    options.autoDelete = deletes;
-    return options;
+    return withField(*this, &ExchangeOptions::autoDelete, deletes);
 }
 
 /*!
@@ -268,9 +265,7 @@ ExchangeOptions ExchangeOptions::withAutoDelete(bool deletes) const
 */
 ExchangeOptions ExchangeOptions::withInternal(bool isInternal) const
 {
-    ExchangeOptions options = *this;
-    options.internal = isInternal;
-    return options;
+    return withField(*this, &ExchangeOptions::internal, isInternal);
 }
 
 /*!
@@ -379,9 +374,7 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 */
 ConsumeOptions ConsumeOptions::withConsumerTag(const QString &tag) const
 {
-    ConsumeOptions options = *this;
-    options.consumerTag = tag;
-    return options;
+    return withField(*this, &ConsumeOptions::consumerTag, tag);
 }
 
 /*!
@@ -389,9 +382,7 @@ ConsumeOptions ConsumeOptions::withConsumerTag(const QString &tag) const
 */
 ConsumeOptions ConsumeOptions::withAckMode(AckMode mode) const
 {
-    ConsumeOptions options = *this;
-    options.ackMode = mode;
-    return options;
+    return withField(*this, &ConsumeOptions::ackMode, mode);
 }
 
 /*!
@@ -399,9 +390,7 @@ ConsumeOptions ConsumeOptions::withAckMode(AckMode mode) const
 */
 ConsumeOptions ConsumeOptions::withExclusive(bool isExclusive) const
 {
-    ConsumeOptions options = *this;
-    options.exclusive = isExclusive;
-    return options;
+    return withField(*this, &ConsumeOptions::exclusive, isExclusive);
 }
 
 /*!
@@ -409,9 +398,7 @@ ConsumeOptions ConsumeOptions::withExclusive(bool isExclusive) const
 */
 ConsumeOptions ConsumeOptions::withNoLocal(bool excludesLocal) const
 {
-    ConsumeOptions options = *this;
-    options.noLocal = excludesLocal;
-    return options;
+    return withField(*this, &ConsumeOptions::noLocal, excludesLocal);
 }
 
 /*!
@@ -419,9 +406,7 @@ ConsumeOptions ConsumeOptions::withNoLocal(bool excludesLocal) const
 */
 ConsumeOptions ConsumeOptions::withResubscribe(bool subscribesAgain) const
 {
-    ConsumeOptions options = *this;
-    options.resubscribe = subscribesAgain;
-    return options;
+    return withField(*this, &ConsumeOptions::resubscribe, subscribesAgain);
 }
 
 /*!
@@ -429,9 +414,7 @@ ConsumeOptions ConsumeOptions::withResubscribe(bool subscribesAgain) const
 */
 ConsumeOptions ConsumeOptions::withPrefetch(quint16 count) const
 {
-    ConsumeOptions options = *this;
-    options.prefetch = count;
-    return options;
+    return withField(*this, &ConsumeOptions::prefetch, count);
 }
 
 /*!

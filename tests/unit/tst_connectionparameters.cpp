@@ -16,6 +16,7 @@ class tst_ConnectionParameters : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
+    void endpointReadsItsOwnText();
     void defaultsAreDocumented();
     void copiesAreIndependent();
 
@@ -720,6 +721,19 @@ void tst_ConnectionParameters::secretPrintsAsStars()
     QString output;
     QDebug(&output).nospace() << Secret(u"hunter2"_s);
     QCOMPARE(output, u"***"_s);
+}
+
+void tst_ConnectionParameters::endpointReadsItsOwnText()
+{
+    for (const Endpoint &endpoint :
+         {Endpoint(), Endpoint{u"rabbit"_s, 5673}, Endpoint{u"::1"_s, 5672}, Endpoint{u"fe80::1%1"_s, 65535}}) {
+        const Result<Endpoint> read = Endpoint::fromString(endpoint.toString());
+        QVERIFY2(read, qPrintable(endpoint.toString()));
+        QCOMPARE(*read, endpoint);
+    }
+    QCOMPARE((Endpoint{u"::1"_s, 5673}).toString(), u"[::1]:5673"_s);
+    QVERIFY((Endpoint{u"a"_s, 1}) != (Endpoint{u"a"_s, 2}));
+    QVERIFY((Endpoint{u"a"_s, 1}) != (Endpoint{u"b"_s, 1}));
 }
 
 QTEST_APPLESS_MAIN(tst_ConnectionParameters)

@@ -12,6 +12,7 @@ class tst_Options : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
+    void everyFieldCanBeSetInAChain();
     void defaultsLoseNothing();
     void temporaryQueueBelongsToItsConnection();
     void queueTypesAreDurableAndNamedByAString_data();
@@ -153,6 +154,35 @@ void tst_Options::enumeratorsHaveNamesAtRunTime()
     QCOMPARE(QMetaEnum::fromType<ErrorKind>().keyToValue("ChannelClosed"), int(ErrorKind::ChannelClosed));
     const BackpressureReasons reasons = BackpressureReason::BrokerBlocked | BackpressureReason::ChannelFlow;
     QCOMPARE(QMetaEnum::fromType<BackpressureReasons>().valueToKeys(int(reasons)), "BrokerBlocked|ChannelFlow");
+}
+
+void tst_Options::everyFieldCanBeSetInAChain()
+{
+    const QueueOptions queue =
+        QueueOptions().withDurable(false).withExclusive().withAutoDelete().withArgument(u"a"_s, 1);
+    QVERIFY(!queue.durable && queue.exclusive && queue.autoDelete);
+    QCOMPARE(queue.arguments, (FieldTable{{u"a"_s, 1}}));
+    QVERIFY(queue.withDurable().durable);
+    QVERIFY(!queue.withExclusive(false).exclusive);
+
+    const ExchangeOptions exchange =
+        ExchangeOptions().withDurable(false).withAutoDelete().withInternal().withArgument(u"b"_s, 2);
+    QVERIFY(!exchange.durable && exchange.autoDelete && exchange.internal);
+    QCOMPARE(exchange.arguments, (FieldTable{{u"b"_s, 2}}));
+
+    const ConsumeOptions consume = ConsumeOptions()
+                                       .withConsumerTag(u"tag"_s)
+                                       .withAckMode(AckMode::AfterDelivery)
+                                       .withExclusive()
+                                       .withNoLocal()
+                                       .withResubscribe()
+                                       .withPrefetch(7)
+                                       .withArgument(u"c"_s, 3);
+    QCOMPARE(consume.consumerTag, u"tag"_s);
+    QCOMPARE(consume.ackMode, AckMode::AfterDelivery);
+    QVERIFY(consume.exclusive && consume.noLocal && consume.resubscribe);
+    QCOMPARE(consume.prefetch, std::optional<quint16>(7));
+    QCOMPARE(consume.arguments, (FieldTable{{u"c"_s, 3}}));
 }
 
 QTEST_APPLESS_MAIN(tst_Options)
