@@ -46,38 +46,38 @@ std::vector<quint64> Acks::openUpTo(quint64 deliveryTag) const
     return tags;
 }
 
-std::optional<Acks::Entry> Acks::change(qsizetype index, State state)
+Acks::Entry *Acks::change(qsizetype index, State state)
 {
     if (index < 0 || m_entries.at(index).state != State::Open)
-        return std::nullopt;
-    Entry &entry = m_entries[index];
-    entry.state = state;
-    const Entry settled = entry;
+        return nullptr;
+    Entry *const entry = m_entries.data() + index;
+    entry->state = state;
     --m_open;
     if (index == m_closed)
         countClosed();
-    return settled;
+    return entry;
 }
 
-std::optional<Acks::Entry> Acks::ack(quint64 deliveryTag)
+const Acks::Entry *Acks::ack(quint64 deliveryTag)
 {
     const qsizetype index = indexOf(deliveryTag);
-    const std::optional<Entry> settled = change(index, State::Acked);
-    if (settled) {
+    const Entry *const acked = change(index, State::Acked);
+    if (acked) {
         ++m_pending;
         if (index >= m_closed)
             m_outOfOrder.push_back(deliveryTag);
     }
-    return settled;
+    return acked;
 }
 
 std::optional<Acks::Entry> Acks::settle(quint64 deliveryTag)
 {
-    const std::optional<Entry> settled = change(indexOf(deliveryTag), State::Settled);
-    if (settled) {
-        ++m_settled;
-        dropSettled();
-    }
+    const Entry *const entry = change(indexOf(deliveryTag), State::Settled);
+    if (!entry)
+        return std::nullopt;
+    const Entry settled = *entry;
+    ++m_settled;
+    dropSettled();
     return settled;
 }
 

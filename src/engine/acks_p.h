@@ -38,7 +38,8 @@ public:
     bool delivered(quint64 deliveryTag, ConsumerEntry *consumer);
 
     bool isOpen(quint64 deliveryTag) const;
-    std::optional<Entry> ack(quint64 deliveryTag); // written by takeFrames(); empty if the tag is not open
+    // Written by takeFrames(). Null if the tag is not open, otherwise valid until the next change.
+    const Entry *ack(quint64 deliveryTag);
     // Acks all open deliveries up to and including this one, which must be open. Calls settled(std::span<const Entry>)
     // for each run of deliveries of the same consumer, in order.
     template <typename Function>
@@ -77,7 +78,7 @@ public:
 
 private:
     qsizetype indexOf(quint64 deliveryTag) const; // -1: not found
-    std::optional<Entry> change(qsizetype index, State state);
+    Entry *change(qsizetype index, State state);  // null if it is not open
     void countClosed()
     {
         while (m_closed < m_entries.size() && m_entries.at(m_closed).state != State::Open)

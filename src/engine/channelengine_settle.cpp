@@ -45,10 +45,11 @@ ChannelEngine::Settled ChannelEngine::countSettled(const std::optional<Acks::Ent
 
 ChannelEngine::Settled ChannelEngine::ack(quint64 deliveryTag)
 {
-    const std::optional<Acks::Entry> acked = m_closeSent ? std::nullopt : m_acks.ack(deliveryTag);
-    if (acked)
-        noteAcks();
-    return countSettled(acked);
+    const Acks::Entry *const acked = m_closeSent ? nullptr : m_acks.ack(deliveryTag);
+    if (!acked)
+        return {};
+    noteAcks();
+    return countSettled(std::span(acked, 1));
 }
 
 ChannelEngine::Settled ChannelEngine::nack(quint64 deliveryTag, bool requeue)

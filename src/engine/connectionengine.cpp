@@ -31,6 +31,7 @@ void ConnectionEngine::setState(State state)
     Q_ASSERT(isLegal(m_state, state));
     m_state = state;
     m_isOpen = state == Open;
+    m_takesRepeated = false; // until the next read
 }
 
 void ConnectionEngine::configure(const Settings &settings)
@@ -69,6 +70,7 @@ void ConnectionEngine::inputRead(qsizetype size, Time now)
         return; // too late
     m_now = now;
     m_heartbeat.received(now);
+    m_takesRepeated = m_isOpen && !m_frames.isLogged();
     m_reader.filled(size);
 }
 

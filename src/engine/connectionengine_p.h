@@ -64,8 +64,7 @@ public:
     // A fast path for most deliveries of a steady stream. False: call next().
     bool nextRepeated(RepeatedDelivery &delivery)
     {
-        return m_isOpen && m_events.isEmpty() && m_reader.isBetweenFrames() && !m_frames.isLogged() &&
-               m_router.nextRepeated(delivery);
+        return m_takesRepeated && m_events.isEmpty() && m_reader.isBetweenFrames() && m_router.nextRepeated(delivery);
     }
 
     // output
@@ -170,7 +169,8 @@ private:
     std::deque<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until isOpen()
     Heartbeat m_heartbeat;
     CloseTimer m_closeTimer;
-    Time m_now; // of the input being decoded
+    Time m_now;                   // of the input being decoded
+    bool m_takesRepeated = false; // since the last read: the connection is open and frames are not logged
 };
 
 } // namespace AmqpQt::Engine

@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "engine/inputbuffer_p.h"
 
-#include <QtCore/qglobal.h>
-
 #include <algorithm>
 #include <cstring>
 
 namespace AmqpQt::Engine
 {
-
-void InputBuffer::consume(qsizetype size) noexcept
-{
-    Q_ASSERT(size <= m_end - m_begin);
-    m_begin += size;
-    if (m_begin == m_end)
-        m_begin = m_end = 0;
-}
 
 std::span<char> InputBuffer::space()
 {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <QtCore/qbytearrayview.h>
+#include <QtCore/qglobal.h>
 
 #include <memory>
 #include <span>
@@ -18,7 +19,13 @@ public:
 
     QByteArrayView bytes() const noexcept { return QByteArrayView(m_data.get() + m_begin, m_end - m_begin); }
     bool isEmpty() const noexcept { return m_begin == m_end; }
-    void consume(qsizetype size) noexcept;
+    void consume(qsizetype size) noexcept
+    {
+        Q_ASSERT(size <= m_end - m_begin);
+        m_begin += size;
+        if (m_begin == m_end)
+            m_begin = m_end = 0;
+    }
 
     // Room for the next read, never empty. A frame cut by the end of the buffer is moved to its beginning.
     std::span<char> space();
