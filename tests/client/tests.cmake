@@ -8,8 +8,12 @@ target_link_libraries(amqpqt_clienttests PUBLIC amqpqt_scriptedpeer amqpqt_clien
 
 foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows tst_delivering tst_ending
         tst_failedattempts tst_futures tst_helperchannel tst_latesettlements
-        tst_lifetime tst_messagecolumns tst_messagemodel tst_opening tst_publisher tst_publisheroutbox tst_reentrancy
+        tst_lifetime tst_opening tst_publisher tst_publisheroutbox tst_reentrancy
         tst_reopening tst_resubscribing tst_turns tst_writing)
     amqpqt_test(client ${test} LAYERS values wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
-amqpqt_test(client tst_threads THREADS LAYERS values wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
+foreach(test tst_messagecolumns tst_messagemodel)
+    amqpqt_test(client ${test} LAYERS values wire engine transport client models
+        LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
+endforeach()
+amqpqt_test(client tst_threads THREADS LAYERS values wire engine transport client models LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)

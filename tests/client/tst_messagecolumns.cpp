@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "client/topicfilter_p.h"
+#include "models/topicfilter_p.h"
 #include "support/messages.h"
 
 #include <AmqpQt/messagemodel.h>

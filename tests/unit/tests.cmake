@@ -24,7 +24,7 @@ amqpqt_test(unit tst_reply LAYERS values)
 amqpqt_test(unit tst_connectionparameters LAYERS client transport engine wire values)
 
 amqpqt_test(unit tst_layers)
-foreach(layer values wire engine transport client)
+foreach(layer values wire engine transport client models)
     get_target_property(moc_sources amqpqt_${layer} AMQPQT_MOC_FILES)
     if(moc_sources)
         list(APPEND layers_with_moc ${layer})

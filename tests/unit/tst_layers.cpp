@@ -37,6 +37,7 @@ const QString wireHeaders = u"\"wire/[a-z0-9_]+\\.h\""_s;
 const QString engineHeaders = u"\"engine/[a-z0-9_]+\\.h\""_s;
 const QString transportHeaders = u"\"transport/[a-z0-9_]+\\.h\""_s;
 const QString clientHeaders = u"\"client/[a-z0-9_]+\\.h\"|\"moc_[a-z0-9_]+\\.cpp\""_s;
+const QString modelHeaders = u"\"models/[a-z0-9_]+\\.h\""_s;
 const QString publicHeaders = u"<AmqpQt/[a-z0-9_]+\\.h>"_s;
 
 // The picture in src/CMakeLists.txt, as what each folder may include.
@@ -51,6 +52,8 @@ QStringList mayInclude(const QString &folder)
         {u"src/client"_s,
          {standardHeader, qtCore, qtNetwork, valueHeaders, wireHeaders, engineHeaders, transportHeaders, clientHeaders,
           publicHeaders}},
+        // Of the client layer, models see the functions that read a part of a body, which are made of public API.
+        {u"src/models"_s, {standardHeader, qtCore, modelHeaders, publicHeaders, u"\"client/messagebody_p\\.h\""_s}},
         {u"qml"_s,
          {standardHeader, qtCore, u"<QtQml/[a-z0-9]+\\.h>"_s, u"<QtQuick/[a-z0-9]+\\.h>"_s, publicHeaders,
           u"\"[a-z0-9]+\\.h\""_s}},
@@ -125,6 +128,12 @@ void tst_Layers::rulesFindFaults_data()
         {u"#include \"engine/event_p.h\""_s});
     row("client has no user interface", u"src/client"_s, u"#include <QtGui/qimage.h>"_s,
         {u"#include <QtGui/qimage.h>"_s});
+    row("client does not see models", u"src/client"_s, u"#include \"models/messagecolumn_p.h\""_s,
+        {u"#include \"models/messagecolumn_p.h\""_s});
+    row("models see public headers only", u"src/models"_s,
+        u"#include <AmqpQt/consumer.h>\n#include \"models/topicfilter_p.h\"\n#include \"client/consumer_p.h\"\n"
+        "#include \"values/logging_p.h\"\n"_s,
+        {u"#include \"client/consumer_p.h\""_s, u"#include \"values/logging_p.h\""_s});
     row("public headers have no private ones", u"include/AmqpQt"_s, u"#include \"values/secret_p.h\""_s,
         {u"#include \"values/secret_p.h\""_s});
     row("public headers name their folder", u"include/AmqpQt"_s, u"#include \"error.h\""_s,
@@ -154,7 +163,7 @@ void tst_Layers::filesKeepToTheirLayer_data()
     QTest::addColumn<QString>("path");
     const QString root = QStringLiteral(AMQPQT_SOURCE_DIR "/");
     for (const QString &folder : {u"include/AmqpQt"_s, u"src/values"_s, u"src/wire"_s, u"src/engine"_s,
-                                  u"src/transport"_s, u"src/client"_s, u"qml"_s}) {
+                                  u"src/transport"_s, u"src/client"_s, u"src/models"_s, u"qml"_s}) {
         QDirIterator files(root + folder, {u"*.h"_s, u"*.cpp"_s}, QDir::Files, QDirIterator::Subdirectories);
         QVERIFY2(files.hasNext(), qPrintable(folder));
         while (files.hasNext()) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "client/messagecolumn_p.h"
-#include "client/topicfilter_p.h"
+#include "models/messagecolumn_p.h"
+#include "models/topicfilter_p.h"
 
 #include <AmqpQt/messagemodel.h>
 

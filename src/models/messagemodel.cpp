@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
-#include "client/messagemodel_p.h"
-
-#include "values/logging_p.h"
+#include "models/messagemodel_p.h"
 
 #include <AmqpQt/consumer.h>
+
+#include <QtCore/qloggingcategory.h>
 
 namespace AmqpQt
 {
 
 using namespace Qt::StringLiterals;
+
+Q_LOGGING_CATEGORY(lcModel, "amqpqt.channel", QtInfoMsg) // the same category as that of channels
 
 /*!
     Constructs an empty model with the columns \c routingKey and \c text, and with the given \a parent.
@@ -260,7 +262,7 @@ QHash<int, QByteArray> MessageModel::roleNames() const
 */
 void MessageModel::warn(const QString &text) const
 {
-    qCWarning(lcChannel).noquote() << text;
+    qCWarning(lcModel).noquote() << text;
 }
 
 } // namespace AmqpQt

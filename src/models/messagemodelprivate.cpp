@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "client/messagemodel_p.h"
+#include "models/messagemodel_p.h"
 
 #include <QtCore/qpointer.h>
 

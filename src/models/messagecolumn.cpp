@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "client/messagecolumn_p.h"
+#include "models/messagecolumn_p.h"
 
 #include "client/messagebody_p.h"
 
