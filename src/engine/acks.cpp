@@ -12,7 +12,7 @@ bool Acks::delivered(quint64 deliveryTag, ConsumerEntry *consumer)
         return false;
     m_lastTag = deliveryTag;
     m_entries.push_back({deliveryTag, consumer, State::Open});
-    ++m_open;
+    checkInvariants();
     return true;
 }
 
@@ -52,7 +52,6 @@ Acks::Entry *Acks::change(qsizetype index, State state)
         return nullptr;
     Entry *const entry = m_entries.data() + index;
     entry->state = state;
-    --m_open;
     if (index == m_closed)
         countClosed();
     return entry;
@@ -66,6 +65,7 @@ const Acks::Entry *Acks::ack(quint64 deliveryTag)
         ++m_pending;
         if (index >= m_closed)
             m_outOfOrder.push_back(deliveryTag);
+        checkInvariants();
     }
     return acked;
 }
@@ -78,6 +78,7 @@ std::optional<Acks::Entry> Acks::settle(quint64 deliveryTag)
     const Entry settled = *entry;
     ++m_settled;
     dropSettled();
+    checkInvariants();
     return settled;
 }
 
@@ -126,6 +127,7 @@ void Acks::takeFrames(Frames &frames)
     }
     m_outOfOrder.clear();
     m_pending = 0;
+    checkInvariants();
 }
 
 void Acks::reopen(quint64 deliveryTag, ConsumerEntry *consumer)
@@ -144,7 +146,7 @@ void Acks::reopen(quint64 deliveryTag, ConsumerEntry *consumer)
         if (m_entries.at(m_closed - 1).state == State::Acked)
             m_outOfOrder.push_back(m_entries.at(m_closed - 1).deliveryTag);
     }
-    ++m_open;
+    checkInvariants();
 }
 
 void Acks::clear()
@@ -159,9 +161,34 @@ void Acks::abandon()
     m_entries.clear();
     m_outOfOrder.clear();
     m_pending = 0;
-    m_open = 0;
     m_closed = 0;
     m_settled = 0;
 }
+
+#ifndef QT_NO_DEBUG
+void Acks::checkInvariants() const
+{
+    constexpr qsizetype Largest = 256; // with more entries, a check after each change would take too long
+    if (m_entries.size() > Largest)
+        return;
+    const auto count = [this](State state) {
+        return std::count_if(m_entries.cbegin(), m_entries.cend(),
+                             [state](const Entry &entry) { return entry.state == state; });
+    };
+    const auto isOpen = [](const Entry &entry) { return entry.state == State::Open; };
+    Q_ASSERT(std::adjacent_find(m_entries.cbegin(), m_entries.cend(), [](const Entry &one, const Entry &next) {
+                 return one.deliveryTag >= next.deliveryTag;
+             }) == m_entries.cend());
+    Q_ASSERT(m_entries.isEmpty() || m_entries.constLast().deliveryTag <= m_lastTag);
+    Q_ASSERT(m_entries.isEmpty() || m_entries.constFirst().state != State::Settled);
+    Q_ASSERT(m_closed == std::find_if(m_entries.cbegin(), m_entries.cend(), isOpen) - m_entries.cbegin());
+    Q_ASSERT(m_pending == count(State::Acked));
+    Q_ASSERT(m_settled == count(State::Settled));
+    Q_ASSERT(std::all_of(m_entries.cbegin() + m_closed, m_entries.cend(), [this](const Entry &entry) {
+        return entry.state != State::Acked ||
+               std::find(m_outOfOrder.cbegin(), m_outOfOrder.cend(), entry.deliveryTag) != m_outOfOrder.cend();
+    }));
+}
+#endif
 
 } // namespace AmqpQt::Engine

@@ -54,17 +54,16 @@ public:
                  ++entry)
                 entry->state = State::Acked;
             const std::span<const Entry> run(first, entry);
-            m_open -= qsizetype(run.size());
             m_pending += qsizetype(run.size());
             settled(run);
             while (entry != end && entry->state != State::Open)
                 ++entry;
         }
         m_closed = entry - m_entries.data();
+        checkInvariants();
     }
     std::optional<Entry> settle(quint64 deliveryTag); // the caller writes the basic.nack or basic.reject itself
     bool hasPending() const noexcept { return m_pending > 0; }
-    qsizetype openCount() const noexcept { return m_open; }
     qsizetype entryCount() const noexcept { return m_entries.size(); }
 
     void reopen(quint64 deliveryTag, ConsumerEntry *consumer); // tx.rollback undid its settlement
@@ -85,14 +84,30 @@ private:
             ++m_closed;
     }
     void dropSettled();
+#ifdef QT_NO_DEBUG
+    void checkInvariants() const noexcept {}
+#else
+    void checkInvariants() const; // after each change
+#endif
 
+    // What each operation does to the entries and the counters. Afterwards m_closed moves behind the entries that are not
+    // Open, and Settled entries before it are dropped.
+    //
+    //                 entries                        m_pending  m_settled  m_closed      m_outOfOrder
+    //   delivered     new one, Open                  .          .          .             .
+    //   ack           Open -> Acked                  +1         .          moves on      + tag, if behind an Open one
+    //   settle        Open -> Settled                .          +1         moves on      .
+    //   takeFrames    drops those before m_closed,   0          counts     0             emptied
+    //                 the other Acked -> Settled
+    //   reopen        new or Settled -> Open         .          -1 if old  to its index  + tags of Acked ones behind it
+    //   abandon       drops all                      0          0          0             emptied
+    //   clear         as abandon, m_lastTag = 0
     QList<Entry> m_entries;            // ascending tags; the first one is not Settled
-    qsizetype m_closed = 0;            // entries before the first one that is open
-    std::vector<quint64> m_outOfOrder; // acked while a lower tag was open
-    quint64 m_lastTag = 0;             // of a delivery that needs settling
-    qsizetype m_pending = 0;
-    qsizetype m_open = 0;
-    qsizetype m_settled = 0; // entries in the state Settled, behind one that is open
+    quint64 m_lastTag = 0;             // of the last delivery; not less than the last entry's
+    qsizetype m_closed = 0;            // entries before the first one that is Open
+    qsizetype m_pending = 0;           // entries that are Acked
+    qsizetype m_settled = 0;           // entries that are Settled
+    std::vector<quint64> m_outOfOrder; // contains the tags of all Acked entries behind an Open one, and maybe others
 };
 
 } // namespace AmqpQt::Engine

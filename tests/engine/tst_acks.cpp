@@ -461,7 +461,7 @@ void tst_Acks::aDeliveryHeldOpenDoesNotKeepTheSettledOnes()
     }
     acks.takeFrames(frames);
     QCOMPARE(frames.size(), size_t(last / 2));
-    QCOMPARE(acks.openCount(), qsizetype(1));
+    QCOMPARE(acks.openUpTo(last), std::vector<quint64>{1});
     QVERIFY2(acks.entryCount() < 1000, "settled deliveries behind an open one are kept");
     QVERIFY(acks.ack(1));
     frames.clear();
