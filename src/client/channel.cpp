@@ -54,7 +54,7 @@ Reply<void> Channel::whenOpen()
 {
     if (const Error reason = d->unusable("whenOpen"); reason.isError())
         return Promise<void>::finished(reason);
-    if (isOpen() && d->engine->takesCalls())
+    if (isOpen() && d->engine->acceptsCalls())
         return Promise<void>::finished({});
     if ((d->state == State::Closed || d->state == State::Closing) && !d->reopening)
         return Promise<void>::finished(Error(ErrorKind::NotOpen, u"channel %1 is closed"_s.arg(number())));

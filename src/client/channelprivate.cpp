@@ -139,7 +139,7 @@ Reply<void> ChannelPrivate::reopen()
         return Promise<void>::finished(reportCallError(reason));
     if (reopening)
         return reopening->reply();
-    if (state == State::Opening && engine->takesCalls()) // it waits for the connection, or for the broker
+    if (state == State::Opening && engine->acceptsCalls()) // it waits for the connection, or for the broker
         return whenOpen.emplace_back().reply();
     const Promise<void> promise;
     if (state != State::Closed && engine->state() == Engine::ChannelEngine::State::Closed)

@@ -44,7 +44,8 @@ ConsumerPrivate::~ConsumerPrivate()
     if (!entry)
         return;
     entry->context = nullptr;
-    if (entry->cancelCall == 0 && entry->state <= Engine::ConsumerEntry::State::Active && channel->engine->takesCalls())
+    if (entry->cancelCall == 0 && entry->state <= Engine::ConsumerEntry::State::Active &&
+        channel->engine->acceptsCalls())
         channel->engine->cancel(*entry);
     returnBatch(); // behind basic.cancel: else they come again
     channel->connection->scheduleTurn();
@@ -139,7 +140,7 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
     // There is nothing to send while the consumer waits for a reopen or for the queue, while the channel is closing,
     // and between the end of the subscription and cancelled(). Another consumer may have the tag by then.
     if (!entry || waitsForQueue || entry->state > Engine::ConsumerEntry::State::Active ||
-        !channel->engine->takesCalls()) {
+        !channel->engine->acceptsCalls()) {
         const int returned = entry ? returnBatch() : 0;
         onCancelled({});
         return Promise<int>::finished(returned);
@@ -420,7 +421,7 @@ void ConsumerPrivate::onQueueAnswered(const Result<QueueInfo> &found)
         return onCancelled(failure);
     // The queue is there; or the declaration is not allowed (403, some brokers demand the permission to configure the
     // queue for it), but consuming may be.
-    if (channel->engine->takesCalls()) // else reopen() starts it
+    if (channel->engine->acceptsCalls()) // else reopen() starts it
         start();
 }
 

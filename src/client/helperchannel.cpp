@@ -68,7 +68,7 @@ bool HelperChannel::prepareChannel()
     const ChannelPrivate *channel = ChannelPrivate::of(m_channel);
     if (channel->engine && channel->state == Channel::State::Closed)
         m_channel->reopen();
-    return !channel->engine || channel->engine->takesCalls() || channel->state == Channel::State::Closed;
+    return !channel->engine || channel->engine->acceptsCalls() || channel->state == Channel::State::Closed;
 }
 
 void HelperChannel::onEnded(quint64 number, const Error &failure, const std::function<void()> &report)

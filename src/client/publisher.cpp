@@ -99,7 +99,7 @@ Error PublisherPrivate::check(const Outgoing &outgoing) const
 bool PublisherPrivate::maySend() const
 {
     return !paused && m_inFlightCount < confirmWindow && channel && channel->isWritable() &&
-           ChannelPrivate::of(channel)->engine->takesCalls(); // the end may not be reported yet
+           ChannelPrivate::of(channel)->engine->acceptsCalls(); // the end may not be reported yet
 }
 
 bool PublisherPrivate::hasRoom(qint64 bytes) const

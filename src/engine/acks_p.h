@@ -90,8 +90,8 @@ private:
     void checkInvariants() const; // after each change
 #endif
 
-    // What each operation does to the entries and the counters. Afterwards m_closed moves behind the entries that are not
-    // Open, and Settled entries before it are dropped.
+    // What each operation does to the entries and the counters. Afterwards m_closed moves behind the entries that are
+    // not Open, and Settled entries before it are dropped.
     //
     //                 entries                        m_pending  m_settled  m_closed      m_outOfOrder
     //   delivered     new one, Open                  .          .          .             .

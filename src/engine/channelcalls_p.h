@@ -10,12 +10,12 @@ namespace AmqpQt::Engine
 inline bool ChannelEngine::mayPublish() const
 {
     const bool windowIsFull = m_mode == Mode::Confirm && m_confirmWindow > 0 && sentUnconfirmed() >= m_confirmWindow;
-    return !m_host->flow().isBlocked() && !m_flowStopped && !windowIsFull;
+    return !m_host.flow().isBlocked() && !m_flowStopped && !windowIsFull;
 }
 
 inline bool ChannelEngine::mustHold(bool publish) const
 {
-    return !m_host->isOpen() || !m_held.empty() || m_transactionEnding || (publish && !mayPublish());
+    return !m_host.isOpen() || !m_held.empty() || m_transactionEnding || (publish && !mayPublish());
 }
 
 template <typename Method>
@@ -36,7 +36,7 @@ Result<CallId> ChannelEngine::call(Method method, bool noAck)
         method.ticket = m_ticket;
     if (const Error error = checkSize(Wire::payloadSize(method), Method::name); error.isError())
         return error;
-    Call call = makeCall(m_host->calls().nextId(), method);
+    Call call = makeCall(m_host.calls().nextId(), method);
     call.noAck = noAck;
     const CallId id = call.id;
     submit(std::move(call));
@@ -47,7 +47,7 @@ template <typename Method>
 std::optional<ChannelEngine::SentCall> ChannelEngine::takeCall()
 {
     if (m_calls.empty() || m_calls.front().reply != Method::id.value()) {
-        unexpected(Method::name);
+        reportUnexpected(Method::name);
         return std::nullopt;
     }
     return takeFirstCall();

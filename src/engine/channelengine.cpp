@@ -13,40 +13,9 @@ namespace AmqpQt::Engine
 using namespace Qt::StringLiterals;
 
 ChannelEngine::ChannelEngine(ChannelHost &host, quint16 number, void *clientContext)
-    : context(clientContext)
-    , m_host(&host)
-    , m_number(number)
+    : ChannelContext(host, number)
+    , context(clientContext)
 {
-}
-
-void ChannelEngine::setState(State state)
-{
-    using enum State;
-    const auto isLegal = [](State from, State to) {
-        switch (from) {
-        case Closed:
-            return to == Opening;
-        case Opening:
-            return to == Open || to == Closing || to == Closed;
-        case Open:
-            return to == Flowed || to == Closing || to == Closed;
-        case Flowed:
-            return to == Open || to == Closing || to == Closed;
-        case Closing:
-            return to == Closed;
-        }
-        return false;
-    };
-    Q_ASSERT(isLegal(m_state, state));
-    m_state = state;
-}
-
-Error ChannelEngine::notOpen(const char *method) const
-{
-    return Error(ErrorKind::NotOpen,
-                 m_state == State::Closing ? u"channel %1 is closing"_s.arg(m_number)
-                                           : u"channel %1 is closed"_s.arg(m_number),
-                 0, QString::fromLatin1(method));
 }
 
 // Closing a channel loses its outstanding confirms.
@@ -58,21 +27,21 @@ bool ChannelEngine::mustHold(const Call &call) const
 void ChannelEngine::hold(Held held)
 {
     if (const auto *publish = std::get_if<HeldPublish>(&held)) {
-        m_host->flow().addHeld(publish->bytes());
+        m_host.flow().addHeld(publish->bytes());
         m_heldUnconfirmed += publish->confirm;
     }
     m_held.push_back(std::move(held));
-    if (!m_host->isOpen())
-        m_host->waitForOpen(shared_from_this());
+    if (!m_host.isOpen())
+        m_host.waitForOpen(shared_from_this());
 }
 
 Error ChannelEngine::checkSize(qsizetype payload, const char *method) const
 {
-    if (payload <= m_host->frames().maximumPayload())
+    if (payload <= m_host.frames().maximumPayload())
         return {};
     return Error(ErrorKind::InvalidArgument,
                  u"arguments: the method takes %1 bytes, %2 fit in a frame of this connection"_s.arg(payload).arg(
-                     m_host->frames().maximumPayload()),
+                     m_host.frames().maximumPayload()),
                  0, QString::fromLatin1(method));
 }
 
@@ -88,14 +57,14 @@ void ChannelEngine::sendCall(const Call &call)
 {
     writeAcks(); // the order of calls is the order on the wire
     if (const Error error = checkSize(call.payload.size(), call.method); error.isError())
-        return refuseHeld(call, error); // known only now, since the call was made before tune
-    m_host->frames().sendMethod(m_number, call.payload);
-    m_host->callSent({.id = call.id, .owner = this, .method = call.method});
+        return rejectCall(call, error); // known only now, since the call was made before tune
+    m_host.frames().sendMethod(m_number, call.payload);
+    m_host.callSent({.id = call.id, .owner = this, .method = call.method});
     if (call.reply == Wire::ChannelOpenOk::id.value()) {
         m_isOnWire = true;
     } else if (call.reply == Wire::ChannelCloseOk::id.value()) {
-        m_closeSent = true;
-        m_host->calls().ended(std::exchange(m_closeWait, 0));
+        m_isCloseSent = true;
+        m_host.calls().ended(std::exchange(m_closeWait, 0));
     } else if (call.reply == Wire::BasicRecoverOk::id.value()) {
         abandonDeliveries();
     } else if (call.reply == Wire::TxCommitOk::id.value() || call.reply == Wire::TxRollbackOk::id.value()) {
@@ -111,21 +80,21 @@ void ChannelEngine::sendCall(const Call &call)
         call.consumer->isSent = true;
 }
 
-void ChannelEngine::refuseHeld(const Call &call, const Error &error)
+void ChannelEngine::rejectCall(const Call &call, const Error &error)
 {
     finish(call.id, error);
     if (!call.consumer)
         return;
-    takeConsumer(call.consumer->tag);
+    endConsumer(call.consumer);
     if (call.consumer->cancelCall)
         finish(call.consumer->cancelCall, CancelResult{});
     else
-        m_host->post(ConsumerCancelled{call.consumer, error});
+        m_host.post(ConsumerCancelled{call.consumer, error});
 }
 
 bool ChannelEngine::releaseOne()
 {
-    if (m_held.empty() || !m_host->isOpen() || m_transactionEnding)
+    if (m_held.empty() || !m_host.isOpen() || m_transactionEnding)
         return false;
     if (auto *call = std::get_if<Call>(&m_held.front())) {
         if (mustHold(*call)) {
@@ -133,13 +102,13 @@ bool ChannelEngine::releaseOne()
             return false;
         }
         const bool takesTag = call->consumer && call->consumer->waitsForTag;
-        if (takesTag && consumer(call->consumer->tag))
+        if (takesTag && m_consumers.find(call->consumer->tag))
             return false;
         const Call next = std::move(*call);
         m_held.pop_front();
         if (takesTag) {
             next.consumer->waitsForTag = false;
-            m_consumers.insert(consumerPosition(next.consumer->tag), next.consumer);
+            m_consumers.insert(next.consumer);
         }
         sendCall(next);
         return true;
@@ -154,14 +123,14 @@ bool ChannelEngine::releaseOne()
     if (!error.isError())
         error = checkProperties(publish.properties); // the user of the connection may have changed
     if (error.isError()) {
-        m_host->post(PublishFailed{shared_from_this(), publish.sequence, publish.sequence, error});
+        m_host.post(PublishFailed{shared_from_this(), publish.sequence, publish.sequence, error});
         noteConfirmWindow();
     } else {
         ContentFrames frames;
         frames.encode(m_number, publish.payload, publish.properties);
         sendPublish(publish.sequence, frames, publish.properties, publish.body, publish.mandatory, publish.confirm);
     }
-    m_host->flow().addHeld(-publish.bytes());
+    m_host.flow().addHeld(-publish.bytes());
     return true;
 }
 
@@ -175,12 +144,12 @@ Result<CallId> ChannelEngine::open()
 {
     if (m_state != State::Closed)
         return Error(ErrorKind::InvalidArgument, u"channel %1 is not closed"_s.arg(m_number));
-    const Result<quint16> number = m_host->claimNumber(*this);
+    const Result<quint16> number = m_host.claimNumber(*this);
     if (!number)
         return number.error();
     m_number = *number;
     setState(State::Opening);
-    m_incarnation = m_host->newIncarnation();
+    m_incarnation = m_host.newIncarnation();
     m_sentPrefetch = 0;
     m_ticket = 0;
     const Result<CallId> opening = call(Wire::ChannelOpen{});
@@ -195,9 +164,9 @@ Result<CallId> ChannelEngine::open()
 
 Result<CallId> ChannelEngine::close()
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::ChannelClose::name);
-    for (const auto &consumer : std::as_const(m_consumers)) {
+    for (const auto &consumer : m_consumers.entries()) {
         if (consumer->state == ConsumerEntry::State::Active)
             cancel(*consumer);
     }
@@ -214,9 +183,9 @@ Result<CallId> ChannelEngine::close()
 // Waits for confirms as long as they arrive. Each may take as long as the answer to a call.
 void ChannelEngine::startCloseTime()
 {
-    m_host->calls().ended(m_closeWait);
-    m_closeWait = m_host->calls().nextId();
-    m_host->callSent({.id = m_closeWait, .owner = this, .method = Wire::ChannelClose::name});
+    m_host.calls().ended(m_closeWait);
+    m_closeWait = m_host.calls().nextId();
+    m_host.callSent({.id = m_closeWait, .owner = this, .method = Wire::ChannelClose::name});
 }
 
 Result<QString> ChannelEngine::resolveQueue(const QString &name) const
@@ -250,7 +219,7 @@ static Error defaultExchange(QLatin1StringView argument, QLatin1StringView fact)
 
 Result<CallId> ChannelEngine::declareQueue(const QString &name, const QueueOptions &options, bool passive)
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::QueueDeclare::name);
     Arguments arguments;
     const QByteArray queue = arguments.shortString("queue", name);
@@ -274,7 +243,7 @@ Result<CallId> ChannelEngine::declareQueue(const QString &name, const QueueOptio
 
 Result<CallId> ChannelEngine::deleteQueue(const QString &name, bool ifUnused, bool ifEmpty)
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::QueueDelete::name);
     const Result<QString> resolved = resolveQueue(name);
     if (!resolved)
@@ -288,7 +257,7 @@ Result<CallId> ChannelEngine::deleteQueue(const QString &name, bool ifUnused, bo
 
 Result<CallId> ChannelEngine::purgeQueue(const QString &name)
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::QueuePurge::name);
     const Result<QString> resolved = resolveQueue(name);
     if (!resolved)
@@ -328,7 +297,7 @@ template <typename Method>
 Result<CallId> ChannelEngine::bindOrUnbindExchange(const QString &destination, const QString &source,
                                                    const QString &routingKey, const FieldTable &table)
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Method::name);
     Arguments arguments;
     const QByteArray destinationName = arguments.shortString("destination", destination);
@@ -347,7 +316,7 @@ template <typename Method>
 Result<CallId> ChannelEngine::bindOrUnbind(const QString &queue, const QString &exchange, const QString &routingKey,
                                            const FieldTable &table)
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Method::name);
     const Result<QString> resolved = resolveQueue(queue);
     if (!resolved)
@@ -370,7 +339,7 @@ Result<CallId> ChannelEngine::bindOrUnbind(const QString &queue, const QString &
 Result<CallId> ChannelEngine::declareExchange(const QString &name, const QString &type, const ExchangeOptions &options,
                                               bool passive)
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::ExchangeDeclare::name);
     Arguments arguments;
     const QByteArray exchange = arguments.shortString("exchange", name);
@@ -393,7 +362,7 @@ Result<CallId> ChannelEngine::declareExchange(const QString &name, const QString
 
 Result<CallId> ChannelEngine::deleteExchange(const QString &name, bool ifUnused)
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::ExchangeDelete::name);
     Arguments arguments;
     const QByteArray exchange = arguments.shortString("exchange", name);
@@ -409,7 +378,7 @@ Result<CallId> ChannelEngine::deleteExchange(const QString &name, bool ifUnused)
 
 Result<CallId> ChannelEngine::setPrefetch(quint16 count, bool perChannel)
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::BasicQos::name);
     (perChannel ? m_channelPrefetch : m_prefetch) = count;
     if (!perChannel)
@@ -419,7 +388,7 @@ Result<CallId> ChannelEngine::setPrefetch(quint16 count, bool perChannel)
 
 Result<CallId> ChannelEngine::get(const QString &name, bool noAck)
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::BasicGet::name);
     const Result<QString> resolved = resolveQueue(name);
     if (!resolved)
@@ -434,7 +403,7 @@ Result<CallId> ChannelEngine::get(const QString &name, bool noAck)
 Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &name, const ConsumeOptions &options,
                                                               void *consumerContext)
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::BasicConsume::name);
     const Result<QString> resolved = resolveQueue(name);
     if (!resolved)
@@ -447,7 +416,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
         return arguments.error();
     if (tag.isEmpty())
         return Error(ErrorKind::InvalidArgument, u"consumerTag: empty"_s);
-    const std::shared_ptr<ConsumerEntry> former = consumer(tag);
+    const std::shared_ptr<ConsumerEntry> former = m_consumers.find(tag);
     const bool isEnding = former && (former->state == ConsumerEntry::State::Cancelling || former->cancelHeld);
     if ((former && !isEnding) || waitingConsume(tag))
         return Error(ErrorKind::InvalidArgument,
@@ -484,7 +453,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     consumer->context = consumerContext;
     consumer->noAck = noAck;
     consumer->isForReplies = isForReplies;
-    consumer->startCall = m_host->calls().nextId();
+    consumer->startCall = m_host.calls().nextId();
     Call starting = makeCall(consumer->startCall, method);
     starting.consumer = consumer;
     if (former) { // the tag is free after its consumer's cancel-ok
@@ -492,7 +461,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
         hold(std::move(starting));
         return consumer;
     }
-    m_consumers.insert(consumerPosition(tag), consumer);
+    m_consumers.insert(consumer);
     submit(std::move(starting));
     return consumer;
 }
@@ -500,7 +469,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
 CallId ChannelEngine::cancel(ConsumerEntry &consumer)
 {
     Q_ASSERT(consumer.cancelCall == 0);
-    const CallId id = consumer.cancelCall = m_host->calls().nextId();
+    const CallId id = consumer.cancelCall = m_host.calls().nextId();
     if (consumer.isForReplies)
         m_published.reset(); // a request like the last one must be checked again
     if (consumer.waitsForTag)
@@ -508,7 +477,7 @@ CallId ChannelEngine::cancel(ConsumerEntry &consumer)
     else if (consumer.state == ConsumerEntry::State::Starting)
         consumer.cancelHeld = true;
     else
-        sendCancel(this->consumer(consumer.tag));
+        sendCancel(m_consumers.find(consumer.tag));
     return id;
 }
 
@@ -555,7 +524,7 @@ void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
     cancelling.consumer = consumer;
     // Does not wait behind held publishes, which may take long while the broker redelivers the messages that we return,
     // nor behind a held basic.consume, which waits for the answer.
-    if (m_host->isOpen() && (!m_transactionEnding || waitingConsume(consumer->tag)))
+    if (m_host.isOpen() && (!m_transactionEnding || waitingConsume(consumer->tag)))
         sendCall(cancelling);
     else
         submit(std::move(cancelling));
@@ -563,7 +532,7 @@ void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
 
 Result<CallId> ChannelEngine::requestAccess(const QString &realm, Wire::AccessRequest request)
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::AccessRequest::name);
     Arguments arguments;
     const QByteArray realmName = arguments.shortString("realm", realm);
@@ -577,16 +546,16 @@ void ChannelEngine::release()
 {
     context = nullptr;
     if (m_state == State::Closed) {
-        m_host->releaseNumber(*this);
+        m_host.releaseNumber(*this);
         return;
     }
-    const bool closeNow = m_isOnWire && !m_closeSent && m_host->isOpen();
+    const bool closeNow = m_isOnWire && !m_isCloseSent && m_host.isOpen();
     if (closeNow) {
         writeAcks();
-        m_host->frames().send(m_number, Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess,
-                                                           .replyText = "closed by the application"});
+        m_host.frames().send(m_number, Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess,
+                                                          .replyText = "closed by the application"});
     }
-    end(Error(ErrorKind::Cancelled, u"the channel was deleted"_s), {}, closeNow || m_closeSent);
+    end(Error(ErrorKind::Cancelled, u"the channel was deleted"_s), {}, closeNow || m_isCloseSent);
 }
 
 void ChannelEngine::callTimedOut(const char *method, Milliseconds timeout)
@@ -599,10 +568,10 @@ void ChannelEngine::callTimedOut(const char *method, Milliseconds timeout)
 
 void ChannelEngine::closeByUs(quint16 replyCode, const Error &reason)
 {
-    if (!m_closeSent) {
+    if (!m_isCloseSent) {
         writeAcks();
         const QByteArray text = Arguments::shortened(reason.text());
-        m_host->frames().send(m_number, Wire::ChannelClose{.replyCode = replyCode, .replyText = QByteArrayView(text)});
+        m_host.frames().send(m_number, Wire::ChannelClose{.replyCode = replyCode, .replyText = QByteArrayView(text)});
     }
     end(reason, reason, true);
 }
@@ -629,9 +598,9 @@ void ChannelEngine::failHeld(const Error &error, const ReplyValue &closeResult)
     m_held.clear();
     m_heldUnconfirmed = 0;
     if (failed)
-        m_host->post(*std::move(failed));
+        m_host.post(*std::move(failed));
     if (bytes > 0)
-        m_host->flow().addHeld(-bytes);
+        m_host.flow().addHeld(-bytes);
 }
 
 // Ends all outstanding calls with callError, and drops all subscriptions.
@@ -643,7 +612,7 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool a
         finish(call.id, call.id == m_closeCall ? closeResult : ReplyValue(callError));
     if (m_getCall)
         finish(std::exchange(m_getCall, 0), callError);
-    for (const auto &consumer : std::exchange(m_consumers, {})) {
+    for (const auto &consumer : m_consumers.takeAll()) {
         if (consumer->state == ConsumerEntry::State::Starting)
             finish(consumer->startCall, callError);
         consumer->state = ConsumerEntry::State::Gone;
@@ -664,21 +633,19 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool a
     if (m_transaction)
         *m_transaction = {};
     m_redelivering = false;
-    m_endedConsumers.reset();
-    m_lastConsumer = nullptr;
     m_acks.clear();
     dropContent();
     m_published.reset();
     m_closeCall = 0;
-    m_host->calls().ended(std::exchange(m_closeWait, 0));
+    m_host.calls().ended(std::exchange(m_closeWait, 0));
     m_lastDeclare = 0;
     m_lastQueue.clear();
     m_isOnWire = false;
-    m_closeSent = false;
+    m_isCloseSent = false;
     m_flowStopped = false;
     m_acksNoted = false;
-    m_host->channelEnded(*this, awaitsCloseOk);
-    m_host->post(ChannelClosed{shared_from_this(), closeReason});
+    m_host.channelEnded(*this, awaitsCloseOk);
+    m_host.post(ChannelClosed{shared_from_this(), closeReason});
 }
 
 } // namespace AmqpQt::Engine

@@ -3,10 +3,10 @@
 
 #include "engine/acks_p.h"
 #include "engine/assembler_p.h"
-#include "engine/channelhost_p.h"
+#include "engine/channelcontext_p.h"
 #include "engine/confirms_p.h"
+#include "engine/consumertable_p.h"
 #include "engine/contentframes_p.h"
-#include "engine/deliverypattern_p.h"
 #include "engine/event_p.h"
 #include "engine/time_p.h"
 #include "wire/methods_p.h"
@@ -25,50 +25,15 @@
 namespace AmqpQt::Engine
 {
 
-// A subscription. Its tag is taken until cancel-ok.
-struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
-    enum class State : quint8 { Starting, Active, Cancelling, Gone };
-
-    QByteArray tag;
-    void *context = nullptr; // the receiver of deliveries; null: none any more
-    CallId startCall = 0;
-    CallId cancelCall = 0;
-    int unacked = 0;
-    int returned = 0;
-    int lost = 0;
-    State state = State::Starting;
-    bool noAck = false;
-    bool isForReplies = false;   // of direct reply-to
-    bool isSent = false;         // basic.consume has been sent
-    bool cancelHeld = false;     // basic.cancel waits for consume-ok; sent earlier, it would end the connection
-    bool waitsForTag = false;    // basic.consume waits for the cancel-ok of the consumer that has the tag
-    bool isDraining = false;     // deliveries are taken until cancel-ok
-    bool isEndReported = false;  // by ConsumerCancelled
-    bool consumeOkIsDue = false; // the broker cancelled the consumer before it sent consume-ok
-    std::unique_ptr<DeliveryPattern> pattern; // made with the first delivery
-};
-
 // The protocol state of one channel. It outlives the channel on the broker: after an error has closed it, it can be
 // opened again as a new incarnation. Operations are sent in the order of their calls: an operation that cannot be sent
 // yet is held, and all later ones wait behind it.
-class ChannelEngine : public std::enable_shared_from_this<ChannelEngine>
+class ChannelEngine final : public ChannelContext
 {
 public:
-    enum class State : quint8 { Closed, Opening, Open, Flowed, Closing };
-    enum class Mode : quint8 { Plain, Confirm, Transaction };
-
     ChannelEngine(ChannelHost &host, quint16 number, void *clientContext);
-    ChannelEngine(const ChannelEngine &) = delete;
-    ChannelEngine &operator=(const ChannelEngine &) = delete;
 
     void *context = nullptr; // the client's; null: released
-
-    quint16 number() const noexcept { return m_number; }
-    State state() const noexcept { return m_state; }
-    quint64 incarnation() const noexcept { return m_incarnation; }
-    bool takesCalls() const noexcept { return m_state != State::Closed && m_state != State::Closing; }
-    bool isFlowed() const noexcept { return m_flowStopped; }
-    Mode mode() const noexcept { return m_mode; } // the requested mode; open() restores it
 
     // Each returns the id of its reply, or an error if nothing was queued.
     Result<CallId> open();
@@ -130,14 +95,13 @@ public:
     std::vector<Settled> ackUpTo(quint64 deliveryTag);
     std::vector<Settled> nackUpTo(quint64 deliveryTag, bool requeue);
     // False once channel.close is sent, since the broker then requeues everything.
-    bool isUnsettled(quint64 deliveryTag) const { return !m_closeSent && m_acks.isOpen(deliveryTag); }
+    bool isUnsettled(quint64 deliveryTag) const { return !m_isCloseSent && m_acks.isOpen(deliveryTag); }
 
     // Closes the channel on the wire without waiting for outstanding calls. Its creator must call this before dropping
     // the last pointer to it.
     void release();
 
     // Called by the connection.
-    bool isOnWire() const noexcept { return m_isOnWire; } // channel.open is sent
     Wire::Visit receive(Wire::MethodId id, QByteArrayView arguments);
     void onHeader(const Wire::ContentHeader &header);
     // The current content exceeds `limit`; `what` describes its size for the error. Ends its consumer.
@@ -155,10 +119,11 @@ public:
     // RepeatedDelivery from the last one, or from the last one of the consumer with this tag; otherwise 0.
     qsizetype matchLastDelivery(QByteArrayView input, RepeatedDelivery &delivery) const noexcept
     {
-        if (!m_lastConsumer || !m_lastConsumer->pattern)
+        ConsumerEntry *const consumer = m_consumers.lastReceiver();
+        if (!consumer || !consumer->pattern)
             return 0;
-        delivery.consumer = m_lastConsumer;
-        return m_lastConsumer->pattern->match(input, delivery);
+        delivery.consumer = consumer;
+        return consumer->pattern->match(input, delivery);
     }
     qsizetype matchDelivery(QByteArrayView consumerTag, QByteArrayView input, RepeatedDelivery &delivery);
     // A complete delivery has arrived. False: it has been handled and is not reported.
@@ -198,11 +163,6 @@ private:
         ContentFrames frames; // with the channel's number and ticket
     };
     using Held = std::variant<Call, HeldPublish>;
-    using Consumers = QList<std::shared_ptr<ConsumerEntry>>; // quick at both ends
-    struct EndedConsumers {
-        std::vector<std::shared_ptr<ConsumerEntry>> unsettled; // with unsettled deliveries
-        std::vector<std::shared_ptr<ConsumerEntry>> late;      // ended recently; messages may still arrive for them
-    };
 
     // sending
     template <typename Method>
@@ -210,13 +170,11 @@ private:
     template <typename Method>
     static Call makeCall(CallId id, const Method &method);
     void submit(Call call);
-    Error notOpen(const char *method) const;
-    void setState(State state);
     bool mustHold(bool publish) const;
     bool mustHold(const Call &call) const; // at the head of the line
     bool mayPublish() const;
     void sendCall(const Call &call);
-    void refuseHeld(const Call &call, const Error &error);
+    void rejectCall(const Call &call, const Error &error);
     void sendCancel(const std::shared_ptr<ConsumerEntry> &consumer);
     const Call *waitingConsume(QByteArrayView tag) const; // null: none waits for this tag
     void endWaitingConsumes(const ConsumerEntry *only = nullptr);
@@ -290,8 +248,6 @@ private:
     void tellOutcomes(std::vector<Confirms::Outcome> &outcomes, const Error &failure);
     template <typename Method>
     void on(const Method &);
-    void refuse(quint16 replyCode, const QString &text);
-    void unexpected(const char *method);
 
     template <typename Method>
     void finishSimple(const Method &, ReplyValue value = {});
@@ -299,7 +255,6 @@ private:
     std::optional<SentCall>
     takeCall(); // the first unanswered call; none: it expects another answer, the peer is at fault
     SentCall takeFirstCall();
-    void finish(CallId id, ReplyValue value);
 
     bool completeDelivery(Delivered &delivered);
     Assembler &assembler();
@@ -307,40 +262,26 @@ private:
     void completeGet();
     void refuseTag(quint64 deliveryTag);
     void stopDeliveries(QByteArrayView consumerTag);
-    ConsumerEntry *refuseConsumer(QByteArrayView tag);
-    bool takeDueConsumeOk(QByteArrayView tag); // of a consumer that the broker has cancelled
-    void remember(const std::shared_ptr<ConsumerEntry> &ended);
+    ConsumerEntry *rejectConsumer(QByteArrayView tag);
+    void endConsumer(const std::shared_ptr<ConsumerEntry> &consumer);
     void completeReturn();
     ReceivedMessage takeMessage();
-    ConsumerEntry *findConsumer(QByteArrayView tag);
-    Consumers::const_iterator consumerPosition(QByteArrayView tag) const; // or where it would be
-    std::shared_ptr<ConsumerEntry> consumer(QByteArrayView tag) const;    // null: none has this tag now
-    std::shared_ptr<ConsumerEntry> takeConsumer(QByteArrayView tag);
 
     // ending
     void startCloseTime();
     void closeByUs(quint16 replyCode, const Error &reason);
     void failHeld(const Error &error, const ReplyValue &closeResult);
 
-    ChannelHost *m_host;
-    quint16 m_number = 0;
-    State m_state = State::Closed;
-    Mode m_mode = Mode::Plain;
-    bool m_isOnWire = false; // channel.open is sent
-    bool m_closeSent = false;
-    bool m_flowStopped = false; // by channel.flow
     bool m_windowFull = false;
     bool m_transactionEnding =
         false;                   // after tx.commit and tx.rollback nothing may follow before the answer, acks included
     bool m_redelivering = false; // basic.recover is sent; deliveries sent before it come again
     bool m_acksNoted = false;    // the connection knows that acks wait here
     bool m_getNoAck = false;     // of m_getCall
-    quint16 m_ticket = 0;        // of the last access.request-ok
     quint16 m_prefetch = 0;      // default of consumers
     quint16 m_sentPrefetch = 0;  // set on the broker for the next consumer
     quint16 m_channelPrefetch = 0;
     int m_confirmWindow = 0;
-    quint64 m_incarnation = 0;
     quint64 m_sequence = 0;
     std::unique_ptr<Published> m_published; // the last message, or a refused one
     qsizetype m_heldUnconfirmed = 0;        // among m_held
@@ -367,11 +308,7 @@ private:
     QString m_lastQueue;
     QList<SentCall> m_calls; // answered first in first out
     QList<Held> m_held;
-    // By tag, shorter ones first, so that the next tag generated by the client comes last. A list, since most channels
-    // have one consumer, for which a map takes much more memory.
-    Consumers m_consumers;
-    std::unique_ptr<EndedConsumers> m_endedConsumers; // made with the first one
-    ConsumerEntry *m_lastConsumer = nullptr;
+    ConsumerTable m_consumers;
     Acks m_acks;
     std::unique_ptr<Assembler> m_assembler; // made with the first content
 };

@@ -47,14 +47,14 @@ static Result<QByteArrayView> encodeKey(const QString &key, char (&space)[Encode
 inline bool ChannelEngine::fits(const QByteArray &properties, const QByteArray &body) const
 {
     return headerFits(properties) &&
-           Wire::ContentHeaderPrefix + properties.size() + body.size() <= m_host->settings().bufferLimit;
+           Wire::ContentHeaderPrefix + properties.size() + body.size() <= m_host.settings().bufferLimit;
 }
 
 Error ChannelEngine::checkProperties(const QByteArray &properties) const
 {
-    const Settings &settings = m_host->settings();
+    const Settings &settings = m_host.settings();
     // While the channel is closed, its consumers may be about to be restored.
-    if (takesCalls() && asksForDirectReply(properties) && !hasConsumerForReplies()) {
+    if (acceptsCalls() && asksForDirectReply(properties) && !hasConsumerForReplies()) {
         return Error(
             ErrorKind::InvalidArgument,
             u"replyTo: \"%1\" needs a consumer of it on the same channel, and channel %2 has none"_s.arg(DirectReplyTo)
@@ -65,14 +65,9 @@ Error ChannelEngine::checkProperties(const QByteArray &properties) const
 
 bool ChannelEngine::hasConsumerForReplies() const
 {
-    const auto isForReplies = [](const ConsumerEntry &consumer) {
-        return consumer.isForReplies && consumer.state <= ConsumerEntry::State::Active && !consumer.cancelHeld;
-    };
-    return std::any_of(m_consumers.cbegin(), m_consumers.cend(),
-                       [&](const auto &consumer) { return isForReplies(*consumer); }) ||
-           std::any_of(m_held.cbegin(), m_held.cend(), [&](const Held &held) {
+    return m_consumers.hasDirectReplyTo() || std::any_of(m_held.cbegin(), m_held.cend(), [](const Held &held) {
                const auto *call = std::get_if<Call>(&held);
-               return call && call->consumer && isForReplies(*call->consumer);
+               return call && call->consumer && call->consumer->isForReplies && !call->consumer->isEnding();
            });
 }
 
@@ -81,14 +76,14 @@ Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray
     if (fits(properties, body))
         return checkProperties(properties);
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
-    if (headerPayload > m_host->frames().maximumPayload())
+    if (headerPayload > m_host.frames().maximumPayload())
         return Error(
             ErrorKind::InvalidArgument,
             u"headers: the content header takes %1 bytes, %2 fit in a frame of this connection"_s.arg(headerPayload)
-                .arg(m_host->frames().maximumPayload()));
+                .arg(m_host.frames().maximumPayload()));
     return Error(ErrorKind::InvalidArgument,
                  u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s.arg(headerPayload + body.size())
-                     .arg(m_host->settings().bufferLimit));
+                     .arg(m_host.settings().bufferLimit));
 }
 
 Error ChannelEngine::encodePublish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
@@ -123,7 +118,7 @@ Error ChannelEngine::encodePublish(const QString &exchange, const QString &routi
 Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
                                        const QByteArray &body, bool mandatory)
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::BasicPublish::name);
     if (!fits(properties, body))
         return checkContent(properties, body);
@@ -133,8 +128,8 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
     }
     if (!hasRoom(properties, body))
         return Error(ErrorKind::BufferFull,
-                     u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_host->flow().queuedBytes())
-                         .arg(m_host->settings().bufferLimit));
+                     u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_host.flow().queuedBytes())
+                         .arg(m_host.settings().bufferLimit));
 
     const bool confirm = m_mode == Mode::Confirm;
     ++m_sequence;
@@ -151,7 +146,7 @@ void ChannelEngine::sendPublish(quint64 sequence, const ContentFrames &frames, c
 {
     if (confirm)
         expectConfirm(sequence, frames, properties, body, mandatory);
-    m_host->frames().sendContent(m_number, frames, body);
+    m_host.frames().sendContent(m_number, frames, body);
 }
 
 Error ChannelEngine::wrongMode(const char *method, const QString &need) const
@@ -162,7 +157,7 @@ Error ChannelEngine::wrongMode(const char *method, const QString &need) const
 
 Result<CallId> ChannelEngine::confirmSelect()
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::ConfirmSelect::name);
     if (m_mode == Mode::Transaction)
         return wrongMode(Wire::ConfirmSelect::name, u"is in transaction mode, where the broker confirms nothing"_s);
@@ -191,7 +186,7 @@ void ChannelEngine::noteConfirmWindow()
 void ChannelEngine::changeWindowFull(bool full)
 {
     m_windowFull = full;
-    m_host->post(ConfirmWindowChanged{shared_from_this(), full});
+    m_host.post(ConfirmWindowChanged{shared_from_this(), full});
 }
 
 void ChannelEngine::on(const Wire::BasicNack &method)
@@ -203,7 +198,7 @@ void ChannelEngine::on(const Wire::BasicNack &method)
 
 void ChannelEngine::onConfirm(quint64 deliveryTag, bool multiple, const Error &failure)
 {
-    if (m_closeSent)
+    if (m_isCloseSent)
         return;
     std::vector<Confirms::Outcome> outcomes;
     if (m_mode != Mode::Confirm || !m_confirms->settle(deliveryTag, multiple, outcomes)) {
@@ -215,7 +210,7 @@ void ChannelEngine::onConfirm(quint64 deliveryTag, bool multiple, const Error &f
     if (outcomes.empty())
         return; // already confirmed
     tellOutcomes(outcomes, failure);
-    m_host->noteProgress();
+    m_host.noteProgress();
     releaseHeld();
     noteConfirmWindow();
 }
@@ -226,16 +221,16 @@ void ChannelEngine::tellOutcomes(std::vector<Confirms::Outcome> &outcomes, const
     for (Confirms::Outcome &outcome : outcomes) {
         if (outcome.returned) {
             const Error reason = outcome.returned->reason;
-            m_host->post(Returned{shared_from_this(), *std::move(outcome.returned), outcome.first});
-            m_host->post(PublishFailed{shared_from_this(), outcome.first, outcome.last, reason});
+            m_host.post(Returned{shared_from_this(), *std::move(outcome.returned), outcome.first});
+            m_host.post(PublishFailed{shared_from_this(), outcome.first, outcome.last, reason});
         } else if (failure.isError()) {
-            m_host->post(PublishFailed{shared_from_this(), outcome.first, outcome.last, failure});
+            m_host.post(PublishFailed{shared_from_this(), outcome.first, outcome.last, failure});
         } else {
-            m_host->post(PublishConfirmed{shared_from_this(), outcome.first, outcome.last});
+            m_host.post(PublishConfirmed{shared_from_this(), outcome.first, outcome.last});
         }
     }
     for (ReturnedMessage &message : m_confirms->takeUnclaimed())
-        m_host->post(Returned{shared_from_this(), std::move(message)});
+        m_host.post(Returned{shared_from_this(), std::move(message)});
 }
 
 void ChannelEngine::completeReturn()
@@ -252,12 +247,12 @@ void ChannelEngine::completeReturn()
     if (sentUnconfirmed() > 0)
         m_confirms->returned(std::move(message)); // the following ack identifies its message
     else
-        m_host->post(Returned{shared_from_this(), std::move(message)});
+        m_host.post(Returned{shared_from_this(), std::move(message)});
 }
 
 Result<CallId> ChannelEngine::txSelect()
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::TxSelect::name);
     if (m_mode == Mode::Confirm)
         return wrongMode(Wire::TxSelect::name, u"is in confirm mode, where there are no transactions"_s);
@@ -270,7 +265,7 @@ Result<CallId> ChannelEngine::txSelect()
 
 Result<CallId> ChannelEngine::txCommit()
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::TxCommit::name);
     if (m_mode != Mode::Transaction)
         return wrongMode(Wire::TxCommit::name, u"is not in transaction mode"_s);
@@ -279,7 +274,7 @@ Result<CallId> ChannelEngine::txCommit()
 
 Result<CallId> ChannelEngine::txRollback()
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::TxRollback::name);
     if (m_mode != Mode::Transaction)
         return wrongMode(Wire::TxRollback::name, u"is not in transaction mode"_s);
@@ -289,7 +284,7 @@ Result<CallId> ChannelEngine::txRollback()
 void ChannelEngine::on(const Wire::TxCommitOk &method)
 {
     if (!m_transaction)
-        return unexpected(method.name);
+        return reportUnexpected(method.name);
     transactionEnded();
     finishSimple(method);
     releaseHeld();
@@ -298,16 +293,15 @@ void ChannelEngine::on(const Wire::TxCommitOk &method)
 void ChannelEngine::on(const Wire::TxRollbackOk &method)
 {
     if (!m_transaction)
-        return unexpected(method.name);
+        return reportUnexpected(method.name);
     for (const SettledInTransaction &settled : std::exchange(m_transaction->rollingBack, {})) {
         if (settled.isReturned) {
             returnUnwanted(settled.deliveryTag); // as soon as it may be written
             continue;
         }
         m_acks.reopen(settled.deliveryTag, settled.consumer.get());
-        if (settled.consumer && settled.consumer->unacked++ == 0 &&
-            settled.consumer->state == ConsumerEntry::State::Gone)
-            m_endedConsumers->unsettled.push_back(settled.consumer);
+        if (settled.consumer)
+            m_consumers.reopened(settled.consumer);
     }
     transactionEnded();
     finishSimple(method);

@@ -21,19 +21,7 @@ Wire::Visit ChannelEngine::receive(Wire::MethodId id, QByteArrayView arguments)
 template <typename Method>
 void ChannelEngine::on(const Method &)
 {
-    unexpected(Method::name);
-}
-
-void ChannelEngine::refuse(quint16 replyCode, const QString &text)
-{
-    if (!m_closeSent) // a closing channel may still receive methods
-        m_host->reportViolation(replyCode, text);
-}
-
-void ChannelEngine::unexpected(const char *method)
-{
-    if (!m_closeSent)
-        m_host->reportUnexpected(method);
+    reportUnexpected(Method::name);
 }
 
 ChannelEngine::SentCall ChannelEngine::takeFirstCall()
@@ -44,19 +32,13 @@ ChannelEngine::SentCall ChannelEngine::takeFirstCall()
     return call;
 }
 
-void ChannelEngine::finish(CallId id, ReplyValue value)
-{
-    m_host->calls().ended(id);
-    m_host->post(ReplyArrived{id, std::move(value), this});
-}
-
 void ChannelEngine::on(const Wire::ChannelOpenOk &method)
 {
     if (m_state == State::Opening)
         setState(State::Open);
     finishSimple(method);
     if (m_state == State::Open)
-        m_host->post(ChannelOpened{shared_from_this()});
+        m_host.post(ChannelOpened{shared_from_this()});
 }
 
 void ChannelEngine::on(const Wire::QueueDeclareOk &method)
@@ -75,24 +57,24 @@ void ChannelEngine::on(const Wire::QueueDeclareOk &method)
 
 void ChannelEngine::on(const Wire::BasicConsumeOk &method)
 {
-    const auto consumer = this->consumer(method.consumerTag);
+    const auto consumer = m_consumers.find(method.consumerTag);
     if (!consumer || consumer->state != ConsumerEntry::State::Starting || !consumer->isSent) {
-        if (!takeDueConsumeOk(method.consumerTag))
-            unexpected(method.name);
+        if (!m_consumers.takeDueConsumeOk(method.consumerTag))
+            reportUnexpected(method.name);
         return;
     }
     consumer->state = ConsumerEntry::State::Active;
     finish(consumer->startCall, {});
-    if (consumer->cancelHeld && takesCalls())
+    if (consumer->cancelHeld && acceptsCalls())
         sendCancel(consumer);
 }
 
 void ChannelEngine::on(const Wire::BasicCancelOk &method)
 {
-    const auto consumer = this->consumer(method.consumerTag);
+    const auto consumer = m_consumers.find(method.consumerTag);
     if (!consumer || consumer->state != ConsumerEntry::State::Cancelling)
-        return unexpected(method.name);
-    takeConsumer(method.consumerTag);
+        return reportUnexpected(method.name);
+    endConsumer(consumer);
     finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
     releaseHeld(); // another may wait for the tag
 }
@@ -100,14 +82,14 @@ void ChannelEngine::on(const Wire::BasicCancelOk &method)
 void ChannelEngine::on(const Wire::BasicGetEmpty &method)
 {
     if (m_calls.empty() || m_calls.front().reply != Wire::BasicGetOk::id.value())
-        return unexpected(method.name);
+        return reportUnexpected(method.name);
     finish(takeFirstCall().id, QueueEmpty{});
 }
 
 void ChannelEngine::on(const Wire::ChannelCloseOk &method)
 {
-    if (!m_closeSent)
-        return unexpected(method.name);
+    if (!m_isCloseSent)
+        return reportUnexpected(method.name);
     finish(std::exchange(m_closeCall, 0), {});
     m_calls.removeIf([](const SentCall &call) { return call.reply == Wire::ChannelCloseOk::id.value(); });
     end(Error(ErrorKind::Cancelled, u"channel %1 was closed"_s.arg(m_number)), {}, false);
@@ -125,8 +107,8 @@ void ChannelEngine::on(const Wire::ChannelClose &method)
     const char *cause = Wire::methodName({method.classId, method.methodId});
     const Error error(ErrorKind::ChannelClosed, QString::fromUtf8(method.replyText), method.replyCode,
                       cause ? QString::fromLatin1(cause) : QString());
-    m_host->frames().send(m_number, Wire::ChannelCloseOk{});
-    const bool crossing = m_closeSent;
+    m_host.frames().send(m_number, Wire::ChannelCloseOk{});
+    const bool crossing = m_isCloseSent;
     if (m_closeCall) { // the channel is closed as requested, though by the broker
         const CallId closing = std::exchange(m_closeCall, 0);
         m_calls.removeIf([closing](const SentCall &call) { return call.id == closing; });
@@ -136,33 +118,33 @@ void ChannelEngine::on(const Wire::ChannelClose &method)
         });
         finish(closing, {});
     }
-    m_host->channelClosedByPeer(*this);
+    m_host.channelClosedByPeer(*this);
     end(error, error, crossing);
 }
 
 void ChannelEngine::on(const Wire::ChannelFlow &method)
 {
     if (m_state == State::Opening)
-        return unexpected(method.name);
-    if (m_closeSent)
+        return reportUnexpected(method.name);
+    if (m_isCloseSent)
         return; // nothing may follow channel.close
-    m_host->frames().send(m_number, Wire::ChannelFlowOk{.active = method.active});
+    m_host.frames().send(m_number, Wire::ChannelFlowOk{.active = method.active});
     if (m_flowStopped == !method.active)
         return;
     m_flowStopped = !method.active;
     if (m_state != State::Closing) {
         setState(method.active ? State::Open : State::Flowed);
-        m_host->post(FlowChanged{shared_from_this(), method.active});
+        m_host.post(FlowChanged{shared_from_this(), method.active});
     }
     releaseHeld();
 }
 
 void ChannelEngine::on(const Wire::BasicCancel &method)
 {
-    const auto consumer = this->consumer(method.consumerTag);
+    const auto consumer = m_consumers.find(method.consumerTag);
     const bool isCancelling = consumer && consumer->state == ConsumerEntry::State::Cancelling;
-    if (!method.noWait && !m_closeSent)
-        m_host->frames().send(m_number, Wire::BasicCancelOk{.consumerTag = method.consumerTag});
+    if (!method.noWait && !m_isCloseSent)
+        m_host.frames().send(m_number, Wire::BasicCancelOk{.consumerTag = method.consumerTag});
     else if (!isCancelling)
         stopDeliveries(method.consumerTag);
     if (isCancelling)
@@ -176,11 +158,11 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
         consumer->consumeOkIsDue = true;
         finish(consumer->startCall, error);
     }
-    takeConsumer(method.consumerTag);
+    endConsumer(consumer);
     if (consumer->cancelCall)
         finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
     if (!std::exchange(consumer->isEndReported, true))
-        m_host->post(ConsumerCancelled{consumer, error});
+        m_host.post(ConsumerCancelled{consumer, error});
     releaseHeld(); // another may wait for the tag
 }
 
@@ -188,97 +170,30 @@ void ChannelEngine::on(const Wire::BasicCancel &method)
 // would resume deliveries once the consumer's messages are settled. Every version ignores a cancel for an unknown tag.
 void ChannelEngine::stopDeliveries(QByteArrayView consumerTag)
 {
-    if (!m_closeSent)
-        m_host->frames().send(m_number, Wire::BasicCancel{.consumerTag = consumerTag, .noWait = true});
+    if (!m_isCloseSent)
+        m_host.frames().send(m_number, Wire::BasicCancel{.consumerTag = consumerTag, .noWait = true});
 }
 
-ConsumerEntry *ChannelEngine::findConsumer(QByteArrayView tag)
+void ChannelEngine::endConsumer(const std::shared_ptr<ConsumerEntry> &consumer)
 {
-    if (m_lastConsumer && QByteArrayView(m_lastConsumer->tag) == tag)
-        return m_lastConsumer;
-    m_lastConsumer = consumer(tag).get();
-    if (m_lastConsumer)
-        return m_lastConsumer;
-    if (!m_endedConsumers)
-        return nullptr;
-    const auto &ended = m_endedConsumers->late;
-    const auto late = std::find_if(ended.rbegin(), ended.rend(),
-                                   [tag](const auto &consumer) { return QByteArrayView(consumer->tag) == tag; });
-    return late != ended.rend() ? late->get() : nullptr;
-}
-
-ChannelEngine::Consumers::const_iterator ChannelEngine::consumerPosition(QByteArrayView tag) const
-{
-    return std::lower_bound(m_consumers.cbegin(), m_consumers.cend(), tag,
-                            [](const auto &consumer, QByteArrayView searched) {
-                                const QByteArrayView own = consumer->tag;
-                                return own.size() != searched.size() ? own.size() < searched.size() : own < searched;
-                            });
-}
-
-std::shared_ptr<ConsumerEntry> ChannelEngine::consumer(QByteArrayView tag) const
-{
-    const auto at = consumerPosition(tag);
-    return at != m_consumers.cend() && QByteArrayView((*at)->tag) == tag ? *at : nullptr;
-}
-
-std::shared_ptr<ConsumerEntry> ChannelEngine::takeConsumer(QByteArrayView tag)
-{
-    const auto at = consumerPosition(tag);
-    const std::shared_ptr<ConsumerEntry> consumer = *at;
-    m_consumers.erase(at);
-    m_lastConsumer = nullptr;
+    m_consumers.take(consumer->tag);
     if (consumer->isForReplies)
         m_published.reset(); // as in cancel()
-    consumer->state = ConsumerEntry::State::Gone;
-    remember(consumer);
-    if (consumer->unacked > 0)
-        m_endedConsumers->unsettled.push_back(consumer);
-    return consumer;
-}
-
-void ChannelEngine::remember(const std::shared_ptr<ConsumerEntry> &ended)
-{
-    if (!m_endedConsumers)
-        m_endedConsumers = std::make_unique<EndedConsumers>();
-    constexpr size_t Remembered = 16;
-    auto &late = m_endedConsumers->late;
-    if (late.size() == Remembered)
-        late.erase(late.begin());
-    late.push_back(ended);
-}
-
-bool ChannelEngine::takeDueConsumeOk(QByteArrayView tag)
-{
-    if (!m_endedConsumers)
-        return false;
-    const auto &ended = m_endedConsumers->late;
-    const auto due = std::find_if(ended.begin(), ended.end(), [tag](const auto &consumer) {
-        return consumer->consumeOkIsDue && QByteArrayView(consumer->tag) == tag;
-    });
-    if (due == ended.end())
-        return false;
-    (*due)->consumeOkIsDue = false;
-    return true;
 }
 
 // The consumer ended too long ago to be remembered, or never existed. Returns its deliveries to the queue and asks the
 // broker to cancel it, since it would otherwise redeliver them forever.
-ConsumerEntry *ChannelEngine::refuseConsumer(QByteArrayView tag)
+ConsumerEntry *ChannelEngine::rejectConsumer(QByteArrayView tag)
 {
     qCWarning(lcChannel) << "a delivery for the unknown consumer tag" << QString::fromUtf8(tag) << "on channel"
                          << m_number << "goes back to its queue";
-    auto consumer = std::make_shared<ConsumerEntry>();
-    consumer->tag = tag.toByteArray();
-    consumer->state = ConsumerEntry::State::Gone;
-    remember(consumer);
     stopDeliveries(tag);
-    return consumer.get();
+    return m_consumers.addEnded(tag);
 }
 
 qsizetype ChannelEngine::matchDelivery(QByteArrayView consumerTag, QByteArrayView input, RepeatedDelivery &delivery)
 {
-    const bool isTried = findConsumer(consumerTag) == delivery.consumer;
+    const bool isTried = m_consumers.receiver(consumerTag) == delivery.consumer;
     return isTried ? 0 : matchLastDelivery(input, delivery);
 }
 
@@ -305,9 +220,9 @@ DeliveryPattern *ChannelEngine::makePattern()
 
 void ChannelEngine::on(const Wire::BasicDeliver &method)
 {
-    ConsumerEntry *consumer = findConsumer(method.consumerTag);
-    if (!consumer && !m_closeSent)
-        consumer = refuseConsumer(method.consumerTag);
+    ConsumerEntry *consumer = m_consumers.receiver(method.consumerTag);
+    if (!consumer && !m_isCloseSent)
+        consumer = rejectConsumer(method.consumerTag);
     assembler().begin({.kind = Assembler::Kind::Deliver,
                        .redelivered = method.redelivered,
                        .deliveryTag = method.deliveryTag,
@@ -337,7 +252,7 @@ void ChannelEngine::on(const Wire::BasicReturn &method)
 
 void ChannelEngine::onHeader(const Wire::ContentHeader &header)
 {
-    const Settings &settings = m_host->settings();
+    const Settings &settings = m_host.settings();
     // A returned message was published on this channel, so it may be as large as the write buffer allows.
     const qint64 limit = m_assembler->method().kind == Assembler::Kind::Return
                              ? std::max(settings.maximumMessageSize, settings.bufferLimit)
@@ -352,7 +267,7 @@ void ChannelEngine::skipContent(quint64 bodySize, const QString &what, qint64 li
 {
     m_assembler->skip(bodySize);
     const Assembler::Kind kind = m_assembler->method().kind;
-    if (m_closeSent && kind != Assembler::Kind::GetOk) // a call ends in any case
+    if (m_isCloseSent && kind != Assembler::Kind::GetOk) // a call ends in any case
         return;
     const Error error(ErrorKind::MessageTooLarge,
                       u"%1 from exchange \"%2\" with routing key \"%3\" exceeds the maximum of %4"_s.arg(what)
@@ -362,10 +277,9 @@ void ChannelEngine::skipContent(quint64 bodySize, const QString &what, qint64 li
     switch (kind) {
     case Assembler::Kind::Deliver:
         // If it stayed subscribed, the consumer would get the same message again.
-        if (ConsumerEntry *consumer = m_assembler->method().consumer;
-            consumer->state <= ConsumerEntry::State::Active && !consumer->cancelHeld) {
+        if (ConsumerEntry *consumer = m_assembler->method().consumer; !consumer->isEnding()) {
             consumer->isEndReported = true;
-            m_host->post(ConsumerCancelled{this->consumer(consumer->tag), error});
+            m_host.post(ConsumerCancelled{m_consumers.find(consumer->tag), error});
             cancel(*consumer);
         }
         break;
@@ -424,7 +338,7 @@ bool ChannelEngine::completeDelivery(Delivered &delivered)
 
 bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag, bool isSkipped)
 {
-    const bool isEnding = consumer.state > ConsumerEntry::State::Active || consumer.cancelHeld;
+    const bool isEnding = consumer.isEnding();
     const bool wanted =
         consumer.context && (!isEnding || consumer.isDraining) && m_state != State::Closing && !isSkipped;
     if (m_redelivering && !consumer.noAck) { // the broker sends it again
@@ -445,7 +359,7 @@ bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag, 
         ++consumer.lost;
     } else {
         ++consumer.returned;
-        if (!m_closeSent) // otherwise the broker requeues everything itself
+        if (!m_isCloseSent) // otherwise the broker requeues everything itself
             returnUnwanted(deliveryTag);
     }
     return false;
@@ -456,7 +370,7 @@ void ChannelEngine::completeGet()
     const quint64 deliveryTag = m_assembler->method().deliveryTag;
     if (m_assembler->isSkipped()) {
         dropContent();
-        if (!m_getNoAck && !m_redelivering && !m_closeSent)
+        if (!m_getNoAck && !m_redelivering && !m_isCloseSent)
             returnUnwanted(deliveryTag);
         return;
     }
@@ -468,8 +382,9 @@ void ChannelEngine::completeGet()
 void ChannelEngine::refuseTag(quint64 deliveryTag)
 {
     dropContent();
-    refuse(Wire::ReplyCode::CommandInvalid,
-           u"delivery tag %1 on channel %2 is not larger than the one before"_s.arg(deliveryTag).arg(m_number));
+    reportViolation(
+        Wire::ReplyCode::CommandInvalid,
+        u"delivery tag %1 on channel %2 is not larger than the one before"_s.arg(deliveryTag).arg(m_number));
 }
 
 } // namespace AmqpQt::Engine

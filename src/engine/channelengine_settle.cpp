@@ -13,7 +13,7 @@ void ChannelEngine::noteAcks()
 {
     if (!m_acksNoted) {
         m_acksNoted = true;
-        m_host->queueAcks(shared_from_this());
+        m_host.queueAcks(shared_from_this());
     }
 }
 
@@ -31,10 +31,8 @@ ChannelEngine::Settled ChannelEngine::countSettled(std::span<const Acks::Entry> 
     const int count = int(settled.size());
     if (!consumer)
         return {count, nullptr};
-    consumer->unacked -= count;
-    void *consumerContext = consumer->context;
-    if (consumer->state == ConsumerEntry::State::Gone && consumer->unacked == 0)
-        std::erase_if(m_endedConsumers->unsettled, [&](const auto &gone) { return gone.get() == consumer; });
+    void *const consumerContext = consumer->context;
+    m_consumers.settled(*consumer, count);
     return {count, consumerContext};
 }
 
@@ -45,7 +43,7 @@ ChannelEngine::Settled ChannelEngine::countSettled(const std::optional<Acks::Ent
 
 ChannelEngine::Settled ChannelEngine::ack(quint64 deliveryTag)
 {
-    const Acks::Entry *const acked = m_closeSent ? nullptr : m_acks.ack(deliveryTag);
+    const Acks::Entry *const acked = m_isCloseSent ? nullptr : m_acks.ack(deliveryTag);
     if (!acked)
         return {};
     noteAcks();
@@ -78,7 +76,7 @@ std::vector<ChannelEngine::Settled> ChannelEngine::nackUpTo(quint64 deliveryTag,
         return all;
     writeAcks();
     const std::vector<quint64> tags = m_acks.openUpTo(deliveryTag);
-    if (m_host->hasNack() && !m_transactionEnding) {
+    if (m_host.hasNack() && !m_transactionEnding) {
         writeNack(deliveryTag, tags.size() > 1, requeue);
     } else {
         for (const quint64 tag : tags)
@@ -102,18 +100,18 @@ void ChannelEngine::writeAcks()
     Acks::Frames frames;
     m_acks.takeFrames(frames);
     for (const Acks::Frame &frame : std::as_const(frames))
-        m_host->frames().send(m_number, Wire::BasicAck{.deliveryTag = frame.deliveryTag, .multiple = frame.multiple});
+        m_host.frames().send(m_number, Wire::BasicAck{.deliveryTag = frame.deliveryTag, .multiple = frame.multiple});
 }
 
 void ChannelEngine::writeNack(quint64 deliveryTag, bool multiple, bool requeue)
 {
     if (m_transactionEnding)
         m_transaction->heldNacks.push_back({deliveryTag, requeue}); // one by one, earlier ones may be acked meanwhile
-    else if (m_host->hasNack())
-        m_host->frames().send(m_number,
-                              Wire::BasicNack{.deliveryTag = deliveryTag, .multiple = multiple, .requeue = requeue});
+    else if (m_host.hasNack())
+        m_host.frames().send(m_number,
+                             Wire::BasicNack{.deliveryTag = deliveryTag, .multiple = multiple, .requeue = requeue});
     else
-        m_host->frames().send(m_number, Wire::BasicReject{.deliveryTag = deliveryTag, .requeue = requeue});
+        m_host.frames().send(m_number, Wire::BasicReject{.deliveryTag = deliveryTag, .requeue = requeue});
 }
 
 void ChannelEngine::returnUnwanted(quint64 deliveryTag)
@@ -125,7 +123,7 @@ void ChannelEngine::returnUnwanted(quint64 deliveryTag)
 
 Result<CallId> ChannelEngine::redeliverUnacked()
 {
-    if (!takesCalls())
+    if (!acceptsCalls())
         return notOpen(Wire::BasicRecover::name);
     return call(Wire::BasicRecover{.requeue = true});
 }
@@ -136,12 +134,7 @@ void ChannelEngine::abandonDeliveries()
 {
     m_redelivering = true;
     m_acks.abandon();
-    for (const auto &consumer : std::as_const(m_consumers))
-        consumer->unacked = 0;
-    if (!m_endedConsumers)
-        return;
-    for (const auto &consumer : std::exchange(m_endedConsumers->unsettled, {}))
-        consumer->unacked = 0;
+    m_consumers.requeued();
 }
 
 void ChannelEngine::on(const Wire::BasicRecoverOk &method)

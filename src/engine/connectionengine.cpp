@@ -240,7 +240,7 @@ void ConnectionEngine::close(Time now)
 void ConnectionEngine::closeChannels()
 {
     for (quint32 number = 1; number < m_channels.end(); ++number) {
-        if (ChannelEngine *channel = m_channels.channel(quint16(number)); channel && channel->takesCalls())
+        if (ChannelEngine *channel = m_channels.channel(quint16(number)); channel && channel->acceptsCalls())
             channel->close();
     }
 }

@@ -12,12 +12,12 @@ namespace AmqpQt::Engine
 
 inline bool ChannelEngine::headerFits(const QByteArray &properties) const
 {
-    return Wire::ContentHeaderPrefix + properties.size() <= m_host->frames().maximumPayload();
+    return Wire::ContentHeaderPrefix + properties.size() <= m_host.frames().maximumPayload();
 }
 
 inline bool ChannelEngine::hasRoom(const QByteArray &properties, const QByteArray &body) const
 {
-    return m_host->flow().hasRoom(Wire::ContentHeaderPrefix + properties.size() + body.size());
+    return m_host.flow().hasRoom(Wire::ContentHeaderPrefix + properties.size() + body.size());
 }
 
 // If true, m_published has the frames, so a steady stream of messages encodes nothing twice.
@@ -44,7 +44,7 @@ inline void ChannelEngine::expectConfirm(quint64 sequence, const ContentFrames &
 
 inline quint64 ChannelEngine::notePublished()
 {
-    m_host->flow().checkWatermarks();
+    m_host.flow().checkWatermarks();
     if (m_confirmWindow > 0)
         noteConfirmWindow();
     return m_sequence;
@@ -53,13 +53,13 @@ inline quint64 ChannelEngine::notePublished()
 inline quint64 ChannelEngine::publishRepeated(const QString &exchange, const QString &routingKey,
                                               const QByteArray &properties, const QByteArray &body, bool mandatory)
 {
-    if (!takesCalls() || mustHold(true) || !headerFits(properties) || !hasRoom(properties, body) ||
+    if (!acceptsCalls() || mustHold(true) || !headerFits(properties) || !hasRoom(properties, body) ||
         !isLikeLastPublish(exchange, routingKey, properties, mandatory))
         return 0;
     ++m_sequence;
     if (m_mode == Mode::Confirm)
         expectConfirm(m_sequence, m_published->frames, properties, body, mandatory);
-    m_host->frames().sendContent(m_number, m_published->frames, body);
+    m_host.frames().sendContent(m_number, m_published->frames, body);
     return notePublished();
 }
 

@@ -520,7 +520,7 @@ void tst_Confirms::closeWaitsForConfirms()
     t.publish("one");
     t.publish("two");
     const auto closing = *t.channel->close();
-    QVERIFY(!t.channel->takesCalls());
+    QVERIFY(!t.channel->acceptsCalls());
     t.s.expectPublished("one", "key").expectNothingSent().takeEvents();
     t.acks(1).s.expectEvent<Engine::PublishConfirmed>();
     t.s.expectPublished("two", "key").expectNothingSent();

@@ -205,7 +205,7 @@ EngineExerciser::Channel *EngineExerciser::anyChannel()
 EngineExerciser::Consumer *EngineExerciser::anyConsumer()
 {
     Channel *channel = anyChannel();
-    if (!channel || !channel->engine->takesCalls())
+    if (!channel || !channel->engine->acceptsCalls())
         return nullptr;
     std::vector<Consumer *> usable;
     for (const auto &consumer : channel->consumers) {
