@@ -293,7 +293,7 @@ bool ChannelPrivate::settle(const Settlement &settlement, bool upTo)
 {
     if (!engine || engine->incarnation() != settlement.incarnation)
         return false;
-    using Settled = Engine::ChannelEngine::Settled;
+    using Settled = Engine::Deliveries::Settled;
     const quint64 tag = settlement.deliveryTag;
     const bool requeue = settlement.kind == Settlement::Kind::NackRequeue;
     const bool isAck = settlement.kind == Settlement::Kind::Ack;
@@ -302,12 +302,13 @@ bool ChannelPrivate::settle(const Settlement &settlement, bool upTo)
             static_cast<ConsumerPrivate *>(settled.consumerContext)->settled(settled.count);
     };
     if (upTo) {
-        const std::vector<Settled> all = isAck ? engine->ackUpTo(tag) : engine->nackUpTo(tag, requeue);
+        const std::vector<Settled> all =
+            isAck ? engine->deliveries().ackUpTo(tag) : engine->deliveries().nackUpTo(tag, requeue);
         if (all.empty())
             return false;
         std::for_each(all.begin(), all.end(), count);
     } else {
-        const Settled settled = isAck ? engine->ack(tag) : engine->nack(tag, requeue);
+        const Settled settled = isAck ? engine->deliveries().ack(tag) : engine->deliveries().nack(tag, requeue);
         if (settled.count == 0)
             return false;
         count(settled);

@@ -15,7 +15,7 @@ inline bool ChannelEngine::mayPublish() const
 
 inline bool ChannelEngine::mustHold(bool publish) const
 {
-    return !m_host.isOpen() || !m_held.empty() || m_transactionEnding || (publish && !mayPublish());
+    return !m_host.isOpen() || !m_held.empty() || m_deliveries.isTransactionEnding() || (publish && !mayPublish());
 }
 
 template <typename Method>

@@ -47,7 +47,8 @@ protected:
     //
     //   m_state       m_isOnWire  m_isCloseSent  closeCall  closeWait
     //   Closed        .           .              .          .          by the end, which resets everything; the channel
-    //                                                                  number may still await close-ok, see ChannelTable
+    //                                                                  number may still await close-ok, see
+    //                                                                  ChannelTable
     //   Opening       .           .              .          .          channel.open waits for the connection
     //   Opening       yes         .              .          .          channel.open is sent
     //   Open, Flowed  yes         .              .          .

@@ -55,7 +55,7 @@ void ChannelEngine::submit(Call call)
 
 void ChannelEngine::sendCall(const Call &call)
 {
-    writeAcks(); // the order of calls is the order on the wire
+    m_deliveries.writeAcks(); // the order of calls is the order on the wire
     if (const Error error = checkSize(call.payload.size(), call.method); error.isError())
         return rejectCall(call, error); // known only now, since the call was made before tune
     m_host.frames().sendMethod(m_number, call.payload);
@@ -66,14 +66,12 @@ void ChannelEngine::sendCall(const Call &call)
         m_isCloseSent = true;
         m_host.calls().ended(std::exchange(m_closeWait, 0));
     } else if (call.reply == Wire::BasicRecoverOk::id.value()) {
-        abandonDeliveries();
-    } else if (call.reply == Wire::TxCommitOk::id.value() || call.reply == Wire::TxRollbackOk::id.value()) {
-        m_transactionEnding = true;
+        m_deliveries.recoverSent();
+    } else if (call.reply == Wire::TxCommitOk::id.value()) {
+        m_deliveries.commitSent();
+    } else if (call.reply == Wire::TxRollbackOk::id.value()) {
+        m_deliveries.rollbackSent();
     }
-    if (call.reply == Wire::TxCommitOk::id.value())
-        m_transaction->settled.clear();
-    else if (call.reply == Wire::TxRollbackOk::id.value())
-        m_transaction->rollingBack = std::exchange(m_transaction->settled, {});
     if (!call.consumer)
         m_calls.push_back(call);
     else if (call.id == call.consumer->startCall) // basic.consume and basic.cancel are answered by tag
@@ -94,7 +92,7 @@ void ChannelEngine::rejectCall(const Call &call, const Error &error)
 
 bool ChannelEngine::releaseOne()
 {
-    if (m_held.empty() || !m_host.isOpen() || m_transactionEnding)
+    if (m_held.empty() || !m_host.isOpen() || m_deliveries.isTransactionEnding())
         return false;
     if (auto *call = std::get_if<Call>(&m_held.front())) {
         if (mustHold(*call)) {
@@ -524,7 +522,7 @@ void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
     cancelling.consumer = consumer;
     // Does not wait behind held publishes, which may take long while the broker redelivers the messages that we return,
     // nor behind a held basic.consume, which waits for the answer.
-    if (m_host.isOpen() && (!m_transactionEnding || waitingConsume(consumer->tag)))
+    if (m_host.isOpen() && (!m_deliveries.isTransactionEnding() || waitingConsume(consumer->tag)))
         sendCall(cancelling);
     else
         submit(std::move(cancelling));
@@ -542,6 +540,13 @@ Result<CallId> ChannelEngine::requestAccess(const QString &realm, Wire::AccessRe
     return call(request);
 }
 
+Result<CallId> ChannelEngine::redeliverUnacked()
+{
+    if (!acceptsCalls())
+        return notOpen(Wire::BasicRecover::name);
+    return call(Wire::BasicRecover{.requeue = true});
+}
+
 void ChannelEngine::release()
 {
     context = nullptr;
@@ -551,7 +556,7 @@ void ChannelEngine::release()
     }
     const bool closeNow = m_isOnWire && !m_isCloseSent && m_host.isOpen();
     if (closeNow) {
-        writeAcks();
+        m_deliveries.writeAcks();
         m_host.frames().send(m_number, Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess,
                                                           .replyText = "closed by the application"});
     }
@@ -569,7 +574,7 @@ void ChannelEngine::callTimedOut(const char *method, Milliseconds timeout)
 void ChannelEngine::closeByUs(quint16 replyCode, const Error &reason)
 {
     if (!m_isCloseSent) {
-        writeAcks();
+        m_deliveries.writeAcks();
         const QByteArray text = Arguments::shortened(reason.text());
         m_host.frames().send(m_number, Wire::ChannelClose{.replyCode = replyCode, .replyText = QByteArrayView(text)});
     }
@@ -629,11 +634,7 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool a
     }
     failHeld(callError, closeResult);
     m_windowFull = false;
-    m_transactionEnding = false;
-    if (m_transaction)
-        *m_transaction = {};
-    m_redelivering = false;
-    m_acks.clear();
+    m_deliveries.clear();
     dropContent();
     m_published.reset();
     m_closeCall = 0;
@@ -643,7 +644,6 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool a
     m_isOnWire = false;
     m_isCloseSent = false;
     m_flowStopped = false;
-    m_acksNoted = false;
     m_host.channelEnded(*this, awaitsCloseOk);
     m_host.post(ChannelClosed{shared_from_this(), closeReason});
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/acks_p.h"
 #include "engine/assembler_p.h"
 #include "engine/channelcontext_p.h"
 #include "engine/confirms_p.h"
 #include "engine/consumertable_p.h"
 #include "engine/contentframes_p.h"
+#include "engine/deliveries_p.h"
 #include "engine/event_p.h"
 #include "engine/time_p.h"
 #include "wire/methods_p.h"
@@ -84,18 +84,7 @@ public:
     // True from when the window is full until half of its messages are confirmed.
     bool isConfirmWindowFull() const noexcept { return m_windowFull; }
 
-    struct Settled {
-        int count = 0;                   // deliveries; 0: not open, nothing is sent
-        void *consumerContext = nullptr; // of the deliveries
-    };
-    Settled ack(quint64 deliveryTag);
-    Settled nack(quint64 deliveryTag, bool requeue);
-    // Settles this delivery, which must be open, and all earlier open ones, in runs of one consumer. Empty: nothing is
-    // sent.
-    std::vector<Settled> ackUpTo(quint64 deliveryTag);
-    std::vector<Settled> nackUpTo(quint64 deliveryTag, bool requeue);
-    // False once channel.close is sent, since the broker then requeues everything.
-    bool isUnsettled(quint64 deliveryTag) const { return !m_isCloseSent && m_acks.isOpen(deliveryTag); }
+    Deliveries &deliveries() noexcept { return m_deliveries; }
 
     // Closes the channel on the wire without waiting for outstanding calls. Its creator must call this before dropping
     // the last pointer to it.
@@ -130,7 +119,6 @@ public:
     bool takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag, bool isSkipped = false);
     bool releaseOne();  // of the held operations; false: none can be sent now
     void releaseHeld(); // all that can be sent now
-    void flushAcks();
     void callTimedOut(const char *method, Milliseconds timeout);
     // Ends all outstanding calls with `callError`.
     void end(const Error &callError, const Error &closeReason, bool awaitsCloseOk);
@@ -178,12 +166,6 @@ private:
     void sendCancel(const std::shared_ptr<ConsumerEntry> &consumer);
     const Call *waitingConsume(QByteArrayView tag) const; // null: none waits for this tag
     void endWaitingConsumes(const ConsumerEntry *only = nullptr);
-    void writeAcks();
-    void writeNack(quint64 deliveryTag, bool multiple, bool requeue);
-    void returnUnwanted(quint64 deliveryTag);
-    Settled countSettled(std::span<const Acks::Entry> settled);
-    Settled countSettled(const std::optional<Acks::Entry> &settled);
-    void noteAcks();
     Result<QString> resolveQueue(const QString &name) const;
     template <typename Method>
     Result<CallId> bindOrUnbind(const QString &queue, const QString &exchange, const QString &routingKey,
@@ -210,7 +192,6 @@ private:
     Error wrongMode(const char *method, const QString &need) const;
     void noteConfirmWindow();
     void changeWindowFull(bool full);
-    void abandonDeliveries();
 
     // receiving
     void on(const Wire::ChannelOpenOk &);
@@ -242,7 +223,6 @@ private:
     void on(const Wire::TxCommitOk &);
     void on(const Wire::TxRollbackOk &);
     void on(const Wire::AccessRequestOk &);
-    void transactionEnded();
     qsizetype sentUnconfirmed() const noexcept { return m_confirms ? m_confirms->outstanding() : 0; }
     void onConfirm(quint64 deliveryTag, bool multiple, const Error &failure);
     void tellOutcomes(std::vector<Confirms::Outcome> &outcomes, const Error &failure);
@@ -260,7 +240,7 @@ private:
     Assembler &assembler();
     void dropContent() noexcept; // the current one
     void completeGet();
-    void refuseTag(quint64 deliveryTag);
+    void rejectTag(quint64 deliveryTag);
     void stopDeliveries(QByteArrayView consumerTag);
     ConsumerEntry *rejectConsumer(QByteArrayView tag);
     void endConsumer(const std::shared_ptr<ConsumerEntry> &consumer);
@@ -273,43 +253,24 @@ private:
     void failHeld(const Error &error, const ReplyValue &closeResult);
 
     bool m_windowFull = false;
-    bool m_transactionEnding =
-        false;                   // after tx.commit and tx.rollback nothing may follow before the answer, acks included
-    bool m_redelivering = false; // basic.recover is sent; deliveries sent before it come again
-    bool m_acksNoted = false;    // the connection knows that acks wait here
-    bool m_getNoAck = false;     // of m_getCall
-    quint16 m_prefetch = 0;      // default of consumers
-    quint16 m_sentPrefetch = 0;  // set on the broker for the next consumer
+    bool m_getNoAck = false;    // of m_getCall
+    quint16 m_prefetch = 0;     // default of consumers
+    quint16 m_sentPrefetch = 0; // set on the broker for the next consumer
     quint16 m_channelPrefetch = 0;
     int m_confirmWindow = 0;
     quint64 m_sequence = 0;
     std::unique_ptr<Published> m_published; // the last message, or a refused one
     qsizetype m_heldUnconfirmed = 0;        // among m_held
     std::unique_ptr<Confirms> m_confirms;   // in confirm mode
-    struct SettledInTransaction {
-        quint64 deliveryTag = 0;
-        std::shared_ptr<ConsumerEntry> consumer; // null: of basic.get
-        bool isReturned = false;                 // because the message was unwanted
-    };
-    struct HeldNack {
-        quint64 deliveryTag = 0;
-        bool requeue = false;
-    };
-    struct Transaction {
-        std::vector<SettledInTransaction> settled; // open again after tx.rollback
-        std::vector<SettledInTransaction> rollingBack;
-        std::vector<HeldNack> heldNacks;
-    };
-    std::unique_ptr<Transaction> m_transaction; // in transaction mode
-    CallId m_closeCall = 0;                     // close() was called
-    CallId m_closeWait = 0;                     // close() waits for confirms; timed like a call
-    CallId m_getCall = 0;                       // answered by the get-ok of the current content
+    CallId m_closeCall = 0;                 // close() was called
+    CallId m_closeWait = 0;                 // close() waits for confirms; timed like a call
+    CallId m_getCall = 0;                   // answered by the get-ok of the current content
     CallId m_lastDeclare = 0;
     QString m_lastQueue;
     QList<SentCall> m_calls; // answered first in first out
     QList<Held> m_held;
     ConsumerTable m_consumers;
-    Acks m_acks;
+    Deliveries m_deliveries{*this, m_consumers};
     std::unique_ptr<Assembler> m_assembler; // made with the first content
 };
 

@@ -258,8 +258,7 @@ Result<CallId> ChannelEngine::txSelect()
         return wrongMode(Wire::TxSelect::name, u"is in confirm mode, where there are no transactions"_s);
     const Result<CallId> selecting = call(Wire::TxSelect{});
     m_mode = Mode::Transaction;
-    if (!m_transaction)
-        m_transaction = std::make_unique<Transaction>();
+    m_deliveries.startTransactions();
     return selecting;
 }
 
@@ -283,38 +282,20 @@ Result<CallId> ChannelEngine::txRollback()
 
 void ChannelEngine::on(const Wire::TxCommitOk &method)
 {
-    if (!m_transaction)
+    if (!m_deliveries.isTransacted())
         return reportUnexpected(method.name);
-    transactionEnded();
+    m_deliveries.committed();
     finishSimple(method);
     releaseHeld();
 }
 
 void ChannelEngine::on(const Wire::TxRollbackOk &method)
 {
-    if (!m_transaction)
+    if (!m_deliveries.isTransacted())
         return reportUnexpected(method.name);
-    for (const SettledInTransaction &settled : std::exchange(m_transaction->rollingBack, {})) {
-        if (settled.isReturned) {
-            returnUnwanted(settled.deliveryTag); // as soon as it may be written
-            continue;
-        }
-        m_acks.reopen(settled.deliveryTag, settled.consumer.get());
-        if (settled.consumer)
-            m_consumers.reopened(settled.consumer);
-    }
-    transactionEnded();
+    m_deliveries.rolledBack();
     finishSimple(method);
     releaseHeld();
-}
-
-void ChannelEngine::transactionEnded()
-{
-    m_transactionEnding = false;
-    for (const HeldNack &nack : std::exchange(m_transaction->heldNacks, {}))
-        writeNack(nack.deliveryTag, false, nack.requeue);
-    if (m_acks.hasPending())
-        noteAcks();
 }
 
 } // namespace AmqpQt::Engine

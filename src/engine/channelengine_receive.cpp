@@ -341,26 +341,23 @@ bool ChannelEngine::takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag, 
     const bool isEnding = consumer.isEnding();
     const bool wanted =
         consumer.context && (!isEnding || consumer.isDraining) && m_state != State::Closing && !isSkipped;
-    if (m_redelivering && !consumer.noAck) { // the broker sends it again
+    if (m_deliveries.isRequeuing() && !consumer.noAck) { // the broker sends it again
         dropContent();
         return false;
     }
-    const bool tracked = wanted && !consumer.noAck;
-    if (tracked && !m_acks.delivered(deliveryTag, &consumer)) {
-        refuseTag(deliveryTag);
+    if (wanted && !consumer.noAck && !m_deliveries.add(deliveryTag, &consumer)) {
+        rejectTag(deliveryTag);
         return false;
     }
-    if (wanted) {
-        consumer.unacked += tracked;
+    if (wanted)
         return true;
-    }
     dropContent();
     if (consumer.noAck) {
         ++consumer.lost;
     } else {
         ++consumer.returned;
         if (!m_isCloseSent) // otherwise the broker requeues everything itself
-            returnUnwanted(deliveryTag);
+            m_deliveries.returnUnwanted(deliveryTag);
     }
     return false;
 }
@@ -370,21 +367,29 @@ void ChannelEngine::completeGet()
     const quint64 deliveryTag = m_assembler->method().deliveryTag;
     if (m_assembler->isSkipped()) {
         dropContent();
-        if (!m_getNoAck && !m_redelivering && !m_isCloseSent)
-            returnUnwanted(deliveryTag);
+        if (!m_getNoAck && !m_deliveries.isRequeuing() && !m_isCloseSent)
+            m_deliveries.returnUnwanted(deliveryTag);
         return;
     }
-    if (!m_getNoAck && !m_redelivering && !m_acks.delivered(deliveryTag, nullptr))
-        return refuseTag(deliveryTag);
+    if (!m_getNoAck && !m_deliveries.isRequeuing() && !m_deliveries.add(deliveryTag, nullptr))
+        return rejectTag(deliveryTag);
     finish(std::exchange(m_getCall, 0), GotMessage{takeMessage(), m_assembler->method().messageCount});
 }
 
-void ChannelEngine::refuseTag(quint64 deliveryTag)
+void ChannelEngine::rejectTag(quint64 deliveryTag)
 {
     dropContent();
     reportViolation(
         Wire::ReplyCode::CommandInvalid,
         u"delivery tag %1 on channel %2 is not larger than the one before"_s.arg(deliveryTag).arg(m_number));
+}
+
+void ChannelEngine::on(const Wire::BasicRecoverOk &method)
+{
+    finishSimple(method);
+    m_deliveries.recoverDone(std::any_of(m_calls.cbegin(), m_calls.cend(), [](const SentCall &call) {
+        return call.reply == Wire::BasicRecoverOk::id.value();
+    }));
 }
 
 } // namespace AmqpQt::Engine

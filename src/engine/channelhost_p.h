@@ -39,7 +39,7 @@ public:
     virtual void channelEnded(const ChannelEngine &channel, bool awaitsCloseOk) = 0;
 
     virtual void waitForOpen(std::shared_ptr<ChannelEngine> channel) = 0; // it holds an operation until isOpen()
-    // Calls flushAcks() before the next write.
+    // Calls Deliveries::flushAcks() before the next write.
     void queueAcks(std::shared_ptr<ChannelEngine> channel) { m_channelsWithAcks.push_back(std::move(channel)); }
     virtual void noteProgress() = 0; // the broker has answered, so closing the connection may take longer
 

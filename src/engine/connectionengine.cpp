@@ -441,7 +441,7 @@ void ConnectionEngine::setBlocked(bool blocked, const QString &reason)
 void ConnectionEngine::prepareOutput(Time now, qint64 held)
 {
     for (const auto &channel : m_channelsWithAcks)
-        channel->flushAcks();
+        channel->deliveries().flushAcks();
     m_channelsWithAcks.clear();
     noteLeft(held, now);
 }

@@ -98,11 +98,9 @@ ConsumerTable::Entries ConsumerTable::takeAll()
     return std::exchange(m_entries, {});
 }
 
-void ConsumerTable::settled(ConsumerEntry &consumer, int count)
+void ConsumerTable::forget(const ConsumerEntry &settled)
 {
-    consumer.unacked -= count;
-    if (consumer.state == ConsumerEntry::State::Gone && consumer.unacked == 0)
-        m_ended->unsettled.removeIf([&](const auto &ended) { return ended.get() == &consumer; });
+    m_ended->unsettled.removeIf([&](const auto &ended) { return ended.get() == &settled; });
 }
 
 void ConsumerTable::reopened(const std::shared_ptr<ConsumerEntry> &consumer)

@@ -61,7 +61,7 @@ struct Subscribed {
         for (quint64 tag = first; tag <= last; ++tag)
             s.deliver("tag", tag).expectEvent<Engine::Delivered>();
     }
-    bool ack(quint64 tag) { return channel->ack(tag).count; }
+    bool ack(quint64 tag) { return channel->deliveries().ack(tag).count; }
 
     Script s;
     Engine::ChannelEngine *channel = nullptr;
@@ -132,9 +132,9 @@ void tst_Acks::aNackBreaksTheRunAndKeepsItsPlace()
     t.deliver(1, 5);
     QVERIFY(t.ack(1));
     QVERIFY(t.ack(2));
-    QVERIFY(t.channel->nack(3, false).count);
+    QVERIFY(t.channel->deliveries().nack(3, false).count);
     QVERIFY(t.ack(4));
-    QVERIFY(t.channel->nack(5, true).count);
+    QVERIFY(t.channel->deliveries().nack(5, true).count);
     t.s.expectSent(BasicAck{.deliveryTag = 2, .multiple = true});
     t.s.expectSent(BasicNack{.deliveryTag = 3, .multiple = false, .requeue = false});
     t.s.expectSent(BasicAck{.deliveryTag = 4});
@@ -146,12 +146,12 @@ void tst_Acks::nackUpToTakesWhatIsOpen()
     Subscribed t;
     t.deliver(1, 6);
     QVERIFY(t.ack(2));
-    QCOMPARE(countOf(t.channel->nackUpTo(4, true)), 3);
+    QCOMPARE(countOf(t.channel->deliveries().nackUpTo(4, true)), 3);
     t.s.expectSent(BasicAck{.deliveryTag = 2});
     t.s.expectSent(BasicNack{.deliveryTag = 4, .multiple = true, .requeue = true}).expectNothingSent();
-    QVERIFY(t.channel->nackUpTo(4, true).empty());
-    QVERIFY(t.channel->nackUpTo(3, true).empty());
-    QCOMPARE(countOf(t.channel->nackUpTo(5, false)), 1);
+    QVERIFY(t.channel->deliveries().nackUpTo(4, true).empty());
+    QVERIFY(t.channel->deliveries().nackUpTo(3, true).empty());
+    QCOMPARE(countOf(t.channel->deliveries().nackUpTo(5, false)), 1);
     t.s.expectSent(BasicNack{.deliveryTag = 5, .multiple = false, .requeue = false}).expectNothingSent();
     QCOMPARE(t.consumer->unacked, 1);
 }
@@ -160,11 +160,11 @@ void tst_Acks::ackUpToTakesWhatIsOpen()
 {
     Subscribed t;
     t.deliver(1, 6);
-    QVERIFY(t.channel->nack(2, false).count);
-    QCOMPARE(countOf(t.channel->ackUpTo(4)), 3);
+    QVERIFY(t.channel->deliveries().nack(2, false).count);
+    QCOMPARE(countOf(t.channel->deliveries().ackUpTo(4)), 3);
     t.s.expectSent<BasicNack>().expectSent(BasicAck{.deliveryTag = 4, .multiple = true}).expectNothingSent();
-    QVERIFY(t.channel->ackUpTo(4).empty());
-    QCOMPARE(countOf(t.channel->ackUpTo(6)), 2);
+    QVERIFY(t.channel->deliveries().ackUpTo(4).empty());
+    QCOMPARE(countOf(t.channel->deliveries().ackUpTo(6)), 2);
     t.s.expectSent(BasicAck{.deliveryTag = 6, .multiple = true}).expectNothingSent();
     QCOMPARE(t.consumer->unacked, 0);
 }
@@ -173,9 +173,9 @@ void tst_Acks::rejectTakesThePlaceOfNackWhereTheBrokerHasNone()
 {
     Subscribed t{QByteArray()};
     t.deliver(1, 3);
-    QVERIFY(t.channel->nack(2, false).count);
+    QVERIFY(t.channel->deliveries().nack(2, false).count);
     t.s.expectSent(BasicReject{.deliveryTag = 2, .requeue = false});
-    QCOMPARE(countOf(t.channel->nackUpTo(3, true)), 2);
+    QCOMPARE(countOf(t.channel->deliveries().nackUpTo(3, true)), 2);
     t.s.expectSent(BasicReject{.deliveryTag = 1, .requeue = true});
     t.s.expectSent(BasicReject{.deliveryTag = 3, .requeue = true}).expectNothingSent();
 }
@@ -203,8 +203,8 @@ void tst_Acks::noAckDeliveriesLeaveHolesThatDoNotCount()
     t.s.deliver("lossy", 4).expectEvent<Engine::Delivered>();
     t.deliver(5, 5);
     QVERIFY(!t.ack(2));
-    QVERIFY(!t.channel->nack(4, true).count);
-    QVERIFY(t.channel->ackUpTo(4).empty());
+    QVERIFY(!t.channel->deliveries().nack(4, true).count);
+    QVERIFY(t.channel->deliveries().ackUpTo(4).empty());
     t.s.expectNothingSent();
     QVERIFY(t.ack(1));
     QVERIFY(t.ack(3));
@@ -242,14 +242,14 @@ void tst_Acks::tagsThatNeedNoAckMeanNothing()
             QCOMPARE(t.s.takeEvent<Engine::Delivered>().consumer, noAck ? replies.get() : t.consumer.get());
             if (noAck)
                 continue;
-            QVERIFY(t.channel->isUnsettled(tag));
+            QVERIFY(t.channel->deliveries().isUnsettled(tag));
             last = tag;
             ++count;
         }
         QCOMPARE(t.s.repeatedCount() > 0, !body.isEmpty());
         QCOMPARE(t.consumer->unacked, count);
         QCOMPARE(replies->unacked, 0);
-        QCOMPARE(countOf(t.channel->ackUpTo(last)), count);
+        QCOMPARE(countOf(t.channel->deliveries().ackUpTo(last)), count);
         t.s.expectSent(BasicAck{.deliveryTag = last, .multiple = count > 1}).expectNothingSent();
         QVERIFY(t.s.engine.isOpen());
     }
@@ -267,7 +267,7 @@ void tst_Acks::gotMessagesThatNeedNoAckMeanNothing()
     const auto call = *t.channel->get(u"queue"_s, false);
     t.s.expectSent<Wire::BasicGet>().getOk(3);
     t.s.takeReply<Engine::GotMessage>(call);
-    QCOMPARE(countOf(t.channel->ackUpTo(3)), 3);
+    QCOMPARE(countOf(t.channel->deliveries().ackUpTo(3)), 3);
     t.s.expectSent(BasicAck{.deliveryTag = 3, .multiple = true}).expectNothingSent();
 }
 
@@ -297,7 +297,7 @@ void tst_Acks::twoConsumersShareTheNumbersAndAreCountedApart()
     t.deliver(3, 5);
     QCOMPARE(t.consumer->unacked, 4);
     QCOMPARE(other->unacked, 1);
-    const auto settled = t.channel->ackUpTo(4);
+    const auto settled = t.channel->deliveries().ackUpTo(4);
     QCOMPARE(countOf(settled), 4);
     QCOMPARE(settled[0].count, 1);
     QCOMPARE(settled[0].consumerContext, static_cast<void *>(&t.s));
@@ -325,15 +325,15 @@ void tst_Acks::whatIsNotOpenIsRefused()
     Subscribed t;
     t.deliver(1, 4);
     QVERIFY(t.ack(1));
-    QVERIFY(t.channel->nack(3, true).count);
+    QVERIFY(t.channel->deliveries().nack(3, true).count);
     t.s.expectSent<BasicAck>().expectSent<BasicNack>();
     QVERIFY(t.ack(2));
-    QVERIFY(!t.channel->isUnsettled(tag));
+    QVERIFY(!t.channel->deliveries().isUnsettled(tag));
     QVERIFY(!t.ack(tag));
-    QVERIFY(!t.channel->nack(tag, true).count);
-    QVERIFY(t.channel->ackUpTo(tag).empty());
-    QVERIFY(t.channel->nackUpTo(tag, true).empty());
-    QVERIFY(t.channel->isUnsettled(4));
+    QVERIFY(!t.channel->deliveries().nack(tag, true).count);
+    QVERIFY(t.channel->deliveries().ackUpTo(tag).empty());
+    QVERIFY(t.channel->deliveries().nackUpTo(tag, true).empty());
+    QVERIFY(t.channel->deliveries().isUnsettled(4));
     t.s.expectSent(BasicAck{.deliveryTag = 2}).expectNothingSent();
     QCOMPARE(t.consumer->unacked, 1);
 }
@@ -384,9 +384,9 @@ void tst_Acks::nothingIsSettledOnceTheChannelIsClosing()
     t.s.expectSent<Wire::BasicCancel>().expectSent<Wire::ChannelClose>();
     // Behind channel.close an ack would end the connection.
     QVERIFY(!t.ack(1));
-    QVERIFY(!t.channel->nack(2, true).count);
-    QVERIFY(t.channel->ackUpTo(3).empty());
-    QVERIFY(t.channel->nackUpTo(3, true).empty());
+    QVERIFY(!t.channel->deliveries().nack(2, true).count);
+    QVERIFY(t.channel->deliveries().ackUpTo(3).empty());
+    QVERIFY(t.channel->deliveries().nackUpTo(3, true).empty());
     t.s.deliver("tag", 4).expectNoEvent().expectNothingSent();
 }
 
@@ -398,7 +398,7 @@ void tst_Acks::acksOfAChannelThatIsGoneAreStale()
     t.s.broker(Wire::ChannelClose{.replyCode = 406, .replyText = "PRECONDITION_FAILED"});
     t.s.expectSent<Wire::ChannelCloseOk>().expectNothingSent();
     QVERIFY(!t.ack(2));
-    QVERIFY(!t.channel->isUnsettled(2));
+    QVERIFY(!t.channel->deliveries().isUnsettled(2));
     const auto opening = *t.channel->open();
     t.s.broker(Wire::ChannelOpenOk{}).expectSent<Wire::ChannelOpen>().expectNothingSent();
     QVERIFY(!t.ack(2));
@@ -436,9 +436,9 @@ void tst_Acks::anEndedConsumersDeliveriesCanStillBeSettled()
     t.s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancelOk{.consumerTag = "tag"});
     QCOMPARE(t.s.takeReply<Engine::CancelResult>(cancelling).returned, 0);
     QVERIFY(t.ack(1));
-    QVERIFY(t.channel->nack(2, true).count);
+    QVERIFY(t.channel->deliveries().nack(2, true).count);
     t.consumer.reset(); // the engine keeps what it still counts
-    QCOMPARE(t.channel->ack(3).consumerContext, static_cast<void *>(&t.s));
+    QCOMPARE(t.channel->deliveries().ack(3).consumerContext, static_cast<void *>(&t.s));
     t.s.expectSent(BasicAck{.deliveryTag = 1}).expectSent<BasicNack>().expectSent(BasicAck{.deliveryTag = 3});
 }
 
@@ -566,13 +566,15 @@ void tst_Acks::settlesEachDeliveryOnceAsAsked()
         open.erase(open.begin() + qsizetype(first), open.begin() + qsizetype(at) + 1);
         if (fate == Fate::Acked) {
             acks += int(count);
-            QCOMPARE(upTo ? countOf(t.channel->ackUpTo(tag)) : t.channel->ack(tag).count, int(count));
+            QCOMPARE(upTo ? countOf(t.channel->deliveries().ackUpTo(tag)) : t.channel->deliveries().ack(tag).count,
+                     int(count));
         } else {
             const bool requeue = fate == Fate::Requeued;
-            QCOMPARE(upTo ? countOf(t.channel->nackUpTo(tag, requeue)) : t.channel->nack(tag, requeue).count,
+            QCOMPARE(upTo ? countOf(t.channel->deliveries().nackUpTo(tag, requeue))
+                          : t.channel->deliveries().nack(tag, requeue).count,
                      int(count));
         }
-        QVERIFY(!t.channel->isUnsettled(tag));
+        QVERIFY(!t.channel->deliveries().isUnsettled(tag));
     };
     for (int step = 0; step < 3000 && broker.offence.isEmpty(); ++step) {
         const int dice = random.bounded(100);
@@ -603,7 +605,7 @@ void tst_Acks::settlesEachDeliveryOnceAsAsked()
         } else {
             flush();
             for (const quint64 tag : open)
-                QVERIFY(t.channel->isUnsettled(tag));
+                QVERIFY(t.channel->deliveries().isUnsettled(tag));
         }
         if (QTest::currentTestFailed())
             return;

@@ -464,7 +464,7 @@ void tst_ChannelClosing::nothingIsSentAfterCloseIsSent()
     s.broker(Wire::BasicConsumeOk{.consumerTag = "b"}); // would release the cancel
     s.broker(Wire::ChannelFlow{.active = false}).broker(Wire::BasicCancel{.consumerTag = "b", .noWait = false});
     s.deliver("a", 2).deliver("nobody's", 3).broker(Wire::BasicAck{.deliveryTag = 1});
-    QVERIFY(!channel.ack(1).count);
+    QVERIFY(!channel.deliveries().ack(1).count);
     s.broker(Wire::QueueDeclareOk{.queue = "nobody asked"});
     s.expectNothingSent();
     s.broker(Wire::ChannelCloseOk{}).expectNothingSent().takeEvents();

@@ -262,10 +262,10 @@ void tst_ConsumerRules::aTagIsFreeAfterTheBrokerCancelled()
     s.deliver("a", 2);
     QCOMPARE(s.takeEvent<Engine::Delivered>().consumer, second.get());
     if (acksLate) {
-        QCOMPARE(channel.ack(1).count, 1);
+        QCOMPARE(channel.deliveries().ack(1).count, 1);
         s.expectSent(Wire::BasicAck{.deliveryTag = 1});
     }
-    QCOMPARE(channel.ack(2).count, 1);
+    QCOMPARE(channel.deliveries().ack(2).count, 1);
     s.expectSent(Wire::BasicAck{.deliveryTag = 2}).expectNothingSent();
     QCOMPARE(first->unacked, acksLate ? 0 : 1);
     QCOMPARE(second->unacked, 0);
@@ -476,7 +476,7 @@ void tst_ConsumerRules::drainingTakesDeliveriesUntilCancelOk()
     s.broker(Wire::BasicCancelOk{.consumerTag = "acked"}).broker(Wire::BasicCancelOk{.consumerTag = "lossy"});
     QCOMPARE(s.takeReply<Engine::CancelResult>(drainingAcked).returned, 0);
     QCOMPARE(s.takeReply<Engine::CancelResult>(drainingLossy).lost, 0);
-    QCOMPARE(channel.ack(1).count, 1);
+    QCOMPARE(channel.deliveries().ack(1).count, 1);
 }
 
 QTEST_GUILESS_MAIN(tst_ConsumerRules)

@@ -400,7 +400,7 @@ void tst_Contents::aMessageOverTheLimitEndsItsConsumer()
     s.broker(Wire::BasicCancelOk{.consumerTag = "tag"});
     QCOMPARE(s.takeEvents().size(), 1); // the reply to the cancel
     if (ackMode != AckMode::NoAck) {
-        QVERIFY(channel.ack(1).count);
+        QVERIFY(channel.deliveries().ack(1).count);
         s.expectSent(Wire::BasicAck{.deliveryTag = 1});
     }
     s.expectNothingSent();
@@ -585,7 +585,7 @@ void tst_Contents::returnedMessagesArrive()
         QCOMPARE(returned.message.reason,
                  Error(ErrorKind::Returned, u"NO_ROUTE (exchange \"e\", routing key \"k\")"_s, 312, u"basic.return"_s));
     });
-    QVERIFY(!s.channel->isUnsettled(0));
+    QVERIFY(!s.channel->deliveries().isUnsettled(0));
 }
 
 void tst_Contents::publishedContentsAreWhole_data()

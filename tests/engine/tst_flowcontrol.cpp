@@ -101,9 +101,9 @@ void tst_FlowControl::acksAndHeartbeatsFlowWhileBlocked()
     s.deliver("a", 1).deliver("a", 2).takeEvents();
     s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
     publish(channel, "held");
-    QVERIFY(channel.ack(1).count);
+    QVERIFY(channel.deliveries().ack(1).count);
     s.expectSent(Wire::BasicAck{.deliveryTag = 1});
-    QVERIFY(channel.nack(2, true).count);
+    QVERIFY(channel.deliveries().nack(2, true).count);
     s.expectSent<Wire::BasicNack>().advance(5s).expectHeartbeatSent().expectNothingSent();
 }
 

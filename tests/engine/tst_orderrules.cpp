@@ -495,8 +495,8 @@ void tst_OrderRules::getGivesAMessageOrNothing()
     QVERIFY(got.message.redelivered);
     s.takeReply<Engine::GotMessage>(second);
     s.takeReply<Engine::QueueEmpty>(third);
-    QVERIFY(channel.isUnsettled(1));
-    QVERIFY(!channel.isUnsettled(2));
+    QVERIFY(channel.deliveries().isUnsettled(1));
+    QVERIFY(!channel.deliveries().isUnsettled(2));
 }
 
 void tst_OrderRules::argumentsAreCheckedBeforeAnythingIsQueued_data()

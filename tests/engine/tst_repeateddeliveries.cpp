@@ -246,11 +246,11 @@ void tst_RepeatedDeliveries::itIsCountedAsUnacked()
     s.deliver("tag", 2, Usual).expectEvent<Engine::Delivered>();
     QCOMPARE(s.repeatedCount(), 1);
     QCOMPARE(s.consumer->unacked, 2);
-    QVERIFY(s.channel->ack(2).count);
+    QVERIFY(s.channel->deliveries().ack(2).count);
     s.expectSent(Wire::BasicAck{.deliveryTag = 2});
-    QVERIFY(s.channel->ack(1).count);
+    QVERIFY(s.channel->deliveries().ack(1).count);
     s.expectSent(Wire::BasicAck{.deliveryTag = 1});
-    QVERIFY(!s.channel->ack(2).count);
+    QVERIFY(!s.channel->deliveries().ack(2).count);
 }
 
 void tst_RepeatedDeliveries::afterCancelItGoesBack()

@@ -74,8 +74,8 @@ struct Transactional {
         const auto recovering = *channel->redeliverUnacked();
         s.expectSent<Wire::BasicRecover>().broker(Wire::BasicRecoverOk{}).expectReply(recovering);
     }
-    bool ack(quint64 tag) { return channel->ack(tag).count; }
-    bool nack(quint64 tag) { return channel->nack(tag, true).count; }
+    bool ack(quint64 tag) { return channel->deliveries().ack(tag).count; }
+    bool nack(quint64 tag) { return channel->deliveries().nack(tag, true).count; }
 
     Script s;
     Engine::ChannelEngine *channel = nullptr;
@@ -147,7 +147,7 @@ void tst_Transactions::heldNacksComeBeforeHeldAcks()
     QVERIFY(t.ack(1));
     QVERIFY(t.nack(2));
     QVERIFY(t.ack(3));
-    QVERIFY(t.channel->nack(4, false).count);
+    QVERIFY(t.channel->deliveries().nack(4, false).count);
     QVERIFY(!t.ack(2));
     t.s.expectNothingSent();
     t.commitOk();
@@ -164,7 +164,7 @@ void tst_Transactions::nackUpToDuringACommitIsOneByOne()
     t.deliver(1, 4);
     t.commit();
     QVERIFY(t.ack(2));
-    QCOMPARE(countOf(t.channel->nackUpTo(3, false)), 2);
+    QCOMPARE(countOf(t.channel->deliveries().nackUpTo(3, false)), 2);
     t.commitOk();
     t.s.expectSent(BasicNack{.deliveryTag = 1, .requeue = false})
         .expectSent(BasicNack{.deliveryTag = 3, .requeue = false});
@@ -234,7 +234,7 @@ void tst_Transactions::transactionModeComesBackWithTheChannel()
     t.s.broker(Wire::ChannelOpenOk{}).broker(Wire::TxSelectOk{}).takeEvents();
     t.rollback();
     t.s.expectNothingSent();
-    QVERIFY(!t.channel->isUnsettled(1));
+    QVERIFY(!t.channel->deliveries().isUnsettled(1));
 }
 
 void tst_Transactions::rollbackReopensWhatWasSettled()
@@ -249,9 +249,9 @@ void tst_Transactions::rollbackReopensWhatWasSettled()
     t.rollback();
     QCOMPARE(t.consumer->unacked, 5);
     for (quint64 tag = 1; tag <= 5; ++tag)
-        QVERIFY(t.channel->isUnsettled(tag));
+        QVERIFY(t.channel->deliveries().isUnsettled(tag));
     QVERIFY(t.ack(3));
-    QCOMPARE(countOf(t.channel->ackUpTo(4)), 3);
+    QCOMPARE(countOf(t.channel->deliveries().ackUpTo(4)), 3);
     t.s.expectSent(BasicAck{.deliveryTag = 4, .multiple = true}).expectNothingSent();
     t.deliver(6, 6);
     QVERIFY(t.ack(5));
@@ -271,8 +271,8 @@ void tst_Transactions::commitSettlesForGood()
     QVERIFY(t.ack(2));
     t.s.expectSent<BasicAck>();
     t.rollback();
-    QVERIFY(!t.channel->isUnsettled(1));
-    QVERIFY(t.channel->isUnsettled(2));
+    QVERIFY(!t.channel->deliveries().isUnsettled(1));
+    QVERIFY(t.channel->deliveries().isUnsettled(2));
     QCOMPARE(t.consumer->unacked, 2);
 }
 
@@ -290,11 +290,11 @@ void tst_Transactions::whatIsSettledDuringARollbackIsOfTheNextTransaction()
     t.s.expectSent(BasicNack{.deliveryTag = 3, .requeue = true})
         .expectSent(BasicAck{.deliveryTag = 2})
         .expectNothingSent();
-    QVERIFY(t.channel->isUnsettled(1));
-    QVERIFY(!t.channel->isUnsettled(2));
+    QVERIFY(t.channel->deliveries().isUnsettled(1));
+    QVERIFY(!t.channel->deliveries().isUnsettled(2));
     t.rollback();
     for (const quint64 tag : {1, 2, 3, 4})
-        QVERIFY(t.channel->isUnsettled(tag));
+        QVERIFY(t.channel->deliveries().isUnsettled(tag));
     QCOMPARE(t.consumer->unacked, 4);
 }
 
@@ -348,20 +348,20 @@ void tst_Transactions::recoverMakesOlderDeliveriesStale()
     const auto consumer = s.subscribe(channel, u"tag"_s);
     for (const quint64 tag : {1, 2, 3})
         s.deliver("tag", tag).expectEvent<Engine::Delivered>();
-    QVERIFY(channel.ack(2).count);
+    QVERIFY(channel.deliveries().ack(2).count);
     const auto recovering = *channel.redeliverUnacked();
     s.expectSent(BasicAck{.deliveryTag = 2});
     s.expectSent<Wire::BasicRecover>([](const Wire::BasicRecover &recover) { QVERIFY(recover.requeue); });
     QCOMPARE(consumer->unacked, 0);
     for (const quint64 tag : {1, 2, 3}) {
-        QVERIFY(!channel.ack(tag).count);
-        QVERIFY(channel.nackUpTo(tag, true).empty());
+        QVERIFY(!channel.deliveries().ack(tag).count);
+        QVERIFY(channel.deliveries().nackUpTo(tag, true).empty());
     }
     s.broker(Wire::BasicRecoverOk{}).expectReply(recovering);
     s.deliver("tag", 4, {.redelivered = true}).expectEvent<Engine::Delivered>();
     s.deliver("tag", 5, {.redelivered = true}).expectEvent<Engine::Delivered>();
-    QVERIFY(!channel.ack(3).count);
-    QCOMPARE(countOf(channel.ackUpTo(5)), 2);
+    QVERIFY(!channel.deliveries().ack(3).count);
+    QCOMPARE(countOf(channel.deliveries().ackUpTo(5)), 2);
     s.expectSent(BasicAck{.deliveryTag = 5, .multiple = true}).expectNothingSent();
 }
 
@@ -377,11 +377,11 @@ void tst_Transactions::deliveriesUntilRecoverOkAreSkipped()
     s.deliver("tag", 1).expectNoEvent();
     s.getOk(2);
     s.takeReply<Engine::GotMessage>(getting); // a call ends with what it got, but that is stale
-    QVERIFY(!channel.isUnsettled(2));
+    QVERIFY(!channel.deliveries().isUnsettled(2));
     s.broker(Wire::BasicRecoverOk{}).expectReply(recovering);
     QCOMPARE(consumer->unacked, 0);
     s.deliver("tag", 3).expectEvent<Engine::Delivered>();
-    QVERIFY(channel.ack(3).count);
+    QVERIFY(channel.deliveries().ack(3).count);
     s.expectSent(BasicAck{.deliveryTag = 3}).expectNothingSent();
 }
 
@@ -418,13 +418,13 @@ void tst_Transactions::rollbackAfterRecoverReopensWhatWasSettled()
     QVERIFY(t.ack(2));
     t.s.expectSent<BasicAck>();
     t.recover();
-    QVERIFY(!t.channel->isUnsettled(2));
+    QVERIFY(!t.channel->deliveries().isUnsettled(2));
     t.s.deliver("tag", 4).deliver("tag", 5).takeEvents();
     t.rollback();
-    QVERIFY(!t.channel->isUnsettled(1));
-    QVERIFY(t.channel->isUnsettled(2));
+    QVERIFY(!t.channel->deliveries().isUnsettled(1));
+    QVERIFY(t.channel->deliveries().isUnsettled(2));
     QCOMPARE(t.consumer->unacked, 3);
-    QCOMPARE(countOf(t.channel->ackUpTo(5)), 3);
+    QCOMPARE(countOf(t.channel->deliveries().ackUpTo(5)), 3);
     t.s.expectSent(BasicAck{.deliveryTag = 5, .multiple = true}).expectNothingSent();
 }
 

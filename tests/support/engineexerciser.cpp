@@ -409,7 +409,7 @@ quint64 EngineExerciser::anyTag(const Channel &channel)
     return *std::next(channel.openTags.begin(), choice % channel.openTags.size());
 }
 
-void EngineExerciser::noteSettled(Channel &channel, quint64 tag, Engine::ChannelEngine::Settled settled)
+void EngineExerciser::noteSettled(Channel &channel, quint64 tag, Engine::Deliveries::Settled settled)
 {
     if (channel.unsure)
         return;
@@ -424,8 +424,8 @@ void EngineExerciser::ack()
 {
     if (Channel *channel = anyChannel()) {
         const quint64 tag = anyTag(*channel);
-        noteSettled(*channel, tag, channel->engine->ack(tag));
-        if (channel->engine->ack(tag).count > 0)
+        noteSettled(*channel, tag, channel->engine->deliveries().ack(tag));
+        if (channel->engine->deliveries().ack(tag).count > 0)
             fail(u"delivery %1 was acked twice"_s.arg(tag));
     }
 }
@@ -434,8 +434,8 @@ void EngineExerciser::nack()
 {
     if (Channel *channel = anyChannel()) {
         const quint64 tag = anyTag(*channel);
-        noteSettled(*channel, tag, channel->engine->nack(tag, m_script.chance(128)));
-        if (channel->engine->isUnsettled(tag))
+        noteSettled(*channel, tag, channel->engine->deliveries().nack(tag, m_script.chance(128)));
+        if (channel->engine->deliveries().isUnsettled(tag))
             fail(u"delivery %1 is open after a nack"_s.arg(tag));
     }
 }
@@ -446,9 +446,9 @@ void EngineExerciser::settleUpTo()
     if (!channel)
         return;
     const quint64 tag = anyTag(*channel);
-    const bool isOpen = channel->engine->isUnsettled(tag);
-    const auto all =
-        m_script.chance(128) ? channel->engine->ackUpTo(tag) : channel->engine->nackUpTo(tag, m_script.chance(128));
+    const bool isOpen = channel->engine->deliveries().isUnsettled(tag);
+    const auto all = m_script.chance(128) ? channel->engine->deliveries().ackUpTo(tag)
+                                          : channel->engine->deliveries().nackUpTo(tag, m_script.chance(128));
     if (channel->unsure)
         return;
     const auto end = channel->openTags.upper_bound(tag);

@@ -97,7 +97,7 @@ private:
     AmqpQt::FieldTable anyTable();
     void note(const AmqpQt::Result<Engine::CallId> &call);
     void noteDelivered(Channel &channel, quint64 tag);
-    void noteSettled(Channel &channel, quint64 tag, Engine::ChannelEngine::Settled settled);
+    void noteSettled(Channel &channel, quint64 tag, Engine::Deliveries::Settled settled);
     quint64 anyTag(const Channel &channel);
     void createChannel();
     void openChannel();

@@ -78,7 +78,7 @@ void EngineExerciser::noteDelivered(Channel &channel, quint64 tag)
     channel.tags.insert(tag);
     if (tag <= std::exchange(channel.lastTag, tag))
         fail(u"delivery %1 is not larger than the one before"_s.arg(tag));
-    if (channel.engine->isUnsettled(tag))
+    if (channel.engine->deliveries().isUnsettled(tag))
         channel.openTags.insert(tag);
     else if (channel.engine->state() != Engine::ChannelEngine::State::Closing &&
              !channel.unsure) // afterwards the broker takes it back
@@ -100,7 +100,7 @@ void EngineExerciser::on(const Engine::ReplyArrived &event)
     Channel &channel = *unsure->second;
     channel.openTags.clear();
     std::copy_if(channel.tags.begin(), channel.tags.end(), std::inserter(channel.openTags, channel.openTags.end()),
-                 [&](quint64 tag) { return channel.engine->isUnsettled(tag); });
+                 [&](quint64 tag) { return channel.engine->deliveries().isUnsettled(tag); });
     for (const auto &consumer : channel.consumers)
         consumer->unacked = consumer->entry->unacked;
 }

@@ -35,7 +35,7 @@ struct Content {
 };
 
 // How many deliveries ackUpTo() or nackUpTo() has settled.
-inline int countOf(const std::vector<Engine::ChannelEngine::Settled> &settled)
+inline int countOf(const std::vector<Engine::Deliveries::Settled> &settled)
 {
     int count = 0;
     for (const auto &run : settled)
