@@ -22,6 +22,7 @@ class AMQPQT_EXPORT Consumer : public QObject
     Q_PROPERTY(QString consumerTag READ consumerTag CONSTANT)
     Q_PROPERTY(AmqpQt::AckMode ackMode READ ackMode CONSTANT)
     Q_PROPERTY(AmqpQt::Consumer::State state READ state NOTIFY stateChanged)
+    Q_PROPERTY(double deliveredCount READ deliveredCount NOTIFY deliveredCountChanged)
     Q_PROPERTY(int unackedCount READ unackedCount NOTIFY unackedCountChanged)
     Q_DISABLE_COPY_MOVE(Consumer)
 public:
@@ -35,6 +36,7 @@ public:
     QString consumerTag() const;
     AckMode ackMode() const;
     State state() const;
+    qint64 deliveredCount() const; // thread-safe
     int unackedCount() const;
     Reply<void> whenStarted(); // finishes with consume-ok or an error
 
@@ -50,7 +52,9 @@ Q_SIGNALS:
     void cancelled(const AmqpQt::Error &reason); // the last signal; NoError after cancel()
     void stateChanged(AmqpQt::Consumer::State state);
     void queueChanged(const QString &queue);
-    void unackedCountChanged(int count); // at most once per turn of the event loop
+    // At most once per turn of the event loop:
+    void deliveredCountChanged(double count);
+    void unackedCountChanged(int count);
 
 protected:
     bool event(QEvent *event) override;

@@ -71,7 +71,7 @@ public:
     }
     quint32 dispatchSlice() const noexcept { return m_slice; }
     void noteBatch(ConsumerPrivate *consumer) { m_consumersWithBatch.push_back(consumer); }
-    void noteUnackedChange(ConsumerPrivate *consumer) { m_consumersWithUnackedChange.push_back(consumer); }
+    void noteCountChange(ConsumerPrivate *consumer) { m_consumersWithCountChange.push_back(consumer); }
     void noteUnconfirmedChange(ChannelPrivate *channel) { m_channelsWithUnconfirmedChange.push_back(channel); }
     void forget(ConsumerPrivate *consumer);
     void forget(ChannelPrivate *channel);
@@ -190,7 +190,7 @@ private:
     QHash<Engine::CallId, CallHandler> m_calls;
     std::deque<Deferred> m_deferred;
     std::vector<ConsumerPrivate *> m_consumersWithBatch;
-    std::vector<ConsumerPrivate *> m_consumersWithUnackedChange;
+    std::vector<ConsumerPrivate *> m_consumersWithCountChange;
     std::vector<ChannelPrivate *> m_channelsWithUnconfirmedChange;
     std::optional<Promise<void>> m_opening;
     std::optional<Promise<void>> m_closing;

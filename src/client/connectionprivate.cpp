@@ -570,10 +570,10 @@ void ConnectionPrivate::endTurn(const Guard &guard)
         if (!guard)
             return;
     }
-    while (!m_consumersWithUnackedChange.empty()) {
-        ConsumerPrivate *consumer = m_consumersWithUnackedChange.back();
-        m_consumersWithUnackedChange.pop_back();
-        consumer->emitUnackedCount();
+    while (!m_consumersWithCountChange.empty()) {
+        ConsumerPrivate *consumer = m_consumersWithCountChange.back();
+        m_consumersWithCountChange.pop_back();
+        consumer->emitCounts();
         if (!guard)
             return;
     }
@@ -598,7 +598,7 @@ void ConnectionPrivate::endTurn(const Guard &guard)
 bool ConnectionPrivate::hasWork() const
 {
     return m_readable || engine.hasInput() || !m_deferred.empty() || !m_consumersWithBatch.empty() ||
-           !m_consumersWithUnackedChange.empty() || !m_channelsWithUnconfirmedChange.empty();
+           !m_consumersWithCountChange.empty() || !m_channelsWithUnconfirmedChange.empty();
 }
 
 void ConnectionPrivate::checkTime(Engine::Time time)
@@ -676,7 +676,7 @@ void ConnectionPrivate::finishCallsOf(const Engine::ChannelEngine *channel)
 void ConnectionPrivate::forget(ConsumerPrivate *consumer)
 {
     std::erase(m_consumersWithBatch, consumer);
-    std::erase(m_consumersWithUnackedChange, consumer);
+    std::erase(m_consumersWithCountChange, consumer);
 }
 
 HelperChannel &ConnectionPrivate::helperChannel()

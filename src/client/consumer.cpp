@@ -57,6 +57,11 @@ Consumer::State Consumer::state() const
     return d->state;
 }
 
+qint64 Consumer::deliveredCount() const
+{
+    return d->deliveredCount.load(std::memory_order_relaxed);
+}
+
 int Consumer::unackedCount() const
 {
     return d->unackedCount;

@@ -27,7 +27,7 @@ public:
     void deliver(const Engine::RepeatedDelivery &repeated,
                  Message &spare); // reuses the memory of `spare` if possible
     void emitBatch();
-    void emitUnackedCount();
+    void emitCounts();
     void settled(int count); // reduces the count of unsettled deliveries
     void countUnackedAgain();
 
@@ -49,6 +49,7 @@ public:
     // Subscriptions that the broker has ended but whose deliveries are still unsettled.
     std::vector<std::shared_ptr<Engine::ConsumerEntry>> formerEntries;
     State state = State::Starting;
+    std::atomic<qint64> deliveredCount = 0; // written by the connection's thread only
     int unackedCount = 0;
     bool waitsForQueue = false; // cancelled by the broker; resubscribes once the queue exists
     Promise<void> started;
@@ -59,7 +60,7 @@ private:
     void leaveFormerEntries();
     void onStarted();
     int returnBatch();
-    void noteUnacked();
+    void noteCounts();
     void makeRepeated(const Engine::RepeatedDelivery &repeated, Message &message) const;
     void tellDelivery(const Message &message);
     void tellOrKeep(const Message &message);
@@ -88,8 +89,9 @@ private:
     bool m_batchNoted = false;
     bool m_hasStarted = false; // at least once
     std::chrono::milliseconds m_askDelay{0};
-    int m_toldUnackedCount = 0;
-    bool m_unackedNoted = false;
+    qint64 m_reportedDeliveredCount = 0;
+    int m_reportedUnackedCount = 0;
+    bool m_countsNoted = false;
     bool m_warnedOfNobody = false;
 };
 

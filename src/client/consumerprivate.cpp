@@ -196,10 +196,10 @@ void ConsumerPrivate::lookForListeners()
 // The consumer may be gone afterwards.
 inline void ConsumerPrivate::tellDelivery(const Message &message)
 {
-    if (options.ackMode != AckMode::NoAck) {
+    deliveredCount.store(deliveredCount.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    if (options.ackMode != AckMode::NoAck)
         ++unackedCount;
-        noteUnacked();
-    }
+    noteCounts();
     // Checking for receivers costs more than a small message. The destruction of a receiver is not reported, so the
     // check is repeated in each slice, and whenever an unreceived delivery would be acked.
     if (m_listenersChanged.load(std::memory_order_relaxed) ||
@@ -312,16 +312,16 @@ void ConsumerPrivate::tellKept()
     }
 }
 
-void ConsumerPrivate::noteUnacked()
+void ConsumerPrivate::noteCounts()
 {
-    if (!std::exchange(m_unackedNoted, true))
-        channel->connection->noteUnackedChange(this);
+    if (!std::exchange(m_countsNoted, true))
+        channel->connection->noteCountChange(this);
 }
 
 void ConsumerPrivate::settled(int count)
 {
     unackedCount -= count;
-    noteUnacked();
+    noteCounts();
 }
 
 void ConsumerPrivate::countUnackedAgain()
@@ -329,13 +329,17 @@ void ConsumerPrivate::countUnackedAgain()
     unackedCount = entry ? entry->unacked : 0;
     for (const auto &former : formerEntries)
         unackedCount += former->unacked;
-    noteUnacked();
+    noteCounts();
 }
 
-void ConsumerPrivate::emitUnackedCount()
+void ConsumerPrivate::emitCounts()
 {
-    m_unackedNoted = false;
-    if (std::exchange(m_toldUnackedCount, unackedCount) != unackedCount)
+    m_countsNoted = false;
+    const QPointer<Consumer> alive(q);
+    const qint64 delivered = q->deliveredCount();
+    if (std::exchange(m_reportedDeliveredCount, delivered) != delivered)
+        Q_EMIT q->deliveredCountChanged(double(delivered));
+    if (alive && std::exchange(m_reportedUnackedCount, unackedCount) != unackedCount)
         Q_EMIT q->unackedCountChanged(unackedCount);
 }
 
@@ -352,8 +356,8 @@ void ConsumerPrivate::tellWhatIsLeft()
         defer([this] { emitBatch(); });
     else if (channel)
         returnBatch();
-    if (unackedCount != m_toldUnackedCount)
-        defer([this] { emitUnackedCount(); });
+    if (q->deliveredCount() != m_reportedDeliveredCount || unackedCount != m_reportedUnackedCount)
+        defer([this] { emitCounts(); });
 }
 
 void ConsumerPrivate::onCancelled(const Error &reason, int returned)

@@ -128,6 +128,8 @@ public:
                 [note](const Error &reason) { note(u"cancelled "_s + brief(reason)); });
         connect(consumer, &Consumer::queueChanged, this,
                 [note](const QString &queue) { note(u"queueChanged "_s + queue); });
+        connect(consumer, &Consumer::deliveredCountChanged, this,
+                [note](double count) { note(u"deliveredCountChanged %1"_s.arg(count)); });
         connect(consumer, &Consumer::unackedCountChanged, this,
                 [note](int count) { note(u"unackedCountChanged %1"_s.arg(count)); });
     }
@@ -178,8 +180,9 @@ public:
 // The number of these signals and their values depend on where a turn of the event loop ends.
 inline bool comesOncePerTurn(const QString &entry)
 {
-    return entry.contains(u".unackedCountChanged") || entry.contains(u".unconfirmedCountChanged") ||
-           entry.contains(u".bytesToWriteChanged") || entry.contains(u".batchDelivered");
+    return entry.contains(u".deliveredCountChanged") || entry.contains(u".unackedCountChanged") ||
+           entry.contains(u".unconfirmedCountChanged") || entry.contains(u".bytesToWriteChanged") ||
+           entry.contains(u".batchDelivered");
 }
 
 // A connection to a scripted peer, with one channel.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "client/clientsupport.h"
 
+#include <QtCore/qregularexpression.h>
+
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
@@ -10,9 +12,55 @@ class tst_Delivering : public QObject
 
 private Q_SLOTS:
     void consumersHaveAPrefetchOf100ByDefault();
+    void deliveriesAreCounted_data();
+    void deliveriesAreCounted();
     void consumersThatTakeTurnsGetTheirOwnMessages_data();
     void consumersThatTakeTurnsGetTheirOwnMessages();
 };
+
+void tst_Delivering::deliveriesAreCounted_data()
+{
+    QTest::addColumn<AckMode>("ackMode");
+    QTest::addColumn<bool>("isReceived");
+    for (const bool isReceived : {true, false}) {
+        const char *suffix = isReceived ? "" : " without a receiver";
+        QTest::addRow("manual%s", suffix) << AckMode::Manual << isReceived;
+        QTest::addRow("after delivery%s", suffix) << AckMode::AfterDelivery << isReceived;
+        QTest::addRow("no ack%s", suffix) << AckMode::NoAck << isReceived;
+    }
+}
+
+void tst_Delivering::deliveriesAreCounted()
+{
+    QFETCH(const AckMode, ackMode);
+    QFETCH(const bool, isReceived);
+    ScriptedPeer peer;
+    OpenClient client(peer);
+    Consumer *consumer = client.consume({.ackMode = ackMode});
+    if (isReceived)
+        connect(consumer, &Consumer::delivered, this, [] {});
+    else if (ackMode != AckMode::AfterDelivery)
+        QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"nothing is connected"_s));
+    QSignalSpy counted(consumer, &Consumer::deliveredCountChanged);
+    QCOMPARE(consumer->deliveredCount(), 0);
+    peer.sendRaw(deliveries("c1", 1, {"a", "b", "c"}));
+    QVERIFY(waitUntil([&] { return !counted.isEmpty() && counted.constLast().constFirst() == 3.0; }));
+    QCOMPARE(consumer->deliveredCount(), 3);
+    QCOMPARE(consumer->unackedCount(),
+             ackMode == AckMode::Manual || (!isReceived && ackMode != AckMode::NoAck) ? 3 : 0);
+    counted.clear();
+    settle(client.connection);
+    QVERIFY(counted.isEmpty());
+    // The last count precedes the end.
+    QStringList last;
+    connect(consumer, &Consumer::delivered, this, [consumer] { consumer->cancel(); });
+    connect(consumer, &Consumer::deliveredCountChanged, this, [&](double count) { last += QString::number(count); });
+    connect(consumer, &Consumer::cancelled, this, [&] { last += u"cancelled"_s; });
+    peer.sendRaw(deliveries("c1", 4, {"d"}));
+    QVERIFY(waitUntil([&] { return last.contains(u"cancelled"_s); }));
+    settle(client.connection);
+    QCOMPARE(last.constLast(), u"cancelled"_s);
+}
 
 void tst_Delivering::consumersThatTakeTurnsGetTheirOwnMessages_data()
 {
