@@ -35,6 +35,7 @@ QmlConsumer::QmlConsumer(QObject *parent)
         m_endedSubscription.reset();
         update();
     });
+    connect(&m_counter, &DeliveryCounter::changed, this, &QmlConsumer::countsChanged);
 }
 
 QmlConsumer::~QmlConsumer()
@@ -133,7 +134,7 @@ void QmlConsumer::onBatch(const Consumer *consumer, const QList<Message> &messag
     const bool isNoAck = consumer->ackMode() == AckMode::NoAck;
     m_holdsNoAck = isNoAck || (m_holdsNoAck && !isFirst);
     m_hasTakenNoAck = m_hasTakenNoAck || isNoAck;
-    m_totalCount += double(messages.size());
+    m_counter.add(messages.size());
     const bool isAlone = !m_nextConsumer && m_endingConsumers.isEmpty() && m_arrived.isEmpty();
     if (isAlone || consumer->channel() != m_channel) {
         m_held += messages;
@@ -298,24 +299,12 @@ void QmlConsumer::settleAfterDelivery(const Message &message)
 
 void QmlConsumer::timerEvent(QTimerEvent *event)
 {
-    if (event->timerId() == m_countTimer.timerId())
-        return sampleCounts();
     if (event->timerId() == m_backoff.timerId()) {
         m_backoff.stop();
         return update();
     }
     m_batchTimer.stop();
     emitBatch();
-}
-
-void QmlConsumer::sampleCounts()
-{
-    const double rate = m_meter.rate(m_totalCount);
-    const bool isSame = m_totalCount == m_toldTotalCount && rate == m_rate;
-    m_toldTotalCount = m_totalCount;
-    m_rate = rate;
-    if (!isSame)
-        Q_EMIT countsChanged();
 }
 
 } // namespace AmqpQt

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "backoff.h"
+#include "deliverycounter.h"
 #include "qmlqueue.h"
-#include "ratemeter.h"
 
 #include <AmqpQt/channel.h>
 #include <AmqpQt/consumer.h>
@@ -57,9 +57,9 @@ public:
     int dispatchInterval() const { return m_dispatchInterval; }
     void setDispatchInterval(int milliseconds);
     bool isSubscribed() const { return m_isSubscribed; }
-    double totalCount() const { return m_toldTotalCount; }
-    double exactTotalCount() const { return m_totalCount; } // now
-    double rate() const { return m_rate; }
+    double totalCount() const { return m_counter.total(); }
+    double rate() const { return m_counter.rate(); }
+    const DeliveryCounter *counter() const { return &m_counter; }
     int unackedCount() const;
 
     void resetQueue() { setQueue(nullptr); }
@@ -144,7 +144,6 @@ private:
     void onWarnings(const QList<QQmlError> &warnings);
     void keepUnsettled(const QList<Message> &messages);
     void settleAfterDelivery(const Message &message);
-    void sampleCounts();
 
     QPointer<QmlQueue> m_queue;
     QString m_queueName;
@@ -181,11 +180,7 @@ private:
     bool m_isSubscribed = false;
     bool m_isDispatching = false;
     QBasicTimer m_batchTimer;
-    QBasicTimer m_countTimer;
-    RateMeter m_meter;
-    double m_totalCount = 0;
-    double m_toldTotalCount = 0;
-    double m_rate = 0;
+    DeliveryCounter m_counter;
 };
 
 } // namespace AmqpQt

@@ -30,8 +30,7 @@ bool mayPass(const Error &refusal)
 
 void QmlConsumer::connectionOpened()
 {
-    m_countTimer.start(RateMeter::Interval, this);
-    m_meter.start(m_totalCount);
+    m_counter.start();
     m_backoff.reset();
     m_endedSubscription.reset();
     update();
@@ -41,12 +40,10 @@ void QmlConsumer::connectionClosed()
 {
     m_isPending = false;
     m_backoff.stop();
-    m_countTimer.stop();
-    m_meter.stop();
     const QPointer<QmlConsumer> self(this);
     dropChannels();
     if (self)
-        sampleCounts();
+        m_counter.stop();
 }
 
 void QmlConsumer::update()

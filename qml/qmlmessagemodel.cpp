@@ -13,16 +13,18 @@ QmlMessageModel::QmlMessageModel(QObject *parent)
 {
 }
 
-void QmlMessageModel::setConsumer(QmlConsumer *consumer)
+void QmlMessageModel::connectConsumer(QmlConsumer *consumer, QObject *context)
 {
-    if (m_consumer == consumer)
-        return;
-    if (m_consumer)
-        m_consumer->disconnect(this);
-    m_consumer = consumer;
-    if (consumer)
-        connect(consumer, &QmlConsumer::batchDelivered, this, &MessageModel::append);
+    connect(consumer, &QmlConsumer::batchDelivered, context,
+            [this](const QList<Message> &messages) { append(messages); });
+}
+
+void QmlMessageModel::notifyConsumers(bool)
+{
+    const QPointer<QmlMessageModel> self(this);
     Q_EMIT consumerChanged();
+    if (self)
+        Q_EMIT consumersChanged();
 }
 
 QVariant QmlMessageModel::data(const QModelIndex &index, int role) const

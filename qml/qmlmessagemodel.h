@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "qmlconsumer.h"
+#include "modelconsumers.h"
 
 #include <AmqpQt/messagemodel.h>
 
 namespace AmqpQt
 {
 
-// The library's model, with the consumer that QML knows.
-class QmlMessageModel : public AmqpQt::MessageModel
+// The library's model, with the consumers that QML knows.
+class QmlMessageModel : public AmqpQt::MessageModel, private ModelConsumers
 {
     Q_OBJECT
     Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer RESET resetConsumer NOTIFY consumerChanged)
+    Q_PROPERTY(QQmlListProperty<AmqpQt::QmlConsumer> consumers READ consumers NOTIFY consumersChanged)
     // As in the library; assigning undefined resets them.
     Q_PROPERTY(
         int maximumCount READ maximumCount WRITE setMaximumCount RESET resetMaximumCount NOTIFY maximumCountChanged)
@@ -26,8 +27,9 @@ class QmlMessageModel : public AmqpQt::MessageModel
 public:
     explicit QmlMessageModel(QObject *parent = nullptr);
 
-    QmlConsumer *consumer() const { return m_consumer; }
-    void setConsumer(QmlConsumer *consumer);
+    QmlConsumer *consumer() { return firstConsumer(); }
+    void setConsumer(QmlConsumer *consumer) { setSingleConsumer(consumer); }
+    QQmlListProperty<QmlConsumer> consumers() { return consumerList(this); }
 
     void resetConsumer() { setConsumer(nullptr); }
     void resetMaximumCount() { setMaximumCount(1000); }
@@ -42,12 +44,15 @@ public:
 
 Q_SIGNALS:
     void consumerChanged();
+    void consumersChanged();
 
 protected:
     void warn(const QString &text) const override; // with the element's file and line
 
 private:
-    QPointer<QmlConsumer> m_consumer;
+    void connectConsumer(QmlConsumer *consumer, QObject *context) override;
+    void notifyConsumers(bool isReset) override;
+
     const QStringList m_firstColumns = columns();
 };
 

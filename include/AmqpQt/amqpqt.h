@@ -3,6 +3,8 @@
 #include <AmqpQt/channel.h>
 #include <AmqpQt/connection.h>
 #include <AmqpQt/consumer.h>
+#include <AmqpQt/latestvaluemodel.h>
 #include <AmqpQt/messagemodel.h>
 #include <AmqpQt/publisher.h>
+#include <AmqpQt/ratehistory.h>
 #include <AmqpQt/version.h>

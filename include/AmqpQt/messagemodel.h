@@ -27,6 +27,7 @@ class AMQPQT_EXPORT MessageModel : public QAbstractTableModel
     Q_PROPERTY(int count READ count NOTIFY countChanged)
     Q_PROPERTY(double totalCount READ totalCount NOTIFY countChanged)
     Q_PROPERTY(double droppedCount READ droppedCount NOTIFY countChanged) // dropped before a view saw them
+    Q_DISABLE_COPY_MOVE(MessageModel)
 public:
     enum Role {
         MessageRole = Qt::UserRole,
@@ -45,10 +46,13 @@ public:
     explicit MessageModel(QObject *parent = nullptr);
     ~MessageModel() override;
 
-    void setConsumer(Consumer *consumer);        // nullptr for none
+    void setConsumer(Consumer *consumer); // in place of all others; nullptr for none
+    void addConsumer(Consumer *consumer);
+    void removeConsumer(Consumer *consumer);
+    [[nodiscard]] QList<Consumer *> consumers() const;
     void append(const QList<Message> &messages); // for other sources
     Q_INVOKABLE void clear();
-    Q_INVOKABLE AmqpQt::Message message(int row) const;
+    [[nodiscard]] Q_INVOKABLE AmqpQt::Message message(int row) const;
 
     int maximumCount() const;
     void setMaximumCount(int rows);
@@ -65,9 +69,9 @@ public:
     double droppedCount() const;
 
     // For custom models: the value of a column for a message.
-    static bool isColumn(const QString &name);
-    static QString columnTitle(const QString &name);
-    static QVariant value(const Message &message, const QString &column, int role = Qt::EditRole);
+    [[nodiscard]] static bool isColumn(const QString &name);
+    [[nodiscard]] static QString columnTitle(const QString &name);
+    [[nodiscard]] static QVariant value(const Message &message, const QString &column, int role = Qt::EditRole);
 
     int rowCount(const QModelIndex &parent = {}) const override;
     int columnCount(const QModelIndex &parent = {}) const override;
@@ -84,6 +88,7 @@ Q_SIGNALS:
     void countChanged();
 
 protected:
+    bool event(QEvent *event) override;
     virtual void warn(const QString &text) const; // reports an invalid property value
 
 private:

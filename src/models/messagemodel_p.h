@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "models/consumerlist_p.h"
 #include "models/messagecolumn_p.h"
 #include "models/topicfilter_p.h"
 
@@ -29,8 +30,8 @@ public:
     const QJsonValue &json(int row) const;
 
     MessageModel *const q;
-    QTimer timer; // runs while signals are pending
-    QObject *subscription = nullptr;
+    ConsumerList consumers;
+    QTimer timer;           // runs while signals are pending
     QList<Message> rows;    // newest first
     QList<Message> pending; // newest last; not more than maximumCount
     qint64 totalCount = 0;

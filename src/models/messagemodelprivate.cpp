@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 
 MessageModelPrivate::MessageModelPrivate(MessageModel *model)
     : q(model)
+    , consumers(model)
     , timer(model) // a child, so that it moves to another thread with the model
 {
     timer.setSingleShot(true);

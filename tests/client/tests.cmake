@@ -12,7 +12,7 @@ foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows
         tst_reopening tst_resubscribing tst_turns tst_writing)
     amqpqt_test(client ${test} LAYERS values wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
-foreach(test tst_messagecolumns tst_messagemodel)
+foreach(test tst_latestvaluemodel tst_messagecolumns tst_messagemodel tst_ratehistory)
     amqpqt_test(client ${test} LAYERS values wire engine transport client models
         LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "client/clientsupport.h"
-#include "support/messages.h"
+#include "client/modelmessages.h"
 
 #include <AmqpQt/messagemodel.h>
 
@@ -21,14 +21,6 @@ QList<Message> numbered(int count, int first = 0)
     for (int i = first; i < first + count; ++i)
         messages += Message(QByteArray::number(i));
     return messages;
-}
-
-// Delivered with that routing key, which is the body too.
-Message keyed(const QByteArray &key)
-{
-    DeliveryOrigin origin;
-    origin.routingKey = QString::fromUtf8(key);
-    return delivered(key, {}, origin);
 }
 
 // The bodies from row 0 on, as the views get them: "2 1 0".
@@ -137,6 +129,7 @@ private Q_SLOTS:
     void slotMayDeleteTheModel_data();
     void slotMayDeleteTheModel();
     void deliveriesBecomeRows();
+    void severalConsumersShareTheModel();
     void consumerMayBeExchanged();
     void consumerMayBeDeleted_data();
     void consumerMayBeDeleted();
@@ -527,6 +520,32 @@ void tst_MessageModel::deliveriesBecomeRows()
     QVERIFY(waitUntil([&] { return observed.model.totalCount() == 4; }));
     QVERIFY(waitUntil([&] { return bodies(observed.model) == "d c b"; }));
     QCOMPARE(observed.model.message(0).deliveryTag(), 4u);
+}
+
+void tst_MessageModel::severalConsumersShareTheModel()
+{
+    ScriptedPeer peer;
+    OpenClient client(peer);
+    Observed observed(10);
+    MessageModel &model = observed.model;
+    Consumer *first = client.consume({.ackMode = AckMode::NoAck});
+    Consumer *second = client.consume({.ackMode = AckMode::NoAck});
+    model.addConsumer(first);
+    model.addConsumer(second);
+    model.addConsumer(second);
+    model.addConsumer(nullptr);
+    QCOMPARE(model.consumers(), QList({first, second}));
+    peer.sendRaw(deliveries("c1", 1, {"1a"}) + deliveries("c2", 2, {"2a"}));
+    QVERIFY(waitUntil([&] { return model.count() == 2; }));
+
+    model.removeConsumer(first);
+    QCOMPARE(model.consumers(), QList({second}));
+    QSignalSpy firstBatches(first, &Consumer::batchDelivered);
+    peer.sendRaw(deliveries("c1", 3, {"1b"}) + deliveries("c2", 4, {"2b"}));
+    QVERIFY(waitUntil([&] { return model.count() == 3 && !firstBatches.isEmpty(); }));
+    QCOMPARE(model.message(0).text(), u"2b"_s);
+    delete second;
+    QVERIFY(model.consumers().isEmpty());
 }
 
 void tst_MessageModel::consumerMayBeExchanged()

@@ -58,6 +58,34 @@ TestCase {
             }
         }
     }
+    Component {
+        id: pairs
+        Item {
+            id: pair
+            property alias broker: broker
+            property alias first: first
+            property alias second: second
+            property alias publisher: publisher
+            property alias messages: messages
+            property alias latest: latest
+            property alias history: history
+            property int changes: 0
+
+            Connection {
+                id: broker
+                url: test.url
+                active: true
+                Queue { id: one; QueueBinding { exchangeName: "amq.topic"; routingKey: "pair.one" } }
+                Queue { id: two; QueueBinding { exchangeName: "amq.topic"; routingKey: "pair.two" } }
+                Consumer { id: first; queue: one; ackMode: Amqp.AfterDelivery }
+                Consumer { id: second; queue: two; ackMode: Amqp.AfterDelivery }
+                Publisher { id: publisher; exchange: "amq.topic" }
+            }
+            MessageModel { id: messages; consumers: [first, second]; updateInterval: 1; onConsumersChanged: ++pair.changes }
+            LatestValueModel { id: latest; consumers: [first, second]; updateInterval: 1 }
+            RateHistory { id: history; consumers: [first, second]; interval: 20 }
+        }
+    }
     Component { id: latestModels; LatestValueModel {} }
     Component { id: messageModels; MessageModel {} }
     Component { id: histories; RateHistory {} }
@@ -160,6 +188,64 @@ TestCase {
         compare(line[3].x, 90)
         compare(Math.min(...line.map(point => point.y)), 0)
         verify(line.every(point => point.y >= 0 && point.y <= 10))
+    }
+
+    function test_severalConsumersShareAModel() {
+        const pair = createTemporaryObject(pairs, testCase)
+        const models = [pair.messages, pair.latest, pair.history]
+        for (const model of models) {
+            compare(model.consumers.length, 2)
+            compare(model.consumers[1], pair.second)
+            compare(model.consumer, pair.first)
+        }
+        tryVerify(() => pair.first.subscribed && pair.second.subscribed && pair.publisher.writable, 30000)
+        for (const key of ["pair.one", "pair.two"])
+            pair.publisher.publish(key, { routingKey: key })
+        tryCompare(pair.messages, "totalCount", 2, 30000)
+        tryCompare(pair.latest, "count", 2, 30000)
+        tryVerify(() => pair.history.maximum > 0, 30000)
+
+        // A single consumer in place of both.
+        const changes = pair.changes
+        for (const model of models) {
+            model.consumer = pair.second
+            compare(model.consumers.length, 1)
+            compare(model.consumers[0], pair.second)
+        }
+        compare(pair.changes, changes + 1)
+        compare(pair.history.values.length, 0)
+        pair.publisher.publish("one", { routingKey: "pair.one" })
+        pair.publisher.publish("two", { routingKey: "pair.two" })
+        tryCompare(pair.messages, "totalCount", 3, 30000)
+        compare(pair.messages.get(0).text, "two")
+        tryVerify(() => pair.history.maximum > 0, 30000)
+
+        // Deleted ones leave the list; a consumer counts once.
+        for (const model of models) {
+            model.consumers = [pair.second, pair.first, pair.second]
+            compare(model.consumers.length, 2)
+        }
+        test.deleteNow(pair.second)
+        for (const model of models) {
+            compare(model.consumers.length, 1)
+            compare(model.consumer, pair.first)
+            model.consumer = undefined
+            compare(model.consumers.length, 0)
+        }
+    }
+
+    // A rate is counted without receiving the messages.
+    function test_rateHistoryTakesNoMessages() {
+        const pair = createTemporaryObject(pairs, testCase)
+        pair.messages.consumer = null
+        pair.latest.consumer = null
+        tryVerify(() => pair.first.subscribed && pair.publisher.writable, 30000)
+        pair.publisher.publish("waits", { routingKey: "pair.one" })
+        tryVerify(() => pair.history.maximum > 0, 30000)
+        tryCompare(pair.first, "unackedCount", 1, 30000)
+        pair.messages.consumer = pair.first
+        tryCompare(pair.messages, "count", 1, 30000)
+        tryCompare(pair.first, "unackedCount", 0, 30000)
     }
 
     function test_modelsOutliveTheirConsumer() {

@@ -4,8 +4,10 @@
 #include <AmqpQt/Connection>
 #include <AmqpQt/ConnectionParameters>
 #include <AmqpQt/Consumer>
+#include <AmqpQt/LatestValueModel>
 #include <AmqpQt/Message>
 #include <AmqpQt/MessageModel>
+#include <AmqpQt/RateHistory>
 #include <AmqpQt/version.h>
 
 #include <QtCore/QCoreApplication>
@@ -53,6 +55,10 @@ private:
             return 7;
         if (AmqpQt::MessageModel::value(message, QStringLiteral("text")) != QLatin1String("text"))
             return 8;
+        if (AmqpQt::LatestValueModel().keyColumn() != QLatin1String("routingKey"))
+            return 9;
+        if (!AmqpQt::RateHistory().values().isEmpty())
+            return 10;
         return 0;
     }
 

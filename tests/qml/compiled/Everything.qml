@@ -148,6 +148,7 @@ QtObject {
     readonly property string publisher_errorString: thePublisher.errorString
 
     readonly property Consumer messageModel_consumer: theMessageModel.consumer
+    readonly property var messageModel_consumers: theMessageModel.consumers
     readonly property int messageModel_maximumCount: theMessageModel.maximumCount
     readonly property int messageModel_updateInterval: theMessageModel.updateInterval
     readonly property bool messageModel_paused: theMessageModel.paused
@@ -158,6 +159,7 @@ QtObject {
     readonly property real messageModel_droppedCount: theMessageModel.droppedCount
 
     readonly property Consumer latestValueModel_consumer: theLatestValueModel.consumer
+    readonly property var latestValueModel_consumers: theLatestValueModel.consumers
     readonly property string latestValueModel_keyColumn: theLatestValueModel.keyColumn
     readonly property var latestValueModel_columns: theLatestValueModel.columns
     readonly property int latestValueModel_updateInterval: theLatestValueModel.updateInterval
@@ -165,6 +167,7 @@ QtObject {
     readonly property int latestValueModel_count: theLatestValueModel.count
 
     readonly property Consumer rateHistory_consumer: theRateHistory.consumer
+    readonly property var rateHistory_consumers: theRateHistory.consumers
     readonly property int rateHistory_samples: theRateHistory.samples
     readonly property int rateHistory_interval: theRateHistory.interval
     readonly property var rateHistory_values: theRateHistory.values

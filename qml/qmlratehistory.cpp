@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+#include "qmlratehistory.h"
+
+#include <QtQml/qqmlinfo.h>
+
+namespace AmqpQt
+{
+
+QmlRateHistory::QmlRateHistory(QObject *parent)
+    : RateHistory(parent)
+{
+}
+
+void QmlRateHistory::connectConsumer(QmlConsumer *consumer, QObject *context)
+{
+    connect(consumer->counter(), &DeliveryCounter::counted, context, [this](int count) { add(count); });
+}
+
+void QmlRateHistory::notifyConsumers(bool isReset)
+{
+    const QPointer<QmlRateHistory> self(this);
+    if (isReset)
+        clear();
+    if (self)
+        Q_EMIT consumerChanged();
+    if (self)
+        Q_EMIT consumersChanged();
+}
+
+QVariantList QmlRateHistory::polyline(double width, double height) const
+{
+    QVariantList points;
+    for (const QPointF &point : RateHistory::polyline(width, height))
+        points.append(point);
+    return points;
+}
+
+void QmlRateHistory::warn(const QString &text) const
+{
+    qmlWarning(this) << text;
+}
+
+} // namespace AmqpQt

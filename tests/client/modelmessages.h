@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "support/messages.h"
+
+// Messages for the tests of the models.
+namespace AmqpQt::Test
+{
+
+// Delivered with this routing key; the body is the key too unless it is given.
+inline Message keyed(const QByteArray &key, const QByteArray &body)
+{
+    DeliveryOrigin origin;
+    origin.routingKey = QString::fromUtf8(key);
+    return delivered(body, {}, origin);
+}
+
+inline Message keyed(const QByteArray &key)
+{
+    return keyed(key, key);
+}
+
+} // namespace AmqpQt::Test
