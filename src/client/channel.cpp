@@ -185,7 +185,7 @@ void Channel::setConfirmWindow(int messages)
         return;
     }
     d->engine->setConfirmWindow(messages);
-    d->connection->scheduleTurn();
+    d->connection->scheduler.schedule();
 }
 
 /*!
@@ -433,7 +433,7 @@ Reply<std::optional<GetResult>> Channel::get(const QString &queue, AckMode ackMo
             auto *got = std::get_if<Engine::GotMessage>(&value);
             if (!got || !channel)
                 return std::nullopt;
-            ++channel->d->connection->statistics.messagesIn;
+            channel->d->connection->router.countMessage();
             return GetResult{channel->d->makeMessage(got->message, {}, noAck), got->remaining};
         });
 }

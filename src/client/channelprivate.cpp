@@ -22,7 +22,7 @@ ChannelPrivate::ChannelPrivate(Channel *channel, ConnectionPrivate *connectionPr
     , serialNumber(connectionPrivate ? connectionPrivate->nextChannelSerial() : 0)
 {
     if (connection)
-        connection->channels.insert(this);
+        connection->channels.emplace(serialNumber, this);
 }
 
 ChannelPrivate::~ChannelPrivate()
@@ -39,12 +39,12 @@ ChannelPrivate::~ChannelPrivate()
     endConfirmWaits(deleted);
     if (!connection)
         return;
-    connection->channels.remove(this);
-    connection->forget(this);
+    connection->channels.erase(serialNumber);
+    connection->dispatcher.forget(this);
     if (engine) {
         engine->release();
         connection->finishCallsOf(engine.get());
-        connection->scheduleTurn();
+        connection->scheduler.schedule();
     }
 }
 
@@ -53,7 +53,7 @@ void ChannelPrivate::start(std::shared_ptr<Engine::ChannelEngine> engineChannel)
     engine = std::move(engineChannel);
     state = State::Opening;
     engine->open();
-    connection->scheduleTurn();
+    connection->scheduler.schedule();
 }
 
 void ChannelPrivate::startFailed(const Error &reason)
@@ -88,7 +88,7 @@ void ChannelPrivate::connectionGone(const Error &gone)
 void ChannelPrivate::defer(QObject *context, std::function<void()> action)
 {
     if (connection)
-        connection->defer(context, std::move(action));
+        connection->dispatcher.defer(context, std::move(action));
     else
         QMetaObject::invokeMethod(context, std::move(action), Qt::QueuedConnection);
 }
@@ -313,7 +313,7 @@ bool ChannelPrivate::settle(const Settlement &settlement, bool upTo)
             return false;
         count(settled);
     }
-    connection->scheduleTurn();
+    connection->scheduler.schedule();
     return true;
 }
 
@@ -363,7 +363,7 @@ void ChannelPrivate::onOpened()
     if (state != State::Opening)
         return; // a slot called close() meanwhile
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
-        connection->finishLater(promise, {});
+        connection->dispatcher.finishLater(promise, {});
     setState(State::Open);
     tellBackpressure();
     defer(q, [channel = q] { Q_EMIT channel->opened(); });
@@ -376,7 +376,7 @@ void ChannelPrivate::onClosed(const Error &reason)
     toldWindowFull = false;
     state = State::Closed;
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
-        connection->finishLater<void>(
+        connection->dispatcher.finishLater<void>(
             promise, reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
     const ConsumerPrivate *refused = refusedConsumer(reason);
     for (ConsumerPrivate *consumer : std::as_const(everyConsumer))
@@ -403,8 +403,8 @@ void ChannelPrivate::setFlow(bool active)
 void ChannelPrivate::tellBackpressure()
 {
     BackpressureReasons reasons;
-    reasons.setFlag(BackpressureReason::BrokerBlocked, connection && connection->toldBlocked);
-    reasons.setFlag(BackpressureReason::WriteBufferFull, connection && connection->toldBufferFull);
+    reasons.setFlag(BackpressureReason::BrokerBlocked, connection && connection->flow.isBlocked());
+    reasons.setFlag(BackpressureReason::WriteBufferFull, connection && connection->flow.isBufferFull());
     reasons.setFlag(BackpressureReason::ChannelFlow, toldFlowStopped);
     reasons.setFlag(BackpressureReason::ConfirmWindowFull, toldWindowFull);
     const bool isWritable = state == State::Open && !reasons;

@@ -109,7 +109,7 @@ void ChannelPrivate::publishesEnded(quint64 first, quint64 last, const Error &fa
 
     for (auto reply = m_confirmReplies.lowerBound(first); reply != m_confirmReplies.end() && reply.key() <= last;
          reply = m_confirmReplies.erase(reply))
-        connection->finishLater<void>(*reply, failure.isError() ? Result<void>(failure) : Result<void>());
+        connection->dispatcher.finishLater<void>(*reply, failure.isError() ? Result<void>(failure) : Result<void>());
 
     for (ConfirmWait &wait : m_confirmWaits) {
         if (first > wait.last)
@@ -118,8 +118,8 @@ void ChannelPrivate::publishesEnded(quint64 first, quint64 last, const Error &fa
         if (failure.isError() && !wait.failure.isError())
             wait.failure = failure;
         if (wait.outstanding == 0)
-            connection->finishLater<void>(wait.promise,
-                                          wait.failure.isError() ? Result<void>(wait.failure) : Result<void>());
+            connection->dispatcher.finishLater<void>(wait.promise, wait.failure.isError() ? Result<void>(wait.failure)
+                                                                                          : Result<void>());
     }
     std::erase_if(m_confirmWaits, [](const ConfirmWait &wait) { return wait.outstanding == 0; });
 }
@@ -136,7 +136,7 @@ void ChannelPrivate::endConfirmWaits(const Error &reason)
 void ChannelPrivate::noteUnconfirmed()
 {
     if (!std::exchange(m_unconfirmedNoted, true))
-        connection->noteUnconfirmedChange(this);
+        connection->dispatcher.noteUnconfirmedChange(this);
 }
 
 void ChannelPrivate::emitUnconfirmedCount()

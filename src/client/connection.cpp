@@ -70,7 +70,7 @@ void Connection::setParameters(const ConnectionParameters &parameters)
     if (!d->isOwnThread("setParameters"))
         return;
     d->setParameters(parameters);
-    d->defer(this, [this] { Q_EMIT parametersChanged(); });
+    d->dispatcher.defer(this, [this] { Q_EMIT parametersChanged(); });
 }
 
 QUrl Connection::url() const
@@ -83,7 +83,7 @@ void Connection::setUrl(const QUrl &url)
     if (!d->isOwnThread("setUrl"))
         return;
     d->setUrl(url);
-    d->defer(this, [this] { Q_EMIT parametersChanged(); });
+    d->dispatcher.defer(this, [this] { Q_EMIT parametersChanged(); });
 }
 
 Connection::State Connection::state() const
@@ -110,7 +110,7 @@ Reply<void> Connection::whenOpen()
 */
 Endpoint Connection::currentEndpoint() const
 {
-    return d->currentEndpoint;
+    return d->currentEndpoint();
 }
 
 Error Connection::error() const
@@ -130,7 +130,7 @@ bool Connection::isBlocked() const
 
 QString Connection::blockedReason() const
 {
-    return d->blockedReason;
+    return d->flow.blockedReason();
 }
 
 bool Connection::isWritable() const
@@ -140,7 +140,7 @@ bool Connection::isWritable() const
 
 qint64 Connection::bytesToWrite() const
 {
-    return d->engine.queuedBytes() + (d->transport ? d->transport->bytesToWrite() : 0);
+    return d->engine.queuedBytes() + d->link.bytesToWrite();
 }
 
 /*!
@@ -157,7 +157,7 @@ qint64 Connection::bytesToWrite() const
 */
 Connection::Statistics Connection::statistics() const
 {
-    return d->statistics;
+    return d->statistics();
 }
 
 /*!
@@ -273,7 +273,7 @@ Channel *Connection::channel(quint16 number)
 QList<Channel *> Connection::channels() const
 {
     QList<Channel *> channels;
-    for (const ChannelPrivate *channel : std::as_const(d->channels)) {
+    for (const auto &[serial, channel] : std::as_const(d->channels)) {
         if (channel->engine && !channel->isInternal)
             channels.append(channel->q);
     }

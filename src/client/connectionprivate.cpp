@@ -6,22 +6,16 @@
 #include "client/consumer_p.h"
 #include "client/helperchannel_p.h"
 #include "engine/sasl_p.h"
-#include "transport/sockettransport_p.h"
 #include "values/logging_p.h"
 
 #include <AmqpQt/version.h>
 
-#include <QtCore/qabstracteventdispatcher.h>
 #include <QtCore/qcoreapplication.h>
 #include <QtCore/qcoreevent.h>
-#include <QtCore/qmetaobject.h>
 #include <QtCore/qsysinfo.h>
 #include <QtCore/qthread.h>
-#include <QtCore/qtimer.h>
-#include <QtNetwork/qhostaddress.h>
 
 #include <algorithm>
-#include <array>
 
 namespace AmqpQt
 {
@@ -31,61 +25,80 @@ using namespace Qt::StringLiterals;
 namespace
 {
 
-constexpr auto TurnEvent = QEvent::User;
-constexpr auto SettlementsEvent = QEvent::Type(QEvent::User + 1);
+constexpr auto SettlementsEvent = QEvent::User;
 
 Engine::Time now()
 {
     return std::chrono::steady_clock::now();
 }
 
-bool isLoopback(const QString &host)
+Engine::Settings engineSettings(const ConnectionParameters &parameters)
 {
-    return host.compare("localhost"_L1, Qt::CaseInsensitive) == 0 || QHostAddress(host).isLoopback();
+    Engine::Settings settings;
+    settings.userName = parameters.userName();
+    settings.checksUserId = parameters.checksUserId();
+    settings.virtualHost = parameters.virtualHost();
+    settings.connectionName = parameters.connectionName();
+    settings.clientProperties = {
+        {u"product"_s, u"AmqpQt"_s},
+        {u"version"_s, QStringLiteral(AMQPQT_VERSION_STRING)},
+        {u"platform"_s, u"Qt %1, %2"_s.arg(QLatin1StringView(qVersion()), QSysInfo::prettyProductName())},
+        {u"information"_s, u"MIT licence"_s},
+    };
+    settings.clientProperties.insert(parameters.clientProperties());
+    settings.heartbeatSeconds = quint16(parameters.heartbeatInterval().count());
+    settings.frameMax = parameters.maximumFrameSize();
+    settings.channelMax = parameters.maximumChannels();
+    settings.handshakeTimeout = parameters.connectTimeout();
+    settings.replyTimeout = parameters.replyTimeout();
+    settings.closeTimeout = parameters.closeTimeout();
+    settings.maximumMessageSize = parameters.maximumMessageSize();
+    settings.blockedTimeout = parameters.blockedTimeout();
+    settings.backpressureMultiplier = parameters.backpressureMultiplier();
+    settings.lowWatermark = parameters.lowWatermark();
+    settings.highWatermark = parameters.highWatermark();
+    settings.bufferLimit = parameters.bufferLimit();
+    return settings;
 }
 
 } // namespace
 
 ConnectionPrivate::ConnectionPrivate(Connection *connection)
-    : QObject(connection) // a child: it goes along to another thread
+    : QObject(connection) // a child, so that it moves to another thread as well
     , q(connection)
+    , scheduler(this, this)
+    , dispatcher(scheduler)
+    , router(*this)
+    , flow(*this)
+    , link(engine, scheduler, this)
     , mailbox(std::make_shared<Mailbox>(this))
 {
 }
 
 ConnectionPrivate::~ConnectionPrivate()
 {
-    for (Guard *guard = m_guard; guard; guard = guard->m_outer)
-        guard->m_connection = nullptr;
-    m_guard = nullptr;
+    dispatcher.endGuards();
     takeSettlements();
     mailbox->detach();
-    if (transport) {
+    if (link.hasTransport()) {
         engine.prepareOutput(now());
         engine.sendConnectionClose();
-        writeOutput(now());
-        leaveTransport();
+        link.writeNow();
+        link.leave(activeParameters().closeTimeout());
     }
     const Error gone(ErrorKind::Cancelled, u"the connection was deleted"_s);
     engine.abort(gone);
     engine.endWaiting(gone); // calls that waited for open()
     while (auto event = engine.next())
-        tellLater(*event);
+        router.routeLast(*event);
     for (std::optional<Promise<void>> *promise : {&m_opening, &m_closing}) {
         if (*promise)
             (*promise)->finish(gone, Delivery::Posted);
     }
     for (const Promise<void> &promise : whenOpen)
         promise.finish(gone, Delivery::Posted);
-    while (!m_deferred.empty()) {
-        Deferred deferred = std::move(m_deferred.front());
-        m_deferred.pop_front();
-        if (deferred.finish)
-            deferred.finish(Delivery::Posted);
-        else if (deferred.context && deferred.context != q)
-            QMetaObject::invokeMethod(deferred.context, std::move(deferred.action), Qt::QueuedConnection);
-    }
-    for (ChannelPrivate *channel : std::exchange(channels, {}))
+    dispatcher.postDeferred(q);
+    for (const auto &[serial, channel] : std::exchange(channels, {}))
         channel->connectionGone(gone);
 }
 
@@ -103,14 +116,18 @@ void ConnectionPrivate::setParameters(const ConnectionParameters &newParameters)
 {
     parameters = newParameters;
     if (state == Connection::State::Closed)
-        prepareAttempt();
+        configureEngine();
 }
 
 // The limits also apply to messages that wait for the next open().
-void ConnectionPrivate::prepareAttempt()
+void ConnectionPrivate::configureEngine()
 {
-    attempt = parameters;
-    engine.configure(settings());
+    engine.configure(engineSettings(parameters));
+}
+
+void ConnectionPrivate::setTransportFactory(TransportFactory factory)
+{
+    m_makeTransport = std::move(factory);
 }
 
 void ConnectionPrivate::setUrl(const QUrl &url)
@@ -122,52 +139,23 @@ void ConnectionPrivate::setUrl(const QUrl &url)
     setParameters(wanted);
 }
 
-Engine::Settings ConnectionPrivate::settings() const
-{
-    Engine::Settings settings;
-    settings.userName = attempt.userName();
-    settings.checksUserId = attempt.checksUserId();
-    settings.virtualHost = attempt.virtualHost();
-    settings.connectionName = attempt.connectionName();
-    settings.clientProperties = {
-        {u"product"_s, u"AmqpQt"_s},
-        {u"version"_s, QStringLiteral(AMQPQT_VERSION_STRING)},
-        {u"platform"_s, u"Qt %1, %2"_s.arg(QLatin1StringView(qVersion()), QSysInfo::prettyProductName())},
-        {u"information"_s, u"MIT licence"_s},
-    };
-    settings.clientProperties.insert(attempt.clientProperties());
-    settings.heartbeatSeconds = quint16(attempt.heartbeatInterval().count());
-    settings.frameMax = attempt.maximumFrameSize();
-    settings.channelMax = attempt.maximumChannels();
-    settings.handshakeTimeout = attempt.connectTimeout();
-    settings.replyTimeout = attempt.replyTimeout();
-    settings.closeTimeout = attempt.closeTimeout();
-    settings.maximumMessageSize = attempt.maximumMessageSize();
-    settings.blockedTimeout = attempt.blockedTimeout();
-    settings.backpressureMultiplier = attempt.backpressureMultiplier();
-    settings.lowWatermark = attempt.lowWatermark();
-    settings.highWatermark = attempt.highWatermark();
-    settings.bufferLimit = attempt.bufferLimit();
-    return settings;
-}
-
 void ConnectionPrivate::setState(Connection::State newState)
 {
     state = newState;
     qCDebug(lcConnection) << q << newState;
-    defer(q, [this, newState] { Q_EMIT q->stateChanged(newState); });
+    dispatcher.defer(q, [this, newState] { Q_EMIT q->stateChanged(newState); });
 }
 
 void ConnectionPrivate::reportCallError(const Error &reason)
 {
     lastCallError = reason;
-    defer(q, [this, reason] { Q_EMIT q->errorOccurred(reason); });
+    dispatcher.defer(q, [this, reason] { Q_EMIT q->errorOccurred(reason); });
 }
 
 void ConnectionPrivate::setError(const Error &newError)
 {
     error = newError;
-    defer(q, [this, newError] { Q_EMIT q->errorOccurred(newError); });
+    dispatcher.defer(q, [this, newError] { Q_EMIT q->errorOccurred(newError); });
 }
 
 bool ConnectionPrivate::isLost() const
@@ -188,62 +176,80 @@ Reply<void> ConnectionPrivate::open()
         m_opening.emplace();
         error = {};
         mailbox->setThread();
-        prepareAttempt();
-        m_endpointsLeft = attempt.endpoints();
-        connectToNextEndpoint();
-        armTimer(now());
+        m_dialer = std::make_unique<Dialer>(parameters, m_makeTransport, this);
+        connect(m_dialer.get(), &Dialer::ready, this, &ConnectionPrivate::onTransportReady);
+        connect(m_dialer.get(), &Dialer::failed, &link, &TransportLink::fail);
+        dialNextEndpoint();
+        setDeadline(now());
     }
     return m_opening->reply();
 }
 
-void ConnectionPrivate::connectToNextEndpoint()
+void ConnectionPrivate::dialNextEndpoint()
 {
     if (state != Connection::State::Connecting)
         setState(Connection::State::Connecting);
-    releaseTransport(false);
-    m_readable = false;
-    m_transportError = {};
-    Engine::Settings login = settings();
+    link.reset();
+    const ConnectionParameters &attempt = m_dialer->parameters();
+    Engine::Settings login = engineSettings(attempt);
     login.saslPlainResponse = Engine::saslPlain(attempt.d->userName, attempt.d->password.bytes());
     const Error refused = attempt.error();
     if (const Error wrong = refused.isError() ? refused : engine.start(login, now()); wrong.isError())
         return engine.failAttempt(wrong);
-    currentEndpoint = m_endpointsLeft.takeFirst();
-    if (!isLoopback(currentEndpoint.host))
-        qCWarning(lcConnection).noquote() << "the password goes to" << currentEndpoint.host << "without encryption";
-    transport = std::make_unique<SocketTransport>(this);
-    connect(transport.get(), &Transport::connected, this, [this] {
-        if (state != Connection::State::Connecting)
-            return; // close() was called
-        engine.transportConnected();
-        setState(Connection::State::Handshaking);
-        writeOutput(now());
-    });
-    connect(transport.get(), &Transport::readable, this, [this] {
-        m_readable = true;
-        prepareTurn();
-    });
-    connect(transport.get(), &Transport::written, this, [this] {
-        writeOutput(now());
-        scheduleTurn();
-    });
-    connect(transport.get(), &Transport::failed, this, &ConnectionPrivate::onTransportFailed);
-    transport->connectTo(currentEndpoint.host, currentEndpoint.port);
+    m_dialer->dialNext();
+}
+
+void ConnectionPrivate::onTransportReady()
+{
+    if (state != Connection::State::Connecting)
+        return; // close() was called
+    link.setTransport(m_dialer->takeTransport());
+    engine.transportConnected();
+    setState(Connection::State::Handshaking);
+    link.writeNow();
 }
 
 // Only an error that may not occur at the next endpoint leads to another attempt.
 bool ConnectionPrivate::triesNextEndpoint(const Error &reason) const
 {
     const bool isAttempt = state == Connection::State::Connecting || state == Connection::State::Handshaking;
-    return isAttempt && !m_endpointsLeft.isEmpty() && reason.isRecoverable();
+    return isAttempt && m_dialer->hasNext() && reason.isRecoverable();
 }
 
-// Earlier input is dispatched before the error.
-void ConnectionPrivate::onTransportFailed()
+void ConnectionPrivate::onOpened()
 {
-    m_transportError = transport->error();
-    m_readable = true;
-    scheduleTurn();
+    m_dialer->stop();
+    dispatcher.finishLater(*std::exchange(m_opening, std::nullopt), {});
+    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
+        dispatcher.finishLater(promise, {});
+    setState(Connection::State::Open);
+    dispatcher.defer(q, [this] { Q_EMIT q->opened(); });
+}
+
+void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
+{
+    const Error reason = event.reason;
+    const Error notOpened = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
+    if (state == Connection::State::Closing && engine.isWaitedFor()) { // the attempt failed before it was given up
+        engine.endWaiting();
+        return engine.postpone(std::move(event));
+    }
+    link.release(event.graceful, activeParameters().closeTimeout());
+    if (triesNextEndpoint(reason))
+        return dialNextEndpoint();
+    m_dialer->stop();
+    configureEngine();
+    flow.reportBytesToWrite();
+    if (const auto opening = std::exchange(m_opening, std::nullopt))
+        dispatcher.finishLater<void>(*opening, notOpened);
+    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
+        dispatcher.finishLater<void>(promise, notOpened);
+    if (const auto closing = std::exchange(m_closing, std::nullopt))
+        dispatcher.finishLater<void>(*closing, reason);
+    if (reason.isError())
+        setError(reason);
+    setState(Connection::State::Closed);
+    dispatcher.defer(q, [this, reason] { Q_EMIT q->closed(reason); });
 }
 
 Reply<void> ConnectionPrivate::close()
@@ -260,9 +266,9 @@ Reply<void> ConnectionPrivate::close()
     m_closing.emplace();
     setState(Connection::State::Closing);
     engine.close(now());
-    for (ChannelPrivate *channel : std::as_const(channels))
+    for (const auto &[serial, channel] : std::as_const(channels))
         channel->noteClosing();
-    armTimer(now());
+    setDeadline(now());
     return m_closing->reply();
 }
 
@@ -275,7 +281,8 @@ void ConnectionPrivate::abort()
     if (state != Connection::State::Closing)
         setState(Connection::State::Closing);
     engine.abort();
-    releaseTransport(false);
+    m_dialer->stop();
+    link.release(false, {});
 }
 
 // Without a connection, ends the calls that wait for the next one.
@@ -283,126 +290,8 @@ void ConnectionPrivate::cancelWaiting()
 {
     engine.endWaiting();
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
-        finishLater<void>(promise, Error(ErrorKind::Cancelled, u"the connection was closed"_s));
-    scheduleTurn();
-}
-
-// Writes all output, including bytes that the kernel does not accept yet. Returns false if writing is no longer
-// possible.
-bool ConnectionPrivate::writeAll(Transport *to)
-{
-    while (to->isConnected() && !engine.output().isEmpty()) {
-        if (to->write(engine.output().data(), engine.output().size()) < 0)
-            return false;
-        statistics.bytesOut += quint64(engine.output().size());
-        engine.written(engine.output().size(), now());
-    }
-    return to->isConnected();
-}
-
-// Gives up on a peer that has stopped reading, but not on one that reads slowly.
-static void deleteWhenStuck(Transport *leaving, std::chrono::milliseconds patience)
-{
-    auto *const timer = new QTimer(leaving);
-    timer->setSingleShot(true);
-    QObject::connect(timer, &QTimer::timeout, leaving, &QObject::deleteLater);
-    QObject::connect(leaving, &Transport::written, timer, qOverload<>(&QTimer::start));
-    QObject::connect(leaving, &Transport::finished, timer, &QTimer::stop);
-    timer->start(patience);
-}
-
-void ConnectionPrivate::releaseTransport(bool graceful)
-{
-    if (!transport)
-        return;
-    Transport *old = transport.release();
-    disconnect(old, nullptr, this, nullptr);
-    if (graceful && writeAll(old)) {
-        connect(old, &Transport::finished, old, &QObject::deleteLater);
-        deleteWhenStuck(old, attempt.closeTimeout());
-        old->close();
-    } else {
-        old->abort();
-        old->deleteLater();
-    }
-}
-
-static void discardInput(Transport *leaving)
-{
-    constexpr int Reads = 16;
-    char space[4096];
-    for (int reads = 0; reads < Reads; ++reads) {
-        const qint64 size = leaving->read(space, sizeof space);
-        if (size < 0)
-            leaving->deleteLater();
-        if (size <= 0)
-            return;
-    }
-    QMetaObject::invokeMethod(
-        leaving, [leaving] { discardInput(leaving); }, Qt::QueuedConnection); // others come first
-}
-
-// Nothing waits for the transport any more. A socket closed with unread input is reset, and the peer may then drop the
-// last bytes written. So it stays in the event loop until the peer closes the connection.
-void ConnectionPrivate::leaveTransport()
-{
-    const bool isGoodbyeSaid = engine.state() == Engine::ConnectionEngine::State::CloseSent;
-    QAbstractEventDispatcher *const loop =
-        thread() == QThread::currentThread() ? QAbstractEventDispatcher::instance() : nullptr;
-    if (!isGoodbyeSaid || !loop || !writeAll(transport.get()))
-        return transport.reset();
-    Transport *const leaving = transport.release();
-    disconnect(leaving, nullptr, this, nullptr);
-    leaving->setParent(loop); // which ends it with the thread
-    connect(leaving, &Transport::readable, leaving, [leaving] { discardInput(leaving); });
-    connect(leaving, &Transport::failed, leaving, &QObject::deleteLater);
-    deleteWhenStuck(leaving, attempt.closeTimeout());
-    discardInput(leaving);
-}
-
-void ConnectionPrivate::scheduleTurn()
-{
-    if (m_turnPosted || m_isTurnDue)
-        return;
-    m_turnPosted = true;
-    QCoreApplication::postEvent(this, new QEvent(TurnEvent));
-}
-
-// The turn runs as soon as the event loop, this one or a nested one, has handled its pending events. So it is not on
-// the stack of the socket, and avoids the cost of posting an event: two system calls and another pass of the loop.
-void ConnectionPrivate::prepareTurn()
-{
-#ifdef Q_OS_WIN // whose own modal loops, as while a window is moved, know nothing of these signals
-    scheduleTurn();
-#else
-    if (m_turnPosted || m_isTurnDue)
-        return;
-    m_isTurnDue = true;
-    if (!m_watchedLoop)
-        watchLoop();
-#endif
-}
-
-void ConnectionPrivate::watchLoop()
-{
-    m_watchedLoop = QAbstractEventDispatcher::instance();
-    connect(m_watchedLoop, &QAbstractEventDispatcher::awake, this, [this] {
-        if (m_isTurnDue)
-            turn();
-    });
-    // In case awake() precedes the events, or a slot runs a nested loop.
-    connect(m_watchedLoop, &QAbstractEventDispatcher::aboutToBlock, this, [this] {
-        if (m_isTurnDue) {
-            m_watchedLoop->wakeUp(); // code that waits for an effect of a slot checks again
-            turn();
-        }
-    });
-}
-
-void ConnectionPrivate::stopWatchingLoop()
-{
-    if (m_watchedLoop)
-        disconnect(std::exchange(m_watchedLoop, nullptr), nullptr, this, nullptr);
+        dispatcher.finishLater<void>(promise, Error(ErrorKind::Cancelled, u"the connection was closed"_s));
+    scheduler.schedule();
 }
 
 void ConnectionPrivate::wakeForSettlements()
@@ -412,17 +301,8 @@ void ConnectionPrivate::wakeForSettlements()
 
 bool ConnectionPrivate::event(QEvent *event)
 {
-    if (event->type() == TurnEvent) {
-        m_turnPosted = false;
-        turn();
-        return true;
-    }
-    if (event->type() == QEvent::ThreadChange) {
+    if (event->type() == QEvent::ThreadChange)
         mailbox->forgetThread(); // until open() is called in the new one
-        stopWatchingLoop();
-        if (std::exchange(m_isTurnDue, false))
-            scheduleTurn();
-    }
     if (event->type() == SettlementsEvent) {
         takeSettlements();
         return true;
@@ -430,228 +310,108 @@ bool ConnectionPrivate::event(QEvent *event)
     return QObject::event(event);
 }
 
-void ConnectionPrivate::timerEvent(QTimerEvent *event)
+void ConnectionPrivate::deadlineReached()
 {
-    if (event->timerId() == m_continuation.timerId()) {
-        m_continuation.stop();
-        return turn();
-    }
-    m_timer.stop();
-    m_timerAt.reset();
-    if (!engine.hasInput() && m_bytesWhenArmed == bytesSoFar()) {
+    if (!engine.hasInput() && link.isIdle()) {
         engine.releaseIdleMemory();
-        m_calls.squeeze();
-        stopWatchingLoop();
+        router.squeeze();
+        scheduler.stopWatching();
     }
     // Process the peer's input before the elapsed time, since the loop may have been blocked.
     if (const auto deadline = engine.deadline(); deadline && now() >= *deadline)
-        m_readable = m_readable || (transport && transport->isConnected());
-    turn();
+        link.lookAgain();
+    takeTurn();
 }
 
-void ConnectionPrivate::turn()
+void ConnectionPrivate::takeTurn()
 {
-    const Guard guard(this);
-    m_isTurnDue = false;
-    runDeferred(guard);
+    const Dispatcher::Guard guard(dispatcher);
+    scheduler.beginTurn();
+    dispatcher.runDeferred(guard);
     if (!guard)
         return;
-    if (m_dispatching == 0 && m_continuation.isActive()) // the time for deliveries is used up: others come first
+    if (!scheduler.mayDispatch()) // the time for deliveries is used up, so others come first
         return endTurn(guard);
-    ++m_dispatching;
+    scheduler.enterDispatch();
     Engine::Time time = now();
-    const Engine::Time deadline = time + attempt.dispatchBudget();
-    while (dispatchEvents(deadline, guard) && readTransport(time)) {
+    const Engine::Time deadline = time + activeParameters().dispatchBudget();
+    while (dispatchEvents(deadline, guard) && link.read(time)) {
         if (time >= deadline) { // a large body, or input without events
-            m_continuation.start(0, this);
+            scheduler.continueLater();
             break;
         }
     }
     if (!guard)
         return;
-    --m_dispatching;
+    scheduler.leaveDispatch();
     endTurn(guard);
 }
 
-bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Guard &guard)
+bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Dispatcher::Guard &guard)
 {
     // Reading the clock costs as much as a small message, so with quick slots it is read once per several messages.
     constexpr int LargestStride = 8;
     int stride = 1;
     int left = stride;
-    Engine::Time last = deadline - attempt.dispatchBudget();
+    const auto budget = activeParameters().dispatchBudget();
+    Engine::Time last = deadline - budget;
     Message spare; // reuses the memory of the previous delivery if nobody keeps it
-    ++m_slice;
+    scheduler.beginSlice();
     for (;;) {
         if (Engine::RepeatedDelivery delivery; engine.nextRepeated(delivery)) {
-            prepareTurn(); // a nested event loop in the application's code continues the work
-            tell(delivery, spare);
+            scheduler.scheduleInLoop(); // a nested event loop in the application's code continues the work
+            router.route(delivery, spare);
         } else if (auto event = engine.next()) {
-            prepareTurn();
-            dispatch(*event);
+            scheduler.scheduleInLoop();
+            router.route(*event);
         } else {
             return true;
         }
-        if (guard && !m_deferred.empty())
-            runDeferred(guard);
+        if (guard && dispatcher.hasDeferred())
+            dispatcher.runDeferred(guard);
         if (!guard)
             return false;
         if (--left > 0)
             continue;
         const Engine::Time time = now();
         if (time >= deadline) {
-            m_continuation.start(0, this);
+            scheduler.continueLater();
             return false;
         }
-        stride = (time - last) * LargestStride < attempt.dispatchBudget() ? std::min(2 * stride, LargestStride) : 1;
+        stride = (time - last) * LargestStride < budget ? std::min(2 * stride, LargestStride) : 1;
         last = time;
         left = stride;
     }
 }
 
-void ConnectionPrivate::tell(const Engine::RepeatedDelivery &delivery, Message &spare)
+void ConnectionPrivate::endTurn(const Dispatcher::Guard &guard)
 {
-    ++statistics.messagesIn;
-    static_cast<ConsumerPrivate *>(delivery.consumer->context)->deliver(delivery, spare);
-}
-
-bool ConnectionPrivate::readTransport(Engine::Time &time)
-{
-    if (!m_readable || !transport)
-        return false;
-    if (transport->isConnected()) {
-        const std::span<char> space = engine.inputSpace();
-        const qint64 size = transport->read(space.data(), qint64(space.size()));
-        if (size > 0) {
-            m_readable = m_transportError.isError() || size == qint64(space.size());
-            statistics.bytesIn += quint64(size);
-            time = now();
-            engine.inputRead(size, time);
-            return true;
-        }
-        if (size < 0)
-            m_transportError = transport->error();
-    }
-    m_readable = false;
-    if (!m_transportError.isError())
-        return false;
-    engine.transportClosed(m_transportError);
-    return true;
-}
-
-void ConnectionPrivate::writeOutput(Engine::Time time)
-{
-    engine.prepareOutput(time, transport ? transport->bytesToWrite() : 0);
-    std::array<QByteArrayView, 32> space; // of 15 bodies of one frame each
-    while (transport && !m_transportError.isError() && transport->isConnected() && transport->bytesToWrite() == 0) {
-        const std::span<const QByteArrayView> pieces = engine.output(space);
-        if (pieces.empty())
-            break;
-        const qint64 size = transport->writeSome(pieces);
-        if (size < 0)
-            return onTransportFailed();
-        statistics.bytesOut += quint64(size);
-        engine.written(qsizetype(size), time, transport->bytesToWrite());
-    }
-    engine.writeTried();
-}
-
-void ConnectionPrivate::writeOutputNow()
-{
-    writeOutput(now());
-}
-
-void ConnectionPrivate::endTurn(const Guard &guard)
-{
-    while (!m_consumersWithBatch.empty()) {
-        ConsumerPrivate *consumer = m_consumersWithBatch.back();
-        m_consumersWithBatch.pop_back();
-        consumer->emitBatch();
-        if (!guard)
-            return;
-    }
-    while (!m_consumersWithCountChange.empty()) {
-        ConsumerPrivate *consumer = m_consumersWithCountChange.back();
-        m_consumersWithCountChange.pop_back();
-        consumer->emitCounts();
-        if (!guard)
-            return;
-    }
-    while (!m_channelsWithUnconfirmedChange.empty()) {
-        ChannelPrivate *channel = m_channelsWithUnconfirmedChange.back();
-        m_channelsWithUnconfirmedChange.pop_back();
-        channel->emitUnconfirmedCount();
-        if (!guard)
-            return;
-    }
+    dispatcher.reportNoted(guard);
+    if (!guard)
+        return;
     const Engine::Time time = now();
-    checkTime(time);
-    writeOutput(time);
-    tellBytesToWrite();
-    m_isTurnDue = false;
-    if (!hasWork())
-        armTimer(time);
-    else if (!m_continuation.isActive())
-        scheduleTurn();
+    engine.tick(time, !link.isReadable() && !engine.hasInput());
+    link.write(time);
+    flow.reportBytesToWrite();
+    const bool goesOn = hasWork();
+    scheduler.endTurn(goesOn);
+    if (!goesOn)
+        setDeadline(time);
 }
 
 bool ConnectionPrivate::hasWork() const
 {
-    return m_readable || engine.hasInput() || !m_deferred.empty() || !m_consumersWithBatch.empty() ||
-           !m_consumersWithCountChange.empty() || !m_channelsWithUnconfirmedChange.empty();
+    return link.isReadable() || engine.hasInput() || dispatcher.hasWork();
 }
 
-void ConnectionPrivate::checkTime(Engine::Time time)
-{
-    engine.tick(time, !m_readable && !engine.hasInput());
-}
-
-void ConnectionPrivate::tellBytesToWrite()
-{
-    const double bytes = double(q->bytesToWrite());
-    if (std::exchange(m_toldBytesToWrite, bytes) != bytes)
-        defer(q, [this, bytes] { Q_EMIT q->bytesToWriteChanged(bytes); });
-}
-
-void ConnectionPrivate::armTimer(Engine::Time time)
+void ConnectionPrivate::setDeadline(Engine::Time time)
 {
     constexpr std::chrono::milliseconds IdleTime(500); // after this time memory is released
     std::optional<Engine::Time> deadline = engine.deadline();
-    if (engine.hasIdleMemory() || m_watchedLoop)
+    if (engine.hasIdleMemory() || scheduler.isWatching())
         deadline = std::min(deadline.value_or(Engine::Time::max()), time + IdleTime);
-    if (!deadline) {
-        m_timer.stop();
-        m_timerAt.reset();
-    } else if (!m_timerAt || *deadline < *m_timerAt) { // a later one waits until the timer fires for nothing
-        using std::chrono::milliseconds;
-        const auto left = std::chrono::ceil<milliseconds>(*deadline - time);
-        m_timer.start(int(std::clamp<qint64>(left.count(), 0, std::numeric_limits<int>::max())), Qt::PreciseTimer,
-                      this);
-        m_timerAt = deadline;
-        m_bytesWhenArmed = bytesSoFar();
-    }
-}
-
-void ConnectionPrivate::defer(QObject *context, std::function<void()> action)
-{
-    m_deferred.push_back({context, std::move(action), {}});
-    scheduleTurn();
-}
-
-void ConnectionPrivate::runDeferred(const Guard &guard)
-{
-    while (guard && !m_deferred.empty()) {
-        const Deferred deferred = std::move(m_deferred.front());
-        m_deferred.pop_front();
-        if (!deferred.finish && !deferred.context)
-            continue;
-        if (!m_deferred.empty())
-            scheduleTurn(); // for a nested event loop
-        if (deferred.finish)
-            deferred.finish(Delivery::Direct);
-        else
-            deferred.action();
-    }
+    if (scheduler.setDeadline(deadline, time))
+        link.watchIdleness();
 }
 
 void ConnectionPrivate::addCall(Engine::CallId id, CallHandler handler)
@@ -659,24 +419,16 @@ void ConnectionPrivate::addCall(Engine::CallId id, CallHandler handler)
     // Setting up a channel takes a few calls. Those of thousands of channels must not pile up, since memory is rarely
     // returned.
     constexpr qsizetype EnoughToWrite = 16 * 1024;
-    m_calls.insert(id, std::move(handler));
+    router.expectReply(id, std::move(handler));
     if (engine.wantsWrite(EnoughToWrite))
-        writeOutputNow();
-    scheduleTurn();
+        link.writeNow();
+    scheduler.schedule();
 }
 
 void ConnectionPrivate::finishCallsOf(const Engine::ChannelEngine *channel)
 {
-    for (Engine::ReplyArrived &reply : engine.takeReplies(channel)) {
-        if (const CallHandler handler = m_calls.take(reply.call))
-            handler(reply.value, Delivery::Posted);
-    }
-}
-
-void ConnectionPrivate::forget(ConsumerPrivate *consumer)
-{
-    std::erase(m_consumersWithBatch, consumer);
-    std::erase(m_consumersWithCountChange, consumer);
+    for (Engine::ReplyArrived &reply : engine.takeReplies(channel))
+        router.finish(reply, Delivery::Posted);
 }
 
 HelperChannel &ConnectionPrivate::helperChannel()
@@ -684,11 +436,6 @@ HelperChannel &ConnectionPrivate::helperChannel()
     if (!m_helperChannel)
         m_helperChannel = new HelperChannel(this);
     return *m_helperChannel;
-}
-
-void ConnectionPrivate::forget(ChannelPrivate *channel)
-{
-    std::erase(m_channelsWithUnconfirmedChange, channel);
 }
 
 void ConnectionPrivate::takeSettlements()
@@ -700,15 +447,8 @@ void ConnectionPrivate::takeSettlements()
 // Searches by the object's serial number, since another channel may have reused the number of a closed one.
 ChannelPrivate *ConnectionPrivate::channelOf(const Settlement &settlement) const
 {
-    if (const Engine::ChannelEngine *present = engine.channel(settlement.channelNumber)) {
-        auto *channel = static_cast<ChannelPrivate *>(present->context);
-        if (channel && channel->serialNumber == settlement.channelSerial)
-            return channel;
-    }
-    const auto own = std::find_if(channels.cbegin(), channels.cend(), [&](const ChannelPrivate *channel) {
-        return channel->serialNumber == settlement.channelSerial;
-    });
-    return own != channels.cend() ? *own : nullptr;
+    const auto own = channels.find(settlement.channelSerial);
+    return own != channels.end() ? own->second : nullptr;
 }
 
 void ConnectionPrivate::settleNow(const Settlement &settlement)
@@ -731,7 +471,8 @@ void ConnectionPrivate::settleNow(const Settlement &settlement)
         channel->reportFailedSettlement(settlement.deliveryTag, refused);
     } else {
         lastCallError = refused;
-        defer(q, [this, tag = settlement.deliveryTag, refused] { Q_EMIT q->settlementFailed(tag, refused); });
+        dispatcher.defer(q,
+                         [this, tag = settlement.deliveryTag, refused] { Q_EMIT q->settlementFailed(tag, refused); });
     }
 }
 

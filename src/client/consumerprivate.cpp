@@ -39,7 +39,7 @@ ConsumerPrivate::~ConsumerPrivate()
     if (at != all.cend() && *at == this) // else the channel is ending, and has forgotten all of them
         all.erase(at);
     channel->removeConsumer(this);
-    channel->connection->forget(this);
+    channel->connection->dispatcher.forget(this);
     leaveFormerEntries();
     if (!entry)
         return;
@@ -48,7 +48,7 @@ ConsumerPrivate::~ConsumerPrivate()
         channel->engine->acceptsCalls())
         channel->engine->cancel(*entry);
     returnBatch(); // behind basic.cancel: else they come again
-    channel->connection->scheduleTurn();
+    channel->connection->scheduler.schedule();
 }
 
 void ConsumerPrivate::leaveFormerEntries()
@@ -70,7 +70,7 @@ template <typename T>
 void ConsumerPrivate::finishLater(const Promise<T> &promise, const Result<T> &result)
 {
     if (channel)
-        channel->connection->finishLater(promise, result);
+        channel->connection->dispatcher.finishLater(promise, result);
     else
         promise.finish(result, ConnectionPrivate::Delivery::Posted);
 }
@@ -188,7 +188,7 @@ void ConsumerPrivate::lookForListeners()
     static const QMetaMethod batchSignal = QMetaMethod::fromSignal(&Consumer::batchDelivered);
 
     m_listenersChanged.store(false, std::memory_order_relaxed);
-    m_listenersSlice = channel->connection->dispatchSlice();
+    m_listenersSlice = channel->connection->scheduler.slice();
     m_hasListener = q->isSignalConnected(deliveredSignal);
     m_hasBatchListener = q->isSignalConnected(batchSignal);
 }
@@ -203,7 +203,7 @@ inline void ConsumerPrivate::tellDelivery(const Message &message)
     // Checking for receivers costs more than a small message. The destruction of a receiver is not reported, so the
     // check is repeated in each slice, and whenever an unreceived delivery would be acked.
     if (m_listenersChanged.load(std::memory_order_relaxed) ||
-        m_listenersSlice != channel->connection->dispatchSlice() || options.ackMode == AckMode::AfterDelivery)
+        m_listenersSlice != channel->connection->scheduler.slice() || options.ackMode == AckMode::AfterDelivery)
         lookForListeners();
     if (m_hasListener && !m_hasBatchListener && options.ackMode != AckMode::AfterDelivery)
         Q_EMIT q->delivered(message);
@@ -219,7 +219,7 @@ void ConsumerPrivate::tellOrKeep(const Message &message)
     const bool isKept = options.ackMode == AckMode::AfterDelivery && !inBatch && (!one || !m_batch.isEmpty());
     if (inBatch || isKept) {
         if (inBatch && !std::exchange(m_batchNoted, true))
-            channel->connection->noteBatch(this);
+            channel->connection->dispatcher.noteBatch(this);
         m_batchIsNew = !one || isKept;
         m_batch.append(message);
     } else if (!one && !m_warnedOfNobody) {
@@ -302,8 +302,8 @@ void ConsumerPrivate::tellKept()
         return;
     if (q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::batchDelivered))) {
         m_batchNoted = true;
-        channel->connection->noteBatch(this);
-        channel->connection->scheduleTurn();
+        channel->connection->dispatcher.noteBatch(this);
+        channel->connection->scheduler.schedule();
     } else if (q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::delivered))) {
         // One by one from the dispatch loop, the next only when the slots of this one have returned.
         const Message message = m_batch.takeFirst();
@@ -315,7 +315,7 @@ void ConsumerPrivate::tellKept()
 void ConsumerPrivate::noteCounts()
 {
     if (!std::exchange(m_countsNoted, true))
-        channel->connection->noteCountChange(this);
+        channel->connection->dispatcher.noteCountChange(this);
 }
 
 void ConsumerPrivate::settled(int count)
@@ -465,7 +465,7 @@ void ConsumerPrivate::onChannelClosed(const Error &reason, bool couldNotStart)
 
 void ConsumerPrivate::channelGone(const Error &gone)
 {
-    channel->connection->forget(this);
+    channel->connection->dispatcher.forget(this);
     if (entry)
         entry->context = nullptr;
     entry.reset();

@@ -95,8 +95,8 @@ void Deliveries::writeAcks()
     Acks::Frames frames;
     m_acks.takeFrames(frames);
     for (const Acks::Frame &frame : std::as_const(frames))
-        m_channel.host().frames().send(
-            m_channel.number(), Wire::BasicAck{.deliveryTag = frame.deliveryTag, .multiple = frame.multiple});
+        m_channel.host().frames().send(m_channel.number(),
+                                       Wire::BasicAck{.deliveryTag = frame.deliveryTag, .multiple = frame.multiple});
 }
 
 void Deliveries::writeNack(quint64 deliveryTag, bool multiple, bool requeue)

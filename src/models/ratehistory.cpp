@@ -37,8 +37,8 @@ using namespace std::chrono_literals;
     no consumer is left and all values are 0, it stops until there is something to record.
 
     A RateHistory counts messages without receiving them (Consumer::deliveredCount()), so it does not change when a
-    consumer delivers or acknowledges them. A history belongs to the thread of its chart. Its consumers may live in other
-    threads.
+    consumer delivers or acknowledges them. A history belongs to the thread of its chart. Its consumers may live in
+   other threads.
 
     \sa LatestValueModel, MessageModel, Consumer
 */
@@ -174,8 +174,8 @@ void RateHistory::setConsumer(Consumer *consumer)
 }
 
 /*!
-    Counts future deliveries of \a consumer too. The consumer may live in another thread, and may be deleted at any time.
-    The function does nothing for null and for a consumer that was added before.
+    Counts future deliveries of \a consumer too. The consumer may live in another thread, and may be deleted at any
+   time. The function does nothing for null and for a consumer that was added before.
 
     \sa removeConsumer(), consumers()
 */

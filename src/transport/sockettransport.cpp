@@ -26,7 +26,7 @@ SocketTransport::SocketTransport(QObject *parent)
     m_socket.setProxy(QNetworkProxy::NoProxy);
     connect(&m_socket, &QAbstractSocket::connected, this, [this] {
         m_socket.setSocketOption(QAbstractSocket::LowDelayOption, 1); // Qt loses it if set earlier
-        Q_EMIT connected();
+        Q_EMIT ready();
     });
     connect(&m_socket, &QAbstractSocket::readyRead, this, &Transport::readable);
     connect(&m_socket, &QAbstractSocket::bytesWritten, this, &Transport::written);
@@ -70,8 +70,7 @@ constexpr qsizetype Remainder = std::numeric_limits<qsizetype>::max();
 // or TLS.
 qint64 SocketTransport::writeSome(std::span<const QByteArrayView> pieces)
 {
-    const qint64 sent =
-        isConnected() && m_socket.bytesToWrite() == 0 ? sendPieces(m_socket.socketDescriptor(), pieces) : 0;
+    const qint64 sent = isReady() && m_socket.bytesToWrite() == 0 ? sendPieces(m_socket.socketDescriptor(), pieces) : 0;
     qsizetype skip = qsizetype(sent);
     for (const QByteArrayView piece : pieces) {
         if (skip < piece.size()) {

@@ -15,7 +15,7 @@ public:
     explicit SocketTransport(QObject *parent = nullptr);
 
     void connectTo(const QString &host, quint16 port) override;
-    bool isConnected() const override { return m_socket.state() == QAbstractSocket::ConnectedState; }
+    bool isReady() const override { return m_socket.state() == QAbstractSocket::ConnectedState; }
     qint64 read(char *to, qint64 size) override { return m_socket.read(to, size); }
     qint64 write(const char *from, qint64 size) override { return m_socket.write(from, size); }
     qint64 writeSome(std::span<const QByteArrayView> pieces) override;

@@ -20,7 +20,7 @@ public:
     using QObject::QObject;
 
     virtual void connectTo(const QString &host, quint16 port) = 0;
-    virtual bool isConnected() const = 0;
+    virtual bool isReady() const = 0;
 
     // Returns the number of bytes read; 0: none at the moment, readable() will be emitted; -1: the stream has ended,
     // see error().
@@ -37,7 +37,7 @@ public:
     virtual void abort() = 0;
 
 Q_SIGNALS:
-    void connected();
+    void ready(); // for read() and write(): the peer is there
     void readable();
     void written();  // the buffer has shrunk
     void failed();   // see error(); not for errors that read() and write() have returned

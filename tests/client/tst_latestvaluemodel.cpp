@@ -413,10 +413,15 @@ void tst_LatestValueModel::slotMayDeleteTheModel()
     else
         connect(model, &LatestValueModel::updateIntervalChanged, this, remove);
     const std::function<void()> calls[] = {
-        [&] { model->append({keyed("a"), keyed("b")}); }, [&] { settleEvents(); },
+        [&] {
+            model->append({keyed("a"), keyed("b")});
+        },
+        [&] { settleEvents(); },
         [&] { waitUntil([&] { return !model || !model->findChild<QTimer *>()->isActive(); }); },
-        [&] { model->setUpdateInterval(1); },             [&] { model->setMaximumCount(1); },
-        [&] { model->setColumns({u"size"_s}); },          [&] { model->setKeyColumn(u"size"_s); }};
+        [&] { model->setUpdateInterval(1); },
+        [&] { model->setMaximumCount(1); },
+        [&] { model->setColumns({u"size"_s}); },
+        [&] { model->setKeyColumn(u"size"_s); }};
     for (const auto &call : calls) {
         if (model)
             call();

@@ -42,7 +42,7 @@ public:
     {
         server.listen(QHostAddress::LocalHost);
         transport.connectTo(u"127.0.0.1"_s, server.serverPort());
-        if (!waitUntil([this] { return transport.isConnected() && server.hasPendingConnections(); }))
+        if (!waitUntil([this] { return transport.isReady() && server.hasPendingConnections(); }))
             qFatal("no connection");
         peer.reset(server.nextPendingConnection());
         peer->setReadBufferSize(SmallBuffer); // what it does not read stays in the kernel, then with us

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "transport/transport_p.h"
+
+#include <AmqpQt/connectionparameters.h>
+
+#include <QtCore/qlist.h>
+
+#include <functional>
+#include <memory>
+
+namespace AmqpQt
+{
+
+// Creates the transport to one endpoint of an attempt with these parameters, as a child of `parent`.
+using TransportFactory =
+    std::function<std::unique_ptr<Transport>(const ConnectionParameters &parameters, QObject *parent)>;
+std::unique_ptr<Transport> makeSocketTransport(const ConnectionParameters &parameters, QObject *parent);
+
+// One attempt to connect: tries the endpoints of its parameters in order until a transport is ready. It owns a copy of
+// the parameters, so later changes never send a password to another host.
+//
+// The engine has the deadline, since a single one covers the look-up, the transport and the login at an endpoint.
+class Dialer final : public QObject
+{
+    Q_OBJECT
+public:
+    Dialer(const ConnectionParameters &parameters, TransportFactory makeTransport, QObject *parent);
+
+    const ConnectionParameters &parameters() const noexcept { return m_parameters; }
+    const Endpoint &endpoint() const noexcept { return m_endpoint; } // the last one tried
+    bool hasNext() const noexcept { return !m_endpointsLeft.isEmpty(); }
+    void dialNext();
+    std::unique_ptr<Transport> takeTransport(); // after ready()
+    void stop();                                // ends the attempt
+
+Q_SIGNALS:
+    // Emitted from within the signals of the transport.
+    void ready();
+    void failed(const AmqpQt::Error &reason);
+
+private:
+    const ConnectionParameters m_parameters;
+    const TransportFactory m_makeTransport;
+    QList<Endpoint> m_endpointsLeft;
+    Endpoint m_endpoint;
+    std::unique_ptr<Transport> m_transport; // until takeTransport()
+};
+
+} // namespace AmqpQt
