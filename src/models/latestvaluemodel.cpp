@@ -36,8 +36,8 @@ using namespace std::chrono_literals;
     \endcode
 
     The key of a message is the value of its keyColumn(). A row keeps its position when its message changes, and new
-   keys are appended. The model changes at most once per updateInterval(), however many messages arrive; of several
-   messages with the same key within that time, only the newest is shown.
+    keys are appended. The model changes at most once per updateInterval(), however many messages arrive; of several
+    messages with the same key within that time, only the newest is shown.
 
     The columns have the same names as those of MessageModel, see \l {MessageModel#Columns} {Columns}. An unknown column
     logs a warning in the category \c amqpqt.channel and stays empty.
@@ -75,7 +75,7 @@ using namespace std::chrono_literals;
     \brief the maximum number of rows, 10000 by default and at least 1.
 
     Messages with further keys are left out, and a warning is logged. Setting a number below \l count clears the model.
-   A number below 1 is refused with a warning.
+    A number below 1 is refused with a warning.
 */
 
 /*!
@@ -322,7 +322,7 @@ void LatestValueModel::setConsumer(Consumer *consumer)
 
 /*!
     Shows future deliveries of \a consumer (Consumer::batchDelivered()) too. The consumer may live in another thread,
-   and may be deleted at any time. The function does nothing for null and for a consumer that was added before.
+    and may be deleted at any time. The function does nothing for null and for a consumer that was added before.
 
     \sa removeConsumer(), consumers()
 */
@@ -343,7 +343,7 @@ void LatestValueModel::removeConsumer(Consumer *consumer)
 
 /*!
     Returns the consumers whose deliveries are shown, in the order in which they were added. Deleted consumers are not
-   in the list.
+    in the list.
 */
 QList<Consumer *> LatestValueModel::consumers() const
 {

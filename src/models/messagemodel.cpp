@@ -219,7 +219,7 @@ void MessageModel::setConsumer(Consumer *consumer)
 
 /*!
     Shows future deliveries of \a consumer (Consumer::batchDelivered()) too. The consumer may live in another thread,
-   and may be deleted at any time. The function does nothing for null and for a consumer that was added before.
+    and may be deleted at any time. The function does nothing for null and for a consumer that was added before.
 
     \sa removeConsumer(), consumers()
 */
@@ -240,7 +240,7 @@ void MessageModel::removeConsumer(Consumer *consumer)
 
 /*!
     Returns the consumers whose deliveries are shown, in the order in which they were added. Deleted consumers are not
-   in the list.
+    in the list.
 */
 QList<Consumer *> MessageModel::consumers() const
 {

@@ -38,7 +38,7 @@ using namespace std::chrono_literals;
 
     A RateHistory counts messages without receiving them (Consumer::deliveredCount()), so it does not change when a
     consumer delivers or acknowledges them. A history belongs to the thread of its chart. Its consumers may live in
-   other threads.
+    other threads.
 
     \sa LatestValueModel, MessageModel, Consumer
 */
@@ -133,6 +133,8 @@ void RateHistoryPrivate::sample()
     const bool isIdle = values.size() == samples && q->maximum() == 0 && consumers.isEmpty();
     if (isIdle)
         timer.stop();
+    else
+        timer.start(); // a full interval, even if this sample was late
     Q_EMIT q->valuesChanged();
 }
 
@@ -175,7 +177,7 @@ void RateHistory::setConsumer(Consumer *consumer)
 
 /*!
     Counts future deliveries of \a consumer too. The consumer may live in another thread, and may be deleted at any
-   time. The function does nothing for null and for a consumer that was added before.
+    time. The function does nothing for null and for a consumer that was added before.
 
     \sa removeConsumer(), consumers()
 */
