@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "monitorwindow.h"
 
+#include "ratechart.h"
+
 #include <QCheckBox>
 #include <QCloseEvent>
 #include <QGridLayout>
@@ -9,12 +11,48 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
+#include <QSplitter>
 #include <QTableView>
 
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
 using AmqpQt::Connection;
+
+namespace
+{
+
+QTableView *makeTable(QAbstractItemModel *model)
+{
+    auto *table = new QTableView;
+    table->setModel(model);
+    table->setAlternatingRowColors(true);
+    table->setSelectionBehavior(QTableView::SelectRows);
+    table->setWordWrap(false);
+    QHeaderView *rows = table->verticalHeader();
+    rows->hide();
+    rows->setSectionResizeMode(QHeaderView::Fixed); // measuring rows would cost more than showing them
+    rows->setDefaultSectionSize(table->fontMetrics().height() + 6);
+    table->horizontalHeader()->setStretchLastSection(true);
+    table->horizontalHeader()->setDefaultAlignment(Qt::AlignLeft | Qt::AlignVCenter);
+    table->setColumnWidth(0, table->fontMetrics().horizontalAdvance(u"sensor.1.temperature"_s) + 40);
+    return table;
+}
+
+// A table with its title above.
+QWidget *titled(const QString &title, QTableView *table)
+{
+    auto *label = new QLabel(title);
+    label->setBuddy(table);
+    auto *widget = new QWidget;
+    auto *layout = new QVBoxLayout(widget);
+    layout->setContentsMargins({});
+    layout->addWidget(label);
+    layout->addWidget(table, 1);
+    return widget;
+}
+
+} // namespace
 
 MonitorWindow::MonitorWindow(const QUrl &url, const QString &exchange, const QString &routingKey,
                              const QStringList &columns)
@@ -23,21 +61,7 @@ MonitorWindow::MonitorWindow(const QUrl &url, const QString &exchange, const QSt
     , m_connection(url)
 {
     setWindowTitle(tr("Messages of %1").arg(exchange));
-    resize(960, 640);
-
-    m_model.setColumns(columns);
-    m_table = new QTableView;
-    m_table->setModel(&m_model);
-    m_table->setAlternatingRowColors(true);
-    m_table->setSelectionBehavior(QTableView::SelectRows);
-    m_table->setWordWrap(false);
-    m_table->verticalHeader()->hide();
-    m_table->verticalHeader()->setSectionResizeMode(
-        QHeaderView::Fixed); // measuring rows would cost more than showing them
-    m_table->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 6);
-    m_table->horizontalHeader()->setStretchLastSection(true);
-    m_table->horizontalHeader()->setDefaultAlignment(Qt::AlignLeft | Qt::AlignVCenter);
-    m_table->setColumnWidth(0, fontMetrics().horizontalAdvance(u"sensor.1.temperature"_s) + 40);
+    resize(1120, 720);
 
     m_news = new QLabel;
     m_news->setWordWrap(true);
@@ -48,7 +72,7 @@ MonitorWindow::MonitorWindow(const QUrl &url, const QString &exchange, const QSt
     auto *layout = new QVBoxLayout(this);
     layout->addLayout(makeConnectForm());
     layout->addLayout(makeTools());
-    layout->addWidget(m_table, 1);
+    layout->addWidget(makeTables(columns), 1);
     layout->addWidget(makePublishForm());
     layout->addWidget(m_news);
 
@@ -116,7 +140,36 @@ QLayout *MonitorWindow::makeTools()
     connect(filter, &QLineEdit::textChanged, &m_model, &AmqpQt::MessageModel::setFilterRoutingKey);
     connect(pause, &QCheckBox::toggled, &m_model, &AmqpQt::MessageModel::setPaused);
     connect(clear, &QPushButton::clicked, &m_model, &AmqpQt::MessageModel::clear);
+    connect(clear, &QPushButton::clicked, &m_latest, &AmqpQt::LatestValueModel::clear);
+    connect(clear, &QPushButton::clicked, &m_rates, &AmqpQt::RateHistory::clear);
     return row;
+}
+
+QWidget *MonitorWindow::makeTables(const QStringList &columns)
+{
+    m_model.setColumns(columns);
+    QStringList valueColumns = columns;
+    valueColumns.removeIf(
+        [](const QString &name) { return !name.startsWith("json."_L1) && !name.startsWith("headers."_L1); });
+    if (valueColumns.isEmpty())
+        valueColumns = {u"text"_s};
+    m_latest.setColumns(QStringList{m_latest.keyColumn()} + valueColumns);
+    m_latest.setUpdateInterval(250); // people read these numbers
+    m_rates.setInterval(500);
+    m_rates.setSamples(120); // a minute
+
+    auto *latest = new QWidget;
+    auto *layout = new QVBoxLayout(latest);
+    layout->setContentsMargins({});
+    layout->addWidget(titled(tr("Latest &values"), makeTable(&m_latest)), 1);
+    layout->addWidget(new RateChart(&m_rates));
+    auto *splitter = new QSplitter;
+    splitter->addWidget(titled(tr("&Messages"), makeTable(&m_model)));
+    splitter->addWidget(latest);
+    splitter->setStretchFactor(0, 3);
+    splitter->setStretchFactor(1, 2);
+    splitter->setChildrenCollapsible(false);
+    return splitter;
 }
 
 QWidget *MonitorWindow::makePublishForm()
@@ -254,7 +307,9 @@ void MonitorWindow::subscribe()
     m_inbox->bindQueue({}, m_exchange, m_routingKey); // an empty name means the last declared queue
     AmqpQt::Consumer *consumer = m_inbox->consume({});
     m_model.setConsumer(consumer);
-    // The model only displays messages; code that consumes with acknowledgements must send them itself.
+    m_latest.setConsumer(consumer);
+    m_rates.setConsumer(consumer);
+    // The models only display messages; code that consumes with acknowledgements must send them itself.
     connect(consumer, &AmqpQt::Consumer::batchDelivered, this,
             [this](const QList<AmqpQt::Message> &messages) { m_inbox->ackUpTo(messages.constLast()); });
 }

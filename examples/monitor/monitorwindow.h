@@ -4,7 +4,9 @@
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
 #include <AmqpQt/Consumer>
+#include <AmqpQt/LatestValueModel>
 #include <AmqpQt/MessageModel>
+#include <AmqpQt/RateHistory>
 
 #include <QPointer>
 #include <QTimer>
@@ -13,9 +15,9 @@
 class QLabel;
 class QLineEdit;
 class QPushButton;
-class QTableView;
 
-// Shows the messages of an exchange as they arrive and the state of the queue, and publishes by hand.
+// Shows the messages of an exchange as they arrive, the latest value per routing key, the message rate and the state of
+// the queue, and publishes by hand.
 class MonitorWindow : public QWidget
 {
     Q_OBJECT
@@ -32,6 +34,7 @@ protected:
 private:
     QLayout *makeConnectForm();
     QLayout *makeTools();
+    QWidget *makeTables(const QStringList &columns);
     QWidget *makePublishForm();
     void subscribe();
     void inspect();
@@ -49,6 +52,8 @@ private:
     QPointer<AmqpQt::Channel> m_outbox;    // separate, since publishing to a missing exchange closes the channel
     QPointer<AmqpQt::Channel> m_inspector; // likewise for inspecting a missing queue
     AmqpQt::MessageModel m_model;
+    AmqpQt::LatestValueModel m_latest;
+    AmqpQt::RateHistory m_rates;
     QTimer m_inspection;
 
     QLineEdit *m_url = nullptr;
@@ -58,7 +63,6 @@ private:
     bool m_newsIsBad = false;
     QLabel *m_queueCounts = nullptr;
     QLabel *m_messageCounts = nullptr;
-    QTableView *m_table = nullptr;
     QLineEdit *m_publishExchange = nullptr;
     QLineEdit *m_publishKey = nullptr;
     QLineEdit *m_contentType = nullptr;
