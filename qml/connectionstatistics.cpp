@@ -36,10 +36,10 @@ void ConnectionStatistics::sample()
     const Connection::Statistics now = m_connection->statistics();
     const double rateIn = m_in.rate(double(now.messagesIn));
     const double rateOut = m_out.rate(double(now.messagesOut));
-    if (now.bytesIn == m_told.bytesIn && now.bytesOut == m_told.bytesOut && now.messagesOut == m_told.messagesOut &&
-        rateIn == m_rateIn && rateOut == m_rateOut)
+    if (now.bytesIn == m_reported.bytesIn && now.bytesOut == m_reported.bytesOut &&
+        now.messagesOut == m_reported.messagesOut && rateIn == m_rateIn && rateOut == m_rateOut)
         return;
-    m_told = now;
+    m_reported = now;
     m_rateIn = rateIn;
     m_rateOut = rateOut;
     Q_EMIT changed();

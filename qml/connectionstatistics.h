@@ -24,10 +24,10 @@ class ConnectionStatistics : public QObject
 public:
     explicit ConnectionStatistics(Connection *connection);
 
-    double messagesIn() const { return double(m_told.messagesIn); }
-    double messagesOut() const { return double(m_told.messagesOut); }
-    double bytesIn() const { return double(m_told.bytesIn); }
-    double bytesOut() const { return double(m_told.bytesOut); }
+    double messagesIn() const { return double(m_reported.messagesIn); }
+    double messagesOut() const { return double(m_reported.messagesOut); }
+    double bytesIn() const { return double(m_reported.bytesIn); }
+    double bytesOut() const { return double(m_reported.bytesOut); }
     double rateIn() const { return m_rateIn; }
     double rateOut() const { return m_rateOut; }
 
@@ -43,7 +43,7 @@ private:
 
     Connection *const m_connection;
     QBasicTimer m_timer;
-    Connection::Statistics m_told;
+    Connection::Statistics m_reported;
     RateMeter m_in;
     RateMeter m_out;
     double m_rateIn = 0;

@@ -2,8 +2,8 @@
 #include "qmlconnection.h"
 
 #include "connectionstatistics.h"
+#include "declarationqueue.h"
 #include "jsvalues.h"
-#include "setup.h"
 
 #include <QtCore/qmetaobject.h>
 #include <QtQml/qqmlinfo.h>
@@ -13,14 +13,14 @@ namespace AmqpQt
 
 QmlConnection::QmlConnection(QObject *parent)
     : Connection(parent)
-    , m_setUp(std::make_unique<SetUp>(this))
+    , m_declarations(std::make_unique<DeclarationQueue>(this))
     , m_statistics(std::make_unique<ConnectionStatistics>(this))
 {
-    connect(this, &Connection::errorOccurred, this, &QmlConnection::tellError);
+    connect(this, &Connection::errorOccurred, this, &QmlConnection::reportError);
     connect(this, &Connection::stateChanged, this, &QmlConnection::onStateChanged);
     connect(this, &Connection::blockedChanged, this, &QmlConnection::stateTextChanged);
     connect(this, &Connection::closed, this, [this] {
-        m_setUp->clear();
+        m_declarations->clear();
         update();
     });
 }
@@ -269,18 +269,18 @@ QString QmlConnection::errorString() const
 void QmlConnection::onStateChanged()
 {
     const QPointer<QmlConnection> self(this);
-    tellError(); // open() clears the last one
+    reportError(); // open() clears the last one
     if (self)
         Q_EMIT stateChanged();
     if (self)
         Q_EMIT stateTextChanged();
-    if (self && std::exchange(m_toldConnected, isOpen()) != isOpen())
+    if (self && std::exchange(m_reportedConnected, isOpen()) != isOpen())
         Q_EMIT connectedChanged();
 }
 
-void QmlConnection::tellError()
+void QmlConnection::reportError()
 {
-    if (std::exchange(m_toldError, errorString()) != errorString())
+    if (std::exchange(m_reportedError, errorString()) != errorString())
         Q_EMIT errorStringChanged();
 }
 

@@ -16,7 +16,7 @@ namespace AmqpQt
 {
 
 class ConnectionStatistics;
-class SetUp;
+class DeclarationQueue;
 
 class QmlConnection : public AmqpQt::Connection, public QQmlParserStatus
 {
@@ -98,7 +98,7 @@ public:
     Q_INVOKABLE void reconnect();
 
     bool isAttempting() const; // open, or this attempt may still open it
-    SetUp *setUp() const { return m_setUp.get(); }
+    DeclarationQueue *declarations() const { return m_declarations.get(); }
 
     void classBegin() override {}
     void componentComplete() override;
@@ -122,7 +122,7 @@ private:
     }
     void update(); // brings the connection to the wanted state
     void onStateChanged();
-    void tellError();
+    void reportError();
 
     std::optional<QList<QUrl>> m_urls; // as set; url is the first
     std::optional<QString> m_host;
@@ -135,10 +135,10 @@ private:
     std::optional<QVariantMap> m_clientProperties;
 
     ObjectList<QObject> m_data;
-    std::unique_ptr<SetUp> m_setUp;
+    std::unique_ptr<DeclarationQueue> m_declarations;
     std::unique_ptr<ConnectionStatistics> m_statistics;
-    QString m_toldError;
-    bool m_toldConnected = false;
+    QString m_reportedError;
+    bool m_reportedConnected = false;
     bool m_active = false;
     bool m_wantsAttempt = false; // to connect, once it is closed
     bool m_isComplete = false;

@@ -4,7 +4,7 @@
 
 #include "qmlconsumer.h"
 
-#include "setup.h"
+#include "declarationqueue.h"
 
 #include <algorithm>
 
@@ -50,7 +50,7 @@ void QmlConsumer::update()
 {
     if (!isLive() || std::exchange(m_isPending, true))
         return;
-    setUp()->addUse(this, [this] {
+    declarations()->whenDeclared(this, [this] {
         m_isPending = false;
         apply();
     });
@@ -106,7 +106,7 @@ void QmlConsumer::subscribe(const Subscription &wanted)
     if (isEnding())
         return; // its end calls apply() again
     if (m_queue && m_queue->mayBeGone()) {
-        m_queue->lookIfAutoDeleted();
+        m_queue->checkIfAutoDeleted();
         return update(); // after that
     }
     // If the broker refuses it the channel ends, and the unsettled deliveries on it would go back to the queue.

@@ -45,7 +45,7 @@ protected:
 
     bool isComplete() const { return m_isComplete; }
     bool isLive() const { return m_isLive && m_connection; }
-    SetUp *setUp() const { return m_connection->setUp(); }
+    DeclarationQueue *declarations() const { return m_connection->declarations(); }
     void findConnection(); // the nearest enclosing one, unless it was given explicitly
     void setErrorString(const QString &text);
     void fail(const QString &text); // errorString, and a warning with the element's file and line

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "qmlexchange.h"
 
-#include "setup.h"
+#include "declarationqueue.h"
 
 #include <QtQml/qqmlinfo.h>
 
@@ -73,8 +73,8 @@ void QmlExchange::declare()
     m_backoff.stop();
     m_isPending = true;
     const auto sent = std::make_shared<quint64>(); // the revision
-    setUp()->add(
-        SetUp::Phase::Exchanges, this,
+    declarations()->add(
+        DeclarationQueue::Phase::Exchanges, this,
         [this, sent](Channel *channel) -> std::optional<Reply<void>> {
             m_isPending = false;
             *sent = m_revision;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "qmlpublisher.h"
 
-#include "setup.h"
+#include "declarationqueue.h"
 
 #include <QtCore/qmetaobject.h>
 #include <QtQml/qjsengine.h>
@@ -87,7 +87,7 @@ void QmlPublisher::connectionOpened()
 {
     setErrorString({});
     Publisher *publisher = m_publisher.get();
-    setUp()->addUse(publisher, [publisher] { publisher->setPaused(false); });
+    declarations()->whenDeclared(publisher, [publisher] { publisher->setPaused(false); });
 }
 
 void QmlPublisher::connectionClosed()
@@ -144,12 +144,12 @@ Result<qint64> QmlPublisher::submit(const QJSValue &body, const QJSValue &option
 void QmlPublisher::settle(qint64 id, const Error &error)
 {
     JsPromise promise = std::move(m_outstanding.extract(id).mapped());
-    const bool isHeard = promise.exists() || isSignalConnected(settledSignal);
+    const bool hasReceiver = promise.exists() || isSignalConnected(settledSignal);
     if (error.isError())
         promise.reject(error);
     else
         promise.resolve();
-    if (error.isError() && !isHeard && error.text() != errorString()) // once for many of them
+    if (error.isError() && !hasReceiver && error.text() != errorString()) // once for many of them
         fail(error.text());
     else
         Q_EMIT settled(double(id), error);

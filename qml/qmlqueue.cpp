@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "qmlqueue.h"
 
-#include "setup.h"
+#include "declarationqueue.h"
 
 namespace AmqpQt
 {
@@ -106,8 +106,8 @@ void QmlQueue::declare()
     if (m_declaration && m_declaration->state == Waiting && !m_declaration->isFixed)
         return;
     const DeclarationPointer declaration = m_declaration = std::make_shared<Declaration>();
-    setUp()->add(
-        SetUp::Phase::Queues, this,
+    declarations()->add(
+        DeclarationQueue::Phase::Queues, this,
         [this, declaration](Channel *channel) -> std::optional<Reply<QueueInfo>> {
             if (!declaration->isFixed) {
                 if (declaration != m_declaration)
@@ -180,13 +180,13 @@ void QmlQueue::consumerLeft()
     m_mayBeGone = m_autoDelete && !m_passive;
 }
 
-void QmlQueue::lookIfAutoDeleted()
+void QmlQueue::checkIfAutoDeleted()
 {
     if (!isLive() || !std::exchange(m_mayBeGone, false) || !m_declaration ||
         m_declaration->state != Declaration::State::Declared)
         return;
-    setUp()->add(
-        SetUp::Phase::Queues, this,
+    declarations()->add(
+        DeclarationQueue::Phase::Queues, this,
         [name = m_declaredName](Channel *channel) { return std::optional(channel->inspectQueue(name)); },
         [this, name = m_declaredName](const Result<QueueInfo> &result) {
             if (result.error().replyCode() == NotFound)
@@ -244,7 +244,7 @@ void QmlQueue::purge()
     const DeclarationPointer declaration = declarationForCall();
     if (!declaration)
         return;
-    setUp()->addOnce(
+    declarations()->addOnce(
         this,
         [this, declaration](Channel *channel) -> std::optional<Reply<quint32>> {
             if (declaration->state == Declaration::State::Declared)
@@ -267,8 +267,8 @@ void QmlQueue::refresh()
     const DeclarationPointer declaration = declarationForCall();
     if (!declaration || std::exchange(declaration->isRefreshing, true))
         return;
-    setUp()->add(
-        SetUp::Phase::AnyTime, this,
+    declarations()->add(
+        DeclarationQueue::Phase::AnyTime, this,
         [this, declaration](Channel *channel) -> std::optional<Reply<QueueInfo>> {
             declaration->isRefreshing = false;
             if (declaration->state == Declaration::State::Declared)
@@ -290,7 +290,7 @@ void QmlQueue::remove()
     if (!declaration)
         return;
     declaration->isBeingRemoved = true;
-    setUp()->addOnce(
+    declarations()->addOnce(
         this,
         [this, declaration](Channel *channel) -> std::optional<Reply<quint32>> {
             if (declaration->state == Declaration::State::Declared)

@@ -67,7 +67,7 @@ public:
     // Called by consumers that have cancelled a subscription, which may have been the last one of an auto-delete queue.
     // The element checks its queue before they subscribe again.
     void consumerLeft();
-    void lookIfAutoDeleted();
+    void checkIfAutoDeleted();
     bool mayBeGone() const { return m_mayBeGone && !m_declaredName.isEmpty(); }
     bool isAutoDelete() const { return m_autoDelete; }
     bool isPassive() const { return m_passive; }

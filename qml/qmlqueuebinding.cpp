@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "qmlqueuebinding.h"
 
+#include "declarationqueue.h"
 #include "qmlqueue.h"
-#include "setup.h"
 
 namespace AmqpQt
 {
@@ -55,7 +55,7 @@ void QmlQueueBinding::connectionOpened()
 {
     if (connection() != m_boundOn) {
         m_boundOn = connection();
-        m_bound = setUp()->bindings().add(this);
+        m_bound = declarations()->bindings().add(this);
     }
     bind();
 }
@@ -81,11 +81,11 @@ void QmlQueueBinding::bind()
     if (exchangeName().isEmpty())
         return fail(tr("A QueueBinding needs an exchange"));
     m_attempt = Attempt::Waiting;
-    // The step belongs to the set-up: the old binding is removed even if the element has gone when the new one is
-    // there.
+    // The queue of declarations owns the step, so that the old binding is removed even if the element is destroyed
+    // before the new binding exists.
     const auto binding = std::make_shared<Binding>();
-    setUp()->add(
-        SetUp::Phase::Bindings, setUp(),
+    declarations()->add(
+        DeclarationQueue::Phase::Bindings, declarations(),
         [self = QPointer(this), bound = m_bound, binding](Channel *channel) -> std::optional<Reply<void>> {
             // Made again after the refusal of another call, it still means what it was sent for first.
             if (binding->queue.isEmpty()) {
@@ -104,9 +104,9 @@ void QmlQueueBinding::bind()
                 bound->bindings.append(*binding);
             return channel->bindQueue(binding->queue, binding->exchange, binding->routingKey, binding->arguments);
         },
-        [self = QPointer(this), setUp = setUp(), bound = m_bound, binding](const Result<void> &result) {
+        [self = QPointer(this), declarations = declarations(), bound = m_bound, binding](const Result<void> &result) {
             if (result)
-                unbindOthers(setUp, self, bound, *binding);
+                unbindOthers(declarations, self, bound, *binding);
             else
                 bound->bindings.removeAll(*binding);
             if (self && self->isLive() && self->m_bound == bound)
@@ -143,18 +143,18 @@ void QmlQueueBinding::onExchangeDeclared()
 
 // When the new binding is there, so that no message is lost between, and an auto-delete exchange stays. Old bindings of
 // another queue stay, as that queue does.
-void QmlQueueBinding::unbindOthers(SetUp *setUp, const QPointer<QmlQueueBinding> &element,
+void QmlQueueBinding::unbindOthers(DeclarationQueue *declarations, const QPointer<QmlQueueBinding> &element,
                                    const std::shared_ptr<BoundByElement> &bound, const Binding &kept)
 {
     for (const Binding &old : std::as_const(bound->bindings)) {
         if (old.queue != kept.queue || old == kept)
             continue;
-        setUp->add(
-            SetUp::Phase::Bindings, setUp,
-            [setUp, element, bound, old](Channel *channel) -> std::optional<Reply<void>> {
+        declarations->add(
+            DeclarationQueue::Phase::Bindings, declarations,
+            [declarations, element, bound, old](Channel *channel) -> std::optional<Reply<void>> {
                 if (element && element->m_bound == bound && element->wanted() == old)
                     return {}; // again
-                if (setUp->bindings().isWantedByAnother(old, bound)) {
+                if (declarations->bindings().isWantedByAnother(old, bound)) {
                     bound->bindings.removeAll(old);
                     return {};
                 }

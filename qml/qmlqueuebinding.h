@@ -8,7 +8,7 @@ namespace AmqpQt
 {
 
 class QmlQueue;
-class SetUp;
+class DeclarationQueue;
 
 class QmlQueueBinding : public AmqpQt::QmlElement
 {
@@ -49,7 +49,7 @@ private:
     void onExchangeDeclared();
     void onBound(const Binding &binding, const Result<void> &result);
     Binding wanted() const;
-    static void unbindOthers(SetUp *setUp, const QPointer<QmlQueueBinding> &element,
+    static void unbindOthers(DeclarationQueue *declarations, const QPointer<QmlQueueBinding> &element,
                              const std::shared_ptr<BoundByElement> &bound, const Binding &kept);
 
     QPointer<QmlExchange> m_exchange;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "setup.h"
+#include "declarationqueue.h"
 
 #include <AmqpQt/connection.h>
 
@@ -10,19 +10,19 @@
 namespace AmqpQt
 {
 
-SetUp::SetUp(Connection *connection)
+DeclarationQueue::DeclarationQueue(Connection *connection)
     : m_connection(connection)
 {
 }
 
-SetUp::~SetUp()
+DeclarationQueue::~DeclarationQueue()
 {
     releaseChannel();
 }
 
-void SetUp::addUse(QObject *owner, std::function<void()> use)
+void DeclarationQueue::whenDeclared(QObject *owner, std::function<void()> use)
 {
-    append(Phase::Use, owner,
+    append(Phase::WhenDeclared, owner,
            [this, use = std::move(use)](quint64 id) {
                remove(id);
                use();
@@ -30,18 +30,18 @@ void SetUp::addUse(QObject *owner, std::function<void()> use)
            {});
 }
 
-void SetUp::append(Phase phase, QObject *owner, std::function<void(quint64)> run,
-                   std::function<void(const Error &)> fail)
+void DeclarationQueue::append(Phase phase, QObject *owner, std::function<void(quint64)> run,
+                              std::function<void(const Error &)> fail)
 {
     m_steps.append({++m_lastId, phase, owner, std::move(run), std::move(fail)});
     schedule();
 }
 
-void SetUp::clear()
+void DeclarationQueue::clear()
 {
     m_isBroken = false;
     releaseChannel();
-    const QPointer<SetUp> self(this);
+    const QPointer<DeclarationQueue> self(this);
     const QList<Step> steps = std::exchange(m_steps, {});
     const Error closed(ErrorKind::NotOpen, tr("The connection was closed before the broker answered"));
     for (const Step &step : steps) {
@@ -50,7 +50,7 @@ void SetUp::clear()
     }
 }
 
-void SetUp::releaseChannel()
+void DeclarationQueue::releaseChannel()
 {
     if (m_channel) {
         m_channel->disconnect(this);
@@ -59,13 +59,13 @@ void SetUp::releaseChannel()
     }
 }
 
-void SetUp::remove(quint64 id)
+void DeclarationQueue::remove(quint64 id)
 {
     m_steps.removeIf([id](const Step &step) { return step.id == id; });
     schedule();
 }
 
-bool SetUp::settle(quint64 id, const Error &error)
+bool DeclarationQueue::settle(quint64 id, const Error &error)
 {
     const auto step = std::find_if(m_steps.begin(), m_steps.end(), [id](const Step &one) { return one.id == id; });
     if (step == m_steps.end())
@@ -89,16 +89,16 @@ bool SetUp::settle(quint64 id, const Error &error)
     return true;
 }
 
-Channel *SetUp::channel()
+Channel *DeclarationQueue::channel()
 {
     if (!m_channel) {
         m_channel = m_connection->createChannel();
-        connect(m_channel, &Channel::closed, this, &SetUp::onChannelClosed);
+        connect(m_channel, &Channel::closed, this, &DeclarationQueue::onChannelClosed);
     }
     return m_channel;
 }
 
-void SetUp::onChannelClosed()
+void DeclarationQueue::onChannelClosed()
 {
     m_channel->deleteLater();
     m_channel = nullptr;
@@ -106,14 +106,14 @@ void SetUp::onChannelClosed()
     schedule();
 }
 
-void SetUp::schedule()
+void DeclarationQueue::schedule()
 {
     if (!std::exchange(m_isScheduled, true))
-        QMetaObject::invokeMethod(this, &SetUp::run, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(this, &DeclarationQueue::run, Qt::QueuedConnection);
 }
 
 // The first one that may be made now; null if there is none.
-SetUp::Step *SetUp::nextStep()
+DeclarationQueue::Step *DeclarationQueue::nextStep()
 {
     if (m_isBroken || !m_connection->isOpen())
         return nullptr;
@@ -131,10 +131,10 @@ SetUp::Step *SetUp::nextStep()
     return next == m_steps.end() ? nullptr : &*next;
 }
 
-void SetUp::run()
+void DeclarationQueue::run()
 {
     m_isScheduled = false;
-    const QPointer<SetUp> self(this);
+    const QPointer<DeclarationQueue> self(this);
     while (Step *step = nextStep()) {
         step->isSent = true;
         const auto run = step->run; // it may change the list

@@ -18,15 +18,15 @@ namespace AmqpQt
 // the order in which they were requested; steps that use all of them come last. The broker closes the channel when it
 // refuses a call. Only the refused call gets the error; later calls, which the broker has not carried out, are repeated
 // on the next channel.
-class SetUp : public QObject
+class DeclarationQueue : public QObject
 {
     Q_OBJECT
 public:
     // AnyTime neither waits for the steps of the phases nor holds them up.
-    enum class Phase { Exchanges, Queues, Bindings, Use, AnyTime };
+    enum class Phase { Exchanges, Queues, Bindings, WhenDeclared, AnyTime };
 
-    explicit SetUp(Connection *connection);
-    ~SetUp() override;
+    explicit DeclarationQueue(Connection *connection);
+    ~DeclarationQueue() override;
 
     // Runs call(channel) later, which returns the Reply of a call, or nothing if the call is no longer needed. Calls
     // finished(result) afterwards, unless the owner or the connection is gone. The steps of an owner run one at a time:
@@ -47,7 +47,7 @@ public:
     }
 
     // Runs use() later, when everything has been declared or has failed.
-    void addUse(QObject *owner, std::function<void()> use);
+    void whenDeclared(QObject *owner, std::function<void()> use);
 
     void clear(); // when the connection has ended
 
@@ -67,7 +67,7 @@ private:
     auto runner(QObject *owner, Call call, Finished finished)
     {
         return [this, owner = QPointer(owner), call, finished](quint64 id) {
-            const QPointer<SetUp> self(this);
+            const QPointer<DeclarationQueue> self(this);
             const auto reply = call(channel());
             if (!self)
                 return;
