@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "qmlconsumer.h"
 
-#include <QtCore/qcoreevent.h>
 #include <QtCore/qmetaobject.h>
 #include <QtQml/qqml.h>
-#include <QtQml/qqmlengine.h>
 
 #include <algorithm>
 #include <limits>
@@ -20,67 +18,81 @@ namespace
 const QMetaMethod deliveredSignal = QMetaMethod::fromSignal(&QmlConsumer::delivered);
 const QMetaMethod batchSignal = QMetaMethod::fromSignal(&QmlConsumer::batchDelivered);
 
-// Returns how many JavaScript functions are running.
-int stackDepth(QJSEngine *engine)
-{
-    return engine ? int(engine->evaluate(u"new Error().stack"_s).toString().count(u'\n')) : 0;
-}
-
 } // namespace
 
 QmlConsumer::QmlConsumer(QObject *parent)
     : QmlElement(parent)
 {
-    connect(this, &QmlConsumer::changed, this, [this] {
-        m_endedSubscription.reset();
-        update();
-    });
     connect(&m_counter, &DeliveryCounter::changed, this, &QmlConsumer::countsChanged);
+    connect(&m_subscriber, &Subscriber::delivered, this, &QmlConsumer::onBatch);
+    connect(&m_subscriber, &Subscriber::aboutToEnd, this, &QmlConsumer::returnUnseen);
+    connect(&m_subscriber, &Subscriber::channelLost, this, &QmlConsumer::dropUnseen);
+    connect(&m_subscriber, &Subscriber::succeeded, this, [this] { setErrorString({}); });
+    connect(&m_subscriber, &Subscriber::failed, this, &QmlConsumer::fail);
+    connect(&m_subscriber, &Subscriber::attemptFailed, this, &QmlConsumer::failOnce);
+    connect(&m_subscriber, &Subscriber::subscribedChanged, this, &QmlConsumer::subscribedChanged);
+    connect(&m_subscriber, &Subscriber::unackedCountChanged, this, &QmlConsumer::unackedCountChanged);
+    connect(&m_subscriber, &Subscriber::consumerTagChanged, this, &QmlConsumer::consumerTagChanged);
 }
 
 QmlConsumer::~QmlConsumer()
 {
-    delete m_channel; // unsettled deliveries go back to the queue
-    for (const QPointer<Channel> &channel : std::as_const(m_formerChannels))
-        delete channel;
+    m_subscriber.disconnect(this);
+}
+
+void QmlConsumer::connectionOpened()
+{
+    m_counter.start();
+    m_subscriber.start(connection());
+}
+
+void QmlConsumer::connectionClosed()
+{
+    const QPointer<QmlConsumer> self(this);
+    m_subscriber.stop();
+    if (self)
+        m_counter.stop();
+}
+
+void QmlConsumer::settingsChanged()
+{
+    m_subscriber.retry();
+    Q_EMIT changed();
 }
 
 void QmlConsumer::setQueue(QmlQueue *queue)
 {
-    if (m_queue == queue)
+    if (m_settings.queue == queue)
         return;
-    if (m_queue)
-        m_queue->disconnect(this);
-    m_queue = queue;
-    if (queue) // declared, deleted or renamed
+    if (m_settings.queue)
+        m_settings.queue->disconnect(this);
+    m_settings.queue = queue;
+    if (queue) { // declared, deleted or renamed
         connect(queue, &QmlQueue::declaredNameChanged, this, [this] {
-            const QPointer<QmlConsumer> self(this);
-            const std::optional<Subscription> ended = m_endedSubscription;
-            Q_EMIT changed();
-            if (self)
-                m_endedSubscription = ended; // nothing of this element has changed
+            m_subscriber.update();
+            Q_EMIT queueNameChanged();
         });
-    Q_EMIT changed();
-}
-
-QString QmlConsumer::queueName() const
-{
-    return m_queue ? m_queue->declaredName() : m_queueName;
+    }
+    const QPointer<QmlConsumer> self(this);
+    settingsChanged();
+    if (self)
+        Q_EMIT queueNameChanged();
 }
 
 void QmlConsumer::setQueueName(const QString &name)
 {
-    if (std::exchange(m_queueName, name) != name)
-        Q_EMIT changed();
+    if (std::exchange(m_settings.queueName, name) == name)
+        return;
+    m_subscriber.retry();
+    Q_EMIT queueNameChanged();
 }
 
 void QmlConsumer::setPaused(bool paused)
 {
-    if (std::exchange(m_paused, paused) == paused)
+    if (std::exchange(m_settings.paused, paused) == paused)
         return;
-    // Without a limit the broker would go on sending.
-    if (m_ackMode == AckMode::NoAck || m_prefetch == 0)
-        update();
+    if (m_settings.endsForPause())
+        m_subscriber.update();
     if (!paused)
         QMetaObject::invokeMethod(this, &QmlConsumer::dispatch, Qt::QueuedConnection);
     Q_EMIT pausedChanged();
@@ -88,28 +100,27 @@ void QmlConsumer::setPaused(bool paused)
 
 void QmlConsumer::setPrefetch(int count)
 {
-    if (isInRange("prefetch", count, 0, std::numeric_limits<quint16>::max()) &&
-        std::exchange(m_prefetch, count) != count)
-        Q_EMIT changed();
+    if (isInRange("prefetch", count, 0, std::numeric_limits<quint16>::max()))
+        set(m_settings.prefetch, count);
 }
 
 QString QmlConsumer::consumerTag() const
 {
-    return m_consumer && m_consumerTag.isEmpty() ? m_consumer->consumerTag() : m_consumerTag;
+    return m_settings.consumerTag.isEmpty() ? m_subscriber.consumerTag() : m_settings.consumerTag;
 }
 
 void QmlConsumer::setConsumerTag(const QString &tag)
 {
-    if (std::exchange(m_consumerTag, tag) == tag)
+    if (std::exchange(m_settings.consumerTag, tag) == tag)
         return;
-    update();
+    m_subscriber.update();
     Q_EMIT consumerTagChanged();
 }
 
 void QmlConsumer::setArguments(const QVariant &arguments)
 {
-    if (setTable("arguments", m_arguments, arguments))
-        Q_EMIT changed();
+    if (setTable("arguments", m_settings.arguments, arguments))
+        settingsChanged();
 }
 
 void QmlConsumer::setDispatchInterval(int milliseconds)
@@ -119,24 +130,14 @@ void QmlConsumer::setDispatchInterval(int milliseconds)
         Q_EMIT dispatchIntervalChanged();
 }
 
-int QmlConsumer::unackedCount() const
-{
-    int count = m_consumer ? m_consumer->unackedCount() : 0;
-    count += m_nextConsumer ? m_nextConsumer->unackedCount() : 0;
-    for (const QPointer<Consumer> &consumer : m_endingConsumers)
-        count += consumer ? consumer->unackedCount() : 0;
-    return count;
-}
-
 void QmlConsumer::onBatch(const Consumer *consumer, const QList<Message> &messages)
 {
     const bool isFirst = m_arrived.isEmpty() && m_held.isEmpty() && m_batch.isEmpty();
     const bool isNoAck = consumer->ackMode() == AckMode::NoAck;
     m_holdsNoAck = isNoAck || (m_holdsNoAck && !isFirst);
-    m_hasTakenNoAck = m_hasTakenNoAck || isNoAck;
     m_counter.add(messages.size());
-    const bool isAlone = !m_nextConsumer && m_endingConsumers.isEmpty() && m_arrived.isEmpty();
-    if (isAlone || consumer->channel() != m_channel) {
+    const bool isAlone = !m_subscriber.hasSeveralConsumers() && m_arrived.isEmpty();
+    if (isAlone || consumer->channel() != m_subscriber.channel()) {
         m_held += messages;
         return dispatch();
     }
@@ -165,10 +166,34 @@ void QmlConsumer::dropUnseen()
     m_thrown.clear();
 }
 
+// Returns deliveries that no handler has seen to the queue. Deliveries that cannot go back are kept.
+void QmlConsumer::returnUnseen()
+{
+    if (m_holdsNoAck)
+        return;
+    const QPointer<QmlConsumer> self(this);
+    m_batchTimer.stop();
+    if (!m_isBatchNew && !m_batch.isEmpty()) // delivered() has emitted them
+        emitBatch();
+    if (!self)
+        return;
+    const QList<Message> unseen = std::exchange(m_batch, {}) + std::exchange(m_held, {}) + std::exchange(m_arrived, {});
+    for (const Message &message : unseen + std::exchange(m_thrown, {}))
+        m_subscriber.settle(message, false);
+}
+
 bool QmlConsumer::isHolding() const
 {
-    return m_paused ||
-           (m_ackMode != AckMode::NoAck && !isSignalConnected(deliveredSignal) && !isSignalConnected(batchSignal));
+    return m_settings.paused || (m_settings.ackMode != AckMode::NoAck && !isSignalConnected(deliveredSignal) &&
+                                 !isSignalConnected(batchSignal));
+}
+
+template <typename Emit>
+bool QmlConsumer::callHandlers(Emit emitSignal)
+{
+    if (m_settings.ackMode == AckMode::AfterDelivery)
+        m_handlers.start(qmlEngine(this));
+    return m_handlers.call(emitSignal);
 }
 
 void QmlConsumer::dispatch()
@@ -226,60 +251,17 @@ void QmlConsumer::connectNotify(const QMetaMethod &signal)
 
 bool QmlConsumer::ack(const Message &message)
 {
-    return settle(message, true);
+    return m_subscriber.settle(message, true);
 }
 
 bool QmlConsumer::nack(const Message &message, const QVariant &requeue)
 {
-    return settle(message, false, !requeue.isValid() || requeue.toBool() ? Requeue::Yes : Requeue::No);
-}
-
-bool QmlConsumer::settle(const Message &message, bool acknowledge, Requeue requeue)
-{
-    const auto settleOn = [&](Channel *channel) {
-        return channel && (acknowledge ? channel->ack(message) : channel->nack(message, requeue));
-    };
-    if (std::any_of(m_formerChannels.cbegin(), m_formerChannels.cend(), settleOn))
-        return true;
-    if (!m_channel)
-        fail(tr("The delivery was settled already, or its channel was closed"));
-    return settleOn(m_channel);
-}
-
-// An exception in a handler does not reach the code that emits the signal: the engine catches it, warns, and calls the
-// next handler. By then the handler is no longer on the JavaScript stack. It still is when the engine warns about
-// something that the handler has triggered, such as a binding.
-template <typename Emit>
-bool QmlConsumer::callHandlers(Emit emitSignal)
-{
-    if (m_ackMode == AckMode::AfterDelivery && !m_isWatchingHandlers) {
-        if (const QQmlEngine *engine = qmlEngine(this)) {
-            m_isWatchingHandlers = true;
-            connect(engine, &QQmlEngine::warnings, this, &QmlConsumer::onWarnings);
-        }
-    }
-    const QPointer<QmlConsumer> self(this);
-    const QList<int> before = std::exchange(m_throwDepths, {}); // of a handler whose event loop led here
-    emitSignal();
-    if (!self)
-        return false;
-    const QList<int> depths = std::exchange(m_throwDepths, before);
-    return depths.isEmpty() || !depths.contains(stackDepth(qmlEngine(this)));
-}
-
-void QmlConsumer::onWarnings(const QList<QQmlError> &warnings)
-{
-    // A warning of an element begins with "QML Consumer: …".
-    const bool isException = std::any_of(warnings.cbegin(), warnings.cend(), [](const QQmlError &warning) {
-        return !warning.object() && !warning.description().startsWith("QML "_L1);
-    });
-    if (isException)
-        m_throwDepths.append(stackDepth(qmlEngine(this)));
+    return m_subscriber.settle(message, false, !requeue.isValid() || requeue.toBool() ? Requeue::Yes : Requeue::No);
 }
 
 void QmlConsumer::keepUnsettled(const QList<Message> &messages)
 {
-    if (m_ackMode != AckMode::AfterDelivery)
+    if (m_settings.ackMode != AckMode::AfterDelivery)
         return;
     m_thrown += messages;
     const QString text =
@@ -292,19 +274,22 @@ void QmlConsumer::settleAfterDelivery(const Message &message)
 {
     // With NoAck there may still be deliveries of an earlier subscription, and no handler that acknowledges them.
     const bool acknowledges =
-        m_ackMode == AckMode::AfterDelivery || (m_ackMode == AckMode::NoAck && unackedCount() > 0);
-    if (acknowledges && (m_channel || !m_formerChannels.isEmpty()) && !m_thrown.contains(message))
-        settle(message, true);
+        m_settings.ackMode == AckMode::AfterDelivery || (m_settings.ackMode == AckMode::NoAck && unackedCount() > 0);
+    if (acknowledges && m_subscriber.hasChannel() && !m_thrown.contains(message))
+        m_subscriber.settle(message, true);
 }
 
-void QmlConsumer::timerEvent(QTimerEvent *event)
+void QmlConsumer::timerEvent(QTimerEvent *)
 {
-    if (event->timerId() == m_backoff.timerId()) {
-        m_backoff.stop();
-        return update();
-    }
     m_batchTimer.stop();
     emitBatch();
+}
+
+// Attempts are repeated, and several signals may report the same error.
+void QmlConsumer::failOnce(const QString &text)
+{
+    if (text != errorString())
+        fail(text);
 }
 
 } // namespace AmqpQt

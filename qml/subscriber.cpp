@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-
-// The part of QmlConsumer that subscribes, and replaces a subscription when a property changes.
-
-#include "qmlconsumer.h"
+#include "subscriber.h"
 
 #include "declarationqueue.h"
 
@@ -28,62 +25,104 @@ bool mayPass(const Error &refusal)
 
 } // namespace
 
-void QmlConsumer::connectionOpened()
+Subscriber::Subscriber(const SubscriptionSettings &settings)
+    : m_settings(settings)
 {
-    m_counter.start();
+}
+
+Subscriber::~Subscriber()
+{
+    delete m_channel; // unsettled deliveries go back to the queue
+    for (const QPointer<Channel> &channel : std::as_const(m_formerChannels))
+        delete channel;
+}
+
+void Subscriber::start(QmlConnection *connection)
+{
+    m_connection = connection;
     m_backoff.reset();
+    retry();
+}
+
+void Subscriber::retry()
+{
     m_endedSubscription.reset();
     update();
 }
 
-void QmlConsumer::connectionClosed()
+void Subscriber::update()
 {
-    m_isPending = false;
-    m_backoff.stop();
-    const QPointer<QmlConsumer> self(this);
-    dropChannels();
-    if (self)
-        m_counter.stop();
-}
-
-void QmlConsumer::update()
-{
-    if (!isLive() || std::exchange(m_isPending, true))
+    if (!m_connection || std::exchange(m_isPending, true))
         return;
-    declarations()->whenDeclared(this, [this] {
+    m_connection->declarations()->whenDeclared(this, [this] {
         m_isPending = false;
         apply();
     });
 }
 
-std::optional<QmlConsumer::Subscription> QmlConsumer::wanted() const
+QString Subscriber::consumerTag() const
 {
-    const bool isNoAck = m_ackMode == AckMode::NoAck;
-    const bool waits = m_paused && (isNoAck || m_prefetch == 0);
-    const QString queue = queueName();
-    if (!m_active || waits || queue.isEmpty())
+    return m_consumer ? m_consumer->consumerTag() : QString();
+}
+
+int Subscriber::unackedCount() const
+{
+    int count = m_consumer ? m_consumer->unackedCount() : 0;
+    count += m_nextConsumer ? m_nextConsumer->unackedCount() : 0;
+    for (const QPointer<Consumer> &consumer : m_endingConsumers)
+        count += consumer ? consumer->unackedCount() : 0;
+    return count;
+}
+
+bool Subscriber::hasSeveralConsumers() const
+{
+    return m_nextConsumer || !m_endingConsumers.isEmpty();
+}
+
+bool Subscriber::settle(const Message &message, bool acknowledge, Requeue requeue)
+{
+    const auto settleOn = [&](Channel *channel) {
+        return channel && (acknowledge ? channel->ack(message) : channel->nack(message, requeue));
+    };
+    if (std::any_of(m_formerChannels.cbegin(), m_formerChannels.cend(), settleOn))
+        return true;
+    if (m_channel)
+        return settleOn(m_channel);
+    Q_EMIT failed(tr("The delivery was settled already, or its channel was closed"));
+    return false;
+}
+
+std::optional<Subscriber::Subscription> Subscriber::wanted() const
+{
+    const SubscriptionSettings &now = m_settings;
+    const bool isNoAck = now.ackMode == AckMode::NoAck;
+    const QString queue = now.currentQueueName();
+    if (!now.active || queue.isEmpty() || (now.paused && now.endsForPause()))
         return {};
     return Subscription{.queue = queue,
-                        .consumerTag = m_consumerTag,
-                        .arguments = m_arguments,
-                        .priority = m_priority,
-                        .prefetch = isNoAck ? quint16(0) : quint16(m_prefetch),
+                        .consumerTag = now.consumerTag,
+                        .arguments = now.arguments,
+                        .priority = now.priority,
+                        .prefetch = isNoAck ? quint16(0) : quint16(now.prefetch),
                         .isNoAck = isNoAck,
-                        .isExclusive = m_exclusive,
-                        .isResubscribing = m_resubscribe && (!m_queue || m_queue->isPassive())};
+                        .isExclusive = now.exclusive,
+                        .isResubscribing = now.resubscribe && (!now.queue || now.queue->isPassive())};
 }
 
 // Takes one step towards the wanted subscription. The broker's answers call it again.
-void QmlConsumer::apply()
+void Subscriber::apply()
 {
     m_backoff.stop();
     const std::optional<Subscription> wanted = this->wanted();
     if (wanted && wanted != m_endedSubscription)
         m_endedSubscription.reset();
     if (!wanted) {
-        if (m_active && !m_queue && m_queueName.isEmpty())
-            fail(tr("A Consumer needs a queue"));
-        return endAll();
+        const QPointer<Subscriber> self(this);
+        if (m_settings.active && !m_settings.queue && m_settings.queueName.isEmpty())
+            Q_EMIT failed(tr("A Consumer needs a queue"));
+        if (self)
+            endAll();
+        return;
     }
     if (m_nextConsumer)
         return;
@@ -101,35 +140,35 @@ void QmlConsumer::apply()
     endAll(); // and then the next one
 }
 
-void QmlConsumer::subscribe(const Subscription &wanted)
+void Subscriber::subscribe(const Subscription &wanted)
 {
     if (isEnding())
         return; // its end calls apply() again
-    if (m_queue && m_queue->mayBeGone()) {
-        m_queue->checkIfAutoDeleted();
+    if (m_settings.queue && m_settings.queue->mayBeGone()) {
+        m_settings.queue->checkIfAutoDeleted();
         return update(); // after that
     }
     // If the broker refuses it the channel ends, and the unsettled deliveries on it would go back to the queue.
     if (!m_endingConsumers.isEmpty())
         leaveChannel();
-    start(wanted);
+    consume(wanted);
 }
 
 // Replaces the subscription by another one to the same queue. The new one starts before the old one is cancelled,
 // unless the broker would refuse it, since a queue without a consumer may be deleted. It uses the same channel, where
 // deliveries stay in order.
-void QmlConsumer::replace(const Subscription &wanted)
+void Subscriber::replace(const Subscription &wanted)
 {
     const bool isExclusive = m_subscription.isExclusive || wanted.isExclusive; // the broker allows no other consumer
     const bool keepsTag = !wanted.consumerTag.isEmpty() && m_subscription.consumerTag == wanted.consumerTag;
-    const bool mayQueueGo = !m_queue || m_queue->isAutoDelete() || m_queue->isPassive();
+    const bool mayQueueGo = !m_settings.queue || m_settings.queue->isAutoDelete() || m_settings.queue->isPassive();
     if (isExclusive || (keepsTag && !mayQueueGo)) {
-        const QPointer<QmlConsumer> self(this);
-        if (m_queue && m_queue->isAutoDelete()) {
-            fail(tr("The change of an exclusive subscription deletes the auto-delete queue \"%1\" with its messages; "
-                    "the "
-                    "queue is declared again")
-                     .arg(wanted.queue));
+        const QPointer<Subscriber> self(this);
+        if (m_settings.queue && m_settings.queue->isAutoDelete()) {
+            Q_EMIT failed(
+                tr("The change of an exclusive subscription deletes the auto-delete queue \"%1\" with its messages; "
+                   "the queue is declared again")
+                    .arg(wanted.queue));
         }
         if (!self)
             return;
@@ -139,10 +178,10 @@ void QmlConsumer::replace(const Subscription &wanted)
     Subscription next = wanted;
     if (keepsTag && m_channel)
         next.consumerTag.clear(); // in between: the tag is free when the old subscription has been cancelled
-    start(next);
+    consume(next);
 }
 
-void QmlConsumer::start(const Subscription &wanted)
+void Subscriber::consume(const Subscription &wanted)
 {
     openChannel();
     ConsumeOptions options{.consumerTag = wanted.consumerTag,
@@ -158,8 +197,8 @@ void QmlConsumer::start(const Subscription &wanted)
     m_nextSubscription = wanted;
     connect(consumer, &Consumer::batchDelivered, this,
             [this, consumer](const QList<Message> &messages) { onBatch(consumer, messages); });
-    connect(consumer, &Consumer::unackedCountChanged, this, &QmlConsumer::unackedCountChanged);
-    connect(consumer, &Consumer::unackedCountChanged, this, &QmlConsumer::releaseEnded, Qt::QueuedConnection);
+    connect(consumer, &Consumer::unackedCountChanged, this, &Subscriber::unackedCountChanged);
+    connect(consumer, &Consumer::unackedCountChanged, this, &Subscriber::releaseEnded, Qt::QueuedConnection);
     connect(consumer, &Consumer::started, this, [this, consumer] { onStarted(consumer); });
     connect(consumer, &Consumer::stateChanged, this,
             [this, consumer](Consumer::State state) { onStateChanged(consumer, state); });
@@ -167,22 +206,22 @@ void QmlConsumer::start(const Subscription &wanted)
             [this, consumer](const Error &reason) { onCancelled(consumer, reason); });
 }
 
-void QmlConsumer::onStarted(Consumer *consumer)
+void Subscriber::onStarted(Consumer *consumer)
 {
     m_backoff.succeeded();
-    const QPointer<QmlConsumer> self(this);
+    const QPointer<Subscriber> self(this);
     if (consumer == m_nextConsumer)
         takeNext();
     if (!self || consumer != m_consumer)
         return;
-    setErrorString({});
+    Q_EMIT succeeded();
     if (self)
         setSubscribed(true);
     if (self)
         update(); // more may have changed meanwhile
 }
 
-void QmlConsumer::takeNext()
+void Subscriber::takeNext()
 {
     end(m_consumer, true);
     m_consumer = std::exchange(m_nextConsumer, nullptr);
@@ -190,46 +229,53 @@ void QmlConsumer::takeNext()
     Q_EMIT consumerTagChanged();
 }
 
+void Subscriber::onBatch(const Consumer *consumer, const QList<Message> &messages)
+{
+    m_hasTakenNoAck = m_hasTakenNoAck || consumer->ackMode() == AckMode::NoAck;
+    Q_EMIT delivered(consumer, messages);
+}
+
 // Recovering means that the broker has cancelled the consumer, which now waits for its queue.
-void QmlConsumer::onStateChanged(Consumer *consumer, Consumer::State state)
+void Subscriber::onStateChanged(Consumer *consumer, Consumer::State state)
 {
     if (state != Consumer::State::Recovering || !consumer->channel() ||
         consumer->channel()->state() == Channel::State::Closed)
         return;
-    const QPointer<QmlConsumer> self(this);
+    const QPointer<Subscriber> self(this);
     if (consumer == m_nextConsumer)
         takeNext();
     if (!self || consumer != m_consumer)
         return;
+    const QString queue = m_subscription.queue;
+    const QString reason =
+        tr("The broker has cancelled the subscription; the consumer waits for the queue \"%1\"").arg(queue);
     setSubscribed(false);
-    if (self) {
-        failOnce(tr("The broker has cancelled the subscription; the consumer waits for the queue \"%1\"")
-                     .arg(m_subscription.queue));
-    }
-    if (self && m_queue)
-        m_queue->lost(m_subscription.queue, Error(ErrorKind::ConsumerCancelled, errorString()));
+    if (self)
+        Q_EMIT attemptFailed(reason);
+    if (self && m_settings.queue)
+        m_settings.queue->lost(queue, Error(ErrorKind::ConsumerCancelled, reason));
 }
 
-void QmlConsumer::onCancelled(Consumer *consumer, const Error &reason)
+void Subscriber::onCancelled(Consumer *consumer, const Error &reason)
 {
     const bool isByBroker = reason.kind() == ErrorKind::ConsumerCancelled;
     const bool isFinal = reason.kind() == ErrorKind::InvalidArgument || reason.kind() == ErrorKind::MessageTooLarge;
     if (reason.isError() && !isByBroker && !isFinal)
         return; // the end of its channel follows
     const bool isNext = consumer == m_nextConsumer;
-    const QPointer<QmlConsumer> self(this);
+    const QPointer<Subscriber> self(this);
     if (isNext || consumer == m_consumer) {
         const Subscription ended = isNext ? m_nextSubscription : m_subscription;
         (isNext ? m_nextConsumer : m_consumer).clear();
         m_endingConsumers.append(consumer);
-        if (isFinal || !m_resubscribe)
+        if (isFinal || !m_settings.resubscribe)
             m_endedSubscription = ended; // the same would happen again
         if (!m_consumer)
             setSubscribed(false);
         if (self && reason.isError())
-            failOnce(reason.text());
-        if (self && isByBroker && m_queue)
-            m_queue->lost(ended.queue, reason);
+            Q_EMIT attemptFailed(reason.text());
+        if (self && isByBroker && m_settings.queue)
+            m_settings.queue->lost(ended.queue, reason);
     }
     if (!self)
         return;
@@ -239,26 +285,26 @@ void QmlConsumer::onCancelled(Consumer *consumer, const Error &reason)
 }
 
 // Ends a subscription. Messages that the broker sends before it confirms are delivered or go back to the queue.
-void QmlConsumer::end(QPointer<Consumer> &consumer, bool drains)
+void Subscriber::end(QPointer<Consumer> &consumer, bool drains)
 {
     if (!consumer)
         return;
     Consumer *ending = std::exchange(consumer, nullptr);
     m_endingConsumers.append(ending);
-    if (m_queue && !m_nextConsumer)
-        m_queue->consumerLeft();
+    if (m_settings.queue && !m_nextConsumer)
+        m_settings.queue->consumerLeft();
     if (drains || ending->ackMode() == AckMode::NoAck) // which cannot go back
         ending->drain();
     else
         ending->cancel();
 }
 
-void QmlConsumer::endAll()
+void Subscriber::endAll()
 {
     if (!m_consumer && !m_nextConsumer)
         return;
-    const QPointer<QmlConsumer> self(this);
-    releaseUnseen();
+    const QPointer<Subscriber> self(this);
+    Q_EMIT aboutToEnd();
     if (!self)
         return;
     end(m_nextConsumer, false);
@@ -266,14 +312,14 @@ void QmlConsumer::endAll()
     setSubscribed(false);
 }
 
-bool QmlConsumer::isEnding() const
+bool Subscriber::isEnding() const
 {
     return std::any_of(m_endingConsumers.cbegin(), m_endingConsumers.cend(), [](const QPointer<Consumer> &consumer) {
         return consumer && consumer->state() == Consumer::State::Cancelling;
     });
 }
 
-void QmlConsumer::releaseEnded()
+void Subscriber::releaseEnded()
 {
     const auto isOver = [](const QPointer<Consumer> &consumer) {
         return !consumer || (consumer->state() == Consumer::State::Cancelled && consumer->unackedCount() == 0);
@@ -299,34 +345,18 @@ void QmlConsumer::releaseEnded()
     });
 }
 
-// Returns deliveries that no handler has seen to the queue. Deliveries that cannot go back are kept.
-void QmlConsumer::releaseUnseen()
-{
-    if (m_holdsNoAck)
-        return;
-    const QPointer<QmlConsumer> self(this);
-    m_batchTimer.stop();
-    if (!m_isBatchNew && !m_batch.isEmpty()) // delivered() has emitted them
-        emitBatch();
-    if (!self)
-        return;
-    const QList<Message> unseen = std::exchange(m_batch, {}) + std::exchange(m_held, {}) + std::exchange(m_arrived, {});
-    for (const Message &message : unseen + std::exchange(m_thrown, {}))
-        settle(message, false);
-}
-
-void QmlConsumer::setSubscribed(bool subscribed)
+void Subscriber::setSubscribed(bool subscribed)
 {
     if (std::exchange(m_isSubscribed, subscribed) != subscribed)
         Q_EMIT subscribedChanged();
 }
 
-void QmlConsumer::openChannel()
+void Subscriber::openChannel()
 {
     if (m_channel)
         return;
-    m_channel = connection()->createChannel();
-    connect(m_channel, &Channel::errorOccurred, this, &QmlConsumer::onChannelError);
+    m_channel = m_connection->createChannel();
+    connect(m_channel, &Channel::errorOccurred, this, &Subscriber::onChannelError);
     connect(m_channel, &Channel::settlementFailed, this,
             [this](quint64, const Error &error) { onChannelError(error); });
     connect(m_channel, &Channel::closed, this,
@@ -334,7 +364,7 @@ void QmlConsumer::openChannel()
 }
 
 // Keeps the channel until the last delivery on it is settled.
-void QmlConsumer::leaveChannel()
+void Subscriber::leaveChannel()
 {
     if (!m_channel)
         return;
@@ -346,18 +376,18 @@ void QmlConsumer::leaveChannel()
 }
 
 // The broker has requeued the unsettled deliveries.
-void QmlConsumer::onChannelClosed(Channel *channel, const Error &reason)
+void Subscriber::onChannelClosed(Channel *channel, const Error &reason)
 {
     const auto isOnIt = [channel](const QPointer<Consumer> &consumer) {
         return !consumer || consumer->channel() == channel;
     };
     const bool isFormer = channel != m_channel;
-    const QString failed = m_nextConsumer && isOnIt(m_nextConsumer) ? m_nextSubscription.queue : QString();
+    const QString failedQueue = m_nextConsumer && isOnIt(m_nextConsumer) ? m_nextSubscription.queue : QString();
     const bool hasLost = m_consumer && isOnIt(m_consumer);
     channel->disconnect(this);
     for (Consumer *consumer : channel->consumers())
         consumer->disconnect(this);
-    if (!failed.isEmpty())
+    if (!failedQueue.isEmpty())
         m_nextConsumer.clear();
     if (hasLost)
         m_consumer.clear();
@@ -367,26 +397,29 @@ void QmlConsumer::onChannelClosed(Channel *channel, const Error &reason)
         m_channel.clear();
     channel->deleteLater();
 
-    const QPointer<QmlConsumer> self(this);
+    const QPointer<Subscriber> self(this);
     if (!m_consumer) {
-        dropUnseen();
-        setSubscribed(false);
+        Q_EMIT channelLost();
+        if (self)
+            setSubscribed(false);
     }
     if (self)
         Q_EMIT unackedCountChanged();
     if (self && isFormer && reason.isError())
-        failOnce(reason.text());
-    if (!self || !isLive() || !reason.isError())
+        Q_EMIT attemptFailed(reason.text());
+    if (!self || !m_connection || !reason.isError())
         return;
-    if (!failed.isEmpty() && reason.replyCode() == NotFound && m_queue)
-        m_queue->lost(failed, reason);
-    else if (m_resubscribe && (failed.isEmpty() ? hasLost : mayPass(reason)))
+    if (!failedQueue.isEmpty() && reason.replyCode() == NotFound && m_settings.queue)
+        m_settings.queue->lost(failedQueue, reason);
+    else if (m_settings.resubscribe && (failedQueue.isEmpty() ? hasLost : mayPass(reason)))
         m_backoff.start(this);
 }
 
-// With the connection.
-void QmlConsumer::dropChannels()
+void Subscriber::stop()
 {
+    m_connection.clear();
+    m_isPending = false;
+    m_backoff.stop();
     QList<QPointer<Channel>> channels = std::exchange(m_formerChannels, {});
     channels.append(std::exchange(m_channel, nullptr));
     for (const QPointer<Channel> &channel : std::as_const(channels)) {
@@ -400,39 +433,40 @@ void QmlConsumer::dropChannels()
     m_endingConsumers.clear();
     m_nextConsumer.clear();
     m_consumer.clear();
-    dropUnseen();
-    const QPointer<QmlConsumer> self(this);
-    setSubscribed(false);
+    const QPointer<Subscriber> self(this);
+    Q_EMIT channelLost();
+    if (self)
+        setSubscribed(false);
     if (self)
         Q_EMIT unackedCountChanged();
 }
 
-void QmlConsumer::onChannelError(const Error &error)
+void Subscriber::onChannelError(const Error &error)
 {
     switch (error.kind()) {
     case ErrorKind::StaleDelivery: // the handler has settled it itself
-        if (m_ackMode == AckMode::Manual)
-            fail(error.text());
+        if (m_settings.ackMode == AckMode::Manual)
+            Q_EMIT failed(error.text());
         break;
     case ErrorKind::InvalidArgument: // likewise, not a delivery that can be settled; see also onCancelled()
-        if (m_ackMode == AckMode::Manual && !m_hasTakenNoAck) // its handler cannot know which deliveries need no ack
-            failOnce(error.text());
+        if (m_settings.ackMode == AckMode::Manual &&
+            !m_hasTakenNoAck) // its handler cannot know which deliveries need no ack
+            Q_EMIT attemptFailed(error.text());
         break;
     case ErrorKind::ChannelClosed:
     case ErrorKind::MessageTooLarge:
     case ErrorKind::NotOpen:
-        failOnce(error.text());
+        Q_EMIT attemptFailed(error.text());
         break;
     default: // the connection reports it
         break;
     }
 }
 
-// Attempts are repeated, and several signals may report the same error.
-void QmlConsumer::failOnce(const QString &text)
+void Subscriber::timerEvent(QTimerEvent *)
 {
-    if (text != errorString())
-        fail(text);
+    m_backoff.stop();
+    update();
 }
 
 } // namespace AmqpQt
