@@ -49,7 +49,7 @@ public:
     // Subscriptions that the broker has ended but whose deliveries are still unsettled.
     std::vector<std::shared_ptr<Engine::ConsumerEntry>> formerEntries;
     State state = State::Starting;
-    std::atomic<qint64> deliveredCount = 0; // written by the connection's thread only
+    std::atomic<qint64> deliveredCount = 0; // as reported
     int unackedCount = 0;
     bool waitsForQueue = false; // cancelled by the broker; resubscribes once the queue exists
     Promise<void> started;
@@ -89,7 +89,7 @@ private:
     bool m_batchNoted = false;
     bool m_hasStarted = false; // at least once
     std::chrono::milliseconds m_askDelay{0};
-    qint64 m_reportedDeliveredCount = 0;
+    qint64 m_deliveredCount = 0;
     int m_reportedUnackedCount = 0;
     bool m_countsNoted = false;
     bool m_warnedOfNobody = false;

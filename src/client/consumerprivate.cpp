@@ -191,15 +191,15 @@ void ConsumerPrivate::lookForListeners()
     m_listenersSlice = channel->connection->scheduler.slice();
     m_hasListener = q->isSignalConnected(deliveredSignal);
     m_hasBatchListener = q->isSignalConnected(batchSignal);
+    noteCounts(); // once per slice suffices, since the counts change with each delivery
 }
 
 // The consumer may be gone afterwards.
 inline void ConsumerPrivate::tellDelivery(const Message &message)
 {
-    deliveredCount.store(deliveredCount.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    ++m_deliveredCount;
     if (options.ackMode != AckMode::NoAck)
         ++unackedCount;
-    noteCounts();
     // Checking for receivers costs more than a small message. The destruction of a receiver is not reported, so the
     // check is repeated in each slice, and whenever an unreceived delivery would be acked.
     if (m_listenersChanged.load(std::memory_order_relaxed) ||
@@ -336,9 +336,10 @@ void ConsumerPrivate::emitCounts()
 {
     m_countsNoted = false;
     const QPointer<Consumer> alive(q);
-    const qint64 delivered = q->deliveredCount();
-    if (std::exchange(m_reportedDeliveredCount, delivered) != delivered)
-        Q_EMIT q->deliveredCountChanged(double(delivered));
+    if (q->deliveredCount() != m_deliveredCount) {
+        deliveredCount.store(m_deliveredCount, std::memory_order_relaxed);
+        Q_EMIT q->deliveredCountChanged(double(m_deliveredCount));
+    }
     if (alive && std::exchange(m_reportedUnackedCount, unackedCount) != unackedCount)
         Q_EMIT q->unackedCountChanged(unackedCount);
 }
@@ -356,7 +357,7 @@ void ConsumerPrivate::tellWhatIsLeft()
         defer([this] { emitBatch(); });
     else if (channel)
         returnBatch();
-    if (q->deliveredCount() != m_reportedDeliveredCount || unackedCount != m_reportedUnackedCount)
+    if (q->deliveredCount() != m_deliveredCount || unackedCount != m_reportedUnackedCount)
         defer([this] { emitCounts(); });
 }
 
