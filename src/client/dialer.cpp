@@ -36,7 +36,7 @@ void Dialer::dialNext()
         qCWarning(lcConnection).noquote() << "the password goes to" << m_endpoint.host << "without encryption";
     m_transport = m_makeTransport(m_parameters, this);
     connect(m_transport.get(), &Transport::ready, this, &Dialer::ready);
-    connect(m_transport.get(), &Transport::failed, this, [this] { Q_EMIT failed(m_transport->error()); });
+    connect(m_transport.get(), &Transport::failed, this, &Dialer::failed);
     m_transport->connectTo(m_endpoint.host, m_endpoint.port);
 }
 

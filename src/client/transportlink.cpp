@@ -34,7 +34,7 @@ void TransportLink::setTransport(std::unique_ptr<Transport> transport)
         writeNow();
         m_scheduler.schedule();
     });
-    connect(m_transport.get(), &Transport::failed, this, [this] { fail(m_transport->error()); });
+    connect(m_transport.get(), &Transport::failed, this, &TransportLink::fail);
 }
 
 void TransportLink::lookAgain()

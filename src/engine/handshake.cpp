@@ -156,7 +156,8 @@ Error Handshake::on(const Wire::ConnectionOpenOk &method)
 // Brokers without the capability refuse a login by closing the socket.
 Error Handshake::transportFailed(const Error &error) const
 {
-    if (m_step != Step::AwaitsTune || hasCapability(u"authentication_failure_close"_s))
+    const bool mayBeRefusal = m_step == Step::AwaitsTune && error.kind() == ErrorKind::Network;
+    if (!mayBeRefusal || hasCapability(u"authentication_failure_close"_s))
         return error;
     return Error(
         ErrorKind::Authentication,

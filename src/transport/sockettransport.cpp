@@ -30,7 +30,7 @@ SocketTransport::SocketTransport(QObject *parent)
     });
     connect(&m_socket, &QAbstractSocket::readyRead, this, &Transport::readable);
     connect(&m_socket, &QAbstractSocket::bytesWritten, this, &Transport::written);
-    connect(&m_socket, &QAbstractSocket::errorOccurred, this, &Transport::failed);
+    connect(&m_socket, &QAbstractSocket::errorOccurred, this, [this] { Q_EMIT failed(error()); });
     connect(&m_socket, &QAbstractSocket::disconnected, this, &Transport::finished);
 }
 

@@ -31,17 +31,17 @@ public:
     // and emits written() once that has left. Returns the number of bytes taken, or -1.
     virtual qint64 writeSome(std::span<const QByteArrayView> pieces) = 0;
     virtual qint64 bytesToWrite() const = 0;
-    virtual Error error() const = 0;
+    virtual Error error() const = 0; // its kind says whether another endpoint may do better, see Error::isRecoverable()
 
     virtual void close() = 0; // after writing its buffer; emits finished()
     virtual void abort() = 0;
 
 Q_SIGNALS:
-    void ready(); // for read() and write(): the peer is there
+    void ready(); // for read() and write(), after all that the transport itself negotiates
     void readable();
-    void written();  // the buffer has shrunk
-    void failed();   // see error(); not for errors that read() and write() have returned
-    void finished(); // after close()
+    void written();                          // the buffer has shrunk
+    void failed(const AmqpQt::Error &error); // not for errors that read() and write() have returned
+    void finished();                         // after close()
 };
 
 } // namespace AmqpQt

@@ -12,6 +12,9 @@ foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows
         tst_reopening tst_resubscribing tst_turns tst_writing)
     amqpqt_test(client ${test} LAYERS values wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
+amqpqt_test(client tst_turnscheduler LAYERS values wire engine transport client LIBRARIES amqpqt_clienttests)
+amqpqt_test(client tst_attempts LAYERS values wire engine transport client
+    LIBRARIES amqpqt_memorytransport amqpqt_clienttests amqpqt_scriptedpeer)
 foreach(test tst_latestvaluemodel tst_messagecolumns tst_messagemodel tst_ratehistory)
     amqpqt_test(client ${test} LAYERS values wire engine transport client models
         LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)

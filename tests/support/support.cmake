@@ -6,6 +6,11 @@ add_library(amqpqt_scriptedpeer STATIC EXCLUDE_FROM_ALL
 target_include_directories(amqpqt_scriptedpeer PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(amqpqt_scriptedpeer PUBLIC amqpqt_wire amqpqt_values Qt6::Network PRIVATE amqpqt_build_flags)
 
+# A transport without a socket, for tests of the client layer.
+add_library(amqpqt_memorytransport STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/memorytransport.cpp)
+target_include_directories(amqpqt_memorytransport PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(amqpqt_memorytransport PUBLIC amqpqt_client PRIVATE amqpqt_build_flags)
+
 # A real RabbitMQ, rabbitmqctl and pika.
 add_library(amqpqt_brokerfixture STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/brokerfixture.cpp)
 target_include_directories(amqpqt_brokerfixture PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
