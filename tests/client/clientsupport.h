@@ -243,14 +243,8 @@ inline QByteArray deliveries(const QByteArray &consumerTag, quint64 firstTag, co
                              quint16 channel = 1)
 {
     QByteArray bytes;
-    for (const QByteArray &body : bodies) {
-        QByteArray header(Wire::ContentHeaderPrefix, Qt::Uninitialized);
-        Wire::writeContentHeaderPrefix(header.data(), Wire::BasicDeliver::id.classId, quint64(body.size()));
-        bytes += Wire::encodeFrame(channel, Wire::BasicDeliver{.consumerTag = consumerTag, .deliveryTag = firstTag++}) +
-                 ScriptedPeer::frame(Wire::FrameType::Header, channel, header + Wire::encodeProperties({}));
-        if (!body.isEmpty())
-            bytes += ScriptedPeer::frame(Wire::FrameType::Body, channel, body);
-    }
+    for (const QByteArray &body : bodies)
+        bytes += deliverFrames(consumerTag, firstTag++, {.body = body, .exchange = {}, .routingKey = {}}, channel);
     return bytes;
 }
 

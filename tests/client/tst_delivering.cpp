@@ -86,16 +86,9 @@ void tst_Delivering::consumersThatTakeTurnsGetTheirOwnMessages()
     }
     const auto delivery = [](const QByteArray &consumerTag, quint64 deliveryTag, const QByteArray &body,
                              quint8 priority) {
-        QByteArray header(Wire::ContentHeaderPrefix, Qt::Uninitialized);
-        Wire::writeContentHeaderPrefix(header.data(), Wire::BasicDeliver::id.classId, quint64(body.size()));
-        const QByteArray key = "key-" + consumerTag;
-        return Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = consumerTag,
-                                                       .deliveryTag = deliveryTag,
-                                                       .routingKey = QByteArrayView(key)}) +
-               ScriptedPeer::frame(Wire::FrameType::Header, 1,
-                                   header +
-                                       Wire::encodeProperties({.flags = Wire::PriorityFlag, .priority = priority})) +
-               ScriptedPeer::frame(Wire::FrameType::Body, 1, body);
+        const QByteArray properties = Wire::encodeProperties({.flags = Wire::PriorityFlag, .priority = priority});
+        return deliverFrames(consumerTag, deliveryTag,
+                             {.body = body, .properties = properties, .routingKey = "key-" + consumerTag});
     };
     QByteArray bytes;
     QStringList expected;

@@ -197,7 +197,7 @@ void tst_Ending::aPeerThatStopsWithinAFrameIsNoticed()
     OpenClient client(peer);
     SignalLog log;
     log.watch(&client.connection);
-    peer.sendRaw(ScriptedPeer::frame(Wire::FrameType::Heartbeat, 0, {}).first(5));
+    peer.sendRaw(encodeFrame(Wire::FrameType::Heartbeat, 0, {}).first(5));
     int wakes = 0;
     const QObject counting;
     connect(QAbstractEventDispatcher::instance(), &QAbstractEventDispatcher::awake, &counting, [&] { ++wakes; });

@@ -91,7 +91,7 @@ void tst_Opening::signalsComeInOrder()
              QStringList({u"connection.stateChanged Connecting"_s, u"connection.stateChanged Handshaking"_s,
                           u"reply.open ok"_s, u"connection.stateChanged Open"_s, u"connection.opened"_s}));
     QCOMPARE(connection.currentEndpoint().port, peer.port());
-    QCOMPARE(connection.serverProperties().value(u"product"_s).toString(), u"ScriptedPeer"_s);
+    QCOMPARE(connection.serverProperties().value(u"product"_s).toString(), u"RabbitMQ"_s);
     QVERIFY(connection.hasCapability(u"basic.nack"_s));
     QCOMPARE(connection.maximumFrameSize(), 131072u);
     QCOMPARE(connection.heartbeatInterval(), 60s);

@@ -31,46 +31,34 @@ public:
     }
     void publish(quint16 channel, const QByteArrayList &bodies, const BasicProperties &properties = {})
     {
-        QByteArray header(ContentHeaderPrefix, Qt::Uninitialized);
-        writeContentHeaderPrefix(header.data(), BasicPublish::id.classId, quint64(bodies.join().size()));
         send(channel, BasicPublish{.exchange = "readings", .routingKey = "sensor.1"});
-        write(ScriptedPeer::frame(FrameType::Header, channel, header + encodeProperties(properties)));
+        write(headerFrame(channel, quint64(bodies.join().size()), encodeProperties(properties)));
         for (const QByteArray &body : bodies)
-            write(ScriptedPeer::frame(FrameType::Body, channel, body));
+            write(encodeFrame(FrameType::Body, channel, body));
     }
 
     // The next frame, which must be this method; its strings live until the next call. Waits in the event loop.
     template <typename Method>
     Method next(quint16 channel = 0)
     {
-        Method method;
         m_frame = nextFrame();
-        if (m_frame.isEmpty())
-            return method;
-        const FrameHeader header = readFrameHeader(m_frame.constData());
-        const QByteArrayView payload = QByteArrayView(m_frame).sliced(FrameHeaderSize, header.size);
-        if (header.type != quint8(FrameType::Method) || header.channel != channel ||
-            qFromBigEndian<quint32>(payload.data()) != Method::id.value()) {
-            QTest::qFail("another frame than expected", Method::name, 0);
-            return method;
-        }
-        decodeArguments(payload.sliced(4), method);
-        return method;
+        const std::optional<Method> method = m_frame.as<Method>();
+        if (!method || m_frame.channel != channel)
+            QTest::qFail(qPrintable(u"not the expected frame: "_s + m_frame.describe()), Method::name, 0);
+        return method.value_or(Method());
     }
-    QByteArray nextFrame()
+    Frame nextFrame()
     {
-        const auto size = [this] {
-            return m_input.size() < FrameHeaderSize
-                       ? qsizetype(1) << 40
-                       : qsizetype(readFrameHeader(m_input.constData()).size) + FrameOverhead;
+        std::optional<Frame> frame;
+        const auto take = [&] {
+            QByteArrayView left = m_input;
+            frame = m_parser.next(left);
+            m_input.remove(0, m_input.size() - left.size());
+            return frame.has_value();
         };
-        if (!QTest::qWaitFor([&] { return m_input.size() >= size(); })) {
+        if (!QTest::qWaitFor(take))
             QTest::qFail("no frame came", __FILE__, __LINE__);
-            return {};
-        }
-        const QByteArray frame = m_input.first(size());
-        m_input.remove(0, frame.size());
-        return frame;
+        return frame.value_or(Frame());
     }
     QByteArray input() const { return m_input; }
 
@@ -94,8 +82,9 @@ public:
     int reads = 0;
 
 private:
+    FrameParser m_parser;
     QByteArray m_input;
-    QByteArray m_frame;
+    Frame m_frame;
 };
 
 } // namespace
@@ -127,8 +116,8 @@ private Q_SLOTS:
     void countsHeartbeats();
     void listensAgainOnTheSamePort();
     void livesInItsOwnThread();
-    void notesWhatClientsMustNotSend_data();
-    void notesWhatClientsMustNotSend();
+    void recordsViolationsOfTheProtocol_data();
+    void recordsViolationsOfTheProtocol();
 };
 
 void tst_ScriptedPeer::completesTheHandshake()
@@ -201,7 +190,7 @@ void tst_ScriptedPeer::saysNothingIfSilent()
     client.write(ProtocolHeader.toByteArray());
     QTRY_COMPARE(peer.protocolHeader(), ProtocolHeader.toByteArray());
     peer.sendHeartbeat(); // the first bytes to come
-    QCOMPARE(client.nextFrame(), ScriptedPeer::frame(FrameType::Heartbeat, 0, {}));
+    QCOMPARE(client.nextFrame().type, FrameType::Heartbeat);
 }
 
 void tst_ScriptedPeer::closesInsteadOfAnAnswer()
@@ -319,7 +308,7 @@ void tst_ScriptedPeer::leavesAMethodToTheHook()
     client.send(1, BasicGet{.queue = "q"});
     QCOMPARE(client.next<BasicGetOk>(1).messageCount, 9u);
     client.nextFrame();
-    QCOMPARE(client.nextFrame(), ScriptedPeer::frame(FrameType::Body, 1, "from the hook"));
+    QCOMPARE(client.nextFrame().payload, "from the hook");
 }
 
 void tst_ScriptedPeer::withholdsAnAnswer()
@@ -384,15 +373,15 @@ void tst_ScriptedPeer::deliversInFramesOfTheNegotiatedSize()
     const auto deliver = client.next<BasicDeliver>(1);
     QCOMPARE(deliver.consumerTag.toByteArray(), "tag");
     QCOMPARE(deliver.deliveryTag, 8u);
-    const QByteArray header = client.nextFrame();
+    const Frame header = client.nextFrame();
     ContentHeader content;
-    QVERIFY(decodeContentHeader(QByteArrayView(header).sliced(FrameHeaderSize).chopped(1), content));
+    QVERIFY(decodeContentHeader(header.payload, content));
     QCOMPARE(content.bodySize, 5000u);
     BasicProperties properties;
     QCOMPARE(decodeProperties(content.properties, properties), nullptr);
     QCOMPARE(properties.type.toByteArray(), "reading");
-    QCOMPARE(client.nextFrame().size(), 4096);
-    QCOMPARE(client.nextFrame().size(), 5000 - (4096 - FrameOverhead) + FrameOverhead);
+    QCOMPARE(client.nextFrame().payload.size(), 4096 - FrameOverhead);
+    QCOMPARE(client.nextFrame().payload.size(), 5000 - (4096 - FrameOverhead));
 }
 
 void tst_ScriptedPeer::sendsByteByByte()
@@ -478,7 +467,7 @@ void tst_ScriptedPeer::countsHeartbeats()
     ScriptedPeer peer;
     Client client(peer);
     client.logIn();
-    client.write(ScriptedPeer::frame(FrameType::Heartbeat, 0, {}));
+    client.write(encodeFrame(FrameType::Heartbeat, 0, {}));
     QTRY_COMPARE(peer.heartbeats(), 1);
     QCOMPARE(peer.violations(), QStringList());
 }
@@ -516,36 +505,47 @@ void tst_ScriptedPeer::livesInItsOwnThread()
     QCOMPARE(socket.readAll(), encodeFrame(0, ConnectionBlocked{.reason = "x"}));
 }
 
-void tst_ScriptedPeer::notesWhatClientsMustNotSend_data()
+void tst_ScriptedPeer::recordsViolationsOfTheProtocol_data()
 {
     QTest::addColumn<QByteArray>("bytes");
     QTest::addColumn<QString>("violation");
     QByteArray noEnd = encodeFrame(1, TxSelect{});
     noEnd.back() = 'x';
-    QTest::newRow("no frame-end") << noEnd << u"frame without frame-end"_s;
-    QTest::newRow("frame over frame-max") << ScriptedPeer::frame(FrameType::Body, 1, QByteArray(4089, 'x'))
-                                          << u"frame of 4097 bytes, over frame-max 4096"_s;
-    QTest::newRow("channel never opened")
-        << encodeFrame(2, TxSelect{}) << u"tx.select on channel 2, which is not open"_s;
-    QTest::newRow("channel over channel-max")
-        << encodeFrame(2048, ChannelOpen{}) << u"channel 2048, over channel-max 2047"_s;
-    QTest::newRow("answer of a broker") << encodeFrame(1, TxSelectOk{}) << u"tx.select-ok is not for clients to send"_s;
-    QTest::newRow("unknown method") << ScriptedPeer::frame(FrameType::Method, 1, QByteArray("\0\x3c\0\xff", 4))
-                                    << u"unknown method 60.255"_s;
-    QTest::newRow("truncated method") << ScriptedPeer::frame(FrameType::Method, 1, QByteArray("\0\x3c\0\x0a\0", 5))
-                                      << u"malformed method 60.10"_s;
+    QTest::newRow("no frame-end") << noEnd << u"a malformed frame"_s;
+    QTest::newRow("frame over frame-max")
+        << encodeFrame(FrameType::Body, 1, QByteArray(4089, 'x')) << u"a frame larger than frame-max"_s;
+    QTest::newRow("channel never opened") << encodeFrame(2, TxSelect{}) << u"a method on a closed channel"_s;
+    QTest::newRow("channel open already") << encodeFrame(1, ChannelOpen{}) << u"channel.open on a number in use"_s;
+    QTest::newRow("channel over channel-max") << encodeFrame(2048, ChannelOpen{}) << u"a channel above channel-max"_s;
+    QTest::newRow("answer of a broker") << encodeFrame(1, TxSelectOk{}) << u"a method that only brokers send"_s;
+    QTest::newRow("unknown method") << encodeFrame(FrameType::Method, 1, QByteArray("\0\x3c\0\xff", 4))
+                                    << u"an unknown method"_s;
+    QTest::newRow("truncated method") << encodeFrame(FrameType::Method, 1, QByteArray("\0\x3c\0\x0a\0", 5))
+                                      << u"malformed arguments"_s;
+    QTest::newRow("method without class")
+        << encodeFrame(FrameType::Method, 1, QByteArray("\0\x3c", 2)) << u"a method frame without a method"_s;
     QTest::newRow("method inside a content")
-        << encodeFrame(1, BasicPublish{}) + encodeFrame(1, TxSelect{}) << u"method inside a content on channel 1"_s;
-    QTest::newRow("body without header") << ScriptedPeer::frame(FrameType::Body, 1, "x")
-                                         << u"body without its header on channel 1"_s;
-    QTest::newRow("heartbeat on a channel")
-        << ScriptedPeer::frame(FrameType::Heartbeat, 1, {}) << u"heartbeat on channel 1 with 0 bytes"_s;
-    QTest::newRow("frame type") << ScriptedPeer::frame(FrameType(9), 1, {}) << u"frame type 9"_s;
+        << encodeFrame(1, BasicPublish{}) + encodeFrame(1, TxSelect{}) << u"a method between the frames of a content"_s;
+    QTest::newRow("header without method") << headerFrame(1, 1) << u"a header without basic.publish"_s;
+    QTest::newRow("body without header") << encodeFrame(FrameType::Body, 1, "x")
+                                         << u"a body that no header announced"_s;
+    QTest::newRow("body longer than announced")
+        << encodeFrame(1, BasicPublish{}) + headerFrame(1, 1) + encodeFrame(FrameType::Body, 1, "xy")
+        << u"a body that no header announced"_s;
+    QTest::newRow("heartbeat on a channel") << encodeFrame(FrameType::Heartbeat, 1, {}) << u"a malformed heartbeat"_s;
+    QTest::newRow("frame type") << encodeFrame(FrameType(9), 1, {}) << u"an unknown frame type"_s;
     QTest::newRow("tune-ok above the offer")
         << encodeFrame(0, ConnectionTuneOk{.channelMax = 0, .frameMax = 4096}) << u"tune-ok above the offer"_s;
+    QTest::newRow("unexpected close-ok") << encodeFrame(1, ChannelCloseOk{}) << u"an unexpected channel.close-ok"_s;
+    QTest::newRow("frame after connection.close") << encodeFrame(0, ConnectionClose{}) + encodeFrame(1, TxSelect{})
+                                                  << u"a frame after connection.close or its close-ok"_s;
+    QTest::newRow("channel closed again")
+        << encodeFrame(1, ChannelClose{}) + encodeFrame(1, TxSelect{}) << u"a method on a closed channel"_s;
+    QTest::newRow("consumer tag in use") << encodeFrame(1, BasicConsume{.consumerTag = "t"}).repeated(2)
+                                         << u"basic.consume with a consumer tag in use"_s;
 }
 
-void tst_ScriptedPeer::notesWhatClientsMustNotSend()
+void tst_ScriptedPeer::recordsViolationsOfTheProtocol()
 {
     QFETCH(QByteArray, bytes);
     QFETCH(QString, violation);
@@ -554,7 +554,7 @@ void tst_ScriptedPeer::notesWhatClientsMustNotSend()
     client.logIn(4096);
     client.openChannel();
     client.write(bytes);
-    QTRY_VERIFY(peer.violations().contains(violation));
+    QTRY_VERIFY(peer.violations().join(u'\n').contains(violation));
 }
 
 QTEST_GUILESS_MAIN(tst_ScriptedPeer)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 
 add_library(amqpqt_script STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/support/script.cpp)
-target_include_directories(amqpqt_script PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
-target_link_libraries(amqpqt_script PUBLIC amqpqt_engine amqpqt_wire amqpqt_values Qt6::Test PRIVATE amqpqt_build_flags)
+target_link_libraries(amqpqt_script PUBLIC amqpqt_engine amqpqt_brokersession Qt6::Test PRIVATE amqpqt_build_flags)
 
 foreach(test tst_acks tst_calltracker tst_channelclosing tst_channelids tst_closetimer tst_confirms tst_connectionclosing tst_consumerrules tst_contents tst_faults
         tst_flowcontrol tst_framereader tst_handshake tst_heartbeat tst_knownarguments tst_orderrules tst_outputbuffer tst_repeateddeliveries tst_transactions)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "support/script.h"
 
+#include <QtCore/qrandom.h>
 #include <QtTest/qtest.h>
 
 #include <set>
@@ -48,7 +49,7 @@ namespace
 {
 
 struct Subscribed {
-    explicit Subscribed(const QByteArray &serverProperties = Script::serverProperties())
+    explicit Subscribed(const QByteArray &serverProperties = encodedServerProperties())
     {
         s.start().brokerStart(serverProperties).expectSent<Wire::ConnectionStartOk>();
         s.broker(Wire::ConnectionTune{.channelMax = 2047, .frameMax = 131072}).broker(Wire::ConnectionOpenOk{});
@@ -484,7 +485,7 @@ public:
         fates[tag] = Fate::Unsettled;
         m_unacked.insert(tag);
     }
-    void take(const SentFrame &frame)
+    void take(const Frame &frame)
     {
         const QByteArrayView arguments = QByteArrayView(frame.payload).sliced(4);
         if (frame.is(BasicAck::id)) {
@@ -539,7 +540,7 @@ void tst_Acks::settlesEachDeliveryOnceAsAsked()
     QFETCH(bool, hasNack);
     QFETCH(quint32, seed);
     QRandomGenerator random(seed);
-    Subscribed t(hasNack ? Script::serverProperties() : QByteArray());
+    Subscribed t(hasNack ? encodedServerProperties() : QByteArray());
     t.s.subscribe(*t.channel, u"lossy"_s, {.ackMode = AckMode::NoAck});
     auto leaving = t.s.subscribe(*t.channel, u"leaving"_s);
     BrokerModel broker;
@@ -550,7 +551,7 @@ void tst_Acks::settlesEachDeliveryOnceAsAsked()
 
     const auto flush = [&] {
         t.s.write();
-        for (const SentFrame &frame : t.s.takeSent())
+        for (const Frame &frame : t.s.takeSent())
             broker.take(frame);
     };
     const auto settle = [&](Fate fate, bool upTo) {

@@ -445,7 +445,7 @@ void tst_ChannelClosing::framesOfAReleasedChannelAreSkipped()
     s.expectSent<Wire::ChannelClose>().takeEvents();
     s.broker(Wire::QueuePurgeOk{}).getOk(1, {.body = "x"}).deliver("a", 2, {.body = QByteArray(200'000, 'x')});
     s.broker(Wire::BasicCancel{.consumerTag = "a"}).broker(Wire::ChannelFlow{.active = false});
-    s.brokerBytes(Script::frame(Wire::FrameType::Method, 1, QByteArray("\x7f\x7f\x7f\x7f", 4)));
+    s.brokerBytes(encodeFrame(Wire::FrameType::Method, 1, QByteArray("\x7f\x7f\x7f\x7f", 4)));
     s.expectNoEvent().expectNothingSent().broker(Wire::ChannelCloseOk{});
     s.openChannel(1);
 }

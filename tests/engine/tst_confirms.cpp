@@ -94,7 +94,7 @@ struct Confirming {
     {
         s.broker(Wire::BasicReturn{
             .replyCode = 312, .replyText = "NO_ROUTE", .exchange = "", .routingKey = QByteArrayView(key)});
-        s.brokerBytes(Script::contentFrames(1, {.body = body, .properties = properties}));
+        s.brokerBytes(contentFrames(1, {.body = body, .properties = properties}));
         return *this;
     }
     Confirming &acks(quint64 tag, bool multiple = false)
@@ -492,7 +492,7 @@ void tst_Confirms::aReturnOfAMessageFromBeforeConfirmModeIsToldWithoutANumber()
     QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), "confirmed", true));
     s.takeSent();
     s.broker(Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .routingKey = "key"});
-    s.brokerBytes(Script::contentFrames(1, {.body = "plain"}));
+    s.brokerBytes(contentFrames(1, {.body = "plain"}));
     s.broker(Wire::ConfirmSelectOk{}).expectReply(selecting).broker(BasicAck{.deliveryTag = 1});
     s.expectEvent<Engine::PublishConfirmed>().expectEvent<Engine::Returned>([](const Engine::Returned &returned) {
         QCOMPARE(returned.sequence, quint64(0));
@@ -509,7 +509,7 @@ void tst_Confirms::aReturnOutsideConfirmModeHasNoNumber()
     QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), "plain", true));
     s.takeSent();
     s.broker(Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .routingKey = "key"});
-    s.brokerBytes(Script::contentFrames(1, {.body = "plain"}));
+    s.brokerBytes(contentFrames(1, {.body = "plain"}));
     s.expectEvent<Engine::Returned>([](const Engine::Returned &returned) { QCOMPARE(returned.sequence, quint64(0)); });
     s.expectNoEvent();
 }

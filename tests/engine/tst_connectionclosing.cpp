@@ -260,7 +260,7 @@ void tst_ConnectionClosing::closeBehindABacklogThatStandsStillHasADeadline()
     s.engine.written(10, s.now += 3s);
     const Engine::Time end = s.now + 5s;
     for (; s.now < end; s.now += 500ms) {
-        s.brokerBytes(Script::frame(Wire::FrameType::Heartbeat, 0, {}));
+        s.brokerBytes(encodeFrame(Wire::FrameType::Heartbeat, 0, {}));
         s.engine.tick(s.now);
         s.expectNoEvent();
     }
@@ -298,10 +298,10 @@ void tst_ConnectionClosing::closeWaitsForWhatTheBrokerHeldBack()
     s.engine.close(s.now);
     s.write();
     s.advance(1s).expectHeartbeatSent(); // puts nothing off
-    s.brokerBytes(Script::frame(Wire::FrameType::Heartbeat, 0, {})).advance(2s);
+    s.brokerBytes(encodeFrame(Wire::FrameType::Heartbeat, 0, {})).advance(2s);
     s.broker(Wire::ConnectionUnblocked{});
     s.advance(1s).takeSent();
-    s.brokerBytes(Script::frame(Wire::FrameType::Heartbeat, 0, {})).advance(3s);
+    s.brokerBytes(encodeFrame(Wire::FrameType::Heartbeat, 0, {})).advance(3s);
     QVERIFY(s.now > begin + 5s);
     QVERIFY(s.engine.isOpen());
     s.takeSent();
@@ -373,8 +373,8 @@ void tst_ConnectionClosing::aLostConnectionEndsEverythingOnce()
     const CallId getting = *channel.get(u"q"_s, false);
     s.takeSent();
     // The message that answers is under way.
-    s.brokerBytes(Wire::encodeFrame(1, Wire::BasicGetOk{.deliveryTag = 1}) + Script::headerFrame(1, 10) +
-                  Script::frame(Wire::FrameType::Body, 1, "part").chopped(2));
+    s.brokerBytes(Wire::encodeFrame(1, Wire::BasicGetOk{.deliveryTag = 1}) + headerFrame(1, 10) +
+                  encodeFrame(Wire::FrameType::Body, 1, "part").chopped(2));
     const CallId closingCall = *closing.close();
     publish(channel, "unwritten");
     s.engine.transportClosed(Error(ErrorKind::Network, u"connection reset"_s));

@@ -302,7 +302,7 @@ void tst_ConsumerRules::theBrokersCancelIsAnswered()
     QVERIFY(!s.engine.deadline()); // there is nothing to wait for
     // Its later deliveries go back.
     s.deliver("a", 1).deliver("a", 2).takeEvents();
-    std::deque<SentFrame> sent = s.takeSent();
+    std::deque<Frame> sent = s.takeSent();
     for (const quint64 tag : {1, 2}) {
         const auto returned = sent.empty() ? std::nullopt : sent.back().as<Wire::BasicNack>();
         QVERIFY(returned);

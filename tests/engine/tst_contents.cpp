@@ -88,17 +88,17 @@ QStringList told(const Engine::Delivered &delivered)
 QByteArray manyFrames()
 {
     const QByteArray properties = Wire::encodeProperties({.flags = Wire::ContentTypeFlag, .contentType = "text/plain"});
-    QByteArray bytes = Script::deliverFrames("tag", 1, {.body = ""});
-    bytes += Script::deliverFrames("tag", 2, {.body = "b", .properties = properties, .redelivered = true});
-    bytes += Script::frame(Wire::FrameType::Heartbeat, 0, {});
+    QByteArray bytes = deliverFrames("tag", 1, {.body = ""});
+    bytes += deliverFrames("tag", 2, {.body = "b", .properties = properties, .redelivered = true});
+    bytes += encodeFrame(Wire::FrameType::Heartbeat, 0, {});
     bytes += Wire::encodeFrame(1, Wire::QueuePurgeOk{.messageCount = 5});
-    bytes += Wire::encodeFrame(1, Wire::BasicGetOk{.deliveryTag = 3}) + Script::contentFrames(1, {.body = "got"});
+    bytes += Wire::encodeFrame(1, Wire::BasicGetOk{.deliveryTag = 3}) + contentFrames(1, {.body = "got"});
     bytes += Wire::encodeFrame(1, Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE"}) +
-             Script::contentFrames(1, {.body = "back"});
+             contentFrames(1, {.body = "back"});
     const QByteArray body = pattern(500);
     bytes += Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 4, .routingKey = "заказы"}) +
-             Script::headerFrame(1, 500) + Script::frame(Wire::FrameType::Body, 1, body.first(200)) +
-             Script::frame(Wire::FrameType::Body, 1, {}) + Script::frame(Wire::FrameType::Body, 1, body.sliced(200));
+             headerFrame(1, 500) + encodeFrame(Wire::FrameType::Body, 1, body.first(200)) +
+             encodeFrame(Wire::FrameType::Body, 1, {}) + encodeFrame(Wire::FrameType::Body, 1, body.sliced(200));
     bytes += Wire::encodeFrame(0, Wire::ConnectionBlocked{.reason = "memory"});
     return bytes + Wire::encodeFrame(0, Wire::ConnectionClose{.replyCode = 320, .replyText = "shutdown"});
 }
@@ -168,10 +168,10 @@ void tst_Contents::framesMayBeSmallerThanTheyHaveToBe()
     Subscribed s;
     const QByteArray body = pattern(1000);
     QByteArray bytes = Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 1});
-    bytes += Script::headerFrame(1, 1000);
+    bytes += headerFrame(1, 1000);
     for (qsizetype offset = 0; offset < 1000; offset += 10)
         bytes +=
-            Script::frame(Wire::FrameType::Body, 1, body.mid(offset, 10)) + Script::frame(Wire::FrameType::Body, 1, {});
+            encodeFrame(Wire::FrameType::Body, 1, body.mid(offset, 10)) + encodeFrame(Wire::FrameType::Body, 1, {});
     bytes.chop(Wire::FrameOverhead); // no frame follows what is complete
     s.brokerBytes(bytes.chopped(1)).expectNoEvent().brokerBytes(bytes.last(1));
     QCOMPARE(s.takeEvent<Engine::Delivered>().message.body, body);
@@ -189,11 +189,11 @@ void tst_Contents::contentsOfSeveralChannelsInterleave()
                                  Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 1, .routingKey = "k"});
     };
     const auto part = [](quint16 channel, const QByteArray &bytes) {
-        return Script::frame(Wire::FrameType::Body, channel, bytes);
+        return encodeFrame(Wire::FrameType::Body, channel, bytes);
     };
-    s.brokerBytes(method(1) + method(2) + Script::headerFrame(2, quint64(two.size())) + Script::headerFrame(1, 3000));
+    s.brokerBytes(method(1) + method(2) + headerFrame(2, quint64(two.size())) + headerFrame(1, 3000));
     s.brokerBytes(part(1, one.first(1)) + part(2, two.first(100)) + part(1, one.mid(1, 1999)));
-    s.broker(Wire::ConnectionBlocked{}).brokerBytes(Script::frame(Wire::FrameType::Heartbeat, 0, {}));
+    s.broker(Wire::ConnectionBlocked{}).brokerBytes(encodeFrame(Wire::FrameType::Heartbeat, 0, {}));
     s.brokerBytes(part(2, two.sliced(100))).brokerBytes(part(1, one.sliced(2000)));
     s.expectEvent<Engine::BlockedChanged>();
     QCOMPARE(s.takeEvent<Engine::Delivered>().message.body, two);
@@ -205,7 +205,7 @@ void tst_Contents::aLargeBodyIsReadIntoItsPlace()
 {
     Subscribed s;
     const QByteArray body = pattern(1024 * 1024);
-    const QByteArray stream = Script::deliverFrames("tag", 1, {.body = body});
+    const QByteArray stream = deliverFrames("tag", 1, {.body = body});
     QByteArrayView left = stream;
     const auto read = [&](qsizetype most) {
         const std::span<char> space = s.engine.inputSpace();
@@ -243,14 +243,14 @@ void tst_Contents::aDirectReadStopsAtTheEndOfItsFrame()
     Subscribed s;
     const QByteArray body = pattern(20000);
     QByteArray start = Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 1});
-    start += Script::headerFrame(1, 20000) + Script::frame(Wire::FrameType::Body, 1, body.first(10000)).first(7 + 100);
+    start += headerFrame(1, 20000) + encodeFrame(Wire::FrameType::Body, 1, body.first(10000)).first(7 + 100);
     s.brokerBytes(start);
     const std::span<char> space = s.engine.inputSpace();
     QCOMPARE(space.size(), size_t(9900));
     std::memcpy(space.data(), body.constData() + 100, space.size());
     s.engine.inputRead(qsizetype(space.size()), s.now);
     s.expectNoEvent();
-    s.brokerBytes(QByteArray(1, char(Wire::FrameEnd)) + Script::frame(Wire::FrameType::Body, 1, body.sliced(10000)));
+    s.brokerBytes(QByteArray(1, char(Wire::FrameEnd)) + encodeFrame(Wire::FrameType::Body, 1, body.sliced(10000)));
     QCOMPARE(s.takeEvent<Engine::Delivered>().message.body, body);
 }
 
@@ -265,7 +265,7 @@ void tst_Contents::aChannelMayGoWhileItsBodyIsRead()
 {
     QFETCH(bool, released);
     Subscribed s;
-    const QByteArray stream = Script::deliverFrames("tag", 1, {.body = pattern(300'000)});
+    const QByteArray stream = deliverFrames("tag", 1, {.body = pattern(300'000)});
     if (!released)
         QVERIFY(s.channel->purgeQueue(u"q"_s));
     s.brokerBytes(stream.first(50'000)).write();
@@ -364,8 +364,8 @@ void tst_Contents::aMessageOverTheLimitEndsItsConsumer()
     s.deliver("tag", 1, {.body = "before"}).expectEvent<Engine::Delivered>();
 
     const QByteArray body = pattern(isHeaderTooLarge ? 1000 : 1001);
-    const QByteArray header = Script::headerFrame(
-        1, quint64(body.size()), isHeaderTooLarge ? QByteArray(1024 * 1024 - 11, '\0') : QByteArray(2, '\0'));
+    const QByteArray header = headerFrame(1, quint64(body.size()),
+                                          isHeaderTooLarge ? QByteArray(1024 * 1024 - 11, '\0') : QByteArray(2, '\0'));
     const QByteArray method =
         Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 2, .routingKey = "key"});
     const qsizetype beginning = isHeaderTooLarge ? 19 : header.size(); // up to the body size is enough
@@ -383,9 +383,9 @@ void tst_Contents::aMessageOverTheLimitEndsItsConsumer()
         QVERIFY2(reason.text().contains(detail), qPrintable(reason.text()));
 
     // The rest of it is skipped, and it goes back when it is whole.
-    s.brokerBytes(header.sliced(beginning) + Script::frame(Wire::FrameType::Body, 1, body.first(500)))
+    s.brokerBytes(header.sliced(beginning) + encodeFrame(Wire::FrameType::Body, 1, body.first(500)))
         .expectNothingSent();
-    s.brokerBytes(Script::frame(Wire::FrameType::Body, 1, body.sliced(500))).expectNoEvent();
+    s.brokerBytes(encodeFrame(Wire::FrameType::Body, 1, body.sliced(500))).expectNoEvent();
     if (ackMode != AckMode::NoAck)
         s.expectSent(Wire::BasicNack{.deliveryTag = 2, .requeue = true});
     s.expectNothingSent();
@@ -411,7 +411,7 @@ void tst_Contents::aHeaderOverTheLimitMayHaveNoBody()
 {
     Subscribed s;
     s.brokerBytes(Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 1}) +
-                  Script::headerFrame(1, 0, QByteArray(2 * 1024 * 1024, '\0')));
+                  headerFrame(1, 0, QByteArray(2 * 1024 * 1024, '\0')));
     s.expectSent<Wire::BasicCancel>()
         .expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true})
         .expectNothingSent();
@@ -501,7 +501,7 @@ void tst_Contents::aReturnedMessageMayBeLargerThanADelivery()
     Subscribed s(settings);
     const auto sendBack = [&](qsizetype size) {
         s.broker(Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .exchange = "e", .routingKey = "k"});
-        s.brokerBytes(Script::contentFrames(1, {.body = pattern(size)}));
+        s.brokerBytes(contentFrames(1, {.body = pattern(size)}));
     };
     sendBack(1000);
     QCOMPARE(s.takeEvent<Engine::Returned>().message.body, pattern(1000));
@@ -575,7 +575,7 @@ void tst_Contents::returnedMessagesArrive()
 {
     Subscribed s;
     s.broker(Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .exchange = "e", .routingKey = "k"});
-    s.brokerBytes(Script::contentFrames(1, {.body = "back"}));
+    s.brokerBytes(contentFrames(1, {.body = "back"}));
     s.expectEvent<Engine::Returned>([&](const Engine::Returned &returned) {
         QCOMPARE(returned.channel.get(), s.channel);
         QCOMPARE(returned.message.body, "back");

@@ -33,18 +33,6 @@ namespace
 
 enum class Goodbye { No, Yes };
 
-QByteArray raw(FrameType type, quint16 channel, const QByteArray &payload)
-{
-    return Script::frame(type, channel, payload);
-}
-
-QByteArray header(int type, quint16 channel, quint32 size)
-{
-    QByteArray bytes(Wire::FrameHeaderSize, '\0');
-    Wire::writeFrameHeader(bytes.data(), FrameType(type), channel, size);
-    return bytes;
-}
-
 template <typename Method>
 QByteArray method(const Method &fields, quint16 channel = 1)
 {
@@ -68,9 +56,9 @@ QByteArray withTable(const QByteArray &contents)
 {
     QByteArray length(4, '\0');
     qToBigEndian(quint32(contents.size()), length.data());
-    return raw(FrameType::Method, 0,
-               methodPayload(Wire::ConnectionStart::id,
-                             QByteArray("\0\x09", 2) + length + contents + QByteArray("\0\0\0\x05PLAIN\0\0\0\0", 13)));
+    return encodeFrame(FrameType::Method, 0,
+                       methodPayload(Wire::ConnectionStart::id, QByteArray("\0\x09", 2) + length + contents +
+                                                                    QByteArray("\0\0\0\x05PLAIN\0\0\0\0", 13)));
 }
 
 QByteArray nested(int levels)
@@ -89,33 +77,38 @@ void addFramingFaults()
 {
     const QByteArray good = method(Wire::ChannelOpenOk{});
     QTest::newRow("wrong frame-end") << good.chopped(1) + '\xcd' << 501 << Goodbye::No;
-    QTest::newRow("unknown frame type 0") << header(0, 0, 0) << 501 << Goodbye::No;
-    QTest::newRow("unknown frame type 4") << header(4, 1, 10) << 501 << Goodbye::No;
-    QTest::newRow("unknown frame type 255") << header(255, 0xffff, 0xffffffff) << 501 << Goodbye::No;
-    QTest::newRow("body frame over frame-max") << header(3, 1, 131072 - 7) << 501 << Goodbye::Yes;
-    QTest::newRow("heartbeat on a channel") << raw(FrameType::Heartbeat, 1, {}) << 501 << Goodbye::Yes;
-    QTest::newRow("heartbeat with a payload") << raw(FrameType::Heartbeat, 0, "x") << 501 << Goodbye::Yes;
-    QTest::newRow("method frame over 1 MiB") << header(1, 1, 1024 * 1024 + 1) << 501 << Goodbye::Yes;
-    QTest::newRow("method frame of 4 GiB") << header(1, 1, 0xffffffff) << 501 << Goodbye::Yes;
+    QTest::newRow("unknown frame type 0") << frameHeader(0, 0, 0) << 501 << Goodbye::No;
+    QTest::newRow("unknown frame type 4") << frameHeader(4, 1, 10) << 501 << Goodbye::No;
+    QTest::newRow("unknown frame type 255") << frameHeader(255, 0xffff, 0xffffffff) << 501 << Goodbye::No;
+    QTest::newRow("body frame over frame-max") << frameHeader(3, 1, 131072 - 7) << 501 << Goodbye::Yes;
+    QTest::newRow("heartbeat on a channel") << encodeFrame(FrameType::Heartbeat, 1, {}) << 501 << Goodbye::Yes;
+    QTest::newRow("heartbeat with a payload") << encodeFrame(FrameType::Heartbeat, 0, "x") << 501 << Goodbye::Yes;
+    QTest::newRow("method frame over 1 MiB") << frameHeader(1, 1, 1024 * 1024 + 1) << 501 << Goodbye::Yes;
+    QTest::newRow("method frame of 4 GiB") << frameHeader(1, 1, 0xffffffff) << 501 << Goodbye::Yes;
 }
 
 void addMethodFaults()
 {
-    QTest::newRow("empty method frame") << raw(FrameType::Method, 0, {}) << 502 << Goodbye::Yes;
-    QTest::newRow("half a method id") << raw(FrameType::Method, 0, "\x01\x02\x03") << 502 << Goodbye::Yes;
-    QTest::newRow("truncated arguments") << raw(FrameType::Method, 0, methodPayload(Wire::ConnectionClose::id, "\x01"))
+    QTest::newRow("empty method frame") << encodeFrame(FrameType::Method, 0, {}) << 502 << Goodbye::Yes;
+    QTest::newRow("half a method id") << encodeFrame(FrameType::Method, 0, "\x01\x02\x03") << 502 << Goodbye::Yes;
+    QTest::newRow("truncated arguments") << encodeFrame(FrameType::Method, 0,
+                                                        methodPayload(Wire::ConnectionClose::id, "\x01"))
                                          << 502 << Goodbye::Yes;
     QTest::newRow("string beyond its frame")
-        << raw(FrameType::Method, 0, methodPayload(Wire::ConnectionBlocked::id, "\xffreason")) << 502 << Goodbye::Yes;
+        << encodeFrame(FrameType::Method, 0, methodPayload(Wire::ConnectionBlocked::id, "\xffreason")) << 502
+        << Goodbye::Yes;
     QTest::newRow("table beyond its frame")
-        << raw(FrameType::Method, 0, methodPayload(Wire::ConnectionStart::id, QByteArray("\0\x09\xff\xff\xff\xff", 6)))
+        << encodeFrame(FrameType::Method, 0,
+                       methodPayload(Wire::ConnectionStart::id, QByteArray("\0\x09\xff\xff\xff\xff", 6)))
         << 502 << Goodbye::Yes;
     QTest::newRow("table entry beyond its table")
         << withTable(QByteArray("\x01kS\0\0\0\x09x", 8)) << 502 << Goodbye::Yes;
     QTest::newRow("unknown field type") << withTable("\x01kZ") << 502 << Goodbye::Yes;
     QTest::newRow("nested over 32 levels") << withTable(nested(33)) << 502 << Goodbye::Yes;
-    QTest::newRow("unknown class") << raw(FrameType::Method, 0, methodPayload({255, 10}, {})) << 540 << Goodbye::Yes;
-    QTest::newRow("unknown method") << raw(FrameType::Method, 0, methodPayload({10, 255}, {})) << 540 << Goodbye::Yes;
+    QTest::newRow("unknown class") << encodeFrame(FrameType::Method, 0, methodPayload({255, 10}, {})) << 540
+                                   << Goodbye::Yes;
+    QTest::newRow("unknown method") << encodeFrame(FrameType::Method, 0, methodPayload({10, 255}, {})) << 540
+                                    << Goodbye::Yes;
     QTest::newRow("channel method on channel 0") << method(Wire::ChannelOpenOk{}, 0) << 503 << Goodbye::Yes;
     QTest::newRow("wrong direction on channel 0") << method(Wire::ConnectionTuneOk{}, 0) << 503 << Goodbye::Yes;
     QTest::newRow("close-ok that nobody asked for") << method(Wire::ConnectionCloseOk{}, 0) << 503 << Goodbye::Yes;
@@ -124,11 +117,11 @@ void addMethodFaults()
         << method(Wire::QueueDeclareOk{.queue = "q"}, 9) << 504 << Goodbye::Yes;
     QTest::newRow("the highest channel") << method(Wire::ChannelCloseOk{}, 65535) << 504 << Goodbye::Yes;
     QTest::newRow("content method on channel 0") << deliver(1, 0) << 504 << Goodbye::Yes;
-    QTest::newRow("header on channel 0") << Script::headerFrame(0, 1) << 504 << Goodbye::Yes;
-    QTest::newRow("body on channel 0") << raw(FrameType::Body, 0, "x") << 504 << Goodbye::Yes;
+    QTest::newRow("header on channel 0") << headerFrame(0, 1) << 504 << Goodbye::Yes;
+    QTest::newRow("body on channel 0") << encodeFrame(FrameType::Body, 0, "x") << 504 << Goodbye::Yes;
     QTest::newRow("content on a channel never opened") << deliver(1, 9) << 504 << Goodbye::Yes;
-    QTest::newRow("header on a channel never opened") << Script::headerFrame(9, 1) << 504 << Goodbye::Yes;
-    QTest::newRow("body on a channel never opened") << raw(FrameType::Body, 9, "x") << 504 << Goodbye::Yes;
+    QTest::newRow("header on a channel never opened") << headerFrame(9, 1) << 504 << Goodbye::Yes;
+    QTest::newRow("body on a channel never opened") << encodeFrame(FrameType::Body, 9, "x") << 504 << Goodbye::Yes;
 }
 
 // Faults on channel 1, which has one consumer, "tag", and waits for queue.purge-ok and then for a reply to basic.get.
@@ -138,16 +131,17 @@ void addChannelFaults()
         QTest::newRow(name) << bytes << code << Goodbye::Yes;
     };
     const QByteArray largest = QByteArray::fromHex("003c0000ffffffffffffffff0000");
-    row("body frame overruns its content", deliver(1) + Script::headerFrame(1, 3) + raw(FrameType::Body, 1, "four"),
+    row("body frame overruns its content", deliver(1) + headerFrame(1, 3) + encodeFrame(FrameType::Body, 1, "four"),
         501);
     row("last body frame overruns",
-        deliver(1) + Script::headerFrame(1, 3) + raw(FrameType::Body, 1, "tw") + raw(FrameType::Body, 1, "oo"), 501);
-    row("content of 2^63 bytes", deliver(1) + Script::headerFrame(1, quint64(1) << 63), 501);
-    row("content of 2^64-1 bytes", deliver(1) + raw(FrameType::Header, 1, largest), 501);
-    row("truncated header", deliver(1) + raw(FrameType::Header, 1, QByteArray("\0\x3c\0\0", 4)), 502);
-    row("header without property flags", deliver(1) + raw(FrameType::Header, 1, largest.first(12)), 502);
-    row("truncated arguments on a channel", raw(FrameType::Method, 1, methodPayload(Wire::QueuePurgeOk::id, "\x01")),
-        502);
+        deliver(1) + headerFrame(1, 3) + encodeFrame(FrameType::Body, 1, "tw") + encodeFrame(FrameType::Body, 1, "oo"),
+        501);
+    row("content of 2^63 bytes", deliver(1) + headerFrame(1, quint64(1) << 63), 501);
+    row("content of 2^64-1 bytes", deliver(1) + encodeFrame(FrameType::Header, 1, largest), 501);
+    row("truncated header", deliver(1) + encodeFrame(FrameType::Header, 1, QByteArray("\0\x3c\0\0", 4)), 502);
+    row("header without property flags", deliver(1) + encodeFrame(FrameType::Header, 1, largest.first(12)), 502);
+    row("truncated arguments on a channel",
+        encodeFrame(FrameType::Method, 1, methodPayload(Wire::QueuePurgeOk::id, "\x01")), 502);
 
     row("reply that nobody asked for", method(Wire::ExchangeDeclareOk{}), 503);
     row("reply out of order", method(Wire::BasicGetEmpty{}), 503);
@@ -166,35 +160,35 @@ void addChannelFaults()
     row("wrong direction", method(Wire::QueueDeclare{.queue = "q"}), 503);
     row("wrong direction with content", method(Wire::BasicPublish{}), 503);
     row("connection method on a channel", method(Wire::ConnectionBlocked{}), 503);
-    row("delivery tag 0", deliver(0) + Script::contentFrames(1, {}), 503);
-    row("delivery tag twice", (deliver(5) + Script::contentFrames(1, {})).repeated(2), 503);
-    row("delivery tags that fall",
-        deliver(5) + Script::contentFrames(1, {}) + deliver(4) + Script::contentFrames(1, {}), 503);
+    row("delivery tag 0", deliver(0) + contentFrames(1, {}), 503);
+    row("delivery tag twice", (deliver(5) + contentFrames(1, {})).repeated(2), 503);
+    row("delivery tags that fall", deliver(5) + contentFrames(1, {}) + deliver(4) + contentFrames(1, {}), 503);
     row("delivery tag of a got message that falls",
-        deliver(5) + Script::contentFrames(1, {}) + method(Wire::QueuePurgeOk{}) +
-            method(Wire::BasicGetOk{.deliveryTag = 5}) + Script::contentFrames(1, {}),
+        deliver(5) + contentFrames(1, {}) + method(Wire::QueuePurgeOk{}) + method(Wire::BasicGetOk{.deliveryTag = 5}) +
+            contentFrames(1, {}),
         503);
     row("second start", method(Wire::ConnectionStart{.versionMinor = 9, .mechanisms = "PLAIN"}, 0), 503);
     row("second tune", method(Wire::ConnectionTune{.frameMax = 131072}, 0), 503);
     row("second connection.open-ok", method(Wire::ConnectionOpenOk{}, 0), 503);
 
-    row("body without method", raw(FrameType::Body, 1, "x"), 505);
-    row("body without header", deliver(1) + raw(FrameType::Body, 1, "x"), 505);
-    row("empty body without header", deliver(1) + raw(FrameType::Body, 1, {}), 505);
-    row("header without method", Script::headerFrame(1, 1), 505);
-    row("second header", deliver(1) + Script::headerFrame(1, 1) + Script::headerFrame(1, 1), 505);
-    row("body behind an empty content", deliver(1) + Script::headerFrame(1, 0) + raw(FrameType::Body, 1, {}), 505);
+    row("body without method", encodeFrame(FrameType::Body, 1, "x"), 505);
+    row("body without header", deliver(1) + encodeFrame(FrameType::Body, 1, "x"), 505);
+    row("empty body without header", deliver(1) + encodeFrame(FrameType::Body, 1, {}), 505);
+    row("header without method", headerFrame(1, 1), 505);
+    row("second header", deliver(1) + headerFrame(1, 1) + headerFrame(1, 1), 505);
+    row("body behind an empty content", deliver(1) + headerFrame(1, 0) + encodeFrame(FrameType::Body, 1, {}), 505);
     row("body behind a complete content",
-        deliver(1) + Script::contentFrames(1, {.body = "b"}) + raw(FrameType::Body, 1, {}), 505);
+        deliver(1) + contentFrames(1, {.body = "b"}) + encodeFrame(FrameType::Body, 1, {}), 505);
     row("method where a header is due", deliver(1) + method(Wire::QueuePurgeOk{}), 505);
-    row("method where a body is due", deliver(1) + Script::headerFrame(1, 2) + method(Wire::QueuePurgeOk{}), 505);
-    row("content in a content", deliver(1) + Script::headerFrame(1, 2) + raw(FrameType::Body, 1, "x") + deliver(2),
+    row("method where a body is due", deliver(1) + headerFrame(1, 2) + method(Wire::QueuePurgeOk{}), 505);
+    row("content in a content", deliver(1) + headerFrame(1, 2) + encodeFrame(FrameType::Body, 1, "x") + deliver(2),
         505);
     row("channel.close in a content", deliver(1) + method(Wire::ChannelClose{.replyCode = 404}), 505);
     row("header of another class",
-        deliver(1) + raw(FrameType::Header, 1, QByteArray::fromHex("003200000000000000010000") + QByteArray(2, '\0')),
+        deliver(1) +
+            encodeFrame(FrameType::Header, 1, QByteArray::fromHex("003200000000000000010000") + QByteArray(2, '\0')),
         505);
-    row("unknown method on a channel", raw(FrameType::Method, 1, methodPayload({60, 255}, {})), 540);
+    row("unknown method on a channel", encodeFrame(FrameType::Method, 1, methodPayload({60, 255}, {})), 540);
 }
 
 // Open, with as many outstanding operations as possible.
@@ -321,7 +315,7 @@ void tst_Faults::aFaultWhileClosingIsNotAnsweredTwice()
     s.open();
     s.engine.close(s.now);
     s.expectSent<Wire::ConnectionClose>();
-    s.brokerBytes(header(255, 0, 0)).expectNothingSent();
+    s.brokerBytes(frameHeader(255, 0, 0)).expectNothingSent();
     QCOMPARE(s.takeConnectionClosed().replyCode(), Wire::ReplyCode::FrameError);
     s.expectNoEvent();
 }
@@ -349,53 +343,54 @@ void tst_Faults::isTolerated_data()
     QTest::addColumn<QStringList>("events");
     const QStringList delivered{u"Delivered 1"_s};
     QTest::newRow("padding behind a method")
-        << raw(FrameType::Method, 1, Wire::encodePayload(Wire::QueuePurgeOk{}) + "padding")
+        << encodeFrame(FrameType::Method, 1, Wire::encodePayload(Wire::QueuePurgeOk{}) + "padding")
         << QStringList{u"ReplyArrived"_s};
     QTest::newRow("method frame of 1 MiB")
-        << raw(FrameType::Method, 0, Wire::encodePayload(Wire::ConnectionBlocked{}) + QByteArray(1024 * 1024 - 5, 'p'))
+        << encodeFrame(FrameType::Method, 0,
+                       Wire::encodePayload(Wire::ConnectionBlocked{}) + QByteArray(1024 * 1024 - 5, 'p'))
         << QStringList{u"BlockedChanged true"_s};
     QTest::newRow("padding behind the properties")
-        << deliver(1) + Script::headerFrame(1, 0, QByteArray(2, '\0') + "padding") << delivered;
+        << deliver(1) + headerFrame(1, 0, QByteArray(2, '\0') + "padding") << delivered;
     QTest::newRow("a weight in a header")
-        << deliver(1) + raw(FrameType::Header, 1, QByteArray::fromHex("003c000700000000000000000000")) << delivered;
+        << deliver(1) + encodeFrame(FrameType::Header, 1, QByteArray::fromHex("003c000700000000000000000000"))
+        << delivered;
     QTest::newRow("frames of other channels in a content")
-        << deliver(1) + method(Wire::QueueDeclareOk{.queue = "q"}, 2) + Script::headerFrame(1, 1) +
-               raw(FrameType::Heartbeat, 0, {}) + method(Wire::ConnectionBlocked{}, 0) + raw(FrameType::Body, 1, "b")
+        << deliver(1) + method(Wire::QueueDeclareOk{.queue = "q"}, 2) + headerFrame(1, 1) +
+               encodeFrame(FrameType::Heartbeat, 0, {}) + method(Wire::ConnectionBlocked{}, 0) +
+               encodeFrame(FrameType::Body, 1, "b")
         << QStringList{u"ReplyArrived"_s, u"BlockedChanged true"_s, u"Delivered 1"_s};
-    QTest::newRow("empty body frames") << deliver(1) + Script::headerFrame(1, 1) + raw(FrameType::Body, 1, {}) +
-                                              raw(FrameType::Body, 1, "b")
+    QTest::newRow("empty body frames") << deliver(1) + headerFrame(1, 1) + encodeFrame(FrameType::Body, 1, {}) +
+                                              encodeFrame(FrameType::Body, 1, "b")
                                        << delivered;
     QTest::newRow("a body frame of frame-max")
-        << deliver(1) + Script::headerFrame(1, 131064) + raw(FrameType::Body, 1, QByteArray(131064, 'b')) << delivered;
+        << deliver(1) + headerFrame(1, 131064) + encodeFrame(FrameType::Body, 1, QByteArray(131064, 'b')) << delivered;
     QTest::newRow("replies for a channel that is closing")
         << method(Wire::ExchangeDeclareOk{}, 3) + method(Wire::BasicDeliver{.consumerTag = "x", .deliveryTag = 1}, 3) +
-               Script::contentFrames(3, {.body = "b"}) + method(Wire::BasicCancel{.consumerTag = "x"}, 3) +
+               contentFrames(3, {.body = "b"}) + method(Wire::BasicCancel{.consumerTag = "x"}, 3) +
                method(Wire::BasicAck{.deliveryTag = 1}, 3)
         << QStringList();
     QTest::newRow("gaps in the delivery tags")
-        << deliver(1) + Script::contentFrames(1, {}) + deliver(1000) + Script::contentFrames(1, {})
+        << deliver(1) + contentFrames(1, {}) + deliver(1000) + contentFrames(1, {})
         << QStringList{u"Delivered 1"_s, u"Delivered 1000"_s};
     QTest::newRow("headers nested 32 levels")
-        << deliver(1) +
-               Script::headerFrame(1, 0, Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {nested(32)}}))
+        << deliver(1) + headerFrame(1, 0, Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {nested(32)}}))
         << delivered;
     // Any publisher can send these.
     const auto withHeaders = [](const QByteArray &contents) {
         return deliver(1) +
-               Script::headerFrame(1, 0, Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {contents}}));
+               headerFrame(1, 0, Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {contents}}));
     };
     for (const int levels : {33, 40, 200, 5000})
         QTest::addRow("headers nested %d levels", levels) << withHeaders(nested(levels)) << delivered;
     QTest::newRow("headers of an unknown type") << withHeaders("\x01kZ") << delivered;
     QTest::newRow("truncated headers") << withHeaders("\x01kI") << delivered;
-    QTest::newRow("unknown property flags")
-        << deliver(1) + Script::headerFrame(1, 0, QByteArray("\0\x03", 2)) << delivered;
+    QTest::newRow("unknown property flags") << deliver(1) + headerFrame(1, 0, QByteArray("\0\x03", 2)) << delivered;
     QTest::newRow("property beyond its frame")
-        << deliver(1) + Script::headerFrame(1, 0, QByteArray("\x80\0\x09x", 4)) << delivered;
+        << deliver(1) + headerFrame(1, 0, QByteArray("\x80\0\x09x", 4)) << delivered;
     QTest::newRow("properties that are not UTF-8")
         << method(
                Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 1, .exchange = "\xff", .routingKey = "\xfe"}) +
-               Script::headerFrame(1, 0, Wire::encodeProperties({.flags = Wire::TypeFlag, .type = "\xff"}))
+               headerFrame(1, 0, Wire::encodeProperties({.flags = Wire::TypeFlag, .type = "\xff"}))
         << delivered;
     QTest::newRow("text that is not UTF-8")
         << method(Wire::ConnectionBlocked{.reason = "\xff\xfe"}, 0) << QStringList{u"BlockedChanged true"_s};

@@ -165,7 +165,7 @@ void tst_FlowControl::eachChannelGoesOnInItsOrderAfterUnblocked()
     publish(two, "2b");
     s.broker(Wire::ConnectionUnblocked{});
     QHash<quint16, QByteArrayList> order;
-    for (const SentFrame &sent : s.takeSent()) {
+    for (const Frame &sent : s.takeSent()) {
         if (sent.type == Wire::FrameType::Body)
             order[sent.channel] += sent.payload;
         else if (sent.is(Wire::QueuePurge::id))

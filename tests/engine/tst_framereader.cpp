@@ -2,6 +2,7 @@
 #include "engine/assembler_p.h"
 #include "engine/framereader_p.h"
 
+#include "support/frames.h"
 #include "wire/methods_p.h"
 
 #include <QtTest/qtest.h>
@@ -12,18 +13,6 @@
 using namespace AmqpQt;
 using Engine::FrameReader;
 using Step = FrameReader::Step;
-
-namespace
-{
-
-QByteArray frame(Wire::FrameType type, quint16 channel, const QByteArray &payload)
-{
-    QByteArray bytes(Wire::FrameHeaderSize, '\0');
-    Wire::writeFrameHeader(bytes.data(), type, channel, quint32(payload.size()));
-    return bytes + payload + char(Wire::FrameEnd);
-}
-
-} // namespace
 
 class tst_FrameReader : public QObject
 {
@@ -67,13 +56,13 @@ private:
 
 void tst_FrameReader::framesComeWholeHoweverTheirBytesArrive()
 {
-    const QByteArray bytes = frame(Wire::FrameType::Method, 7, "payload");
+    const QByteArray bytes = encodeFrame(Wire::FrameType::Method, 7, "payload");
     for (const char byte : bytes.chopped(1)) {
         feed(QByteArrayView(&byte, 1));
         QVERIFY(m_reader.next() == Step::NeedsInput);
         QVERIFY(!m_reader.hasInput());
     }
-    feed(bytes.last(1) + frame(Wire::FrameType::Heartbeat, 0, {}));
+    feed(bytes.last(1) + encodeFrame(Wire::FrameType::Heartbeat, 0, {}));
     QVERIFY(m_reader.hasInput());
     QVERIFY(m_reader.next() == Step::Frame);
     QCOMPARE(m_reader.header().channel, 7);
@@ -88,7 +77,7 @@ void tst_FrameReader::bodyGoesToItsPlace()
 {
     Engine::Assembler content;
     beginBody(content, 4);
-    feed(frame(Wire::FrameType::Body, 1, "body").chopped(2));
+    feed(encodeFrame(Wire::FrameType::Body, 1, "body").chopped(2));
     QVERIFY(m_reader.next() == Step::Body);
     QVERIFY(!m_reader.isBetweenFrames());
     m_reader.streamTo(&content);
@@ -102,7 +91,7 @@ void tst_FrameReader::bodyGoesToItsPlace()
 
 void tst_FrameReader::bodyWithoutPlaceIsSkipped()
 {
-    feed(frame(Wire::FrameType::Body, 1, "body") + frame(Wire::FrameType::Method, 2, "next"));
+    feed(encodeFrame(Wire::FrameType::Body, 1, "body") + encodeFrame(Wire::FrameType::Method, 2, "next"));
     QVERIFY(m_reader.next() == Step::Body);
     QVERIFY(m_reader.next() == Step::BodyEnd);
     QVERIFY(m_reader.next() == Step::Frame);
@@ -115,7 +104,7 @@ void tst_FrameReader::largeBodyIsReadIntoItsPlace()
     m_reader.setMaximumFrameSize(128 * 1024);
     Engine::Assembler content;
     beginBody(content, quint64(body.size()));
-    const QByteArray bytes = frame(Wire::FrameType::Body, 1, body);
+    const QByteArray bytes = encodeFrame(Wire::FrameType::Body, 1, body);
     feed(bytes.first(Wire::FrameHeaderSize));
     QVERIFY(m_reader.next() == Step::Body);
     m_reader.streamTo(&content);
@@ -131,7 +120,7 @@ void tst_FrameReader::largeHeaderIsSkippedButForItsBeginning()
 {
     m_reader.handshakeDone();
     const QByteArray payload = QByteArray("class, weight:") + QByteArray(int(m_reader.methodFrameLimit()), 'h');
-    feed(frame(Wire::FrameType::Header, 3, payload) + frame(Wire::FrameType::Method, 2, "next"));
+    feed(encodeFrame(Wire::FrameType::Header, 3, payload) + encodeFrame(Wire::FrameType::Method, 2, "next"));
     QVERIFY(m_reader.next() == Step::LargeHeader);
     QCOMPARE(m_reader.header().channel, 3);
     QCOMPARE(m_reader.header().size, quint32(payload.size()));
@@ -145,11 +134,12 @@ void tst_FrameReader::faultsAreReported_data()
 {
     QTest::addColumn<QByteArray>("bytes");
     QTest::addColumn<bool>("isFraming");
-    QTest::newRow("frame-end") << frame(Wire::FrameType::Method, 0, "x").chopped(1) + 'X' << true;
-    QTest::newRow("type") << frame(Wire::FrameType(9), 0, "x") << true;
-    QTest::newRow("body") << frame(Wire::FrameType::Body, 1, QByteArray(int(Wire::SpecFrameMinimum), 'x')) << false;
-    QTest::newRow("heartbeat") << frame(Wire::FrameType::Heartbeat, 1, {}) << false;
-    QTest::newRow("method") << frame(Wire::FrameType::Method, 1, QByteArray(128 * 1024 + 1, 'x')) << false;
+    QTest::newRow("frame-end") << encodeFrame(Wire::FrameType::Method, 0, "x").chopped(1) + 'X' << true;
+    QTest::newRow("type") << encodeFrame(Wire::FrameType(9), 0, "x") << true;
+    QTest::newRow("body") << encodeFrame(Wire::FrameType::Body, 1, QByteArray(int(Wire::SpecFrameMinimum), 'x'))
+                          << false;
+    QTest::newRow("heartbeat") << encodeFrame(Wire::FrameType::Heartbeat, 1, {}) << false;
+    QTest::newRow("method") << encodeFrame(Wire::FrameType::Method, 1, QByteArray(128 * 1024 + 1, 'x')) << false;
 }
 
 void tst_FrameReader::faultsAreReported()

@@ -37,7 +37,7 @@ struct Beating : Script {
         settings.heartbeatSeconds = seconds;
         open();
     }
-    Script &brokerHeartbeat() { return brokerBytes(frame(Wire::FrameType::Heartbeat, 0, {})); }
+    Script &brokerHeartbeat() { return brokerBytes(encodeFrame(Wire::FrameType::Heartbeat, 0, {})); }
 };
 
 } // namespace
@@ -95,7 +95,7 @@ void tst_Heartbeat::offMeansOff()
     QCOMPARE(s.engine.heartbeat(), 0s);
     QVERIFY(!s.engine.deadline());
     s.advance(24h).expectNothingSent().expectNoEvent();
-    s.brokerBytes(Script::frame(Wire::FrameType::Heartbeat, 0, {})).expectNoEvent(); // and may be sent to us
+    s.brokerBytes(encodeFrame(Wire::FrameType::Heartbeat, 0, {})).expectNoEvent(); // and may be sent to us
 }
 
 void tst_Heartbeat::aSilentPeerIsDeadAfterTwoIntervals()
@@ -125,7 +125,7 @@ void tst_Heartbeat::bytesReadIntoABodyCount()
 {
     Beating s;
     s.subscribe(s.openChannel(), u"a"_s);
-    const QByteArray stream = Script::deliverFrames("a", 1, {.body = QByteArray(100'000, 'b')});
+    const QByteArray stream = deliverFrames("a", 1, {.body = QByteArray(100'000, 'b')});
     for (qsizetype offset = 0; offset < stream.size(); offset += 10'000) {
         s.advance(19s).expectNoEvent();
         s.brokerBytes(stream.mid(offset, 10'000));

@@ -36,13 +36,6 @@ namespace
 constexpr qint64 MiB = 1024 * 1024;
 constexpr quint16 channels = 1000;
 
-QByteArray frameHeader(Wire::FrameType type, quint16 channel, quint32 size)
-{
-    QByteArray header(Wire::FrameHeaderSize, '\0');
-    Wire::writeFrameHeader(header.data(), type, channel, size);
-    return header;
-}
-
 QByteArray deliverMethod(quint16 channel, quint64 tag)
 {
     return Wire::encodeFrame(channel, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = tag});
@@ -114,11 +107,11 @@ void tst_Memory::memoryFollowsTheBytesThatCameIn()
     QFETCH(int, attack);
     Victim victim;
     const auto begin = [&](quint16 channel, quint64 size) {
-        return deliverMethod(channel, 1) + Script::headerFrame(channel, size);
+        return deliverMethod(channel, 1) + headerFrame(channel, size);
     };
     const quint64 claimed = 100 * MiB;
-    const QByteArray largeHeader = Script::headerFrame(
-        1, 1, Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {arrayOf("V", 1'000'000)}}));
+    const QByteArray largeHeader =
+        headerFrame(1, 1, Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {arrayOf("V", 1'000'000)}}));
     const HeapMeter meter;
     const auto check = [&] {
         QVERIFY2(meter.peak() <= 4 * victim.fed + MiB,
@@ -127,31 +120,31 @@ void tst_Memory::memoryFollowsTheBytesThatCameIn()
     for (quint16 channel = 1; channel <= (attack == 3 ? 100 : attack == 6 ? 1 : channels); ++channel) {
         switch (attack) {
         case 0:
-            victim.feed(begin(channel, claimed) + Script::frame(Wire::FrameType::Body, channel, "x"));
+            victim.feed(begin(channel, claimed) + encodeFrame(Wire::FrameType::Body, channel, "x"));
             break;
         case 1:
             victim.feed(begin(channel, claimed));
             if (channel == channels)
-                victim.feed(frameHeader(Wire::FrameType::Body, 1, 131064) + QByteArray(100, 'x'));
+                victim.feed(frameHeader(int(Wire::FrameType::Body), 1, 131064) + QByteArray(100, 'x'));
             break;
         case 2:
             // In pieces, so that it is read directly.
-            victim.feed(begin(channel, claimed) + frameHeader(Wire::FrameType::Body, channel, 4200));
+            victim.feed(begin(channel, claimed) + frameHeader(int(Wire::FrameType::Body), channel, 4200));
             victim.feed(QByteArray(4200, 'x'));
             victim.feed(QByteArray(1, char(Wire::FrameEnd)));
             break;
         case 3:
-            victim.feed(begin(channel, claimed) + frameHeader(Wire::FrameType::Body, channel, 131064));
+            victim.feed(begin(channel, claimed) + frameHeader(int(Wire::FrameType::Body), channel, 131064));
             victim.feed(QByteArray(131064, 'x'));
             victim.feed(QByteArray(1, char(Wire::FrameEnd)));
             break;
         case 4:
             victim.feed(channel == 1 ? begin(1, claimed)
-                                     : Script::frame(Wire::FrameType::Body, 1, QByteArray(20'000, 'x')));
+                                     : encodeFrame(Wire::FrameType::Body, 1, QByteArray(20'000, 'x')));
             break;
         case 5:
             if (channel == 1)
-                victim.feed(frameHeader(Wire::FrameType::Method, 0, 1024 * 1024));
+                victim.feed(frameHeader(int(Wire::FrameType::Method), 0, 1024 * 1024));
             victim.feed(QByteArray(100, 'x'));
             break;
         case 6:
@@ -238,7 +231,7 @@ void tst_Memory::undecodableHeadersTakeNoMoreThanTheirBytes()
     s.open();
     s.subscribe(s.openChannel(), u"tag"_s);
     const Content content{.properties = Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {table}})};
-    const QByteArray stream = Script::deliverFrames("tag", 1, content);
+    const QByteArray stream = deliverFrames("tag", 1, content);
     QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"stay undecoded"_s));
     const HeapMeter meter;
     s.brokerBytes(stream);
@@ -249,8 +242,8 @@ void tst_Memory::undecodableHeadersTakeNoMoreThanTheirBytes()
 void tst_Memory::skippedContentsAreNotBuffered_data()
 {
     QTest::addColumn<QByteArray>("stream");
-    QTest::newRow("body") << Script::deliverFrames("tag", 1, {.body = QByteArray(20 * MiB, 'x')});
-    QTest::newRow("header") << Script::deliverFrames("tag", 1, {.body = "x", .properties = QByteArray(20 * MiB, '\0')});
+    QTest::newRow("body") << deliverFrames("tag", 1, {.body = QByteArray(20 * MiB, 'x')});
+    QTest::newRow("header") << deliverFrames("tag", 1, {.body = "x", .properties = QByteArray(20 * MiB, '\0')});
 }
 
 void tst_Memory::skippedContentsAreNotBuffered()
@@ -298,7 +291,7 @@ void tst_Memory::aFloodThatIsTakenKeepsNothing()
     for (int i = 0; i < 100; ++i) {
         burst.clear();
         for (int j = 0; j < 500; ++j)
-            burst += Script::deliverFrames("tag", ++tag, {.body = "sixteen bytes..."});
+            burst += deliverFrames("tag", ++tag, {.body = "sixteen bytes..."});
         victim.feed(burst);
     }
     QCOMPARE(victim.events, 50'000);

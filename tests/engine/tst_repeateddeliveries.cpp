@@ -91,7 +91,7 @@ void tst_RepeatedDeliveries::consumersThatTakeTurnsAreRecognised()
         quint64 position = 0;
         for (const auto &turn : turns) {
             const quint64 tag = 10 * round + position++;
-            s.brokerBytes(Script::deliverFrames(turn.consumer->tag, tag, turn.content, turn.channel));
+            s.brokerBytes(deliverFrames(turn.consumer->tag, tag, turn.content, turn.channel));
             const auto delivered = s.takeEvent<Engine::Delivered>();
             QCOMPARE(delivered.consumer, turn.consumer.get());
             QCOMPARE(delivered.message.deliveryTag, tag);
@@ -110,7 +110,7 @@ void tst_RepeatedDeliveries::anotherOneIsTakenApart_data()
     QTest::addColumn<QByteArray>("body");
     const QByteArray properties = Wire::encodeProperties({.flags = Wire::PriorityFlag, .priority = 1});
     const auto deliver = [](const QByteArray &tag, const Content &content, quint16 channel = 1) {
-        return Script::deliverFrames(tag, 2, content, channel);
+        return deliverFrames(tag, 2, content, channel);
     };
     QTest::newRow("exchange") << deliver("tag", {.body = "b", .exchange = "other"}) << "b"_ba;
     QTest::newRow("exchange of the same length") << deliver("tag", {.body = "b", .exchange = "exchangf"}) << "b"_ba;
@@ -121,17 +121,15 @@ void tst_RepeatedDeliveries::anotherOneIsTakenApart_data()
     QTest::newRow("no body") << deliver("tag", {}) << QByteArray();
     const QByteArray method = Wire::encodeFrame(
         1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 2, .exchange = "exchange", .routingKey = "key"});
-    QTest::newRow("two body frames") << method + Script::headerFrame(1, 4) +
-                                            Script::frame(Wire::FrameType::Body, 1, "bo") +
-                                            Script::frame(Wire::FrameType::Body, 1, "dy")
+    QTest::newRow("two body frames") << method + headerFrame(1, 4) + encodeFrame(Wire::FrameType::Body, 1, "bo") +
+                                            encodeFrame(Wire::FrameType::Body, 1, "dy")
                                      << "body"_ba;
-    QTest::newRow("an empty body frame") << method + Script::headerFrame(1, 1) +
-                                                Script::frame(Wire::FrameType::Body, 1, {}) +
-                                                Script::frame(Wire::FrameType::Body, 1, "b")
+    QTest::newRow("an empty body frame") << method + headerFrame(1, 1) + encodeFrame(Wire::FrameType::Body, 1, {}) +
+                                                encodeFrame(Wire::FrameType::Body, 1, "b")
                                          << "b"_ba;
-    QTest::newRow("a heartbeat between") << method + Script::headerFrame(1, 1) +
-                                                Script::frame(Wire::FrameType::Heartbeat, 0, {}) +
-                                                Script::frame(Wire::FrameType::Body, 1, "b")
+    QTest::newRow("a heartbeat between") << method + headerFrame(1, 1) +
+                                                encodeFrame(Wire::FrameType::Heartbeat, 0, {}) +
+                                                encodeFrame(Wire::FrameType::Body, 1, "b")
                                          << "b"_ba;
 }
 
@@ -168,14 +166,14 @@ void tst_RepeatedDeliveries::anotherOneIsTakenApart()
 void tst_RepeatedDeliveries::everyByteCountsButTagBitAndBody()
 {
     for (qsizetype tagSize = 1; tagSize <= 16; ++tagSize) { // frames of all sizes modulo that of a word
-        const QByteArray before = Script::deliverFrames(QByteArray(tagSize, 't'), 1, Usual);
+        const QByteArray before = deliverFrames(QByteArray(tagSize, 't'), 1, Usual);
         const qsizetype body = before.size() - Usual.body.size() - 1;
         const qsizetype bodyFrame = body - Wire::FrameHeaderSize;
-        const qsizetype headerFrame = bodyFrame - Script::headerFrame(1, 4).size();
+        const qsizetype header = bodyFrame - headerFrame(1, 4).size();
         const qsizetype deliveryTag = Wire::FrameHeaderSize + 4 + 1 + tagSize;
         Engine::DeliveryPattern pattern;
-        pattern.method(QByteArrayView(before).first(headerFrame));
-        pattern.header(QByteArrayView(before).sliced(headerFrame, bodyFrame - headerFrame));
+        pattern.method(QByteArrayView(before).first(header));
+        pattern.header(QByteArrayView(before).sliced(header, bodyFrame - header));
         pattern.delivered();
         Engine::RepeatedDelivery delivery;
         QCOMPARE(pattern.match(before, delivery), before.size());
@@ -193,7 +191,7 @@ void tst_RepeatedDeliveries::everyByteCountsButTagBitAndBody()
 
 void tst_RepeatedDeliveries::itMayComeInPieces()
 {
-    const QByteArray frames = Script::deliverFrames("tag", 2, Usual);
+    const QByteArray frames = deliverFrames("tag", 2, Usual);
     for (qsizetype size = 1; size < frames.size(); ++size) {
         Subscribed s;
         s.brokerBytes(frames.first(size)).expectNoEvent().brokerBytes(frames.sliced(size));
@@ -205,7 +203,7 @@ void tst_RepeatedDeliveries::itMayComeInPieces()
 void tst_RepeatedDeliveries::anEndlessFrameIsAFault()
 {
     Subscribed s;
-    QByteArray frames = Script::deliverFrames("tag", 2, Usual);
+    QByteArray frames = deliverFrames("tag", 2, Usual);
     frames.back() = 'x';
     s.brokerBytes(frames);
     QCOMPARE(s.takeConnectionClosed().replyCode(), quint16(501));
@@ -324,7 +322,7 @@ void tst_RepeatedDeliveries::eventsBeforeItComeFirst()
 {
     Subscribed s;
     s.brokerBytes(Wire::encodeFrame(0, Wire::ConnectionBlocked{.reason = "low on memory"}) +
-                  Script::deliverFrames("tag", 2, Usual));
+                  deliverFrames("tag", 2, Usual));
     QCOMPARE(s.takeEvents(), QStringList({u"BlockedChanged true"_s, u"Delivered 2"_s}));
 }
 
@@ -334,7 +332,7 @@ void tst_RepeatedDeliveries::aContentBetweenIsAFault()
     s.brokerBytes(
         Wire::encodeFrame(
             1, Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .exchange = "e", .routingKey = "k"}) +
-        Script::headerFrame(1, 4) + Script::deliverFrames("tag", 2, Usual));
+        headerFrame(1, 4) + deliverFrames("tag", 2, Usual));
     QCOMPARE(s.takeConnectionClosed().replyCode(), quint16(505));
 }
 

@@ -42,7 +42,7 @@ namespace
 {
 
 struct Transactional {
-    explicit Transactional(const QByteArray &serverProperties = Script::serverProperties())
+    explicit Transactional(const QByteArray &serverProperties = encodedServerProperties())
     {
         s.start().brokerStart(serverProperties).expectSent<Wire::ConnectionStartOk>();
         s.broker(Wire::ConnectionTune{.channelMax = 2047, .frameMax = 131072}).broker(Wire::ConnectionOpenOk{});

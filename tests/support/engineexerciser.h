@@ -2,6 +2,7 @@
 #pragma once
 
 #include "support/script.h"
+#include "support/wiresupport.h"
 
 #include <algorithm>
 #include <map>
@@ -13,7 +14,7 @@
 // the broker, and time, in any order. After each step it checks these invariants:
 //   - each call ends exactly once, each publish fails at most once, and in confirm mode ends exactly once
 //   - one Opened and one ConnectionClosed for each start; afterwards the peer and the time change nothing
-//   - the engine sends only whole frames that WireRules permits
+//   - the engine sends only whole frames that ClientRules permits
 //   - deliveries come to consumers that still want them, with growing tags, and are settled once each
 class EngineExerciser
 {
@@ -71,7 +72,7 @@ private:
     struct PeerChannel // the broker's view of a channel
     {
         quint64 deliveryTag = 0;
-        std::deque<SentFrame> asked; // methods that are to be answered
+        std::deque<Frame> asked;     // methods that are to be answered
         QList<QByteArray> consumers; // their tags
         QSet<QByteArray> noAck;      // those of them that need no acks
         bool confirms = false;
@@ -130,14 +131,13 @@ private:
     void stall();
     void releaseMemory();
     void write(qint64 limit);
-    void parseSent();
-    void onSent(const SentFrame &frame);
+    void onSent(const Frame &frame);
 
     // the broker
     quint16 anyNumber();
     void send(const QByteArray &bytes); // now, or spoilt
     void feed(QByteArrayView bytes);
-    void feedPart(QByteArrayView part, bool endsFrame);
+    void feedPart(QByteArrayView part);
     template <typename Method>
     QByteArray filled(quint16 channel);
     Content anyContent();
@@ -205,10 +205,7 @@ private:
     bool m_isWritable = true;
     int m_tags = 0;
 
-    QByteArray m_sentBytes;
-    bool m_headerSent = false;
     bool m_startAsked = false;
-    WireRules m_rules;
-    QByteArray m_frame; // of the broker, under way
+    BrokerSession m_session;
     std::map<quint16, PeerChannel> m_peer;
 };

@@ -23,12 +23,9 @@ void EngineExerciser::start()
 // A start, and a broker that is well-behaved for as long as the script says.
 void EngineExerciser::handshake()
 {
-    m_rules = {};
-    m_rules.setFrameMax(Wire::SpecFrameMinimum);
-    m_sentBytes.clear();
-    m_frame.clear();
+    m_session = {};
     m_peer.clear();
-    m_headerSent = m_startAsked = false;
+    m_startAsked = false;
     m_isSpoilt = m_isStalled = false;
     m_isStarted = true;
     m_isOpened = m_isTold = false;
@@ -81,56 +78,33 @@ void EngineExerciser::write(qint64 limit)
 {
     for (QByteArrayView bytes = m_engine.output(); !bytes.isEmpty() && limit > 0; bytes = m_engine.output()) {
         const QByteArrayView part = bytes.first(std::min<qint64>(limit, bytes.size()));
-        m_sentBytes.append(part);
+        const bool hadHeader = m_session.hasProtocolHeader();
+        for (QByteArrayView left = part; !left.isEmpty();) {
+            if (const std::optional<Frame> frame = m_session.nextReceived(left))
+                onSent(*frame);
+        }
+        m_startAsked = m_startAsked || (m_session.hasProtocolHeader() && !hadHeader);
         limit -= part.size();
         m_engine.written(part.size(), m_now);
     }
-    parseSent();
+    if (const QStringList violations = m_session.takeViolations(); !violations.isEmpty())
+        fail(violations.join(u", "_s));
 }
 
-void EngineExerciser::parseSent()
+void EngineExerciser::onSent(const Frame &frame)
 {
-    if (!m_headerSent && m_sentBytes.size() >= Wire::ProtocolHeader.size()) {
-        if (!m_sentBytes.startsWith(Wire::ProtocolHeader))
-            fail(u"no protocol header was sent"_s);
-        m_sentBytes.remove(0, Wire::ProtocolHeader.size());
-        m_headerSent = m_startAsked = true;
-    }
-    qsizetype at = 0;
-    while (m_headerSent && m_sentBytes.size() - at >= Wire::FrameOverhead) {
-        const Wire::FrameHeader header = Wire::readFrameHeader(m_sentBytes.constData() + at);
-        if (header.size > 131072)
-            return fail(u"a frame of %1 bytes was sent"_s.arg(header.size));
-        const qsizetype size = qsizetype(header.size) + Wire::FrameOverhead;
-        if (m_sentBytes.size() - at < size)
-            break;
-        if (quint8(m_sentBytes[at + size - 1]) != Wire::FrameEnd)
-            return fail(u"a frame without its end was sent"_s);
-        onSent(
-            {Wire::FrameType(header.type), header.channel, m_sentBytes.mid(at + Wire::FrameHeaderSize, header.size)});
-        at += size;
-    }
-    m_sentBytes.remove(0, at);
-}
-
-void EngineExerciser::onSent(const SentFrame &frame)
-{
-    if (const QString offence = m_rules.sent(frame); !offence.isEmpty())
-        return fail(u"%1: %2"_s.arg(offence, frame.describe()));
     if (frame.type != Wire::FrameType::Method)
         return;
     PeerChannel &channel = m_peer[frame.channel];
     if (frame.is(Wire::ChannelOpen::id))
         channel = {};
-    const Wire::MethodId id{qFromBigEndian<quint16>(frame.payload.constData()),
-                            qFromBigEndian<quint16>(frame.payload.constData() + 2)};
     if (frame.is(Wire::ConfirmSelect::id))
         channel.confirms = true;
     else if (frame.is(Wire::BasicPublish::id) && channel.confirms)
         ++channel.published;
-    const auto visit = Wire::visitMethod(id, QByteArrayView(frame.payload).sliced(4), [&]<typename M>(const M &method) {
-        if constexpr (!M::toServer)
-            fail(u"a method for clients was sent: "_s + frame.describe());
+    if (frame.payload.size() < 4)
+        return; // a violation
+    Wire::visitMethod(frame.methodId(), frame.arguments(), [&]<typename M>(const M &method) {
         bool isAsking = !std::is_void_v<typename M::Reply>;
         if constexpr (std::is_same_v<M, Wire::BasicCancel>) {
             isAsking = !method.noWait;
@@ -150,8 +124,6 @@ void EngineExerciser::onSent(const SentFrame &frame)
                 channel.noAck.remove(tag);
         }
     });
-    if (visit != Wire::Visit::Done)
-        fail(u"malformed: "_s + frame.describe());
 }
 
 quint16 EngineExerciser::anyNumber()
@@ -175,35 +147,29 @@ void EngineExerciser::send(const QByteArray &bytes)
     feed(WireSupport::mutated(bytes, random));
 }
 
-// Feeds frame by frame, so that WireRules sees each frame before the engine's answer.
+// Feeds frame by frame, and notes each frame before the engine can answer it.
 void EngineExerciser::feed(QByteArrayView bytes)
 {
     while (!bytes.isEmpty()) {
-        const qsizetype size = m_frame.size() < Wire::FrameHeaderSize
-                                   ? Wire::FrameHeaderSize
-                                   : qsizetype(Wire::readFrameHeader(m_frame.constData()).size) + Wire::FrameOverhead;
-        const QByteArrayView part = bytes.first(std::min(size - m_frame.size(), bytes.size()));
-        bytes = bytes.sliced(part.size());
-        m_frame.append(part);
-        feedPart(part, m_frame.size() == size && size >= Wire::FrameOverhead);
+        QByteArrayView left = bytes;
+        if (const std::optional<Frame> frame = m_session.nextSent(left)) {
+            for (const Wire::MethodId id : {Wire::ChannelClose::id, Wire::ChannelCloseOk::id, Wire::ConnectionClose::id,
+                                            Wire::TxCommitOk::id, Wire::TxRollbackOk::id}) {
+                if (frame->is(id))
+                    write(std::numeric_limits<qint64>::max()); // the broker has seen what was sent before
+            }
+            m_session.apply(*frame);
+        }
+        const qsizetype size = bytes.size() - left.size();
+        const qsizetype header = std::min(size, Wire::FrameHeaderSize);
+        feedPart(bytes.first(header));
+        feedPart(bytes.first(size).sliced(header));
+        bytes = left;
     }
 }
 
-void EngineExerciser::feedPart(QByteArrayView part, bool endsFrame)
+void EngineExerciser::feedPart(QByteArrayView part)
 {
-    if (endsFrame) {
-        const Wire::FrameHeader header = Wire::readFrameHeader(m_frame.constData());
-        const bool isMethod = header.type == quint8(Wire::FrameType::Method) && header.size >= 4;
-        const quint32 id = isMethod ? qFromBigEndian<quint32>(m_frame.constData() + Wire::FrameHeaderSize) : 0;
-        for (const Wire::MethodId method : {Wire::ChannelClose::id, Wire::ChannelCloseOk::id, Wire::ConnectionClose::id,
-                                            Wire::TxCommitOk::id, Wire::TxRollbackOk::id}) {
-            if (id == method.value()) {
-                write(std::numeric_limits<qint64>::max()); // the broker has seen what was sent before
-                m_rules.received(header.channel, method);
-            }
-        }
-        m_frame.clear();
-    }
     const bool wasOver = isOver();
     const int toldBefore = m_told;
     while (!part.isEmpty()) {
@@ -212,8 +178,6 @@ void EngineExerciser::feedPart(QByteArrayView part, bool endsFrame)
     }
     if (wasOver && m_told != toldBefore)
         fail(u"bytes that came after the end changed something"_s);
-    if (m_engine.handshake().step() >= Engine::Handshake::Step::AwaitsOpenOk && engineState() != State::Closed)
-        m_rules.setFrameMax(m_engine.frameMax());
 }
 
 template <typename Method>
@@ -252,24 +216,20 @@ void EngineExerciser::answer()
 void EngineExerciser::answerOn(quint16 number)
 {
     if (std::exchange(m_startAsked, false))
-        return send(Wire::encodeFrame(0, Wire::ConnectionStart{.versionMinor = 9,
-                                                               .serverProperties = {Script::serverProperties()},
-                                                               .mechanisms = "PLAIN",
-                                                               .locales = "en_US"}));
+        return send(Wire::encodeFrame(0, connectionStart(encodedServerProperties(), "PLAIN", "en_US")));
     PeerChannel &channel = m_peer[number];
-    const SentFrame asked = std::move(channel.asked.front());
+    const Frame asked = std::move(channel.asked.front());
     channel.asked.pop_front();
-    const Wire::MethodId id{qFromBigEndian<quint16>(asked.payload.constData()),
-                            qFromBigEndian<quint16>(asked.payload.constData() + 2)};
     const quint32 frameMax = m_engine.frameMax() ? m_engine.frameMax() : 131072;
     QByteArray bytes;
-    Wire::visitMethod(id, QByteArrayView(asked.payload).sliced(4), [&]<typename M>(const M &method) {
+    Wire::visitMethod(asked.methodId(), asked.arguments(), [&]<typename M>(const M &method) {
         using Reply = typename M::Reply;
         if constexpr (std::is_same_v<M, Wire::ConnectionStartOk>) {
             static constexpr quint32 frameMaxes[] = {131072, 4096, 0, 10'000};
-            bytes = Wire::encodeFrame(0, Wire::ConnectionTune{.channelMax = quint16(m_script.chance(32) ? 2 : 2047),
-                                                              .frameMax = frameMaxes[m_script.byte() % 4],
-                                                              .heartbeat = 60});
+            Offer offer;
+            offer.channelMax = m_script.chance(32) ? 2 : 2047;
+            offer.frameMax = frameMaxes[m_script.byte() % 4];
+            bytes = Wire::encodeFrame(0, offer.tune());
         } else if constexpr (std::is_same_v<M, Wire::BasicGet>) {
             if (m_script.chance(64))
                 bytes = Wire::encodeFrame(number, Wire::BasicGetEmpty{});
@@ -277,11 +237,11 @@ void EngineExerciser::answerOn(quint16 number)
                 bytes = Wire::encodeFrame(number, Wire::BasicGetOk{.deliveryTag = ++channel.deliveryTag,
                                                                    .exchange = "exchange",
                                                                    .routingKey = "key"}) +
-                        Script::contentFrames(number, anyContent(), frameMax);
+                        contentFrames(number, anyContent(), frameMax);
         } else if constexpr (std::is_same_v<M, Wire::BasicConsume> || std::is_same_v<M, Wire::BasicCancel>) {
             if constexpr (std::is_same_v<M, Wire::BasicCancel>)
                 channel.consumers.removeAll(method.consumerTag.toByteArray());
-            bytes = Wire::encodeFrame(number, Reply{.consumerTag = method.consumerTag});
+            bytes = Wire::encodeFrame(number, replyTo(method));
         } else if constexpr (!std::is_void_v<Reply>) {
             bytes = filled<Reply>(number);
         }
@@ -297,7 +257,7 @@ void EngineExerciser::deliver()
         return;
     const QByteArray tag = channel.consumers[m_script.byte() % channel.consumers.size()];
     const bool isCounted = !channel.noAck.contains(tag) || m_script.chance(128); // else as one of direct reply-to
-    send(Script::deliverFrames(tag, channel.deliveryTag + 1, anyContent(), number));
+    send(deliverFrames(tag, channel.deliveryTag + 1, anyContent(), number));
     channel.deliveryTag += isCounted;
 }
 
@@ -305,7 +265,7 @@ void EngineExerciser::returnMessage()
 {
     const quint16 number = anyNumber();
     if (m_engine.channel(number))
-        send(filled<Wire::BasicReturn>(number) + Script::contentFrames(number, anyContent()));
+        send(filled<Wire::BasicReturn>(number) + contentFrames(number, anyContent()));
 }
 
 void EngineExerciser::confirm()
@@ -341,7 +301,7 @@ void EngineExerciser::closeByBroker()
     if (number == 0 || !m_engine.channel(number))
         return;
     PeerChannel &channel = m_peer[number];
-    std::erase_if(channel.asked, [](const SentFrame &asked) { return !asked.is(Wire::ChannelClose::id); });
+    std::erase_if(channel.asked, [](const Frame &asked) { return !asked.is(Wire::ChannelClose::id); });
     channel.consumers.clear();
     send(filled<Wire::ChannelClose>(number));
 }
@@ -356,7 +316,7 @@ void EngineExerciser::control()
     case 2:
         return send(Wire::encodeFrame(0, Wire::ConnectionUnblocked{}));
     case 3:
-        return send(Script::frame(Wire::FrameType::Heartbeat, 0, {}));
+        return send(encodeFrame(Wire::FrameType::Heartbeat, 0, {}));
     }
 }
 
@@ -384,11 +344,11 @@ void EngineExerciser::sendAnyContent()
     const Content content = anyContent();
     switch (m_script.byte() % 3) {
     case 0:
-        return send(Script::headerFrame(number, m_script.number(), content.properties));
+        return send(headerFrame(number, m_script.number(), content.properties));
     case 1:
-        return send(Script::frame(Wire::FrameType::Body, number, content.body));
+        return send(encodeFrame(Wire::FrameType::Body, number, content.body));
     case 2:
-        return send(filled<Wire::BasicDeliver>(number) + Script::contentFrames(number, content));
+        return send(filled<Wire::BasicDeliver>(number) + contentFrames(number, content));
     }
 }
 

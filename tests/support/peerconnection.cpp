@@ -65,6 +65,12 @@ bool PeerConnection::isConnected() const
 
 void PeerConnection::write(const QByteArray &bytes)
 {
+    m_session.send(bytes);
+    writeBytes(bytes);
+}
+
+void PeerConnection::writeBytes(const QByteArray &bytes)
+{
     if (m_paceBytes) {
         m_output += bytes;
         if (!m_pace.isActive())
@@ -81,7 +87,7 @@ void PeerConnection::setPacing(qsizetype bytes, std::chrono::milliseconds interv
     m_pace.setInterval(interval);
     if (!bytes) {
         m_pace.stop();
-        write(std::exchange(m_output, {}));
+        writeBytes(std::exchange(m_output, {}));
     }
 }
 
@@ -116,154 +122,93 @@ void PeerConnection::setReading(bool reading)
         read();
 }
 
-void PeerConnection::setLimits(quint16 channelMax, quint32 frameMax)
-{
-    m_channelMax = channelMax ? channelMax : 0xffff;
-    m_frameMax = frameMax;
-}
-
-void PeerConnection::setChannelOpen(quint16 channel, bool open)
-{
-    if (open)
-        m_openChannels.insert(channel);
-    else
-        m_openChannels.remove(channel);
-}
-
 void PeerConnection::read()
 {
-    while (m_reading && m_socket->bytesAvailable() > 0) {
-        const QByteArray bytes = m_socket->readAll();
-        m_bytesReceived += bytes.size();
-        if (m_broken)
-            continue;
-        m_input += bytes;
-        if (m_header.isEmpty()) {
-            if (m_input.size() < ProtocolHeader.size())
-                continue;
-            m_header = m_input.first(ProtocolHeader.size());
-            m_input.remove(0, ProtocolHeader.size());
-            if (m_header != ProtocolHeader)
-                violation(u"protocol header "_s + QString::fromLatin1(m_header.toHex(' ')));
+    while (m_reading) {
+        if (m_input.isEmpty())
+            m_bytesReceived += (m_input = m_socket->readAll()).size();
+        if (m_input.isEmpty())
+            return;
+        QByteArrayView left = m_input;
+        const bool hadHeader = m_session.hasProtocolHeader();
+        const std::optional<Frame> frame = m_session.nextReceived(left);
+        m_input.remove(0, m_input.size() - left.size());
+        m_violations += m_session.takeViolations();
+        if (m_session.hasProtocolHeader() && !hadHeader)
             headerReceived();
-        }
-        while (m_reading && readFrame()) {
-        }
+        if (frame)
+            readFrame(*frame);
     }
 }
 
-bool PeerConnection::readFrame()
+void PeerConnection::readFrame(const Frame &frame)
 {
-    if (m_broken || m_input.size() < FrameHeaderSize)
-        return false;
-    const FrameHeader header = readFrameHeader(m_input.constData());
-    const qsizetype size = qsizetype(header.size) + FrameOverhead;
-    if (m_frameMax && size > qsizetype(m_frameMax))
-        violation(u"frame of %1 bytes, over frame-max %2"_s.arg(size).arg(m_frameMax));
-    if (m_input.size() < size)
-        return false;
-    m_largestFrame = qMax(m_largestFrame, size);
-    const QByteArray frame = m_input.first(size);
-    m_input.remove(0, size);
-    if (quint8(frame.back()) != FrameEnd) {
-        violation(u"frame without frame-end"_s);
-        m_broken = true;
-        return false;
-    }
-    const QByteArrayView payload = QByteArrayView(frame).sliced(FrameHeaderSize, header.size);
-    switch (FrameType(header.type)) {
+    m_largestFrame = qMax(m_largestFrame, frame.payload.size() + FrameOverhead);
+    switch (frame.type) {
     case FrameType::Method:
-        readMethod(header.channel, payload);
-        return true;
+        return readMethod(frame);
     case FrameType::Header:
-        readContentHeader(header.channel, payload);
-        return true;
+        return readContentHeader(frame);
     case FrameType::Body:
-        readBody(header.channel, payload);
-        return true;
+        return readBody(frame);
     case FrameType::Heartbeat:
         ++m_heartbeats;
-        if (header.channel || header.size)
-            violation(u"heartbeat on channel %1 with %2 bytes"_s.arg(header.channel).arg(header.size));
-        return true;
     }
-    violation(u"frame type %1"_s.arg(header.type));
-    return true;
 }
 
-void PeerConnection::readMethod(quint16 channel, QByteArrayView payload)
+void PeerConnection::readMethod(const Frame &frame)
 {
-    if (payload.size() < 4)
-        return violation(u"method frame of %1 bytes"_s.arg(payload.size()));
-    if (m_contents.remove(channel))
-        violation(u"method inside a content on channel %1"_s.arg(channel));
-
+    m_publishes.remove(frame.channel);
     Command command;
     command.connection = m_number;
-    command.channel = channel;
-    command.id = {qFromBigEndian<quint16>(payload.data()), qFromBigEndian<quint16>(payload.data() + 2)};
-    command.payload = payload.toByteArray();
+    command.channel = frame.channel;
+    command.id = frame.methodId();
+    command.payload = frame.payload;
     bool hasContent = false;
-    bool fromClient = false;
-    const Visit visit = visitMethod(command.id, payload.sliced(4), [&]<typename Method>(const Method &method) {
-        command.name = Method::name;
-        hasContent = Method::hasContent;
-        fromClient = Method::toServer;
-        FieldMap map;
-        Method::fields(method, map);
-        command.fields = map.fields;
-    });
-    if (visit != Visit::Done) {
-        return violation(u"%1 method %2.%3"_s.arg(visit == Visit::Malformed ? u"malformed"_s : u"unknown"_s)
-                             .arg(command.id.classId)
-                             .arg(command.id.methodId));
-    }
-    if (channel > m_channelMax)
-        violation(u"channel %1, over channel-max %2"_s.arg(channel).arg(m_channelMax));
-    if (!fromClient)
-        violation(QLatin1StringView(command.name) + u" is not for clients to send"_s);
-    if (!m_openChannels.contains(channel) && command.id != ChannelOpen::id)
-        violation(u"%1 on channel %2, which is not open"_s.arg(QLatin1StringView(command.name)).arg(channel));
+    const Visit visit = visitMethod(command.id, QByteArrayView(frame.payload).sliced(qMin(4, frame.payload.size())),
+                                    [&]<typename Method>(const Method &method) {
+                                        command.name = Method::name;
+                                        hasContent = Method::hasContent;
+                                        FieldMap map;
+                                        Method::fields(method, map);
+                                        command.fields = map.fields;
+                                    });
+    if (visit != Visit::Done)
+        return;
     if (hasContent)
-        m_contents.insert(channel, {command});
+        m_publishes.insert(frame.channel, {command});
     else
         commandReceived(command);
 }
 
-void PeerConnection::readContentHeader(quint16 channel, QByteArrayView payload)
+void PeerConnection::readContentHeader(const Frame &frame)
 {
-    const auto content = m_contents.find(channel);
-    if (content == m_contents.end() || content->hasHeader)
-        return violation(u"content header without its method on channel %1"_s.arg(channel));
+    const auto publish = m_publishes.find(frame.channel);
     ContentHeader header;
-    if (!decodeContentHeader(payload, header))
-        return violation(u"a truncated content header"_s);
-    if (header.classId != content->command.id.classId)
-        violation(u"content header of class %1"_s.arg(header.classId));
-    content->command.properties = header.properties.toByteArray();
-    content->bodySize = header.bodySize;
-    content->hasHeader = true;
-    finish(channel);
+    if (publish == m_publishes.end() || publish->hasHeader || !decodeContentHeader(frame.payload, header))
+        return;
+    publish->command.properties = header.properties.toByteArray();
+    publish->bodySize = header.bodySize;
+    publish->hasHeader = true;
+    finish(frame.channel);
 }
 
-void PeerConnection::readBody(quint16 channel, QByteArrayView payload)
+void PeerConnection::readBody(const Frame &frame)
 {
-    const auto content = m_contents.find(channel);
-    if (content == m_contents.end() || !content->hasHeader)
-        return violation(u"body without its header on channel %1"_s.arg(channel));
-    content->command.body += payload.toByteArray();
-    ++content->command.bodyFrames;
-    if (quint64(content->command.body.size()) > content->bodySize)
-        violation(u"body longer than the %1 bytes announced"_s.arg(content->bodySize));
-    finish(channel);
+    const auto publish = m_publishes.find(frame.channel);
+    if (publish == m_publishes.end() || !publish->hasHeader)
+        return;
+    publish->command.body += frame.payload;
+    ++publish->command.bodyFrames;
+    finish(frame.channel);
 }
 
 void PeerConnection::finish(quint16 channel)
 {
-    const auto content = m_contents.find(channel);
-    if (quint64(content->command.body.size()) < content->bodySize)
+    const auto publish = m_publishes.find(channel);
+    if (quint64(publish->command.body.size()) < publish->bodySize)
         return;
-    const Command command = content->command;
-    m_contents.erase(content);
+    const Command command = publish->command;
+    m_publishes.erase(publish);
     commandReceived(command);
 }

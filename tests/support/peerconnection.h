@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "wire/contentheader_p.h"
-#include "wire/methods_p.h"
+#include "support/brokersession.h"
 
 #include <QtCore/qhash.h>
 #include <QtCore/qobject.h>
-#include <QtCore/qset.h>
 #include <QtCore/qstringlist.h>
 #include <QtCore/qtimer.h>
 #include <QtCore/qvariant.h>
@@ -42,8 +40,8 @@ struct Command {
     AmqpQt::Wire::BasicProperties basicProperties() const;
 };
 
-// The broker's side of one connection: parses the client's bytes and writes the bytes it is given. It records anything
-// that the client must not send.
+// The broker's side of one connection on a socket: reads the client's commands and writes the bytes it is given. It
+// records anything that the client must not send.
 class PeerConnection : public QObject
 {
 public:
@@ -58,12 +56,10 @@ public:
     void closeWhenWritten();
     void abort();
 
-    void setLimits(quint16 channelMax, quint32 frameMax); // 0: none
-    void setChannelOpen(quint16 channel, bool open);
     bool isConnected() const;
+    bool awaitsCloseOk(quint16 channel) const { return m_session.awaitsCloseOk(channel); }
 
-    QByteArray header() const { return m_header; }
-    void violation(const QString &what) { m_violations.append(what); }
+    QByteArray protocolHeader() const { return m_session.protocolHeader(); }
     QStringList violations() const { return m_violations; }
     int heartbeats() const { return m_heartbeats; }
     qint64 bytesReceived() const { return m_bytesReceived; }
@@ -71,14 +67,15 @@ public:
 
 private:
     void read();
-    bool readFrame();
-    void readMethod(quint16 channel, QByteArrayView payload);
-    void readContentHeader(quint16 channel, QByteArrayView payload);
-    void readBody(quint16 channel, QByteArrayView payload);
+    void readFrame(const Frame &frame);
+    void readMethod(const Frame &frame);
+    void readContentHeader(const Frame &frame);
+    void readBody(const Frame &frame);
     void finish(quint16 channel);
+    void writeBytes(const QByteArray &bytes);
     void writePaced();
 
-    struct Content {
+    struct Publish {
         Command command;
         quint64 bodySize = 0;
         bool hasHeader = false;
@@ -86,18 +83,14 @@ private:
 
     QTcpSocket *m_socket;
     const int m_number;
+    BrokerSession m_session;
     QByteArray m_input;
     QByteArray m_output; // paced
     QTimer m_pace;
     qsizetype m_paceBytes = 0; // 0: at once
     bool m_reading = true;
     bool m_closing = false;
-    bool m_broken = false; // no frame boundary to be found any more
-    QByteArray m_header;
-    quint32 m_frameMax = AmqpQt::Wire::SpecFrameMinimum;
-    quint16 m_channelMax = 0xffff;
-    QHash<quint16, Content> m_contents; // under way
-    QSet<quint16> m_openChannels{0};
+    QHash<quint16, Publish> m_publishes; // whose contents are under way
     QStringList m_violations;
     int m_heartbeats = 0;
     qint64 m_bytesReceived = 0;

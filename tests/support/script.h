@@ -3,8 +3,8 @@
 
 #include "engine/connectionengine_p.h"
 #include "engine/repeatedpublish_p.h"
+#include "support/brokersession.h"
 #include "support/engineevents.h"
-#include "support/wiresupport.h"
 #include "wire/fieldtable_p.h"
 #include "wire/methods_p.h"
 #include "wire/trace_p.h"
@@ -17,22 +17,6 @@
 
 namespace Engine = AmqpQt::Engine;
 namespace Wire = AmqpQt::Wire;
-
-// The limits that tune offers.
-struct Offer {
-    quint16 channelMax = 2047;
-    quint32 frameMax = 131072;
-    quint16 heartbeat = 60;
-};
-
-// A message that a broker delivers, returns or hands out.
-struct Content {
-    QByteArray body;
-    QByteArray properties = QByteArray(2, '\0');
-    QByteArray exchange = "exchange";
-    QByteArray routingKey = "key";
-    bool redelivered = false;
-};
 
 // How many deliveries ackUpTo() or nackUpTo() has settled.
 inline int countOf(const std::vector<Engine::Deliveries::Settled> &settled)
@@ -53,57 +37,8 @@ inline AmqpQt::Result<quint64> publishMessage(Engine::ChannelEngine &channel, co
     return channel.publish(exchange, routingKey, properties, body, mandatory);
 }
 
-struct SentFrame {
-    Wire::FrameType type = Wire::FrameType::Method;
-    quint16 channel = 0;
-    QByteArray payload;
-
-    bool is(Wire::MethodId id) const
-    {
-        return type == Wire::FrameType::Method && qFromBigEndian<quint32>(payload.constData()) == id.value();
-    }
-    template <typename Method>
-    std::optional<Method> as() const // with views into the payload
-    {
-        Method method;
-        if (!is(Method::id) || Wire::decodeArguments(QByteArrayView(payload).sliced(4), method))
-            return std::nullopt;
-        return method;
-    }
-    QString describe() const;
-};
-
-// A broker's view of what a client may send: an offence would cost the channel or the connection.
-class WireRules
-{
-public:
-    // Returns the fault of the frame, or an empty string.
-    QString sent(const SentFrame &frame);
-    void received(quint16 channel, Wire::MethodId id);
-    void setFrameMax(quint32 frameMax) { m_frameMax = frameMax; }
-
-private:
-    enum class State { Closed, Open, CloseSent };
-    enum class Expected { Method, Header, Body };
-    struct Channel {
-        State state = State::Closed;
-        Expected expected = Expected::Method;
-        quint64 bodyLeft = 0;
-        bool brokerClosed = false;    // close-ok from the client is due
-        bool transactionEnds = false; // the answer to tx.commit or tx.rollback is due
-        QByteArrayList consumerTags;  // in use until a cancel of the client, or its answer to one of the broker
-    };
-    QString sentMethod(Channel &channel, const SentFrame &frame);
-    static QString sentConsumerMethod(Channel &channel, const SentFrame &frame);
-
-    std::map<quint16, Channel> m_channels;
-    quint32 m_frameMax = 0;
-    bool m_saidGoodbye = false;
-    bool m_brokerSaidGoodbye = false; // close-ok from the client is due
-};
-
-// A dialogue with a broker, without sockets: an engine, and an encoder and decoder for the broker's side. Time passes
-// only by advance() and sleep(). An expectation that fails marks the test as failed and names the line of the test.
+// A dialogue with a broker, without sockets: an engine, and a session for the broker's side. Time passes only by
+// advance() and sleep(). An expectation that fails marks the test as failed and names the line of the test.
 class Script
 {
 public:
@@ -124,16 +59,15 @@ public:
     Script &operator=(const Script &) = delete;
 
     static Engine::Settings defaultSettings(); // without heartbeats, so that time can pass freely
-    static QByteArray serverProperties();      // with basic.nack among the capabilities
 
     Engine::Settings settings;
     Engine::ConnectionEngine engine;
     Engine::Time now{std::chrono::hours(1)};
     qsizetype pieceSize = 0; // feed the broker's bytes in pieces of this size; 0: as many as the engine takes
-    bool checksRules = true; // WireRules checks everything that is sent
+    bool checksRules = true; // a violation of ClientRules fails the test
 
     Script &start(Here = {}); // as far as the protocol header
-    Script &brokerStart(const QByteArray &properties = serverProperties(),
+    Script &brokerStart(const QByteArray &properties = encodedServerProperties(),
                         const QByteArray &mechanisms = "AMQPLAIN PLAIN");
     Script &open(const Offer &offer = {}, Here = {});      // from start() to the event Opened
     Engine::ChannelEngine &newChannel(quint16 number = 0); // 0: the smallest free one; open() is not called
@@ -144,20 +78,11 @@ public:
     template <typename Method>
     Script &broker(const Method &method, quint16 channel = defaultChannel<Method>())
     {
-        m_rules.received(channel, Method::id);
         return brokerBytes(Wire::encodeFrame(channel, method));
     }
     Script &brokerBytes(const QByteArray &bytes);
     Script &deliver(const QByteArray &tag, quint64 deliveryTag, const Content &content = {}, quint16 channel = 1);
     Script &getOk(quint64 deliveryTag, const Content &content = {}, quint16 channel = 1, quint32 remaining = 0);
-
-    static QByteArray frame(Wire::FrameType type, quint16 channel, const QByteArray &payload);
-    static QByteArray headerFrame(quint16 channel, quint64 bodySize,
-                                  const QByteArray &properties = QByteArray(2, '\0'));
-    // Header and bodies, as many as it takes with this frame-max.
-    static QByteArray contentFrames(quint16 channel, const Content &content, quint32 frameMax = 131072);
-    static QByteArray deliverFrames(const QByteArray &tag, quint64 deliveryTag, const Content &content = {},
-                                    quint16 channel = 1);
 
     template <typename Method>
     Script &expectSent(quint16 channel = defaultChannel<Method>(), Here here = {})
@@ -168,9 +93,9 @@ public:
     requires std::invocable<Check, const Method &> Script &
     expectSent(Check check, quint16 channel = defaultChannel<Method>(), Here here = {})
     {
-        const SentFrame sent = takeSentMethod(Method::id, Method::name, channel, here);
+        const Frame sent = takeSentMethod(Method::id, Method::name, channel, here);
         Method method;
-        if (!sent.payload.isEmpty() && !Wire::decodeArguments(QByteArrayView(sent.payload).sliced(4), method))
+        if (!sent.payload.isEmpty() && !Wire::decodeArguments(sent.arguments(), method))
             check(std::as_const(method));
         return *this;
     }
@@ -189,7 +114,7 @@ public:
     Script &expectPublished(const QByteArray &body, const QByteArray &routingKey, quint16 channel = 1, Here = {});
     Script &expectHeartbeatSent(Here = {});
     Script &expectNothingSent(Here = {});
-    std::deque<SentFrame> takeSent(); // whatever it is
+    std::deque<Frame> takeSent(); // whatever it is
 
     template <typename E>
     E takeEvent(Here here = {})
@@ -254,11 +179,11 @@ private:
     }
     static QString describe(const Engine::Event &event);
     QString describeEvent() const;
-    SentFrame takeSentMethod(Wire::MethodId id, const char *name, quint16 channel, Here here);
+    Frame takeSentMethod(Wire::MethodId id, const char *name, quint16 channel, Here here);
     bool nextEvent();
     void pump(); // takes the events of the engine
     void keep(Engine::Event event);
-    void parseSent();
+    void checkRules();
     void fail(const QString &what, Here here);
 
     std::map<quint16, std::shared_ptr<Engine::ChannelEngine>> m_channels;
@@ -268,8 +193,6 @@ private:
     QSet<Engine::CallId> m_endedCalls;
     int m_connectionsClosed = 0;
     int m_connectionsStarted = 0;
-    QByteArray m_sentBytes;
-    std::deque<SentFrame> m_sent;
-    bool m_headerSent = false;
-    WireRules m_rules;
+    std::deque<Frame> m_sent;
+    BrokerSession m_session;
 };

@@ -9,21 +9,6 @@ using namespace AmqpQt;
 using namespace AmqpQt::Wire;
 using namespace Qt::StringLiterals;
 
-ScriptedPeer::Handshake::Handshake()
-    : serverProperties({{u"product"_s, u"ScriptedPeer"_s},
-                        {u"version"_s, u"3.10.8"_s},
-                        {u"capabilities"_s, QVariantMap{{u"publisher_confirms"_s, true},
-                                                        {u"exchange_exchange_bindings"_s, true},
-                                                        {u"basic.nack"_s, true},
-                                                        {u"consumer_cancel_notify"_s, true},
-                                                        {u"connection.blocked"_s, true},
-                                                        {u"consumer_priorities"_s, true},
-                                                        {u"authentication_failure_close"_s, true},
-                                                        {u"per_consumer_qos"_s, true},
-                                                        {u"direct_reply_to"_s, true}}}})
-{
-}
-
 ScriptedPeer::ScriptedPeer(Lives lives)
 {
     if (lives == Lives::InItsOwnThread) {
@@ -72,8 +57,6 @@ void ScriptedPeer::accept()
         m_connections.append(m_connection);
         m_frameMax = SpecFrameMinimum;
         m_challenge = 0;
-        m_closingConnection = false;
-        m_closingChannels.clear();
         m_confirms.clear();
         m_connection->setPacing(m_paceBytes, m_paceInterval);
         m_connection->setReading(m_reading);
@@ -142,20 +125,14 @@ void ScriptedPeer::greet()
     if (!m_handshake.greeting.isEmpty())
         return sendRaw(m_handshake.greeting);
     const QByteArray properties = table(m_handshake.serverProperties);
-    respond(0, ConnectionStart{.versionMajor = 0,
-                               .versionMinor = 9,
-                               .serverProperties = {properties},
-                               .mechanisms = m_handshake.mechanisms,
-                               .locales = m_handshake.locales});
+    respond(0, connectionStart(properties, m_handshake.mechanisms, m_handshake.locales));
 }
 
 void ScriptedPeer::tune()
 {
     if (m_challenge < m_handshake.challenges.size())
         return respond(0, ConnectionSecure{.challenge = m_handshake.challenges.at(m_challenge++)});
-    respond(0, ConnectionTune{.channelMax = m_handshake.channelMax,
-                              .frameMax = m_handshake.frameMax,
-                              .heartbeat = m_handshake.heartbeat});
+    respond(0, m_handshake.tune());
 }
 
 void ScriptedPeer::take(const Command &command)
@@ -165,7 +142,7 @@ void ScriptedPeer::take(const Command &command)
     const bool closes = command.id == ChannelClose::id || command.id == ChannelCloseOk::id ||
                         command.id == ConnectionClose::id || command.id == ConnectionCloseOk::id;
     // The client sent this before it saw the peer's close, so it gets no answer.
-    if (!closes && (m_closingConnection || m_closingChannels.contains(command.channel)))
+    if (!closes && (m_connection->awaitsCloseOk(0) || m_connection->awaitsCloseOk(command.channel)))
         return;
     answer(command);
 }
@@ -200,10 +177,6 @@ void ScriptedPeer::answerMethod(const Command &command, const Method &method)
         tune();
     } else if constexpr (Method::id == ConnectionTuneOk::id) {
         m_frameMax = method.frameMax;
-        m_connection->setLimits(method.channelMax, method.frameMax);
-        const auto exceeds = [](auto answer, auto offer) { return offer && (!answer || answer > offer); };
-        if (exceeds(method.frameMax, m_handshake.frameMax) || exceeds(method.channelMax, m_handshake.channelMax))
-            m_connection->violation(u"tune-ok above the offer"_s);
     } else if constexpr (Method::id == ConnectionOpen::id) {
         respond(channel, ConnectionOpenOk{});
         if (!m_handshake.blockedReason.isEmpty())
@@ -214,20 +187,11 @@ void ScriptedPeer::answerMethod(const Command &command, const Method &method)
             hangUp();
     } else if constexpr (Method::id == ConnectionCloseOk::id) {
         hangUp();
-    } else if constexpr (Method::id == ChannelOpen::id) {
-        m_connection->setChannelOpen(channel, true);
-        respond(channel, ChannelOpenOk{});
     } else if constexpr (Method::id == ChannelClose::id) {
-        if (!m_closingChannels.contains(channel))
-            m_connection->setChannelOpen(channel, false);
         m_confirms.remove(channel);
         respond(channel, ChannelCloseOk{});
     } else if constexpr (Method::id == ChannelCloseOk::id) {
-        m_closingChannels.remove(channel);
-        m_connection->setChannelOpen(channel, false);
         m_confirms.remove(channel);
-    } else if constexpr (Method::id == ChannelFlow::id) {
-        respond(channel, ChannelFlowOk{.active = method.active});
     } else if constexpr (Method::id == QueueDeclare::id) {
         const QByteArray name =
             method.queue.isEmpty() ? "amq.gen-" + QByteArray::number(++m_names) : method.queue.toByteArray();
@@ -239,9 +203,6 @@ void ScriptedPeer::answerMethod(const Command &command, const Method &method)
         const QByteArray tag = method.consumerTag.isEmpty() ? "amq.ctag-" + QByteArray::number(++m_names)
                                                             : method.consumerTag.toByteArray();
         respond(channel, BasicConsumeOk{.consumerTag = tag});
-    } else if constexpr (Method::id == BasicCancel::id) {
-        if (!method.noWait)
-            respond(channel, BasicCancelOk{.consumerTag = method.consumerTag});
     } else if constexpr (Method::id == BasicGet::id) {
         respond(channel, BasicGetEmpty{});
     } else if constexpr (Method::id == ConfirmSelect::id) {
@@ -251,7 +212,7 @@ void ScriptedPeer::answerMethod(const Command &command, const Method &method)
         if (const auto latest = m_confirms.find(channel); latest != m_confirms.end())
             respond(channel, BasicAck{.deliveryTag = ++*latest});
     } else if constexpr (!std::is_void_v<typename Method::Reply>) {
-        respond(channel, typename Method::Reply{});
+        respond(channel, replyTo(method));
     }
 }
 
@@ -264,27 +225,6 @@ void ScriptedPeer::sendRaw(const QByteArray &bytes)
     });
 }
 
-QByteArray ScriptedPeer::frame(FrameType type, quint16 channel, const QByteArray &payload)
-{
-    QByteArray frame(FrameHeaderSize, Qt::Uninitialized);
-    writeFrameHeader(frame.data(), type, channel, quint32(payload.size()));
-    return frame + payload + char(FrameEnd);
-}
-
-QByteArray ScriptedPeer::contentFrames(quint16 channel, quint16 classId, const BasicProperties &properties,
-                                       const QByteArray &body, quint32 frameMax) const
-{
-    QByteArray header(ContentHeaderPrefix, Qt::Uninitialized);
-    writeContentHeaderPrefix(header.data(), classId, quint64(body.size()));
-    QByteArray frames = frame(FrameType::Header, channel, header + encodeProperties(properties));
-
-    const quint32 limit = frameMax ? frameMax : m_frameMax;
-    const qsizetype part = limit ? qsizetype(limit) - FrameOverhead : body.size();
-    for (qsizetype at = 0; at < body.size(); at += part)
-        frames += frame(FrameType::Body, channel, body.sliced(at, qMin(part, body.size() - at)));
-    return frames;
-}
-
 void ScriptedPeer::deliver(quint16 channel, const QByteArray &consumerTag, quint64 deliveryTag, const QByteArray &body,
                            const BasicProperties &properties)
 {
@@ -293,7 +233,7 @@ void ScriptedPeer::deliver(quint16 channel, const QByteArray &consumerTag, quint
 
 void ScriptedPeer::sendHeartbeat()
 {
-    sendRaw(frame(FrameType::Heartbeat, 0, {}));
+    sendRaw(encodeFrame(FrameType::Heartbeat, 0, {}));
 }
 
 void ScriptedPeer::closeConnection(quint16 replyCode, const QByteArray &text)
@@ -339,7 +279,7 @@ bool ScriptedPeer::isConnected() const
 
 QByteArray ScriptedPeer::protocolHeader() const
 {
-    return inItsThread([this] { return m_connection ? m_connection->header() : QByteArray(); });
+    return inItsThread([this] { return m_connection ? m_connection->protocolHeader() : QByteArray(); });
 }
 
 QList<Command> ScriptedPeer::received() const

@@ -36,19 +36,14 @@ public:
     QUrl url() const;                  // guest:guest, virtual host /
     void setListening(bool listening); // on the same port again; connections stay
 
-    struct Handshake {
+    struct Handshake : Offer {
         bool answersHeader = true; // false: accepts the connection and says nothing
         QByteArray greeting;       // sent instead of connection.start, if not empty
         QByteArray mechanisms = "PLAIN AMQPLAIN";
         QByteArray locales = "en_US";
-        QVariantMap serverProperties; // product, version 3.10.8, RabbitMQ's capabilities
-        QByteArrayList challenges;    // each asked by a connection.secure
-        quint16 channelMax = 2047;
-        quint32 frameMax = 131072;
-        quint16 heartbeat = 60;
-        QByteArray blockedReason; // if not empty: connection.blocked right after open-ok
-
-        Handshake();
+        QVariantMap serverProperties = rabbitMqProperties();
+        QByteArrayList challenges; // each asked by a connection.secure
+        QByteArray blockedReason;  // if not empty: connection.blocked right after open-ok
     };
     void setHandshake(const Handshake &handshake);
 
@@ -67,13 +62,7 @@ public:
     template <typename Method>
     void send(quint16 channel, const Method &method)
     {
-        inItsThread([&] {
-            if constexpr (Method::id == AmqpQt::Wire::ChannelClose::id)
-                m_closingChannels.insert(channel);
-            if constexpr (Method::id == AmqpQt::Wire::ConnectionClose::id)
-                m_closingConnection = true;
-            sendRaw(AmqpQt::Wire::encodeFrame(channel, method));
-        });
+        sendRaw(AmqpQt::Wire::encodeFrame(channel, method));
     }
     // Method, header and body frames. `frameMax` 0: the negotiated one.
     template <typename Method>
@@ -81,8 +70,9 @@ public:
                      const QByteArray &body, quint32 frameMax = 0)
     {
         inItsThread([&] {
+            const Content content{.body = body, .properties = AmqpQt::Wire::encodeProperties(properties)};
             sendRaw(AmqpQt::Wire::encodeFrame(channel, method) +
-                    contentFrames(channel, Method::id.classId, properties, body, frameMax));
+                    contentFrames(channel, content, frameMax ? frameMax : m_frameMax));
         });
     }
     void deliver(quint16 channel, const QByteArray &consumerTag, quint64 deliveryTag, const QByteArray &body,
@@ -95,7 +85,6 @@ public:
     void dropConnection(); // at once
 
     static QByteArray table(const QVariantMap &table); // contents for the Table of a method
-    static QByteArray frame(AmqpQt::Wire::FrameType type, quint16 channel, const QByteArray &payload);
 
     int connectionCount() const;       // accepted so far
     bool isConnected() const;          // the latest
@@ -143,8 +132,6 @@ private:
     template <typename Reply>
     void respond(quint16 channel, const Reply &reply);
     void tune();
-    QByteArray contentFrames(quint16 channel, quint16 classId, const AmqpQt::Wire::BasicProperties &properties,
-                             const QByteArray &body, quint32 frameMax) const;
 
     QThread m_thread;
     std::unique_ptr<QTcpServer> m_server;
@@ -161,8 +148,6 @@ private:
     PeerConnection *m_connection = nullptr;
     quint32 m_frameMax = AmqpQt::Wire::SpecFrameMinimum;
     qsizetype m_challenge = 0;
-    bool m_closingConnection = false;
-    QSet<quint16> m_closingChannels;
     QMap<quint16, quint64> m_confirms; // channel in confirm mode, number of its latest publish
 
     QList<PeerConnection *> m_connections;

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
 
-# The broker that a test controls; for tests that link the layers, not the shared library.
+# The broker's side of a connection, for tests that link the layers, not the shared library.
+add_library(amqpqt_brokersession STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/frames.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/clientrules.cpp ${CMAKE_CURRENT_LIST_DIR}/brokersession.cpp)
+target_include_directories(amqpqt_brokersession PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(amqpqt_brokersession PUBLIC amqpqt_wire amqpqt_values PRIVATE amqpqt_build_flags)
+
+# A broker on loopback that a test controls.
 add_library(amqpqt_scriptedpeer STATIC EXCLUDE_FROM_ALL
     ${CMAKE_CURRENT_LIST_DIR}/peerconnection.cpp ${CMAKE_CURRENT_LIST_DIR}/scriptedpeer.cpp)
-target_include_directories(amqpqt_scriptedpeer PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
-target_link_libraries(amqpqt_scriptedpeer PUBLIC amqpqt_wire amqpqt_values Qt6::Network PRIVATE amqpqt_build_flags)
+target_link_libraries(amqpqt_scriptedpeer PUBLIC amqpqt_brokersession Qt6::Network PRIVATE amqpqt_build_flags)
 
 # A transport without a socket, for tests of the client layer.
 add_library(amqpqt_memorytransport STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/memorytransport.cpp)
