@@ -22,7 +22,7 @@ private Q_SLOTS:
     void withoutASlotDeliveriesAreKept();
     void keptDeliveriesComeFirst_data();
     void keptDeliveriesComeFirst();
-    void keptDeliveriesGoBackWithTheirConsumer();
+    void keptDeliveriesAreReturnedWithTheirConsumer();
     void slotMayEndEverything_data();
     void slotMayEndEverything();
 
@@ -160,7 +160,7 @@ void tst_AfterDelivery::keptDeliveriesComeFirst()
 }
 
 // G3, G8
-void tst_AfterDelivery::keptDeliveriesGoBackWithTheirConsumer()
+void tst_AfterDelivery::keptDeliveriesAreReturnedWithTheirConsumer()
 {
     const QString queue = filledQueue(*m_client, 3);
     Consumer *consumer = consume(queue);

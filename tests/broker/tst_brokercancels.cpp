@@ -17,7 +17,7 @@ class tst_BrokerCancels : public QObject
 private Q_SLOTS:
     void theChannelAndTheTagStayUsable_data();
     void theChannelAndTheTagStayUsable();
-    void cancellingWhatTheBrokerHasCancelledIsNoFault();
+    void cancellingAConsumerCancelledByTheBrokerIsNoFault();
 };
 
 namespace
@@ -144,7 +144,7 @@ void tst_BrokerCancels::theChannelAndTheTagStayUsable()
 }
 
 // C13
-void tst_BrokerCancels::cancellingWhatTheBrokerHasCancelledIsNoFault()
+void tst_BrokerCancels::cancellingAConsumerCancelledByTheBrokerIsNoFault()
 {
     constexpr int Consumers = 40; // more than the channel remembers
     BrokerClient client;

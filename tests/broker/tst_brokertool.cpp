@@ -15,14 +15,14 @@ class tst_BrokerTool : public QObject
 {
     Q_OBJECT
 private Q_SLOTS:
-    void startsTellsAndStops();
+    void startsPrintsItsUrlAndStops();
     void endsWithItsOwner();
     void givesTheExitCodeOfTheCommand();
-    void endsWhatTheCommandLeftBehind();
+    void endsProcessesThatTheCommandLeftBehind();
     void endsWhenSignalled_data();
     void endsWhenSignalled();
-    void refusesBadUsage_data();
-    void refusesBadUsage();
+    void rejectsBadUsage_data();
+    void rejectsBadUsage();
 
 private:
     struct Result {
@@ -77,7 +77,7 @@ QByteArrayList tst_BrokerTool::processes(const QByteArray &mark) const
     return found;
 }
 
-void tst_BrokerTool::startsTellsAndStops()
+void tst_BrokerTool::startsPrintsItsUrlAndStops()
 {
     const Result started = run({u"start"_s});
     QCOMPARE(started.exitCode, 0);
@@ -114,7 +114,7 @@ void tst_BrokerTool::givesTheExitCodeOfTheCommand()
     QCOMPARE(remains(), QStringList());
 }
 
-void tst_BrokerTool::endsWhatTheCommandLeftBehind()
+void tst_BrokerTool::endsProcessesThatTheCommandLeftBehind()
 {
     const QString mark = u"10%1"_s.arg(QCoreApplication::applicationPid());
     QCOMPARE(run({u"run"_s, u"sh"_s, u"-c"_s, u"setsid sleep %1 &"_s.arg(mark)}).exitCode, 0);
@@ -148,7 +148,7 @@ void tst_BrokerTool::endsWhenSignalled()
     QCOMPARE(processes(m_directory.path().toLocal8Bit()), QByteArrayList());
 }
 
-void tst_BrokerTool::refusesBadUsage_data()
+void tst_BrokerTool::rejectsBadUsage_data()
 {
     QTest::addColumn<QStringList>("arguments");
     QTest::newRow("nothing") << QStringList();
@@ -159,7 +159,7 @@ void tst_BrokerTool::refusesBadUsage_data()
     QTest::newRow("option without value") << QStringList{u"start"_s, u"--dir"_s};
 }
 
-void tst_BrokerTool::refusesBadUsage()
+void tst_BrokerTool::rejectsBadUsage()
 {
     QFETCH(QStringList, arguments);
     QCOMPARE(run(arguments).exitCode, 2);

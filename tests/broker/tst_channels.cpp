@@ -21,7 +21,7 @@ private Q_SLOTS:
     void numbersAreGivenInTurnAndUsedAgain();
     void numberMayBeChosen();
     void sameNumberIsTheSameChannel();
-    void impossibleNumbersAreRefused();
+    void impossibleNumbersAreRejected();
     void usedUpNumbersAreALocalError();
     void closingAChannelFreesItsNumber();
     void deletedChannelIsClosedAtTheBroker();
@@ -33,11 +33,11 @@ private Q_SLOTS:
 
     void reopenedChannelWorks();
     void reopenMayTakeAnotherNumber();
-    void reopeningAnOpenChannelIsRefused();
-    void closedChannelRefusesEverything();
-    void consumerTagInUseIsRefused();
+    void reopeningAnOpenChannelFails();
+    void closedChannelFailsAllCalls();
+    void consumerTagInUseIsRejected();
     void channelOutlivesItsConnection();
-    void signalsTellTheLifeOfAChannel();
+    void signalsReportTheLifeOfAChannel();
 
 private:
     std::unique_ptr<BrokerClient> m_client;
@@ -86,7 +86,7 @@ void tst_Channels::sameNumberIsTheSameChannel()
 }
 
 // D1
-void tst_Channels::impossibleNumbersAreRefused()
+void tst_Channels::impossibleNumbersAreRejected()
 {
     for (const quint16 number : {quint16(0), quint16(m_client->connection.maximumChannels() + 1)}) {
         QCOMPARE(m_client->connection.channel(number), nullptr);
@@ -114,7 +114,7 @@ void tst_Channels::usedUpNumbersAreALocalError()
     QVERIFY(sixth);
     QSignalSpy closed(sixth, &Channel::closed);
     QCOMPARE(closed.count(), 0); // emitted later, when slots can be connected
-    QCOMPARE(sixth->publish({}, u"q"_s, Message("refused")), 0U);
+    QCOMPARE(sixth->publish({}, u"q"_s, Message("rejected")), 0U);
     VERIFY_FAILS(sixth->declareTemporaryQueue(), u"NotOpen"_s);
     QVERIFY(waitFor([&] { return closed.count() == 1; }));
     QCOMPARE(brief(closed.first().first().value<Error>()), u"NotOpen"_s);
@@ -291,14 +291,14 @@ void tst_Channels::reopenMayTakeAnotherNumber()
 }
 
 // D3
-void tst_Channels::reopeningAnOpenChannelIsRefused()
+void tst_Channels::reopeningAnOpenChannelFails()
 {
     VERIFY_FAILS(m_client->channel->reopen(), u"InvalidArgument"_s);
     QVERIFY(m_client->channel->isOpen());
     VERIFY_OK(m_client->channel->declareTemporaryQueue());
 }
 
-void tst_Channels::closedChannelRefusesEverything()
+void tst_Channels::closedChannelFailsAllCalls()
 {
     const QString queue = uniqueName(u"q"_s);
     Channel *channel = m_client->channel;
@@ -337,7 +337,7 @@ void tst_Channels::closedChannelRefusesEverything()
     QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 1; }));
 }
 
-void tst_Channels::consumerTagInUseIsRefused()
+void tst_Channels::consumerTagInUseIsRejected()
 {
     const QString queue = uniqueName(u"q"_s);
     Channel *channel = m_client->channel;
@@ -395,7 +395,7 @@ void tst_Channels::channelOutlivesItsConnection()
 }
 
 // C1
-void tst_Channels::signalsTellTheLifeOfAChannel()
+void tst_Channels::signalsReportTheLifeOfAChannel()
 {
     Channel *channel = m_client->connection.createChannel();
     QStringList log;

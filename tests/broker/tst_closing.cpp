@@ -29,7 +29,7 @@ private Q_SLOTS:
 
     void channelErrorSparesTheConnection();
     void connectionErrorEndsEverything();
-    void brokerClosingTheConnectionIsTold();
+    void closeByTheBrokerIsReported();
     void lostBytesAreNotSilent();
 
     void blockedConnectionHoldsPublishesOnly();
@@ -206,7 +206,7 @@ void tst_Closing::connectionErrorEndsEverything()
     QSignalSpy connectionClosed(&m_client->connection, &Connection::closed);
     VERIFY_OK(m_client->channel->declareTemporaryQueue());
     // The broker closes the connection without waiting for the answers that its channel still has to write, so the call
-    // before the refused one ends either way.
+    // before the rejected one ends either way.
     const Reply<QueueInfo> before = m_client->channel->declareTemporaryQueue();
     const Error error = await(m_client->channel->declareExchange(uniqueName(u"e"_s), u"no-such-type"_s)).error();
     QCOMPARE(brief(error), u"ConnectionClosed 503 exchange.declare"_s);
@@ -221,7 +221,7 @@ void tst_Closing::connectionErrorEndsEverything()
 }
 
 // C6
-void tst_Closing::brokerClosingTheConnectionIsTold()
+void tst_Closing::closeByTheBrokerIsReported()
 {
     const QString name = uniqueName(u"connection"_s);
     ConnectionParameters parameters = brokerParameters();

@@ -17,19 +17,19 @@ private Q_SLOTS:
     void cleanup();
 
     void everyMessageIsConfirmedOnce();
-    void replyTellsTheOutcomeOfItsMessage();
+    void replyReportsTheOutcomeOfItsMessage();
     void fullQueueNacks();
-    void confirmModeIsRefusedOnATransactionChannel();
+    void confirmModeFailsOnATransactionChannel();
     void whenConfirmedWaitsForAllBefore();
-    void whatNeedsConfirmModeIsRefusedWithoutIt();
+    void callsThatNeedConfirmModeFailWithoutIt();
     void missingExchangeLeavesNoMessageWithoutAnEnd();
     void modeAndNumbersGoOnAfterReopening();
     void closeWaitsForConfirms();
     void publishesBeforeOpenAreConfirmed();
-    void confirmWindowBoundsWhatIsUnconfirmed();
-    void headerOverFrameMaxIsRefused();
+    void confirmWindowLimitsUnconfirmedMessages();
+    void headerAboveFrameMaxIsRejected();
 
-    void returnedMessageIsToldWithItsNumber();
+    void returnedMessageIsReportedWithItsNumber();
     void returnedMessageLosesItsBcc();
     void aThousandReturnsFindTheirMessages_data();
     void aThousandReturnsFindTheirMessages();
@@ -102,7 +102,7 @@ void tst_Confirming::everyMessageIsConfirmedOnce()
 }
 
 // F4
-void tst_Confirming::replyTellsTheOutcomeOfItsMessage()
+void tst_Confirming::replyReportsTheOutcomeOfItsMessage()
 {
     const Reply<QueueInfo> queue = m_channel->declareTemporaryQueue();
     VERIFY_OK(queue);
@@ -130,7 +130,7 @@ void tst_Confirming::fullQueueNacks()
 }
 
 // F4, D7
-void tst_Confirming::confirmModeIsRefusedOnATransactionChannel()
+void tst_Confirming::confirmModeFailsOnATransactionChannel()
 {
     VERIFY_OK(m_channel->txSelect());
     VERIFY_FAILS(m_channel->confirmSelect(), u"InvalidArgument confirm.select"_s);
@@ -163,11 +163,11 @@ void tst_Confirming::whenConfirmedWaitsForAllBefore()
 }
 
 // F4
-void tst_Confirming::whatNeedsConfirmModeIsRefusedWithoutIt()
+void tst_Confirming::callsThatNeedConfirmModeFailWithoutIt()
 {
     VERIFY_FAILS(m_channel->publishWithReply({}, u"q"_s, Message("body")), u"InvalidArgument"_s);
     VERIFY_FAILS(m_channel->whenConfirmed(), u"InvalidArgument"_s);
-    QCOMPARE(m_channel->publish({}, u"q"_s, Message("body")), quint64(1)); // the refused one has no number
+    QCOMPARE(m_channel->publish({}, u"q"_s, Message("body")), quint64(1)); // the rejected one has no number
     QCOMPARE(m_channel->unconfirmedCount(), 0);
     QVERIFY(m_channel->isOpen());
 }
@@ -251,7 +251,7 @@ void tst_Confirming::publishesBeforeOpenAreConfirmed()
 }
 
 // F4, F7
-void tst_Confirming::confirmWindowBoundsWhatIsUnconfirmed()
+void tst_Confirming::confirmWindowLimitsUnconfirmedMessages()
 {
     const Reply<QueueInfo> queue = m_channel->declareTemporaryQueue();
     VERIFY_OK(queue);
@@ -274,7 +274,7 @@ void tst_Confirming::confirmWindowBoundsWhatIsUnconfirmed()
 }
 
 // F4
-void tst_Confirming::headerOverFrameMaxIsRefused()
+void tst_Confirming::headerAboveFrameMaxIsRejected()
 {
     VERIFY_OK(m_channel->confirmSelect());
     Message large("body");
@@ -287,7 +287,7 @@ void tst_Confirming::headerOverFrameMaxIsRefused()
 }
 
 // F5
-void tst_Confirming::returnedMessageIsToldWithItsNumber()
+void tst_Confirming::returnedMessageIsReportedWithItsNumber()
 {
     VERIFY_OK(m_channel->confirmSelect());
     m_channel->publish({}, u"no such queue"_s, Message("not mandatory"));

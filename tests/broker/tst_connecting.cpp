@@ -65,17 +65,17 @@ private Q_SLOTS:
     void urlOptionsArriveAtTheBroker();
     void defaultsAreNegotiated();
     void ownLimitsAreNegotiated();
-    void zeroTakesTheLimitsOfTheBroker();
+    void zeroAcceptsTheLimitsOfTheBroker();
     void smallFramesCarryLargeMessages();
     void heartbeatsKeepAnIdleConnection();
     void brokerListsNameAndProperties();
     void serverPropertiesCanBeRead();
-    void signalsTellTheWholeLife();
+    void signalsReportTheWholeLife();
     void nextEndpointIsTried();
     void connectionOpensAgain();
 
-    void invalidUrlIsRefused_data();
-    void invalidUrlIsRefused();
+    void invalidUrlIsRejected_data();
+    void invalidUrlIsRejected();
     void wrongPasswordIsNamed();
     void missingVirtualHostIsNamed();
     void forbiddenVirtualHostIsNamed();
@@ -84,7 +84,7 @@ private Q_SLOTS:
     void serverOfAnotherProtocolIsNamed_data();
     void serverOfAnotherProtocolIsNamed();
     void silentServerIsGivenUpInTime();
-    void failedConnectKeepsWhatWaitsForIt();
+    void failedConnectKeepsWaitingCalls();
     void closeWhileConnectingCancels();
 };
 
@@ -145,7 +145,7 @@ void tst_Connecting::ownLimitsAreNegotiated()
     QCOMPARE(client.connection.maximumFrameSize(), 8192U);
     QCOMPARE(client.connection.maximumChannels(), quint16(2));
     QCOMPARE(client.connection.heartbeatInterval(), 5s);
-    // The broker knows them, too: it would end the connection at channel 3, and here nobody tries it.
+    // The broker applies them, too, and would end the connection at channel 3, which this test does not open.
     Channel *second = client.connection.createChannel();
     VERIFY_OK(second->whenOpen());
     QCOMPARE(second->number(), quint16(2));
@@ -157,7 +157,7 @@ void tst_Connecting::ownLimitsAreNegotiated()
 }
 
 // B8
-void tst_Connecting::zeroTakesTheLimitsOfTheBroker()
+void tst_Connecting::zeroAcceptsTheLimitsOfTheBroker()
 {
     ConnectionParameters parameters = brokerParameters();
     parameters.setMaximumFrameSize(0);
@@ -265,7 +265,7 @@ void tst_Connecting::serverPropertiesCanBeRead()
 }
 
 // C1
-void tst_Connecting::signalsTellTheWholeLife()
+void tst_Connecting::signalsReportTheWholeLife()
 {
     Connection connection(brokerParameters());
     QStringList log;
@@ -325,7 +325,7 @@ void tst_Connecting::connectionOpensAgain()
     VERIFY_OK(client.channel->declareTemporaryQueue());
 }
 
-void tst_Connecting::invalidUrlIsRefused_data()
+void tst_Connecting::invalidUrlIsRejected_data()
 {
     QTest::addColumn<QString>("url");
     QTest::addColumn<QString>("named");
@@ -336,7 +336,7 @@ void tst_Connecting::invalidUrlIsRefused_data()
     QTest::newRow("empty") << QString() << u"empty"_s;
 }
 
-void tst_Connecting::invalidUrlIsRefused()
+void tst_Connecting::invalidUrlIsRejected()
 {
     QFETCH(const QString, url);
     QFETCH(const QString, named);
@@ -378,7 +378,7 @@ void tst_Connecting::forbiddenVirtualHostIsNamed()
     const ProcessResult added = brokerControl({u"-q"_s, u"add_vhost"_s, name});
     QVERIFY2(added.exitCode == 0, added.errors.constData());
     ConnectionParameters parameters = brokerParameters();
-    parameters.setVirtualHost(name); // it exists, but nobody was given permissions
+    parameters.setVirtualHost(name); // it exists, but no user has permissions
     Connection connection(parameters);
     const Error error = await(connection.open()).error();
     brokerControl({u"-q"_s, u"delete_vhost"_s, name});
@@ -454,7 +454,7 @@ void tst_Connecting::silentServerIsGivenUpInTime()
     QCOMPARE(closed.first().first().value<Error>(), error);
 }
 
-void tst_Connecting::failedConnectKeepsWhatWaitsForIt()
+void tst_Connecting::failedConnectKeepsWaitingCalls()
 {
     const QString queue = uniqueName(u"failed"_s);
     OtherServer server("HTTP/1.1 400 Bad Request\r\n\r\n");

@@ -11,15 +11,15 @@ class tst_Consuming : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
-    void brokerKnowsTheConsumerAsItWasAskedFor();
+    void brokerListsTheConsumerWithItsOptions();
     void noAckDeliveriesAreForgottenByTheBroker();
     void exclusiveConsumerKeepsOthersOut();
-    void refusedConsumerEndsAlone();
+    void rejectedConsumerEndsAlone();
     void consumerOfHighestPriorityGetsTheMessages();
-    void deliveryTellsWhereItComesFrom();
+    void deliveryHasItsExchangeAndRoutingKey();
     void prefetchLimitsEachConsumer();
     void prefetchLimitsAllConsumersOfAChannel();
-    void getFetchesOneMessageAndTellsTheRest();
+    void getFetchesOneMessageAndReportsTheRemainingCount();
     void getFromAMissingQueueClosesTheChannel();
     void consumersOfAChannelGetTheirOwnMessages();
     void emptyNameIsTheQueueThatTheBrokerNamed();
@@ -28,7 +28,7 @@ private Q_SLOTS:
 };
 
 // G1
-void tst_Consuming::brokerKnowsTheConsumerAsItWasAskedFor()
+void tst_Consuming::brokerListsTheConsumerWithItsOptions()
 {
     BrokerClient client;
     QVERIFY(client.isOpen());
@@ -93,22 +93,22 @@ void tst_Consuming::exclusiveConsumerKeepsOthersOut()
     Channel *second = client.connection.createChannel();
     VERIFY_OK(second->whenOpen());
     QSignalSpy closed(second, &Channel::closed);
-    Consumer *refused = second->consume(queue);
-    QSignalSpy cancelled(refused, &Consumer::cancelled);
-    VERIFY_FAILS(refused->whenStarted(), u"ChannelClosed 403 basic.consume"_s);
+    Consumer *rejected = second->consume(queue);
+    QSignalSpy cancelled(rejected, &Consumer::cancelled);
+    VERIFY_FAILS(rejected->whenStarted(), u"ChannelClosed 403 basic.consume"_s);
     QVERIFY(waitFor([&] { return closed.count() == 1 && cancelled.count() == 1; }));
     QCOMPARE(second->state(), Channel::State::Closed);
     QCOMPARE(brief(second->error()), u"ChannelClosed 403 basic.consume"_s);
     QCOMPARE(closed.first().first().value<Error>(), second->error());
     QCOMPARE(cancelled.first().first().value<Error>(), second->error());
-    QCOMPARE(refused->state(), Consumer::State::Cancelled);
+    QCOMPARE(rejected->state(), Consumer::State::Cancelled);
 
     client.channel->publish({}, queue, Message::fromText(u"still there"));
     QVERIFY(waitFor([&] { return texts(messages) == QStringList(u"still there"_s); }));
 }
 
 // D3, G1
-void tst_Consuming::refusedConsumerEndsAlone()
+void tst_Consuming::rejectedConsumerEndsAlone()
 {
     BrokerClient client;
     QVERIFY(client.isOpen());
@@ -116,13 +116,13 @@ void tst_Consuming::refusedConsumerEndsAlone()
     const QString last = filledQueue(client, 1);
     QList<Message> messages;
     Consumer *before = client.channel->consume(first);
-    Consumer *refused = client.channel->consume(uniqueName(u"missing"_s));
+    Consumer *rejected = client.channel->consume(uniqueName(u"missing"_s));
     Consumer *after = client.channel->consume(last);
     collect(before, &messages);
     collect(after, &messages);
-    VERIFY_FAILS(refused->whenStarted(), u"ChannelClosed 404 basic.consume"_s);
+    VERIFY_FAILS(rejected->whenStarted(), u"ChannelClosed 404 basic.consume"_s);
     QVERIFY(waitFor([&] { return client.channel->state() == Channel::State::Closed; }));
-    QCOMPARE(refused->state(), Consumer::State::Cancelled);
+    QCOMPARE(rejected->state(), Consumer::State::Cancelled);
     QCOMPARE(before->state(), Consumer::State::Recovering);
     QCOMPARE(after->state(), Consumer::State::Recovering);
 
@@ -153,7 +153,7 @@ void tst_Consuming::consumerOfHighestPriorityGetsTheMessages()
 }
 
 // G2
-void tst_Consuming::deliveryTellsWhereItComesFrom()
+void tst_Consuming::deliveryHasItsExchangeAndRoutingKey()
 {
     BrokerClient client;
     QVERIFY(client.isOpen());
@@ -175,7 +175,7 @@ void tst_Consuming::deliveryTellsWhereItComesFrom()
     sent.setMessageId(u"id"_s);
     sent.setTimestamp(QDateTime::fromSecsSinceEpoch(1'700'000'000).toUTC());
     sent.setType(u"type"_s);
-    sent.setUserId(brokerParameters().userName()); // the broker refuses any other
+    sent.setUserId(brokerParameters().userName()); // the broker rejects any other
     sent.setAppId(u"app"_s);
 
     Consumer *consumer = client.channel->consume(queue, {.consumerTag = u"tag"_s});
@@ -261,7 +261,7 @@ void tst_Consuming::prefetchLimitsAllConsumersOfAChannel()
 }
 
 // G5
-void tst_Consuming::getFetchesOneMessageAndTellsTheRest()
+void tst_Consuming::getFetchesOneMessageAndReportsTheRemainingCount()
 {
     BrokerClient client;
     QVERIFY(client.isOpen());

@@ -59,8 +59,8 @@ class tst_EventLoops : public QObject
 private Q_SLOTS:
     void connectionMadeBeforeTheLoopStarts();
     void connectionMadeInsideARunningLoop();
-    void everyThreadAndDispatcherWillDo_data();
-    void everyThreadAndDispatcherWillDo();
+    void everyThreadAndDispatcherWorks_data();
+    void everyThreadAndDispatcherWorks();
     void nestedLoopInASlotGoesOnReceiving();
     void timerOpensTheConnection();
     void otherThreadsCallByInvokeMethod();
@@ -108,7 +108,7 @@ void tst_EventLoops::connectionMadeInsideARunningLoop()
     QVERIFY(connection->isOpen());
 }
 
-void tst_EventLoops::everyThreadAndDispatcherWillDo_data()
+void tst_EventLoops::everyThreadAndDispatcherWorks_data()
 {
     QTest::addColumn<bool>("ownThread");
     QTest::addColumn<QByteArray>("dispatcher");
@@ -118,7 +118,7 @@ void tst_EventLoops::everyThreadAndDispatcherWillDo_data()
 }
 
 // A1
-void tst_EventLoops::everyThreadAndDispatcherWillDo()
+void tst_EventLoops::everyThreadAndDispatcherWorks()
 {
     QFETCH(const bool, ownThread);
     QFETCH(const QByteArray, dispatcher);

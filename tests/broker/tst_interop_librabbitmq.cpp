@@ -296,7 +296,7 @@ void tst_InteropLibrabbitmq::emptyPropertiesOfLibrabbitmqAreForwardedAsTheyCame(
     QVERIFY(sendTo(*m_client, m_queue, *message));
     QCOMPARE(fetchByLibrabbitmq(), line);
 
-    message->setType(u"changed"_s); // the others stay what they were
+    message->setType(u"changed"_s); // the other properties do not change
     QVERIFY(sendTo(*m_client, m_queue, *message));
     QCOMPARE(fetchByLibrabbitmq(), QByteArray(line).replace(" type=", " type=changed"));
 }

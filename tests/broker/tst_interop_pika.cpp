@@ -33,8 +33,8 @@ private Q_SLOTS:
     void absentPropertiesOfPikaAreAbsent();
     void zeroIsNotAbsent();
     void emptyPropertiesOfPikaAreForwardedAsTheyCame();
-    void headersOfPikaThatAreNestedTooDeeplyHarmNobody_data();
-    void headersOfPikaThatAreNestedTooDeeplyHarmNobody();
+    void headersOfPikaThatAreNestedTooDeeplyDoNoHarm_data();
+    void headersOfPikaThatAreNestedTooDeeplyDoNoHarm();
     void propertiesOfPikaThatAreNoTextAreKept_data();
     void propertiesOfPikaThatAreNoTextAreKept();
     void bodiesAreTheSameOnBothSides_data();
@@ -320,7 +320,7 @@ void tst_InteropPika::emptyPropertiesOfPikaAreForwardedAsTheyCame()
     QCOMPARE(ask("fetch", python), QByteArray("as expected"));
 }
 
-void tst_InteropPika::headersOfPikaThatAreNestedTooDeeplyHarmNobody_data()
+void tst_InteropPika::headersOfPikaThatAreNestedTooDeeplyDoNoHarm_data()
 {
     QTest::addColumn<QByteArray>("python");
     for (const int levels : {32, 40, 200}) { // the table of headers is a level, too
@@ -329,7 +329,7 @@ void tst_InteropPika::headersOfPikaThatAreNestedTooDeeplyHarmNobody_data()
     }
 }
 
-void tst_InteropPika::headersOfPikaThatAreNestedTooDeeplyHarmNobody()
+void tst_InteropPika::headersOfPikaThatAreNestedTooDeeplyDoNoHarm()
 {
     QFETCH(const QByteArray, python);
     const QByteArray pikas = "b'poison', {'headers': {'a': 7, 'deep': " + python + "}, 'type': 't'}";

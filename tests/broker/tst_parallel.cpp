@@ -21,8 +21,8 @@ private Q_SLOTS:
     void threadsShareAQueueUntilCtrlC();
     void consistentHashSpreadsOverThePartitions();
     void streamsAreReadFromTheirOffset();
-    void wrongOptionsAreRefused_data();
-    void wrongOptionsAreRefused();
+    void wrongOptionsAreRejected_data();
+    void wrongOptionsAreRejected();
     void missingQueueEndsAllThreads();
 };
 
@@ -183,7 +183,7 @@ void tst_Parallel::streamsAreReadFromTheirOffset()
         VERIFY_OK(client.channel->deleteQueue(partition));
 }
 
-void tst_Parallel::wrongOptionsAreRefused_data()
+void tst_Parallel::wrongOptionsAreRejected_data()
 {
     QTest::addColumn<QStringList>("arguments");
     QTest::addColumn<QByteArray>("message");
@@ -201,7 +201,7 @@ void tst_Parallel::wrongOptionsAreRefused_data()
         << "--threads: not more than streams, for every consumer of a stream gets all of it\n"_ba;
 }
 
-void tst_Parallel::wrongOptionsAreRefused()
+void tst_Parallel::wrongOptionsAreRejected()
 {
     QFETCH(const QStringList, arguments);
     QFETCH(const QByteArray, message);

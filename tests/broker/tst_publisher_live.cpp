@@ -89,9 +89,9 @@ private Q_SLOTS:
     void confirmedMessagesAreInTheQueueInOrder();
     void messageWithoutARouteEndsAsReturned();
     void missingExchangeIsReportedAndSurvived();
-    void everyMessageIsTakenOrNacked();
+    void everyMessageIsAckedOrNacked();
     void unconfirmedMessagesAreRepublished();
-    void alarmFillsTheOutboxAndThenRefuses();
+    void publishFailsWhenAnAlarmHasFilledTheOutbox();
     void closingDuringAnAlarmKeepsTheOutbox();
 
 private:
@@ -160,7 +160,7 @@ void tst_PublisherLive::missingExchangeIsReportedAndSurvived()
 }
 
 // F6. AMQPQT_TEST_PUBLISHES in the environment is the number of messages instead of 100 000.
-void tst_PublisherLive::everyMessageIsTakenOrNacked()
+void tst_PublisherLive::everyMessageIsAckedOrNacked()
 {
     const int asked = qEnvironmentVariableIntValue("AMQPQT_TEST_PUBLISHES");
     const int count = asked > 0 ? asked : 100'000;
@@ -213,7 +213,7 @@ void tst_PublisherLive::unconfirmedMessagesAreRepublished()
     QCOMPARE(outcomes.count(ErrorKind::NoError), Count);
     disconnect(&connection, nullptr, this, nullptr);
 
-    // At least once: in order, but for what was sent again.
+    // At least once, and in order except for repeated messages.
     QVERIFY(waitFor([&] { return m_client->messageCount(queue) >= Count; }));
     QList<Message> messages;
     const qint64 inQueue = m_client->messageCount(queue);
@@ -229,7 +229,7 @@ void tst_PublisherLive::unconfirmedMessagesAreRepublished()
 }
 
 // F7, guarantee 6
-void tst_PublisherLive::alarmFillsTheOutboxAndThenRefuses()
+void tst_PublisherLive::publishFailsWhenAnAlarmHasFilledTheOutbox()
 {
     const QString queue = uniqueName(u"q"_s);
     VERIFY_OK(m_client->channel->declareQueue(queue, sharedQueue()));
@@ -275,16 +275,16 @@ void tst_PublisherLive::alarmFillsTheOutboxAndThenRefuses()
     QVERIFY2(full < 2 * Limit, qPrintable(QString::number(full))); // the outbox, and what each of its messages costs
     for (const Message &message : std::as_const(deliveries))
         message.ack();
-    int refused = 0;
+    int rejected = 0;
     // Three heartbeats, and attempts to publish ten times the limit.
     const QDeadlineTimer threeHeartbeats(7s);
     QTimer attempts;
     connect(&attempts, &QTimer::timeout, this, [&] {
         for (int i = 0; i < 10; ++i)
-            refused += !publishOne();
+            rejected += !publishOne();
     });
     attempts.start(1ms);
-    QVERIFY(waitFor([&] { return threeHeartbeats.hasExpired() && refused >= 20'000; }));
+    QVERIFY(waitFor([&] { return threeHeartbeats.hasExpired() && rejected >= 20'000; }));
     attempts.stop();
     QCOMPARE(closed.count(), 0);
     QVERIFY(client.connection.isBlocked());

@@ -58,20 +58,20 @@ private Q_SLOTS:
     void copiesGoToCcAndBcc();
     void messageExpiresByItsOwnTime();
     void foreignUserIdClosesTheChannelIfItIsNotChecked();
-    void refusedMessagesHarmNoOthers_data();
-    void refusedMessagesHarmNoOthers();
+    void rejectedMessagesDoNotAffectOthers_data();
+    void rejectedMessagesDoNotAffectOthers();
     void routingKeyThatIsNoTextIsKept();
     void mandatoryMessageWithoutARouteComesBack();
     void missingExchangeClosesTheChannel();
 
-    void unusableMessagesAreRefused_data();
-    void unusableMessagesAreRefused();
-    void overfullBufferRefuses();
-    void backlogIsToldWhereTheUrlAsksForIt_data();
-    void backlogIsToldWhereTheUrlAsksForIt();
-    void tooLongNamesAreRefused();
-    void namesThatAreNoUnicodeAreRefused();
-    void unusableTablesAreRefused();
+    void unusableMessagesAreRejected_data();
+    void unusableMessagesAreRejected();
+    void publishFailsWhenTheBufferIsFull();
+    void backlogIsReportedIfTheUrlAsksForIt_data();
+    void backlogIsReportedIfTheUrlAsksForIt();
+    void tooLongNamesAreRejected();
+    void namesThatAreNoUnicodeAreRejected();
+    void unusableTablesAreRejected();
 
 private:
     // Returns the message as it comes back.
@@ -414,7 +414,7 @@ void tst_Publishing::foreignUserIdClosesTheChannelIfItIsNotChecked()
 }
 
 // F8
-void tst_Publishing::refusedMessagesHarmNoOthers_data()
+void tst_Publishing::rejectedMessagesDoNotAffectOthers_data()
 {
     QTest::addColumn<Message>("message");
     Message expiring;
@@ -433,7 +433,7 @@ void tst_Publishing::refusedMessagesHarmNoOthers_data()
     }
 }
 
-void tst_Publishing::refusedMessagesHarmNoOthers()
+void tst_Publishing::rejectedMessagesDoNotAffectOthers()
 {
     QFETCH(const Message, message);
     Channel *channel = m_client->channel;
@@ -507,7 +507,7 @@ void tst_Publishing::missingExchangeClosesTheChannel()
     QVERIFY2(error.text().contains(exchange), qPrintable(error.text()));
 }
 
-void tst_Publishing::unusableMessagesAreRefused_data()
+void tst_Publishing::unusableMessagesAreRejected_data()
 {
     QTest::addColumn<Message>("message");
     QTest::addColumn<QString>("named");
@@ -536,7 +536,7 @@ void tst_Publishing::unusableMessagesAreRefused_data()
 }
 
 // F1
-void tst_Publishing::unusableMessagesAreRefused()
+void tst_Publishing::unusableMessagesAreRejected()
 {
     QFETCH(const Message, message);
     QFETCH(const QString, named);
@@ -555,7 +555,7 @@ void tst_Publishing::unusableMessagesAreRefused()
 }
 
 // F7
-void tst_Publishing::overfullBufferRefuses()
+void tst_Publishing::publishFailsWhenTheBufferIsFull()
 {
     ConnectionParameters parameters = brokerParameters();
     parameters.setWriteBuffer(1000, 10'000, 100'000);
@@ -583,23 +583,23 @@ void tst_Publishing::overfullBufferRefuses()
     QCOMPARE(writableChanged.first().first().toBool(), false);
     QCOMPARE(writableChanged.last().first().toBool(), true);
     QVERIFY(client.channel->publish({}, queue, Message("again")) > 0);
-    QVERIFY(waitFor([&] { return client.messageCount(queue) == accepted + 1; })); // what was accepted is there
+    QVERIFY(waitFor([&] { return client.messageCount(queue) == accepted + 1; })); // all accepted messages
 }
 
-void tst_Publishing::backlogIsToldWhereTheUrlAsksForIt_data()
+void tst_Publishing::backlogIsReportedIfTheUrlAsksForIt_data()
 {
     QTest::addColumn<QString>("query");
-    QTest::addColumn<int>("told");
+    QTest::addColumn<int>("reported");
     QTest::newRow("not asked for") << QString() << 0;
     QTest::newRow("default") << u"backpressure_detection=t"_s << 1;
     QTest::newRow("large multiple") << u"backpressure_multiplier=100000"_s << 0;
 }
 
 // C4
-void tst_Publishing::backlogIsToldWhereTheUrlAsksForIt()
+void tst_Publishing::backlogIsReportedIfTheUrlAsksForIt()
 {
     QFETCH(const QString, query);
-    QFETCH(const int, told);
+    QFETCH(const int, reported);
     QUrl url = brokerUrl();
     url.setQuery(query);
     const Result<ConnectionParameters> parameters = ConnectionParameters::fromUrl(url);
@@ -613,77 +613,77 @@ void tst_Publishing::backlogIsToldWhereTheUrlAsksForIt()
     for (int i = 0; i < 100; ++i)
         client.channel->publish({}, queue.result()->name, Message("body"));
     QVERIFY(waitFor([&] { return client.messageCount(queue.result()->name) == 100; }));
-    QCOMPARE(count, told);
+    QCOMPARE(count, reported);
 }
 
-void tst_Publishing::tooLongNamesAreRefused()
+void tst_Publishing::tooLongNamesAreRejected()
 {
     const QString tooLong = QString(85, u'語') + u'x'; // 256 bytes, 86 characters
     Channel *channel = m_client->channel;
-    const auto refused = [&](const Error &error, const QString &named) {
+    const auto rejected = [&](const Error &error, const QString &named) {
         return brief(error) == u"InvalidArgument"_s && error.text().contains(named) && error.text().contains(u"256"_s)
-                   ? u"refused"_s
+                   ? u"rejected"_s
                    : error.toString();
     };
     QCOMPARE(channel->publish(tooLong, u"key"_s, Message("body")), 0U);
-    QCOMPARE(refused(channel->lastCallError(), u"exchange"_s), u"refused"_s);
+    QCOMPARE(rejected(channel->lastCallError(), u"exchange"_s), u"rejected"_s);
     QCOMPARE(channel->publish({}, tooLong, Message("body")), 0U);
-    QCOMPARE(refused(channel->lastCallError(), u"routingKey"_s), u"refused"_s);
-    QCOMPARE(refused(await(channel->declareQueue(tooLong)).error(), u"queue"_s), u"refused"_s);
-    QCOMPARE(refused(await(channel->inspectQueue(tooLong)).error(), u"queue"_s), u"refused"_s);
-    QCOMPARE(refused(await(channel->deleteQueue(tooLong)).error(), u"queue"_s), u"refused"_s);
-    QCOMPARE(refused(await(channel->purgeQueue(tooLong)).error(), u"queue"_s), u"refused"_s);
-    QCOMPARE(refused(await(channel->bindQueue(tooLong, u"amq.direct"_s)).error(), u"queue"_s), u"refused"_s);
-    QCOMPARE(refused(await(channel->bindQueue(m_queue, tooLong)).error(), u"exchange"_s), u"refused"_s);
-    QCOMPARE(refused(await(channel->unbindQueue(m_queue, u"amq.direct"_s, tooLong)).error(), u"routingKey"_s),
-             u"refused"_s);
-    QCOMPARE(refused(await(channel->declareExchange(tooLong, ExchangeType::Direct)).error(), u"exchange"_s),
-             u"refused"_s);
-    QCOMPARE(refused(await(channel->declareExchange(m_queue, tooLong)).error(), u"type"_s), u"refused"_s);
-    QCOMPARE(refused(await(channel->deleteExchange(tooLong)).error(), u"exchange"_s), u"refused"_s);
-    QCOMPARE(refused(await(channel->get(tooLong)).error(), u"queue"_s), u"refused"_s);
-    QCOMPARE(refused(await(channel->consume(tooLong)->whenStarted()).error(), u"queue"_s), u"refused"_s);
+    QCOMPARE(rejected(channel->lastCallError(), u"routingKey"_s), u"rejected"_s);
+    QCOMPARE(rejected(await(channel->declareQueue(tooLong)).error(), u"queue"_s), u"rejected"_s);
+    QCOMPARE(rejected(await(channel->inspectQueue(tooLong)).error(), u"queue"_s), u"rejected"_s);
+    QCOMPARE(rejected(await(channel->deleteQueue(tooLong)).error(), u"queue"_s), u"rejected"_s);
+    QCOMPARE(rejected(await(channel->purgeQueue(tooLong)).error(), u"queue"_s), u"rejected"_s);
+    QCOMPARE(rejected(await(channel->bindQueue(tooLong, u"amq.direct"_s)).error(), u"queue"_s), u"rejected"_s);
+    QCOMPARE(rejected(await(channel->bindQueue(m_queue, tooLong)).error(), u"exchange"_s), u"rejected"_s);
+    QCOMPARE(rejected(await(channel->unbindQueue(m_queue, u"amq.direct"_s, tooLong)).error(), u"routingKey"_s),
+             u"rejected"_s);
+    QCOMPARE(rejected(await(channel->declareExchange(tooLong, ExchangeType::Direct)).error(), u"exchange"_s),
+             u"rejected"_s);
+    QCOMPARE(rejected(await(channel->declareExchange(m_queue, tooLong)).error(), u"type"_s), u"rejected"_s);
+    QCOMPARE(rejected(await(channel->deleteExchange(tooLong)).error(), u"exchange"_s), u"rejected"_s);
+    QCOMPARE(rejected(await(channel->get(tooLong)).error(), u"queue"_s), u"rejected"_s);
+    QCOMPARE(rejected(await(channel->consume(tooLong)->whenStarted()).error(), u"queue"_s), u"rejected"_s);
     QCOMPARE(
-        refused(await(channel->consume(m_queue, {.consumerTag = tooLong})->whenStarted()).error(), u"consumerTag"_s),
-        u"refused"_s);
+        rejected(await(channel->consume(m_queue, {.consumerTag = tooLong})->whenStarted()).error(), u"consumerTag"_s),
+        u"rejected"_s);
     QVERIFY(channel->isOpen());
     VERIFY_OK(channel->inspectQueue(m_queue));
 }
 
-void tst_Publishing::namesThatAreNoUnicodeAreRefused()
+void tst_Publishing::namesThatAreNoUnicodeAreRejected()
 {
     const QString broken = u"half"_s + QChar(0xd800);
     Channel *channel = m_client->channel;
-    const auto refused = [&](const QString &named) {
+    const auto rejected = [&](const QString &named) {
         return named + u": text with an unpaired surrogate cannot be sent"_s;
     };
     QCOMPARE(channel->publish(broken, u"key"_s, Message("body")), 0U);
-    QCOMPARE(channel->lastCallError().text(), refused(u"exchange"_s));
+    QCOMPARE(channel->lastCallError().text(), rejected(u"exchange"_s));
     QCOMPARE(channel->publish({}, broken, Message("body")), 0U);
-    QCOMPARE(channel->lastCallError().text(), refused(u"routingKey"_s));
+    QCOMPARE(channel->lastCallError().text(), rejected(u"routingKey"_s));
     Message message;
     message.setReplyTo(broken);
     QCOMPARE(channel->publish({}, m_queue, message), 0U);
-    QCOMPARE(channel->lastCallError().text(), refused(u"replyTo"_s));
-    QCOMPARE(await(channel->declareQueue(broken)).error().text(), refused(u"queue"_s));
+    QCOMPARE(channel->lastCallError().text(), rejected(u"replyTo"_s));
+    QCOMPARE(await(channel->declareQueue(broken)).error().text(), rejected(u"queue"_s));
     QVERIFY(channel->isOpen());
     VERIFY_OK(channel->inspectQueue(m_queue));
 }
 
-void tst_Publishing::unusableTablesAreRefused()
+void tst_Publishing::unusableTablesAreRejected()
 {
     const FieldTable table = {{u"x-good"_s, 1}, {u"x-bad"_s, QPoint(1, 2)}};
     Channel *channel = m_client->channel;
-    const auto refused = [&](const Error &error) {
-        return brief(error) == u"InvalidArgument"_s && error.text().contains(u"x-bad"_s) ? u"refused"_s
+    const auto rejected = [&](const Error &error) {
+        return brief(error) == u"InvalidArgument"_s && error.text().contains(u"x-bad"_s) ? u"rejected"_s
                                                                                          : error.toString();
     };
-    QCOMPARE(refused(await(channel->declareQueue(m_queue, {.arguments = table})).error()), u"refused"_s);
-    QCOMPARE(refused(await(channel->declareExchange(m_queue, ExchangeType::Direct, {.arguments = table})).error()),
-             u"refused"_s);
-    QCOMPARE(refused(await(channel->bindQueue(m_queue, u"amq.direct"_s, {}, table)).error()), u"refused"_s);
-    QCOMPARE(refused(await(channel->unbindQueue(m_queue, u"amq.direct"_s, {}, table)).error()), u"refused"_s);
-    QCOMPARE(refused(await(channel->consume(m_queue, {.arguments = table})->whenStarted()).error()), u"refused"_s);
+    QCOMPARE(rejected(await(channel->declareQueue(m_queue, {.arguments = table})).error()), u"rejected"_s);
+    QCOMPARE(rejected(await(channel->declareExchange(m_queue, ExchangeType::Direct, {.arguments = table})).error()),
+             u"rejected"_s);
+    QCOMPARE(rejected(await(channel->bindQueue(m_queue, u"amq.direct"_s, {}, table)).error()), u"rejected"_s);
+    QCOMPARE(rejected(await(channel->unbindQueue(m_queue, u"amq.direct"_s, {}, table)).error()), u"rejected"_s);
+    QCOMPARE(rejected(await(channel->consume(m_queue, {.arguments = table})->whenStarted()).error()), u"rejected"_s);
     QVERIFY(channel->isOpen());
     VERIFY_OK(channel->inspectQueue(m_queue));
 }

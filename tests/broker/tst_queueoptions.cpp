@@ -24,7 +24,7 @@ private Q_SLOTS:
     void highestPriorityComesFirst();
     void deliveryLimitEndsARetryLoop();
     void singleActiveConsumerIsFollowedByTheNext();
-    void alternateExchangeTakesTheRest();
+    void alternateExchangeReceivesUnroutedMessages();
     void highestPriorityConsumerIsServed();
     void streamIsReadFromItsOffset_data();
     void streamIsReadFromItsOffset();
@@ -64,7 +64,7 @@ QString tst_QueueOptions::declare(const QueueOptions &options)
     return queue;
 }
 
-// The broker has them all afterwards, or has refused them.
+// The broker has them all afterwards, or has rejected them.
 void tst_QueueOptions::publish(const QString &queue, const QStringList &texts)
 {
     for (const QString &text : texts)
@@ -229,7 +229,7 @@ void tst_QueueOptions::singleActiveConsumerIsFollowedByTheNext()
 }
 
 // E5
-void tst_QueueOptions::alternateExchangeTakesTheRest()
+void tst_QueueOptions::alternateExchangeReceivesUnroutedMessages()
 {
     const QString exchange = uniqueName(u"e"_s);
     const QString rest = declare({});

@@ -23,10 +23,10 @@ private Q_SLOTS:
     void settledDeliveryIsStale();
     void deliveryOfAnotherChannelIsStale();
     void deliveryOfAClosedConnectionIsStale();
-    void whatNeedsNoSettlingIsRefused();
+    void settlingWithoutAcksFails();
     void quorumQueueCountsDeliveries();
-    void deadLetterTellsItsHistory_data();
-    void deadLetterTellsItsHistory();
+    void deadLetterHasItsHistory_data();
+    void deadLetterHasItsHistory();
     void deadLettersOfARetryLoopAreCounted();
 
 private:
@@ -103,7 +103,7 @@ void tst_Settling::nackRequeuesOrDrops()
     const QString queue = filledQueue(*m_client, 2);
     const QList<Message> messages = receive(queue, 2);
     QVERIFY(m_client->channel->nack(messages[0], Requeue::No));
-    QVERIFY(m_client->channel->nack(messages[1])); // goes back: the default
+    QVERIFY(m_client->channel->nack(messages[1])); // requeues by default
     QVERIFY(waitFor([&] { return m_messages.size() == 3; }));
     QCOMPARE(m_messages[2].text(), u"1"_s);
     QVERIFY(m_messages[2].isRedelivered());
@@ -169,7 +169,7 @@ void tst_Settling::settledDeliveryIsStale()
     Channel *channel = m_client->channel;
     const QList<Message> messages = receive(queue, 2);
     QSignalSpy errors(channel, &Channel::settlementFailed);
-    // The later one first: RabbitMQ would refuse a tag that it does not know, and close the channel.
+    // The later one first: RabbitMQ would reject a tag that it does not know, and close the channel.
     for (const Message &message : {messages[1], messages[0]}) {
         QVERIFY(nackFirst ? channel->nack(message, Requeue::No) : channel->ack(message));
         QVERIFY(failsAsStale(channel->ack(message)));
@@ -228,7 +228,7 @@ void tst_Settling::deliveryOfAClosedConnectionIsStale()
 }
 
 // G3
-void tst_Settling::whatNeedsNoSettlingIsRefused()
+void tst_Settling::settlingWithoutAcksFails()
 {
     const QString queue = filledQueue(*m_client, 1);
     Channel *channel = m_client->channel;
@@ -262,7 +262,7 @@ void tst_Settling::quorumQueueCountsDeliveries()
     VERIFY_OK(m_client->channel->deleteQueue(queue));
 }
 
-void tst_Settling::deadLetterTellsItsHistory_data()
+void tst_Settling::deadLetterHasItsHistory_data()
 {
     QTest::addColumn<FieldTable>("arguments");
     QTest::addColumn<bool>("rejecting");
@@ -273,7 +273,7 @@ void tst_Settling::deadLetterTellsItsHistory_data()
 }
 
 // G2, G3
-void tst_Settling::deadLetterTellsItsHistory()
+void tst_Settling::deadLetterHasItsHistory()
 {
     QFETCH(FieldTable, arguments);
     QFETCH(const bool, rejecting);

@@ -32,8 +32,8 @@ private Q_SLOTS:
     void singleActiveConsumersTakeTurns();
     void streamNeedsPrefetchAndAcks_data();
     void streamNeedsPrefetchAndAcks();
-    void endOfASubscriptionReturnsWhatNoSlotHasSeen_data();
-    void endOfASubscriptionReturnsWhatNoSlotHasSeen();
+    void endOfASubscriptionReturnsUnreportedDeliveries_data();
+    void endOfASubscriptionReturnsUnreportedDeliveries();
     void floodLetsOtherEventsRun();
     void batchesBringTheSameMessages();
     void batchSlotMayEndTheSubscription_data();
@@ -326,7 +326,7 @@ void tst_Subscriptions::streamNeedsPrefetchAndAcks()
     VERIFY_OK(client.channel->declareTemporaryQueue());
 }
 
-void tst_Subscriptions::endOfASubscriptionReturnsWhatNoSlotHasSeen_data()
+void tst_Subscriptions::endOfASubscriptionReturnsUnreportedDeliveries_data()
 {
     QTest::addColumn<bool>("batches");
     QTest::addColumn<bool>("deleting");
@@ -337,7 +337,7 @@ void tst_Subscriptions::endOfASubscriptionReturnsWhatNoSlotHasSeen_data()
 }
 
 // G8
-void tst_Subscriptions::endOfASubscriptionReturnsWhatNoSlotHasSeen()
+void tst_Subscriptions::endOfASubscriptionReturnsUnreportedDeliveries()
 {
     QFETCH(const bool, batches);
     QFETCH(const bool, deleting);

@@ -155,18 +155,18 @@ void tst_Throughput::backlogIsWorkedOffWithBatchesOfAcks()
     QVERIFY(client.isOpen());
     const Consumer *consumer = client.channel->consume(queue, {.prefetch = 256});
     Tally received;
-    int refused = 0;
+    int rejected = 0;
     int mostUnacked = 0;
     connect(consumer, &Consumer::delivered, this, [&](const Message &message) {
         received.take(message.body());
         mostUnacked = std::max(mostUnacked, consumer->unackedCount());
         if (received.count() % AckEvery == 0 || received.count() == Count)
-            refused += !client.channel->ackUpTo(message);
+            rejected += !client.channel->ackUpTo(message);
     });
     QVERIFY2(waitFor([&] { return received.count() == Count; }, Long), qPrintable(QString::number(received.count())));
     QCOMPARE(received.surprise(), u"none"_s);
     QCOMPARE(received.checksum(), checksumOfAll());
-    QCOMPARE(refused, 0);
+    QCOMPARE(rejected, 0);
     QCOMPARE_LE(mostUnacked, 256);
     QCOMPARE(consumer->unackedCount(), 0);
     QCOMPARE(queueCounts(client.channel, queue), QByteArray("0 0"));

@@ -18,15 +18,15 @@ private Q_SLOTS:
     }
     void cleanup() { m_client.reset(); }
 
-    void declareTellsNameAndCounts();
+    void declareReturnsNameAndCounts();
     void passiveDeclareLooksOnly();
-    void deleteTellsHowManyMessagesWent();
+    void deleteReturnsTheNumberOfDeletedMessages();
     void deleteIfUnusedAndIfEmptySpareTheQueue();
-    void purgeTellsHowManyMessagesWent();
+    void purgeReturnsTheNumberOfDeletedMessages();
     void brokerNamesTheQueue();
     void emptyNameIsTheLastQueueOfTheChannel();
     void queueArgumentsAreKept();
-    void temporaryQueueGoesWithItsConnection();
+    void temporaryQueueIsDeletedWithItsConnection();
     void namesMayTakeAll255Bytes();
 
     void defaultExchangeRoutesByQueueName();
@@ -34,12 +34,12 @@ private Q_SLOTS:
     void fanoutExchangeRoutesToAll();
     void topicExchangeRoutesByPattern();
     void headersExchangeRoutesByArguments();
-    void unbindTakesTheSameArguments();
+    void unbindUsesTheSameArguments();
     void predeclaredExchangesAreThere_data();
     void predeclaredExchangesAreThere();
     void exchangesMayBeBoundToEachOther();
-    void alternateExchangeTakesWhatHasNoRoute();
-    void internalExchangeRefusesPublishes();
+    void alternateExchangeReceivesUnroutableMessages();
+    void publishToAnInternalExchangeClosesTheChannel();
     void deleteExchangeIfUnused();
 
     void wrongDeclarationClosesTheChannelOnly_data();
@@ -64,12 +64,12 @@ private:
 };
 
 // E1
-void tst_Topology::declareTellsNameAndCounts()
+void tst_Topology::declareReturnsNameAndCounts()
 {
     const QString name = uniqueName(u"q"_s);
     Channel *channel = m_client->channel;
-    QList<QueueInfo> told;
-    connect(channel, &Channel::queueDeclared, this, [&](const QueueInfo &queue) { told += queue; });
+    QList<QueueInfo> reported;
+    connect(channel, &Channel::queueDeclared, this, [&](const QueueInfo &queue) { reported += queue; });
     const Result<QueueInfo> made = await(channel->declareQueue(name, {.exclusive = true}));
     QVERIFY(made);
     QCOMPARE(made->name, name);
@@ -84,9 +84,9 @@ void tst_Topology::declareTellsNameAndCounts()
     QVERIFY(again);
     QCOMPARE(again->messageCount, 2U);
     QCOMPARE(again->consumerCount, 1U);
-    QCOMPARE(told.size(), 2); // the signal reports it to everybody else
-    QCOMPARE(told.last().name, name);
-    QCOMPARE(told.last().messageCount, 2U);
+    QCOMPARE(reported.size(), 2); // the signal reports it to everybody else
+    QCOMPARE(reported.last().name, name);
+    QCOMPARE(reported.last().messageCount, 2U);
 }
 
 // E1
@@ -107,7 +107,7 @@ void tst_Topology::passiveDeclareLooksOnly()
 }
 
 // E1
-void tst_Topology::deleteTellsHowManyMessagesWent()
+void tst_Topology::deleteReturnsTheNumberOfDeletedMessages()
 {
     const QString name = uniqueName(u"q"_s);
     Channel *channel = m_client->channel;
@@ -145,7 +145,7 @@ void tst_Topology::deleteIfUnusedAndIfEmptySpareTheQueue()
 }
 
 // E1
-void tst_Topology::purgeTellsHowManyMessagesWent()
+void tst_Topology::purgeReturnsTheNumberOfDeletedMessages()
 {
     const QString name = uniqueName(u"q"_s);
     m_client->channel->declareQueue(name, {.exclusive = true});
@@ -244,7 +244,7 @@ void tst_Topology::queueArgumentsAreKept()
 }
 
 // E2
-void tst_Topology::temporaryQueueGoesWithItsConnection()
+void tst_Topology::temporaryQueueIsDeletedWithItsConnection()
 {
     BrokerClient other;
     QVERIFY(other.isOpen());
@@ -393,7 +393,7 @@ void tst_Topology::headersExchangeRoutesByArguments()
 }
 
 // E3
-void tst_Topology::unbindTakesTheSameArguments()
+void tst_Topology::unbindUsesTheSameArguments()
 {
     const QString exchange = uniqueName(u"headers"_s);
     const QString queue = uniqueName(u"q"_s);
@@ -471,7 +471,7 @@ void tst_Topology::exchangesMayBeBoundToEachOther()
 }
 
 // E5
-void tst_Topology::alternateExchangeTakesWhatHasNoRoute()
+void tst_Topology::alternateExchangeReceivesUnroutableMessages()
 {
     const QString exchange = uniqueName(u"e"_s);
     const QString alternate = uniqueName(u"alternate"_s);
@@ -495,7 +495,7 @@ void tst_Topology::alternateExchangeTakesWhatHasNoRoute()
 }
 
 // E5
-void tst_Topology::internalExchangeRefusesPublishes()
+void tst_Topology::publishToAnInternalExchangeClosesTheChannel()
 {
     const QString exchange = uniqueName(u"internal"_s);
     Channel *channel = m_client->channel;

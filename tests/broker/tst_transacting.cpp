@@ -17,17 +17,17 @@ private Q_SLOTS:
 
     void commitMakesPublishesVisible();
     void rollbackDropsPublishes();
-    void rollbackReopensWhatWasSettled();
-    void commitSettlesForGood();
+    void rollbackReopensSettledDeliveries();
+    void commitSettlesPermanently();
     void everythingMayBeCalledBetweenCommitAndItsAnswer_data();
     void everythingMayBeCalledBetweenCommitAndItsAnswer();
-    void commitOutsideATransactionIsRefused();
+    void commitOutsideATransactionFails();
     void returnsInATransactionHaveNoNumber();
     void transactionModeComesBackWithTheChannel();
-    void cancelledConsumersDeliveriesGoBackAfterARollback();
+    void cancelledConsumersDeliveriesAreReturnedAfterARollback();
 
     void redeliverUnackedBringsMessagesAgain();
-    void rollbackAfterRecoverReopensWhatWasSettled();
+    void rollbackAfterRecoverReopensSettledDeliveries();
     void accessTicketIsUsed();
 
 private:
@@ -77,7 +77,7 @@ void tst_Transacting::rollbackDropsPublishes()
 }
 
 // D7
-void tst_Transacting::rollbackReopensWhatWasSettled()
+void tst_Transacting::rollbackReopensSettledDeliveries()
 {
     const QString queue = filledQueue(*m_client, 6);
     m_channel->txSelect();
@@ -102,7 +102,7 @@ void tst_Transacting::rollbackReopensWhatWasSettled()
 }
 
 // D7
-void tst_Transacting::commitSettlesForGood()
+void tst_Transacting::commitSettlesPermanently()
 {
     const QString queue = filledQueue(*m_client, 2);
     m_channel->txSelect();
@@ -162,7 +162,7 @@ void tst_Transacting::everythingMayBeCalledBetweenCommitAndItsAnswer()
 }
 
 // D7
-void tst_Transacting::commitOutsideATransactionIsRefused()
+void tst_Transacting::commitOutsideATransactionFails()
 {
     VERIFY_FAILS(m_channel->txCommit(), u"InvalidArgument tx.commit"_s);
     VERIFY_FAILS(m_channel->txRollback(), u"InvalidArgument tx.rollback"_s);
@@ -196,7 +196,7 @@ void tst_Transacting::transactionModeComesBackWithTheChannel()
 }
 
 // D7, G8
-void tst_Transacting::cancelledConsumersDeliveriesGoBackAfterARollback()
+void tst_Transacting::cancelledConsumersDeliveriesAreReturnedAfterARollback()
 {
     const QString queue = filledQueue(*m_client, 1);
     m_channel->txSelect();
@@ -244,7 +244,7 @@ void tst_Transacting::redeliverUnackedBringsMessagesAgain()
 }
 
 // G3, D7
-void tst_Transacting::rollbackAfterRecoverReopensWhatWasSettled()
+void tst_Transacting::rollbackAfterRecoverReopensSettledDeliveries()
 {
     const QString queue = filledQueue(*m_client, 3);
     m_channel->txSelect();

@@ -11,14 +11,14 @@ class tst_Tutorials : public QObject
 
 private Q_SLOTS:
     void helloWorld();
-    void whatTheBrokerRefusesEndsWithItsReason_data();
-    void whatTheBrokerRefusesEndsWithItsReason();
+    void callsThatTheBrokerRejectsEndWithItsReason_data();
+    void callsThatTheBrokerRejectsEndWithItsReason();
     void workersShareTheTasks();
     void subscribersGetEveryLine();
     void severitiesAreRouted();
     void patternsChooseTopics();
-    void confirmsTellTheOutcome_data();
-    void confirmsTellTheOutcome();
+    void confirmsReportTheOutcome_data();
+    void confirmsReportTheOutcome();
 };
 
 void tst_Tutorials::helloWorld()
@@ -33,7 +33,7 @@ void tst_Tutorials::helloWorld()
     VERIFY_OK(client.channel->deleteQueue(queue));
 }
 
-void tst_Tutorials::whatTheBrokerRefusesEndsWithItsReason_data()
+void tst_Tutorials::callsThatTheBrokerRejectsEndWithItsReason_data()
 {
     QTest::addColumn<QString>("kind");
     for (const char *name : {"receive", "dotasks", "worker"})
@@ -42,7 +42,7 @@ void tst_Tutorials::whatTheBrokerRefusesEndsWithItsReason_data()
         QTest::newRow(name) << u"exchange"_s;
 }
 
-void tst_Tutorials::whatTheBrokerRefusesEndsWithItsReason()
+void tst_Tutorials::callsThatTheBrokerRejectsEndWithItsReason()
 {
     QFETCH(const QString, kind);
     BrokerClient client;
@@ -139,14 +139,14 @@ void tst_Tutorials::patternsChooseTopics()
     VERIFY_OK(client.channel->deleteExchange(exchange));
 }
 
-void tst_Tutorials::confirmsTellTheOutcome_data()
+void tst_Tutorials::confirmsReportTheOutcome_data()
 {
     QTest::addColumn<bool>("declare");
     QTest::newRow("confirmed") << true;
     QTest::newRow("returned") << false;
 }
 
-void tst_Tutorials::confirmsTellTheOutcome()
+void tst_Tutorials::confirmsReportTheOutcome()
 {
     QFETCH(const bool, declare);
     BrokerClient client;

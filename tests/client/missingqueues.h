@@ -8,10 +8,10 @@
 namespace AmqpQt::Test
 {
 
-// Lets the peer refuse the declarations of some queues with 404. It answers nothing more on that channel until it is
+// Lets the peer reject the declarations of some queues with 404. It answers nothing more on that channel until it is
 // closed.
 template <typename IsMissing>
-void refuseMissingQueues(ScriptedPeer &peer, IsMissing isMissing)
+void rejectMissingQueues(ScriptedPeer &peer, IsMissing isMissing)
 {
     peer.setHook([&peer, isMissing, closing = QSet<quint16>()](const Command &command) mutable {
         if (command.name == "channel.close-ok")

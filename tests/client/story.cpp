@@ -30,7 +30,7 @@ Story::~Story()
     delete consumer;
 }
 
-void Story::tell()
+void Story::run()
 {
     open() && use() && receive() && beBlocked() && loseChannel() && close() && loseConnection();
 }
@@ -41,7 +41,7 @@ void Story::call(const Reply<T> &reply, const char *name)
     log.watch(reply, QString::fromLatin1(name));
 }
 
-bool Story::hear(const QString &entry, int times)
+bool Story::waitFor(const QString &entry, int times)
 {
     if (waitUntil([&] { return stopped || log.countOf(entry) >= times; }))
         return !stopped;
@@ -76,7 +76,7 @@ bool Story::open()
     channel->publish(u"x"_s, u"k"_s, Message("first"));
     call(connection->whenOpen(), "connection.whenOpen");
     call(connection->open(), "open");
-    return hear(u"connection.opened"_s) && hear(u"channel.opened"_s) && hear(u"a.started"_s);
+    return waitFor(u"connection.opened"_s) && waitFor(u"channel.opened"_s) && waitFor(u"a.started"_s);
 }
 
 bool Story::use()
@@ -91,7 +91,7 @@ bool Story::use()
     call(channel->deleteExchange(u"x"_s), "deleteExchange");
     connection->channel(0);                                     // an error of the connection
     channel->publish(QString(256, u'x'), {}, Message("never")); // and of the channel
-    return hear(u"reply.deleteExchange ok"_s) && hear(u"channel.errorOccurred InvalidArgument"_s);
+    return waitFor(u"reply.deleteExchange ok"_s) && waitFor(u"channel.errorOccurred InvalidArgument"_s);
 }
 
 bool Story::receive()
@@ -99,79 +99,79 @@ bool Story::receive()
     peer.deliver(1, "a", 2, "one");
     peer.deliver(1, "a", 3, "two");
     peer.deliver(1, "a", 4, "three");
-    if (!hear(u"a.delivered three"_s))
+    if (!waitFor(u"a.delivered three"_s))
         return false;
     for (const Message &message : std::as_const(messages))
         message.ack();
     channel->ack(messages.constFirst()); // too late
-    if (!hear(u"channel.settlementFailed StaleDelivery"_s))
+    if (!waitFor(u"channel.settlementFailed StaleDelivery"_s))
         return false;
     const QPointer<Channel> shortLived = connection->createChannel();
     const Reply<std::optional<GetResult>> got = shortLived->get(u"full"_s);
     call(got, "get elsewhere");
-    if (!hear(u"reply.get elsewhere ok"_s))
+    if (!waitFor(u"reply.get elsewhere ok"_s))
         return false;
     delete shortLived;
     got.result()->value().message.ack();
-    if (!hear(u"connection.settlementFailed StaleDelivery"_s))
+    if (!waitFor(u"connection.settlementFailed StaleDelivery"_s))
         return false;
     peer.sendContent(1,
                      Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .exchange = "x", .routingKey = "y"},
                      {}, "returned");
     Consumer *second = consume(u"b"_s, u"q2"_s);
-    if (!hear(u"b.started"_s) || !hear(u"channel.messageReturned Returned 312"_s))
+    if (!waitFor(u"b.started"_s) || !waitFor(u"channel.messageReturned Returned 312"_s))
         return false;
     delete second;
     consume(u"c"_s, u"q3"_s);
-    if (!hear(u"c.started"_s))
+    if (!waitFor(u"c.started"_s))
         return false;
     peer.send(1, Wire::BasicCancel{.consumerTag = "c", .noWait = true});
-    return hear(u"c.cancelled ConsumerCancelled"_s);
+    return waitFor(u"c.cancelled ConsumerCancelled"_s);
 }
 
 bool Story::beBlocked()
 {
     peer.send(0, Wire::ConnectionBlocked{.reason = "low on memory"});
-    if (!hear(u"connection.blockedChanged 1"_s))
+    if (!waitFor(u"connection.blockedChanged 1"_s))
         return false;
     channel->publish(u"x"_s, u"k"_s, Message("waits"));
     peer.send(0, Wire::ConnectionUnblocked{});
-    if (!hear(u"connection.blockedChanged 0"_s) || !hear(u"channel.writableChanged 1"_s, 2))
+    if (!waitFor(u"connection.blockedChanged 0"_s) || !waitFor(u"channel.writableChanged 1"_s, 2))
         return false;
     channel->publish(u"x"_s, u"k"_s, Message(QByteArray(20'000, 'x'))); // over the high watermark
-    return hear(u"connection.writableChanged 1"_s, 2);
+    return waitFor(u"connection.writableChanged 1"_s, 2);
 }
 
 bool Story::loseChannel()
 {
     peer.send(1, Wire::ChannelFlow{.active = false});
-    if (!hear(u"channel.backpressureChanged 4"_s))
+    if (!waitFor(u"channel.backpressureChanged 4"_s))
         return false;
     channel->publish(u"x"_s, u"k"_s, Message("held"));
     channel->publish(u"x"_s, u"k"_s, Message("held"));
     peer.withhold("queue.declare-ok");
     call(channel->declareQueue(u"q"_s), "declareQueue in vain");
     peer.closeChannel(1, 406, "PRECONDITION_FAILED");
-    if (!hear(u"channel.closed ChannelClosed 406"_s))
+    if (!waitFor(u"channel.closed ChannelClosed 406"_s))
         return false;
     peer.answerAgain("queue.declare-ok");
     call(channel->reopen(), "reopen");
-    return hear(u"a.started"_s, 2);
+    return waitFor(u"a.started"_s, 2);
 }
 
 bool Story::close()
 {
     peer.deliver(1, "a", 1, "four");
-    if (!hear(u"a.delivered four"_s))
+    if (!waitFor(u"a.delivered four"_s))
         return false;
     call(consumer->cancel(), "cancel");
-    if (!hear(u"a.cancelled ok"_s))
+    if (!waitFor(u"a.cancelled ok"_s))
         return false;
     call(channel->close(), "channel.close");
-    if (!hear(u"channel.closed ok"_s))
+    if (!waitFor(u"channel.closed ok"_s))
         return false;
     call(connection->close(), "close");
-    return hear(u"connection.closed ok"_s);
+    return waitFor(u"connection.closed ok"_s);
 }
 
 bool Story::loseConnection()
@@ -179,12 +179,12 @@ bool Story::loseConnection()
     call(channel->reopen(), "reopen again");
     consume(u"d"_s, u"q4"_s);
     call(connection->open(), "open again");
-    if (!hear(u"d.started"_s) || !confirm())
+    if (!waitFor(u"d.started"_s) || !confirm())
         return false;
     peer.withhold("queue.delete-ok");
     call(channel->deleteQueue(u"q"_s), "deleteQueue in vain");
     peer.closeConnection(320, "CONNECTION_FORCED");
-    return hear(u"connection.closed ConnectionClosed 320"_s);
+    return waitFor(u"connection.closed ConnectionClosed 320"_s);
 }
 
 // Of two messages the second stays unconfirmed.
@@ -192,14 +192,14 @@ bool Story::confirm()
 {
     call(channel->confirmSelect(), "confirmSelect");
     channel->publish(u"x"_s, u"k"_s, Message("confirmed"));
-    if (!hear(u"channel.publishConfirmed"_s))
+    if (!waitFor(u"channel.publishConfirmed"_s))
         return false;
     peer.withhold("basic.ack");
     channel->publish(u"x"_s, u"k"_s, Message("unconfirmed"));
     return true;
 }
 
-void Story::windUp()
+void Story::endRemaining()
 {
     peer.answerAgain("queue.declare-ok");
     peer.answerAgain("queue.delete-ok");

@@ -17,9 +17,9 @@ public:
     ~Story() override;
 
     // Until the end, or until stopped is true.
-    void tell();
+    void run();
     // Ends the remaining objects in the ordinary way.
-    void windUp();
+    void endRemaining();
 
     SignalLog log;
     bool stopped = false;
@@ -32,7 +32,7 @@ public:
 private:
     template <typename T>
     void call(const Reply<T> &reply, const char *name);
-    bool hear(const QString &entry, int times = 1); // false: stopped
+    bool waitFor(const QString &entry, int times = 1); // false: stopped
     bool open();
     bool use();
     bool receive();

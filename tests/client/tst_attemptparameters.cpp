@@ -12,14 +12,14 @@ class tst_AttemptParameters : public QObject
 private Q_SLOTS:
     void attemptKeepsItsParameters_data();
     void attemptKeepsItsParameters();
-    void refusedValuesKeepItFromConnecting_data();
-    void refusedValuesKeepItFromConnecting();
+    void invalidValuesPreventConnecting_data();
+    void invalidValuesPreventConnecting();
 };
 
 void tst_AttemptParameters::attemptKeepsItsParameters_data()
 {
     QTest::addColumn<QString>("change");
-    for (const char *change : {"setParameters", "setUrl", "an invalid URL", "a refused value"})
+    for (const char *change : {"setParameters", "setUrl", "an invalid URL", "a rejected value"})
         QTest::newRow(change) << QString::fromLatin1(change);
 }
 
@@ -61,9 +61,9 @@ void tst_AttemptParameters::attemptKeepsItsParameters()
         } else if (change == u"an invalid URL") {
             connection.setUrl(QUrl(u"amqp://new-user:new-password@127.0.0.1:0"_s));
         } else {
-            ConnectionParameters refused = next;
-            refused.setEndpoints({});
-            connection.setParameters(refused);
+            ConnectionParameters rejected = next;
+            rejected.setEndpoints({});
+            connection.setParameters(rejected);
         }
         first.dropConnection();
         return true;
@@ -91,7 +91,7 @@ void tst_AttemptParameters::attemptKeepsItsParameters()
 
 using RefusedSetter = std::function<void(ConnectionParameters &parameters, bool isGood)>;
 
-void tst_AttemptParameters::refusedValuesKeepItFromConnecting_data()
+void tst_AttemptParameters::invalidValuesPreventConnecting_data()
 {
     QTest::addColumn<RefusedSetter>("set");
     QTest::addColumn<QString>("place");
@@ -134,7 +134,7 @@ void tst_AttemptParameters::refusedValuesKeepItFromConnecting_data()
     });
 }
 
-void tst_AttemptParameters::refusedValuesKeepItFromConnecting()
+void tst_AttemptParameters::invalidValuesPreventConnecting()
 {
     QFETCH(const RefusedSetter, set);
     QFETCH(const QString, place);
@@ -144,9 +144,9 @@ void tst_AttemptParameters::refusedValuesKeepItFromConnecting()
     QCOMPARE(parameters.error().kind(), ErrorKind::InvalidArgument);
     QVERIFY2(parameters.error().text().startsWith(place + u": "_s), qPrintable(parameters.error().text()));
     Connection connection(parameters);
-    const Reply<void> refused = connection.open();
-    QVERIFY(waitUntil([&] { return refused.isFinished() && connection.state() == Connection::State::Closed; }));
-    QCOMPARE(refused.result().error(), parameters.error());
+    const Reply<void> rejected = connection.open();
+    QVERIFY(waitUntil([&] { return rejected.isFinished() && connection.state() == Connection::State::Closed; }));
+    QCOMPARE(rejected.result().error(), parameters.error());
     QCOMPARE(peer.connectionCount(), 0);
 
     parameters = connection.parameters(); // as when changing another parameter

@@ -50,7 +50,7 @@ void addCallColumns()
 
 constexpr qint64 BufferLimit = 500'000;
 
-// A channel with the consumer "c1". refused() then returns whether a call left no trace but its error.
+// A channel with the consumer "c1". rejected() then returns whether a call left no trace but its error.
 class Client
 {
 public:
@@ -65,8 +65,8 @@ public:
         m_log.watch(&m_client.connection);
     }
 
-    // Returns "refused" if this error was reported once, nothing was sent to the broker, and the channel still works.
-    QString refused(const Call &call, ErrorKind kind, const QString &named)
+    // Returns "rejected" if this error was reported once, nothing was sent to the broker, and the channel still works.
+    QString rejected(const Call &call, ErrorKind kind, const QString &named)
     {
         const Error error = call(channel);
         if (error.kind() != kind || !error.text().contains(named))
@@ -75,9 +75,9 @@ public:
             return u"error(): "_s + channel->lastCallError().toString();
         settleEvents();
         settle(m_client.connection); // opens and closes a channel
-        const QStringList told = m_log.entries.filter(QRegularExpression(u"errorOccurred|closed|stateChanged"_s));
-        if (told != QStringList{u"channel.errorOccurred "_s + nameOf(kind)})
-            return told.join(u'\n');
+        const QStringList reported = m_log.entries.filter(QRegularExpression(u"errorOccurred|closed|stateChanged"_s));
+        if (reported != QStringList{u"channel.errorOccurred "_s + nameOf(kind)})
+            return reported.join(u'\n');
         for (const Command &command : m_peer.received()) {
             if (command.channel == channel->number())
                 return u"sent: "_s + QString::fromLatin1(command.name);
@@ -85,7 +85,7 @@ public:
         const Reply<QueueInfo> good = channel->declareQueue(u"good"_s);
         if (!waitUntil([&] { return good.isFinished(); }) || !good.result())
             return u"the next call failed"_s;
-        return m_peer.violations().isEmpty() ? u"refused"_s : m_peer.violations().join(u'\n');
+        return m_peer.violations().isEmpty() ? u"rejected"_s : m_peer.violations().join(u'\n');
     }
 
 private:
@@ -131,7 +131,7 @@ const QList<NamedCall> &everyCall()
     return calls;
 }
 
-using Settle = std::function<bool(Channel *, const Message &)>; // false: refused
+using Settle = std::function<bool(Channel *, const Message &)>; // false: rejected
 const QList<std::pair<const char *, Settle>> &everySettle()
 {
     static const QList<std::pair<const char *, Settle>> calls = {
@@ -169,27 +169,27 @@ class tst_BadInput : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
-    void tooLongNamesAreRefused_data();
-    void tooLongNamesAreRefused();
-    void unusableValuesAreRefused_data();
-    void unusableValuesAreRefused();
-    void impossibleCallsAreRefused_data();
-    void impossibleCallsAreRefused();
-    void channelThatIsNotOpenRefusesEverything_data();
-    void channelThatIsNotOpenRefusesEverything();
+    void tooLongNamesAreRejected_data();
+    void tooLongNamesAreRejected();
+    void unusableValuesAreRejected_data();
+    void unusableValuesAreRejected();
+    void impossibleCallsFail_data();
+    void impossibleCallsFail();
+    void channelThatIsNotOpenFailsAllCalls_data();
+    void channelThatIsNotOpenFailsAllCalls();
     void wrongSettlingSendsNothing_data();
     void wrongSettlingSendsNothing();
     void noAckDeliveryCannotBeSettledByItself_data();
     void noAckDeliveryCannotBeSettledByItself();
-    void impossibleChannelNumbersAreRefused_data();
-    void impossibleChannelNumbersAreRefused();
+    void impossibleChannelNumbersAreRejected_data();
+    void impossibleChannelNumbersAreRejected();
     void tooLargeClientPropertiesFailTheOpening();
-    void callsOfForeignThreadsAreRefused_data();
-    void callsOfForeignThreadsAreRefused();
+    void callsOfForeignThreadsFail_data();
+    void callsOfForeignThreadsFail();
     void parentsOfOtherThreadsAreReplaced();
 };
 
-void tst_BadInput::tooLongNamesAreRefused_data()
+void tst_BadInput::tooLongNamesAreRejected_data()
 {
     addCallColumns();
     static const QString name = QString(85, u'語') + u'x'; // 256 bytes, 86 characters
@@ -253,17 +253,17 @@ void tst_BadInput::tooLongNamesAreRefused_data()
     addProperty("appId", &Message::setAppId);
 }
 
-void tst_BadInput::tooLongNamesAreRefused()
+void tst_BadInput::tooLongNamesAreRejected()
 {
     QFETCH(const Call, call);
     QFETCH(const QString, named);
     Client client;
-    QCOMPARE(client.refused(call, ErrorKind::InvalidArgument, named), u"refused"_s);
+    QCOMPARE(client.rejected(call, ErrorKind::InvalidArgument, named), u"rejected"_s);
     QVERIFY2(client.channel->lastCallError().text().contains(u"256"_s),
              qPrintable(client.channel->lastCallError().text()));
 }
 
-void tst_BadInput::unusableValuesAreRefused_data()
+void tst_BadInput::unusableValuesAreRejected_data()
 {
     QTest::addColumn<FieldTable>("table");
     addCallColumns();
@@ -310,15 +310,15 @@ void tst_BadInput::unusableValuesAreRefused_data()
     }
 }
 
-void tst_BadInput::unusableValuesAreRefused()
+void tst_BadInput::unusableValuesAreRejected()
 {
     QFETCH(const Call, call);
     QFETCH(const QString, named);
     Client client;
-    QCOMPARE(client.refused(call, ErrorKind::InvalidArgument, named), u"refused"_s);
+    QCOMPARE(client.rejected(call, ErrorKind::InvalidArgument, named), u"rejected"_s);
 }
 
-void tst_BadInput::impossibleCallsAreRefused_data()
+void tst_BadInput::impossibleCallsFail_data()
 {
     addCallColumns();
     addCall(
@@ -343,15 +343,15 @@ void tst_BadInput::impossibleCallsAreRefused_data()
         "reopen of an open channel", [](Channel *c) { return errorOf(c->reopen()); }, u"channel 1"_s);
 }
 
-void tst_BadInput::impossibleCallsAreRefused()
+void tst_BadInput::impossibleCallsFail()
 {
     QFETCH(const Call, call);
     QFETCH(const QString, named);
     Client client;
-    QCOMPARE(client.refused(call, ErrorKind::InvalidArgument, named), u"refused"_s);
+    QCOMPARE(client.rejected(call, ErrorKind::InvalidArgument, named), u"rejected"_s);
 }
 
-void tst_BadInput::channelThatIsNotOpenRefusesEverything_data()
+void tst_BadInput::channelThatIsNotOpenFailsAllCalls_data()
 {
     QTest::addColumn<QString>("end");
     for (const char *end :
@@ -359,7 +359,7 @@ void tst_BadInput::channelThatIsNotOpenRefusesEverything_data()
         QTest::newRow(end) << QString::fromLatin1(end);
 }
 
-void tst_BadInput::channelThatIsNotOpenRefusesEverything()
+void tst_BadInput::channelThatIsNotOpenFailsAllCalls()
 {
     QFETCH(const QString, end);
     ScriptedPeer peer;
@@ -408,10 +408,10 @@ void tst_BadInput::channelThatIsNotOpenRefusesEverything()
         QCOMPARE(channel->lastCallError().kind(), settling);
     }
     settleEvents();
-    QStringList told(everyCall().size(), u"channel.errorOccurred NotOpen"_s);
-    told += QStringList(everySettle().size(),
-                        client ? u"channel.settlementFailed StaleDelivery"_s : u"channel.errorOccurred NotOpen"_s);
-    QCOMPARE(log.entries, told);
+    QStringList reported(everyCall().size(), u"channel.errorOccurred NotOpen"_s);
+    reported += QStringList(everySettle().size(),
+                            client ? u"channel.settlementFailed StaleDelivery"_s : u"channel.errorOccurred NotOpen"_s);
+    QCOMPARE(log.entries, reported);
     if (isConnected)
         settle(client->connection);
     for (const Command &command : peer.received())
@@ -524,14 +524,14 @@ void tst_BadInput::noAckDeliveryCannotBeSettledByItself()
     QCOMPARE(peer.count("basic.ack") + peer.count("basic.nack"), 0);
 }
 
-void tst_BadInput::impossibleChannelNumbersAreRefused_data()
+void tst_BadInput::impossibleChannelNumbersAreRejected_data()
 {
     QTest::addColumn<quint16>("number");
     QTest::newRow("0") << quint16(0);
     QTest::newRow("over the negotiated limit") << quint16(6);
 }
 
-void tst_BadInput::impossibleChannelNumbersAreRefused()
+void tst_BadInput::impossibleChannelNumbersAreRejected()
 {
     QFETCH(const quint16, number);
     ScriptedPeer peer;
@@ -582,7 +582,7 @@ namespace
 {
 
 using ForeignCall =
-    std::function<Error(OpenClient &, const Message &)>; // no error: it has no reply, or was not refused
+    std::function<Error(OpenClient &, const Message &)>; // no error: it has no reply, or was not rejected
 const QMap<QString, ForeignCall> &foreignCalls()
 {
     static const QMap<QString, ForeignCall> calls = [] {
@@ -598,8 +598,8 @@ const QMap<QString, ForeignCall> &foreignCalls()
              }},
             {u"consume"_s,
              [](OpenClient &client, const Message &) {
-                 const bool isRefused = client.channel->consume(u"q"_s)->state() == Consumer::State::Cancelled;
-                 return isRefused ? Error(ErrorKind::InvalidArgument, {}) : Error();
+                 const bool isRejected = client.channel->consume(u"q"_s)->state() == Consumer::State::Cancelled;
+                 return isRejected ? Error(ErrorKind::InvalidArgument, {}) : Error();
              }},
             {u"Publisher"_s,
              [](OpenClient &client, const Message &message) {
@@ -615,14 +615,14 @@ const QMap<QString, ForeignCall> &foreignCalls()
             all.insert(QString::fromLatin1(name),
                        [call = call](OpenClient &client, const Message &) { return call(client.channel); });
         }
-        const auto refused = [](bool accepted) { return accepted ? Error() : Error(ErrorKind::InvalidArgument, {}); };
-        all.insert(u"publish"_s, [refused](OpenClient &client, const Message &message) {
-            return refused(client.channel->publish({}, u"q"_s, message) > 0);
+        const auto rejected = [](bool accepted) { return accepted ? Error() : Error(ErrorKind::InvalidArgument, {}); };
+        all.insert(u"publish"_s, [rejected](OpenClient &client, const Message &message) {
+            return rejected(client.channel->publish({}, u"q"_s, message) > 0);
         });
         for (const auto &[name, settleOne] : everySettle()) {
             all.insert(QString::fromLatin1(name),
-                       [refused, settleOne = settleOne](OpenClient &client, const Message &message) {
-                           return refused(settleOne(client.channel, message));
+                       [rejected, settleOne = settleOne](OpenClient &client, const Message &message) {
+                           return rejected(settleOne(client.channel, message));
                        });
         }
         return all;
@@ -660,14 +660,14 @@ constexpr char ForeignCallOption[] = "--foreign-call";
 
 } // namespace
 
-void tst_BadInput::callsOfForeignThreadsAreRefused_data()
+void tst_BadInput::callsOfForeignThreadsFail_data()
 {
     QTest::addColumn<QString>("call");
     for (const QString &call : foreignCalls().keys())
         QTest::newRow(qPrintable(call)) << call;
 }
 
-void tst_BadInput::callsOfForeignThreadsAreRefused()
+void tst_BadInput::callsOfForeignThreadsFail()
 {
     QFETCH(const QString, call);
     QProcess process;

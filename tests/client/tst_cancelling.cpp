@@ -34,19 +34,19 @@ private Q_SLOTS:
     void channelFindsItsConsumers();
 
     void cancelEndsWithTheBrokersAnswer();
-    void cancelReturnsWhatComesUntilCancelOk();
-    void cancelReturnsTheBatchThatWasNotTold();
+    void cancelReturnsDeliveriesUntilCancelOk();
+    void cancelReturnsThePendingBatch();
     void cancelWarnsOfNoAckDeliveriesThatAreLost();
     void cancelWaitsForConsumeOk();
     void cancelTwiceIsTheSame();
     void cancelledDeliveriesCanBeSettled();
 
-    void deletionCancelsAndReturnsWhatComesLate();
+    void deletionCancelsAndReturnsFurtherDeliveries();
     void deletionWhileStartingCancelsAfterConsumeOk();
     void brokerMayCancel_data();
     void brokerMayCancel();
-    void batchIsToldBeforeTheEnd_data();
-    void batchIsToldBeforeTheEnd();
+    void batchIsEmittedBeforeTheEnd_data();
+    void batchIsEmittedBeforeTheEnd();
     void tooLargeMessageEndsTheConsumer();
 
 private:
@@ -159,7 +159,7 @@ void tst_Cancelling::cancelEndsWithTheBrokersAnswer()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Cancelling::cancelReturnsWhatComesUntilCancelOk()
+void tst_Cancelling::cancelReturnsDeliveriesUntilCancelOk()
 {
     ScriptedPeer peer;
     OpenClient client(peer);
@@ -178,7 +178,7 @@ void tst_Cancelling::cancelReturnsWhatComesUntilCancelOk()
 }
 
 // One consumer's slot cancels another consumer whose batch has not been emitted yet.
-void tst_Cancelling::cancelReturnsTheBatchThatWasNotTold()
+void tst_Cancelling::cancelReturnsThePendingBatch()
 {
     ScriptedPeer peer;
     OpenClient client(inOneTurn(peer));
@@ -278,7 +278,7 @@ void tst_Cancelling::cancelledDeliveriesCanBeSettled()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Cancelling::deletionCancelsAndReturnsWhatComesLate()
+void tst_Cancelling::deletionCancelsAndReturnsFurtherDeliveries()
 {
     ScriptedPeer peer;
     OpenClient client(peer);
@@ -358,7 +358,7 @@ void tst_Cancelling::brokerMayCancel()
     QCOMPARE(client.channel->error().kind(), ErrorKind::NoError);
 }
 
-void tst_Cancelling::batchIsToldBeforeTheEnd_data()
+void tst_Cancelling::batchIsEmittedBeforeTheEnd_data()
 {
     QTest::addColumn<QString>("end");
     QTest::addColumn<QString>("last");
@@ -367,7 +367,7 @@ void tst_Cancelling::batchIsToldBeforeTheEnd_data()
     QTest::newRow("connection.close") << u"connection"_s << u"consumer.stateChanged Recovering"_s;
 }
 
-void tst_Cancelling::batchIsToldBeforeTheEnd()
+void tst_Cancelling::batchIsEmittedBeforeTheEnd()
 {
     QFETCH(const QString, end);
     QFETCH(const QString, last);

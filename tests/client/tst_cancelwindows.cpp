@@ -23,9 +23,10 @@ private Q_SLOTS:
 namespace
 {
 
-constexpr std::array Ends = {"refused here",          "cancelled before consume-ok",  "cancelled after consume-ok",
-                             "refused by the broker", "channel closed by the broker", "connection closed by the broker",
-                             "connection lost"};
+constexpr std::array Ends = {
+    "rejected here",          "cancelled before consume-ok",  "cancelled after consume-ok",
+    "rejected by the broker", "channel closed by the broker", "connection closed by the broker",
+    "connection lost"};
 constexpr std::array Moments = {"whenStarted", "stateChanged", "channel error", "cancelled"};
 constexpr std::array Actions = {"cancel",           "cancel twice",       "cancel before and after", "whenStarted",
                                 "delete consumer",  "delete channel",     "delete connection",       "close channel",
@@ -68,7 +69,7 @@ void tst_CancelWindows::everythingEndsOnce()
         peer.withhold("basic.consume-ok");
     QObject owner; // of the consumer, which may outlive the others
     ConsumeOptions options{.consumerTag = u"c"_s, .resubscribe = resubscribe};
-    if (end == u"refused here"_s)
+    if (end == u"rejected here"_s)
         options.arguments.insert(u"object"_s, QVariant::fromValue(QObject().thread())); // has no AMQP type
     QPointer<Consumer> consumer = channel->consume(u"q"_s, options, &owner);
     SignalLog log;
@@ -116,16 +117,16 @@ void tst_CancelWindows::everythingEndsOnce()
     } else {
         connect(consumer, &Consumer::cancelled, this, act);
     }
-    if (action == u"cancel before and after"_s && end != u"refused here"_s && !startsFirst)
+    if (action == u"cancel before and after"_s && end != u"rejected here"_s && !startsFirst)
         cancel();
 
-    if (end != u"refused here"_s)
+    if (end != u"rejected here"_s)
         QVERIFY(waitUntil([&] { return peer.count("basic.consume") == 1; }));
     if (startsFirst)
         QVERIFY(waitUntil([&] { return consumer->state() == Consumer::State::Active; }));
     if (end.startsWith(u"cancelled"_s))
         peer.send(1, Wire::BasicCancel{.consumerTag = "c", .noWait = true});
-    else if (end == u"refused by the broker"_s)
+    else if (end == u"rejected by the broker"_s)
         peer.send(1, Wire::ChannelClose{
                          .replyCode = 404, .replyText = "NOT_FOUND - no queue 'q'", .classId = 60, .methodId = 20});
     else if (end == u"channel closed by the broker"_s)

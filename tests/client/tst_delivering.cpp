@@ -75,11 +75,11 @@ void tst_Delivering::consumersThatTakeTurnsGetTheirOwnMessages()
     ScriptedPeer peer;
     OpenClient client(peer);
     QList<Message> kept;
-    QStringList told;
+    QStringList reported;
     for (const QString &tag : {u"a"_s, u"b"_s}) {
         connect(client.consume({.consumerTag = tag}), &Consumer::delivered, this, [&, tag](const Message &message) {
-            told += u"%1: %2 %3 %4 %5"_s.arg(tag, message.consumerTag(), message.routingKey(), message.text())
-                        .arg(message.priority());
+            reported += u"%1: %2 %3 %4 %5"_s.arg(tag, message.consumerTag(), message.routingKey(), message.text())
+                            .arg(message.priority());
             if (isKept)
                 kept += message;
         });
@@ -106,8 +106,8 @@ void tst_Delivering::consumersThatTakeTurnsGetTheirOwnMessages()
         }
     }
     peer.sendRaw(bytes);
-    QVERIFY(waitUntil([&] { return told.size() == expected.size(); }));
-    QCOMPARE(told, expected);
+    QVERIFY(waitUntil([&] { return reported.size() == expected.size(); }));
+    QCOMPARE(reported, expected);
     for (qsizetype i = 0; i < kept.size(); ++i) {
         QCOMPARE(kept.at(i).deliveryTag(), tags.at(i));
         QCOMPARE(kept.at(i).body(), QByteArray::number(tags.at(i)));

@@ -63,35 +63,35 @@ class tst_Ending : public QObject
 
 private Q_SLOTS:
     void messagesFromBeforeConfirmModeAreNotCounted();
-    void closeDrainsAndSaysGoodbye();
-    void aDeletedConnectionStillSendsWhatItHadAccepted();
+    void closeSendsEverythingAndThenConnectionClose();
+    void aDeletedConnectionStillSendsItsAcceptedOutput();
     void aDeletedConnectionWaitsForThePeerUpToItsDeadlineOnly();
     void aPeerThatStopsWithinAFrameIsNoticed();
     void closeTwiceIsTheSame();
-    void closeSendsWhatOtherThreadsSettledBefore();
-    void closeOfAChannelSendsWhatOtherThreadsSettledBefore();
+    void closeSendsEarlierSettlementsOfOtherThreads();
+    void closeOfAChannelSendsEarlierSettlementsOfOtherThreads();
     void closeWaitsNoLongerThanItsTimeout_data();
     void closeWaitsNoLongerThanItsTimeout();
     void closeWhileBlockedEndsAtItsTimeout();
     void closeOfAChannelWithItsConnection();
-    void destructorSaysGoodbye();
+    void destructorSendsConnectionClose();
 
-    void lossIsToldInOrder_data();
-    void lossIsToldInOrder();
-    void lossEndsAllThatIsPending();
-    void lossComesAfterWhatWasReadBefore();
-    void deletionEndsAllThatIsPending_data();
-    void deletionEndsAllThatIsPending();
+    void lossIsReportedInOrder_data();
+    void lossIsReportedInOrder();
+    void lossEndsPendingCalls();
+    void lossIsReportedAfterReceivedData();
+    void deletionEndsPendingCalls_data();
+    void deletionEndsPendingCalls();
     void survivorsSayNotOpen();
 
-    void channelClosedByTheBrokerIsToldInOrder();
-    void rpcTimeoutClosesTheChannel();
-    void rpcTimeoutOfConsumeAndCancel_data();
-    void rpcTimeoutOfConsumeAndCancel();
-    void rpcTimeoutStandsStillWhileBlocked();
-    void answerThatWaitsToBeReadIsNotLate();
-    void answerBehindSlowSlotsIsNotLate();
-    void protocolViolationIsToldToThePeer();
+    void channelClosedByTheBrokerIsReportedInOrder();
+    void replyTimeoutClosesTheChannel();
+    void replyTimeoutOfConsumeAndCancel_data();
+    void replyTimeoutOfConsumeAndCancel();
+    void replyTimeoutIsPausedWhileBlocked();
+    void unreadAnswerDoesNotTimeOut();
+    void answerBehindSlowSlotsDoesNotTimeOut();
+    void protocolViolationIsReportedToThePeer();
 };
 
 // They end in one range with those that are.
@@ -115,7 +115,7 @@ void tst_Ending::messagesFromBeforeConfirmModeAreNotCounted()
     QCOMPARE(channel->unconfirmedCount(), 0);
 }
 
-void tst_Ending::closeDrainsAndSaysGoodbye()
+void tst_Ending::closeSendsEverythingAndThenConnectionClose()
 {
     ScriptedPeer peer;
     OpenClient client(peer);
@@ -157,7 +157,7 @@ void tst_Ending::closeDrainsAndSaysGoodbye()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Ending::aDeletedConnectionStillSendsWhatItHadAccepted()
+void tst_Ending::aDeletedConnectionStillSendsItsAcceptedOutput()
 {
     ScriptedPeer peer;
     auto client = std::make_unique<OpenClient>(peer);
@@ -225,7 +225,7 @@ void tst_Ending::closeTwiceIsTheSame()
     QCOMPARE(peer.count("connection.close"), 1);
 }
 
-void tst_Ending::closeSendsWhatOtherThreadsSettledBefore()
+void tst_Ending::closeSendsEarlierSettlementsOfOtherThreads()
 {
     ScriptedPeer peer;
     OpenClient client(peer);
@@ -241,7 +241,7 @@ void tst_Ending::closeSendsWhatOtherThreadsSettledBefore()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Ending::closeOfAChannelSendsWhatOtherThreadsSettledBefore()
+void tst_Ending::closeOfAChannelSendsEarlierSettlementsOfOtherThreads()
 {
     ScriptedPeer peer;
     OpenClient client(peer);
@@ -333,7 +333,7 @@ void tst_Ending::closeOfAChannelWithItsConnection()
     QCOMPARE(peer.count("channel.close"), 1);
 }
 
-void tst_Ending::destructorSaysGoodbye()
+void tst_Ending::destructorSendsConnectionClose()
 {
     ScriptedPeer peer;
     {
@@ -346,7 +346,7 @@ void tst_Ending::destructorSaysGoodbye()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Ending::lossIsToldInOrder_data()
+void tst_Ending::lossIsReportedInOrder_data()
 {
     QTest::addColumn<QString>("loss");
     QTest::addColumn<QString>("error");
@@ -357,7 +357,7 @@ void tst_Ending::lossIsToldInOrder_data()
     QTest::newRow("unknown reply") << u"reply"_s << u"ProtocolViolation 503"_s;
 }
 
-void tst_Ending::lossIsToldInOrder()
+void tst_Ending::lossIsReportedInOrder()
 {
     QFETCH(const QString, loss);
     QFETCH(const QString, error);
@@ -389,7 +389,7 @@ void tst_Ending::lossIsToldInOrder()
     QCOMPARE(peer.count("connection.close-ok"), loss == u"close" ? 1 : 0);
 }
 
-void tst_Ending::lossEndsAllThatIsPending()
+void tst_Ending::lossEndsPendingCalls()
 {
     ScriptedPeer peer;
     Pending pending(peer);
@@ -403,7 +403,7 @@ void tst_Ending::lossEndsAllThatIsPending()
 }
 
 // The broker's last frames are read even if its socket is gone when a slot returns.
-void tst_Ending::lossComesAfterWhatWasReadBefore()
+void tst_Ending::lossIsReportedAfterReceivedData()
 {
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
     OpenClient client(peer);
@@ -430,14 +430,14 @@ void tst_Ending::lossComesAfterWhatWasReadBefore()
     QCOMPARE(log.only(u"consumer.delivered"_s).size(), 20);
 }
 
-void tst_Ending::deletionEndsAllThatIsPending_data()
+void tst_Ending::deletionEndsPendingCalls_data()
 {
     QTest::addColumn<bool>("othersSurvive");
     QTest::newRow("children") << false;
     QTest::newRow("others survive") << true;
 }
 
-void tst_Ending::deletionEndsAllThatIsPending()
+void tst_Ending::deletionEndsPendingCalls()
 {
     QFETCH(const bool, othersSurvive);
     ScriptedPeer peer;
@@ -510,7 +510,7 @@ void tst_Ending::survivorsSayNotOpen()
     QVERIFY(log.has(u"channel.closed Cancelled"_s));
 }
 
-void tst_Ending::channelClosedByTheBrokerIsToldInOrder()
+void tst_Ending::channelClosedByTheBrokerIsReportedInOrder()
 {
     ScriptedPeer peer;
     OpenClient client(peer);
@@ -538,7 +538,7 @@ void tst_Ending::channelClosedByTheBrokerIsToldInOrder()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Ending::rpcTimeoutClosesTheChannel()
+void tst_Ending::replyTimeoutClosesTheChannel()
 {
     ScriptedPeer peer;
     ConnectionParameters parameters = parametersOf(peer);
@@ -571,14 +571,14 @@ void tst_Ending::rpcTimeoutClosesTheChannel()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Ending::rpcTimeoutOfConsumeAndCancel_data()
+void tst_Ending::replyTimeoutOfConsumeAndCancel_data()
 {
     QTest::addColumn<bool>("cancel");
     QTest::newRow("consume") << false;
     QTest::newRow("cancel") << true;
 }
 
-void tst_Ending::rpcTimeoutOfConsumeAndCancel()
+void tst_Ending::replyTimeoutOfConsumeAndCancel()
 {
     QFETCH(const bool, cancel);
     ScriptedPeer peer;
@@ -603,7 +603,7 @@ void tst_Ending::rpcTimeoutOfConsumeAndCancel()
     QCOMPARE(consumer->state(), Consumer::State::Cancelled);
 }
 
-void tst_Ending::rpcTimeoutStandsStillWhileBlocked()
+void tst_Ending::replyTimeoutIsPausedWhileBlocked()
 {
     ScriptedPeer peer;
     ConnectionParameters parameters = parametersOf(peer);
@@ -621,7 +621,7 @@ void tst_Ending::rpcTimeoutStandsStillWhileBlocked()
     QCOMPARE(reply.result().error().kind(), ErrorKind::Timeout);
 }
 
-void tst_Ending::answerThatWaitsToBeReadIsNotLate()
+void tst_Ending::unreadAnswerDoesNotTimeOut()
 {
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
     ConnectionParameters parameters = parametersOf(peer);
@@ -634,7 +634,7 @@ void tst_Ending::answerThatWaitsToBeReadIsNotLate()
     QVERIFY2(reply.result(), qPrintable(reply.result().error().toString()));
 }
 
-void tst_Ending::answerBehindSlowSlotsIsNotLate()
+void tst_Ending::answerBehindSlowSlotsDoesNotTimeOut()
 {
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
     ConnectionParameters parameters = parametersOf(peer);
@@ -656,7 +656,7 @@ void tst_Ending::answerBehindSlowSlotsIsNotLate()
     QCOMPARE(delivered, 50);
 }
 
-void tst_Ending::protocolViolationIsToldToThePeer()
+void tst_Ending::protocolViolationIsReportedToThePeer()
 {
     ScriptedPeer peer;
     OpenClient client(peer);

@@ -14,25 +14,25 @@ class tst_FailedAttempts : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
-    void failureKeepsAllThatWaits_data();
-    void failureKeepsAllThatWaits();
+    void failureKeepsWaitingCalls_data();
+    void failureKeepsWaitingCalls();
     void firstSuccessSendsAllInOrder();
     void closedChannelsWaitForTheirSuccess();
     void deletedChannelsAreNotOpenedLater();
     void bufferLimitHoldsThroughFailures();
     void reopenedChannelsWaitThroughFailures();
-    void endAfterAFailureCancelsAllThatWaits_data();
-    void endAfterAFailureCancelsAllThatWaits();
+    void endAfterAFailureCancelsWaitingCalls_data();
+    void endAfterAFailureCancelsWaitingCalls();
     void closeCrossesTheFailure();
     void lossDuringTheLogin_data();
     void lossDuringTheLogin();
 };
 
-void tst_FailedAttempts::failureKeepsAllThatWaits_data()
+void tst_FailedAttempts::failureKeepsWaitingCalls_data()
 {
     QTest::addColumn<QString>("cause");
     QTest::addColumn<QString>("error");
-    QTest::newRow("login refused") << u"connection.tune 403"_s << u"Authentication 403"_s;
+    QTest::newRow("login rejected") << u"connection.tune 403"_s << u"Authentication 403"_s;
     QTest::newRow("lost during the login") << u"connection.start-ok"_s << u"Network"_s;
     QTest::newRow("silent during the login") << u"connection.tune"_s << u"Timeout"_s;
     QTest::newRow("no such virtual host") << u"connection.open-ok 530"_s << u"ConnectionClosed 530"_s;
@@ -41,7 +41,7 @@ void tst_FailedAttempts::failureKeepsAllThatWaits_data()
     QTest::newRow("invalid URL") << u"amqp://localhost?colour=red"_s << u"InvalidArgument"_s;
 }
 
-void tst_FailedAttempts::failureKeepsAllThatWaits()
+void tst_FailedAttempts::failureKeepsWaitingCalls()
 {
     QFETCH(const QString, cause);
     QFETCH(const QString, error);
@@ -268,7 +268,7 @@ void tst_FailedAttempts::reopenedChannelsWaitThroughFailures()
     QCOMPARE(peer.count("basic.consume"), 1);
 }
 
-void tst_FailedAttempts::endAfterAFailureCancelsAllThatWaits_data()
+void tst_FailedAttempts::endAfterAFailureCancelsWaitingCalls_data()
 {
     QTest::addColumn<QString>("end");
     QTest::addColumn<int>("failures");
@@ -278,7 +278,7 @@ void tst_FailedAttempts::endAfterAFailureCancelsAllThatWaits_data()
     }
 }
 
-void tst_FailedAttempts::endAfterAFailureCancelsAllThatWaits()
+void tst_FailedAttempts::endAfterAFailureCancelsWaitingCalls()
 {
     QFETCH(const QString, end);
     QFETCH(const int, failures);
@@ -341,8 +341,8 @@ void tst_FailedAttempts::lossDuringTheLogin_data()
 {
     QTest::addColumn<bool>("announcesRefusals");
     QTest::addColumn<ErrorKind>("kind");
-    QTest::newRow("of a broker that refuses in words") << true << ErrorKind::Network;
-    QTest::newRow("of a broker that refuses by hanging up") << false << ErrorKind::Authentication;
+    QTest::newRow("of a broker that rejects in words") << true << ErrorKind::Network;
+    QTest::newRow("of a broker that rejects by hanging up") << false << ErrorKind::Authentication;
 }
 
 void tst_FailedAttempts::lossDuringTheLogin()

@@ -10,17 +10,17 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// The library's own calls share a channel, and only a call that the broker refuses fails.
+// The library's own calls share a channel, and only a call that the broker rejects fails.
 class tst_HelperChannel : public QObject
 {
     Q_OBJECT
 
 private Q_SLOTS:
-    void onlyRefusedCallsFail_data();
-    void onlyRefusedCallsFail();
+    void onlyCallsThatTheBrokerRejectsFail_data();
+    void onlyCallsThatTheBrokerRejectsFail();
     void callThatCannotBeSentFailsAlone();
-    void callsOfContextsThatAreGoneAreNotMadeAgain();
-    void lossOfTheConnectionEndsWhatIsUnderWay();
+    void callsOfDeletedContextsAreNotRepeated();
+    void lossOfTheConnectionEndsPendingCalls();
     void resultMayEndEverything_data();
     void resultMayEndEverything();
 };
@@ -65,7 +65,7 @@ public:
 
 } // namespace
 
-void tst_HelperChannel::onlyRefusedCallsFail_data()
+void tst_HelperChannel::onlyCallsThatTheBrokerRejectsFail_data()
 {
     QTest::addColumn<QList<int>>("missing");
     QTest::newRow("none") << QList<int>();
@@ -79,19 +79,19 @@ void tst_HelperChannel::onlyRefusedCallsFail_data()
     }();
 }
 
-void tst_HelperChannel::onlyRefusedCallsFail()
+void tst_HelperChannel::onlyCallsThatTheBrokerRejectsFail()
 {
     QFETCH(const QList<int>, missing);
     ScriptedPeer peer;
-    refuseMissingQueues(peer, isMissing);
+    rejectMissingQueues(peer, isMissing);
     OpenClient client(peer);
     Questions questions(client.connection);
     QStringList expected;
     for (int i = 0; i < 100; ++i) {
-        const bool isRefused = missing.contains(i);
-        const QString queue = (isRefused ? u"missing%1"_s : u"q%1"_s).arg(i);
+        const bool isRejected = missing.contains(i);
+        const QString queue = (isRejected ? u"missing%1"_s : u"q%1"_s).arg(i);
         questions.ask(queue);
-        expected += queue + (isRefused ? u" ChannelClosed 404"_s : u" ok"_s);
+        expected += queue + (isRejected ? u" ChannelClosed 404"_s : u" ok"_s);
     }
     QVERIFY(waitUntil([&] { return questions.answers.size() == 100; }));
     settle(client.connection);
@@ -104,7 +104,7 @@ void tst_HelperChannel::onlyRefusedCallsFail()
 void tst_HelperChannel::callThatCannotBeSentFailsAlone()
 {
     ScriptedPeer peer;
-    refuseMissingQueues(peer, isMissing);
+    rejectMissingQueues(peer, isMissing);
     OpenClient client(peer);
     Questions questions(client.connection);
     const QString tooLong(300, u'x');
@@ -116,7 +116,7 @@ void tst_HelperChannel::callThatCannotBeSentFailsAlone()
              QStringList({u"missing ChannelClosed 404"_s, u"q ok"_s, tooLong + u" InvalidArgument"_s}));
 }
 
-void tst_HelperChannel::callsOfContextsThatAreGoneAreNotMadeAgain()
+void tst_HelperChannel::callsOfDeletedContextsAreNotRepeated()
 {
     ScriptedPeer peer;
     OpenClient client(peer);
@@ -138,7 +138,7 @@ void tst_HelperChannel::callsOfContextsThatAreGoneAreNotMadeAgain()
     QCOMPARE(peer.count("queue.declare"), asked + 1);
 }
 
-void tst_HelperChannel::lossOfTheConnectionEndsWhatIsUnderWay()
+void tst_HelperChannel::lossOfTheConnectionEndsPendingCalls()
 {
     ScriptedPeer peer;
     OpenClient client(peer);
@@ -167,20 +167,21 @@ void tst_HelperChannel::lossOfTheConnectionEndsWhatIsUnderWay()
 void tst_HelperChannel::resultMayEndEverything_data()
 {
     QTest::addColumn<QString>("end");
-    QTest::addColumn<bool>("isRefused");
+    QTest::addColumn<bool>("isRejected");
     for (const char *end :
          {"delete the context", "delete the connection", "close the connection", "abort the connection"}) {
-        for (const bool isRefused : {false, true})
-            QTest::addRow("%s, %s", end, isRefused ? "refused" : "answered") << QString::fromLatin1(end) << isRefused;
+        for (const bool isRejected : {false, true})
+            QTest::addRow("%s, %s", end, isRejected ? "rejected" : "answered")
+                << QString::fromLatin1(end) << isRejected;
     }
 }
 
 void tst_HelperChannel::resultMayEndEverything()
 {
     QFETCH(const QString, end);
-    QFETCH(const bool, isRefused);
+    QFETCH(const bool, isRejected);
     ScriptedPeer peer;
-    refuseMissingQueues(peer, isMissing);
+    rejectMissingQueues(peer, isMissing);
     auto client = std::make_unique<OpenClient>(peer);
     auto questions = std::make_unique<Questions>(client->connection);
     int answers = 0;
@@ -196,7 +197,7 @@ void tst_HelperChannel::resultMayEndEverything()
         else
             client->connection.abort();
     };
-    questions->ask(isRefused ? u"missing"_s : u"q"_s);
+    questions->ask(isRejected ? u"missing"_s : u"q"_s);
     for (int i = 0; i < 50; ++i)
         questions->ask(u"q%1"_s.arg(i));
     QVERIFY(waitUntil([&] { return answers > 0; }));

@@ -16,7 +16,7 @@ private Q_SLOTS:
     void areReportedByTheirOwnChannel_data();
     void areReportedByTheirOwnChannel();
     void leaveADeliveryWithTheSameTagAlone();
-    void getRefusesToAcknowledgeAfterDelivery();
+    void getRejectsAcknowledgementAfterDelivery();
 };
 
 void tst_LateSettlements::areReportedByTheirOwnChannel_data()
@@ -138,7 +138,7 @@ void tst_LateSettlements::leaveADeliveryWithTheSameTagAlone()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_LateSettlements::getRefusesToAcknowledgeAfterDelivery()
+void tst_LateSettlements::getRejectsAcknowledgementAfterDelivery()
 {
     ScriptedPeer peer;
     OpenClient client(peer);

@@ -41,7 +41,7 @@ void tst_Lifetime::storyHasEverySignal()
     QFETCH(const QMetaObject *const, metaObject);
     QFETCH(const QStringList, prefixes);
     Story story(Story::Parents::Each);
-    story.tell();
+    story.run();
     for (int i = metaObject->methodOffset(); i < metaObject->methodCount(); ++i) {
         const QMetaMethod method = metaObject->method(i);
         if (method.methodType() != QMetaMethod::Signal)
@@ -59,8 +59,8 @@ void tst_Lifetime::storyIsTheSameEachTime()
     QStringList before;
     for (const Story::Parents parents : {Story::Parents::Each, Story::Parents::Other}) {
         Story story(parents);
-        story.tell();
-        story.windUp();
+        story.run();
+        story.endRemaining();
         QCOMPARE(story.log.ended.size(), story.log.replies.size());
         QCOMPARE(QSet<QString>(story.log.ended.begin(), story.log.ended.end()).size(), story.log.replies.size());
         story.log.entries.removeIf(comesOncePerTurn);
@@ -79,7 +79,7 @@ void tst_Lifetime::everythingMayBeDeletedInEverySlot_data()
     QTest::addColumn<int>("parents");
 
     Story story(Story::Parents::Each);
-    story.tell();
+    story.run();
     QHash<QString, int> occurrences;
     for (QString entry : std::as_const(story.log.entries)) {
         const bool isFickle = comesOncePerTurn(entry);
@@ -135,7 +135,7 @@ void tst_Lifetime::everythingMayBeDeletedInEverySlot()
         else if (QObject *unlucky = object())
             Way(way) == Way::Delete ? delete unlucky : unlucky->deleteLater();
     };
-    story.tell();
+    story.run();
     QVERIFY(story.stopped);
     QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
 
@@ -151,7 +151,7 @@ void tst_Lifetime::everythingMayBeDeletedInEverySlot()
         if (!story.log.has(u"reply.another ok"_s)) // then it was lost already, and that comes next
             QVERIFY(waitUntil([&] { return !story.connection->isOpen(); }));
     }
-    story.windUp();
+    story.endRemaining();
 
     const bool connectionIsGone = !story.connection;
     if (!connectionIsGone)

@@ -46,8 +46,8 @@ class tst_MessageColumns : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
-    void columnShowsWhatItsNameSays_data();
-    void columnShowsWhatItsNameSays();
+    void columnShowsTheFieldOfItsName_data();
+    void columnShowsTheFieldOfItsName();
     void everyPropertyIsAColumn();
     void absentPropertiesAreEmpty();
     void timesAreShownInLocalTime();
@@ -65,7 +65,7 @@ private Q_SLOTS:
     void filterMatchesAsATopicExchangeDoes();
 };
 
-void tst_MessageColumns::columnShowsWhatItsNameSays_data()
+void tst_MessageColumns::columnShowsTheFieldOfItsName_data()
 {
     QTest::addColumn<QVariant>("value");
     QTest::addColumn<QVariant>("display");
@@ -107,7 +107,7 @@ void tst_MessageColumns::columnShowsWhatItsNameSays_data()
     QTest::newRow("headers.x-death") << aMessage().header(u"x-death"_s) << QVariant(u"[{\"queue\":\"orders\"}]"_s);
 }
 
-void tst_MessageColumns::columnShowsWhatItsNameSays()
+void tst_MessageColumns::columnShowsTheFieldOfItsName()
 {
     QFETCH(const QVariant, value);
     QFETCH(const QVariant, display);

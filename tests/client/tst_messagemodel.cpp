@@ -63,8 +63,8 @@ public:
     QStringList next()
     {
         changes.clear();
-        QSignalSpy told(&model, &MessageModel::countChanged);
-        if (!waitUntil([&] { return !told.isEmpty(); }))
+        QSignalSpy reported(&model, &MessageModel::countChanged);
+        if (!waitUntil([&] { return !reported.isEmpty(); }))
             return {u"nothing"_s};
         return changes;
     }
@@ -121,7 +121,7 @@ private Q_SLOTS:
     void pauseKeepsTheRows();
     void clearForgetsEverything();
     void maximumCountChangesLive();
-    void nonsenseIsRefused();
+    void nonsenseIsRejected();
     void filterSelectsRows();
     void rowsShowTheirOwnMessage();
     void slotMayCallAnything_data();
@@ -210,7 +210,7 @@ void tst_MessageModel::changesAreAnIntervalApart()
     QCOMPARE(model.totalCount(), 1.0);
     model.append(numbered(1, 1));
     QSignalSpy changed(&model, &MessageModel::updateIntervalChanged);
-    model.setUpdateInterval(0); // what is pending comes by the new interval
+    model.setUpdateInterval(0); // pending changes follow the new interval
     QCOMPARE(changed.size(), 1);
     QCOMPARE(observed.next(), QStringList({u"insert 0-1"_s}));
 }
@@ -332,7 +332,7 @@ void tst_MessageModel::maximumCountChangesLive()
     QCOMPARE(bodies(model), "11 10 9 8");
 }
 
-void tst_MessageModel::nonsenseIsRefused()
+void tst_MessageModel::nonsenseIsRejected()
 {
     MessageModel model;
     QSignalSpy count(&model, &MessageModel::maximumCountChanged);
@@ -647,7 +647,7 @@ void tst_MessageModel::consumerMayLiveInAnotherThread()
     QVERIFY(waitUntil([&] { return bodies(model) == "d c b"; }));
     QMetaObject::invokeMethod(
         &worker, [&] { Q_EMIT consumer->batchDelivered({Message("late"_ba)}); }, Qt::BlockingQueuedConnection);
-    model.setConsumer(nullptr); // what is on its way does not arrive any more
+    model.setConsumer(nullptr); // messages on their way are dropped
     QMetaObject::invokeMethod(
         &worker, [&] { delete client; }, Qt::BlockingQueuedConnection);
     settleEvents();

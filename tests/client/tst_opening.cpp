@@ -55,11 +55,11 @@ private Q_SLOTS:
     void foreignProtocolsAreNamed();
     void silentPeerIsGivenUpInTime_data();
     void silentPeerIsGivenUpInTime();
-    void peerMayGoAtAnyPoint_data();
-    void peerMayGoAtAnyPoint();
+    void peerMayDisconnectAtAnyPoint_data();
+    void peerMayDisconnectAtAnyPoint();
 
-    void closeWhileConnectingEndsAllThatWaits_data();
-    void closeWhileConnectingEndsAllThatWaits();
+    void closeWhileConnectingEndsWaitingCalls_data();
+    void closeWhileConnectingEndsWaitingCalls();
     void abortWhileConnecting();
     void openTwiceIsTheSameAttempt();
     void whenOpenFollowsTheNextAttempt();
@@ -69,10 +69,10 @@ private Q_SLOTS:
 
     void endpointsAreTriedInOrder_data();
     void endpointsAreTriedInOrder();
-    void refusedLoginTriesNoOtherEndpoint();
-    void lastEndpointsErrorIsTold();
+    void rejectedLoginTriesNoOtherEndpoint();
+    void lastEndpointsErrorIsReported();
     void closeEndsTheTryingOfEndpoints();
-    void blockedAtOpenIsTold();
+    void blockedAtOpenIsReported();
     void openWorksBeforeAndInTheEventLoop();
 };
 
@@ -240,7 +240,7 @@ void tst_Opening::silentPeerIsGivenUpInTime()
     QCOMPARE(peer.count("connection.close"), 0);
 }
 
-void tst_Opening::peerMayGoAtAnyPoint_data()
+void tst_Opening::peerMayDisconnectAtAnyPoint_data()
 {
     QTest::addColumn<QByteArray>("at");
     QTest::addColumn<bool>("resets");
@@ -251,7 +251,7 @@ void tst_Opening::peerMayGoAtAnyPoint_data()
     }
 }
 
-void tst_Opening::peerMayGoAtAnyPoint()
+void tst_Opening::peerMayDisconnectAtAnyPoint()
 {
     QFETCH(const QByteArray, at);
     QFETCH(const bool, resets);
@@ -280,14 +280,14 @@ void tst_Opening::peerMayGoAtAnyPoint()
         QCOMPARE(each->state(), wasOpen ? Channel::State::Closed : Channel::State::Opening);
 }
 
-void tst_Opening::closeWhileConnectingEndsAllThatWaits_data()
+void tst_Opening::closeWhileConnectingEndsWaitingCalls_data()
 {
     QTest::addColumn<bool>("handshaking");
     QTest::newRow("connecting") << false;
     QTest::newRow("handshaking") << true;
 }
 
-void tst_Opening::closeWhileConnectingEndsAllThatWaits()
+void tst_Opening::closeWhileConnectingEndsWaitingCalls()
 {
     QFETCH(const bool, handshaking);
     ScriptedPeer peer;
@@ -481,7 +481,7 @@ void tst_Opening::endpointsAreTriedInOrder()
     QCOMPARE(unused.connectionCount(), 0);
 }
 
-void tst_Opening::refusedLoginTriesNoOtherEndpoint()
+void tst_Opening::rejectedLoginTriesNoOtherEndpoint()
 {
     ScriptedPeer refusing;
     refusing.closeInsteadOf("connection.tune", 403, "ACCESS_REFUSED");
@@ -493,7 +493,7 @@ void tst_Opening::refusedLoginTriesNoOtherEndpoint()
     QCOMPARE(another.connectionCount(), 0);
 }
 
-void tst_Opening::lastEndpointsErrorIsTold()
+void tst_Opening::lastEndpointsErrorIsReported()
 {
     ScriptedPeer silent;
     silent.withhold("connection.tune");
@@ -519,7 +519,7 @@ void tst_Opening::closeEndsTheTryingOfEndpoints()
     QCOMPARE(another.connectionCount(), 0);
 }
 
-void tst_Opening::blockedAtOpenIsTold()
+void tst_Opening::blockedAtOpenIsReported()
 {
     ScriptedPeer peer;
     ScriptedPeer::Handshake handshake;

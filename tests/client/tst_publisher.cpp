@@ -20,12 +20,12 @@ private Q_SLOTS:
     void missingExchangeDoesNotStopTheOthers();
     void lossIsReportedInOrder();
     void lossIsRepublishedInOrder();
-    void republishedMessageThatIsRefusedEndsOnce();
-    void badArgumentsAreRefused_data();
-    void badArgumentsAreRefused();
-    void badSettingsAreRefused();
+    void republishedMessageThatIsRejectedEndsOnce();
+    void badArgumentsAreRejected_data();
+    void badArgumentsAreRejected();
+    void badSettingsAreRejected();
     void signalsComeOncePerTurn();
-    void whoStoppedIsToldToGoOn();
+    void stoppedPublisherIsNotifiedWhenItMayContinue();
     void pressureRisesToOne();
     void publishingInSettledGoesOn();
     void drainedComesOnceAndLast();
@@ -36,8 +36,8 @@ private Q_SLOTS:
     void deletedChannelEndsEverything();
     void deletionLeavesNoReplyOpen();
     void channelThatCannotOpenAgainEndsTheOutbox();
-    void foreignThreadIsRefused();
-    void withoutAConnectionEverythingIsRefused();
+    void callOfAForeignThreadFails();
+    void withoutAConnectionAllCallsFail();
 };
 
 void tst_Publisher::everyConfirmSettlesItsMessage_data()
@@ -183,7 +183,7 @@ void tst_Publisher::lossIsRepublishedInOrder()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Publisher::republishedMessageThatIsRefusedEndsOnce()
+void tst_Publisher::republishedMessageThatIsRejectedEndsOnce()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
@@ -208,7 +208,7 @@ void tst_Publisher::republishedMessageThatIsRefusedEndsOnce()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Publisher::badArgumentsAreRefused_data()
+void tst_Publisher::badArgumentsAreRejected_data()
 {
     QTest::addColumn<bool>("isOpen");
     QTest::addColumn<QString>("exchange");
@@ -227,7 +227,7 @@ void tst_Publisher::badArgumentsAreRefused_data()
     }
 }
 
-void tst_Publisher::badArgumentsAreRefused()
+void tst_Publisher::badArgumentsAreRejected()
 {
     QFETCH(const bool, isOpen);
     QFETCH(const QString, exchange);
@@ -251,7 +251,7 @@ void tst_Publisher::badArgumentsAreRefused()
     QCOMPARE(client.published(), QByteArrayList{"good"});
 }
 
-void tst_Publisher::badSettingsAreRefused()
+void tst_Publisher::badSettingsAreRejected()
 {
     ScriptedPeer peer;
     PublisherClient client(peer, false);
@@ -302,7 +302,7 @@ void tst_Publisher::signalsComeOncePerTurn()
 }
 
 // Full and free again within one turn.
-void tst_Publisher::whoStoppedIsToldToGoOn()
+void tst_Publisher::stoppedPublisherIsNotifiedWhenItMayContinue()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
@@ -566,7 +566,7 @@ void tst_Publisher::channelThatCannotOpenAgainEndsTheOutbox()
     QVERIFY(client.waitForPublishes(2));
 }
 
-void tst_Publisher::foreignThreadIsRefused()
+void tst_Publisher::callOfAForeignThreadFails()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
@@ -584,7 +584,7 @@ void tst_Publisher::foreignThreadIsRefused()
     QVERIFY(!client.publisher->error().isError());
 }
 
-void tst_Publisher::withoutAConnectionEverythingIsRefused()
+void tst_Publisher::withoutAConnectionAllCallsFail()
 {
     QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"refuses: .*connection"_s));
     Publisher publisher(nullptr);

@@ -16,17 +16,17 @@ private Q_SLOTS:
     void blockedPublisherKeepsMessages();
     void pausedPublisherKeepsMessages_data();
     void pausedPublisherKeepsMessages();
-    void pausingLeavesWhatWasSent();
+    void pausingKeepsSentMessages();
     void pauseOutlivesALoss();
-    void windowLimitsWhatIsOnItsWay_data();
-    void windowLimitsWhatIsOnItsWay();
+    void windowLimitsUnconfirmedMessages_data();
+    void windowLimitsUnconfirmedMessages();
     void widerWindowSendsMore();
-    void fullOutboxRefuses();
+    void publishFailsWhenTheOutboxIsFull();
     void withoutAnOutboxNothingWaits();
     void fullWriteBufferIsWaitedFor();
     void tooLargeForTheConnectionEndsWithAnError();
     void limitIsExact();
-    void whatWasSentMakesRoom();
+    void sentMessagesMakeRoom();
     void republishedMessagesTakeRoom();
     void settledMessageIsLetGo();
     void channelErrorEndsMessagesUnderEitherPolicy_data();
@@ -76,7 +76,7 @@ void tst_PublisherOutbox::limitIsExact()
     QCOMPARE(client.publisher->outstandingCount(), 3);
 }
 
-void tst_PublisherOutbox::whatWasSentMakesRoom()
+void tst_PublisherOutbox::sentMessagesMakeRoom()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
@@ -274,7 +274,7 @@ void tst_PublisherOutbox::pausedPublisherKeepsMessages()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_PublisherOutbox::pausingLeavesWhatWasSent()
+void tst_PublisherOutbox::pausingKeepsSentMessages()
 {
     ScriptedPeer peer;
     PublisherClient client(peer);
@@ -313,14 +313,14 @@ void tst_PublisherOutbox::pauseOutlivesALoss()
     QCOMPARE(client.log.entries, QStringList({u"1 ok"_s, u"2 ok"_s, u"drained"_s}));
 }
 
-void tst_PublisherOutbox::windowLimitsWhatIsOnItsWay_data()
+void tst_PublisherOutbox::windowLimitsUnconfirmedMessages_data()
 {
     QTest::addColumn<int>("window");
     QTest::newRow("1") << 1;
     QTest::newRow("2") << 2;
 }
 
-void tst_PublisherOutbox::windowLimitsWhatIsOnItsWay()
+void tst_PublisherOutbox::windowLimitsUnconfirmedMessages()
 {
     QFETCH(const int, window);
     ScriptedPeer peer;
@@ -353,7 +353,7 @@ void tst_PublisherOutbox::widerWindowSendsMore()
     QCOMPARE(client.published(), QByteArrayList({"1", "2", "3"}));
 }
 
-void tst_PublisherOutbox::fullOutboxRefuses()
+void tst_PublisherOutbox::publishFailsWhenTheOutboxIsFull()
 {
     ScriptedPeer peer;
     PublisherClient client(peer, false);
@@ -375,7 +375,7 @@ void tst_PublisherOutbox::fullOutboxRefuses()
     client.open();
     QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
     QCOMPARE(client.log.entries.size(), accepted + 1);
-    QCOMPARE(client.publish("next"), quint64(accepted + 1)); // refused ones have no number
+    QCOMPARE(client.publish("next"), quint64(accepted + 1)); // rejected ones have no number
 }
 
 void tst_PublisherOutbox::withoutAnOutboxNothingWaits()
@@ -412,7 +412,7 @@ void tst_PublisherOutbox::fullWriteBufferIsWaitedFor()
     peer.answerAgain("basic.ack");
     Channel *other = client.connection->createChannel();
     QVERIFY(waitUntil([&] { return other->isOpen(); }));
-    peer.setReading(false); // what is written now stays with us
+    peer.setReading(false); // bytes written now stay in the client
     while (client.connection->bytesToWrite() < 600'000)
         QVERIFY(other->publish({}, u"q"_s, Message(QByteArray(50'000, 'o'))));
     QVERIFY(client.publisher->isWritable());

@@ -19,7 +19,7 @@ void runEventLoop(std::chrono::milliseconds time)
 void addRowsForEntries(const std::function<void(const QString &entry, int occurrence)> &add)
 {
     Story story(Story::Parents::Each);
-    story.tell();
+    story.run();
     QHash<QString, int> occurrences;
     for (const QString &entry : std::as_const(story.log.entries)) {
         if (const int occurrence = ++occurrences[entry]; occurrence <= 2 && !comesOncePerTurn(entry))
@@ -46,12 +46,12 @@ private Q_SLOTS:
     void answersToTheBrokerLeaveDuringANestedEventLoop();
     void slotMayWaitForAReply();
     void slotMayWaitForTheEnd();
-    void cancelInASlotReturnsWhatIsBuffered();
+    void cancelInASlotReturnsBufferedDeliveries();
     void closeInASlotEndsTheDeliveries();
     void reopenInTheReplyOfTheCallThatFailed();
     void reopenInClosed();
     void closeAfterReopenInTheReplyOfTheCallThatFailed();
-    void openInTheReplyAtALossIsRefused();
+    void openInTheReplyAtALossFails();
     void openInClosedConnectsAgain();
     void closeInStateChangedComesAfterOpened();
 };
@@ -70,14 +70,14 @@ void tst_Reentrancy::nestedEventLoopKeepsTheOrderOfSignals()
     QFETCH(const QString, entry);
     QFETCH(int, occurrence);
     Story expected(Story::Parents::Each);
-    expected.tell();
+    expected.run();
 
     Story story(Story::Parents::Each);
     story.log.afterEntry = [&](const QString &heard) {
         if (heard == entry && --occurrence == 0)
             runEventLoop(5ms);
     };
-    story.tell();
+    story.run();
     QCOMPARE_LE(occurrence, 0);
     for (SignalLog *log : {&story.log, &expected.log})
         log->entries.removeIf(comesOncePerTurn);
@@ -137,7 +137,7 @@ void tst_Reentrancy::everythingMayBeCalledInEverySlot()
             act();
         }
     };
-    story.tell();
+    story.run();
     QVERIFY(story.stopped);
     const Connection::State stateBefore = story.connection->state();
     if (stateBefore == Connection::State::Connecting || stateBefore == Connection::State::Handshaking) {
@@ -145,10 +145,10 @@ void tst_Reentrancy::everythingMayBeCalledInEverySlot()
     }
     const int closedBefore = int(story.log.only(u"connection.closed"_s).size());
     const bool isClosed = stateBefore == Connection::State::Closed;
-    story.windUp();
+    story.endRemaining();
     QCOMPARE(story.log.only(u"connection.closed"_s).size(), closedBefore + (isClosed ? 0 : 1));
-    if (const QStringList told = story.log.only(u"connection."_s); told.size() > 2)
-        QVERIFY2(told.last().startsWith(u"connection.closed"), qPrintable(told.join(u"; ")));
+    if (const QStringList reported = story.log.only(u"connection."_s); reported.size() > 2)
+        QVERIFY2(reported.last().startsWith(u"connection.closed"), qPrintable(reported.join(u"; ")));
     for (const QString &reply : std::as_const(story.log.ended))
         QVERIFY2(story.log.ended.count(reply) == 1, qPrintable(reply));
     delete story.connection;
@@ -273,7 +273,7 @@ void tst_Reentrancy::slotMayWaitForTheEnd()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Reentrancy::cancelInASlotReturnsWhatIsBuffered()
+void tst_Reentrancy::cancelInASlotReturnsBufferedDeliveries()
 {
     ScriptedPeer peer;
     OpenClient client(peer);
@@ -380,7 +380,7 @@ void tst_Reentrancy::closeAfterReopenInTheReplyOfTheCallThatFailed()
     QCOMPARE(client.channel->state(), Channel::State::Closed);
 }
 
-void tst_Reentrancy::openInTheReplyAtALossIsRefused()
+void tst_Reentrancy::openInTheReplyAtALossFails()
 {
     ScriptedPeer peer;
     OpenClient client(peer);

@@ -15,7 +15,7 @@ private Q_SLOTS:
     void oldDeliveriesAreStale_data();
     void oldDeliveriesAreStale();
     void consumerThatCouldNotStartEnds();
-    void whatWasEndedDoesNotComeBack();
+    void endedCallsAreNotRepeated();
     void consumerKeepsTheNameThatTheBrokerGave();
     void consumerThatCannotStartAgainEnds();
     void cancelWhileWaitingEndsWithoutTheBroker();
@@ -23,8 +23,8 @@ private Q_SLOTS:
     void openChannelCannotBeReopened();
     void reopenWaitsForTheConnection();
     void reopenFailsWhileTheConnectionIsClosing();
-    void takenNumberIsReplaced();
-    void numberRestsUntilCloseOk();
+    void numberInUseIsReplaced();
+    void numberIsNotReusedUntilCloseOk();
     void exhaustedNumbersAreALocalError();
     void sameNumberIsTheSameChannel();
 };
@@ -156,7 +156,7 @@ void tst_Reopening::consumerThatCouldNotStartEnds()
     log.watch(consumer);
     log.watch(consumer->whenStarted(), u"whenStarted"_s);
     peer.setHook([&](const Command &command) {
-        if (command.id == Wire::BasicConsume::id) // says what it is about, as brokers do
+        if (command.id == Wire::BasicConsume::id) // names the method, as brokers do
             peer.send(1, Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND", .classId = 60, .methodId = 20});
         return command.id == Wire::BasicConsume::id;
     });
@@ -174,7 +174,7 @@ void tst_Reopening::consumerThatCouldNotStartEnds()
     QVERIFY(client.channel->isOpen());
 }
 
-void tst_Reopening::whatWasEndedDoesNotComeBack()
+void tst_Reopening::endedCallsAreNotRepeated()
 {
     ScriptedPeer peer;
     OpenClient client(peer);
@@ -264,7 +264,7 @@ void tst_Reopening::publishingGoesOnWithTheNextNumber()
     QCOMPARE(client.channel->publish({}, u"q"_s, Message("1")), quint64(1));
     peer.closeChannel(1, 404, "NOT_FOUND");
     QVERIFY(waitUntil([&] { return client.channel->state() == Channel::State::Closed; }));
-    QCOMPARE(client.channel->publish({}, u"q"_s, Message("refused")), quint64(0));
+    QCOMPARE(client.channel->publish({}, u"q"_s, Message("rejected")), quint64(0));
     client.channel->reopen();
     QCOMPARE(client.channel->publish({}, u"q"_s, Message("2")), quint64(2)); // while it is opening
     QVERIFY(waitUntil([&] { return peer.count("basic.publish") == 2; }));
@@ -316,7 +316,7 @@ void tst_Reopening::reopenFailsWhileTheConnectionIsClosing()
     QCOMPARE(client.channel->state(), Channel::State::Closed);
 }
 
-void tst_Reopening::takenNumberIsReplaced()
+void tst_Reopening::numberInUseIsReplaced()
 {
     ScriptedPeer peer;
     OpenClient client(peer);
@@ -331,7 +331,7 @@ void tst_Reopening::takenNumberIsReplaced()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Reopening::numberRestsUntilCloseOk()
+void tst_Reopening::numberIsNotReusedUntilCloseOk()
 {
     ScriptedPeer peer;
     OpenClient client(peer);

@@ -19,16 +19,16 @@ private Q_SLOTS:
     void endComesOnce_data();
     void endComesOnce();
     void oneChannelAsksForAll();
-    void tagThatIsTakenMeanwhileEndsTheWaiting();
+    void tagUsedMeanwhileEndsTheWaiting();
     void channelNumberIsWaitedFor();
-    void missingQueuesKeepNobodyElseWaiting();
-    void refusedQuestionIsNotAlwaysAMissingQueue_data();
-    void refusedQuestionIsNotAlwaysAMissingQueue();
-    void queueThatGoesAfterTheAnswerIsWaitedForAgain();
-    void refusedSubscriptionEndsTheConsumer();
+    void missingQueuesDoNotDelayOtherConsumers();
+    void failedProbeIsNotAlwaysAMissingQueue_data();
+    void failedProbeIsNotAlwaysAMissingQueue();
+    void queueDeletedAfterTheAnswerIsAwaitedAgain();
+    void failedSubscriptionEndsTheConsumer();
     void tagAndPrefetchAreKept();
-    void whatWasDeliveredBeforeMayBeSettledAfterwards_data();
-    void whatWasDeliveredBeforeMayBeSettledAfterwards();
+    void earlierDeliveriesMayBeSettledAfterwards_data();
+    void earlierDeliveriesMayBeSettledAfterwards();
 };
 
 namespace
@@ -87,7 +87,7 @@ void tst_Resubscribing::waitsOnAfterALoss()
     WaitingClient client(peer, isAnswered);
     peer.dropConnection();
     QVERIFY(waitUntil([&] { return client.connection->state() == Connection::State::Closed; }));
-    QTest::qWait(UntilItAsksAgain); // asks while nobody can answer
+    QTest::qWait(UntilItAsksAgain); // asks without getting an answer
     QCOMPARE(client.consumer->state(), Consumer::State::Recovering);
 
     peer.answerAgain("queue.declare-ok");
@@ -146,11 +146,11 @@ void tst_Resubscribing::endComesOnce_data()
 {
     QTest::addColumn<bool>("isAnswered");
     QTest::addColumn<QString>("end");
-    QTest::addColumn<QString>("told"); // empty: the consumer is gone
+    QTest::addColumn<QString>("reported"); // empty: the consumer is gone
     for (const bool isAnswered : {false, true}) {
-        const auto add = [isAnswered](const char *end, const QString &told) {
+        const auto add = [isAnswered](const char *end, const QString &reported) {
             QTest::addRow("%s, %s", end, isAnswered ? "between two questions" : "asking")
-                << isAnswered << QString::fromLatin1(end) << told;
+                << isAnswered << QString::fromLatin1(end) << reported;
         };
         add("cancel", u"ok"_s);
         add("cancel after a loss", u"ok"_s);
@@ -170,7 +170,7 @@ void tst_Resubscribing::endComesOnce()
 {
     QFETCH(const bool, isAnswered);
     QFETCH(QString, end);
-    QFETCH(const QString, told);
+    QFETCH(const QString, reported);
     ScriptedPeer peer;
     WaitingClient client(peer, isAnswered);
     std::unique_ptr<Connection> &connection = client.connection;
@@ -194,8 +194,8 @@ void tst_Resubscribing::endComesOnce()
         delete client.channel;
     else
         connection.reset();
-    if (!told.isEmpty()) {
-        QVERIFY(waitUntil([&] { return client.log.has(u"consumer.cancelled "_s + told); }));
+    if (!reported.isEmpty()) {
+        QVERIFY(waitUntil([&] { return client.log.has(u"consumer.cancelled "_s + reported); }));
         QCOMPARE(client.consumer->state(), Consumer::State::Cancelled);
     }
     peer.answerAgain("queue.declare-ok");
@@ -203,8 +203,8 @@ void tst_Resubscribing::endComesOnce()
         connection->open();
     QTest::qWait(UntilItAsksAgain); // consumers that still wait ask again
     QStringList entries{u"consumer.stateChanged Recovering"_s};
-    if (!told.isEmpty())
-        entries += {u"consumer.stateChanged Cancelled"_s, u"consumer.cancelled "_s + told};
+    if (!reported.isEmpty())
+        entries += {u"consumer.stateChanged Cancelled"_s, u"consumer.cancelled "_s + reported};
     QCOMPARE(client.log.entries, entries);
     QCOMPARE(peer.count("basic.consume"), 0);
     QCOMPARE(peer.violations(), QStringList());
@@ -233,7 +233,7 @@ void tst_Resubscribing::oneChannelAsksForAll()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Resubscribing::tagThatIsTakenMeanwhileEndsTheWaiting()
+void tst_Resubscribing::tagUsedMeanwhileEndsTheWaiting()
 {
     ScriptedPeer peer;
     WaitingClient client(peer, true);
@@ -272,7 +272,7 @@ void tst_Resubscribing::channelNumberIsWaitedFor()
 }
 
 // One channel asks for all, and the broker closes it for each queue that is missing.
-void tst_Resubscribing::missingQueuesKeepNobodyElseWaiting()
+void tst_Resubscribing::missingQueuesDoNotDelayOtherConsumers()
 {
     constexpr int Count = 1000;
     const QSet<int> missing{0, 1, 499, 998, 999};
@@ -290,7 +290,7 @@ void tst_Resubscribing::missingQueuesKeepNobodyElseWaiting()
     };
     QVERIFY(waitUntil([&] { return areIn(Consumer::State::Active, false) && areIn(Consumer::State::Active, true); }));
     bool areMissing = true;
-    refuseMissingQueues(peer,
+    rejectMissingQueues(peer,
                         [&](const QString &queue) { return areMissing && missing.contains(queue.mid(1).toInt()); });
     QByteArray cancels;
     for (int i = 0; i < Count; ++i)
@@ -300,7 +300,7 @@ void tst_Resubscribing::missingQueuesKeepNobodyElseWaiting()
     QVERIFY(waitUntil(
         [&] { return peer.count("channel.close-ok") >= missing.size() && areIn(Consumer::State::Active, false); }));
     QVERIFY(areIn(Consumer::State::Recovering, true));
-    // At most a few dozen questions are under way, and asked again, when one is refused.
+    // At most a few dozen questions are under way, and asked again, when one is rejected.
     QVERIFY2(peer.count("queue.declare") < Count + 50 * peer.count("channel.close-ok"),
              qPrintable(QString::number(peer.count("queue.declare"))));
     areMissing = false;
@@ -310,7 +310,7 @@ void tst_Resubscribing::missingQueuesKeepNobodyElseWaiting()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Resubscribing::refusedQuestionIsNotAlwaysAMissingQueue_data()
+void tst_Resubscribing::failedProbeIsNotAlwaysAMissingQueue_data()
 {
     QTest::addColumn<quint16>("replyCode");
     QTest::addColumn<Consumer::State>("state");
@@ -320,7 +320,7 @@ void tst_Resubscribing::refusedQuestionIsNotAlwaysAMissingQueue_data()
     QTest::newRow("another reason") << quint16(406) << Consumer::State::Active;
 }
 
-void tst_Resubscribing::refusedQuestionIsNotAlwaysAMissingQueue()
+void tst_Resubscribing::failedProbeIsNotAlwaysAMissingQueue()
 {
     QFETCH(const quint16, replyCode);
     QFETCH(const Consumer::State, state);
@@ -330,7 +330,7 @@ void tst_Resubscribing::refusedQuestionIsNotAlwaysAMissingQueue()
     Consumer *consumer = client.consume({.consumerTag = u"c"_s, .resubscribe = true});
     SignalLog log;
     log.watch(consumer);
-    peer.closeInsteadOf("queue.declare-ok", replyCode, "refused");
+    peer.closeInsteadOf("queue.declare-ok", replyCode, "rejected");
     peer.forgetReceived();
     peer.send(1, Wire::BasicCancel{.consumerTag = "c", .noWait = true});
     QVERIFY(waitUntil([&] { return peer.count("channel.close-ok") == 1 && consumer->state() == state; }));
@@ -344,7 +344,7 @@ void tst_Resubscribing::refusedQuestionIsNotAlwaysAMissingQueue()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Resubscribing::queueThatGoesAfterTheAnswerIsWaitedForAgain()
+void tst_Resubscribing::queueDeletedAfterTheAnswerIsAwaitedAgain()
 {
     ScriptedPeer peer;
     WaitingClient client(peer, true);
@@ -378,7 +378,7 @@ void tst_Resubscribing::queueThatGoesAfterTheAnswerIsWaitedForAgain()
 }
 
 // Where the question was allowed and consuming is not.
-void tst_Resubscribing::refusedSubscriptionEndsTheConsumer()
+void tst_Resubscribing::failedSubscriptionEndsTheConsumer()
 {
     ScriptedPeer peer;
     WaitingClient client(peer, true);
@@ -425,14 +425,14 @@ void tst_Resubscribing::tagAndPrefetchAreKept()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_Resubscribing::whatWasDeliveredBeforeMayBeSettledAfterwards_data()
+void tst_Resubscribing::earlierDeliveriesMayBeSettledAfterwards_data()
 {
     QTest::addColumn<bool>("isDeleted");
     QTest::newRow("the consumer goes on") << false;
     QTest::newRow("the consumer was deleted") << true;
 }
 
-void tst_Resubscribing::whatWasDeliveredBeforeMayBeSettledAfterwards()
+void tst_Resubscribing::earlierDeliveriesMayBeSettledAfterwards()
 {
     QFETCH(const bool, isDeleted);
     ScriptedPeer peer;

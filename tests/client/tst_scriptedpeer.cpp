@@ -94,12 +94,12 @@ class tst_ScriptedPeer : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void completesTheHandshake();
-    void decodesWhatItReceives();
+    void decodesReceivedMethods();
     void sendsTheGreetingInsteadOfStart();
-    void saysNothingIfSilent();
+    void sendsNothingIfItDoesNotAnswerTheHeader();
     void closesInsteadOfAnAnswer();
     void asksEachChallenge();
-    void tellsBlockedAfterOpenOk();
+    void sendsBlockedAfterOpenOk();
     void declaresQueuesWithTheirCounts();
     void namesUnnamedQueuesAndConsumers();
     void answersNothingIfNoWait();
@@ -143,7 +143,7 @@ void tst_ScriptedPeer::completesTheHandshake()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_ScriptedPeer::decodesWhatItReceives()
+void tst_ScriptedPeer::decodesReceivedMethods()
 {
     ScriptedPeer peer;
     Client client(peer);
@@ -180,7 +180,7 @@ void tst_ScriptedPeer::sendsTheGreetingInsteadOfStart()
     QTRY_COMPARE(client.input(), handshake.greeting);
 }
 
-void tst_ScriptedPeer::saysNothingIfSilent()
+void tst_ScriptedPeer::sendsNothingIfItDoesNotAnswerTheHeader()
 {
     ScriptedPeer peer;
     ScriptedPeer::Handshake handshake;
@@ -233,7 +233,7 @@ void tst_ScriptedPeer::asksEachChallenge()
     QCOMPARE(peer.count("connection.secure-ok"), 2);
 }
 
-void tst_ScriptedPeer::tellsBlockedAfterOpenOk()
+void tst_ScriptedPeer::sendsBlockedAfterOpenOk()
 {
     ScriptedPeer peer;
     ScriptedPeer::Handshake handshake;

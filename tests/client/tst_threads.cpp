@@ -336,7 +336,7 @@ void tst_Threads::connectionEndsWhileOthersSettle()
         worker.run([&] { worker.connection->close(); });
     else if (end == u"abort"_s)
         worker.run([&] { worker.connection->abort(); });
-    worker.end(); // deletes the connection: what is settled later is logged
+    worker.end(); // deletes the connection, so later settlements are logged
     pool.join();
     QVERIFY(settled > 100);
     QCOMPARE(peer.violations(), QStringList());

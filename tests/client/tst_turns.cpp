@@ -19,7 +19,7 @@ private Q_SLOTS:
     void oneSignalOfTheEventLoopIsEnough();
     void deliveriesComeAfterAnIdleTime();
     void movedConnectionFollowsTheLoopOfItsThread();
-    void whatTheLastSlotOfATurnLeavesToDoIsDone();
+    void workLeftByTheLastSlotOfATurnIsDone();
 };
 
 void tst_Turns::oneSignalOfTheEventLoopIsEnough_data()
@@ -90,7 +90,7 @@ void tst_Turns::movedConnectionFollowsTheLoopOfItsThread()
 
 // At the end of a turn the counts of unacked deliveries are emitted before those of unconfirmed messages, whose slot
 // changes the count of unacked deliveries once more.
-void tst_Turns::whatTheLastSlotOfATurnLeavesToDoIsDone()
+void tst_Turns::workLeftByTheLastSlotOfATurnIsDone()
 {
     ScriptedPeer peer;
     OpenClient client(peer);

@@ -22,9 +22,9 @@ class tst_Writing : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void piecesFollowEachOther();
-    void takesPiecesAsFastAsThePeerReads();
-    void whatIsWrittenAfterPiecesFollowsThem();
-    void piecesForAPeerThatIsGoneFail();
+    void sendsPiecesAsFastAsThePeerReads();
+    void outputWrittenAfterPiecesFollowsThem();
+    void piecesForAClosedConnectionFail();
     void bodiesOfAllSizesReachASlowPeer();
     void aCallHasItsTimeWhenTheBacklogBeforeItHasLeft();
 };
@@ -45,7 +45,7 @@ public:
         if (!waitUntil([this] { return transport.isReady() && server.hasPendingConnections(); }))
             qFatal("no connection");
         peer.reset(server.nextPendingConnection());
-        peer->setReadBufferSize(SmallBuffer); // what it does not read stays in the kernel, then with us
+        peer->setReadBufferSize(SmallBuffer); // unread bytes stay in the kernel, then in the client
     }
 
     QTcpServer server;
@@ -123,7 +123,7 @@ void tst_Writing::piecesFollowEachOther()
     QCOMPARE(pair.transport.writeSome({}), 0);
 }
 
-void tst_Writing::takesPiecesAsFastAsThePeerReads()
+void tst_Writing::sendsPiecesAsFastAsThePeerReads()
 {
     constexpr int Pieces = 300;
     QRandomGenerator random(1);
@@ -147,7 +147,7 @@ void tst_Writing::takesPiecesAsFastAsThePeerReads()
     QCOMPARE(pair.transport.bytesToWrite(), 0);
 }
 
-void tst_Writing::whatIsWrittenAfterPiecesFollowsThem()
+void tst_Writing::outputWrittenAfterPiecesFollowsThem()
 {
     QRandomGenerator random(2);
     const QByteArrayList pieces = randomPieces(random, 300);
@@ -168,7 +168,7 @@ void tst_Writing::whatIsWrittenAfterPiecesFollowsThem()
     QVERIFY(arrived == all);
 }
 
-void tst_Writing::piecesForAPeerThatIsGoneFail()
+void tst_Writing::piecesForAClosedConnectionFail()
 {
     const QByteArrayList pieces(100, QByteArray(100'000, 'x'));
     Pair pair;

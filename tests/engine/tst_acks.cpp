@@ -20,11 +20,11 @@ private Q_SLOTS:
     void aSingleAckIsNotMultiple();
     void theOrderOfTheCallsDoesNotMatterForARun();
     void aHoleSplitsTheRun();
-    void whatWasWrittenIsNotAckedAgain();
+    void writtenAcksAreNotRepeated();
     void aNackBreaksTheRunAndKeepsItsPlace();
-    void nackUpToTakesWhatIsOpen();
-    void ackUpToTakesWhatIsOpen();
-    void rejectTakesThePlaceOfNackWhereTheBrokerHasNone();
+    void nackUpToSettlesAllUnsettledDeliveries();
+    void ackUpToSettlesAllUnsettledDeliveries();
+    void rejectReplacesNackIfTheBrokerHasNone();
     void getAndDeliverShareTheNumbers();
     void noAckDeliveriesLeaveHolesThatDoNotCount();
     void tagsThatNeedNoAckMeanNothing_data();
@@ -32,12 +32,12 @@ private Q_SLOTS:
     void gotMessagesThatNeedNoAckMeanNothing();
     void returnedDeliveriesLeaveHolesThatDoNotCount();
     void twoConsumersShareTheNumbersAndAreCountedApart();
-    void whatIsNotOpenIsRefused_data();
-    void whatIsNotOpenIsRefused();
+    void settlingFailsWhenNothingIsOpen_data();
+    void settlingFailsWhenNothingIsOpen();
     void acksLeaveBeforeALaterCall();
     void acksLeaveBeforeTheChannelIsClosed();
     void nothingIsSettledOnceTheChannelIsClosing();
-    void acksOfAChannelThatIsGoneAreStale();
+    void acksOfADeletedChannelAreStale();
     void acksGoOnAfterAConnectionWasLost();
     void anEndedConsumersDeliveriesCanStillBeSettled();
     void aDeliveryHeldOpenDoesNotKeepTheSettledOnes();
@@ -115,7 +115,7 @@ void tst_Acks::aHoleSplitsTheRun()
     t.s.expectSent(BasicAck{.deliveryTag = 6}).expectNothingSent();
 }
 
-void tst_Acks::whatWasWrittenIsNotAckedAgain()
+void tst_Acks::writtenAcksAreNotRepeated()
 {
     Subscribed t;
     t.deliver(1, 4);
@@ -142,7 +142,7 @@ void tst_Acks::aNackBreaksTheRunAndKeepsItsPlace()
     t.s.expectSent(BasicNack{.deliveryTag = 5, .multiple = false, .requeue = true}).expectNothingSent();
 }
 
-void tst_Acks::nackUpToTakesWhatIsOpen()
+void tst_Acks::nackUpToSettlesAllUnsettledDeliveries()
 {
     Subscribed t;
     t.deliver(1, 6);
@@ -157,7 +157,7 @@ void tst_Acks::nackUpToTakesWhatIsOpen()
     QCOMPARE(t.consumer->unacked, 1);
 }
 
-void tst_Acks::ackUpToTakesWhatIsOpen()
+void tst_Acks::ackUpToSettlesAllUnsettledDeliveries()
 {
     Subscribed t;
     t.deliver(1, 6);
@@ -170,7 +170,7 @@ void tst_Acks::ackUpToTakesWhatIsOpen()
     QCOMPARE(t.consumer->unacked, 0);
 }
 
-void tst_Acks::rejectTakesThePlaceOfNackWhereTheBrokerHasNone()
+void tst_Acks::rejectReplacesNackIfTheBrokerHasNone()
 {
     Subscribed t{QByteArray()};
     t.deliver(1, 3);
@@ -282,7 +282,7 @@ void tst_Acks::returnedDeliveriesLeaveHolesThatDoNotCount()
     t.s.deliver("other", 2).expectNoEvent();
     t.deliver(3, 3);
     QVERIFY(t.ack(3));
-    // Whatever the order: 2 goes back before an ack names a higher tag.
+    // In every order, 2 is returned before an ack names a higher tag.
     t.s.expectSent(BasicAck{.deliveryTag = 1});
     t.s.expectSent<Wire::BasicCancel>().expectSent(BasicNack{.deliveryTag = 2, .requeue = true});
     t.s.expectSent(BasicAck{.deliveryTag = 3}).expectNothingSent();
@@ -309,7 +309,7 @@ void tst_Acks::twoConsumersShareTheNumbersAndAreCountedApart()
     t.s.expectSent(BasicAck{.deliveryTag = 4, .multiple = true}).expectNothingSent();
 }
 
-void tst_Acks::whatIsNotOpenIsRefused_data()
+void tst_Acks::settlingFailsWhenNothingIsOpen_data()
 {
     QTest::addColumn<quint64>("tag");
     QTest::newRow("acked") << quint64(1);
@@ -320,7 +320,7 @@ void tst_Acks::whatIsNotOpenIsRefused_data()
     QTest::newRow("far away") << ~quint64(0);
 }
 
-void tst_Acks::whatIsNotOpenIsRefused()
+void tst_Acks::settlingFailsWhenNothingIsOpen()
 {
     QFETCH(quint64, tag);
     Subscribed t;
@@ -391,7 +391,7 @@ void tst_Acks::nothingIsSettledOnceTheChannelIsClosing()
     t.s.deliver("tag", 4).expectNoEvent().expectNothingSent();
 }
 
-void tst_Acks::acksOfAChannelThatIsGoneAreStale()
+void tst_Acks::acksOfADeletedChannelAreStale()
 {
     Subscribed t;
     t.deliver(1, 2);
@@ -438,7 +438,7 @@ void tst_Acks::anEndedConsumersDeliveriesCanStillBeSettled()
     QCOMPARE(t.s.takeReply<Engine::CancelResult>(cancelling).returned, 0);
     QVERIFY(t.ack(1));
     QVERIFY(t.channel->deliveries().nack(2, true).count);
-    t.consumer.reset(); // the engine keeps what it still counts
+    t.consumer.reset(); // the engine keeps the consumer whose deliveries it still counts
     QCOMPARE(t.channel->deliveries().ack(3).consumerContext, static_cast<void *>(&t.s));
     t.s.expectSent(BasicAck{.deliveryTag = 1}).expectSent<BasicNack>().expectSent(BasicAck{.deliveryTag = 3});
 }

@@ -18,17 +18,17 @@ private Q_SLOTS:
     void callsUnderWayAreStillAnswered();
     void callsThatStayUnansweredAreCancelled();
     void theBrokersCloseEndsTheChannelOnly();
-    void whatComesAfterTheBrokersCloseIsSkipped();
-    void aCloseOkThatNobodyAskedForDoesNotCloseAReopenedChannel();
+    void framesAfterTheBrokersCloseAreSkipped();
+    void anUnexpectedCloseOkDoesNotCloseAReopenedChannel();
     void theBrokersCloseAnswersACloseThatIsHeld();
     void closesOfAChannelMayCross();
-    void theBrokerMayCloseAChannelThatWeGaveUp();
-    void aNumberRestsUntilCloseOk();
-    void theSmallestFreeNumberIsTaken();
+    void theBrokerMayCloseAReleasedChannel();
+    void aNumberIsNotReusedUntilCloseOk();
+    void theSmallestFreeNumberIsUsed();
     void aNumberMayBeChosen();
     void numbersCanRunOut();
     void aReopenedChannelIsANewIncarnation();
-    void reopeningTakesAnotherNumberWhileTheOldOneRests();
+    void reopeningUsesAnotherNumberUntilCloseOk();
     void reopeningWithoutAFreeNumberFailsAndKeepsTheNumber();
     void onlyAClosedChannelCanBeOpened();
     void channelsBeyondTheNegotiatedLimitEnd();
@@ -146,7 +146,7 @@ void tst_ChannelClosing::theBrokersCloseEndsTheChannelOnly()
     s.broker(Wire::QueuePurgeOk{}, 2).takeReply<quint32>(elsewhere);
 }
 
-void tst_ChannelClosing::whatComesAfterTheBrokersCloseIsSkipped()
+void tst_ChannelClosing::framesAfterTheBrokersCloseAreSkipped()
 {
     Script s;
     s.open();
@@ -165,7 +165,7 @@ void tst_ChannelClosing::whatComesAfterTheBrokersCloseIsSkipped()
     s.expectSent(Wire::BasicNack{.deliveryTag = 3, .requeue = true}).expectNothingSent();
 }
 
-void tst_ChannelClosing::aCloseOkThatNobodyAskedForDoesNotCloseAReopenedChannel()
+void tst_ChannelClosing::anUnexpectedCloseOkDoesNotCloseAReopenedChannel()
 {
     Script s;
     s.open();
@@ -209,7 +209,7 @@ void tst_ChannelClosing::closesOfAChannelMayCross()
     s.openChannel(1);
 }
 
-void tst_ChannelClosing::theBrokerMayCloseAChannelThatWeGaveUp()
+void tst_ChannelClosing::theBrokerMayCloseAReleasedChannel()
 {
     Script s;
     s.open();
@@ -222,7 +222,7 @@ void tst_ChannelClosing::theBrokerMayCloseAChannelThatWeGaveUp()
     s.openChannel(1);
 }
 
-void tst_ChannelClosing::aNumberRestsUntilCloseOk()
+void tst_ChannelClosing::aNumberIsNotReusedUntilCloseOk()
 {
     Script s;
     s.open();
@@ -236,7 +236,7 @@ void tst_ChannelClosing::aNumberRestsUntilCloseOk()
     QCOMPARE(s.openChannel().number(), quint16(2));
 }
 
-void tst_ChannelClosing::theSmallestFreeNumberIsTaken()
+void tst_ChannelClosing::theSmallestFreeNumberIsUsed()
 {
     Script s;
     s.open();
@@ -298,7 +298,7 @@ void tst_ChannelClosing::aReopenedChannelIsANewIncarnation()
     QVERIFY(s.openChannel().incarnation() > channel.incarnation()); // nor are they shared
 }
 
-void tst_ChannelClosing::reopeningTakesAnotherNumberWhileTheOldOneRests()
+void tst_ChannelClosing::reopeningUsesAnotherNumberUntilCloseOk()
 {
     Script s;
     s.open();

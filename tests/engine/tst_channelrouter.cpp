@@ -223,7 +223,8 @@ void tst_ChannelRouter::framesOutOfOrderAreViolations_data()
     QTest::newRow("method instead of a header")
         << deliver + Wire::encodeFrame(1, Wire::TxSelectOk{}) << int(Wire::ReplyCode::UnexpectedFrame);
     QTest::newRow("body longer than announced")
-        << deliver + headerFrame(1, 1) + encodeFrame(Wire::FrameType::Body, 1, "xy") << int(Wire::ReplyCode::FrameError);
+        << deliver + headerFrame(1, 1) + encodeFrame(Wire::FrameType::Body, 1, "xy")
+        << int(Wire::ReplyCode::FrameError);
     QTest::newRow("truncated header") << deliver + encodeFrame(Wire::FrameType::Header, 1, "\0\x3c")
                                       << int(Wire::ReplyCode::SyntaxError);
     QTest::newRow("body of 2^63 bytes") << deliver + headerFrame(1, quint64(1) << 63)

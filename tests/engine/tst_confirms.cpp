@@ -16,26 +16,26 @@ class tst_Confirms : public QObject
 private Q_SLOTS:
     void acksAndNacksComeOneByOne();
     void multipleIsARange();
-    void multipleLeavesOutWhatIsSettled();
-    void outOfOrderIsToldAsItComes();
+    void multipleSkipsSettledDeliveries();
+    void confirmsOutOfOrderAreReportedAsTheyArrive();
     void tagZeroWithMultipleMeansAll();
     void unknownTagClosesTheChannel_data();
     void unknownTagClosesTheChannel();
     void numbersGoOnAndTagsRestartAfterReopening();
-    void whatWasPublishedBeforeConfirmModeHasNoTag();
+    void messagesPublishedBeforeConfirmModeHaveNoNumber();
     void heldPublishesGetTheirTagsWhenTheyAreWritten();
     void publishesBeforeTheConnectionIsOpenAreConfirmed();
     void modesExcludeEachOther();
 
     void aReturnIsTheOutcomeOfItsMessage();
-    void aReturnMatchesByWhatTheBrokerKeeps_data();
-    void aReturnMatchesByWhatTheBrokerKeeps();
+    void aReturnIsMatchedByTheFieldsThatTheBrokerKeeps_data();
+    void aReturnIsMatchedByTheFieldsThatTheBrokerKeeps();
     void aThousandReturnsFindTheirMessages_data();
     void aThousandReturnsFindTheirMessages();
     void aSettledMandatoryMessageKeepsNoBody_data();
     void aSettledMandatoryMessageKeepsNoBody();
     void aReturnWithoutItsAckCountsWhenTheChannelEnds();
-    void aReturnOfAMessageFromBeforeConfirmModeIsToldWithoutANumber();
+    void aReturnOfAMessagePublishedBeforeConfirmModeHasNoNumber();
     void aReturnOutsideConfirmModeHasNoNumber();
 
     void closeWaitsForConfirms();
@@ -155,7 +155,7 @@ void tst_Confirms::multipleIsARange()
     QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 8-9"_s});
 }
 
-void tst_Confirms::multipleLeavesOutWhatIsSettled()
+void tst_Confirms::multipleSkipsSettledDeliveries()
 {
     Confirming t;
     t.publishMany(6);
@@ -167,7 +167,7 @@ void tst_Confirms::multipleLeavesOutWhatIsSettled()
     QCOMPARE(t.channel->unconfirmed(), 0);
 }
 
-void tst_Confirms::outOfOrderIsToldAsItComes()
+void tst_Confirms::confirmsOutOfOrderAreReportedAsTheyArrive()
 {
     Confirming t;
     t.publishMany(4);
@@ -231,7 +231,7 @@ void tst_Confirms::numbersGoOnAndTagsRestartAfterReopening()
     QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 3-3"_s});
 }
 
-void tst_Confirms::whatWasPublishedBeforeConfirmModeHasNoTag()
+void tst_Confirms::messagesPublishedBeforeConfirmModeHaveNoNumber()
 {
     Script s;
     s.open();
@@ -256,7 +256,7 @@ void tst_Confirms::heldPublishesGetTheirTagsWhenTheyAreWritten()
     t.publish("three");
     t.s.expectNothingSent();
     QCOMPARE(t.channel->unconfirmed(), 3);
-    t.acks(0, true); // of what it has got
+    t.acks(0, true); // of everything received so far
     QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 1-1"_s});
     QCOMPARE(t.channel->unconfirmed(), 2);
     t.s.broker(Wire::ConnectionUnblocked{}).expectEvent<Engine::BlockedChanged>();
@@ -338,7 +338,7 @@ void tst_Confirms::aReturnIsTheOutcomeOfItsMessage()
     t.s.expectNoEvent();
 }
 
-void tst_Confirms::aReturnMatchesByWhatTheBrokerKeeps_data()
+void tst_Confirms::aReturnIsMatchedByTheFieldsThatTheBrokerKeeps_data()
 {
     QTest::addColumn<QByteArray>("body");
     QTest::addColumn<QByteArray>("key");
@@ -357,7 +357,7 @@ void tst_Confirms::aReturnMatchesByWhatTheBrokerKeeps_data()
     QTest::newRow("no message-id") << QByteArray("body") << QByteArray("key") << propertiesOf({}, withBcc) << false;
 }
 
-void tst_Confirms::aReturnMatchesByWhatTheBrokerKeeps()
+void tst_Confirms::aReturnIsMatchedByTheFieldsThatTheBrokerKeeps()
 {
     QFETCH(const QByteArray, body);
     QFETCH(const QByteArray, key);
@@ -482,7 +482,7 @@ void tst_Confirms::aReturnWithoutItsAckCountsWhenTheChannelEnds()
     QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 3-3"_s}); // the return is used up
 }
 
-void tst_Confirms::aReturnOfAMessageFromBeforeConfirmModeIsToldWithoutANumber()
+void tst_Confirms::aReturnOfAMessagePublishedBeforeConfirmModeHasNoNumber()
 {
     Script s;
     s.open();

@@ -18,22 +18,22 @@ private Q_SLOTS:
     void aConnectionWithoutChannelsIsClosedAtOnce();
     void aChannelThatWasNeverOpenedDoesNotKeepAConnection();
     void noChannelIsOpenedWhileTheConnectionCloses();
-    void aConnectionThatClosesTakesNoMoreCalls();
+    void aClosingConnectionAcceptsNoCalls();
     void closesOfAConnectionMayCross();
     void theBrokerMayCloseWhileChannelsClose();
     void closeHasADeadline_data();
     void closeHasADeadline();
-    void closeWaitsForWhatIsStillBeingWritten();
+    void closeWaitsForUnwrittenOutput();
     void closeBehindABacklogLastsAsLongAsItMoves();
     void closeBehindABacklogThatStandsStillHasADeadline();
     void eachAnswerGivesAClosingConnectionMoreTime();
-    void closeWaitsForWhatTheBrokerHeldBack();
+    void closeWaitsForOperationsHeldByTheBroker();
     void aSocketThatEndsAfterConnectionCloseIsACleanEnd();
     void theBrokersCloseEndsEverythingInOrder();
-    void theBrokersCloseIsToldWithItsCause();
+    void theBrokersCloseIsReportedWithItsCause();
     void aLostConnectionEndsEverythingOnce();
-    void abortEndsEverythingWithoutAWord();
-    void goodbyeWaitsForNobody();
+    void abortEndsEverythingWithoutConnectionClose();
+    void connectionCloseWaitsForNoCalls();
     void heldPublishesFailWithTheirRange_data();
     void heldPublishesFailWithTheirRange();
 };
@@ -123,7 +123,7 @@ void tst_ConnectionClosing::noChannelIsOpenedWhileTheConnectionCloses()
     s.broker(Wire::ConnectionCloseOk{}).takeConnectionClosed();
 }
 
-void tst_ConnectionClosing::aConnectionThatClosesTakesNoMoreCalls()
+void tst_ConnectionClosing::aClosingConnectionAcceptsNoCalls()
 {
     Script s;
     s.open();
@@ -204,7 +204,7 @@ void tst_ConnectionClosing::closeHasADeadline()
     QVERIFY(!s.engine.deadline());
 }
 
-void tst_ConnectionClosing::closeWaitsForWhatIsStillBeingWritten()
+void tst_ConnectionClosing::closeWaitsForUnwrittenOutput()
 {
     Script s;
     s.checksRules = false; // the output is taken by hand
@@ -285,7 +285,7 @@ void tst_ConnectionClosing::eachAnswerGivesAClosingConnectionMoreTime()
     QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
 }
 
-void tst_ConnectionClosing::closeWaitsForWhatTheBrokerHeldBack()
+void tst_ConnectionClosing::closeWaitsForOperationsHeldByTheBroker()
 {
     Engine::Settings settings = Script::defaultSettings();
     settings.heartbeatSeconds = 2;
@@ -342,7 +342,7 @@ void tst_ConnectionClosing::theBrokersCloseEndsEverythingInOrder()
     QCOMPARE(one.purgeQueue(u"q"_s).error().kind(), ErrorKind::NotOpen);
 }
 
-void tst_ConnectionClosing::theBrokersCloseIsToldWithItsCause()
+void tst_ConnectionClosing::theBrokersCloseIsReportedWithItsCause()
 {
     Script s;
     s.open();
@@ -394,7 +394,7 @@ void tst_ConnectionClosing::aLostConnectionEndsEverythingOnce()
     QCOMPARE(s.openChannel().number(), quint16(3));
 }
 
-void tst_ConnectionClosing::abortEndsEverythingWithoutAWord()
+void tst_ConnectionClosing::abortEndsEverythingWithoutConnectionClose()
 {
     Script s;
     s.engine.abort(); // nothing to end
@@ -412,7 +412,7 @@ void tst_ConnectionClosing::abortEndsEverythingWithoutAWord()
     s.expectNoEvent().expectNothingSent();
 }
 
-void tst_ConnectionClosing::goodbyeWaitsForNobody()
+void tst_ConnectionClosing::connectionCloseWaitsForNoCalls()
 {
     Script s;
     s.open();

@@ -13,15 +13,15 @@ class tst_ConsumerRules : public QObject
 {
     Q_OBJECT
 private Q_SLOTS:
-    void consumeOkMayComeLate();
+    void consumeOkMayArriveAfterCancel();
     void consumeOkMayComeEarly();
     void consumeOksAreMatchedByTag();
-    void cancelOkMayComeLate();
+    void cancelOkMayArriveAfterTheConsumerIsDeleted();
     void cancelWaitsForConsumeOk();
     void cancelBeforeOpenIsSentAfterConsumeOk();
-    void aTagInUseIsRefused();
-    void aTagRestsUntilCancelOk();
-    void aTagRestsIfConsumeOkIsStillToCome();
+    void aTagInUseIsRejected();
+    void aTagIsNotReusedUntilCancelOk();
+    void aTagIsNotReusedBeforeConsumeOk();
     void consumeThatWaitsForATagMayBeCancelled();
     void consumeThatWaitsForATagEndsWithItsChannel();
     void channelClosesThoughAConsumeWaitsForATag();
@@ -31,16 +31,16 @@ private Q_SLOTS:
     void theBrokersCancelIsAnswered();
     void theBrokersCancelIsAnsweredInATransaction();
     void consumeOkMayComeAfterTheBrokersCancel();
-    void theBrokersCancelOfAnEarlierConsumerSparesALaterOne();
+    void theBrokersCancelOfAnOldConsumerSparesANewOneWithItsTag();
     void theBrokersCancelEndsTheConsumer();
-    void theBrokersCancelAnswersWhatItEnds();
-    void theBrokersCancelCrossesOurs();
-    void deliveriesOfACancelledConsumerGoBack();
-    void lateDeliveriesGoBackAfterCancelOk();
-    void drainingTakesDeliveriesUntilCancelOk();
+    void theBrokersCancelEndsPendingCalls();
+    void theBrokersCancelMayCrossTheClients();
+    void deliveriesOfACancelledConsumerAreReturned();
+    void deliveriesBeforeCancelOkAreReturnedAfterIt();
+    void drainingReceivesDeliveriesUntilCancelOk();
 };
 
-void tst_ConsumerRules::consumeOkMayComeLate()
+void tst_ConsumerRules::consumeOkMayArriveAfterCancel()
 {
     Script s;
     s.open();
@@ -80,7 +80,7 @@ void tst_ConsumerRules::consumeOksAreMatchedByTag()
     s.expectReply(b->startCall).expectReply(a->startCall);
 }
 
-void tst_ConsumerRules::cancelOkMayComeLate()
+void tst_ConsumerRules::cancelOkMayArriveAfterTheConsumerIsDeleted()
 {
     Script s;
     s.open();
@@ -123,7 +123,7 @@ void tst_ConsumerRules::cancelBeforeOpenIsSentAfterConsumeOk()
     s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectSent<Wire::BasicCancel>();
 }
 
-void tst_ConsumerRules::aTagInUseIsRefused()
+void tst_ConsumerRules::aTagInUseIsRejected()
 {
     Script s;
     s.open();
@@ -143,7 +143,7 @@ void tst_ConsumerRules::aTagInUseIsRefused()
     QVERIFY(s.openChannel(2).consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
 }
 
-void tst_ConsumerRules::aTagRestsUntilCancelOk()
+void tst_ConsumerRules::aTagIsNotReusedUntilCancelOk()
 {
     Script s;
     s.open();
@@ -164,7 +164,7 @@ void tst_ConsumerRules::aTagRestsUntilCancelOk()
         [&](const Engine::Delivered &delivered) { QCOMPARE(delivered.consumer, consumer.get()); });
 }
 
-void tst_ConsumerRules::aTagRestsIfConsumeOkIsStillToCome()
+void tst_ConsumerRules::aTagIsNotReusedBeforeConsumeOk()
 {
     Script s;
     s.open();
@@ -277,7 +277,7 @@ void tst_ConsumerRules::theBrokersCancelIsAnswered_data()
     QTest::addColumn<bool>("isKnown");
     for (const bool noWait : {true, false}) {
         QTest::addRow("of a consumer, no-wait %d", noWait) << noWait << true;
-        QTest::addRow("of nobody, no-wait %d", noWait) << noWait << false;
+        QTest::addRow("of an unknown consumer, no-wait %d", noWait) << noWait << false;
     }
 }
 
@@ -300,7 +300,7 @@ void tst_ConsumerRules::theBrokersCancelIsAnswered()
         s.expectEvent<Engine::ConsumerCancelled>();
     s.expectNothingSent().expectNoEvent();
     QVERIFY(!s.engine.deadline()); // there is nothing to wait for
-    // Its later deliveries go back.
+    // Its later deliveries are returned.
     s.deliver("a", 1).deliver("a", 2).takeEvents();
     std::deque<Frame> sent = s.takeSent();
     for (const quint64 tag : {1, 2}) {
@@ -351,7 +351,7 @@ void tst_ConsumerRules::consumeOkMayComeAfterTheBrokersCancel()
     QVERIFY(s.engine.isOpen());
 }
 
-void tst_ConsumerRules::theBrokersCancelOfAnEarlierConsumerSparesALaterOne()
+void tst_ConsumerRules::theBrokersCancelOfAnOldConsumerSparesANewOneWithItsTag()
 {
     Script s;
     s.open();
@@ -388,7 +388,7 @@ void tst_ConsumerRules::theBrokersCancelEndsTheConsumer()
     s.expectSent(Wire::BasicCancelOk{.consumerTag = "b"}).expectEvent<Engine::ConsumerCancelled>().expectNoEvent();
 }
 
-void tst_ConsumerRules::theBrokersCancelAnswersWhatItEnds()
+void tst_ConsumerRules::theBrokersCancelEndsPendingCalls()
 {
     Script s;
     s.open();
@@ -402,7 +402,7 @@ void tst_ConsumerRules::theBrokersCancelAnswersWhatItEnds()
     s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNothingSent(); // not ours as well
 }
 
-void tst_ConsumerRules::theBrokersCancelCrossesOurs()
+void tst_ConsumerRules::theBrokersCancelMayCrossTheClients()
 {
     Script s;
     s.open();
@@ -416,7 +416,7 @@ void tst_ConsumerRules::theBrokersCancelCrossesOurs()
     QVERIFY(s.engine.isOpen());
 }
 
-void tst_ConsumerRules::deliveriesOfACancelledConsumerGoBack()
+void tst_ConsumerRules::deliveriesOfACancelledConsumerAreReturned()
 {
     Script s;
     s.open();
@@ -442,7 +442,7 @@ void tst_ConsumerRules::deliveriesOfACancelledConsumerGoBack()
     s.deliver("orphan", 4).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 4, .requeue = true});
 }
 
-void tst_ConsumerRules::lateDeliveriesGoBackAfterCancelOk()
+void tst_ConsumerRules::deliveriesBeforeCancelOkAreReturnedAfterIt()
 {
     Script s;
     s.open();
@@ -461,7 +461,7 @@ void tst_ConsumerRules::lateDeliveriesGoBackAfterCancelOk()
     QVERIFY(s.engine.isOpen());
 }
 
-void tst_ConsumerRules::drainingTakesDeliveriesUntilCancelOk()
+void tst_ConsumerRules::drainingReceivesDeliveriesUntilCancelOk()
 {
     Script s;
     s.open();

@@ -15,13 +15,13 @@ class tst_Contents : public QObject
 private Q_SLOTS:
     void bodiesOfAllSizesArrive_data();
     void bodiesOfAllSizesArrive();
-    void aDeliveryCarriesWhatTheBrokerSaid();
+    void aDeliveryHasTheFieldsSentByTheBroker();
     void framesMayBeSmallerThanTheyHaveToBe();
     void contentsOfSeveralChannelsInterleave();
     void aLargeBodyIsReadIntoItsPlace();
     void aDirectReadStopsAtTheEndOfItsFrame();
-    void aChannelMayGoWhileItsBodyIsRead_data();
-    void aChannelMayGoWhileItsBodyIsRead();
+    void aChannelMayBeReleasedWhileItsBodyIsRead_data();
+    void aChannelMayBeReleasedWhileItsBodyIsRead();
     void inputMayBeCutAnywhere();
     void inputMayComeInPieces_data();
     void inputMayComeInPieces();
@@ -29,8 +29,8 @@ private Q_SLOTS:
     void largeHeadersAreAccepted();
     void aMessageOverTheLimitEndsItsConsumer_data();
     void aMessageOverTheLimitEndsItsConsumer();
-    void aHeaderOverTheLimitMayHaveNoBody();
-    void aMessageOverTheLimitEndsNobodyWhoLeaves();
+    void aHeaderAboveTheLimitMayHaveNoBody();
+    void aMessageAboveTheLimitSparesAConsumerBeingCancelled();
     void aMessageOverTheLimitIsNotDrained();
     void aConsumerIsCancelledBeforeHeldPublishes();
     void aGetOverTheLimitEndsWithAnError_data();
@@ -45,7 +45,7 @@ private Q_SLOTS:
     void namesMayBeRawData();
     void namesMayChangeInPlace();
     void aNewAccessTicketIsInTheNextPublish();
-    void whatIsPublishedAfterAnotherIsItself();
+    void messagePublishedAfterAnotherKeepsItsFields();
     void aLargeBodyIsNotCopiedForSending();
 };
 
@@ -75,7 +75,7 @@ struct Subscribed : Script {
 };
 
 // The reported properties of a delivery, for comparison.
-QStringList told(const Engine::Delivered &delivered)
+QStringList reported(const Engine::Delivered &delivered)
 {
     const Engine::ReceivedMessage &message = delivered.message;
     return {QString::number(message.deliveryTag),  QString::fromUtf8(message.exchange),
@@ -111,13 +111,13 @@ QStringList eventsOf(const std::function<void(Script &)> &feed)
     s.write();
     feed(s);
     QStringList events;
-    events += told(s.takeEvent<Engine::Delivered>());
-    events += told(s.takeEvent<Engine::Delivered>());
+    events += reported(s.takeEvent<Engine::Delivered>());
+    events += reported(s.takeEvent<Engine::Delivered>());
     events += QString::number(s.takeReply<quint32>(*purging));
     events += QString::fromUtf8(s.takeReply<Engine::GotMessage>(*getting).message.body);
     const auto returned = s.takeEvent<Engine::Returned>();
     events += QString::fromUtf8(returned.message.body) + returned.message.reason.toString();
-    events += told(s.takeEvent<Engine::Delivered>());
+    events += reported(s.takeEvent<Engine::Delivered>());
     return events + s.takeEvents();
 }
 
@@ -144,7 +144,7 @@ void tst_Contents::bodiesOfAllSizesArrive()
     s.expectNoEvent().expectNothingSent();
 }
 
-void tst_Contents::aDeliveryCarriesWhatTheBrokerSaid()
+void tst_Contents::aDeliveryHasTheFieldsSentByTheBroker()
 {
     Subscribed s;
     const QByteArray properties = Wire::encodeProperties({.flags = Wire::PriorityFlag, .priority = 9});
@@ -172,7 +172,7 @@ void tst_Contents::framesMayBeSmallerThanTheyHaveToBe()
     for (qsizetype offset = 0; offset < 1000; offset += 10)
         bytes +=
             encodeFrame(Wire::FrameType::Body, 1, body.mid(offset, 10)) + encodeFrame(Wire::FrameType::Body, 1, {});
-    bytes.chop(Wire::FrameOverhead); // no frame follows what is complete
+    bytes.chop(Wire::FrameOverhead); // no frame follows a complete content
     s.brokerBytes(bytes.chopped(1)).expectNoEvent().brokerBytes(bytes.last(1));
     QCOMPARE(s.takeEvent<Engine::Delivered>().message.body, body);
 }
@@ -254,14 +254,14 @@ void tst_Contents::aDirectReadStopsAtTheEndOfItsFrame()
     QCOMPARE(s.takeEvent<Engine::Delivered>().message.body, body);
 }
 
-void tst_Contents::aChannelMayGoWhileItsBodyIsRead_data()
+void tst_Contents::aChannelMayBeReleasedWhileItsBodyIsRead_data()
 {
     QTest::addColumn<bool>("released");
     QTest::newRow("released") << true;
     QTest::newRow("timed out") << false;
 }
 
-void tst_Contents::aChannelMayGoWhileItsBodyIsRead()
+void tst_Contents::aChannelMayBeReleasedWhileItsBodyIsRead()
 {
     QFETCH(bool, released);
     Subscribed s;
@@ -382,7 +382,7 @@ void tst_Contents::aMessageOverTheLimitEndsItsConsumer()
     for (const QString &detail : {size, u"\"key\""_s, isHeaderTooLarge ? u"1048576"_s : u"1000"_s})
         QVERIFY2(reason.text().contains(detail), qPrintable(reason.text()));
 
-    // The rest of it is skipped, and it goes back when it is whole.
+    // The rest of the body is skipped, and the delivery is returned when it is complete.
     s.brokerBytes(header.sliced(beginning) + encodeFrame(Wire::FrameType::Body, 1, body.first(500)))
         .expectNothingSent();
     s.brokerBytes(encodeFrame(Wire::FrameType::Body, 1, body.sliced(500))).expectNoEvent();
@@ -407,7 +407,7 @@ void tst_Contents::aMessageOverTheLimitEndsItsConsumer()
     QVERIFY(s.engine.isOpen());
 }
 
-void tst_Contents::aHeaderOverTheLimitMayHaveNoBody()
+void tst_Contents::aHeaderAboveTheLimitMayHaveNoBody()
 {
     Subscribed s;
     s.brokerBytes(Wire::encodeFrame(1, Wire::BasicDeliver{.consumerTag = "tag", .deliveryTag = 1}) +
@@ -420,7 +420,7 @@ void tst_Contents::aHeaderOverTheLimitMayHaveNoBody()
     s.subscribe(*s.channel, u"tag"_s); // the frames are in step
 }
 
-void tst_Contents::aMessageOverTheLimitEndsNobodyWhoLeaves()
+void tst_Contents::aMessageAboveTheLimitSparesAConsumerBeingCancelled()
 {
     Script s;
     s.settings.maximumMessageSize = 10;
@@ -661,7 +661,7 @@ void tst_Contents::aNewAccessTicketIsInTheNextPublish()
 }
 
 // The frames of the previous message are reused where they are the same.
-void tst_Contents::whatIsPublishedAfterAnotherIsItself()
+void tst_Contents::messagePublishedAfterAnotherKeepsItsFields()
 {
     struct Published {
         QString exchange;

@@ -31,7 +31,7 @@ private Q_SLOTS:
 namespace
 {
 
-enum class Goodbye { No, Yes };
+enum class CloseSent { No, Yes };
 
 template <typename Method>
 QByteArray method(const Method &fields, quint16 channel = 1)
@@ -76,59 +76,60 @@ QByteArray nested(int levels)
 void addFramingFaults()
 {
     const QByteArray good = method(Wire::ChannelOpenOk{});
-    QTest::newRow("wrong frame-end") << good.chopped(1) + '\xcd' << 501 << Goodbye::No;
-    QTest::newRow("unknown frame type 0") << frameHeader(0, 0, 0) << 501 << Goodbye::No;
-    QTest::newRow("unknown frame type 4") << frameHeader(4, 1, 10) << 501 << Goodbye::No;
-    QTest::newRow("unknown frame type 255") << frameHeader(255, 0xffff, 0xffffffff) << 501 << Goodbye::No;
-    QTest::newRow("body frame over frame-max") << frameHeader(3, 1, 131072 - 7) << 501 << Goodbye::Yes;
-    QTest::newRow("heartbeat on a channel") << encodeFrame(FrameType::Heartbeat, 1, {}) << 501 << Goodbye::Yes;
-    QTest::newRow("heartbeat with a payload") << encodeFrame(FrameType::Heartbeat, 0, "x") << 501 << Goodbye::Yes;
-    QTest::newRow("method frame over 1 MiB") << frameHeader(1, 1, 1024 * 1024 + 1) << 501 << Goodbye::Yes;
-    QTest::newRow("method frame of 4 GiB") << frameHeader(1, 1, 0xffffffff) << 501 << Goodbye::Yes;
+    QTest::newRow("wrong frame-end") << good.chopped(1) + '\xcd' << 501 << CloseSent::No;
+    QTest::newRow("unknown frame type 0") << frameHeader(0, 0, 0) << 501 << CloseSent::No;
+    QTest::newRow("unknown frame type 4") << frameHeader(4, 1, 10) << 501 << CloseSent::No;
+    QTest::newRow("unknown frame type 255") << frameHeader(255, 0xffff, 0xffffffff) << 501 << CloseSent::No;
+    QTest::newRow("body frame over frame-max") << frameHeader(3, 1, 131072 - 7) << 501 << CloseSent::Yes;
+    QTest::newRow("heartbeat on a channel") << encodeFrame(FrameType::Heartbeat, 1, {}) << 501 << CloseSent::Yes;
+    QTest::newRow("heartbeat with a payload") << encodeFrame(FrameType::Heartbeat, 0, "x") << 501 << CloseSent::Yes;
+    QTest::newRow("method frame over 1 MiB") << frameHeader(1, 1, 1024 * 1024 + 1) << 501 << CloseSent::Yes;
+    QTest::newRow("method frame of 4 GiB") << frameHeader(1, 1, 0xffffffff) << 501 << CloseSent::Yes;
 }
 
 void addMethodFaults()
 {
-    QTest::newRow("empty method frame") << encodeFrame(FrameType::Method, 0, {}) << 502 << Goodbye::Yes;
-    QTest::newRow("half a method id") << encodeFrame(FrameType::Method, 0, "\x01\x02\x03") << 502 << Goodbye::Yes;
+    QTest::newRow("empty method frame") << encodeFrame(FrameType::Method, 0, {}) << 502 << CloseSent::Yes;
+    QTest::newRow("half a method id") << encodeFrame(FrameType::Method, 0, "\x01\x02\x03") << 502 << CloseSent::Yes;
     QTest::newRow("truncated arguments") << encodeFrame(FrameType::Method, 0,
                                                         methodPayload(Wire::ConnectionClose::id, "\x01"))
-                                         << 502 << Goodbye::Yes;
+                                         << 502 << CloseSent::Yes;
     QTest::newRow("string beyond its frame")
         << encodeFrame(FrameType::Method, 0, methodPayload(Wire::ConnectionBlocked::id, "\xffreason")) << 502
-        << Goodbye::Yes;
+        << CloseSent::Yes;
     QTest::newRow("table beyond its frame")
         << encodeFrame(FrameType::Method, 0,
                        methodPayload(Wire::ConnectionStart::id, QByteArray("\0\x09\xff\xff\xff\xff", 6)))
-        << 502 << Goodbye::Yes;
+        << 502 << CloseSent::Yes;
     QTest::newRow("table entry beyond its table")
-        << withTable(QByteArray("\x01kS\0\0\0\x09x", 8)) << 502 << Goodbye::Yes;
-    QTest::newRow("unknown field type") << withTable("\x01kZ") << 502 << Goodbye::Yes;
-    QTest::newRow("nested over 32 levels") << withTable(nested(33)) << 502 << Goodbye::Yes;
+        << withTable(QByteArray("\x01kS\0\0\0\x09x", 8)) << 502 << CloseSent::Yes;
+    QTest::newRow("unknown field type") << withTable("\x01kZ") << 502 << CloseSent::Yes;
+    QTest::newRow("nested over 32 levels") << withTable(nested(33)) << 502 << CloseSent::Yes;
     QTest::newRow("unknown class") << encodeFrame(FrameType::Method, 0, methodPayload({255, 10}, {})) << 540
-                                   << Goodbye::Yes;
+                                   << CloseSent::Yes;
     QTest::newRow("unknown method") << encodeFrame(FrameType::Method, 0, methodPayload({10, 255}, {})) << 540
-                                    << Goodbye::Yes;
-    QTest::newRow("channel method on channel 0") << method(Wire::ChannelOpenOk{}, 0) << 503 << Goodbye::Yes;
-    QTest::newRow("wrong direction on channel 0") << method(Wire::ConnectionTuneOk{}, 0) << 503 << Goodbye::Yes;
-    QTest::newRow("close-ok that nobody asked for") << method(Wire::ConnectionCloseOk{}, 0) << 503 << Goodbye::Yes;
-    QTest::newRow("secret that nobody updated") << method(Wire::ConnectionUpdateSecretOk{}, 0) << 503 << Goodbye::Yes;
+                                    << CloseSent::Yes;
+    QTest::newRow("channel method on channel 0") << method(Wire::ChannelOpenOk{}, 0) << 503 << CloseSent::Yes;
+    QTest::newRow("wrong direction on channel 0") << method(Wire::ConnectionTuneOk{}, 0) << 503 << CloseSent::Yes;
+    QTest::newRow("unexpected close-ok") << method(Wire::ConnectionCloseOk{}, 0) << 503 << CloseSent::Yes;
+    QTest::newRow("unexpected update-secret-ok")
+        << method(Wire::ConnectionUpdateSecretOk{}, 0) << 503 << CloseSent::Yes;
     QTest::newRow("method on a channel never opened")
-        << method(Wire::QueueDeclareOk{.queue = "q"}, 9) << 504 << Goodbye::Yes;
-    QTest::newRow("the highest channel") << method(Wire::ChannelCloseOk{}, 65535) << 504 << Goodbye::Yes;
-    QTest::newRow("content method on channel 0") << deliver(1, 0) << 504 << Goodbye::Yes;
-    QTest::newRow("header on channel 0") << headerFrame(0, 1) << 504 << Goodbye::Yes;
-    QTest::newRow("body on channel 0") << encodeFrame(FrameType::Body, 0, "x") << 504 << Goodbye::Yes;
-    QTest::newRow("content on a channel never opened") << deliver(1, 9) << 504 << Goodbye::Yes;
-    QTest::newRow("header on a channel never opened") << headerFrame(9, 1) << 504 << Goodbye::Yes;
-    QTest::newRow("body on a channel never opened") << encodeFrame(FrameType::Body, 9, "x") << 504 << Goodbye::Yes;
+        << method(Wire::QueueDeclareOk{.queue = "q"}, 9) << 504 << CloseSent::Yes;
+    QTest::newRow("the highest channel") << method(Wire::ChannelCloseOk{}, 65535) << 504 << CloseSent::Yes;
+    QTest::newRow("content method on channel 0") << deliver(1, 0) << 504 << CloseSent::Yes;
+    QTest::newRow("header on channel 0") << headerFrame(0, 1) << 504 << CloseSent::Yes;
+    QTest::newRow("body on channel 0") << encodeFrame(FrameType::Body, 0, "x") << 504 << CloseSent::Yes;
+    QTest::newRow("content on a channel never opened") << deliver(1, 9) << 504 << CloseSent::Yes;
+    QTest::newRow("header on a channel never opened") << headerFrame(9, 1) << 504 << CloseSent::Yes;
+    QTest::newRow("body on a channel never opened") << encodeFrame(FrameType::Body, 9, "x") << 504 << CloseSent::Yes;
 }
 
 // Faults on channel 1, which has one consumer, "tag", and waits for queue.purge-ok and then for a reply to basic.get.
 void addChannelFaults()
 {
     const auto row = [](const char *name, const QByteArray &bytes, int code) {
-        QTest::newRow(name) << bytes << code << Goodbye::Yes;
+        QTest::newRow(name) << bytes << code << CloseSent::Yes;
     };
     const QByteArray largest = QByteArray::fromHex("003c0000ffffffffffffffff0000");
     row("body frame overruns its content", deliver(1) + headerFrame(1, 3) + encodeFrame(FrameType::Body, 1, "four"),
@@ -244,7 +245,7 @@ void tst_Faults::aFaultEndsTheConnection_data()
 {
     QTest::addColumn<QByteArray>("input");
     QTest::addColumn<int>("replyCode");
-    QTest::addColumn<Goodbye>("goodbye");
+    QTest::addColumn<CloseSent>("closeSent");
     addFramingFaults();
     addMethodFaults();
     addChannelFaults();
@@ -254,12 +255,12 @@ void tst_Faults::aFaultEndsTheConnection()
 {
     QFETCH(QByteArray, input);
     QFETCH(int, replyCode);
-    QFETCH(Goodbye, goodbye);
+    QFETCH(CloseSent, closeSent);
     Busy s;
     s.brokerBytes(input);
     QCOMPARE(s.engine.state(), Engine::ConnectionEngine::State::Closed);
     const auto sent = s.takeSent();
-    if (goodbye == Goodbye::No) {
+    if (closeSent == CloseSent::No) {
         QVERIFY(sent.empty());
     } else {
         QCOMPARE(sent.size(), size_t(1));
@@ -285,7 +286,7 @@ void tst_Faults::aFaultBeforeOpenIsNotAnswered_data()
 {
     QTest::addColumn<QByteArray>("input");
     QTest::addColumn<int>("replyCode");
-    QTest::addColumn<Goodbye>("goodbye");
+    QTest::addColumn<CloseSent>("closeSent");
     addFramingFaults();
     addMethodFaults();
 }
@@ -403,12 +404,12 @@ void tst_Faults::isTolerated()
     Busy s;
     s.brokerBytes(input);
     QVERIFY(s.engine.isOpen());
-    QStringList told = s.takeEvents();
-    for (QString &event : told) {
+    QStringList reported = s.takeEvents();
+    for (QString &event : reported) {
         if (event.startsWith(u"ReplyArrived"_s))
             event = u"ReplyArrived"_s;
     }
-    QCOMPARE(told, events);
+    QCOMPARE(reported, events);
     s.expectNothingSent();
     s.broker(Wire::ChannelCloseOk{}, 3); // the frames are in step
     QCOMPARE(s.takeEvents().last(), u"ChannelClosed 3"_s);

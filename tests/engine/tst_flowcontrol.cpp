@@ -12,13 +12,13 @@ class tst_FlowControl : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void blockedHoldsPublishesOnly();
-    void blockedIsToldOncePerChange();
+    void blockedIsReportedOncePerChange();
     void acksAndHeartbeatsFlowWhileBlocked();
     void callsBehindAHeldPublishKeepTheirPlace();
     void aCancelDoesNotWaitBehindAHeldPublish();
     void callsWithoutAPublishBeforeThemAreNotHeld();
     void eachChannelGoesOnInItsOrderAfterUnblocked();
-    void closeFollowsWhatIsHeld();
+    void closeFollowsHeldOperations();
     void channelFlowHoldsItsOwnChannel();
     void channelFlowIsAnsweredAlways();
     void flowedAndBlockedBothHaveToEnd();
@@ -27,17 +27,17 @@ private Q_SLOTS:
     void flowBeforeOpenOkIsAFault();
     void watermarksHaveHysteresis();
     void heldBytesCountForTheWatermarks();
-    void whatMovesToTheSocketCrossesNoWatermark();
+    void bytesMovedToTheSocketCrossNoWatermark();
     void aLostConnectionIsWritableAgain_data();
     void aLostConnectionIsWritableAgain();
-    void theBufferLimitRefuses();
-    void aMessageOverTheBufferLimitIsRefusedForGood();
-    void whatIsPublishedBeforeOpenCounts();
+    void publishFailsAboveTheBufferLimit();
+    void aMessageAboveTheBufferLimitIsAlwaysRejected();
+    void messagesPublishedBeforeOpenCount();
     void aFullChunkAsksToBeWritten();
-    void whatCannotBeWrittenAsksAgainWhenAsMuchMoreHasCome();
+    void unwrittenOutputIsOfferedAgainAfterAsMuchMoreOutput();
     void namesOfPublishedMessagesAreEncodedOneByOne();
-    void onlyWhatCanBeSentAtOnceIsRepeated();
-    void aBacklogIsToldOncePerEpisode();
+    void repeatedPublishesAreSentAtOnceOrHeld();
+    void aBacklogIsReportedOncePerEpisode();
     void aBacklogIsComparedWithWholeFrames();
     void aBacklogIsComparedWithFramesOfAllKinds();
     void blockedForTooLongEndsTheConnection();
@@ -82,7 +82,7 @@ void tst_FlowControl::blockedHoldsPublishesOnly()
     s.expectPublished("one", "key").expectPublished("two", "key").expectNothingSent().expectNoEvent();
 }
 
-void tst_FlowControl::blockedIsToldOncePerChange()
+void tst_FlowControl::blockedIsReportedOncePerChange()
 {
     Script s;
     s.open();
@@ -175,7 +175,7 @@ void tst_FlowControl::eachChannelGoesOnInItsOrderAfterUnblocked()
     QCOMPARE(order[2], QByteArrayList({"2a", "2b"}));
 }
 
-void tst_FlowControl::closeFollowsWhatIsHeld()
+void tst_FlowControl::closeFollowsHeldOperations()
 {
     Script s;
     s.open();
@@ -314,7 +314,7 @@ void tst_FlowControl::heldBytesCountForTheWatermarks()
     s.expectEvent<Engine::WritableChanged>([](const Engine::WritableChanged &changed) { QVERIFY(changed.writable); });
 }
 
-void tst_FlowControl::whatMovesToTheSocketCrossesNoWatermark()
+void tst_FlowControl::bytesMovedToTheSocketCrossNoWatermark()
 {
     Script s;
     s.settings.lowWatermark = 10'000;
@@ -357,7 +357,7 @@ void tst_FlowControl::aLostConnectionIsWritableAgain()
     s.expectNoEvent();
 }
 
-void tst_FlowControl::theBufferLimitRefuses()
+void tst_FlowControl::publishFailsAboveTheBufferLimit()
 {
     Script s;
     s.settings.bufferLimit = 50'000;
@@ -367,13 +367,13 @@ void tst_FlowControl::theBufferLimitRefuses()
     const Error error = channel.publish({}, u"key"_s, noProperties, bodyOf(30'000), false).error();
     QCOMPARE(error.kind(), ErrorKind::BufferFull);
     QVERIFY2(error.text().contains(u"50000"_s), qPrintable(error.text()));
-    QCOMPARE(publish(channel, bodyOf(10'000)), quint64(2)); // the refused one has no number
+    QCOMPARE(publish(channel, bodyOf(10'000)), quint64(2)); // the rejected one has no number
     s.expectPublished(bodyOf(30'000), "key").expectPublished(bodyOf(10'000), "key").expectNothingSent();
     QCOMPARE(publish(channel, bodyOf(30'000)), quint64(3));
     QVERIFY(channel.purgeQueue(u"q"_s)); // calls are not subject to it
 }
 
-void tst_FlowControl::aMessageOverTheBufferLimitIsRefusedForGood()
+void tst_FlowControl::aMessageAboveTheBufferLimitIsAlwaysRejected()
 {
     Script s;
     s.settings.bufferLimit = 50'000;
@@ -384,7 +384,7 @@ void tst_FlowControl::aMessageOverTheBufferLimitIsRefusedForGood()
     s.expectNothingSent();
 }
 
-void tst_FlowControl::whatIsPublishedBeforeOpenCounts()
+void tst_FlowControl::messagesPublishedBeforeOpenCount()
 {
     Script s;
     s.settings.bufferLimit = 50'000;
@@ -413,7 +413,7 @@ void tst_FlowControl::aFullChunkAsksToBeWritten()
     QVERIFY(!s.engine.wantsWrite());
 }
 
-void tst_FlowControl::whatCannotBeWrittenAsksAgainWhenAsMuchMoreHasCome()
+void tst_FlowControl::unwrittenOutputIsOfferedAgainAfterAsMuchMoreOutput()
 {
     Script s;
     s.open();
@@ -441,7 +441,7 @@ void tst_FlowControl::namesOfPublishedMessagesAreEncodedOneByOne()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    // An exchange that ends in half a character is refused, and must not eat into the next key.
+    // An exchange that ends in half a character is rejected, and must not eat into the next key.
     const QString exchange = QString(84, QChar(0x20ac)) + QChar(0xd83d);
     const QString key(85, QChar(0x20ac));
     QCOMPARE(channel.publish(exchange, key, noProperties, {}, false).error().kind(), ErrorKind::InvalidArgument);
@@ -456,7 +456,7 @@ void tst_FlowControl::namesOfPublishedMessagesAreEncodedOneByOne()
              ErrorKind::InvalidArgument);
 }
 
-void tst_FlowControl::onlyWhatCanBeSentAtOnceIsRepeated()
+void tst_FlowControl::repeatedPublishesAreSentAtOnceOrHeld()
 {
     Script s;
     s.settings.bufferLimit = 40'000;
@@ -486,7 +486,7 @@ void tst_FlowControl::onlyWhatCanBeSentAtOnceIsRepeated()
     QCOMPARE(repeat("closing"), quint64(0));
 }
 
-void tst_FlowControl::aBacklogIsToldOncePerEpisode()
+void tst_FlowControl::aBacklogIsReportedOncePerEpisode()
 {
     Script s;
     s.settings.backpressureMultiplier = 10;

@@ -25,7 +25,7 @@ private Q_SLOTS:
         m_reader.setMaximumFrameSize(Wire::SpecFrameMinimum);
     }
     void framesComeWholeHoweverTheirBytesArrive();
-    void bodyGoesToItsPlace();
+    void bodyIsWrittenToItsAssembler();
     void bodyWithoutPlaceIsSkipped();
     void largeBodyIsReadIntoItsPlace();
     void largeHeaderIsSkippedButForItsBeginning();
@@ -73,7 +73,7 @@ void tst_FrameReader::framesComeWholeHoweverTheirBytesArrive()
     QVERIFY(m_reader.next() == Step::NeedsInput);
 }
 
-void tst_FrameReader::bodyGoesToItsPlace()
+void tst_FrameReader::bodyIsWrittenToItsAssembler()
 {
     Engine::Assembler content;
     beginBody(content, 4);

@@ -15,33 +15,33 @@ class tst_Handshake : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void goesFromTheProtocolHeaderToOpen();
-    void sendsWhoWeAreAndWhatWeCan();
+    void sendsClientPropertiesAndCapabilities();
     void keepsTheCapabilitiesThatTheApplicationAdds();
-    void tellsWhatTheBrokerIsAndCan();
-    void aCapabilityIsWhatTheBrokerSaysIsTrue_data();
-    void aCapabilityIsWhatTheBrokerSaysIsTrue();
-    void refusesSettingsThatCannotBeSent_data();
-    void refusesSettingsThatCannotBeSent();
-    void refusesClientPropertiesThatNoFrameBeforeTuneTakes();
+    void reportsPropertiesAndCapabilitiesOfTheBroker();
+    void aCapabilityIsSupportedIfItsValueIsTrue_data();
+    void aCapabilityIsSupportedIfItsValueIsTrue();
+    void rejectsSettingsThatCannotBeSent_data();
+    void rejectsSettingsThatCannotBeSent();
+    void rejectsClientPropertiesTooLargeForAFrameBeforeTune();
     void needsAMechanismInCommon_data();
     void needsAMechanismInCommon();
     void negotiatesTheSmallerLimit_data();
     void negotiatesTheSmallerLimit();
-    void refusesAFrameMaxThatAmqpForbids_data();
-    void refusesAFrameMaxThatAmqpForbids();
+    void rejectsAFrameMaxThatAmqpForbids_data();
+    void rejectsAFrameMaxThatAmqpForbids();
     void sendsFramesOfTheNegotiatedSize();
-    void aRefusedLoginIsAnAuthenticationError();
+    void aRejectedLoginIsAnAuthenticationError();
     void aSocketClosedAfterStartOkIsAnAuthenticationError();
-    void aSocketClosedAfterStartOkIsALossWhereRefusalsAreAnnounced();
-    void aFailedAttemptKeepsWhatWaits();
-    void whatWaitsMayBeEndedWithoutAConnection();
-    void aSocketClosedElsewhereIsWhatTheTransportSays_data();
-    void aSocketClosedElsewhereIsWhatTheTransportSays();
+    void aSocketClosedAfterStartOkIsALossIfTheBrokerReportsFailedLogins();
+    void aFailedAttemptKeepsWaitingCalls();
+    void waitingCallsMayBeEndedWithoutAConnection();
+    void aSocketClosedElsewhereEndsWithTheErrorOfTheTransport_data();
+    void aSocketClosedElsewhereEndsWithTheErrorOfTheTransport();
     void aMissingVirtualHostIsReported();
-    void namesWhatTheServerSpeaksInstead_data();
-    void namesWhatTheServerSpeaksInstead();
-    void anythingWrongAbortsWithoutAWord_data();
-    void anythingWrongAbortsWithoutAWord();
+    void namesTheProtocolOfTheServer_data();
+    void namesTheProtocolOfTheServer();
+    void anyFaultAbortsWithoutConnectionClose_data();
+    void anyFaultAbortsWithoutConnectionClose();
     void toleratesPaddingAndHeartbeats();
     void waitsNoLongerThanTheDeadline_data();
     void waitsNoLongerThanTheDeadline();
@@ -112,7 +112,7 @@ void tst_Handshake::goesFromTheProtocolHeaderToOpen()
     s.expectEvent<Engine::Opened>().expectNoEvent().expectNothingSent();
 }
 
-void tst_Handshake::sendsWhoWeAreAndWhatWeCan()
+void tst_Handshake::sendsClientPropertiesAndCapabilities()
 {
     Script s;
     s.settings.virtualHost = u"заказы"_s;
@@ -146,7 +146,7 @@ void tst_Handshake::keepsTheCapabilitiesThatTheApplicationAdds()
     });
 }
 
-void tst_Handshake::tellsWhatTheBrokerIsAndCan()
+void tst_Handshake::reportsPropertiesAndCapabilitiesOfTheBroker()
 {
     Script s;
     s.open();
@@ -156,7 +156,7 @@ void tst_Handshake::tellsWhatTheBrokerIsAndCan()
     QVERIFY(!s.engine.hasCapability(u"another_capability"_s));
 }
 
-void tst_Handshake::aCapabilityIsWhatTheBrokerSaysIsTrue_data()
+void tst_Handshake::aCapabilityIsSupportedIfItsValueIsTrue_data()
 {
     QTest::addColumn<FieldTable>("properties");
     QTest::addColumn<bool>("has");
@@ -173,7 +173,7 @@ void tst_Handshake::aCapabilityIsWhatTheBrokerSaysIsTrue_data()
     QTest::newRow("no properties") << FieldTable() << false;
 }
 
-void tst_Handshake::aCapabilityIsWhatTheBrokerSaysIsTrue()
+void tst_Handshake::aCapabilityIsSupportedIfItsValueIsTrue()
 {
     QFETCH(FieldTable, properties);
     QFETCH(bool, has);
@@ -183,7 +183,7 @@ void tst_Handshake::aCapabilityIsWhatTheBrokerSaysIsTrue()
     QCOMPARE(s.engine.hasCapability(u"basic.nack"_s), has);
 }
 
-void tst_Handshake::refusesSettingsThatCannotBeSent_data()
+void tst_Handshake::rejectsSettingsThatCannotBeSent_data()
 {
     QTest::addColumn<QString>("virtualHost");
     QTest::addColumn<QString>("connectionName");
@@ -194,7 +194,7 @@ void tst_Handshake::refusesSettingsThatCannotBeSent_data()
     QTest::newRow("connection name") << u"/"_s << QString(QChar(0xd800)) << FieldTable() << u"clientProperties"_s;
 }
 
-void tst_Handshake::refusesSettingsThatCannotBeSent()
+void tst_Handshake::rejectsSettingsThatCannotBeSent()
 {
     QFETCH(QString, virtualHost);
     QFETCH(QString, connectionName);
@@ -213,7 +213,7 @@ void tst_Handshake::refusesSettingsThatCannotBeSent()
 }
 
 // AMQP 0-9-1 section 4.2.3: no frame before tune is larger than frame-min-size.
-void tst_Handshake::refusesClientPropertiesThatNoFrameBeforeTuneTakes()
+void tst_Handshake::rejectsClientPropertiesTooLargeForAFrameBeforeTune()
 {
     Script s;
     qsizetype size = 0;
@@ -267,33 +267,33 @@ void tst_Handshake::needsAMechanismInCommon()
 
 void tst_Handshake::negotiatesTheSmallerLimit_data()
 {
-    QTest::addColumn<Offer>("ours");
-    QTest::addColumn<Offer>("theirs");
+    QTest::addColumn<Offer>("client");
+    QTest::addColumn<Offer>("broker");
     QTest::addColumn<Offer>("agreed");
     //                                 channel-max frame-max heartbeat
     QTest::newRow("equal") << Offer{2047, 131072, 60} << Offer{2047, 131072, 60} << Offer{2047, 131072, 60};
-    QTest::newRow("ours smaller") << Offer{100, 8192, 10} << Offer{2047, 131072, 60} << Offer{100, 8192, 10};
-    QTest::newRow("theirs smaller") << Offer{2047, 131072, 60} << Offer{10, 16384, 5} << Offer{10, 16384, 5};
-    QTest::newRow("theirs unlimited") << Offer{2047, 131072, 60} << Offer{0, 0, 0} << Offer{2047, 131072, 60};
-    QTest::newRow("ours unlimited") << Offer{0, 0, 0} << Offer{2047, 131072, 60} << Offer{2047, 131072, 0};
+    QTest::newRow("client smaller") << Offer{100, 8192, 10} << Offer{2047, 131072, 60} << Offer{100, 8192, 10};
+    QTest::newRow("broker smaller") << Offer{2047, 131072, 60} << Offer{10, 16384, 5} << Offer{10, 16384, 5};
+    QTest::newRow("broker unlimited") << Offer{2047, 131072, 60} << Offer{0, 0, 0} << Offer{2047, 131072, 60};
+    QTest::newRow("client unlimited") << Offer{0, 0, 0} << Offer{2047, 131072, 60} << Offer{2047, 131072, 0};
     QTest::newRow("both unlimited") << Offer{0, 0, 0} << Offer{0, 0, 0} << Offer{0, 0, 0};
     QTest::newRow("largest") << Offer{65535, 0xffffffff, 65535} << Offer{65535, 0xffffffff, 65535}
                              << Offer{65535, 0xffffffff, 65535};
     QTest::newRow("smallest frame-max of AMQP") << Offer{} << Offer{1, 4096, 1} << Offer{1, 4096, 1};
-    QTest::newRow("below what we would propose") << Offer{} << Offer{1, 8191, 1} << Offer{1, 8191, 1};
+    QTest::newRow("below the defaults") << Offer{} << Offer{1, 8191, 1} << Offer{1, 8191, 1};
 }
 
 void tst_Handshake::negotiatesTheSmallerLimit()
 {
-    QFETCH(Offer, ours);
-    QFETCH(Offer, theirs);
+    QFETCH(Offer, client);
+    QFETCH(Offer, broker);
     QFETCH(Offer, agreed);
     Script s;
-    s.settings.channelMax = ours.channelMax;
-    s.settings.frameMax = ours.frameMax;
-    s.settings.heartbeatSeconds = ours.heartbeat;
+    s.settings.channelMax = client.channelMax;
+    s.settings.frameMax = client.frameMax;
+    s.settings.heartbeatSeconds = client.heartbeat;
     s.start().brokerStart().expectSent<Wire::ConnectionStartOk>();
-    s.broker(tune(theirs.channelMax, theirs.frameMax, theirs.heartbeat));
+    s.broker(tune(broker.channelMax, broker.frameMax, broker.heartbeat));
     s.expectSent(Wire::ConnectionTuneOk{
         .channelMax = agreed.channelMax, .frameMax = agreed.frameMax, .heartbeat = agreed.heartbeat});
     s.expectSent<Wire::ConnectionOpen>().broker(Wire::ConnectionOpenOk{}).expectEvent<Engine::Opened>();
@@ -305,14 +305,14 @@ void tst_Handshake::negotiatesTheSmallerLimit()
     QCOMPARE(s.engine.isChannelNumberPossible(quint16(highest + 1)), false); // 0 after 65535
 }
 
-void tst_Handshake::refusesAFrameMaxThatAmqpForbids_data()
+void tst_Handshake::rejectsAFrameMaxThatAmqpForbids_data()
 {
     QTest::addColumn<quint32>("frameMax");
     QTest::newRow("1") << 1u;
     QTest::newRow("4095") << 4095u;
 }
 
-void tst_Handshake::refusesAFrameMaxThatAmqpForbids()
+void tst_Handshake::rejectsAFrameMaxThatAmqpForbids()
 {
     QFETCH(quint32, frameMax);
     Script s;
@@ -337,7 +337,7 @@ void tst_Handshake::sendsFramesOfTheNegotiatedSize()
     QCOMPARE(sent[2].payload.size(), 4088);
 }
 
-void tst_Handshake::aRefusedLoginIsAnAuthenticationError()
+void tst_Handshake::aRejectedLoginIsAnAuthenticationError()
 {
     Script s;
     goTo(s, Step::AwaitsTune);
@@ -359,7 +359,7 @@ void tst_Handshake::aSocketClosedAfterStartOkIsAnAuthenticationError()
     QVERIFY2(error.text().contains(u"the remote host closed the connection"_s), qPrintable(error.text()));
 }
 
-void tst_Handshake::aSocketClosedAfterStartOkIsALossWhereRefusalsAreAnnounced()
+void tst_Handshake::aSocketClosedAfterStartOkIsALossIfTheBrokerReportsFailedLogins()
 {
     Script s;
     const QVariantMap capabilities{{u"authentication_failure_close"_s, true}};
@@ -371,7 +371,7 @@ void tst_Handshake::aSocketClosedAfterStartOkIsALossWhereRefusalsAreAnnounced()
     QCOMPARE(s.takeConnectionClosed(), network);
 }
 
-void tst_Handshake::aFailedAttemptKeepsWhatWaits()
+void tst_Handshake::aFailedAttemptKeepsWaitingCalls()
 {
     Script s;
     Engine::ChannelEngine &channel = s.newChannel(5);
@@ -390,7 +390,7 @@ void tst_Handshake::aFailedAttemptKeepsWhatWaits()
     QVERIFY(s.takeEvents().contains(u"ReplyArrived %1"_s.arg(*declaring)));
 }
 
-void tst_Handshake::whatWaitsMayBeEndedWithoutAConnection()
+void tst_Handshake::waitingCallsMayBeEndedWithoutAConnection()
 {
     Script s;
     Engine::ChannelEngine &channel = s.newChannel();
@@ -405,7 +405,7 @@ void tst_Handshake::whatWaitsMayBeEndedWithoutAConnection()
     s.expectNothingSent();
 }
 
-void tst_Handshake::aSocketClosedElsewhereIsWhatTheTransportSays_data()
+void tst_Handshake::aSocketClosedElsewhereEndsWithTheErrorOfTheTransport_data()
 {
     QTest::addColumn<Step>("step");
     QTest::newRow("AwaitsStart") << Step::AwaitsStart;
@@ -413,7 +413,7 @@ void tst_Handshake::aSocketClosedElsewhereIsWhatTheTransportSays_data()
     QTest::newRow("Done") << Step::Done;
 }
 
-void tst_Handshake::aSocketClosedElsewhereIsWhatTheTransportSays()
+void tst_Handshake::aSocketClosedElsewhereEndsWithTheErrorOfTheTransport()
 {
     QFETCH(Step, step);
     Script s;
@@ -439,7 +439,7 @@ void tst_Handshake::aMissingVirtualHostIsReported()
              Error(ErrorKind::ConnectionClosed, u"NOT_ALLOWED - vhost x not found"_s, 530, u"connection.open"_s));
 }
 
-void tst_Handshake::namesWhatTheServerSpeaksInstead_data()
+void tst_Handshake::namesTheProtocolOfTheServer_data()
 {
     QTest::addColumn<QByteArray>("answer");
     QTest::addColumn<QString>("named");
@@ -450,7 +450,7 @@ void tst_Handshake::namesWhatTheServerSpeaksInstead_data()
     QTest::newRow("TLS alert") << bytes("\x15\x03\x01\0\x02\x02\x46", 7) << u"TLS"_s;
 }
 
-void tst_Handshake::namesWhatTheServerSpeaksInstead()
+void tst_Handshake::namesTheProtocolOfTheServer()
 {
     QFETCH(QByteArray, answer);
     QFETCH(QString, named);
@@ -465,7 +465,7 @@ void tst_Handshake::namesWhatTheServerSpeaksInstead()
     }
 }
 
-void tst_Handshake::anythingWrongAbortsWithoutAWord_data()
+void tst_Handshake::anyFaultAbortsWithoutConnectionClose_data()
 {
     QTest::addColumn<Step>("step");
     QTest::addColumn<QByteArray>("input");
@@ -500,7 +500,7 @@ void tst_Handshake::anythingWrongAbortsWithoutAWord_data()
                                     << 540;
 }
 
-void tst_Handshake::anythingWrongAbortsWithoutAWord()
+void tst_Handshake::anyFaultAbortsWithoutConnectionClose()
 {
     QFETCH(Step, step);
     QFETCH(QByteArray, input);

@@ -12,16 +12,16 @@ class tst_Heartbeat : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void isSentWhenNothingElseWasForHalfTheInterval();
-    void whatReachesTheKernelCounts();
-    void whatIsQueuedOnlyDoesNotCount();
+    void bytesPassedToTheKernelCount();
+    void queuedMessagesDoNotCount();
     void offMeansOff_data();
     void offMeansOff();
     void aSilentPeerIsDeadAfterTwoIntervals();
     void anyByteKeepsThePeerAlive();
     void bytesReadIntoABodyCount();
-    void aLateTimerGivesASecondChance();
-    void aSecondChanceIsUsedByAnyByte();
-    void aSlightlyLateTimerGivesNone();
+    void aDelayedTimerGivesThePeerMoreTime();
+    void aDelayedTimerAfterAnyByteGivesMoreTimeAgain();
+    void aSlightlyDelayedTimerGivesThePeerNoMoreTime();
     void beginsWithTune();
     void goesOnWhileTheConnectionCloses();
     void isNotSentAfterConnectionClose();
@@ -52,7 +52,7 @@ void tst_Heartbeat::isSentWhenNothingElseWasForHalfTheInterval()
     s.brokerHeartbeat().advance(4999ms).expectNothingSent();
 }
 
-void tst_Heartbeat::whatReachesTheKernelCounts()
+void tst_Heartbeat::bytesPassedToTheKernelCount()
 {
     Beating s;
     auto &channel = s.openChannel();
@@ -65,7 +65,7 @@ void tst_Heartbeat::whatReachesTheKernelCounts()
     s.advance(5s).expectHeartbeatSent();
 }
 
-void tst_Heartbeat::whatIsQueuedOnlyDoesNotCount()
+void tst_Heartbeat::queuedMessagesDoNotCount()
 {
     Beating s;
     auto &channel = s.openChannel();
@@ -82,7 +82,7 @@ void tst_Heartbeat::offMeansOff_data()
     QTest::addColumn<quint16>("ours");
     QTest::addColumn<quint16>("theirs");
     QTest::newRow("we want none") << quint16(0) << quint16(60);
-    QTest::newRow("nobody wants any") << quint16(0) << quint16(0);
+    QTest::newRow("both disable them") << quint16(0) << quint16(0);
 }
 
 void tst_Heartbeat::offMeansOff()
@@ -133,27 +133,27 @@ void tst_Heartbeat::bytesReadIntoABodyCount()
     s.expectEvent<Engine::Delivered>();
 }
 
-void tst_Heartbeat::aLateTimerGivesASecondChance()
+void tst_Heartbeat::aDelayedTimerGivesThePeerMoreTime()
 {
     Beating s;
     s.sleep(60s).expectNoEvent(); // our own loop was blocked
     QVERIFY(s.engine.isOpen());
-    s.advance(2499ms).expectNoEvent().advance(1ms); // a quarter of the interval for what the socket still has
+    s.advance(2499ms).expectNoEvent().advance(1ms); // a quarter of the interval for bytes still in the socket
     QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
 }
 
-void tst_Heartbeat::aSecondChanceIsUsedByAnyByte()
+void tst_Heartbeat::aDelayedTimerAfterAnyByteGivesMoreTimeAgain()
 {
     Beating s;
     s.sleep(60s).expectNoEvent();
     s.brokerHeartbeat();
     s.advance(19'999ms).expectNoEvent();
-    s.sleep(10s).expectNoEvent(); // late again: a new second chance
+    s.sleep(10s).expectNoEvent(); // delayed again, so the peer gets more time again
     s.brokerHeartbeat().advance(19'999ms).expectNoEvent().advance(1ms);
     QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
 }
 
-void tst_Heartbeat::aSlightlyLateTimerGivesNone()
+void tst_Heartbeat::aSlightlyDelayedTimerGivesThePeerNoMoreTime()
 {
     Beating s;
     s.advance(19'999ms).sleep(500ms);

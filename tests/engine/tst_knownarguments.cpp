@@ -23,13 +23,13 @@ private Q_SLOTS:
     void exchangeArgumentIsChecked();
     void consumeArgumentIsChecked_data();
     void consumeArgumentIsChecked();
-    void wrongValuesOfHelpersAreRefused_data();
-    void wrongValuesOfHelpersAreRefused();
-    void queuesThatNoBrokerTakesAreRefused_data();
-    void queuesThatNoBrokerTakesAreRefused();
+    void wrongValuesOfHelpersAreRejected_data();
+    void wrongValuesOfHelpersAreRejected();
+    void queuesThatNoBrokerAcceptsAreRejected_data();
+    void queuesThatNoBrokerAcceptsAreRejected();
     void theDefaultExchangeIsLeftAlone();
-    void messagesThatNoBrokerTakesAreRefused_data();
-    void messagesThatNoBrokerTakesAreRefused();
+    void messagesThatNoBrokerAcceptsAreRejected_data();
+    void messagesThatNoBrokerAcceptsAreRejected();
     void anImpersonatorMayPublishForOthers();
     void requestsForDirectRepliesNeedTheirConsumer();
     void requestsAreCheckedAgainWhereTheyWaited();
@@ -227,7 +227,7 @@ void tst_KnownArguments::consumeArgumentIsChecked()
     });
 }
 
-void tst_KnownArguments::wrongValuesOfHelpersAreRefused_data()
+void tst_KnownArguments::wrongValuesOfHelpersAreRejected_data()
 {
     QTest::addColumn<QString>("argument");
     QTest::addColumn<FieldTable>("arguments");
@@ -242,7 +242,7 @@ void tst_KnownArguments::wrongValuesOfHelpersAreRefused_data()
     row("x-overflow", queue.withOverflow(u"drop-tail"_s));
 }
 
-void tst_KnownArguments::queuesThatNoBrokerTakesAreRefused_data()
+void tst_KnownArguments::queuesThatNoBrokerAcceptsAreRejected_data()
 {
     QTest::addColumn<QString>("name");
     QTest::addColumn<QueueOptions>("options");
@@ -272,7 +272,7 @@ void tst_KnownArguments::queuesThatNoBrokerTakesAreRefused_data()
     }
 }
 
-void tst_KnownArguments::queuesThatNoBrokerTakesAreRefused()
+void tst_KnownArguments::queuesThatNoBrokerAcceptsAreRejected()
 {
     QFETCH(QString, name);
     QFETCH(QueueOptions, options);
@@ -318,24 +318,24 @@ void tst_KnownArguments::theDefaultExchangeIsLeftAlone()
     s.expectSent<Wire::ExchangeDeclare>().expectSent<Wire::ExchangeDeclare>();
 }
 
-void tst_KnownArguments::messagesThatNoBrokerTakesAreRefused_data()
+void tst_KnownArguments::messagesThatNoBrokerAcceptsAreRejected_data()
 {
     QTest::addColumn<QByteArray>("properties");
     QTest::addColumn<QString>("named"); // empty: it is sent
     for (const char *taken : {"0", "1", "+1", "007", "315360000000", "-0"})
         QTest::addRow("expiration %s", taken)
             << Wire::encodeProperties({.flags = Wire::ExpirationFlag, .expiration = taken}) << u""_s;
-    for (const char *refused :
+    for (const char *rejected :
          {"", "-1", "315360000001", "99999999999999999999", "abc", "1.5", " 1", "1 ", "0x1", "+", "\xff"}) {
-        QTest::addRow("expiration '%s'", refused)
-            << Wire::encodeProperties({.flags = Wire::ExpirationFlag, .expiration = refused}) << u"expiration"_s;
+        QTest::addRow("expiration '%s'", rejected)
+            << Wire::encodeProperties({.flags = Wire::ExpirationFlag, .expiration = rejected}) << u"expiration"_s;
     }
     const auto user = [](QByteArrayView id) {
         return Wire::encodeProperties({.flags = Wire::UserIdFlag, .userId = id});
     };
     QTest::newRow("own user") << user("somebody") << u""_s;
-    for (const char *refused : {"", "else", "Somebody", "\xff"})
-        QTest::addRow("user '%s'", refused) << user(refused) << u"userId"_s;
+    for (const char *rejected : {"", "else", "Somebody", "\xff"})
+        QTest::addRow("user '%s'", rejected) << user(rejected) << u"userId"_s;
     const auto headers = [](const FieldTable &table) {
         const QByteArray contents = *Wire::encodeTable(table, u""_s);
         return Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {contents}});
@@ -344,18 +344,19 @@ void tst_KnownArguments::messagesThatNoBrokerTakesAreRefused_data()
         const QVariant taken[] = {QVariantList{u"a"_s}, QVariantList(), QVariantList{1}, QVariantList{QByteArray("a")}};
         for (int i = 0; i < int(std::size(taken)); ++i)
             QTest::addRow("%s %d", qPrintable(name), i) << headers({{name, taken[i]}, {u"x"_s, 1}}) << u""_s;
-        const QVariant refused[] = {u"a"_s, QVariant(), 1, QVariantMap{{u"a"_s, 1}}, QByteArray("a"), true};
-        for (int i = 0; i < int(std::size(refused)); ++i)
+        const QVariant rejected[] = {u"a"_s, QVariant(), 1, QVariantMap{{u"a"_s, 1}}, QByteArray("a"), true};
+        for (int i = 0; i < int(std::size(rejected)); ++i)
             QTest::addRow("no %s %d", qPrintable(name), i)
-                << headers({{name, refused[i]}, {u"x"_s, 1}}) << u"headers"_s;
+                << headers({{name, rejected[i]}, {u"x"_s, 1}}) << u"headers"_s;
     }
     QTest::newRow("cc in small letters") << headers({{u"cc"_s, u"a"_s}}) << u""_s;
     const QByteArray undecodable("\x01kZ");
-    QTest::newRow("headers that nobody can read")
-        << Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {undecodable}}) << u""_s;
+    QTest::newRow("undecodable headers") << Wire::encodeProperties(
+                                                {.flags = Wire::HeadersFlag, .headers = {undecodable}})
+                                         << u""_s;
 }
 
-void tst_KnownArguments::messagesThatNoBrokerTakesAreRefused()
+void tst_KnownArguments::messagesThatNoBrokerAcceptsAreRejected()
 {
     QFETCH(QByteArray, properties);
     QFETCH(QString, named);
@@ -403,14 +404,14 @@ void tst_KnownArguments::requestsForDirectRepliesNeedTheirConsumer()
     s.open();
     auto &channel = s.openChannel();
     const auto publish = [&] { return publishMessage(channel, {}, u"q"_s, request(), "body", false); };
-    const auto isRefused = [&] {
+    const auto isRejected = [&] {
         const Error error = publish().error();
         return error.kind() == ErrorKind::InvalidArgument && error.text().startsWith(u"replyTo: "_s) &&
                channel.checkContent(request(), "body") == error;
     };
-    QVERIFY(isRefused());
+    QVERIFY(isRejected());
     s.subscribe(channel, u"other"_s, {.ackMode = AckMode::NoAck});
-    QVERIFY(isRefused());
+    QVERIFY(isRejected());
     s.expectNothingSent();
 
     const auto consumer = *channel.consume(DirectReplyTo, ForReplies, &s); // consume-ok may come later
@@ -424,7 +425,7 @@ void tst_KnownArguments::requestsForDirectRepliesNeedTheirConsumer()
     s.expectPublished("body", "q");
     channel.cancel(*consumer);
     s.expectSent<Wire::BasicCancel>();
-    QVERIFY(isRefused());
+    QVERIFY(isRejected());
     // One that another connection asks for goes to a queue of that.
     const QByteArray forwarded =
         Wire::encodeProperties({.flags = Wire::ReplyToFlag, .replyTo = "amq.rabbitmq.reply-to.g1h2"});
@@ -470,7 +471,7 @@ void tst_KnownArguments::directRepliesHaveOneConsumerThatDoesNotAcknowledge()
     QVERIFY(s.openChannel().consume(DirectReplyTo, ForReplies, &s)); // another channel has its own
 }
 
-void tst_KnownArguments::wrongValuesOfHelpersAreRefused()
+void tst_KnownArguments::wrongValuesOfHelpersAreRejected()
 {
     QFETCH(QString, argument);
     QFETCH(FieldTable, arguments);

@@ -14,17 +14,17 @@ class tst_Memory : public QObject
 {
     Q_OBJECT
 private Q_SLOTS:
-    void theMeterSeesWhatIsAllocated();
+    void theMeterCountsAllocations();
     void memoryFollowsTheBytesThatCameIn_data();
     void memoryFollowsTheBytesThatCameIn();
     void aTableOfTheServerIsNotDecodedUnasked_data();
     void aTableOfTheServerIsNotDecodedUnasked();
     void skippedContentsAreNotBuffered_data();
     void skippedContentsAreNotBuffered();
-    void undecodableHeadersTakeNoMoreThanTheirBytes_data();
-    void undecodableHeadersTakeNoMoreThanTheirBytes();
+    void undecodableHeadersUseNoMoreMemoryThanTheirBytes_data();
+    void undecodableHeadersUseNoMoreMemoryThanTheirBytes();
     void idleMemoryIsReleased();
-    void aFloodThatIsTakenKeepsNothing();
+    void aFloodThatIsConsumedKeepsNoMemory();
     void publishedBodiesAreReleasedWhenWritten();
     void confirmedMessagesAreForgotten();
     void channelsAreSmall();
@@ -77,7 +77,7 @@ public:
 
 } // namespace
 
-void tst_Memory::theMeterSeesWhatIsAllocated()
+void tst_Memory::theMeterCountsAllocations()
 {
     const HeapMeter meter;
     {
@@ -200,7 +200,7 @@ void tst_Memory::aTableOfTheServerIsNotDecodedUnasked()
     QCOMPARE(t.takeConnectionClosed().kind(), ErrorKind::Authentication);
 }
 
-void tst_Memory::undecodableHeadersTakeNoMoreThanTheirBytes_data()
+void tst_Memory::undecodableHeadersUseNoMoreMemoryThanTheirBytes_data()
 {
     QTest::addColumn<QByteArray>("value");
     QTest::newRow("deep arrays") << QByteArray("A");
@@ -208,7 +208,7 @@ void tst_Memory::undecodableHeadersTakeNoMoreThanTheirBytes_data()
     QTest::newRow("unknown type") << QByteArray("Z");
 }
 
-void tst_Memory::undecodableHeadersTakeNoMoreThanTheirBytes()
+void tst_Memory::undecodableHeadersUseNoMoreMemoryThanTheirBytes()
 {
     QFETCH(QByteArray, value);
     QByteArray table("V");
@@ -282,7 +282,7 @@ void tst_Memory::idleMemoryIsReleased()
     s.expectPublished("z", "k");
 }
 
-void tst_Memory::aFloodThatIsTakenKeepsNothing()
+void tst_Memory::aFloodThatIsConsumedKeepsNoMemory()
 {
     Victim victim;
     QByteArray burst;

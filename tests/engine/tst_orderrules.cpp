@@ -14,7 +14,7 @@ class tst_OrderRules : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void repliesComeInTheOrderOfTheCalls();
-    void eachCallGetsWhatItsReplySays();
+    void eachCallGetsTheValueOfItsReply();
     void aTimeoutClosesTheChannelAndEndsItsOtherCalls();
     void aTimeoutOfAConsumeOrCancelNamesIt();
     void theTimeOfACallBeginsWithItsWriting();
@@ -22,7 +22,7 @@ private Q_SLOTS:
     void theTimesOfCallsBeginOneByOne();
     void aCallBehindAPeerThatDoesNotReadEndsWithTheHeartbeat();
     void anAnsweredCallHasNoDeadline();
-    void withoutRpcTimeoutCallsWaitForEver();
+    void withoutReplyTimeoutCallsWaitForEver();
     void callDeadlinesStandStillWhileTheBrokerBlocks();
     void deadlinesStayInOrderAfterTheBrokerBlocked();
     void callsBeforeOpenAreSentInTheirOrderAcrossChannels();
@@ -37,7 +37,7 @@ private Q_SLOTS:
     void getGivesAMessageOrNothing();
     void argumentsAreCheckedBeforeAnythingIsQueued_data();
     void argumentsAreCheckedBeforeAnythingIsQueued();
-    void aClosedChannelTakesNoCalls();
+    void aClosedChannelAcceptsNoCalls();
 };
 
 void tst_OrderRules::repliesComeInTheOrderOfTheCalls()
@@ -56,7 +56,7 @@ void tst_OrderRules::repliesComeInTheOrderOfTheCalls()
     s.expectReply(c).expectNoEvent();
 }
 
-void tst_OrderRules::eachCallGetsWhatItsReplySays()
+void tst_OrderRules::eachCallGetsTheValueOfItsReply()
 {
     Script s;
     s.open();
@@ -123,7 +123,7 @@ void tst_OrderRules::aTimeoutClosesTheChannelAndEndsItsOtherCalls()
     QCOMPARE(consumer->state, ConsumerState::Gone);
     QCOMPARE(channel.declareQueue(u"q"_s, {}, false).error().kind(), ErrorKind::NotOpen);
 
-    // The late replies belong to nobody; the other channel is not touched.
+    // The delayed replies are ignored; the other channel is not touched.
     s.broker(Wire::QueueDeclareOk{.queue = "q"}).broker(Wire::QueuePurgeOk{}).deliver("a", 1).expectNoEvent();
     s.broker(Wire::ChannelCloseOk{}).broker(Wire::QueuePurgeOk{}, 2).takeReply<quint32>(elsewhere);
     s.expectNoEvent().expectNothingSent();
@@ -245,7 +245,7 @@ void tst_OrderRules::anAnsweredCallHasNoDeadline()
     s.advance(1h).expectNoEvent();
 }
 
-void tst_OrderRules::withoutRpcTimeoutCallsWaitForEver()
+void tst_OrderRules::withoutReplyTimeoutCallsWaitForEver()
 {
     Script s;
     s.settings.replyTimeout = 0ms;
@@ -557,7 +557,7 @@ void tst_OrderRules::argumentsAreCheckedBeforeAnythingIsQueued()
     QVERIFY(channel.publish(QString(127, QChar(0x44f)), QString(255, u'k'), QByteArray(2, '\0'), {}, false));
 }
 
-void tst_OrderRules::aClosedChannelTakesNoCalls()
+void tst_OrderRules::aClosedChannelAcceptsNoCalls()
 {
     Script s;
     s.open();

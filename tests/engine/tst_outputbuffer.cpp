@@ -18,14 +18,14 @@ private Q_SLOTS:
     void smallPartsStandTogether();
     void largePartsAreShared();
     void partsOfAByteArrayKeepTheirPlace();
-    void tellsThePiecesInOrder();
+    void reportsThePiecesInOrder();
     void consumesAcrossChunks();
-    void takesMoreWhilePartlyConsumed();
+    void acceptsMoreWhilePartlyConsumed();
     void clearForgetsEverything();
     void keepsSpareChunks();
-    void aBurstTakesTheMemoryOfTheOneBefore();
-    void comesOutAsItWentIn_data();
-    void comesOutAsItWentIn();
+    void aBurstReusesTheMemoryOfThePreviousBurst();
+    void decodedTableEqualsTheEncodedOne_data();
+    void decodedTableEqualsTheEncodedOne();
 };
 
 namespace
@@ -101,7 +101,7 @@ void tst_OutputBuffer::partsOfAByteArrayKeepTheirPlace()
     QCOMPARE(drain(buffer), bytes.mid(OutputBuffer::ShareThreshold, OutputBuffer::ShareThreshold) + bytes.mid(10, 20));
 }
 
-void tst_OutputBuffer::tellsThePiecesInOrder()
+void tst_OutputBuffer::reportsThePiecesInOrder()
 {
     OutputBuffer buffer;
     std::array<QByteArrayView, 3> space;
@@ -141,7 +141,7 @@ void tst_OutputBuffer::consumesAcrossChunks()
     buffer.consume(0);
 }
 
-void tst_OutputBuffer::takesMoreWhilePartlyConsumed()
+void tst_OutputBuffer::acceptsMoreWhilePartlyConsumed()
 {
     OutputBuffer buffer;
     append(buffer, "abc");
@@ -185,7 +185,7 @@ void tst_OutputBuffer::keepsSpareChunks()
     QCOMPARE(drain(buffer), "e");
 }
 
-void tst_OutputBuffer::aBurstTakesTheMemoryOfTheOneBefore()
+void tst_OutputBuffer::aBurstReusesTheMemoryOfThePreviousBurst()
 {
     OutputBuffer buffer;
     const auto burst = [&buffer] {
@@ -207,14 +207,14 @@ void tst_OutputBuffer::aBurstTakesTheMemoryOfTheOneBefore()
     QVERIFY(!buffer.hasSpare());
 }
 
-void tst_OutputBuffer::comesOutAsItWentIn_data()
+void tst_OutputBuffer::decodedTableEqualsTheEncodedOne_data()
 {
     QTest::addColumn<quint32>("seed");
     for (quint32 seed = 1; seed <= 10; ++seed)
         QTest::addRow("%u", seed) << seed;
 }
 
-void tst_OutputBuffer::comesOutAsItWentIn()
+void tst_OutputBuffer::decodedTableEqualsTheEncodedOne()
 {
     QFETCH(quint32, seed);
     QRandomGenerator random(seed);

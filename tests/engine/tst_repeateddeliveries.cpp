@@ -15,8 +15,8 @@ class tst_RepeatedDeliveries : public QObject
 private Q_SLOTS:
     void theNextOneIsRecognised();
     void consumersThatTakeTurnsAreRecognised();
-    void anotherOneIsTakenApart_data();
-    void anotherOneIsTakenApart();
+    void aDifferentDeliveryIsDecodedCompletely_data();
+    void aDifferentDeliveryIsDecodedCompletely();
     void everyByteCountsButTagBitAndBody();
     void itMayComeInPieces();
     void anEndlessFrameIsAFault();
@@ -24,11 +24,11 @@ private Q_SLOTS:
     void aBodyOverTheLimitEndsItsConsumer();
     void aBodyOverFrameMaxIsAFault();
     void itIsCountedAsUnacked();
-    void afterCancelItGoesBack();
-    void longAfterTheEndOfItsConsumerItGoesBack();
+    void deliveriesAfterCancelAreReturned();
+    void deliveriesLongAfterTheEndOfTheirConsumerAreReturned();
     void aConsumerOfTheSameNameGetsItsOwn();
-    void aReopenedChannelBeginsAnew();
-    void whatIsRedeliveredIsNotTold();
+    void aReopenedChannelStartsWithoutOldState();
+    void redeliveredMessagesAreNotReported();
     void eventsBeforeItComeFirst();
     void aContentBetweenIsAFault();
 };
@@ -104,7 +104,7 @@ void tst_RepeatedDeliveries::consumersThatTakeTurnsAreRecognised()
         QCOMPARE(turn.consumer->unacked, 3);
 }
 
-void tst_RepeatedDeliveries::anotherOneIsTakenApart_data()
+void tst_RepeatedDeliveries::aDifferentDeliveryIsDecodedCompletely_data()
 {
     QTest::addColumn<QByteArray>("frames");
     QTest::addColumn<QByteArray>("body");
@@ -133,7 +133,7 @@ void tst_RepeatedDeliveries::anotherOneIsTakenApart_data()
                                          << "b"_ba;
 }
 
-void tst_RepeatedDeliveries::anotherOneIsTakenApart()
+void tst_RepeatedDeliveries::aDifferentDeliveryIsDecodedCompletely()
 {
     QFETCH(const QByteArray, frames);
     QFETCH(const QByteArray, body);
@@ -251,7 +251,7 @@ void tst_RepeatedDeliveries::itIsCountedAsUnacked()
     QVERIFY(!s.channel->deliveries().ack(2).count);
 }
 
-void tst_RepeatedDeliveries::afterCancelItGoesBack()
+void tst_RepeatedDeliveries::deliveriesAfterCancelAreReturned()
 {
     Subscribed s;
     s.channel->cancel(*s.consumer);
@@ -260,7 +260,7 @@ void tst_RepeatedDeliveries::afterCancelItGoesBack()
     s.expectSent<Wire::BasicNack>([](const Wire::BasicNack &nack) { QVERIFY(nack.requeue && nack.deliveryTag == 2); });
 }
 
-void tst_RepeatedDeliveries::longAfterTheEndOfItsConsumerItGoesBack()
+void tst_RepeatedDeliveries::deliveriesLongAfterTheEndOfTheirConsumerAreReturned()
 {
     Subscribed s;
     s.broker(Wire::BasicCancel{.consumerTag = "tag", .noWait = true}).expectEvent<Engine::ConsumerCancelled>();
@@ -294,7 +294,7 @@ void tst_RepeatedDeliveries::aConsumerOfTheSameNameGetsItsOwn()
     QCOMPARE(s.repeatedCount(), 0);
 }
 
-void tst_RepeatedDeliveries::aReopenedChannelBeginsAnew()
+void tst_RepeatedDeliveries::aReopenedChannelStartsWithoutOldState()
 {
     Subscribed s;
     s.broker(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND"}).expectSent<Wire::ChannelCloseOk>();
@@ -310,7 +310,7 @@ void tst_RepeatedDeliveries::aReopenedChannelBeginsAnew()
     QCOMPARE(s.repeatedCount(), 0);
 }
 
-void tst_RepeatedDeliveries::whatIsRedeliveredIsNotTold()
+void tst_RepeatedDeliveries::redeliveredMessagesAreNotReported()
 {
     Subscribed s;
     const auto recovering = s.channel->redeliverUnacked();

@@ -25,9 +25,9 @@ private Q_SLOTS:
     void aCommitThatIsNotAnsweredClosesTheChannel();
     void transactionModeComesBackWithTheChannel();
 
-    void rollbackReopensWhatWasSettled();
-    void commitSettlesForGood();
-    void whatIsSettledDuringARollbackIsOfTheNextTransaction();
+    void rollbackReopensSettledDeliveries();
+    void commitSettlesPermanently();
+    void settlementsDuringARollbackBelongToTheNextTransaction();
     void rollbackReopensDeliveriesOfEndedConsumersAndOfGet();
     void rollbackReturnsUnwantedDeliveriesAgain();
 
@@ -35,7 +35,7 @@ private Q_SLOTS:
     void deliveriesUntilRecoverOkAreSkipped();
     void noAckDeliveriesAreNotSkipped();
     void severalRecoversCoverEachOther();
-    void rollbackAfterRecoverReopensWhatWasSettled();
+    void rollbackAfterRecoverReopensSettledDeliveries();
 };
 
 namespace
@@ -237,7 +237,7 @@ void tst_Transactions::transactionModeComesBackWithTheChannel()
     QVERIFY(!t.channel->deliveries().isUnsettled(1));
 }
 
-void tst_Transactions::rollbackReopensWhatWasSettled()
+void tst_Transactions::rollbackReopensSettledDeliveries()
 {
     Transactional t;
     t.deliver(1, 5);
@@ -260,7 +260,7 @@ void tst_Transactions::rollbackReopensWhatWasSettled()
     QCOMPARE(t.consumer->unacked, 0);
 }
 
-void tst_Transactions::commitSettlesForGood()
+void tst_Transactions::commitSettlesPermanently()
 {
     Transactional t;
     t.deliver(1, 3);
@@ -276,7 +276,7 @@ void tst_Transactions::commitSettlesForGood()
     QCOMPARE(t.consumer->unacked, 2);
 }
 
-void tst_Transactions::whatIsSettledDuringARollbackIsOfTheNextTransaction()
+void tst_Transactions::settlementsDuringARollbackBelongToTheNextTransaction()
 {
     Transactional t;
     t.deliver(1, 4);
@@ -376,7 +376,7 @@ void tst_Transactions::deliveriesUntilRecoverOkAreSkipped()
     s.expectSent<Wire::BasicGet>().expectSent<Wire::BasicRecover>();
     s.deliver("tag", 1).expectNoEvent();
     s.getOk(2);
-    s.takeReply<Engine::GotMessage>(getting); // a call ends with what it got, but that is stale
+    s.takeReply<Engine::GotMessage>(getting); // the call returns its message, which is stale
     QVERIFY(!channel.deliveries().isUnsettled(2));
     s.broker(Wire::BasicRecoverOk{}).expectReply(recovering);
     QCOMPARE(consumer->unacked, 0);
@@ -405,13 +405,13 @@ void tst_Transactions::severalRecoversCoverEachOther()
     const auto second = *channel.redeliverUnacked();
     s.expectSent<Wire::BasicRecover>().expectSent<Wire::BasicRecover>();
     s.deliver("tag", 1).broker(Wire::BasicRecoverOk{}).expectReply(first);
-    s.deliver("tag", 2).expectNoEvent(); // goes back to the queue with the second one
+    s.deliver("tag", 2).expectNoEvent(); // returned to the queue with the second one
     s.broker(Wire::BasicRecoverOk{}).expectReply(second);
     s.deliver("tag", 3).expectEvent<Engine::Delivered>();
     QCOMPARE(consumer->unacked, 1);
 }
 
-void tst_Transactions::rollbackAfterRecoverReopensWhatWasSettled()
+void tst_Transactions::rollbackAfterRecoverReopensSettledDeliveries()
 {
     Transactional t;
     t.deliver(1, 3);

@@ -40,7 +40,7 @@ public:
     }
     // QML's destroy() waits for the event loop; an application's C++ may not.
     Q_INVOKABLE void deleteNow(QObject *object) const { delete object; }
-    // The broker blocks whoever publishes while it thinks that it is out of memory.
+    // The broker blocks publishing connections while it believes that it is out of memory.
     Q_INVOKABLE bool setMemoryAlarm(bool on) const
     {
         const QStringList limit = on ? QStringList{u"0"_s} : QStringList{u"absolute"_s, u"2GB"_s};

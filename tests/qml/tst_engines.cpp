@@ -88,15 +88,15 @@ class tst_Engines : public QObject
 
 private Q_SLOTS:
     void init();
-    void engineMayGoWhileMessagesFlow();
+    void engineMayBeDeletedWhileMessagesFlow();
     void elementsMayBeLoadedAgainAndAgain();
-    void engineMayGoWhilePromisesArePending_data();
-    void engineMayGoWhilePromisesArePending();
-    void refusedMessageIsOneWarning_data();
-    void refusedMessageIsOneWarning();
-    void refusedPromiseIsNoWarning();
-    void refusedPropertyOfAModelIsOneWarning_data();
-    void refusedPropertyOfAModelIsOneWarning();
+    void engineMayBeDeletedWhilePromisesArePending_data();
+    void engineMayBeDeletedWhilePromisesArePending();
+    void rejectedMessageIsOneWarning_data();
+    void rejectedMessageIsOneWarning();
+    void rejectedPromiseIsNoWarning();
+    void invalidPropertyOfAModelIsOneWarning_data();
+    void invalidPropertyOfAModelIsOneWarning();
     void readmeExampleRuns();
 
 private:
@@ -127,7 +127,7 @@ std::unique_ptr<QObject> tst_Engines::createFlowing()
     return object;
 }
 
-void tst_Engines::engineMayGoWhileMessagesFlow()
+void tst_Engines::engineMayBeDeletedWhileMessagesFlow()
 {
     const std::unique_ptr<QObject> object = createFlowing();
     QVERIFY(object);
@@ -166,14 +166,14 @@ QVariant tst_Engines::call(QObject *object, const char *function, const QVariant
     return returned;
 }
 
-void tst_Engines::engineMayGoWhilePromisesArePending_data()
+void tst_Engines::engineMayBeDeletedWhilePromisesArePending_data()
 {
     QTest::addColumn<bool>("isEngineFirst");
     QTest::newRow("the engine first") << true;
     QTest::newRow("the publisher first") << false;
 }
 
-void tst_Engines::engineMayGoWhilePromisesArePending()
+void tst_Engines::engineMayBeDeletedWhilePromisesArePending()
 {
     QFETCH(const bool, isEngineFirst);
     std::unique_ptr<QObject> object = createPublishing();
@@ -190,7 +190,7 @@ void tst_Engines::engineMayGoWhilePromisesArePending()
     QCoreApplication::processEvents();
 }
 
-void tst_Engines::refusedMessageIsOneWarning_data()
+void tst_Engines::rejectedMessageIsOneWarning_data()
 {
     QTest::addColumn<bool>("isOpen");
     QTest::addColumn<QVariant>("body");
@@ -208,7 +208,7 @@ void tst_Engines::refusedMessageIsOneWarning_data()
     QTest::addRow("outbox, not open") << false << QVariant(QString(20'000'000, u'x')) << QVariantMap();
 }
 
-void tst_Engines::refusedMessageIsOneWarning()
+void tst_Engines::rejectedMessageIsOneWarning()
 {
     QFETCH(const bool, isOpen);
     QFETCH(const QVariant, body);
@@ -224,7 +224,7 @@ void tst_Engines::refusedMessageIsOneWarning()
     QVERIFY2(warnings.texts.constFirst().startsWith(publisherPlace), qPrintable(warnings.texts.constFirst()));
 }
 
-void tst_Engines::refusedPromiseIsNoWarning()
+void tst_Engines::rejectedPromiseIsNoWarning()
 {
     const std::unique_ptr<QObject> object = createPublishing();
     QVERIFY(object);
@@ -234,7 +234,7 @@ void tst_Engines::refusedPromiseIsNoWarning()
     QCOMPARE(warnings.texts, QStringList());
 }
 
-void tst_Engines::refusedPropertyOfAModelIsOneWarning_data()
+void tst_Engines::invalidPropertyOfAModelIsOneWarning_data()
 {
     QTest::addColumn<QByteArray>("property");
     QTest::addColumn<QString>("warning");
@@ -243,7 +243,7 @@ void tst_Engines::refusedPropertyOfAModelIsOneWarning_data()
     QTest::newRow("updateInterval") << QByteArray("updateInterval: -1") << u"updateInterval: -1 "_s;
 }
 
-void tst_Engines::refusedPropertyOfAModelIsOneWarning()
+void tst_Engines::invalidPropertyOfAModelIsOneWarning()
 {
     QFETCH(const QByteArray, property);
     QFETCH(const QString, warning);

@@ -122,12 +122,12 @@ TestCase {
         verify(connection.stateText.includes(connection.errorString), connection.stateText)
         compare(connection.error.kind, Amqp.ErrorKind.InvalidArgument)
         verify(connection.active)
-        connection.url = test.url // what is wanted has not changed
+        connection.url = test.url // the wanted state has not changed
         tryCompare(connection, "connected", true, 30000)
         compare(connection.errorString, "")
     }
 
-    function test_refusedLoginIsAnErrorForPeople() {
+    function test_rejectedLoginIsAReadableError() {
         const connection = create({ url: test.url, password: "wrong", active: true })
         tryVerify(() => connection.errorString.includes("ACCESS_REFUSED"), 30000)
         compare(connection.error.kind, Amqp.ErrorKind.Authentication)
@@ -135,7 +135,7 @@ TestCase {
         tryCompare(connection, "connected", true, 30000)
     }
 
-    function test_refusedValuesKeepItFromConnecting_data() {
+    function test_invalidValuesPreventConnecting_data() {
         return [
             { tag: "empty host", name: "host", bad: "", good: test.host, place: "host" },
             { tag: "port 0", name: "port", bad: 0, good: test.port, place: "port" },
@@ -150,7 +150,7 @@ TestCase {
             { tag: "port 0 in the url", name: "url", bad: "amqp://127.0.0.1:0", good: test.url, place: "port" }
         ]
     }
-    function test_refusedValuesKeepItFromConnecting(data) {
+    function test_invalidValuesPreventConnecting(data) {
         const connection = openOne()
         connection[data.name] = data.bad
         tryCompare(connection, "state", Connection.Closed, 30000)

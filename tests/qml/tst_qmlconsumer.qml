@@ -110,7 +110,7 @@ TestCase {
         tryReady(system, 0)
     }
 
-    function test_afterDeliveryAcksWhatTheHandlerHasSeen() {
+    function test_afterDeliveryAcksDeliveriesThatTheHandlerHasSeen() {
         const system = createOpen({ ackMode: Amqp.AfterDelivery, prefetch: 1 })
         const texts = []
         system.consumer.delivered.connect(message => texts.push(message.text))
@@ -184,7 +184,7 @@ TestCase {
         tryCompare(system.consumer, "subscribed", true, 30000)
     }
 
-    function test_inactiveReturnsWhatNobodyHasSeen() {
+    function test_inactiveReturnsUnreportedDeliveries() {
         const system = createOpen({ ackMode: Amqp.Manual })
         system.consumer.paused = true
         publish(system, 3)
@@ -218,7 +218,7 @@ TestCase {
         tryCompare(system.consumer, "errorString", "A Consumer needs a queue", 30000)
     }
 
-    function test_deletedQueueIsToldAsTheBrokerDoes() {
+    function test_deletedQueueIsReportedAsByTheBroker() {
         const system = createOpen({})
         ignoreWarning(/cancel/)
         system.queue.remove()

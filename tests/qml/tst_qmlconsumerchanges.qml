@@ -69,7 +69,7 @@ TestCase {
     function numbers(first, last) {
         return Array.from({ length: last - first + 1 }, (_, i) => first + i).join()
     }
-    // It has what its properties say, and messages arrive.
+    // The subscription matches its properties, and messages arrive.
     function trySubscribed(system, text) {
         tryVerify(() => {
             system.publisher.publish(text)
@@ -154,7 +154,7 @@ TestCase {
         compare(consumer.errorString, "")
     }
 
-    // The handler acknowledges what it gets, and cannot know that some of it came before the change.
+    // The handler acknowledges every message, and cannot know that some arrived before the change.
     function test_noAckDeliveriesMayBeAcknowledgedLater() {
         failOnWarning(/needs no settling/)
         const system = createOpen(test.delayedUrl(30), {}, { ackMode: Amqp.NoAck })

@@ -149,7 +149,7 @@ TestCase {
         compare(system.latest.count, 0)
     }
 
-    function test_unknownColumnsAreTold() {
+    function test_unknownColumnsAreReported() {
         ignoreWarning(/columns: "nonsense" is no column of a message/)
         const messages = createTemporaryObject(messageModels, testCase, { columns: ["text", "nonsense"] })
         compare(messages.columns.length, 2)

@@ -91,13 +91,13 @@ TestCase {
         compare(roundTrip(system, "text", { contentType: "text/html" }).contentType, "text/html")
     }
 
-    function test_whatIsNoJsonIsRefused_data() {
+    function test_valuesThatAreNoJsonAreRejected_data() {
         const cyclic = {}
         cyclic.self = cyclic
         return [{ tag: "function", body: () => 1 }, { tag: "undefined", body: undefined }, { tag: "symbol", body: Symbol("x") },
                 { tag: "cyclic", body: cyclic }]
     }
-    function test_whatIsNoJsonIsRefused(data) {
+    function test_valuesThatAreNoJsonAreRejected(data) {
         const system = createOpen()
         ignoreWarning(/tst_qmlpublisher.qml:\d+:\d+: QML Publisher: The body cannot be sent/)
         compare(system.publisher.publish(data.body), 0)
@@ -131,7 +131,7 @@ TestCase {
         compare(system.publisher.publish("b"), 2)
     }
 
-    function test_waitsForWhatItNeeds() {
+    function test_waitsForItsDeclarations() {
         const system = createTemporaryObject(systems, testCase)
         verify(!system.publisher.writable)
         system.queue.name = test.uniqueName("early")
@@ -142,7 +142,7 @@ TestCase {
         compare(system.messages[0].text, "early")
     }
 
-    function test_withoutAConnectionItRefuses() {
+    function test_withoutAConnectionPublishFails() {
         const publisher = createTemporaryObject(publishers, testCase)
         ignoreWarning(/There is no connection/)
         compare(publisher.publish("text"), 0)
@@ -179,7 +179,7 @@ TestCase {
         compare(system.settlements.map(settlement => settlement.kind), [Amqp.NoError, Amqp.NoError])
     }
 
-    function test_withoutAnOutboxItRefusesUntilItIsWritable() {
+    function test_withoutAnOutboxPublishFailsUntilItIsWritable() {
         const system = createTemporaryObject(systems, testCase)
         system.publisher.outboxLimit = 0
         compare(system.publisher.pressure, 1)
@@ -204,7 +204,7 @@ TestCase {
         tryCompare(system.messages, "length", 2, 30000)
     }
 
-    function test_windowLimitsWhatIsOnItsWay() {
+    function test_windowLimitsUnconfirmedMessages() {
         const system = createOpen()
         const publisher = system.publisher
         publisher.window = 2
@@ -270,7 +270,7 @@ TestCase {
         compare(system.publisher.errorString, "")
     }
 
-    function test_whatNobodyHearsIsInErrorString() {
+    function test_unhandledErrorsAreInErrorString() {
         const system = createTemporaryObject(systems, testCase)
         const publisher = createTemporaryObject(publishers, testCase, { connection: system })
         tryCompare(publisher, "writable", true, 30000)
@@ -279,7 +279,7 @@ TestCase {
         tryVerify(() => publisher.errorString.includes("NO_ROUTE"), 30000)
     }
 
-    function test_newConnectionEndsWhatWasOutstanding() {
+    function test_newConnectionEndsOutstandingMessages() {
         const first = createTemporaryObject(systems, testCase, { active: false })
         const second = createOpen()
         const publisher = createTemporaryObject(tellingPublishers, testCase, { connection: first })
@@ -312,7 +312,7 @@ TestCase {
         compare(promise.rejected.cause.kind, Amqp.Unconfirmed)
     }
 
-    function test_missingExchangeIsToldAndSparesTheOthers() {
+    function test_missingExchangeIsReportedAndSparesTheOthers() {
         const system = createOpen()
         const lost = watch(system.publisher.publishWithReply("lost", { exchange: test.uniqueName("none") }))
         tryVerify(() => lost.rejected, 30000)

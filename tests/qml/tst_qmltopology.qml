@@ -8,7 +8,7 @@ TestCase {
     name: "Topology"
     when: windowShown
 
-    // What is used comes before what it needs.
+    // Elements come before the elements that they need.
     Component {
         id: backwards
         Connection {

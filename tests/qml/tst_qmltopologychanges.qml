@@ -190,7 +190,7 @@ TestCase {
         compareCounts(filled.pair, filled.others, "5,5")
     }
 
-    function test_refusalOfOneCallLeavesTheOthers() {
+    function test_rejectedCallSparesTheOthers() {
         const filled = createFilledPair(test.delayedUrl(20))
         filled.pair.second.name = filled.names[1]
         tryCompare(filled.pair.second, "messageCount", 5, 30000)
@@ -206,7 +206,7 @@ TestCase {
         compare(filled.pair.first.errorString + filled.pair.second.errorString, "")
     }
 
-    function test_callsThatTheConnectionLosesSaySo() {
+    function test_callsLostWithTheConnectionReportAnError() {
         const connection = create(connections, { url: test.delayedUrl(50) })
         const queue = create(queues, { connection: connection })
         tryVerify(() => queue.declaredName, 30000)

@@ -144,7 +144,7 @@ TestCase {
         }
     }
 
-    function test_whatHasNoTypeIsRefusedByItsName_data() {
+    function test_valuesWithoutATypeAreRejectedByName_data() {
         const cyclic = {}
         cyclic.self = cyclic
         return [{ tag: "NaN", value: NaN, text: "NaN" }, { tag: "infinity", value: -Infinity, text: "infinities" },
@@ -155,7 +155,7 @@ TestCase {
                 { tag: "element", value: testCase, text: "*" }, { tag: "expression", value: /x/, text: "QRegularExpression" },
                 { tag: "cyclic", value: cyclic, text: "JavaScript::CyclicObject" }]
     }
-    function test_whatHasNoTypeIsRefusedByItsName(data) {
+    function test_valuesWithoutATypeAreRejectedByName(data) {
         const system = createOpen()
         ignoreWarning(/QML Publisher: /)
         compare(system.publisher.publish("x", { headers: { outer: [1, { inner: data.value }] } }), 0)
@@ -168,7 +168,7 @@ TestCase {
         tryVerify(() => exchange.errorString.includes(data.text), 30000)
     }
 
-    function test_deepObjectsAreRefused() {
+    function test_deepObjectsAreRejected() {
         const publisher = createTemporaryObject(publishers, testCase)
         let object = {}
         let list = []
@@ -215,13 +215,13 @@ TestCase {
         const message = roundTrip(createOpen(), "x", { headers: { a: undefined, b: { c: undefined, d: 1 }, e: [undefined, 2], f: null } })
         compare(JSON.stringify(message.headers), JSON.stringify({ b: { d: 1 }, e: [null, 2], f: null }))
     }
-    function test_optionsOfWrongTypesAreRefused_data() {
+    function test_optionsOfWrongTypesAreRejected_data() {
         return [{ tag: "text for a bool", options: { persistent: "false" } }, { tag: "object for text", options: { routingKey: {} } },
                 { tag: "list for headers", options: { headers: [1] } }, { tag: "half a priority", options: { priority: 0.5 } },
                 { tag: "half an expiration", options: { expiration: 0.5 } }, { tag: "function", options: { type: () => 1 } },
                 { tag: "object for a body", options: { body: {} } }]
     }
-    function test_optionsOfWrongTypesAreRefused(data) {
+    function test_optionsOfWrongTypesAreRejected(data) {
         const publisher = createTemporaryObject(publishers, testCase)
         ignoreWarning(/The option \w+ is unknown or has a wrong value/)
         compare(publisher.publish("x", data.options), 0)
@@ -341,14 +341,14 @@ TestCase {
         compare(first.text, "text") // it is a value
     }
 
-    function test_whatJsonWouldLoseIsRefused_data() {
+    function test_valuesThatJsonWouldLoseAreRejected_data() {
         return [{ tag: "Map", body: new Map([[1, 2]]) }, { tag: "Set", body: new Set([1]) }, { tag: "expression", body: /x/ },
                 { tag: "Error", body: new Error("x") }, { tag: "Promise", body: new Promise(() => 1) }, { tag: "element", body: testCase },
                 { tag: "bytes inside", body: { data: [new Uint8Array(1)] } }, { tag: "buffer inside", body: { data: new ArrayBuffer(1) } },
                 { tag: "view inside", body: [new DataView(new ArrayBuffer(1))] }, { tag: "Map inside", body: [new Map()] },
                 { tag: "function", body: () => 1 }, { tag: "symbol", body: Symbol("x") }]
     }
-    function test_whatJsonWouldLoseIsRefused(data) {
+    function test_valuesThatJsonWouldLoseAreRejected(data) {
         const publisher = createTemporaryObject(publishers, testCase)
         ignoreWarning(/The body cannot be sent/)
         compare(publisher.publish(data.body), 0)

@@ -19,8 +19,8 @@ private Q_SLOTS:
     void windowShowsReadings_data();
     void windowShowsReadings();
     void windowWithoutReadingsFails();
-    void dashboardRefusesWhatItDoesNotUnderstand_data();
-    void dashboardRefusesWhatItDoesNotUnderstand();
+    void dashboardRejectsUnknownArguments_data();
+    void dashboardRejectsUnknownArguments();
 
 private:
     QProcess m_sensors;
@@ -93,7 +93,7 @@ void tst_Windows::windowWithoutReadingsFails()
     QVERIFY(window.readAllStandardOutput().startsWith("delivered 0 messages"));
 }
 
-void tst_Windows::dashboardRefusesWhatItDoesNotUnderstand_data()
+void tst_Windows::dashboardRejectsUnknownArguments_data()
 {
     QTest::addColumn<QString>("option");
     QTest::addColumn<QString>("value");
@@ -104,7 +104,7 @@ void tst_Windows::dashboardRefusesWhatItDoesNotUnderstand_data()
     QTest::newRow("seconds") << u"--seconds"_s << u"soon"_s;
 }
 
-void tst_Windows::dashboardRefusesWhatItDoesNotUnderstand()
+void tst_Windows::dashboardRejectsUnknownArguments()
 {
     QFETCH(const QString, option);
     QFETCH(const QString, value);

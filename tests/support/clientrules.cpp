@@ -57,9 +57,8 @@ QString ClientRules::checkArguments(const Frame &frame)
     if (frame.payload.size() < 4)
         return u"a method frame without a method"_s;
     bool isForServers = false;
-    const Wire::Visit visit =
-        Wire::visitMethod(frame.methodId(), frame.arguments(),
-                          [&]<typename Method>(const Method &) { isForServers = Method::toServer; });
+    const Wire::Visit visit = Wire::visitMethod(
+        frame.methodId(), frame.arguments(), [&]<typename Method>(const Method &) { isForServers = Method::toServer; });
     if (visit != Wire::Visit::Done)
         return visit == Wire::Visit::Malformed ? u"malformed arguments"_s : u"an unknown method"_s;
     return isForServers ? QString() : u"a method that only brokers send"_s;

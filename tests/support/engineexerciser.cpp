@@ -166,11 +166,11 @@ void EngineExerciser::finish()
     if (engineState() != State::Closed && engineState() != State::Idle)
         fail(u"the connection did not end"_s);
     m_isStarted = true;
-    m_isTold = false;
+    m_isEndReported = false;
     m_engine.failAttempt(Error(ErrorKind::Cancelled, u"the end"_s));
     drain();
-    if (!m_isTold)
-        fail(u"refuse() was not told"_s);
+    if (!m_isEndReported)
+        fail(u"failAttempt() was not reported"_s);
     m_engine.endWaiting(Error(ErrorKind::Cancelled, u"the end"_s));
     drain();
     for (const auto &channel : m_channels) {
@@ -182,7 +182,7 @@ void EngineExerciser::finish()
     if (!m_openCalls.empty())
         fail(u"call %1 did not end"_s.arg(*m_openCalls.begin()));
     if (m_engine.queuedBytes() != 0)
-        fail(u"%1 bytes wait for nobody"_s.arg(m_engine.queuedBytes()));
+        fail(u"%1 bytes are still queued"_s.arg(m_engine.queuedBytes()));
     check();
 }
 

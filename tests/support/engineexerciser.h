@@ -57,7 +57,8 @@ private:
         std::vector<std::unique_ptr<Consumer>> consumers;
         std::set<quint64> tags; // of this incarnation
         std::set<quint64> openTags;
-        int unsure = 0; // a rollback or a recover is under way, and only the broker knows what is open
+        int unsure =
+            0; // a rollback or a recover is under way, and only the broker knows which deliveries are unsettled
         quint64 lastTag = 0;
         quint64 lastPublished = 0;
         std::map<quint64, bool> published; // publishes whose end is not reported; true: in confirm mode
@@ -158,7 +159,7 @@ private:
     // the events of the engine
     void drain();
     void check();
-    bool isOver() const { return m_isTold && engineState() == Engine::ConnectionEngine::State::Closed; }
+    bool isOver() const { return m_isEndReported && engineState() == Engine::ConnectionEngine::State::Closed; }
     Engine::ConnectionEngine::State engineState() const { return m_engine.state(); }
     void publishesEnded(Channel &channel, quint64 first, quint64 last, bool confirmed);
     Channel *channelOf(const std::shared_ptr<Engine::ChannelEngine> &engine);
@@ -197,10 +198,10 @@ private:
     std::set<Engine::CallId> m_endedCalls;
     std::map<Engine::CallId, Channel *> m_gets;   // with AckMode::Manual
     std::map<Engine::CallId, Channel *> m_unsure; // rollbacks and recovers
-    int m_told = 0;                               // events
+    int m_eventCount = 0;
     bool m_isStarted = false;
     bool m_isOpened = false;
-    bool m_isTold = false; // ConnectionClosed
+    bool m_isEndReported = false; // ConnectionClosed
     bool m_isBlocked = false;
     bool m_isWritable = true;
     int m_tags = 0;

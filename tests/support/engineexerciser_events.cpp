@@ -15,7 +15,7 @@ void EngineExerciser::drain()
     while (auto event = m_engineEvents.next(m_engine)) {
         if (!m_failure.isEmpty())
             return;
-        ++m_told;
+        ++m_eventCount;
         std::visit([this](const auto &alternative) { on(alternative); }, *event);
         if (m_interrupts && !m_script.isEmpty())
             runOne(applicationOperations()); // in a slot
@@ -26,8 +26,8 @@ void EngineExerciser::check()
 {
     if (m_engine.queuedBytes() < 0)
         fail(u"%1 bytes wait"_s.arg(m_engine.queuedBytes()));
-    if (m_isStarted && !m_engine.hasInput() && (engineState() == State::Closed) != m_isTold)
-        fail(u"the end was not told"_s);
+    if (m_isStarted && !m_engine.hasInput() && (engineState() == State::Closed) != m_isEndReported)
+        fail(u"the end was not reported"_s);
     for (const auto &channel : m_channels) {
         using ChannelState = Engine::ChannelEngine::State;
         if (channel->engine && channel->engine->state() != ChannelState::Closed &&
@@ -37,7 +37,7 @@ void EngineExerciser::check()
             fail(u"%1 messages are unconfirmed, %2 are counted"_s.arg(channel->unconfirmed())
                      .arg(channel->engine->unconfirmed()));
         if (channel->engine && channel->engine->isConfirmWindowFull() != channel->isWindowFull)
-            fail(u"the window of channel %1 is not as it was told"_s.arg(channel->engine->number()));
+            fail(u"the window of channel %1 is not as reported"_s.arg(channel->engine->number()));
         for (const auto &consumer : channel->consumers) {
             const Engine::ConsumerEntry &entry = *consumer->entry;
             if (entry.unacked < 0 || entry.returned < 0 || entry.lost < 0)
@@ -60,7 +60,7 @@ void EngineExerciser::on(const Engine::Delivered &event)
 {
     auto *consumer = static_cast<Consumer *>(event.consumer->context);
     if (!consumer || consumer->isCancelled || consumer->isEnded)
-        return fail(u"delivery %1 has no consumer any more"_s.arg(event.message.deliveryTag));
+        return fail(u"delivery %1 has no active consumer"_s.arg(event.message.deliveryTag));
     if (event.message.body.size() > m_settings.maximumMessageSize)
         fail(u"a message of %1 bytes was delivered"_s.arg(event.message.body.size()));
     if (consumer->entry->noAck)
@@ -77,12 +77,12 @@ void EngineExerciser::noteDelivered(Channel &channel, quint64 tag)
     }
     channel.tags.insert(tag);
     if (tag <= std::exchange(channel.lastTag, tag))
-        fail(u"delivery %1 is not larger than the one before"_s.arg(tag));
+        fail(u"delivery %1 is not larger than the previous one"_s.arg(tag));
     if (channel.engine->deliveries().isUnsettled(tag))
         channel.openTags.insert(tag);
     else if (channel.engine->state() != Engine::ChannelEngine::State::Closing &&
              !channel.unsure) // afterwards the broker takes it back
-        fail(u"delivery %1 is settled before it is told"_s.arg(tag));
+        fail(u"delivery %1 is settled before it is reported"_s.arg(tag));
 }
 
 void EngineExerciser::on(const Engine::ReplyArrived &event)
@@ -107,14 +107,14 @@ void EngineExerciser::on(const Engine::ReplyArrived &event)
 
 void EngineExerciser::on(const Engine::Opened &)
 {
-    if (std::exchange(m_isOpened, true) || m_isTold)
+    if (std::exchange(m_isOpened, true) || m_isEndReported)
         fail(u"opened twice, or after the end"_s);
 }
 
 void EngineExerciser::on(const Engine::ConnectionClosed &)
 {
-    if (!m_isStarted || std::exchange(m_isTold, true))
-        fail(u"the end was told twice"_s);
+    if (!m_isStarted || std::exchange(m_isEndReported, true))
+        fail(u"the end was reported twice"_s);
 }
 
 void EngineExerciser::on(const Engine::BlockedChanged &event)

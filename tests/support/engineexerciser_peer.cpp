@@ -15,7 +15,7 @@ void EngineExerciser::start()
 {
     if (engineState() == State::Open || engineState() == State::CloseSent || m_engine.isClosing())
         return;
-    if (m_isStarted && !m_isTold && engineState() == State::Closed)
+    if (m_isStarted && !m_isEndReported && engineState() == State::Closed)
         return; // its end is still to be reported
     handshake();
 }
@@ -28,9 +28,9 @@ void EngineExerciser::handshake()
     m_startAsked = false;
     m_isSpoilt = m_isStalled = false;
     m_isStarted = true;
-    m_isOpened = m_isTold = false;
+    m_isOpened = m_isEndReported = false;
     if (m_engine.start(m_settings, m_now).isError())
-        return fail(u"start() refused"_s);
+        return fail(u"start() failed"_s);
     m_engine.transportConnected();
     const int steps = m_begin == Begin::Open ? 3 : m_script.byte() % 8;
     for (int i = 0; i < steps && m_failure.isEmpty() && engineState() != State::Closed; ++i) {
@@ -156,7 +156,7 @@ void EngineExerciser::feed(QByteArrayView bytes)
             for (const Wire::MethodId id : {Wire::ChannelClose::id, Wire::ChannelCloseOk::id, Wire::ConnectionClose::id,
                                             Wire::TxCommitOk::id, Wire::TxRollbackOk::id}) {
                 if (frame->is(id))
-                    write(std::numeric_limits<qint64>::max()); // the broker has seen what was sent before
+                    write(std::numeric_limits<qint64>::max()); // the broker has seen everything sent before
             }
             m_session.apply(*frame);
         }
@@ -171,12 +171,12 @@ void EngineExerciser::feed(QByteArrayView bytes)
 void EngineExerciser::feedPart(QByteArrayView part)
 {
     const bool wasOver = isOver();
-    const int toldBefore = m_told;
+    const int countBefore = m_eventCount;
     while (!part.isEmpty()) {
         part = part.sliced(m_engine.feed(part, m_now));
         drain();
     }
-    if (wasOver && m_told != toldBefore)
+    if (wasOver && m_eventCount != countBefore)
         fail(u"bytes that came after the end changed something"_s);
 }
 

@@ -39,7 +39,7 @@ Script &Script::start(Here here)
     ++m_connectionsStarted;
     const Error error = engine.start(settings, now);
     if (error.isError())
-        fail(u"start() refused: "_s + error.text(), here);
+        fail(u"start() failed: "_s + error.text(), here);
     engine.transportConnected();
     write();
     if (!m_session.hasProtocolHeader())

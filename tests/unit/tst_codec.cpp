@@ -111,8 +111,8 @@ private Q_SLOTS:
     void trailingBytesAreTolerated();
     void readsStopAtTheEnd();
     void aFailedReaderStaysFailed();
-    void claimedLengthsAreComparedWithWhatIsThere_data();
-    void claimedLengthsAreComparedWithWhatIsThere();
+    void claimedLengthsAreComparedWithTheAvailableBytes_data();
+    void claimedLengthsAreComparedWithTheAvailableBytes();
     void tablesAreCheckedWhenTheyAreRead();
 };
 
@@ -286,7 +286,7 @@ void tst_Codec::aFailedReaderStaysFailed()
     QCOMPARE(reader.error(), "truncated");
 }
 
-void tst_Codec::claimedLengthsAreComparedWithWhatIsThere_data()
+void tst_Codec::claimedLengthsAreComparedWithTheAvailableBytes_data()
 {
     QTest::addColumn<QByteArray>("arguments");
     QTest::newRow("short string by one") << QByteArray::fromHex("03 6161");
@@ -297,7 +297,7 @@ void tst_Codec::claimedLengthsAreComparedWithWhatIsThere_data()
     QTest::newRow("length cut off") << QByteArray::fromHex("00 000000");
 }
 
-void tst_Codec::claimedLengthsAreComparedWithWhatIsThere()
+void tst_Codec::claimedLengthsAreComparedWithTheAvailableBytes()
 {
     QFETCH(QByteArray, arguments);
     Strings read;

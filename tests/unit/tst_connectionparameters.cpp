@@ -24,8 +24,8 @@ private Q_SLOTS:
     void urlNamesBrokerAndLogin();
     void urlQuerySetsLimits();
     void urlQueryDecodesTheConnectionName();
-    void badUrlIsRefusedByPlace_data();
-    void badUrlIsRefusedByPlace();
+    void badUrlIsRejectedByPlace_data();
+    void badUrlIsRejectedByPlace();
     void urlErrorsNeverShowThePassword_data();
     void urlErrorsNeverShowThePassword();
     void noPartOfAPasswordIsEverShown_data();
@@ -43,13 +43,13 @@ private Q_SLOTS:
 
     void endpointIsReadFromText_data();
     void endpointIsReadFromText();
-    void badEndpointIsRefusedWithReason_data();
-    void badEndpointIsRefusedWithReason();
+    void badEndpointIsRejectedWithReason_data();
+    void badEndpointIsRejectedWithReason();
     void zonesComeBack_data();
     void zonesComeBack();
-    void endpointsWithoutHostOrPortAreRefused();
+    void endpointsWithoutHostOrPortAreRejected();
 
-    void valuesInRangeAreTaken();
+    void valuesInRangeAreAccepted();
     void valuesOutOfRangeChangeNothing();
     void smallFrameSizesAreRaised();
     void writeBufferLimitsAscend();
@@ -196,7 +196,7 @@ void tst_ConnectionParameters::urlQueryDecodesTheConnectionName()
     QCOMPARE(parameters->connectionName(), u"a&b=c#+d=e%20/\u00E4"_s);
 }
 
-void tst_ConnectionParameters::badUrlIsRefusedByPlace_data()
+void tst_ConnectionParameters::badUrlIsRejectedByPlace_data()
 {
     QTest::addColumn<QString>("url");
     QTest::addColumn<QString>("text");
@@ -263,7 +263,7 @@ void tst_ConnectionParameters::badUrlIsRefusedByPlace_data()
                  "percent-encoded, as \"%23\", \"%2F\", \"%3F\" and \"%40\""_s);
 }
 
-void tst_ConnectionParameters::badUrlIsRefusedByPlace()
+void tst_ConnectionParameters::badUrlIsRejectedByPlace()
 {
     QFETCH(QString, url);
     const auto parameters = ConnectionParameters::fromUrl(QUrl(url));
@@ -475,7 +475,7 @@ void tst_ConnectionParameters::endpointIsReadFromText()
     QTEST(int(endpoint->port), "port");
 }
 
-void tst_ConnectionParameters::badEndpointIsRefusedWithReason_data()
+void tst_ConnectionParameters::badEndpointIsRejectedWithReason_data()
 {
     QTest::addColumn<QString>("text");
     QTest::addColumn<QString>("reason");
@@ -513,7 +513,7 @@ void tst_ConnectionParameters::badEndpointIsRefusedWithReason_data()
     row(u"h/v"_s, u"\"h/v\" is not a host name"_s);
 }
 
-void tst_ConnectionParameters::badEndpointIsRefusedWithReason()
+void tst_ConnectionParameters::badEndpointIsRejectedWithReason()
 {
     QFETCH(QString, text);
     const auto endpoint = Endpoint::fromString(text);
@@ -545,7 +545,7 @@ void tst_ConnectionParameters::zonesComeBack()
     }
 }
 
-void tst_ConnectionParameters::endpointsWithoutHostOrPortAreRefused()
+void tst_ConnectionParameters::endpointsWithoutHostOrPortAreRejected()
 {
     ConnectionParameters parameters;
     parameters.setEndpoints({{u"a"_s, 1}, {u"b"_s, 2}});
@@ -569,7 +569,7 @@ void tst_ConnectionParameters::endpointsWithoutHostOrPortAreRefused()
     QVERIFY(!parameters.error().isError());
 }
 
-void tst_ConnectionParameters::valuesInRangeAreTaken()
+void tst_ConnectionParameters::valuesInRangeAreAccepted()
 {
     ConnectionParameters parameters;
     parameters.setHeartbeatInterval(0s);
@@ -651,8 +651,8 @@ void tst_ConnectionParameters::writeBufferLimitsAscend()
 
     const struct {
         qint64 low, high, limit;
-    } refused[] = {{-1, 20, 30}, {21, 20, 30}, {10, 31, 30}, {0, 0, 0}, {10, 20, -1}};
-    for (const auto &[low, high, limit] : refused) {
+    } rejected[] = {{-1, 20, 30}, {21, 20, 30}, {10, 31, 30}, {0, 0, 0}, {10, 20, -1}};
+    for (const auto &[low, high, limit] : rejected) {
         QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^setWriteBuffer: "_s));
         parameters.setWriteBuffer(low, high, limit);
     }

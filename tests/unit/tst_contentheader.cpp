@@ -53,7 +53,7 @@ private Q_SLOTS:
     void propertiesAreLaidOutAsSpecified();
     void everyCombinationOfPropertiesSurvivesARoundTrip();
     void absentPropertiesAreNotEncoded();
-    void decodingForgetsWhatWasThere();
+    void decodingReplacesPreviousValues();
     void limitsSurviveARoundTrip();
     void theBodyMayBeOfAnySize_data();
     void theBodyMayBeOfAnySize();
@@ -64,7 +64,7 @@ private Q_SLOTS:
     void malformedHeadersLeaveTheOtherProperties_data();
     void malformedHeadersLeaveTheOtherProperties();
     void propertiesInFrontOfAFaultAreRead();
-    void mutatedHeadersAreReadAsWhatTheySayOrNotAtAll();
+    void mutatedHeadersAreDecodedFaithfullyOrRejected();
 };
 
 void tst_ContentHeader::headersAreLaidOutAsSpecified()
@@ -145,7 +145,7 @@ void tst_ContentHeader::absentPropertiesAreNotEncoded()
     QCOMPARE(encodeProperties({.flags = ReplyToFlag | HeadersFlag}).toHex(), "22000000000000");
 }
 
-void tst_ContentHeader::decodingForgetsWhatWasThere()
+void tst_ContentHeader::decodingReplacesPreviousValues()
 {
     BasicProperties properties = allProperties();
     QCOMPARE(decodeProperties(ExactBytes(QByteArray::fromHex("0800 05")), properties), nullptr);
@@ -296,7 +296,7 @@ void tst_ContentHeader::propertiesInFrontOfAFaultAreRead()
     }
 }
 
-void tst_ContentHeader::mutatedHeadersAreReadAsWhatTheySayOrNotAtAll()
+void tst_ContentHeader::mutatedHeadersAreDecodedFaithfullyOrRejected()
 {
     QRandomGenerator random(0xc0ffee);
     int read = 0, malformed = 0;

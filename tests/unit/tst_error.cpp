@@ -12,13 +12,13 @@ class tst_Error : public QObject
 
 private Q_SLOTS:
     void defaultIsNoError();
-    void keepsWhatItWasMadeOf();
+    void keepsTheValuesItWasCreatedWith();
     void differsInEachPart();
     void readsAsOneLine_data();
     void readsAsOneLine();
     void debugOutputIsEscaped();
-    void recoverableAreThoseThatAnotherAttemptMayMend_data();
-    void recoverableAreThoseThatAnotherAttemptMayMend();
+    void errorsThatAnotherAttemptMayFixAreRecoverable_data();
+    void errorsThatAnotherAttemptMayFixAreRecoverable();
     void propertiesAreReadableThroughTheMetaObject();
 };
 
@@ -32,7 +32,7 @@ void tst_Error::defaultIsNoError()
     QCOMPARE(error.toString(), u"NoError"_s);
 }
 
-void tst_Error::keepsWhatItWasMadeOf()
+void tst_Error::keepsTheValuesItWasCreatedWith()
 {
     const Error error(ErrorKind::ChannelClosed, u"PRECONDITION_FAILED"_s, 406, u"queue.declare"_s);
     QVERIFY(error.isError());
@@ -85,7 +85,7 @@ void tst_Error::debugOutputIsEscaped()
     QCOMPARE(output, u"1 AmqpQt::Error(first\\nsecond (404, ChannelClosed)) 2 "_s);
 }
 
-void tst_Error::recoverableAreThoseThatAnotherAttemptMayMend_data()
+void tst_Error::errorsThatAnotherAttemptMayFixAreRecoverable_data()
 {
     QTest::addColumn<Error>("error");
     QTest::addColumn<bool>("recoverable");
@@ -109,7 +109,7 @@ void tst_Error::recoverableAreThoseThatAnotherAttemptMayMend_data()
     }
 }
 
-void tst_Error::recoverableAreThoseThatAnotherAttemptMayMend()
+void tst_Error::errorsThatAnotherAttemptMayFixAreRecoverable()
 {
     QFETCH(Error, error);
     QFETCH(bool, recoverable);

@@ -56,7 +56,7 @@ QByteArray encoded(const FieldTable &table)
     return *contents;
 }
 
-QString refusal(const FieldTable &table)
+QString encodingError(const FieldTable &table)
 {
     const Result<QByteArray> contents = encodeTable(table, u"headers");
     if (contents.has_value() || contents.error().kind() != ErrorKind::InvalidArgument)
@@ -121,22 +121,22 @@ private Q_SLOTS:
     void otherTypesAreSentAsTheirNearestOne();
     void otherEncodingsAreRead_data();
     void otherEncodingsAreRead();
-    void whatHasNoCounterpartIsRefused_data();
-    void whatHasNoCounterpartIsRefused();
-    void refusalsNameTheArgumentAndThePath();
-    void validateSaysTheSameWithoutAnArgument();
+    void valuesWithoutCounterpartAreRejected_data();
+    void valuesWithoutCounterpartAreRejected();
+    void errorsNameTheArgumentAndThePath();
+    void validateReturnsTheSameWithoutAnArgument();
     void keysHaveAtMost255Bytes();
     void keysAreReadWhateverTheirBytesAre();
     void theLastOfEqualKeysCounts();
     void tablesNestUpTo32Levels();
     void nestingIsCheckedOnReceipt_data();
     void nestingIsCheckedOnReceipt();
-    void moreThanFourGiBAreRefused();
+    void moreThanFourGiBAreRejected();
     void malformedTablesAreFound_data();
     void malformedTablesAreFound();
     void everyOtherTypeLetterIsUnknown();
     void tablesCutOffAnywhereButBetweenEntriesAreMalformed();
-    void mutatedTablesAreDecodedOrRefused();
+    void mutatedTablesAreDecodedOrRejected();
     void decimalsConvertToDouble();
     void decimalsConvertToText();
 };
@@ -283,7 +283,7 @@ void tst_FieldTable::otherEncodingsAreRead()
     QCOMPARE(value, expected);
 }
 
-void tst_FieldTable::whatHasNoCounterpartIsRefused_data()
+void tst_FieldTable::valuesWithoutCounterpartAreRejected_data()
 {
     QTest::addColumn<QVariant>("value");
     QTest::addColumn<QString>("reason");
@@ -322,15 +322,15 @@ void tst_FieldTable::whatHasNoCounterpartIsRefused_data()
         u"text with an unpaired surrogate cannot be sent in a field table"_s);
 }
 
-void tst_FieldTable::whatHasNoCounterpartIsRefused()
+void tst_FieldTable::valuesWithoutCounterpartAreRejected()
 {
     QFETCH(QVariant, value);
     QFETCH(QString, reason);
-    QCOMPARE(refusal({{u"k"_s, value}}), u"headers: \"k\": "_s + reason);
-    QCOMPARE(refusal({{u"k"_s, QVariantList{value}}}), u"headers: \"k[0]\": "_s + reason);
+    QCOMPARE(encodingError({{u"k"_s, value}}), u"headers: \"k\": "_s + reason);
+    QCOMPARE(encodingError({{u"k"_s, QVariantList{value}}}), u"headers: \"k[0]\": "_s + reason);
 }
 
-void tst_FieldTable::refusalsNameTheArgumentAndThePath()
+void tst_FieldTable::errorsNameTheArgumentAndThePath()
 {
     const QVariantList list{1, 2, QVariantMap{{u"ok"_s, 1}, {u"size%1"_s, QSize()}}};
     const FieldTable table{{u"a"_s, 1}, {u"x-a"_s, QVariantMap{{u"b"_s, list}}}, {u"z"_s, 1}};
@@ -341,7 +341,7 @@ void tst_FieldTable::refusalsNameTheArgumentAndThePath()
                    u"arguments: \"x-a.b[2].size%1\": a value of type QSize cannot be sent in a field table"_s));
 }
 
-void tst_FieldTable::validateSaysTheSameWithoutAnArgument()
+void tst_FieldTable::validateReturnsTheSameWithoutAnArgument()
 {
     QCOMPARE(validate({{u"k"_s, 1}}), Error());
     QCOMPARE(validate({{u"k"_s, QSize()}}),
@@ -355,14 +355,15 @@ void tst_FieldTable::keysHaveAtMost255Bytes()
         QCOMPARE(contents, char(key.toUtf8().size()) + key.toUtf8() + QByteArray("t\x01"));
         QCOMPARE(decoded(contents), (FieldTable{{key, true}}));
     }
-    QVERIFY(refusal({{QString(256, u'k'), true}})
+    QVERIFY(encodingError({{QString(256, u'k'), true}})
                 .endsWith(u"…\": a key of 256 bytes cannot be sent in a field table, the longest has 255"_s));
     // 128 characters, 256 bytes
-    QVERIFY(refusal({{u"ключ"_s.repeated(32), true}}).startsWith(u"headers: \"ключ"_s));
-    QVERIFY(refusal({{u"table"_s, QVariantMap{{QString(256, u'k'), true}}}}).startsWith(u"headers: \"table.kkkk"_s));
+    QVERIFY(encodingError({{u"ключ"_s.repeated(32), true}}).startsWith(u"headers: \"ключ"_s));
+    QVERIFY(
+        encodingError({{u"table"_s, QVariantMap{{QString(256, u'k'), true}}}}).startsWith(u"headers: \"table.kkkk"_s));
     // The name of a huge key is cut short.
-    QVERIFY(refusal({{QString(1000000, u'k'), true}}).size() < 300);
-    QCOMPARE(refusal({{QString(QChar(0xdc00)), true}}),
+    QVERIFY(encodingError({{QString(1000000, u'k'), true}}).size() < 300);
+    QCOMPARE(encodingError({{QString(QChar(0xdc00)), true}}),
              u"headers: \"%1\": a key with an unpaired surrogate cannot be sent in a field table"_s.arg(QChar(0xdc00)));
 }
 
@@ -384,15 +385,15 @@ void tst_FieldTable::tablesNestUpTo32Levels()
 {
     const FieldTable deepest = nestedTables(32);
     QCOMPARE(decoded(encoded(deepest)), deepest);
-    QVERIFY(refusal(nestedTables(33)).endsWith(u"a field table cannot be nested more than 32 levels deep"_s));
+    QVERIFY(encodingError(nestedTables(33)).endsWith(u"a field table cannot be nested more than 32 levels deep"_s));
 
     QVariant lists = QVariantList{true};
     for (int i = 0; i < 30; ++i)
         lists = QVariantList{lists};
     QCOMPARE(decoded(encoded({{u"k"_s, lists}})), (FieldTable{{u"k"_s, lists}})); // 31 lists in a table
-    QVERIFY(refusal({{u"k"_s, QVariantList{lists}}}).endsWith(u"cannot be nested more than 32 levels deep"_s));
+    QVERIFY(encodingError({{u"k"_s, QVariantList{lists}}}).endsWith(u"cannot be nested more than 32 levels deep"_s));
 
-    QVERIFY(refusal(nestedTables(2000)).endsWith(u"cannot be nested more than 32 levels deep"_s));
+    QVERIFY(encodingError(nestedTables(2000)).endsWith(u"cannot be nested more than 32 levels deep"_s));
 }
 
 void tst_FieldTable::nestingIsCheckedOnReceipt_data()
@@ -414,12 +415,12 @@ void tst_FieldTable::nestingIsCheckedOnReceipt()
     QCOMPARE(decoded(deepest + QByteArray(deepest).replace('k', 'l')).size(), 2);
 }
 
-void tst_FieldTable::moreThanFourGiBAreRefused()
+void tst_FieldTable::moreThanFourGiBAreRejected()
 {
     // One byte that claims to be many, so that the size alone must decide.
     for (const quint64 size : {quint64(1) << 32, (quint64(1) << 32) + 1, (quint64(1) << 32) - 1, quint64(1) << 40}) {
         const QByteArray huge = QByteArray::fromRawData("x", qsizetype(size));
-        QCOMPARE(refusal({{u"k"_s, huge}}), u"headers: \"k\": a field table cannot have more than 4 GiB"_s);
+        QCOMPARE(encodingError({{u"k"_s, huge}}), u"headers: \"k\": a field table cannot have more than 4 GiB"_s);
     }
 }
 
@@ -485,11 +486,11 @@ void tst_FieldTable::tablesCutOffAnywhereButBetweenEntriesAreMalformed()
     }
 }
 
-void tst_FieldTable::mutatedTablesAreDecodedOrRefused()
+void tst_FieldTable::mutatedTablesAreDecodedOrRejected()
 {
     QRandomGenerator random(0x5eed);
     const QByteArray original = entriesOfEachType().join();
-    int decodedTables = 0, malformed = 0, refused = 0;
+    int decodedTables = 0, malformed = 0, rejected = 0;
     for (int i = 0; i < 100'000; ++i) {
         const ExactBytes bytes(WireSupport::mutated(original, random));
         if (checkTable(bytes)) {
@@ -501,14 +502,14 @@ void tst_FieldTable::mutatedTablesAreDecodedOrRefused()
         QVERIFY(!table.isEmpty() || QByteArrayView(bytes).isEmpty());
         const Result<QByteArray> contents = encodeTable(table, u"headers");
         if (!contents) { // NaN, or a timestamp far away
-            ++refused;
+            ++rejected;
             continue;
         }
         QCOMPARE(checkTable(*contents), nullptr);
         QCOMPARE(encoded(decodeTable(*contents)).toHex(), contents->toHex());
     }
-    QVERIFY2(malformed > 10000 && decodedTables > 10000 && refused > 100 && refused < decodedTables / 2,
-             qPrintable(u"%1 malformed, %2 decoded, %3 refused"_s.arg(malformed).arg(decodedTables).arg(refused)));
+    QVERIFY2(malformed > 10000 && decodedTables > 10000 && rejected > 100 && rejected < decodedTables / 2,
+             qPrintable(u"%1 malformed, %2 decoded, %3 rejected"_s.arg(malformed).arg(decodedTables).arg(rejected)));
 }
 
 void tst_FieldTable::decimalsConvertToDouble()

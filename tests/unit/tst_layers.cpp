@@ -9,7 +9,7 @@ using namespace Qt::StringLiterals;
 namespace
 {
 
-// Replaces comments by spaces, so that they may name what the code must not.
+// Replaces comments by spaces, so that they may mention names that the code must not use.
 QString withoutComments(QString source)
 {
     static const QRegularExpression comment(u"/\\*.*?\\*/|//[^\\n]*"_s, QRegularExpression::DotMatchesEverythingOption);

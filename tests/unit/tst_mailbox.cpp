@@ -53,8 +53,8 @@ private Q_SLOTS:
     void orderOfCallsIsKept();
     void afterMovingTheNewThreadIsTheOwnOne();
     void settlingAfterDetachIsReportedAsStale();
-    void whatIsQueuedAtDetachIsReportedAsStale();
-    void targetMayGoAwayWhileItSettles();
+    void settlementsQueuedAtDetachAreReportedAsStale();
+    void targetMayBeDeletedWhileItSettles();
     void everythingFromManyThreadsArrivesOnceAndInOrder();
     void detachRacesWithOtherThreads();
 };
@@ -135,7 +135,7 @@ void tst_Mailbox::settlingAfterDetachIsReportedAsStale()
     QVERIFY(mailbox.take().empty());
 }
 
-void tst_Mailbox::whatIsQueuedAtDetachIsReportedAsStale()
+void tst_Mailbox::settlementsQueuedAtDetachAreReportedAsStale()
 {
     RecordingTarget target;
     Mailbox mailbox(&target);
@@ -146,7 +146,7 @@ void tst_Mailbox::whatIsQueuedAtDetachIsReportedAsStale()
     QVERIFY(target.settled.empty());
 }
 
-void tst_Mailbox::targetMayGoAwayWhileItSettles()
+void tst_Mailbox::targetMayBeDeletedWhileItSettles()
 {
     struct Target final : SettlementTarget {
         void settleNow(const Settlement &) override
@@ -167,8 +167,8 @@ void tst_Mailbox::everythingFromManyThreadsArrivesOnceAndInOrder()
     static constexpr quint64 Count = 5000;
     static constexpr quint16 Threads = 4;
 
-    // As a connection does it: each wake-up takes what is there. Not by an event: Qt is not built for ThreadSanitizer,
-    // which would not see that it is handed over.
+    // As a connection does it: each wake-up takes all queued settlements. Not by an event: Qt is not built for
+    // ThreadSanitizer, which would not see that it is handed over.
     struct Target final : SettlementTarget {
         void settleNow(const Settlement &) override { qFatal("not in the own thread"); }
         void wakeForSettlements() override { woken = true; }

@@ -85,19 +85,19 @@ private Q_SLOTS:
     void deliveryModeIsSentAndReceived();
     void absentDeliveryModeIsTransient();
     void priorityIsSentAndReceived();
-    void priorityOutOfRangeIsRefused();
+    void priorityOutOfRangeIsRejected();
     void textThatIsNoUtf8IsKept_data();
     void textThatIsNoUtf8IsKept();
     void undecodedHeadersAreEmptyAndForwarded();
     void truncatedPropertiesAreForwardedUnchangedOnly();
     void headersNestedTooDeeplyAreReportedWhenPublished();
     void expirationIsSentAsMilliseconds();
-    void negativeExpirationIsRefused();
+    void negativeExpirationIsRejected();
     void receivedExpirationThatIsNoNumberIsNone_data();
     void receivedExpirationThatIsNoNumberIsNone();
     void timestampIsSentInWholeSecondsOfUtc();
     void timestampOfTheEpochIsPresent();
-    void timestampBefore1970IsRefused();
+    void timestampBefore1970IsRejected();
     void receivedTimestampBeyondTheCalendarIsInvalid_data();
     void receivedTimestampBeyondTheCalendarIsInvalid();
     void headersAreSentAndReceived();
@@ -281,7 +281,7 @@ void tst_Message::priorityIsSentAndReceived()
     }
 }
 
-void tst_Message::priorityOutOfRangeIsRefused()
+void tst_Message::priorityOutOfRangeIsRejected()
 {
     Message message;
     message.setPriority(5);
@@ -311,7 +311,7 @@ void tst_Message::expirationIsSentAsMilliseconds()
     QCOMPARE(encoded(message), encoded(Message()));
 }
 
-void tst_Message::negativeExpirationIsRefused()
+void tst_Message::negativeExpirationIsRejected()
 {
     Message message;
     message.setExpiration(7ms);
@@ -370,7 +370,7 @@ void tst_Message::timestampOfTheEpochIsPresent()
     QCOMPARE(sent(message).timestamp(), epoch);
 }
 
-void tst_Message::timestampBefore1970IsRefused()
+void tst_Message::timestampBefore1970IsRejected()
 {
     Message message;
     const QDateTime valid = QDateTime::fromSecsSinceEpoch(1, QTimeZone::utc());
@@ -602,7 +602,7 @@ void tst_Message::encodedPropertiesAreKept()
 
 void tst_Message::untouchedReceivedMessageIsForwardedByteForByte()
 {
-    // Unsorted, one key twice, an int as one octet: all legal, none of it what the encoder would write.
+    // Unsorted, one key twice, an int as one octet: all legal, but the encoder writes none of it.
     const QByteArray table = "\x01zb\x05\x01"
                              "at\x01\x01"
                              "at\x00"_ba;

@@ -155,7 +155,7 @@ private Q_SLOTS:
     void everyMethodSurvivesARoundTrip();
     void everyMethodIsVisitedAsItself();
     void everyMethodCutOffAnywhereIsMalformed();
-    void mutatedMethodsAreReadAsWhatTheySayOrNotAtAll();
+    void mutatedMethodsAreDecodedFaithfullyOrRejected();
     void generatorWritesTheCommittedFile();
 };
 
@@ -321,7 +321,7 @@ void tst_Methods::everyMethodCutOffAnywhereIsMalformed()
     }
 }
 
-void tst_Methods::mutatedMethodsAreReadAsWhatTheySayOrNotAtAll()
+void tst_Methods::mutatedMethodsAreDecodedFaithfullyOrRejected()
 {
     QRandomGenerator random(0x0901);
     int done = 0, malformed = 0;

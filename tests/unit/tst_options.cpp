@@ -19,7 +19,7 @@ private Q_SLOTS:
     void queueTypesAreDurableAndNamedByAString();
     void helpersSetOneArgument_data();
     void helpersSetOneArgument();
-    void helpersKeepWhatIsThere();
+    void helpersKeepOtherHeaders();
     void designatedInitialisersKeepTheOtherDefaults();
     void exchangeTypesArePlainStrings();
     void queueInfoIsReadableThroughTheMetaObject();
@@ -102,7 +102,7 @@ void tst_Options::helpersSetOneArgument()
         QCOMPARE(arguments.value(it.key()).typeId(), it->typeId()); // it is the type on the wire
 }
 
-void tst_Options::helpersKeepWhatIsThere()
+void tst_Options::helpersKeepOtherHeaders()
 {
     const QueueOptions queue = QueueOptions{.exclusive = true, .arguments = {{u"x-mine"_s, 1}}}
                                    .withMaxLength(5)

@@ -96,12 +96,12 @@ private Q_SLOTS:
     void functionMayHaveState();
     void finishedReplyCallsFromTheEventLoop();
     void postedReplyCallsFromTheEventLoop();
-    void functionWithoutContextIsRefused();
+    void functionWithoutContextIsRejected();
 
-    void contextThatIsGoneIsNotCalled_data() { deliveries(); }
-    void contextThatIsGoneIsNotCalled();
-    void contextMayGoWhileItsCallIsPosted_data();
-    void contextMayGoWhileItsCallIsPosted();
+    void deletedContextIsNotCalled_data() { deliveries(); }
+    void deletedContextIsNotCalled();
+    void contextMayBeDeletedWhileItsCallIsPosted_data();
+    void contextMayBeDeletedWhileItsCallIsPosted();
     void functionMayDeleteItsContext_data() { deliveries(); }
     void functionMayDeleteItsContext();
     void functionMayDeleteOtherContexts_data() { deliveries(); }
@@ -272,7 +272,7 @@ void tst_Reply::postedReplyCallsFromTheEventLoop()
     QCOMPARE(log, QStringList({u"first"_s, u"second"_s}));
 }
 
-void tst_Reply::functionWithoutContextIsRefused()
+void tst_Reply::functionWithoutContextIsRejected()
 {
     bool called = false;
     const Promise<int> promise;
@@ -283,7 +283,7 @@ void tst_Reply::functionWithoutContextIsRefused()
     QVERIFY(!called);
 }
 
-void tst_Reply::contextThatIsGoneIsNotCalled()
+void tst_Reply::deletedContextIsNotCalled()
 {
     QFETCH(bool, posted);
     bool called = false;
@@ -299,14 +299,14 @@ void tst_Reply::contextThatIsGoneIsNotCalled()
     QVERIFY(otherCalled);
 }
 
-void tst_Reply::contextMayGoWhileItsCallIsPosted_data()
+void tst_Reply::contextMayBeDeletedWhileItsCallIsPosted_data()
 {
     QTest::addColumn<bool>("finishedBefore");
     QTest::newRow("added to a finished reply") << true;
     QTest::newRow("finished by post") << false;
 }
 
-void tst_Reply::contextMayGoWhileItsCallIsPosted()
+void tst_Reply::contextMayBeDeletedWhileItsCallIsPosted()
 {
     QFETCH(bool, finishedBefore);
     bool called = false;
