@@ -87,6 +87,7 @@ private Q_SLOTS:
     void cleanup() { m_client.reset(); }
 
     void confirmedMessagesAreInTheQueueInOrder();
+    void replyOfAMessageToTheDefaultAddressEndsWithItsConfirm();
     void messageWithoutARouteEndsAsReturned();
     void missingExchangeIsReportedAndSurvived();
     void everyMessageIsAckedOrNacked();
@@ -119,6 +120,20 @@ void tst_PublisherLive::confirmedMessagesAreInTheQueueInOrder()
     collect(m_client->channel->consume(queue, {.ackMode = AckMode::NoAck}), &messages);
     QVERIFY(waitFor([&] { return messages.size() == Count; }));
     QCOMPARE(texts(messages), numbers(0, Count - 1));
+}
+
+// F5
+void tst_PublisherLive::replyOfAMessageToTheDefaultAddressEndsWithItsConfirm()
+{
+    const QString queue = uniqueName(u"q"_s);
+    VERIFY_OK(m_client->channel->declareQueue(queue, sharedQueue()));
+    Publisher publisher(&m_client->connection);
+    publisher.setRoutingKey(queue);
+    VERIFY_OK(publisher.publishWithReply(Message("stored")));
+    QCOMPARE(queueCounts(m_client->channel, queue), "1 0");
+    publisher.setRoutingKey(uniqueName(u"nowhere"_s));
+    VERIFY_FAILS(publisher.publishWithReply(Message("returned")), u"Returned 312 basic.return"_s);
+    QCOMPARE(texts(m_client->drain(queue)), QStringList{u"stored"_s});
 }
 
 // F5 F6

@@ -16,6 +16,7 @@ class tst_Publisher : public QObject
 private Q_SLOTS:
     void everyConfirmSettlesItsMessage_data();
     void everyConfirmSettlesItsMessage();
+    void replyOfAMessageToTheDefaultAddressEndsWithItsConfirm();
     void returnedMessageEndsAsReturned();
     void missingExchangeDoesNotStopTheOthers();
     void lossIsReportedInOrder();
@@ -81,6 +82,33 @@ void tst_Publisher::everyConfirmSettlesItsMessage()
     QCOMPARE(client.log.entries, expected + QStringList{u"drained"_s});
     QCOMPARE(client.publisher->outstandingCount(), 0);
     QVERIFY(client.publisher->isWritable());
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Publisher::replyOfAMessageToTheDefaultAddressEndsWithItsConfirm()
+{
+    ScriptedPeer peer;
+    PublisherClient client(peer);
+    client.publisher->setExchange(u"readings"_s);
+    client.publisher->setRoutingKey(u"sensor.1"_s);
+    const Reply<void> acked = client.publisher->publishWithReply(Message("1"));
+    client.publisher->setRoutingKey(u"sensor.2"_s);
+    const Reply<void> nacked = client.publisher->publishWithReply(Message("2"));
+    QVERIFY(client.waitForPublishes(2));
+    const QList<Command> published = peer.received("basic.publish");
+    QCOMPARE(published.at(0).fields.value(u"exchange"_s), u"readings"_s);
+    QCOMPARE(published.at(0).fields.value(u"routing-key"_s), u"sensor.1"_s);
+    QCOMPARE(published.at(0).body, "1");
+    QCOMPARE(published.at(1).fields.value(u"routing-key"_s), u"sensor.2"_s);
+    QVERIFY(!acked.isFinished() && !nacked.isFinished());
+    client.ack(1);
+    QVERIFY(waitUntil([&] { return acked.isFinished(); }));
+    QVERIFY(!acked.result().error().isError());
+    QVERIFY(!nacked.isFinished());
+    peer.send(1, Wire::BasicNack{.deliveryTag = 2});
+    QVERIFY(waitUntil([&] { return nacked.isFinished(); }));
+    QCOMPARE(nacked.result().error().kind(), ErrorKind::Nacked);
+    QCOMPARE(client.log.entries, QStringList({u"1 ok"_s, u"2 Nacked"_s, u"drained"_s}));
     QCOMPARE(peer.violations(), QStringList());
 }
 
