@@ -130,8 +130,8 @@ def main():
         print(f"tools/instructions: not judged: recorded with {', '.join(recorded['made_with'].values())}")
         return 0
     if moved:
-        print(f"tools/instructions: FAILED: {', '.join(moved)} moved by more than {LIMIT:.0%}. Worse: find out why. "
-              "Better, or worse for a reason: record it with --record")
+        print(f"tools/instructions: FAILED: {', '.join(moved)} changed by more than {LIMIT:.0%}. If the count "
+              "is better, or worse for a known reason, record it with --record; otherwise find the cause")
         return 1
     print(f"tools/instructions: passed: within {LIMIT:.0%} of what is recorded")
     return 0

@@ -85,7 +85,8 @@ QJSValue JsonFunction::call(QJSEngine *engine, const QJSValue &value)
                              "            return value;"
                              "        const name = classOf.call(value).slice(8, -1);"
                              "        if (ArrayBuffer.isView(value) || withoutJson.includes(name))"
-                             "            throw new TypeError((key === '' ? '' : key + ': ') + name + ' has no JSON');"
+                             "            throw new TypeError((key === '' ? '' : key + ': ') +"
+                             "                                name + ' cannot be converted to JSON');"
                              "        return value;"
                              "    }"
                              "    return body => JSON.stringify(body, check);"
@@ -111,7 +112,8 @@ QString Outgoing::setBody(const QJSValue &body, QJSEngine *engine, JsonFunction 
         return {};
     }
     if (body.isQObject())
-        return tr("The body cannot be sent: a QML object has no JSON, but its properties may have");
+        return tr(
+            "The body cannot be sent: a QML object cannot be converted to JSON; send an object with its properties");
     // With Qt 6.4 a value created in C++ is not a JavaScript object.
     const bool isScript = variant.metaType() == QMetaType::fromType<QJSValue>();
     const QJSValue json = toJson.call(engine, isScript || !engine ? body : engine->toScriptValue(variant));
@@ -121,14 +123,15 @@ QString Outgoing::setBody(const QJSValue &body, QJSEngine *engine, JsonFunction 
     }
     if (json.isError())
         return tr("The body cannot be sent: %1").arg(json.toString());
-    return tr("The body cannot be sent: it is neither text nor bytes nor a message, and has no JSON");
+    return tr("The body cannot be sent: the value is not a string, an ArrayBuffer or a message, and cannot be "
+              "converted to JSON");
 }
 
 QString Outgoing::setOptions(const QJSValue &options)
 {
     const std::optional<FieldTable> table = tableFromScript(QVariant::fromValue(options));
     if (!table)
-        return tr("The options are no object, such as { routingKey: \"a.b\" }");
+        return tr("The options must be an object, such as { routingKey: \"a.b\" }");
     for (auto option = table->begin(); option != table->end(); ++option) {
         if (!setOption(option.key(), option.value()))
             return tr("The option %1 is unknown or has a wrong value").arg(option.key());

@@ -76,7 +76,7 @@ int QmlConnection::port() const
 void QmlConnection::setPort(int port)
 {
     if (port < 1 || port > 65535)
-        qmlWarning(this) << "port: " << port << " is not between 1 and 65535";
+        qmlWarning(this) << "port: " << port << " is out of range; the range is 1 to 65535";
     if (std::exchange(m_port, port) != port)
         applyParameters();
 }
@@ -117,7 +117,7 @@ int QmlConnection::heartbeatSeconds() const
 void QmlConnection::setHeartbeatSeconds(int seconds)
 {
     if (seconds < 0 || seconds > 65535)
-        qmlWarning(this) << "heartbeat: " << seconds << " is not between 0 and 65535";
+        qmlWarning(this) << "heartbeat: " << seconds << " s is out of range; the range is 0 to 65535 s";
     if (std::exchange(m_heartbeat, seconds) != seconds)
         applyParameters();
 }
@@ -142,7 +142,7 @@ void QmlConnection::setClientProperties(const QVariant &properties)
 {
     const std::optional<FieldTable> table = tableFromScript(properties);
     if (!table)
-        qmlWarning(this) << "clientProperties: not an object with names and values";
+        qmlWarning(this) << "clientProperties: the value is not an object with names and values";
     else if (std::exchange(m_clientProperties, table) != table)
         applyParameters();
 }

@@ -265,7 +265,7 @@ void QmlConsumer::keepUnsettled(const QList<Message> &messages)
         return;
     m_thrown += messages;
     const QString text =
-        tr("A handler has thrown an exception: its message stays unacknowledged until the subscription ends");
+        tr("A handler threw an exception; its message stays unacknowledged until the subscription ends");
     if (errorString() != text) // once for many of them
         fail(text);
 }

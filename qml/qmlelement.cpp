@@ -37,7 +37,8 @@ void QmlElement::componentComplete()
     findConnection();
     m_isComplete = true;
     if (!m_connection) {
-        const QString text = tr("There is no connection: put the element into a Connection, or set its connection");
+        const QString text =
+            tr("There is no connection; place the element inside a Connection, or set its connection property");
         if (m_isExplicit)
             setErrorString(text); // it may come later
         else
@@ -113,7 +114,7 @@ bool QmlElement::isInRange(const char *property, qint64 value, qint64 minimum, q
 {
     if (value >= minimum && value <= maximum)
         return true;
-    qmlWarning(this) << property << ": " << value << " is not between " << minimum << " and " << maximum;
+    qmlWarning(this) << property << ": " << value << " is out of range; the range is " << minimum << " to " << maximum;
     return false;
 }
 
@@ -126,7 +127,7 @@ bool QmlElement::isCount(const char *property, double value) const
     if (std::isfinite(value) && value != std::trunc(value))
         qmlWarning(this) << property << ": " << wrong << " is not a whole number";
     else
-        qmlWarning(this) << property << ": " << wrong << " is not between 0 and 2^53";
+        qmlWarning(this) << property << ": " << wrong << " is out of range; the range is 0 to 2^53";
     return false;
 }
 
@@ -134,7 +135,8 @@ bool QmlElement::setTable(const char *property, QVariantMap &table, const QVaria
 {
     const std::optional<FieldTable> wanted = tableFromScript(value);
     if (!wanted) {
-        qmlWarning(this) << property << ": not an object with names and values, such as ({ \"x-priority\": 5 })";
+        qmlWarning(this) << property
+                         << ": the value is not an object with names and values, such as ({ \"x-priority\": 5 })";
         return false;
     }
     return std::exchange(table, *wanted) != *wanted;

@@ -42,7 +42,7 @@ void QmlExchange::setType(const QVariant &type)
     else if (isNumber && number >= 0 && number < int(TypeNames.size()))
         name = TypeNames[std::size_t(number)];
     if (name.isEmpty())
-        qmlWarning(this) << "type: neither one of Exchange.Type nor the name of a type";
+        qmlWarning(this) << "type: the value is neither an Exchange.Type nor the name of a type";
     else if (std::exchange(m_type, name) != name)
         Q_EMIT changed();
 }

@@ -30,7 +30,7 @@ void QmlMessage::setBody(const QVariant &body)
     else if (body.typeId() == QMetaType::QString)
         m_message.setBody(body.toString().toUtf8());
     else
-        qWarning("The body of a message is not set: it is neither text nor an ArrayBuffer or a view of one");
+        qWarning("The body of a message must be a string, an ArrayBuffer or a view of one; the body is not changed");
 }
 
 QVariant QmlMessage::headers() const
@@ -43,7 +43,7 @@ void QmlMessage::setHeaders(const QVariant &headers)
     if (const std::optional<FieldTable> table = tableFromScript(headers))
         m_message.setHeaders(*table);
     else
-        qWarning("The headers of a message are not set: not an object with names and values");
+        qWarning("The headers of a message must be an object with names and values; the headers are not changed");
 }
 
 QVariant QmlMessage::json(const QVariant &path) const

@@ -46,7 +46,7 @@ void QmlQueueBinding::componentComplete()
     m_queue = qobject_cast<QmlQueue *>(parent());
     QmlElement::componentComplete();
     if (!m_queue)
-        return fail(tr("A QueueBinding is to be put into a Queue"));
+        return fail(tr("A QueueBinding must be placed inside a Queue"));
     connect(m_queue, &QmlQueue::declaredNameChanged, this, &QmlQueueBinding::bind);
     connect(m_queue, &QmlElement::connectionChanged, this, &QmlQueueBinding::findConnection);
 }

@@ -88,7 +88,7 @@ bool Subscriber::settle(const Message &message, bool acknowledge, Requeue requeu
         return true;
     if (m_channel)
         return settleOn(m_channel);
-    Q_EMIT failed(tr("The delivery was settled already, or its channel was closed"));
+    Q_EMIT failed(tr("The delivery has already been settled, or its channel was closed"));
     return false;
 }
 
@@ -166,7 +166,7 @@ void Subscriber::replace(const Subscription &wanted)
         const QPointer<Subscriber> self(this);
         if (m_settings.queue && m_settings.queue->isAutoDelete()) {
             Q_EMIT failed(
-                tr("The change of an exclusive subscription deletes the auto-delete queue \"%1\" with its messages; "
+                tr("Changing an exclusive subscription deletes the auto-delete queue \"%1\" with its messages; "
                    "the queue is declared again")
                     .arg(wanted.queue));
         }

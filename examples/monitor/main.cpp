@@ -61,7 +61,7 @@ int main(int argc, char *argv[])
     const auto finish = [&] {
         const QString file = options.value(u"screenshot"_s);
         if (!file.isEmpty() && !window.grab().save(file)) {
-            QTextStream(stderr) << file << u": cannot be written"_s << Qt::endl;
+            QTextStream(stderr) << file << u" cannot be written"_s << Qt::endl;
             exitCode = 1;
         }
         const double count = window.deliveredCount();

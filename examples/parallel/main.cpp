@@ -109,7 +109,7 @@ std::optional<qint64> number(const QCommandLineParser &options, const QString &n
     const qint64 value = options.value(name).toLongLong(&ok);
     if (ok && value >= 1 && value <= greatest)
         return value;
-    QTextStream(stderr) << "--" << name << ": " << options.value(name) << " is no number from 1 to " << greatest
+    QTextStream(stderr) << "--" << name << ": " << options.value(name) << " is not a number from 1 to " << greatest
                         << Qt::endl;
     return std::nullopt;
 }
@@ -140,12 +140,14 @@ int main(int argc, char *argv[])
         return 1;
     Plan plan{QUrl(options.value(u"url"_s)), options.values(u"queue"_s), options.value(u"declare-partitions"_s), {}};
     if (plan.queues.removeDuplicates() > 0) {
-        QTextStream(stderr) << "--queue: the same queue twice; more threads than queues do that" << Qt::endl;
+        QTextStream(stderr) << "--queue: a queue is named twice; use more threads than queues to consume it twice"
+                            << Qt::endl;
         return 1;
     }
     if (options.isSet(u"stream"_s)) {
         if (*threadCount > plan.queues.size()) {
-            QTextStream(stderr) << "--threads: not more than streams, for every consumer of a stream gets all of it"
+            QTextStream(stderr) << "--threads: the maximum is the number of streams, since each consumer of a stream "
+                                   "receives all its messages"
                                 << Qt::endl;
             return 1;
         }

@@ -179,7 +179,7 @@ void Channel::setConfirmWindow(int messages)
 {
     Error reason = d->unusable("setConfirmWindow");
     if (!reason.isError() && messages < 0)
-        reason = Error(ErrorKind::InvalidArgument, u"messages: a window of %1"_s.arg(messages));
+        reason = Error(ErrorKind::InvalidArgument, u"messages: %1 is out of range; the minimum is 0"_s.arg(messages));
     if (reason.isError()) {
         d->reportCallError(reason);
         return;

@@ -29,7 +29,7 @@ public:
     void noteClosing(); // the connection is closing, and this channel with it
     void defer(QObject *context, std::function<void()> action);
 
-    // Returns the reason why no call can be made: no connection, or a foreign thread.
+    // Returns the reason why no call can be made: no connection, or a call from another thread.
     Error unusable(const char *function) const;
     bool isSurelyUsable() const
     {

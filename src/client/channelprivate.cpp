@@ -96,11 +96,12 @@ void ChannelPrivate::defer(QObject *context, std::function<void()> action)
 Error ChannelPrivate::unusable(const char *function) const
 {
     if (!connection)
-        return Error(ErrorKind::NotOpen, u"the connection of this channel is gone"_s);
+        return Error(ErrorKind::NotOpen, u"the connection of this channel was deleted"_s);
     if (!connection->isOwnThread(function))
-        return Error(ErrorKind::InvalidArgument, u"%1() in a foreign thread"_s.arg(QLatin1StringView(function)));
+        return Error(ErrorKind::InvalidArgument,
+                     u"%1() was called from another thread"_s.arg(QLatin1StringView(function)));
     if (!engine)
-        return Error(ErrorKind::NotOpen, u"the channel got no number"_s);
+        return Error(ErrorKind::NotOpen, u"the channel has no number because no channel number was free"_s);
     return {};
 }
 
@@ -168,7 +169,7 @@ void ChannelPrivate::openAgain(const Promise<void> &promise)
 Reply<void> ChannelPrivate::close()
 {
     if (connection && !connection->isOwnThread("close"))
-        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"close() in a foreign thread"_s));
+        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"close() was called from another thread"_s));
     if (const auto promise = std::exchange(reopening, std::nullopt))
         promise->finish(Error(ErrorKind::Cancelled, u"the channel was closed"_s), ConnectionPrivate::Delivery::Posted);
     if (!engine || state == State::Closed || engine->state() == Engine::ChannelEngine::State::Closed)

@@ -81,9 +81,9 @@ Error ChannelPrivate::notConfirming(const char *function) const
         return reason;
     if (engine->mode() == Engine::ChannelEngine::Mode::Confirm)
         return {};
-    return Error(ErrorKind::InvalidArgument,
-                 u"%1: channel %2 is not in confirm mode, see confirmSelect()"_s.arg(QLatin1StringView(function))
-                     .arg(q->number()));
+    return Error(ErrorKind::InvalidArgument, u"%1() requires confirm mode; call confirmSelect() on channel %2 first"_s
+                                                 .arg(QLatin1StringView(function))
+                                                 .arg(q->number()));
 }
 
 Reply<void> ChannelPrivate::select(const char *function, const Call &call)

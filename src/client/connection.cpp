@@ -99,7 +99,8 @@ Connection::State Connection::state() const
 Reply<void> Connection::whenOpen()
 {
     if (!d->isOwnThread("whenOpen"))
-        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"whenOpen() in a foreign thread"_s));
+        return Promise<void>::finished(
+            Error(ErrorKind::InvalidArgument, u"whenOpen() was called from another thread"_s));
     if (isOpen() && !d->isLost())
         return Promise<void>::finished({});
     return d->whenOpen.emplace_back().reply();
@@ -217,7 +218,7 @@ Channel *Connection::createChannel(QObject *parent)
 {
     if (!d->isOwnThread("createChannel")) {
         auto *channel = new Channel(nullptr, nullptr);
-        channel->d->startFailed(Error(ErrorKind::InvalidArgument, u"createChannel() in a foreign thread"_s));
+        channel->d->startFailed(Error(ErrorKind::InvalidArgument, u"createChannel() was called from another thread"_s));
         adopt(parent ? parent : this, channel);
         return channel;
     }
@@ -257,7 +258,8 @@ Channel *Connection::channel(quint16 number)
                                    : channel->q;
     }
     if (!d->engine.isChannelNumberPossible(number))
-        return refuse(ErrorKind::InvalidArgument, u"number: %1 is no channel number of this connection"_s.arg(number));
+        return refuse(ErrorKind::InvalidArgument,
+                      u"number: %1 is not a valid channel number of this connection"_s.arg(number));
     auto channel = std::unique_ptr<Channel>(new Channel(this, this));
     auto engineChannel = d->engine.createChannel(number, channel->d.get());
     if (!engineChannel)

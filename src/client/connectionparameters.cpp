@@ -117,7 +117,8 @@ void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
         if (const QString problem = hostProblem(endpoint.host); !problem.isEmpty())
             return d->refuse(property, problem);
         if (endpoint.port == 0)
-            return d->refuse(property, u"the port of the host \"%1\" is not from 1 to 65535"_s.arg(endpoint.host));
+            return d->refuse(
+                property, u"the port of the host \"%1\" is out of range; the range is 1 to 65535"_s.arg(endpoint.host));
     }
     d->endpoints = endpoints;
     d->accept(property);
@@ -142,7 +143,7 @@ void ConnectionParameters::setVirtualHost(const QString &virtualHost)
     if (!virtualHost.isValidUtf16())
         return d->refuse(property, u"the name is not valid Unicode"_s);
     if (virtualHost.contains(QChar::Null))
-        return d->refuse(property, u"the name has a NUL character"_s);
+        return d->refuse(property, u"the name contains a NUL character"_s);
     if (virtualHost.toUtf8().size() > MaximumVirtualHost)
         return d->refuse(property, u"the name is longer than 255 bytes"_s);
     d->virtualHost = virtualHost;
@@ -173,7 +174,7 @@ void ConnectionParameters::setCredentials(const QString &userName, const QString
 {
     const QString property = u"credentials"_s;
     if (userName.contains(QChar::Null) || password.contains(QChar::Null))
-        return d->refuse(property, u"the user name or the password has a NUL character"_s);
+        return d->refuse(property, u"the user name or the password contains a NUL character"_s);
     if (!userName.isValidUtf16() || !password.isValidUtf16())
         return d->refuse(property, u"the user name or the password is not valid Unicode"_s);
     d->userName = userName;
@@ -291,7 +292,8 @@ quint32 ConnectionParameters::maximumFrameSize() const
 void ConnectionParameters::setMaximumFrameSize(quint32 bytes)
 {
     if (bytes > 0 && bytes < RabbitMqFrameMinimum) {
-        qCWarning(lcConnection, "setMaximumFrameSize: %u bytes are raised to %u", bytes, RabbitMqFrameMinimum);
+        qCWarning(lcConnection, "setMaximumFrameSize: %u bytes is out of range; %u bytes, the minimum, is used instead",
+                  bytes, RabbitMqFrameMinimum);
         bytes = RabbitMqFrameMinimum;
     }
     d->maximumFrameSize = bytes;
@@ -330,7 +332,7 @@ void ConnectionParameters::setMaximumMessageSize(qint64 bytes)
 {
     const QString property = u"maximumMessageSize"_s;
     if (bytes < 1)
-        return d->refuse(property, u"%1 bytes is out of range; the minimum is 1"_s.arg(bytes));
+        return d->refuse(property, u"%1 bytes is out of range; the minimum is 1 byte"_s.arg(bytes));
     d->maximumMessageSize = bytes;
     d->accept(property);
 }
@@ -367,10 +369,11 @@ void ConnectionParameters::setWriteBuffer(qint64 lowWatermark, qint64 highWaterm
 {
     const QString property = u"writeBuffer"_s;
     if (lowWatermark < 0 || highWatermark < lowWatermark || limit < highWatermark || limit < 1) {
-        return d->refuse(property, u"lowWatermark %1, highWatermark %2 and limit %3 are not in ascending order from 0"_s
-                                       .arg(lowWatermark)
-                                       .arg(highWatermark)
-                                       .arg(limit));
+        return d->refuse(property,
+                         u"lowWatermark %1, highWatermark %2 and limit %3 must be in ascending order and not negative"_s
+                             .arg(lowWatermark)
+                             .arg(highWatermark)
+                             .arg(limit));
     }
     d->lowWatermark = lowWatermark;
     d->highWatermark = highWatermark;
@@ -448,7 +451,7 @@ void ConnectionParameters::setBackpressureMultiplier(int multiplier)
 {
     const QString property = u"backpressureMultiplier"_s;
     if (multiplier < 0)
-        return d->refuse(property, u"%1 is negative"_s.arg(multiplier));
+        return d->refuse(property, u"%1 is out of range; the minimum is 0"_s.arg(multiplier));
     d->backpressureMultiplier = multiplier;
     d->accept(property);
 }

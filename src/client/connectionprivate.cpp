@@ -106,9 +106,9 @@ bool ConnectionPrivate::isForeignThread(const char *function) const
 {
     if (thread() == QThread::currentThread())
         return false;
-    qCWarning(lcConnection, "%s() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()",
+    qCWarning(lcConnection, "%s() was called from another thread and has no effect; use QMetaObject::invokeMethod()",
               function);
-    Q_ASSERT_X(false, function, "called in a foreign thread");
+    Q_ASSERT_X(false, function, "called from another thread");
     return true;
 }
 
@@ -166,10 +166,10 @@ bool ConnectionPrivate::isLost() const
 Reply<void> ConnectionPrivate::open()
 {
     if (!isOwnThread("open"))
-        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"open() in a foreign thread"_s));
+        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"open() was called from another thread"_s));
     if (state == Connection::State::Closing || isLost())
         return Promise<void>::finished(
-            Error(ErrorKind::NotOpen, u"the connection is closing: open it after closed()"_s));
+            Error(ErrorKind::NotOpen, u"the connection is closing; call open() after closed()"_s));
     if (state == Connection::State::Open)
         return Promise<void>::finished({});
     if (!m_opening) {
@@ -255,7 +255,7 @@ void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
 Reply<void> ConnectionPrivate::close()
 {
     if (!isOwnThread("close"))
-        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"close() in a foreign thread"_s));
+        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"close() was called from another thread"_s));
     if (m_closing)
         return m_closing->reply();
     if (state == Connection::State::Closed) {
@@ -456,10 +456,9 @@ void ConnectionPrivate::settleNow(const Settlement &settlement)
     ChannelPrivate *const channel = channelOf(settlement);
     if (!settlement.noAck && channel && channel->settle(settlement, false))
         return;
-    const QString reason =
-        settlement.noAck
-            ? u"message: delivery %1 on channel %2 needs no settling"_s
-            : u"delivery %1 on channel %2 has already been settled, or its channel has been closed since"_s;
+    const QString reason = settlement.noAck
+                               ? u"delivery %1 on channel %2 does not need an acknowledgement"_s
+                               : u"delivery %1 on channel %2 has already been settled, or the channel was closed"_s;
     const Error refused(settlement.noAck ? ErrorKind::InvalidArgument : ErrorKind::StaleDelivery,
                         reason.arg(settlement.deliveryTag).arg(settlement.channelNumber));
     if (settlement.noAck) {

@@ -52,7 +52,7 @@ QString hostProblem(const QString &host)
     if (host.isEmpty())
         return u"the host is missing"_s;
     if (host.contains(u'@')) // the text in front of it may be a password
-        return u"\"@\" cannot be in a host; user name and password are not part of an endpoint"_s;
+        return u"a host cannot contain \"@\"; user name and password are not part of an endpoint"_s;
     if (!host.contains(u':')) {
         QUrl url;
         url.setHost(host, QUrl::DecodedMode);
@@ -100,8 +100,8 @@ Result<Endpoint> Endpoint::fromString(const QString &hostAndPort)
 {
     const auto bad = [&](const QString &what) {
         // The text in front of an "@" may be a password, which must not be shown.
-        return invalid(hostAndPort.contains(u'@') ? u"endpoint: "_s + hostProblem(u"@"_s)
-                                                  : u"endpoint \"%1\": %2"_s.arg(hostAndPort, what));
+        return invalid(hostAndPort.contains(u'@') ? u"invalid endpoint: "_s + hostProblem(u"@"_s)
+                                                  : u"invalid endpoint \"%1\": %2"_s.arg(hostAndPort, what));
     };
 
     QStringView host = hostAndPort;
@@ -173,11 +173,11 @@ public:
     }
 
 private:
-    void fail(const QString &text) { m_error = invalid("URL: "_L1 + text); }
+    void fail(const QString &text) { m_error = invalid("invalid URL: "_L1 + text); }
     void failUnencoded(const QString &text)
     {
         fail(text +
-             "; \"#\", \"/\", \"?\" and \"@\" in a user name, password or virtual host have to be percent-encoded, as "
+             "; \"#\", \"/\", \"?\" and \"@\" in a user name, password or virtual host must be percent-encoded as "
              "\"%23\", \"%2F\", \"%3F\" and \"%40\""_L1);
     }
 
@@ -185,7 +185,7 @@ private:
     {
         const QByteArray bytes = QByteArray::fromPercentEncoding(encoded.toLatin1());
         if (bytes.contains('\0'))
-            fail(place + " has a NUL character"_L1);
+            fail(place + " contains a NUL character"_L1);
         else if (!bytes.isValidUtf8())
             fail(place + " is not valid UTF-8"_L1);
         return QString::fromUtf8(bytes);
@@ -194,11 +194,11 @@ private:
     void readScheme()
     {
         if (m_url.isEmpty())
-            fail(u"it is empty"_s);
+            fail(u"the text is empty"_s);
         else if (!m_url.isValid())
             failInvalid();
         else if (m_url.scheme().isEmpty())
-            fail(u"the scheme is missing, it begins with \"amqp://\""_s);
+            fail(u"the scheme is missing; a URL begins with \"amqp://\""_s);
         else if (m_url.scheme() == "amqps"_L1)
             fail(u"the scheme \"amqps\" needs TLS, which is not available in this version"_s);
         else if (m_url.scheme() != "amqp"_L1)
@@ -234,7 +234,7 @@ private:
             endpoint.host = m_url.host();
         const int port = m_url.port(DefaultPort);
         if (port == 0)
-            return fail(u"port 0 cannot be connected to"_s);
+            return fail(u"port 0 is out of range; the range is 1 to 65535"_s);
         endpoint.port = quint16(port);
         if (const QString problem = hostProblem(endpoint.host); !problem.isEmpty())
             return fail(problem);
@@ -249,19 +249,19 @@ private:
         const qsizetype colon = userInfo.indexOf(u':');
         const bool hasPassword = colon >= 0;
         const QStringView encodedName = QStringView(userInfo).first(hasPassword ? colon : userInfo.size());
-        const QString userName = decoded(encodedName, u"user name"_s);
+        const QString userName = decoded(encodedName, u"the user name"_s);
         if (m_error.isError())
             return;
         if (userName.isEmpty())
             return fail(u"the user name is missing"_s);
         if (hasPassword) {
-            const QString password = decoded(QStringView(userInfo).sliced(colon + 1), u"password"_s);
+            const QString password = decoded(QStringView(userInfo).sliced(colon + 1), u"the password"_s);
             if (!m_error.isError())
                 m_parameters.setCredentials(userName, password);
         } else if (userName != "guest"_L1) {
             m_parameters.setCredentials(userName, {});
         } else if (!isLoopback(m_parameters.endpoints().constFirst().host)) {
-            fail(u"the password is missing (guest's default one is for this machine only)"_s);
+            fail(u"the password is missing; the default password of guest applies to this machine only"_s);
         }
     }
 
@@ -273,8 +273,8 @@ private:
         if (!path.startsWith(u'/'))
             return fail(u"\"//\" is missing after \"amqp:\""_s);
         if (path.indexOf(u'/', 1) >= 0)
-            return fail(u"the virtual host has a second \"/\", which is to be written as \"%2F\""_s);
-        const QString virtualHost = decoded(QStringView(path).sliced(1), u"virtual host"_s);
+            return fail(u"the virtual host contains a second \"/\"; write it as \"%2F\""_s);
+        const QString virtualHost = decoded(QStringView(path).sliced(1), u"the virtual host"_s);
         if (m_error.isError())
             return;
         if (virtualHost.toUtf8().size() > MaximumVirtualHost)
@@ -290,11 +290,11 @@ private:
         QSet<QString> seen;
         for (const QStringView item : QStringView(query).split(u'&')) {
             const qsizetype equals = item.indexOf(u'=');
-            const QString key = decoded(item.first(equals < 0 ? item.size() : equals), u"query key"_s);
+            const QString key = decoded(item.first(equals < 0 ? item.size() : equals), u"a query key"_s);
             if (seen.contains(key))
-                return fail(u"query key \"%1\" occurs twice"_s.arg(key));
+                return fail(u"the query key \"%1\" occurs twice"_s.arg(key));
             seen.insert(key);
-            const QString place = u"query key \"%1\""_s.arg(key);
+            const QString place = u"the query key \"%1\""_s.arg(key);
             const QString value = equals < 0 ? QString() : decoded(item.sliced(equals + 1), place);
             if (!m_error.isError())
                 readQueryItem(key, value, place);
@@ -313,7 +313,9 @@ private:
         const auto number = [&](qint64 minimum, qint64 maximum) {
             const auto result = wholeNumber(value, minimum, maximum);
             if (!result)
-                fail(u"%1: \"%2\" is not a whole number from %3 to %4"_s.arg(place, value).arg(minimum).arg(maximum));
+                fail(u"%1 has the value \"%2\", which is not a whole number from %3 to %4"_s.arg(place, value)
+                         .arg(minimum)
+                         .arg(maximum));
             return result;
         };
         if (key == "heartbeat"_L1) {
@@ -335,7 +337,7 @@ private:
                 m_parameters.setBlockedTimeout(std::chrono::seconds(*seconds));
         } else if (key == "backpressure_detection"_L1) {
             if (value != "t"_L1 && value != "f"_L1)
-                return fail(u"%1: \"%2\" is neither \"t\" nor \"f\""_s.arg(place, value));
+                return fail(u"%1 has the value \"%2\", which is neither \"t\" nor \"f\""_s.arg(place, value));
             m_detectsBackpressure = value == "t"_L1;
         } else if (key == "backpressure_multiplier"_L1) {
             if (const auto multiplier = number(0, std::numeric_limits<int>::max()))
@@ -350,7 +352,7 @@ private:
     void readFragment()
     {
         if (m_url.hasFragment())
-            failUnencoded(u"it has a fragment (\"#\")"_s);
+            failUnencoded(u"a fragment (\"#\") is not supported"_s);
     }
 
     const QUrl &m_url;

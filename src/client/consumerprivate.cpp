@@ -131,8 +131,8 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
 {
     const char *function = drains ? "drain" : "cancel";
     if (channel && !channel->connection->isOwnThread(function))
-        return Promise<int>::finished(
-            Error(ErrorKind::InvalidArgument, u"%1() in a foreign thread"_s.arg(QLatin1StringView(function))));
+        return Promise<int>::finished(Error(ErrorKind::InvalidArgument,
+                                            u"%1() was called from another thread"_s.arg(QLatin1StringView(function))));
     if (cancelled)
         return cancelled->reply();
     if (isEnded())
@@ -155,7 +155,7 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
             return promise.finish(*failure, delivery);
         const auto result = std::get<Engine::CancelResult>(value);
         if (result.lost > 0)
-            qCWarning(lcChannel) << result.lost << "no-ack deliveries came after cancel() and are lost";
+            qCWarning(lcChannel) << result.lost << "no-ack deliveries arrived after cancel() and are lost";
         if (consumer && delivery == ConnectionPrivate::Delivery::Direct)
             return consumer->d->onCancelled({}, returned + result.returned);
         promise.finish(returned + result.returned, delivery);
@@ -173,7 +173,7 @@ int ConsumerPrivate::returnBatch()
     for (const Message &message : unseen) {
         const DeliveryOrigin *origin = MessageAccess::origin(message);
         if (options.ackMode == AckMode::NoAck)
-            qCWarning(lcChannel) << "a no-ack delivery was not taken before the consumer ended and is lost";
+            qCWarning(lcChannel) << "a no-ack delivery was not handled before the consumer ended and is lost";
         else if (channel->settle(
                      {origin->incarnation, message.deliveryTag(), origin->channelNumber, Settlement::Kind::NackRequeue},
                      false))

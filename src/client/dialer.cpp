@@ -33,7 +33,7 @@ void Dialer::dialNext()
 {
     m_endpoint = m_endpointsLeft.takeFirst();
     if (!isLoopback(m_endpoint.host))
-        qCWarning(lcConnection).noquote() << "the password goes to" << m_endpoint.host << "without encryption";
+        qCWarning(lcConnection).noquote() << "the password is sent to" << m_endpoint.host << "without encryption";
     m_transport = m_makeTransport(m_parameters, this);
     connect(m_transport.get(), &Transport::ready, this, &Dialer::ready);
     connect(m_transport.get(), &Transport::failed, this, &Dialer::failed);

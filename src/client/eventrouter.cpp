@@ -106,8 +106,8 @@ void EventRouter::on(Engine::PublishFailed &event)
 {
     auto *channel = static_cast<ChannelPrivate *>(event.channel->context);
     if (!channel) {
-        qCWarning(lcChannel) << "channel" << event.channel->number() << "was deleted, its messages" << event.first
-                             << "to" << event.last << "end so:" << event.reason;
+        qCWarning(lcChannel) << "channel" << event.channel->number() << "was deleted; its messages" << event.first
+                             << "to" << event.last << "ended with" << event.reason;
         return;
     }
     channel->publishesEnded(event.first, event.last, event.reason);
@@ -122,8 +122,9 @@ void EventRouter::on(Engine::ConfirmWindowChanged &event)
 
 void EventRouter::on(Engine::BackpressureDetected &event)
 {
-    qCWarning(lcConnection) << event.queuedBytes
-                            << "bytes wait to be sent: messages are published faster than the broker takes them";
+    qCWarning(lcConnection)
+        << event.queuedBytes
+        << "bytes are waiting to be sent; messages are published faster than the broker accepts them";
     Q_EMIT m_connection.q->backpressureDetected(event.queuedBytes);
 }
 

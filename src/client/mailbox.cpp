@@ -14,7 +14,7 @@ namespace
 {
 void reportStale(const Settlement &settlement)
 {
-    qCWarning(lcChannel, "StaleDelivery: delivery %llu of channel %u was settled after its connection was gone",
+    qCWarning(lcChannel, "StaleDelivery: delivery %llu of channel %u was settled after its connection was deleted",
               settlement.deliveryTag, uint(settlement.channelNumber));
 }
 } // namespace

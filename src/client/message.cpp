@@ -378,9 +378,8 @@ bool Message::hasUndecodedHeaders() const
 void Message::setHeader(const QString &name, const QVariant &value)
 {
     if (const char *wrong = read(d).undecodableHeaders()) {
-        qCWarning(lcChannel).nospace() << "header " << name
-                                       << " is not set: the headers that the message came with cannot be "
-                                       << "decoded (" << wrong << "); only setHeaders() can replace them";
+        qCWarning(lcChannel).nospace() << "header " << name << " cannot be set because the received headers cannot be "
+                                       << "decoded (" << wrong << "); setHeaders() replaces them";
         return;
     }
     MessagePrivate &message = change(d, Wire::HeadersFlag);
@@ -431,7 +430,7 @@ int Message::priority() const
 void Message::setPriority(int priority)
 {
     if (priority < -1 || priority > std::numeric_limits<quint8>::max()) {
-        qCWarning(lcChannel, "priority: %d is not set, it is 0 to 255, or -1 for none", priority);
+        qCWarning(lcChannel, "priority: %d is out of range; the range is 0 to 255, or -1 for none", priority);
         return;
     }
     changeValue(d, Wire::PriorityFlag).priority = qint16(priority);
@@ -486,7 +485,7 @@ std::optional<std::chrono::milliseconds> Message::expiration() const
 void Message::setExpiration(std::optional<std::chrono::milliseconds> ttl)
 {
     if (ttl && ttl->count() < 0) {
-        qCWarning(lcChannel) << "expiration:" << qint64(ttl->count()) << "ms is not set, it cannot be negative";
+        qCWarning(lcChannel) << "expiration:" << qint64(ttl->count()) << "ms is out of range; the minimum is 0 ms";
         return;
     }
     changeValue(d, Wire::ExpirationFlag).expiration = ttl ? QString::number(ttl->count()) : QString();
@@ -523,7 +522,7 @@ QDateTime Message::timestamp() const
 void Message::setTimestamp(const QDateTime &timestamp)
 {
     if (timestamp.isValid() && timestamp.toMSecsSinceEpoch() < 0) {
-        qCWarning(lcChannel) << "timestamp:" << timestamp << "is not set, it cannot be before 1970";
+        qCWarning(lcChannel) << "timestamp:" << timestamp << "is out of range; the minimum is the beginning of 1970";
         return;
     }
     std::optional<quint64> &seconds = changeValue(d, Wire::TimestampFlag).timestamp;

@@ -104,10 +104,9 @@ Result<QByteArray> replaceProperties(QByteArrayView encoded, quint16 changed, co
 {
     BasicProperties onWire;
     if (const char *wrong = Wire::decodeProperties(encoded, onWire))
-        return Error(
-            ErrorKind::InvalidArgument,
-            u"message: its properties were malformed when it was received (%1); it can only be published unchanged"_s
-                .arg(QLatin1StringView(wrong)));
+        return Error(ErrorKind::InvalidArgument,
+                     u"message: the properties were malformed when the message was received (%1); "
+                     "the message can only be published unchanged"_s.arg(QLatin1StringView(wrong)));
 
     std::array<QByteArray, StringProperties.size()> utf8;
     for (size_t i = 0; i < StringProperties.size(); ++i) {

@@ -19,9 +19,11 @@ PublisherPrivate::PublisherPrivate(Publisher *publisher, Connection *connection)
     : q(publisher)
 {
     if (!connection)
-        m_noChannel = Error(ErrorKind::InvalidArgument, u"connection: null; a publisher needs a connection"_s);
+        m_noChannel =
+            Error(ErrorKind::InvalidArgument, u"connection: the pointer is null; a publisher needs a connection"_s);
     else if (connection->thread() != QThread::currentThread())
-        m_noChannel = Error(ErrorKind::InvalidArgument, u"connection: it lives in another thread than the publisher"_s);
+        m_noChannel = Error(ErrorKind::InvalidArgument,
+                            u"connection: the connection lives in a different thread than the publisher"_s);
     if (m_noChannel.isError()) {
         refuse(m_noChannel);
         return;
@@ -79,7 +81,7 @@ Error PublisherPrivate::unusable() const
     if (m_noChannel.isError())
         return m_noChannel;
     if (!channel)
-        return Error(ErrorKind::NotOpen, u"the channel of this publisher is gone"_s);
+        return Error(ErrorKind::NotOpen, u"the channel of this publisher was deleted"_s);
     return ChannelPrivate::of(channel)->unusable("publish");
 }
 
@@ -123,14 +125,14 @@ bool PublisherPrivate::send(Outgoing &outgoing)
 void PublisherPrivate::refuse(const Error &reason)
 {
     if (std::exchange(error, reason).kind() != reason.kind()) // else a loop of publish() would flood the log
-        qCWarning(lcChannel) << q << "refuses:" << reason;
+        qCWarning(lcChannel) << q << "cannot publish:" << reason;
 }
 
 bool PublisherPrivate::isForeignThread(const char *function) const
 {
     if (q->thread() == QThread::currentThread())
         return false;
-    qCWarning(lcChannel, "%s() was called in a foreign thread and is refused: use QMetaObject::invokeMethod()",
+    qCWarning(lcChannel, "%s() was called from another thread and has no effect; use QMetaObject::invokeMethod()",
               function);
     return true; // this object must not be touched
 }
@@ -165,15 +167,16 @@ Error PublisherPrivate::outboxFull(qint64 bytes) const
 {
     if (outboxLimit == 0)
         return Error(ErrorKind::BufferFull,
-                     u"the message cannot be sent now, and the outbox takes none: outboxLimit is 0"_s);
+                     u"the message cannot be sent now, and the outbox is disabled because outboxLimit is 0"_s);
     if (bytes > outboxLimit) {
         return Error(
             ErrorKind::BufferFull,
-            u"the message takes %1 bytes, more than the outbox holds: outboxLimit is %2 bytes"_s.arg(bytes).arg(
+            u"the message needs %1 bytes in the outbox; the maximum (outboxLimit) is %2 bytes"_s.arg(bytes).arg(
                 outboxLimit));
     }
     return Error(ErrorKind::BufferFull,
-                 u"the outbox holds %1 bytes, and %2 more do not fit: outboxLimit is %3 bytes"_s.arg(m_outboxBytes)
+                 u"the outbox holds %1 bytes and has no room for %2 more; the maximum (outboxLimit) is %3 bytes"_s
+                     .arg(m_outboxBytes)
                      .arg(bytes)
                      .arg(outboxLimit));
 }
@@ -192,7 +195,8 @@ quint64 PublisherPrivate::publish(const QString &exchangeName, const QString &ke
 Reply<void> PublisherPrivate::publishWithReply(const QString &exchangeName, const QString &key, const Message &message)
 {
     if (isForeignThread("publishWithReply"))
-        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"publishWithReply() in a foreign thread"_s));
+        return Promise<void>::finished(
+            Error(ErrorKind::InvalidArgument, u"publishWithReply() was called from another thread"_s));
     const Result<quint64> id = submit(exchangeName, key, message);
     if (id)
         return m_replies[*id].reply();
@@ -506,7 +510,7 @@ int Publisher::confirmWindow() const
 void Publisher::setConfirmWindow(int messages)
 {
     if (messages < 1) {
-        d->refuse(Error(ErrorKind::InvalidArgument, u"messages: a window of %1"_s.arg(messages)));
+        d->refuse(Error(ErrorKind::InvalidArgument, u"messages: %1 is out of range; the minimum is 1"_s.arg(messages)));
         return;
     }
     d->confirmWindow = messages;
@@ -530,7 +534,7 @@ qint64 Publisher::outboxLimit() const
 void Publisher::setOutboxLimit(qint64 bytes)
 {
     if (bytes < 0) {
-        d->refuse(Error(ErrorKind::InvalidArgument, u"bytes: an outbox of %1"_s.arg(bytes)));
+        d->refuse(Error(ErrorKind::InvalidArgument, u"bytes: %1 is out of range; the minimum is 0"_s.arg(bytes)));
         return;
     }
     d->outboxLimit = bytes;

@@ -39,10 +39,11 @@ Error ChannelEngine::checkSize(qsizetype payload, const char *method) const
 {
     if (payload <= m_host.frames().maximumPayload())
         return {};
-    return Error(ErrorKind::InvalidArgument,
-                 u"arguments: the method takes %1 bytes, %2 fit in a frame of this connection"_s.arg(payload).arg(
-                     m_host.frames().maximumPayload()),
-                 0, QString::fromLatin1(method));
+    return Error(
+        ErrorKind::InvalidArgument,
+        u"arguments: the method needs %1 bytes; the maximum of a frame on this connection is %2 bytes"_s.arg(payload)
+            .arg(m_host.frames().maximumPayload()),
+        0, QString::fromLatin1(method));
 }
 
 void ChannelEngine::submit(Call call)
@@ -189,9 +190,10 @@ void ChannelEngine::startCloseTime()
 Result<QString> ChannelEngine::resolveQueue(const QString &name) const
 {
     if (!name.isEmpty() || m_lastDeclare == 0)
-        return !name.isEmpty() ? Result<QString>(name)
-                               : Error(ErrorKind::InvalidArgument,
-                                       u"queue: empty, and no queue was declared on channel %1 before"_s.arg(m_number));
+        return !name.isEmpty()
+                   ? Result<QString>(name)
+                   : Error(ErrorKind::InvalidArgument,
+                           u"queue: the name is empty, and no queue has been declared on channel %1"_s.arg(m_number));
     return m_lastQueue; // empty until the broker's answer names it; for the broker, empty means the last declared queue
 }
 
@@ -199,20 +201,21 @@ Result<QString> ChannelEngine::resolveQueue(const QString &name) const
 static QString problemOfQueue(const QString &name, const QueueOptions &options)
 {
     if (name.startsWith("amq."_L1) && !name.startsWith("amq.rabbitmq.reply-to"_L1))
-        return u"queue: \"%1\" cannot be declared, the prefix amq. is reserved for the broker"_s.arg(name);
+        return u"queue: \"%1\" cannot be declared because the prefix amq. is reserved for the broker"_s.arg(name);
     const FieldTable &table = options.arguments;
     if (table.contains(u"x-dead-letter-routing-key"_s) && !table.contains(u"x-dead-letter-exchange"_s))
         return u"arguments: \"x-dead-letter-routing-key\" needs \"x-dead-letter-exchange\""_s;
     const QString type = table.value(u"x-queue-type"_s).toString();
     const bool isLasting = type == "quorum"_L1 || type == "stream"_L1;
     if (isLasting && (name.isEmpty() || !options.durable || options.exclusive || options.autoDelete))
-        return u"options: a queue of type %1 has a name and is durable, neither exclusive nor auto-delete"_s.arg(type);
+        return u"options: a queue of type %1 must have a name and be durable, and cannot be exclusive or auto-delete"_s
+            .arg(type);
     return {};
 }
 
 static Error defaultExchange(QLatin1StringView argument, QLatin1StringView fact)
 {
-    return Error(ErrorKind::InvalidArgument, u"%1: empty; the default exchange %2"_s.arg(argument, fact));
+    return Error(ErrorKind::InvalidArgument, u"%1: the name is empty; the default exchange %2"_s.arg(argument, fact));
 }
 
 Result<CallId> ChannelEngine::declareQueue(const QString &name, const QueueOptions &options, bool passive)
@@ -301,7 +304,8 @@ Result<CallId> ChannelEngine::bindOrUnbindExchange(const QString &destination, c
     const QByteArray destinationName = arguments.shortString("destination", destination);
     const QByteArray sourceName = arguments.shortString("source", source);
     if (destination.isEmpty() || source.isEmpty())
-        return defaultExchange(destination.isEmpty() ? "destination"_L1 : "source"_L1, "has no bindings of others"_L1);
+        return defaultExchange(destination.isEmpty() ? "destination"_L1 : "source"_L1,
+                               "cannot be bound to another exchange"_L1);
     const QByteArray key = arguments.shortString("routingKey", routingKey);
     const QByteArray bindingArguments = arguments.table("arguments", table);
     if (arguments.areInvalid())
@@ -325,7 +329,7 @@ Result<CallId> ChannelEngine::bindOrUnbind(const QString &queue, const QString &
     const QByteArray queueName = arguments.shortString("queue", *resolved);
     const QByteArray exchangeName = arguments.shortString("exchange", exchange);
     if (exchange.isEmpty())
-        return defaultExchange("exchange"_L1, "routes to each queue by its name and has no other bindings"_L1);
+        return defaultExchange("exchange"_L1, "routes to each queue by its name and accepts no other bindings"_L1);
     const QByteArray key = arguments.shortString("routingKey", keyIsName ? *resolved : routingKey);
     const QByteArray bindingArguments = arguments.table("arguments", table);
     if (arguments.areInvalid())
@@ -348,7 +352,8 @@ Result<CallId> ChannelEngine::declareExchange(const QString &name, const QString
     if (name.isEmpty())
         return defaultExchange("exchange"_L1, "cannot be declared"_L1);
     if (type.isEmpty() && !passive)
-        return Error(ErrorKind::InvalidArgument, u"type: empty; an exchange needs one, such as direct or topic"_s);
+        return Error(ErrorKind::InvalidArgument,
+                     u"type: the type is empty; an exchange needs a type, such as direct or topic"_s);
     return call(Wire::ExchangeDeclare{.exchange = exchange,
                                       .type = typeName,
                                       .passive = passive,
@@ -369,8 +374,9 @@ Result<CallId> ChannelEngine::deleteExchange(const QString &name, bool ifUnused)
     if (name.isEmpty())
         return defaultExchange("exchange"_L1, "cannot be deleted"_L1);
     if (name.startsWith("amq."_L1))
-        return Error(ErrorKind::InvalidArgument,
-                     u"exchange: \"%1\" cannot be deleted, the prefix amq. is reserved for the broker"_s.arg(name));
+        return Error(
+            ErrorKind::InvalidArgument,
+            u"exchange: \"%1\" cannot be deleted because the prefix amq. is reserved for the broker"_s.arg(name));
     return call(Wire::ExchangeDelete{.exchange = exchange, .ifUnused = ifUnused});
 }
 
@@ -413,7 +419,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     if (arguments.areInvalid())
         return arguments.error();
     if (tag.isEmpty())
-        return Error(ErrorKind::InvalidArgument, u"consumerTag: empty"_s);
+        return Error(ErrorKind::InvalidArgument, u"consumerTag: the tag is empty"_s);
     const std::shared_ptr<ConsumerEntry> former = m_consumers.find(tag);
     const bool isEnding = former && (former->state == ConsumerEntry::State::Cancelling || former->cancelHeld);
     if ((former && !isEnding) || waitingConsume(tag))
@@ -423,14 +429,15 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     const quint16 prefetch = options.prefetch.value_or(m_prefetch);
     if (options.arguments.contains(u"x-stream-offset"_s) && (noAck || prefetch == 0)) {
         return Error(ErrorKind::InvalidArgument,
-                     noAck ? u"ackMode: a stream needs acknowledgements"_s : u"prefetch: a stream needs a limit"_s);
+                     noAck ? u"ackMode: a consumer of a stream needs acknowledgements; AckMode::NoAck is not possible"_s
+                           : u"prefetch: a consumer of a stream needs a limit; the minimum is 1"_s);
     }
     const bool isForReplies = *resolved == DirectReplyTo;
     if (isForReplies && (!noAck || (!former && hasConsumerForReplies()))) {
         return Error(
             ErrorKind::InvalidArgument,
-            noAck ? u"queue: \"%1\" has a consumer on channel %2 already"_s.arg(DirectReplyTo).arg(m_number)
-                  : u"ackMode: replies from \"%1\" cannot be acknowledged, use AckMode::NoAck"_s.arg(DirectReplyTo));
+            noAck ? u"queue: \"%1\" already has a consumer on channel %2"_s.arg(DirectReplyTo).arg(m_number)
+                  : u"ackMode: replies from \"%1\" cannot be acknowledged; use AckMode::NoAck"_s.arg(DirectReplyTo));
     }
     const Wire::BasicConsume method{.ticket = m_ticket,
                                     .queue = queue,
@@ -567,8 +574,9 @@ void ChannelEngine::callTimedOut(const char *method, Milliseconds timeout)
 {
     closeByUs(Wire::ReplyCode::ReplySuccess,
               Error(ErrorKind::Timeout,
-                    u"no answer within %1 ms, channel %2 is closed"_s.arg(timeout.count()).arg(m_number), 0,
-                    QString::fromLatin1(method)));
+                    u"timed out after %1 ms while waiting for the reply; channel %2 is closed"_s.arg(timeout.count())
+                        .arg(m_number),
+                    0, QString::fromLatin1(method)));
 }
 
 void ChannelEngine::closeByUs(quint16 replyCode, const Error &reason)
@@ -628,9 +636,10 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool a
     if (m_confirms) {
         std::vector<Confirms::Outcome> outcomes;
         m_confirms->end(outcomes);
-        tellOutcomes(outcomes, Error(ErrorKind::Unconfirmed,
-                                     u"the channel ended before the broker confirmed: %1"_s.arg(callError.text()),
-                                     callError.replyCode()));
+        tellOutcomes(outcomes,
+                     Error(ErrorKind::Unconfirmed,
+                           u"the channel ended before the broker confirmed the message: %1"_s.arg(callError.text()),
+                           callError.replyCode()));
     }
     failHeld(callError, closeResult);
     m_windowFull = false;

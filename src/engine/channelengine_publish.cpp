@@ -55,10 +55,10 @@ Error ChannelEngine::checkProperties(const QByteArray &properties) const
     const Settings &settings = m_host.settings();
     // While the channel is closed, its consumers may be about to be restored.
     if (acceptsCalls() && asksForDirectReply(properties) && !hasConsumerForReplies()) {
-        return Error(
-            ErrorKind::InvalidArgument,
-            u"replyTo: \"%1\" needs a consumer of it on the same channel, and channel %2 has none"_s.arg(DirectReplyTo)
-                .arg(m_number));
+        return Error(ErrorKind::InvalidArgument,
+                     u"replyTo: \"%1\" needs a consumer of this queue on the same channel; channel %2 has none"_s
+                         .arg(DirectReplyTo)
+                         .arg(m_number));
     }
     return Engine::checkProperties(properties, settings.checksUserId, settings.userName);
 }
@@ -79,10 +79,11 @@ Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray
     if (headerPayload > m_host.frames().maximumPayload())
         return Error(
             ErrorKind::InvalidArgument,
-            u"headers: the content header takes %1 bytes, %2 fit in a frame of this connection"_s.arg(headerPayload)
+            u"headers: the content header needs %1 bytes; the maximum of a frame on this connection is %2 bytes"_s
+                .arg(headerPayload)
                 .arg(m_host.frames().maximumPayload()));
     return Error(ErrorKind::InvalidArgument,
-                 u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s.arg(headerPayload + body.size())
+                 u"message: %1 bytes exceed the buffer limit of %2 bytes"_s.arg(headerPayload + body.size())
                      .arg(m_host.settings().bufferLimit));
 }
 
@@ -128,7 +129,7 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
     }
     if (!hasRoom(properties, body))
         return Error(ErrorKind::BufferFull,
-                     u"%1 bytes wait to be sent, the limit is %2"_s.arg(m_host.flow().queuedBytes())
+                     u"%1 bytes are waiting to be sent; the limit is %2 bytes"_s.arg(m_host.flow().queuedBytes())
                          .arg(m_host.settings().bufferLimit));
 
     const bool confirm = m_mode == Mode::Confirm;
@@ -160,7 +161,7 @@ Result<CallId> ChannelEngine::confirmSelect()
     if (!acceptsCalls())
         return notOpen(Wire::ConfirmSelect::name);
     if (m_mode == Mode::Transaction)
-        return wrongMode(Wire::ConfirmSelect::name, u"is in transaction mode, where the broker confirms nothing"_s);
+        return wrongMode(Wire::ConfirmSelect::name, u"is in transaction mode, which excludes confirm mode"_s);
     const Result<CallId> selecting = call(Wire::ConfirmSelect{});
     m_mode = Mode::Confirm;
     if (!m_confirms)
@@ -192,7 +193,7 @@ void ChannelEngine::changeWindowFull(bool full)
 void ChannelEngine::on(const Wire::BasicNack &method)
 {
     onConfirm(method.deliveryTag, method.multiple,
-              Error(ErrorKind::Nacked, u"the broker did not take the message"_s, 0,
+              Error(ErrorKind::Nacked, u"the broker rejected the message (basic.nack)"_s, 0,
                     QString::fromLatin1(Wire::BasicNack::name)));
 }
 
@@ -255,7 +256,7 @@ Result<CallId> ChannelEngine::txSelect()
     if (!acceptsCalls())
         return notOpen(Wire::TxSelect::name);
     if (m_mode == Mode::Confirm)
-        return wrongMode(Wire::TxSelect::name, u"is in confirm mode, where there are no transactions"_s);
+        return wrongMode(Wire::TxSelect::name, u"is in confirm mode, which excludes transactions"_s);
     const Result<CallId> selecting = call(Wire::TxSelect{});
     m_mode = Mode::Transaction;
     m_deliveries.startTransactions();

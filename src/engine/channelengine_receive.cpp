@@ -186,7 +186,7 @@ void ChannelEngine::endConsumer(const std::shared_ptr<ConsumerEntry> &consumer)
 ConsumerEntry *ChannelEngine::rejectConsumer(QByteArrayView tag)
 {
     qCWarning(lcChannel) << "a delivery for the unknown consumer tag" << QString::fromUtf8(tag) << "on channel"
-                         << m_number << "goes back to its queue";
+                         << m_number << "is requeued";
     stopDeliveries(tag);
     return m_consumers.addEnded(tag);
 }
@@ -270,7 +270,7 @@ void ChannelEngine::skipContent(quint64 bodySize, const QString &what, qint64 li
     if (m_isCloseSent && kind != Assembler::Kind::GetOk) // a call ends in any case
         return;
     const Error error(ErrorKind::MessageTooLarge,
-                      u"%1 from exchange \"%2\" with routing key \"%3\" exceeds the maximum of %4"_s.arg(what)
+                      u"%1 from exchange \"%2\" with routing key \"%3\" exceeds the maximum of %4 bytes"_s.arg(what)
                           .arg(QString::fromUtf8(m_assembler->exchange()), QString::fromUtf8(m_assembler->routingKey()))
                           .arg(limit),
                       Wire::ReplyCode::ContentTooLarge);
@@ -287,7 +287,7 @@ void ChannelEngine::skipContent(quint64 bodySize, const QString &what, qint64 li
         finish(std::exchange(m_getCall, 0), error);
         break;
     case Assembler::Kind::Return:
-        qCWarning(lcChannel) << "A returned message is dropped:" << error;
+        qCWarning(lcChannel) << "a returned message was dropped:" << error;
         break;
     }
 }
@@ -379,9 +379,9 @@ void ChannelEngine::completeGet()
 void ChannelEngine::rejectTag(quint64 deliveryTag)
 {
     dropContent();
-    reportViolation(
-        Wire::ReplyCode::CommandInvalid,
-        u"delivery tag %1 on channel %2 is not larger than the one before"_s.arg(deliveryTag).arg(m_number));
+    reportViolation(Wire::ReplyCode::CommandInvalid,
+                    u"delivery tag %1 on channel %2 is not greater than the previous delivery tag"_s.arg(deliveryTag)
+                        .arg(m_number));
 }
 
 void ChannelEngine::on(const Wire::BasicRecoverOk &method)

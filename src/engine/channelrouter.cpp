@@ -22,12 +22,12 @@ Wire::Visit ChannelRouter::onMethod(quint16 number, Wire::MethodId id, QByteArra
         return Wire::Visit::Done;
     if (!slot.channel || !slot.channel->isOnWire()) {
         m_host.reportViolation(Wire::ReplyCode::ChannelError,
-                               u"a method on channel %1, which is not open"_s.arg(number));
+                               u"received a method on channel %1, which is not open"_s.arg(number));
         return Wire::Visit::Done;
     }
     if (slot.channel->isReceivingContent()) {
         m_host.reportViolation(Wire::ReplyCode::UnexpectedFrame,
-                               u"a method on channel %1 where content was expected"_s.arg(number));
+                               u"received a method on channel %1, but content is expected"_s.arg(number));
         return Wire::Visit::Done;
     }
     const Wire::Visit visit = slot.channel->receive(id, arguments);
@@ -68,8 +68,8 @@ ChannelEngine *ChannelRouter::channelForContent(quint16 number)
     if (slot.channel && slot.channel->isOnWire())
         return slot.channel;
     m_host.reportViolation(Wire::ReplyCode::ChannelError,
-                           number == 0 ? u"content on channel 0"_s
-                                       : u"content on channel %1, which is not open"_s.arg(number));
+                           number == 0 ? u"received content on channel 0"_s
+                                       : u"received content on channel %1, which is not open"_s.arg(number));
     return nullptr;
 }
 
@@ -79,14 +79,17 @@ ChannelEngine *ChannelRouter::channelForHeader(quint16 number, const Wire::Conte
     if (!channel)
         return nullptr;
     if (channel->contentState() != Assembler::State::Header)
-        m_host.reportViolation(Wire::ReplyCode::UnexpectedFrame,
-                               u"a content header on channel %1 without a method that has content"_s.arg(number));
+        m_host.reportViolation(
+            Wire::ReplyCode::UnexpectedFrame,
+            u"received a content header on channel %1 without a method that has content"_s.arg(number));
     else if (!isComplete)
-        m_host.reportViolation(Wire::ReplyCode::SyntaxError, u"a truncated content header"_s);
+        m_host.reportViolation(Wire::ReplyCode::SyntaxError, u"received a truncated content header"_s);
     else if (header.classId != Wire::BasicDeliver::id.classId)
-        m_host.reportViolation(Wire::ReplyCode::UnexpectedFrame, u"a content header of class %1"_s.arg(header.classId));
+        m_host.reportViolation(Wire::ReplyCode::UnexpectedFrame,
+                               u"received a content header of class %1"_s.arg(header.classId));
     else if (header.bodySize > quint64(std::numeric_limits<qint64>::max()))
-        m_host.reportViolation(Wire::ReplyCode::FrameError, u"a content of %1 bytes"_s.arg(header.bodySize));
+        m_host.reportViolation(Wire::ReplyCode::FrameError,
+                               u"received a content header that announces a body of %1 bytes"_s.arg(header.bodySize));
     else
         return channel;
     return nullptr;
@@ -131,7 +134,7 @@ void ChannelRouter::warnOfUndecodable(const ChannelEngine &channel, const char *
     m_undecodableWarned = now;
     const Assembler &content = channel.content();
     qCWarning(lcChannel).nospace() << "Channel " << channel.number()
-                                   << ": the headers of a message stay undecoded: " << what << " (exchange "
+                                   << ": the headers of a message cannot be decoded: " << what << " (exchange "
                                    << Wire::decodeText(content.exchange()) << ", routing key "
                                    << Wire::decodeText(content.routingKey())
                                    << ", such headers since the last warning: " << std::exchange(m_undecodableSince, 0)
@@ -146,13 +149,14 @@ void ChannelRouter::onBody()
     if (!channel)
         return;
     if (channel->contentState() != Assembler::State::Body)
-        return m_host.reportViolation(Wire::ReplyCode::UnexpectedFrame,
-                                      u"a body on channel %1 without a content header"_s.arg(frame.channel));
+        return m_host.reportViolation(
+            Wire::ReplyCode::UnexpectedFrame,
+            u"received a body frame on channel %1 without a content header"_s.arg(frame.channel));
     Assembler &content = channel->content();
     if (const quint64 missing = content.bodyRemaining(); frame.size > missing)
         return m_host.reportViolation(
             Wire::ReplyCode::FrameError,
-            u"a body frame of %1 bytes, but only %2 bytes are expected"_s.arg(frame.size).arg(missing));
+            u"received a body frame of %1 bytes, but only %2 bytes are expected"_s.arg(frame.size).arg(missing));
     m_bodyChannel = channel;
     m_reader.streamTo(&content);
 }

@@ -128,7 +128,8 @@ void ConnectionEngine::onMethodFrame()
     const quint16 number = m_reader.header().channel;
     const QByteArrayView payload = m_reader.payload();
     if (payload.size() < 4)
-        return reportViolation(Wire::ReplyCode::SyntaxError, u"a method frame of %1 bytes"_s.arg(payload.size()));
+        return reportViolation(Wire::ReplyCode::SyntaxError,
+                               u"received a method frame of %1 bytes; the minimum is 4 bytes"_s.arg(payload.size()));
     logMethod("received", number, payload);
     const Wire::MethodId id{qFromBigEndian<quint16>(payload.data()), qFromBigEndian<quint16>(payload.data() + 2)};
     const QByteArrayView arguments = payload.sliced(4);
@@ -147,10 +148,10 @@ void ConnectionEngine::onMethodFrame()
     case Wire::Visit::Done:
         break;
     case Wire::Visit::UnknownMethod:
-        reportViolation(Wire::ReplyCode::NotImplemented, u"%1 is not known"_s.arg(describe()));
+        reportViolation(Wire::ReplyCode::NotImplemented, u"received %1, which is not supported"_s.arg(describe()));
         break;
     case Wire::Visit::Malformed:
-        reportViolation(Wire::ReplyCode::SyntaxError, u"the arguments of %1 are malformed"_s.arg(describe()));
+        reportViolation(Wire::ReplyCode::SyntaxError, u"received malformed arguments of %1"_s.arg(describe()));
         break;
     }
     if (m_calls.outstanding() < outstandingCalls) // an answer
@@ -162,7 +163,8 @@ template <typename Method>
 void ConnectionEngine::on(const Method &)
 {
     if constexpr (Method::hasContent)
-        reportViolation(Wire::ReplyCode::ChannelError, u"%1 on channel 0"_s.arg(QLatin1StringView(Method::name)));
+        reportViolation(Wire::ReplyCode::ChannelError,
+                        u"received %1 on channel 0"_s.arg(QLatin1StringView(Method::name)));
     else
         reportUnexpected(Method::name);
 }
@@ -218,7 +220,7 @@ void ConnectionEngine::endUnusableChannels()
             m_channels.release(quint16(number)); // it was never opened, so open() takes another number
         } else if (channel) {
             const Error error(ErrorKind::InvalidArgument,
-                              u"channel number %1 is larger than the negotiated channel-max %2"_s.arg(number).arg(
+                              u"channel number %1 exceeds the negotiated channel-max of %2"_s.arg(number).arg(
                                   m_handshake.agreed().channelMax));
             channel->end(error, error, false);
         }
@@ -311,7 +313,7 @@ void ConnectionEngine::reportViolation(quint16 replyCode, const QString &text)
 
 void ConnectionEngine::reportUnexpected(const char *method)
 {
-    reportViolation(Wire::ReplyCode::CommandInvalid, u"%1 was not expected here"_s.arg(QLatin1StringView(method)));
+    reportViolation(Wire::ReplyCode::CommandInvalid, u"received an unexpected %1"_s.arg(QLatin1StringView(method)));
 }
 
 void ConnectionEngine::end(const Error &reason, bool graceful)
@@ -494,8 +496,8 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
         m_closeTimer.heartbeatQueued(m_frames.output().appended());
         break;
     case Heartbeat::Verdict::PeerIsDead:
-        timeOut(
-            u"nothing came from the broker for two heartbeat intervals of %1 s"_s.arg(m_heartbeat.interval().count()));
+        timeOut(u"received no data from the broker during two heartbeat intervals of %1 s"_s.arg(
+            m_heartbeat.interval().count()));
         break;
     }
 }

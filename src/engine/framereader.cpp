@@ -74,7 +74,7 @@ FrameReader::Step FrameReader::failFraming(const QString &text)
 
 FrameReader::Step FrameReader::failProtocol(const QString &spoken)
 {
-    m_fault = {0, u"the server does not speak AMQP 0-9-1: it speaks %1"_s.arg(spoken), true};
+    m_fault = {0, u"the server speaks %1, not AMQP 0-9-1"_s.arg(spoken), true};
     return Step::Fault;
 }
 
@@ -111,7 +111,7 @@ FrameReader::Step FrameReader::next()
     if (bytes.size() < size)
         return needsInput();
     if (quint8(bytes[size - 1]) != Wire::FrameEnd)
-        return failFraming(u"a frame does not end with frame-end"_s);
+        return failFraming(u"received a frame that does not end with frame-end"_s);
     m_isFirst = false;
     m_frame = bytes.first(size);
     m_payload = bytes.sliced(Wire::FrameHeaderSize, m_header.size);
@@ -163,23 +163,24 @@ bool FrameReader::checkHeader()
             (m_header.type == quint8(Wire::FrameType::Header) && m_isHandshakeDone))
             return true;
         fail(Wire::ReplyCode::FrameError,
-             u"a method or header frame of %1 bytes, but at most %2 are accepted"_s.arg(m_header.size)
+             u"received a method or header frame of %1 bytes; the maximum is %2 bytes"_s.arg(m_header.size)
                  .arg(methodFrameLimit()));
         return false;
     case quint8(Wire::FrameType::Body):
         if (m_header.size <= m_maximumFrameSize - Wire::FrameOverhead)
             return true;
         fail(Wire::ReplyCode::FrameError,
-             u"a body frame of %1 bytes with frame-max %2"_s.arg(m_header.size).arg(m_maximumFrameSize));
+             u"received a body frame of %1 bytes with a frame-max of %2 bytes"_s.arg(m_header.size)
+                 .arg(m_maximumFrameSize));
         return false;
     case quint8(Wire::FrameType::Heartbeat):
         if (m_header.channel == 0 && m_header.size == 0)
             return true;
         fail(Wire::ReplyCode::FrameError,
-             u"a heartbeat on channel %1 with %2 bytes"_s.arg(m_header.channel).arg(m_header.size));
+             u"received a heartbeat on channel %1 with %2 bytes"_s.arg(m_header.channel).arg(m_header.size));
         return false;
     default:
-        failFraming(u"a frame of unknown type %1"_s.arg(m_header.type));
+        failFraming(u"received a frame of unknown type %1"_s.arg(m_header.type));
         return false;
     }
 }
@@ -208,7 +209,7 @@ FrameReader::Step FrameReader::streamBody()
     const bool ended = quint8(m_input.bytes().front()) == Wire::FrameEnd;
     m_input.consume(1);
     m_body = {};
-    return ended ? Step::BodyEnd : failFraming(u"a frame does not end with frame-end"_s);
+    return ended ? Step::BodyEnd : failFraming(u"received a frame that does not end with frame-end"_s);
 }
 
 void FrameReader::releaseIdleMemory() noexcept

@@ -50,7 +50,7 @@ static bool hasWord(QByteArrayView list, QByteArrayView word)
 
 static Error unexpected(const char *method)
 {
-    return Error(ErrorKind::ProtocolViolation, u"%1 was not expected here"_s.arg(QLatin1StringView(method)),
+    return Error(ErrorKind::ProtocolViolation, u"received an unexpected %1"_s.arg(QLatin1StringView(method)),
                  Wire::ReplyCode::CommandInvalid);
 }
 
@@ -65,12 +65,11 @@ Error Handshake::start(const Settings &settings, Time now)
     const qsizetype size =
         Wire::payloadSize(startOk(clientProperties, settings.saslPlainResponse)) + Wire::FrameOverhead;
     if (size > Wire::SpecFrameMinimum)
-        return Error(
-            ErrorKind::InvalidArgument,
-            u"clientProperties: connection.start-ok takes %1 bytes with them and the login, but only %2 can be sent before tune"_s
-                .arg(size)
-                .arg(Wire::SpecFrameMinimum),
-            0, QString::fromLatin1(Wire::ConnectionStartOk::name));
+        return Error(ErrorKind::InvalidArgument,
+                     u"clientProperties: connection.start-ok with these properties needs %1 bytes; "
+                     "the maximum before tune is %2 bytes"_s.arg(size)
+                         .arg(Wire::SpecFrameMinimum),
+                     0, QString::fromLatin1(Wire::ConnectionStartOk::name));
     m_step = Step::AwaitsStart;
     m_isTransportReady = false;
     m_timeout = settings.handshakeTimeout;
@@ -97,16 +96,18 @@ Error Handshake::on(const Wire::ConnectionStart &method)
     if (m_step != Step::AwaitsStart)
         return unexpected(method.name);
     if (method.versionMajor != 0 || method.versionMinor != 9)
-        return Error(ErrorKind::ProtocolViolation,
-                     u"the server speaks AMQP %1-%2, not 0-9-1"_s.arg(method.versionMajor).arg(method.versionMinor),
-                     Wire::ReplyCode::NotImplemented);
+        return Error(
+            ErrorKind::ProtocolViolation,
+            u"the server speaks AMQP %1-%2, not AMQP 0-9-1"_s.arg(method.versionMajor).arg(method.versionMinor),
+            Wire::ReplyCode::NotImplemented);
     m_serverProperties = method.serverProperties.contents.toByteArray();
     if (!hasWord(method.mechanisms, SaslPlain)) {
         constexpr qsizetype Shown = 255;
         const QByteArrayView offered = method.mechanisms.first(std::min(method.mechanisms.size(), Shown));
         return Error(ErrorKind::Authentication,
-                     u"no common SASL mechanism: the broker offers \"%1\", this connection can \"%2\""_s.arg(
-                         QString::fromUtf8(offered), QLatin1StringView(SaslPlain)),
+                     u"the broker and this connection have no SASL mechanism in common; "
+                     "the broker offers \"%1\", this connection supports \"%2\""_s.arg(QString::fromUtf8(offered),
+                                                                                       QLatin1StringView(SaslPlain)),
                      0, QString::fromLatin1(method.name));
     }
     m_step = Step::AwaitsTune;
@@ -126,10 +127,11 @@ Error Handshake::on(const Wire::ConnectionTune &method)
     if (m_step != Step::AwaitsTune)
         return unexpected(method.name);
     if (method.frameMax > 0 && method.frameMax < Wire::SpecFrameMinimum)
-        return Error(ErrorKind::ProtocolViolation,
-                     u"the broker offers a frame-max of %1, but at least %2 is required"_s.arg(method.frameMax)
-                         .arg(Wire::SpecFrameMinimum),
-                     Wire::ReplyCode::FrameError);
+        return Error(
+            ErrorKind::ProtocolViolation,
+            u"the broker offers a frame-max of %1 bytes, but at least %2 bytes are required"_s.arg(method.frameMax)
+                .arg(Wire::SpecFrameMinimum),
+            Wire::ReplyCode::FrameError);
     const auto smaller = [](auto ours, auto theirs) {
         return ours == 0 ? theirs : theirs == 0 ? ours : std::min(ours, theirs);
     };
@@ -161,7 +163,7 @@ Error Handshake::transportFailed(const Error &error) const
         return error;
     return Error(
         ErrorKind::Authentication,
-        u"the broker ended the connection during the login of user \"%1\": %2"_s.arg(m_userName, error.text()));
+        u"the broker closed the connection during the login of user \"%1\": %2"_s.arg(m_userName, error.text()));
 }
 
 Error Handshake::timedOut() const

@@ -42,7 +42,8 @@ bool isText(const QVariant &value)
 
 QString needed(QLatin1StringView what, const QVariant &value)
 {
-    return u"%1 is needed, not a %2"_s.arg(what, QLatin1StringView(value.isValid() ? value.typeName() : "void"));
+    return u"the value must be %1, but its type is %2"_s.arg(
+        what, QLatin1StringView(value.isValid() ? value.typeName() : "void"));
 }
 
 template <qint64 Minimum, qint64 Maximum>
@@ -52,9 +53,9 @@ QString integer(const QVariant &value)
         return needed("an integer"_L1, value);
     const qint64 number = value.toLongLong();
     if (number < Minimum)
-        return u"%1, at least %2 is possible"_s.arg(number).arg(Minimum);
+        return u"%1 is out of range; the minimum is %2"_s.arg(number).arg(Minimum);
     if (number > Maximum)
-        return u"%1, at most %2 is possible"_s.arg(number).arg(Maximum);
+        return u"%1 is out of range; the maximum is %2"_s.arg(number).arg(Maximum);
     return {};
 }
 
@@ -71,14 +72,14 @@ QString boolean(const QVariant &value)
 // RabbitMQ accepts names that are too long for an exchange or a queue, and routes nowhere.
 QString text(const QVariant &value)
 {
-    return isText(value) ? QString() : needed("a text"_L1, value);
+    return isText(value) ? QString() : needed("a string"_L1, value);
 }
 
 QString oneOf(const QStringList &possible, const QVariant &value)
 {
     return isText(value) && possible.contains(value.toString())
                ? QString()
-               : u"\"%1\" is none of %2"_s.arg(value.toString(), possible.join(u", "_s));
+               : u"\"%1\" is not one of %2"_s.arg(value.toString(), possible.join(u", "_s));
 }
 
 QString overflow(const QVariant &value)
@@ -115,7 +116,7 @@ QString interval(const QVariant &value)
 {
     return isText(value) && isInterval(value.toString())
                ? QString()
-               : u"\"%1\" is no interval such as 7D: a number above 0 and one of Y, M, D, h, m, s"_s.arg(
+               : u"\"%1\" is not an interval such as 7D, a number above 0 followed by Y, M, D, h, m or s"_s.arg(
                      value.toString());
 }
 
@@ -127,7 +128,7 @@ QString streamOffset(const QVariant &value)
     const QString text = isName ? value.toString() : QString();
     return text == "first"_L1 || text == "last"_L1 || text == "next"_L1 || (isText(value) && isInterval(text))
                ? QString()
-               : u"\"%1\" is none of first, last, next, a number, a QDateTime, an interval such as 1h"_s.arg(
+               : u"\"%1\" is not one of first, last, next, a number, a QDateTime, or an interval such as 1h"_s.arg(
                      value.toString());
 }
 

@@ -45,7 +45,7 @@ Error checkProperties(QByteArrayView properties, bool checksUserId, const QStrin
     Wire::decodeProperties(properties, values);
     if (values.has(Wire::ExpirationFlag) && !isExpiration(values.expiration)) {
         return invalid(
-            u"expiration: \"%1\" is out of range; 0 to %2 ms are possible"_s.arg(Wire::decodeText(values.expiration))
+            u"expiration: \"%1\" is out of range; the range is 0 to %2 ms"_s.arg(Wire::decodeText(values.expiration))
                 .arg(LongestExpiration));
     }
     if (checksUserId && values.has(Wire::UserIdFlag) && Wire::decodeText(values.userId) != userName) {
@@ -56,7 +56,7 @@ Error checkProperties(QByteArrayView properties, bool checksUserId, const QStrin
         for (const char *name : {"CC", "BCC"}) {
             const QByteArrayView value = Wire::findValue(values.headers.contents, name);
             if (!value.isEmpty() && value.front() != 'A')
-                return invalid(u"headers: \"%1\": a list of routing keys is needed"_s.arg(QLatin1StringView(name)));
+                return invalid(u"headers: \"%1\" must be a list of routing keys"_s.arg(QLatin1StringView(name)));
         }
     }
     return {};

@@ -189,7 +189,8 @@ void LatestValueModelPrivate::append(const QList<Message> &messages)
     if ((!m_changed.isEmpty() || !m_new.isEmpty()) && !timer.isActive())
         timer.start();
     if (isFull && !std::exchange(m_hasWarnedOfFullModel, true))
-        q->warn(u"there are more keys than %1 rows; messages with further keys are left out"_s.arg(maximumCount));
+        q->warn(
+            u"maximumCount: there are more than %1 keys; messages with further keys are not shown"_s.arg(maximumCount));
 }
 
 // A slot may call any function of the model, or delete it.
@@ -238,7 +239,7 @@ MessageColumn LatestValueModelPrivate::checkedColumn(const char *property, const
 {
     const MessageColumn column(name);
     if (!column.isKnown())
-        q->warn(u"%1: \"%2\" is no column of a message, it stays empty"_s.arg(QLatin1StringView(property), name));
+        q->warn(u"%1: \"%2\" is not a column of a message and stays empty"_s.arg(QLatin1StringView(property), name));
     return column;
 }
 
@@ -405,7 +406,7 @@ int LatestValueModel::updateInterval() const
 void LatestValueModel::setUpdateInterval(int milliseconds)
 {
     if (milliseconds < 0) {
-        warn(u"updateInterval: %1 is negative"_s.arg(milliseconds));
+        warn(u"updateInterval: %1 ms is out of range; the minimum is 0 ms"_s.arg(milliseconds));
     } else if (milliseconds != d->timer.interval()) {
         d->timer.setInterval(milliseconds);
         Q_EMIT updateIntervalChanged();
@@ -420,7 +421,7 @@ int LatestValueModel::maximumCount() const
 void LatestValueModel::setMaximumCount(int rows)
 {
     if (rows < 1)
-        warn(u"maximumCount: %1 is less than 1"_s.arg(rows));
+        warn(u"maximumCount: %1 is out of range; the minimum is 1"_s.arg(rows));
     else if (rows != d->maximumCount)
         d->setMaximumCount(rows);
 }

@@ -280,7 +280,7 @@ int MessageModel::maximumCount() const
 void MessageModel::setMaximumCount(int rows)
 {
     if (rows < 0)
-        warn(u"maximumCount: %1 is not set, it cannot be negative"_s.arg(rows));
+        warn(u"maximumCount: %1 is out of range; the minimum is 0"_s.arg(rows));
     else if (rows != d->maximumCount)
         d->setMaximumCount(rows);
 }
@@ -293,7 +293,7 @@ int MessageModel::updateInterval() const
 void MessageModel::setUpdateInterval(int milliseconds)
 {
     if (milliseconds < 0) {
-        warn(u"updateInterval: %1 ms is not set, it cannot be negative"_s.arg(milliseconds));
+        warn(u"updateInterval: %1 ms is out of range; the minimum is 0 ms"_s.arg(milliseconds));
     } else if (milliseconds != d->timer.interval()) {
         d->timer.setInterval(milliseconds);
         Q_EMIT updateIntervalChanged();

@@ -135,7 +135,7 @@ void MessageModelPrivate::setColumns(const QStringList &names)
     for (const QString &name : names) {
         columns.append(MessageColumn(name));
         if (!columns.constLast().isKnown())
-            q->warn(u"columns: \"%1\" is no column of a message, it stays empty"_s.arg(name));
+            q->warn(u"columns: \"%1\" is not a column of a message and stays empty"_s.arg(name));
     }
     forgetCells();
     q->endResetModel();

@@ -237,7 +237,7 @@ int RateHistory::samples() const
 void RateHistory::setSamples(int samples)
 {
     if (samples < 2)
-        return warn(u"samples: %1 is less than 2"_s.arg(samples));
+        return warn(u"samples: %1 is out of range; the minimum is 2"_s.arg(samples));
     if (std::exchange(d->samples, samples) == samples)
         return;
     const QPointer<RateHistory> alive(this);
@@ -257,7 +257,7 @@ int RateHistory::interval() const
 void RateHistory::setInterval(int milliseconds)
 {
     if (milliseconds < 1) {
-        warn(u"interval: %1 is less than 1"_s.arg(milliseconds));
+        warn(u"interval: %1 ms is out of range; the minimum is 1 ms"_s.arg(milliseconds));
     } else if (milliseconds != d->timer.interval()) {
         d->timer.setInterval(milliseconds);
         Q_EMIT intervalChanged();

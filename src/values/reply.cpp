@@ -14,12 +14,12 @@ namespace AmqpQt::Internal
 
 void failValueOfError(const Error &error)
 {
-    qFatal("AmqpQt::Result::value() of an error: %s", qUtf8Printable(error.toString()));
+    qFatal("AmqpQt::Result::value() was called on an error: %s", qUtf8Printable(error.toString()));
 }
 
 const Error &noResult()
 {
-    static const Error error(ErrorKind::Cancelled, QStringLiteral("No result"));
+    static const Error error(ErrorKind::Cancelled, QStringLiteral("there is no result"));
     return error;
 }
 
@@ -72,7 +72,7 @@ ReplyStateBase::~ReplyStateBase() = default;
 void ReplyStateBase::add(QObject *context, std::unique_ptr<Continuation> continuation)
 {
     if (!context) {
-        qCWarning(lcConnection, "Reply::then() without a context: its function is never called");
+        qCWarning(lcConnection, "Reply::then() was called without a context; its function will never be called");
         return;
     }
     ReplyStateBasePrivate::add(*this, {QPointer<QObject>(context), std::move(continuation)});

@@ -237,7 +237,7 @@ bool TableEncoder::text(const QString &text)
 {
     const std::optional<QByteArray> encoded = encodeText(text);
     return encoded ? bytes('S', *encoded)
-                   : refuse(u"text with an unpaired surrogate cannot be sent in a field table"_s);
+                   : refuse(u"a string with an unpaired surrogate cannot be sent in a field table"_s);
 }
 
 bool TableEncoder::time(const QDateTime &time)
@@ -255,7 +255,8 @@ bool TableEncoder::key(const QString &key)
     if (!encoded)
         return refuse(u"a key with an unpaired surrogate cannot be sent in a field table"_s);
     if (encoded->size() > MaximumShortString)
-        return refuse(u"a key of %1 bytes cannot be sent in a field table, the longest has 255"_s.arg(encoded->size()));
+        return refuse(
+            u"a key of %1 bytes cannot be sent in a field table; the maximum is 255 bytes"_s.arg(encoded->size()));
     return append(QByteArray(1, char(encoded->size()))) && append(*encoded);
 }
 
@@ -418,11 +419,13 @@ Result<QByteArray> encodeShortText(QLatin1StringView argument, const QString &te
     if (notUtf8 == NotUtf8::Allowed || text.isValidUtf16())
         encoded = encodeText(text);
     if (!encoded)
-        return Error(ErrorKind::InvalidArgument, u"%1: text with an unpaired surrogate cannot be sent"_s.arg(argument));
+        return Error(ErrorKind::InvalidArgument,
+                     u"%1: a string with an unpaired surrogate cannot be sent"_s.arg(argument));
     if (encoded->size() > MaximumShortString) {
-        return Error(ErrorKind::InvalidArgument, u"%1: %2 bytes of UTF-8, at most %3 are possible"_s.arg(argument)
-                                                     .arg(encoded->size())
-                                                     .arg(MaximumShortString));
+        return Error(ErrorKind::InvalidArgument,
+                     u"%1: the text has %2 bytes of UTF-8; the maximum is %3 bytes"_s.arg(argument)
+                         .arg(encoded->size())
+                         .arg(MaximumShortString));
     }
     return *std::move(encoded);
 }

@@ -187,18 +187,21 @@ void tst_Parallel::wrongOptionsAreRejected_data()
 {
     QTest::addColumn<QStringList>("arguments");
     QTest::addColumn<QByteArray>("message");
-    QTest::newRow("no thread") << QStringList{u"--threads"_s, u"0"_s} << "--threads: 0 is no number from 1 to 256\n"_ba;
+    QTest::newRow("no thread") << QStringList{u"--threads"_s, u"0"_s}
+                               << "--threads: 0 is not a number from 1 to 256\n"_ba;
     QTest::newRow("too many threads") << QStringList{u"--threads"_s, u"257"_s}
-                                      << "--threads: 257 is no number from 1 to 256\n"_ba;
+                                      << "--threads: 257 is not a number from 1 to 256\n"_ba;
     QTest::newRow("no number") << QStringList{u"--threads"_s, u"two"_s}
-                               << "--threads: two is no number from 1 to 256\n"_ba;
+                               << "--threads: two is not a number from 1 to 256\n"_ba;
     QTest::newRow("no message") << QStringList{u"--count"_s, u"0"_s}
-                                << "--count: 0 is no number from 1 to 1000000000\n"_ba;
-    QTest::newRow("a queue twice") << ofQueues({u"a"_s, u"b"_s, u"a"_s})
-                                   << "--queue: the same queue twice; more threads than queues do that\n"_ba;
+                                << "--count: 0 is not a number from 1 to 1000000000\n"_ba;
+    QTest::newRow("a queue twice")
+        << ofQueues({u"a"_s, u"b"_s, u"a"_s})
+        << "--queue: a queue is named twice; use more threads than queues to consume it twice\n"_ba;
     QTest::newRow("more threads than streams")
         << QStringList{u"--stream"_s, u"first"_s, u"--threads"_s, u"2"_s, u"--queue"_s, u"a"_s}
-        << "--threads: not more than streams, for every consumer of a stream gets all of it\n"_ba;
+        << "--threads: the maximum is the number of streams, since "
+           "each consumer of a stream receives all its messages\n"_ba;
 }
 
 void tst_Parallel::wrongOptionsAreRejected()

@@ -655,7 +655,7 @@ void tst_Publishing::namesThatAreNoUnicodeAreRejected()
     const QString broken = u"half"_s + QChar(0xd800);
     Channel *channel = m_client->channel;
     const auto rejected = [&](const QString &named) {
-        return named + u": text with an unpaired surrogate cannot be sent"_s;
+        return named + u": a string with an unpaired surrogate cannot be sent"_s;
     };
     QCOMPARE(channel->publish(broken, u"key"_s, Message("body")), 0U);
     QCOMPARE(channel->lastCallError().text(), rejected(u"exchange"_s));

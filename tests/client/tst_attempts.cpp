@@ -77,12 +77,11 @@ public:
     explicit Client(const ConnectionParameters &parameters = {})
         : connection(parameters)
     {
-        ConnectionPrivate::of(&connection)
-            ->setTransportFactory([this](const ConnectionParameters &, QObject *parent) {
-                auto transport = std::make_unique<MemoryTransport>(parent);
-                brokers.push_back(std::make_unique<Broker>(transport.get()));
-                return transport;
-            });
+        ConnectionPrivate::of(&connection)->setTransportFactory([this](const ConnectionParameters &, QObject *parent) {
+            auto transport = std::make_unique<MemoryTransport>(parent);
+            brokers.push_back(std::make_unique<Broker>(transport.get()));
+            return transport;
+        });
         log.watch(&connection);
     }
 

@@ -279,7 +279,7 @@ void tst_LatestValueModel::furtherKeysAreLeftOut()
     LatestValueModel &model = observed.model;
     model.setMaximumCount(3);
     observed.show({keyed("a", "1")});
-    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^there are more keys than 3 rows"_s));
+    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^maximumCount: there are more than 3 keys"_s));
     observed.show({keyed("d", "2"), keyed("c", "3"), keyed("b", "4"), keyed("d", "5"), keyed("a", "6")});
     QCOMPARE(cells(model, 0), "a c d");
     QCOMPARE(cells(model), "6 3 5");
@@ -303,7 +303,7 @@ void tst_LatestValueModel::smallerMaximumClearsTheModel()
     model.setMaximumCount(1);
     QCOMPARE(observed.changes, QStringList({u"reset"_s, u"count 0"_s}));
     QCOMPARE(changed.size(), 2);
-    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^there are more keys than 1 rows"_s));
+    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^maximumCount: there are more than 1 keys"_s));
     observed.show({keyed("b"), keyed("a")});
     QCOMPARE(cells(model), "b");
 }
@@ -328,9 +328,9 @@ void tst_LatestValueModel::invalidValuesAreRefused()
     LatestValueModel model;
     QSignalSpy count(&model, &LatestValueModel::maximumCountChanged);
     QSignalSpy interval(&model, &LatestValueModel::updateIntervalChanged);
-    QTest::ignoreMessage(QtWarningMsg, "maximumCount: 0 is less than 1");
+    QTest::ignoreMessage(QtWarningMsg, "maximumCount: 0 is out of range; the minimum is 1");
     model.setMaximumCount(0);
-    QTest::ignoreMessage(QtWarningMsg, "updateInterval: -1 is negative");
+    QTest::ignoreMessage(QtWarningMsg, "updateInterval: -1 ms is out of range; the minimum is 0 ms");
     model.setUpdateInterval(-1);
     QCOMPARE(model.maximumCount(), 10'000);
     QCOMPARE(model.updateInterval(), 50);

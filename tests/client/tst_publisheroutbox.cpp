@@ -365,10 +365,10 @@ void tst_PublisherOutbox::publishFailsWhenTheOutboxIsFull()
     QCOMPARE(client.publisher->error().kind(), ErrorKind::BufferFull);
     QCOMPARE(brief(client.publisher->publishWithReply({}, u"q"_s, Message(QByteArray(100, 'm'))).result().error()),
              u"BufferFull"_s);
-    QVERIFY2(client.publisher->error().text().contains(u"do not fit: outboxLimit is 1000 bytes"),
+    QVERIFY2(client.publisher->error().text().contains(u"more; the maximum (outboxLimit) is 1000 bytes"),
              qPrintable(client.publisher->error().text()));
     QVERIFY(!client.publish(QByteArray(2000, 'm')));
-    QVERIFY2(client.publisher->error().text().contains(u"more than the outbox holds: outboxLimit is 1000 bytes"),
+    QVERIFY2(client.publisher->error().text().contains(u"the maximum (outboxLimit) is 1000 bytes"),
              qPrintable(client.publisher->error().text()));
     QCOMPARE(client.publisher->outstandingCount(), accepted);
     peer.answerAgain("basic.ack");

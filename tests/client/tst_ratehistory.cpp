@@ -210,9 +210,9 @@ void tst_RateHistory::invalidValuesAreRefused()
     RateHistory history;
     QSignalSpy samples(&history, &RateHistory::samplesChanged);
     QSignalSpy interval(&history, &RateHistory::intervalChanged);
-    QTest::ignoreMessage(QtWarningMsg, "samples: 1 is less than 2");
+    QTest::ignoreMessage(QtWarningMsg, "samples: 1 is out of range; the minimum is 2");
     history.setSamples(1);
-    QTest::ignoreMessage(QtWarningMsg, "interval: 0 is less than 1");
+    QTest::ignoreMessage(QtWarningMsg, "interval: 0 ms is out of range; the minimum is 1 ms");
     history.setInterval(0);
     QCOMPARE(history.samples(), 60);
     QCOMPARE(history.interval(), 1000);

@@ -180,7 +180,8 @@ void tst_TurnScheduler::turnThatIsDueMovesToAnotherThread()
     taker.scheduler.moveToThread(&thread);
     QVERIFY(!taker.scheduler.isWatching());
     std::atomic<int> turns = 0;
-    QMetaObject::invokeMethod(&taker.scheduler, [] {}, Qt::BlockingQueuedConnection); // behind the turn
+    QMetaObject::invokeMethod(
+        &taker.scheduler, [] {}, Qt::BlockingQueuedConnection); // behind the turn
     QMetaObject::invokeMethod(
         &taker.scheduler,
         [&] {

@@ -505,7 +505,7 @@ void tst_Contents::aReturnedMessageMayBeLargerThanADelivery()
     };
     sendBack(1000);
     QCOMPARE(s.takeEvent<Engine::Returned>().message.body, pattern(1000));
-    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"returned message is dropped.*1001 bytes"_s));
+    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"returned message was dropped.*1001 bytes"_s));
     sendBack(1001); // which cannot be ours
     s.expectNoEvent();
     s.deliver("tag", 1, {.body = "small"}).expectEvent<Engine::Delivered>();
@@ -541,7 +541,7 @@ void tst_Contents::undecodableHeadersAreWarnedOfOnceAMinute()
 {
     const auto warning = [](const char *what) {
         return QRegularExpression(
-            u"Channel 1: the headers of a message stay undecoded: %1"_s.arg(QLatin1StringView(what)));
+            u"Channel 1: the headers of a message cannot be decoded: %1"_s.arg(QLatin1StringView(what)));
     };
     const auto properties = [](const QByteArray &headers) {
         return Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {headers}});

@@ -98,16 +98,16 @@ void tst_KnownArguments::queueArgumentIsChecked_data()
         row("as byte") << QVariant::fromValue(quint8(7)) << u""_s;
         row("as unsigned") << QVariant(7ull) << u""_s;
         row("too little") << QVariant(range.minimum - 1)
-                          << u"%1, at least %2 is possible"_s.arg(range.minimum - 1).arg(range.minimum);
+                          << u"%1 is out of range; the minimum is %2"_s.arg(range.minimum - 1).arg(range.minimum);
         if (range.maximum < any)
             row("too much") << QVariant(range.maximum + 1)
-                            << u"%1, at most %2 is possible"_s.arg(range.maximum + 1).arg(range.maximum);
-        row("double") << QVariant(7.0) << u"an integer is needed, not a double"_s;
-        row("text") << QVariant(u"7"_s) << u"an integer is needed, not a QString"_s;
+                            << u"%1 is out of range; the maximum is %2"_s.arg(range.maximum + 1).arg(range.maximum);
+        row("double") << QVariant(7.0) << u"the value must be an integer, but its type is double"_s;
+        row("text") << QVariant(u"7"_s) << u"the value must be an integer, but its type is QString"_s;
     }
     for (const QString &behaviour : {u"drop-head"_s, u"reject-publish"_s, u"reject-publish-dlx"_s})
         QTest::newRow(qPrintable(behaviour)) << u"x-overflow"_s << QVariant(behaviour) << u""_s;
-    const QString possible = u"\"%1\" is none of drop-head, reject-publish, reject-publish-dlx"_s;
+    const QString possible = u"\"%1\" is not one of drop-head, reject-publish, reject-publish-dlx"_s;
     QTest::newRow("no such overflow") << u"x-overflow"_s << QVariant(u"drop"_s) << possible.arg(u"drop"_s);
     QTest::newRow("empty overflow") << u"x-overflow"_s << QVariant(u""_s) << possible.arg(u""_s);
     QTest::newRow("overflow in bytes") << u"x-overflow"_s << QVariant("drop-head"_ba) << possible.arg(u"drop-head"_s);
@@ -117,35 +117,37 @@ void tst_KnownArguments::queueArgumentIsChecked_data()
         QTest::addRow("%s empty", qPrintable(name)) << name << QVariant(QString()) << u""_s;
         QTest::addRow("%s of any length", qPrintable(name)) << name << QVariant(wide) << u""_s;
         QTest::addRow("%s bytes", qPrintable(name))
-            << name << QVariant("x"_ba) << u"a text is needed, not a QByteArray"_s;
-        QTest::addRow("%s number", qPrintable(name)) << name << QVariant(1) << u"a text is needed, not a int"_s;
+            << name << QVariant("x"_ba) << u"the value must be a string, but its type is QByteArray"_s;
+        QTest::addRow("%s number", qPrintable(name))
+            << name << QVariant(1) << u"the value must be a string, but its type is int"_s;
     }
     for (const QString &age : {u"1h"_s, u"01Y"_s, u"99999999999999999999D"_s})
         QTest::addRow("age %s", qPrintable(age)) << u"x-max-age"_s << QVariant(age) << u""_s;
     for (const QString &age : {u"0h"_s, u"-1h"_s, u"5x"_s, u""_s, u"h"_s, u"10"_s, u"5h1"_s, u" 1h"_s}) {
         QTest::addRow("no age %s", qPrintable(age))
             << u"x-max-age"_s << QVariant(age)
-            << u"\"%1\" is no interval such as 7D: a number above 0 and one of Y, M, D, h, m, s"_s.arg(age);
+            << u"\"%1\" is not an interval such as 7D, a number above 0 followed by Y, M, D, h, m or s"_s.arg(age);
     }
     for (const int version : {1, 2})
         QTest::addRow("version %d", version) << u"x-queue-version"_s << QVariant(version) << u""_s;
-    QTest::newRow("version 0") << u"x-queue-version"_s << QVariant(0) << u"0, at least 1 is possible"_s;
-    QTest::newRow("version 3") << u"x-queue-version"_s << QVariant(3) << u"3, at most 2 is possible"_s;
+    QTest::newRow("version 0") << u"x-queue-version"_s << QVariant(0) << u"0 is out of range; the minimum is 1"_s;
+    QTest::newRow("version 3") << u"x-queue-version"_s << QVariant(3) << u"3 is out of range; the maximum is 2"_s;
     QTest::newRow("version as text") << u"x-queue-version"_s << QVariant(u"2"_s)
-                                     << u"an integer is needed, not a QString"_s;
+                                     << u"the value must be an integer, but its type is QString"_s;
     for (const QString &locator : {u"client-local"_s, u"random"_s, u"min-masters"_s})
         QTest::addRow("master %s", qPrintable(locator)) << u"x-queue-master-locator"_s << QVariant(locator) << u""_s;
     QTest::newRow("no master locator") << u"x-queue-master-locator"_s << QVariant(u"balanced"_s)
-                                       << u"\"balanced\" is none of client-local, random, min-masters"_s;
+                                       << u"\"balanced\" is not one of client-local, random, min-masters"_s;
     QTest::newRow("master locator as number")
-        << u"x-queue-master-locator"_s << QVariant(1) << u"\"1\" is none of client-local, random, min-masters"_s;
+        << u"x-queue-master-locator"_s << QVariant(1) << u"\"1\" is not one of client-local, random, min-masters"_s;
     QTest::newRow("strategy") << u"x-dead-letter-strategy"_s << QVariant(u"at-least-once"_s) << u""_s;
     QTest::newRow("no strategy") << u"x-dead-letter-strategy"_s << QVariant(u"never"_s)
-                                 << u"\"never\" is none of at-most-once, at-least-once"_s;
+                                 << u"\"never\" is not one of at-most-once, at-least-once"_s;
     for (const QString &locator : {u"client-local"_s, u"balanced"_s, u"random"_s, u"least-leaders"_s, u"min-masters"_s})
         QTest::newRow(qPrintable(locator)) << u"x-queue-leader-locator"_s << QVariant(locator) << u""_s;
-    QTest::newRow("no locator") << u"x-queue-leader-locator"_s << QVariant(u"here"_s)
-                                << u"\"here\" is none of client-local, balanced, random, least-leaders, min-masters"_s;
+    QTest::newRow("no locator")
+        << u"x-queue-leader-locator"_s << QVariant(u"here"_s)
+        << u"\"here\" is not one of client-local, balanced, random, least-leaders, min-masters"_s;
     // RabbitMQ accepts any value there.
     for (const QVariant &limit :
          {QVariant(-2), QVariant(-1), QVariant(0), QVariant(7), QVariant(1.0), QVariant(u"7"_s)})
@@ -153,9 +155,11 @@ void tst_KnownArguments::queueArgumentIsChecked_data()
     QTest::newRow("timeout") << u"x-consumer-timeout"_s << QVariant(-1) << u""_s;
     QTest::newRow("mode") << u"x-queue-mode"_s << QVariant(u"any"_s) << u""_s;
     QTest::newRow("single") << u"x-single-active-consumer"_s << QVariant(true) << u""_s;
-    QTest::newRow("single as int") << u"x-single-active-consumer"_s << QVariant(1) << u"a bool is needed, not a int"_s;
+    QTest::newRow("single as int") << u"x-single-active-consumer"_s << QVariant(1)
+                                   << u"the value must be a bool, but its type is int"_s;
     QTest::newRow("unknown") << u"x-theirs"_s << QVariant(-1) << u""_s;
-    QTest::newRow("no value") << u"x-expires"_s << QVariant() << u"an integer is needed, not a void"_s;
+    QTest::newRow("no value") << u"x-expires"_s << QVariant()
+                              << u"the value must be an integer, but its type is void"_s;
 }
 
 void tst_KnownArguments::queueArgumentIsChecked()
@@ -171,7 +175,7 @@ void tst_KnownArguments::exchangeArgumentIsChecked_data()
     QTest::newRow("alternate") << u"alternate-exchange"_s << QVariant(u"amq.fanout"_s) << u""_s;
     QTest::newRow("alternate of any length") << u"alternate-exchange"_s << QVariant(QString(256, u'e')) << u""_s;
     QTest::newRow("alternate in bytes") << u"alternate-exchange"_s << QVariant("amq.fanout"_ba)
-                                        << u"a text is needed, not a QByteArray"_s;
+                                        << u"the value must be a string, but its type is QByteArray"_s;
     QTest::newRow("unknown") << u"x-delayed-type"_s << QVariant(u"topic"_s) << u""_s;
 }
 
@@ -188,7 +192,7 @@ void tst_KnownArguments::consumeArgumentIsChecked_data()
     for (const int priority : {std::numeric_limits<int>::min(), -1, 0, std::numeric_limits<int>::max()})
         QTest::addRow("priority %d", priority) << u"x-priority"_s << QVariant(priority) << u""_s;
     QTest::newRow("priority as text") << u"x-priority"_s << QVariant(u"1"_s)
-                                      << u"an integer is needed, not a QString"_s;
+                                      << u"the value must be an integer, but its type is QString"_s;
 
     const QVariant offsets[] = {u"first"_s,
                                 u"last"_s,
@@ -206,7 +210,8 @@ void tst_KnownArguments::consumeArgumentIsChecked_data()
                                 QDateTime(QDate(2024, 2, 29), QTime(12, 0), QTimeZone::utc())};
     for (const QVariant &offset : offsets)
         QTest::addRow("offset %s", qPrintable(offset.toString())) << u"x-stream-offset"_s << offset << u""_s;
-    const QString possible = u"\"%1\" is none of first, last, next, a number, a QDateTime, an interval such as 1h"_s;
+    const QString possible =
+        u"\"%1\" is not one of first, last, next, a number, a QDateTime, or an interval such as 1h"_s;
     const QVariant wrong[] = {u"begin"_s, u""_s,   u"h"_s,  u"1"_s, u"-1h"_s, u"1 h"_s, u"1w"_s,
                               u"1.5h"_s,  u"١h"_s, "1h"_ba, 1.5,    true,     u"0s"_s};
     for (const QVariant &offset : wrong) {

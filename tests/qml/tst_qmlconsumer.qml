@@ -233,9 +233,9 @@ TestCase {
 
     function test_negativeNumbersChangeNothing() {
         const system = create({})
-        ignoreWarning(/prefetch: -1 is not between 0 and 65535/)
+        ignoreWarning(/prefetch: -1 is out of range; the range is 0 to 65535/)
         system.consumer.prefetch = -1
-        ignoreWarning(/dispatchInterval: -1 is not between 0 and/)
+        ignoreWarning(/dispatchInterval: -1 is out of range; the range is 0 to/)
         system.consumer.dispatchInterval = -1
         compare(system.consumer.prefetch, 100)
         compare(system.consumer.dispatchInterval, 16)

@@ -79,7 +79,7 @@ TestCase {
     function test_messageOfAHandlerThatThrowsStaysUnsettled(data) {
         const system = createOpen()
         ignoreWarning(/Error: broken/)
-        ignoreWarning(/QML Consumer: A handler has thrown an exception/)
+        ignoreWarning(/QML Consumer: A handler threw an exception/)
         data.connect(system)
         publish(system, ["good", "bad", "good"])
         tryVerify(() => seen.length === 3 && system.consumer.unackedCount === 1, 30000)
@@ -93,7 +93,7 @@ TestCase {
         system.consumer.active = false
         const consumer = createTemporaryObject(declared, system, { queueName: system.queue.name, connection: system })
         ignoreWarning(/Error: broken/)
-        ignoreWarning(/QML Consumer: A handler has thrown an exception/)
+        ignoreWarning(/QML Consumer: A handler threw an exception/)
         publish(system, ["bad", "good"])
         tryVerify(() => seen.length === 2 && consumer.unackedCount === 1, 30000)
         consumer.active = false
@@ -107,7 +107,7 @@ TestCase {
     function test_batchOfAHandlerThatThrowsStaysUnsettled(data) {
         const system = createOpen()
         ignoreWarning(/Error: broken/)
-        ignoreWarning(/QML Consumer: A handler has thrown an exception/)
+        ignoreWarning(/QML Consumer: A handler threw an exception/)
         data.connect(system)
         publish(system, ["bad"])
         tryVerify(() => seen.length === 1 && system.consumer.errorString !== "", 30000)
@@ -134,7 +134,7 @@ TestCase {
     function test_settledBeforeItThrows() {
         const system = createOpen()
         ignoreWarning(/Error: broken/)
-        ignoreWarning(/QML Consumer: A handler has thrown an exception/)
+        ignoreWarning(/QML Consumer: A handler threw an exception/)
         system.consumer.delivered.connect(message => {
             message.ack()
             handle(message)
@@ -148,7 +148,7 @@ TestCase {
     function test_othersGoOnAndTheMessageComesBackLater() {
         const system = createOpen()
         ignoreWarning(/Error: broken/)
-        ignoreWarning(/QML Consumer: A handler has thrown an exception/)
+        ignoreWarning(/QML Consumer: A handler threw an exception/)
         const redelivered = []
         system.consumer.delivered.connect(message => {
             redelivered.push(message.redelivered)

@@ -140,7 +140,7 @@ TestCase {
     function test_latestValueIsBounded() {
         const system = createOpen()
         system.latest.maximumCount = 2
-        ignoreWarning(/there are more keys than 2 rows/)
+        ignoreWarning(/maximumCount: there are more than 2 keys/)
         for (const key of ["a", "b", "c", "a"])
             system.publisher.publish(key, { routingKey: key })
         tryCompare(system.messages, "totalCount", 4, 30000)
@@ -150,27 +150,27 @@ TestCase {
     }
 
     function test_unknownColumnsAreReported() {
-        ignoreWarning(/columns: "nonsense" is no column of a message/)
+        ignoreWarning(/columns: "nonsense" is not a column of a message/)
         const messages = createTemporaryObject(messageModels, testCase, { columns: ["text", "nonsense"] })
         compare(messages.columns.length, 2)
-        ignoreWarning(/columns: "nonsense" is no column of a message/)
-        ignoreWarning(/keyColumn: "worse" is no column of a message/)
+        ignoreWarning(/columns: "nonsense" is not a column of a message/)
+        ignoreWarning(/keyColumn: "worse" is not a column of a message/)
         const latest = createTemporaryObject(latestModels, testCase, { columns: ["nonsense"], keyColumn: "worse" })
         compare(latest.columnCount(), 1)
     }
 
     function test_negativeNumbersChangeNothing() {
         const latest = createTemporaryObject(latestModels, testCase)
-        ignoreWarning(/updateInterval: -1 is negative/)
+        ignoreWarning(/updateInterval: -1 ms is out of range; the minimum is 0 ms/)
         latest.updateInterval = -1
-        ignoreWarning(/maximumCount: 0 is less than 1/)
+        ignoreWarning(/maximumCount: 0 is out of range; the minimum is 1/)
         latest.maximumCount = 0
         compare(latest.updateInterval, 50)
         compare(latest.maximumCount, 10000)
         const history = createTemporaryObject(histories, testCase)
-        ignoreWarning(/samples: 1 is less than 2/)
+        ignoreWarning(/samples: 1 is out of range; the minimum is 2/)
         history.samples = 1
-        ignoreWarning(/interval: 0 is less than 1/)
+        ignoreWarning(/interval: 0 ms is out of range; the minimum is 1 ms/)
         history.interval = 0
         compare(history.samples, 60)
         compare(history.interval, 1000)

@@ -228,10 +228,10 @@ TestCase {
 
     function test_limitsAreChecked() {
         const publisher = createTemporaryObject(publishers, testCase)
-        ignoreWarning(/window: 0 is not between 1 and/)
+        ignoreWarning(/window: 0 is out of range; the range is 1 to/)
         publisher.window = 0
         compare(publisher.window, 1000)
-        ignoreWarning(/outboxLimit: -1 is not between 0 and/)
+        ignoreWarning(/outboxLimit: -1 is out of range; the range is 0 to/)
         publisher.outboxLimit = -1
         compare(publisher.outboxLimit, 16777216)
     }

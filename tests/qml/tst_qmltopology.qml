@@ -216,7 +216,7 @@ TestCase {
         compare(exchange.type, Exchange.Headers)
         exchange.type = "fanout"
         compare(exchange.type, Exchange.Fanout)
-        ignoreWarning(/type: neither one of Exchange.Type nor the name of a type/)
+        ignoreWarning(/type: the value is neither an Exchange.Type nor the name of a type/)
         exchange.type = 17
         compare(exchange.type, Exchange.Fanout)
     }
@@ -234,7 +234,7 @@ TestCase {
     }
 
     function test_bindingNeedsAQueue() {
-        ignoreWarning(/A QueueBinding is to be put into a Queue/)
+        ignoreWarning(/A QueueBinding must be placed inside a Queue/)
         const connection = create(connections, {})
         const binding = create(bindings, { connection: connection })
         verify(binding.errorString !== "")
@@ -242,9 +242,9 @@ TestCase {
 
     function test_negativeNumbersChangeNothing() {
         const queue = create(queues, { connection: null, messageTtl: 5, maximumLength: 6 })
-        ignoreWarning(/messageTtl: -1 is not between 0 and/)
+        ignoreWarning(/messageTtl: -1 is out of range; the range is 0 to/)
         queue.messageTtl = -1
-        ignoreWarning(/maximumLength: -7 is not between 0 and/)
+        ignoreWarning(/maximumLength: -7 is out of range; the range is 0 to/)
         queue.maximumLength = -7
         compare(queue.messageTtl, 5)
         compare(queue.maximumLength, 6)

@@ -120,7 +120,7 @@ TestCase {
         compare(test.memberType(element, property, "half"), "double")
         compare(test.memberType(element, property, "bytes"), "QByteArray")
         compare(Object.keys(element[property]).sort().join(), "bytes,half,large,nested")
-        ignoreWarning(/: not an object with names and values/)
+        ignoreWarning(/: the value is not an object with names and values/)
         element[property] = 5
         compare(element[property].large, 2592000000)
         element[property] = undefined
@@ -138,7 +138,7 @@ TestCase {
         queue.messageTtl = undefined
         compare(queue.messageTtl, -1)
         for (const wrong of [-1, 0.5, NaN, Infinity, 1e300]) {
-            ignoreWarning(/messageTtl: .* is (not a whole number|not between 0 and 2.53)/)
+            ignoreWarning(/messageTtl: .* is (not a whole number|out of range; the range is 0 to 2.53)/)
             queue.messageTtl = wrong
             compare(queue.messageTtl, -1)
         }
@@ -207,7 +207,7 @@ TestCase {
         const system = createOpen()
         compare(roundTrip(system, "text", undefined).text, "text")
         for (const options of [5, "text", [1], () => 1]) {
-            ignoreWarning(/QML Publisher: The options are no object/)
+            ignoreWarning(/QML Publisher: The options must be an object/)
             compare(system.publisher.publish("text", options), 0)
         }
     }

@@ -202,65 +202,65 @@ void tst_ConnectionParameters::badUrlIsRejectedByPlace_data()
     QTest::addColumn<QString>("text");
 
     const auto row = [](const char *url, const QString &text) { QTest::newRow(url) << QString::fromUtf8(url) << text; };
-    row("", u"URL: it is empty"_s);
-    row("localhost", u"URL: the scheme is missing, it begins with \"amqp://\""_s);
-    row("localhost:5672", u"URL: the scheme \"localhost\" is not \"amqp\""_s);
-    row("http://h", u"URL: the scheme \"http\" is not \"amqp\""_s);
-    row("amqps://h", u"URL: the scheme \"amqps\" needs TLS, which is not available in this version"_s);
-    row("amqp:orders", u"URL: \"//\" is missing after \"amqp:\""_s);
+    const auto badNumber = [row](const char *url, const QString &key, const QString &value, const QString &range) {
+        row(url, u"invalid URL: the query key \"%1\" has the value \"%2\", which is not a whole number from %3"_s.arg(
+                     key, value, range));
+    };
+    row("", u"invalid URL: the text is empty"_s);
+    row("localhost", u"invalid URL: the scheme is missing; a URL begins with \"amqp://\""_s);
+    row("localhost:5672", u"invalid URL: the scheme \"localhost\" is not \"amqp\""_s);
+    row("http://h", u"invalid URL: the scheme \"http\" is not \"amqp\""_s);
+    row("amqps://h", u"invalid URL: the scheme \"amqps\" needs TLS, which is not available in this version"_s);
+    row("amqp:orders", u"invalid URL: \"//\" is missing after \"amqp:\""_s);
 
-    row("amqp://h:0", u"URL: port 0 cannot be connected to"_s);
-    row("amqp://h:65536", u"URL: Invalid port or port number out of range"_s);
-    row("amqp://h:x", u"URL: Invalid port or port number out of range"_s);
-    row("amqp://[::1", u"URL: Expected ']' to match '[' in hostname"_s);
-    row("amqp://[h]", u"URL: Invalid IPv6 address"_s);
-    row("amqp://h%00i", u"URL: Invalid hostname"_s);
-    row("amqp://h i", u"URL: Invalid hostname"_s);
+    row("amqp://h:0", u"invalid URL: port 0 is out of range; the range is 1 to 65535"_s);
+    row("amqp://h:65536", u"invalid URL: Invalid port or port number out of range"_s);
+    row("amqp://h:x", u"invalid URL: Invalid port or port number out of range"_s);
+    row("amqp://[::1", u"invalid URL: Expected ']' to match '[' in hostname"_s);
+    row("amqp://[h]", u"invalid URL: Invalid IPv6 address"_s);
+    row("amqp://h%00i", u"invalid URL: Invalid hostname"_s);
+    row("amqp://h i", u"invalid URL: Invalid hostname"_s);
 
-    row("amqp://:p@h", u"URL: the user name is missing"_s);
-    row("amqp://:@h", u"URL: the user name is missing"_s);
-    row("amqp://%E4@h", u"URL: user name is not valid UTF-8"_s);
-    row("amqp://u%00:p@h", u"URL: user name has a NUL character"_s);
-    row("amqp://u:%FF@h", u"URL: password is not valid UTF-8"_s);
-    row("amqp://u:%ED%A0%80@h", u"URL: password is not valid UTF-8"_s); // half a surrogate pair
-    row("amqp://u:p%00@h", u"URL: password has a NUL character"_s);
+    row("amqp://:p@h", u"invalid URL: the user name is missing"_s);
+    row("amqp://:@h", u"invalid URL: the user name is missing"_s);
+    row("amqp://%E4@h", u"invalid URL: the user name is not valid UTF-8"_s);
+    row("amqp://u%00:p@h", u"invalid URL: the user name contains a NUL character"_s);
+    row("amqp://u:%FF@h", u"invalid URL: the password is not valid UTF-8"_s);
+    row("amqp://u:%ED%A0%80@h", u"invalid URL: the password is not valid UTF-8"_s); // half a surrogate pair
+    row("amqp://u:p%00@h", u"invalid URL: the password contains a NUL character"_s);
 
-    row("amqp://h//", u"URL: the virtual host has a second \"/\", which is to be written as \"%2F\""_s);
-    row("amqp://h/a/b", u"URL: the virtual host has a second \"/\", which is to be written as \"%2F\""_s);
-    row("amqp://h/a/", u"URL: the virtual host has a second \"/\", which is to be written as \"%2F\""_s);
-    row("amqp://h/%C3", u"URL: virtual host is not valid UTF-8"_s);
-    row("amqp://h/%C0%AF", u"URL: virtual host is not valid UTF-8"_s); // an overlong "/"
-    row("amqp://h/a%00", u"URL: virtual host has a NUL character"_s);
+    row("amqp://h//", u"invalid URL: the virtual host contains a second \"/\"; write it as \"%2F\""_s);
+    row("amqp://h/a/b", u"invalid URL: the virtual host contains a second \"/\"; write it as \"%2F\""_s);
+    row("amqp://h/a/", u"invalid URL: the virtual host contains a second \"/\"; write it as \"%2F\""_s);
+    row("amqp://h/%C3", u"invalid URL: the virtual host is not valid UTF-8"_s);
+    row("amqp://h/%C0%AF", u"invalid URL: the virtual host is not valid UTF-8"_s); // an overlong "/"
+    row("amqp://h/a%00", u"invalid URL: the virtual host contains a NUL character"_s);
     QTest::newRow("long virtual host") << u"amqp://h/"_s + QString(256, u'v')
-                                       << u"URL: the virtual host is longer than 255 bytes"_s;
+                                       << u"invalid URL: the virtual host is longer than 255 bytes"_s;
 
-    row("amqp://h?heartbeats=1", u"URL: query key \"heartbeats\" is unknown"_s);
-    row("amqp://h?Heartbeat=1", u"URL: query key \"Heartbeat\" is unknown"_s);
-    row("amqp://h?heartbeat=1&", u"URL: query key \"\" is unknown"_s);
-    row("amqp://h?verify=peer", u"URL: query key \"verify\" is unknown"_s);
-    row("amqp://h?heartbeat=1&heartbeat=1", u"URL: query key \"heartbeat\" occurs twice"_s);
-    row("amqp://h?heartbeat=1&%68eartbeat=2", u"URL: query key \"heartbeat\" occurs twice"_s);
-    row("amqp://h?%FF=1", u"URL: query key is not valid UTF-8"_s);
-    row("amqp://h?name=%FF", u"URL: query key \"name\" is not valid UTF-8"_s);
-    row("amqp://h?name=%00", u"URL: query key \"name\" has a NUL character"_s);
-    row("amqp://h?heartbeat", u"URL: query key \"heartbeat\": \"\" is not a whole number from 0 to 65535"_s);
-    row("amqp://h?heartbeat=-1", u"URL: query key \"heartbeat\": \"-1\" is not a whole number from 0 to 65535"_s);
-    row("amqp://h?heartbeat=+1", u"URL: query key \"heartbeat\": \"+1\" is not a whole number from 0 to 65535"_s);
-    row("amqp://h?heartbeat=1.5", u"URL: query key \"heartbeat\": \"1.5\" is not a whole number from 0 to 65535"_s);
-    row("amqp://h?heartbeat=65536", u"URL: query key \"heartbeat\": \"65536\" is not a whole number from 0 to 65535"_s);
-    row("amqp://h?heartbeat=99999999999999999999",
-        u"URL: query key \"heartbeat\": \"99999999999999999999\" is not a whole number from 0 to 65535"_s);
-    row("amqp://h?connection_timeout=0",
-        u"URL: query key \"connection_timeout\": \"0\" is not a whole number from 1 to 2147483647"_s);
-    row("amqp://h?channel_max=65536",
-        u"URL: query key \"channel_max\": \"65536\" is not a whole number from 0 to 65535"_s);
-    row("amqp://h?frame_max=8191",
-        u"URL: query key \"frame_max\": \"8191\" is not a whole number from 8192 to 4294967295"_s);
-    row("amqp://[fe80::1%25]/", u"URL: Invalid IPv6 address"_s);
+    row("amqp://h?heartbeats=1", u"invalid URL: the query key \"heartbeats\" is unknown"_s);
+    row("amqp://h?Heartbeat=1", u"invalid URL: the query key \"Heartbeat\" is unknown"_s);
+    row("amqp://h?heartbeat=1&", u"invalid URL: the query key \"\" is unknown"_s);
+    row("amqp://h?verify=peer", u"invalid URL: the query key \"verify\" is unknown"_s);
+    row("amqp://h?heartbeat=1&heartbeat=1", u"invalid URL: the query key \"heartbeat\" occurs twice"_s);
+    row("amqp://h?heartbeat=1&%68eartbeat=2", u"invalid URL: the query key \"heartbeat\" occurs twice"_s);
+    row("amqp://h?%FF=1", u"invalid URL: a query key is not valid UTF-8"_s);
+    row("amqp://h?name=%FF", u"invalid URL: the query key \"name\" is not valid UTF-8"_s);
+    row("amqp://h?name=%00", u"invalid URL: the query key \"name\" contains a NUL character"_s);
+    badNumber("amqp://h?heartbeat", u"heartbeat"_s, u""_s, u"0 to 65535"_s);
+    badNumber("amqp://h?heartbeat=-1", u"heartbeat"_s, u"-1"_s, u"0 to 65535"_s);
+    badNumber("amqp://h?heartbeat=+1", u"heartbeat"_s, u"+1"_s, u"0 to 65535"_s);
+    badNumber("amqp://h?heartbeat=1.5", u"heartbeat"_s, u"1.5"_s, u"0 to 65535"_s);
+    badNumber("amqp://h?heartbeat=65536", u"heartbeat"_s, u"65536"_s, u"0 to 65535"_s);
+    badNumber("amqp://h?heartbeat=99999999999999999999", u"heartbeat"_s, u"99999999999999999999"_s, u"0 to 65535"_s);
+    badNumber("amqp://h?connection_timeout=0", u"connection_timeout"_s, u"0"_s, u"1 to 2147483647"_s);
+    badNumber("amqp://h?channel_max=65536", u"channel_max"_s, u"65536"_s, u"0 to 65535"_s);
+    badNumber("amqp://h?frame_max=8191", u"frame_max"_s, u"8191"_s, u"8192 to 4294967295"_s);
+    row("amqp://[fe80::1%25]/", u"invalid URL: Invalid IPv6 address"_s);
     for (const char *url : {"amqp://h/#", "amqp://h/v#f"})
-        row(url, u"URL: it has a fragment (\"#\"); \"#\", \"/\", \"?\" and \"@\" in a user name, password or virtual "
-                 u"host have to be "
-                 "percent-encoded, as \"%23\", \"%2F\", \"%3F\" and \"%40\""_s);
+        row(url, u"invalid URL: a fragment (\"#\") is not supported; \"#\", \"/\", \"?\" and \"@\" in a user name, "
+                 u"password or virtual "
+                 u"host must be percent-encoded as \"%23\", \"%2F\", \"%3F\" and \"%40\""_s);
 }
 
 void tst_ConnectionParameters::badUrlIsRejectedByPlace()
@@ -480,7 +480,7 @@ void tst_ConnectionParameters::badEndpointIsRejectedWithReason_data()
     QTest::addColumn<QString>("text");
     QTest::addColumn<QString>("reason");
     const auto row = [](const QString &text, const QString &reason) {
-        QTest::newRow(qPrintable(text)) << text << u"endpoint \"%1\": %2"_s.arg(text, reason);
+        QTest::newRow(qPrintable(text)) << text << u"invalid endpoint \"%1\": %2"_s.arg(text, reason);
     };
     const auto badPort = [](const QString &port) {
         return u"the port \"%1\" is not a number from 1 to 65535"_s.arg(port);
@@ -552,7 +552,8 @@ void tst_ConnectionParameters::endpointsWithoutHostOrPortAreRejected()
 
     QTest::ignoreMessage(QtWarningMsg, "setEndpoints: the list is empty");
     parameters.setEndpoints({});
-    QTest::ignoreMessage(QtWarningMsg, "setEndpoints: the port of the host \"d\" is not from 1 to 65535");
+    QTest::ignoreMessage(QtWarningMsg,
+                         "setEndpoints: the port of the host \"d\" is out of range; the range is 1 to 65535");
     parameters.setEndpoints({{u"c"_s, 1}, {u"d"_s, 0}});
     QTest::ignoreMessage(QtWarningMsg, "setEndpoints: the host is missing");
     parameters.setEndpoints({{QString(), 5672}});
@@ -632,8 +633,10 @@ void tst_ConnectionParameters::smallFrameSizesAreRaised()
     ConnectionParameters parameters;
     for (const quint32 bytes : {1u, 4096u, 8191u}) {
         parameters.setMaximumFrameSize(65536);
-        QTest::ignoreMessage(QtWarningMsg,
-                             qPrintable(u"setMaximumFrameSize: %1 bytes are raised to 8192"_s.arg(bytes)));
+        QTest::ignoreMessage(
+            QtWarningMsg,
+            qPrintable(u"setMaximumFrameSize: %1 bytes is out of range; 8192 bytes, the minimum, is used instead"_s.arg(
+                bytes)));
         parameters.setMaximumFrameSize(bytes);
         QCOMPARE(parameters.maximumFrameSize(), 8192u);
     }
@@ -665,7 +668,7 @@ void tst_ConnectionParameters::credentialsWithoutNul()
 {
     ConnectionParameters parameters;
     parameters.setCredentials(u"user"_s, u"password"_s);
-    const char *const warning = "setCredentials: the user name or the password has a NUL character";
+    const char *const warning = "setCredentials: the user name or the password contains a NUL character";
     QTest::ignoreMessage(QtWarningMsg, warning);
     parameters.setCredentials(u"a"_s + QChar::Null, u"b"_s);
     QTest::ignoreMessage(QtWarningMsg, warning);

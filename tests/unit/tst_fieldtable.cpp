@@ -319,7 +319,7 @@ void tst_FieldTable::valuesWithoutCounterpartAreRejected_data()
     row("a millisecond before 1970", utc(0).addMSecs(-1), u"a time before 1970 cannot be sent in a field table"_s);
 
     row("unpaired surrogate", QString(QChar(0xd800)),
-        u"text with an unpaired surrogate cannot be sent in a field table"_s);
+        u"a string with an unpaired surrogate cannot be sent in a field table"_s);
 }
 
 void tst_FieldTable::valuesWithoutCounterpartAreRejected()
@@ -356,7 +356,7 @@ void tst_FieldTable::keysHaveAtMost255Bytes()
         QCOMPARE(decoded(contents), (FieldTable{{key, true}}));
     }
     QVERIFY(encodingError({{QString(256, u'k'), true}})
-                .endsWith(u"…\": a key of 256 bytes cannot be sent in a field table, the longest has 255"_s));
+                .endsWith(u"…\": a key of 256 bytes cannot be sent in a field table; the maximum is 255 bytes"_s));
     // 128 characters, 256 bytes
     QVERIFY(encodingError({{u"ключ"_s.repeated(32), true}}).startsWith(u"headers: \"ключ"_s));
     QVERIFY(
