@@ -12,6 +12,340 @@ using namespace Qt::StringLiterals;
 using Engine::CallId;
 using Engine::ReplyValue;
 
+/*!
+    \class AmqpQt::Channel
+    \inheaderfile AmqpQt/Channel
+    \inmodule AmqpQt
+    \since 0.1
+    \brief The Channel class declares queues and exchanges, and publishes, consumes and settles messages.
+
+    Connection::createChannel() and Connection::channel() create channels. Every function may be called immediately,
+    even before the connection is open: calls are queued and sent in the order in which they were made, and the broker
+    answers them in that order. It is therefore safe to publish right after declaring the queue, without waiting for a
+    round trip.
+
+    \code
+    AmqpQt::Channel *channel = connection->createChannel();
+    channel->declareQueue(u"orders"_s).then(this, [](const AmqpQt::Result<AmqpQt::QueueInfo> &queue) {
+        if (queue)
+            qInfo() << queue->messageCount << "messages wait";
+        else
+            qWarning() << queue.error();
+    });
+    channel->publish({}, u"orders"_s, AmqpQt::Message::fromText(u"one"));
+    \endcode
+
+    \section1 Answers
+
+    A call that the broker answers returns a Reply, which finishes with a value or with an Error:
+
+    \table
+    \header \li ErrorKind \li When
+    \row \li InvalidArgument \li An argument cannot be sent: a name over 255 bytes of UTF-8, a table value without an
+             AMQP type, or arguments over the negotiated frame size. Or the call came from another thread. Nothing is
+             sent, and the channel is not affected.
+    \row \li NotOpen \li The channel is closed or closing, its connection is gone or closing, or it has no number.
+             Nothing is sent.
+    \row \li ChannelClosed \li The broker refused this call or an earlier one and closed the channel. The error has the
+             broker's reply code, text and method.
+    \row \li Timeout \li No answer arrived within ConnectionParameters::replyTimeout() after the call was written. The
+             channel is closed, because later answers could not be assigned to their calls.
+    \row \li Cancelled \li close(), a destructor, Connection::close() or Connection::abort() came first.
+    \row \li any other \li The connection ended for this reason; see Connection::closed().
+    \endtable
+
+    lastCallError() returns InvalidArgument and NotOpen errors immediately, and errorOccurred() follows. Some successful
+    calls also emit a signal after the reply: queueDeclared(), queueDeleted() or exchangeDeclared().
+
+    An empty queue name stands for the queue that was last declared on this channel, even if it has no name yet. The
+    channel forgets this queue when it ends. If the routing key of a binding is empty as well, the name of the queue is
+    used as the key (AMQP 0-9-1, \c queue.bind). If no queue was declared, the call is refused with
+    ErrorKind::InvalidArgument.
+
+    \section1 Errors
+
+    An error closes only the channel on which it occurs. Examples are a queue that does not exist (404), exists with
+    other options (406), belongs to another connection (405), or may not be accessed (403). The channel then finishes
+    all its replies with the error, emits publishFailed() if messages were still waiting to be sent, emits the signals
+    of its consumers, and then emits backpressureChanged(), writableChanged(), errorOccurred(), stateChanged(Closed) and
+    closed(), in this order. The delivered messages return to their queues, and settling them later is reported as
+    ErrorKind::StaleDelivery.
+
+    reopen() opens the same object again and restores its consumers.
+
+    \section1 Publishing
+
+    publish() puts the message into the write buffer and returns. Without confirms, messages that were written to a
+    connection that is then lost may be lost too (at most once), and publishFailed() reports only messages that were
+    never sent. After confirmSelect(), publishConfirmed() or publishFailed() reports the outcome of every message.
+    Publisher does all this automatically.
+
+    A publisher that is faster than the network or the broker should stop while writable is \c false. Otherwise messages
+    accumulate in memory up to ConnectionParameters::bufferLimit(), and then publish() refuses them.
+
+    \section1 Life and threads
+
+    A channel is a child of its Connection unless it was given a parent. It may be deleted at any time, in any slot.
+    Deleting it closes the channel at the broker and ends its replies and consumers with ErrorKind::Cancelled. A channel
+    belongs to the thread of its connection; see Connection.
+
+    \sa Connection, Consumer, Message, Publisher
+*/
+
+/*!
+    \enum AmqpQt::Channel::State
+
+    \value Closed The channel has ended, by close() or because of an error; reopen() opens it again.
+    \value Opening The channel is waiting for the connection or for \c channel.open-ok. Calls may be made.
+    \value Open The broker has opened the channel.
+    \value Recovering Reserved for connections that recover automatically; no channel has this state yet.
+    \value Closing close() was called and has not been answered yet. Calls are refused with ErrorKind::NotOpen.
+*/
+
+/*!
+    \enum AmqpQt::Channel::Mode
+
+    This enum describes what the broker reports about published messages. The mode is selected once, and reopen()
+    restores it.
+
+    \value Plain The broker reports only messages that it returns.
+    \value Confirm The broker confirms each message; see confirmSelect().
+    \value Transaction Messages and settlements take effect with txCommit(); see txSelect().
+*/
+
+/*!
+    \enum AmqpQt::Channel::AccessFlag
+
+    The rights that requestAccess() requests.
+
+    \value Exclusive Nobody else has access.
+    \value Passive Check whether something exists.
+    \value Active Create and delete.
+    \value Write Publish.
+    \value Read Consume.
+*/
+
+/*!
+    \enum AmqpQt::Channel::PublishFlag
+
+    \value Mandatory If the message cannot be routed to a queue, the broker returns it, see messageReturned(), instead
+           of dropping it.
+*/
+
+/*!
+    \enum AmqpQt::Channel::DeleteFlag
+
+    \value IfUnused Delete only if no consumer uses the queue, or no binding uses the exchange; otherwise the broker
+           closes the channel with 406.
+    \value IfEmpty Delete the queue only if it has no messages; otherwise the broker closes the channel with 406. This
+           flag has no meaning for exchanges.
+*/
+
+/*!
+    \enum AmqpQt::Channel::PrefetchScope
+
+    This enum describes the consumers to which a prefetch count applies (the argument \c global of \c basic.qos, as
+    RabbitMQ interprets it; see \l {https://www.rabbitmq.com/docs/consumer-prefetch} {Consumer prefetch}).
+
+    \value PerConsumer Each consumer that is started on the channel afterwards.
+    \value PerChannel All consumers of the channel together. RabbitMQ 4.3 and later refuse this scope.
+*/
+
+/*!
+    \class AmqpQt::GetResult
+    \inheaderfile AmqpQt/Channel
+    \inmodule AmqpQt
+    \since 0.1
+    \brief The GetResult class holds a message that Channel::get() fetched from a queue.
+*/
+
+/*!
+    \variable AmqpQt::GetResult::message
+    \brief the message, which must be settled like a delivery.
+*/
+
+/*!
+    \variable AmqpQt::GetResult::remaining
+    \brief the number of messages left in the queue.
+*/
+
+/*!
+    \property AmqpQt::Channel::number
+    \brief the channel number in the protocol, from 1; 0 if no number was free, and after the connection was deleted.
+
+    reopen() uses the same number again if it is free, and another number otherwise.
+*/
+
+/*!
+    \property AmqpQt::Channel::state
+    \brief the state of the channel; State::Opening initially.
+*/
+
+/*!
+    \property AmqpQt::Channel::open
+    \brief whether state() is State::Open.
+*/
+
+/*!
+    \property AmqpQt::Channel::error
+    \brief the reason why the channel closed; no error if the channel is open or was closed by close().
+
+    lastCallError() returns the reason why a call was refused.
+*/
+
+/*!
+    \property AmqpQt::Channel::lastCallError
+    \brief the reason why a call on this channel was last refused without being sent: an invalid argument, a channel
+    that is not open, a full buffer, or a delivery that can no longer be settled.
+
+    The error is set before the call returns. errorOccurred() or settlementFailed() follows from the event loop.
+*/
+
+/*!
+    \property AmqpQt::Channel::backpressure
+    \brief the reasons why a publisher should wait; empty if there are none.
+
+    \l BackpressureReason::ConfirmWindowFull occurs only with setConfirmWindow().
+*/
+
+/*!
+    \property AmqpQt::Channel::writable
+    \brief whether a publisher may continue, that is, the channel is open and free of backpressure.
+*/
+
+/*!
+    \property AmqpQt::Channel::mode
+    \brief what the broker reports about published messages; Mode::Plain initially.
+
+    The mode changes when confirmSelect() or txSelect() is called, and applies to messages published afterwards.
+*/
+
+/*!
+    \property AmqpQt::Channel::unconfirmedCount
+    \brief the number of messages published in confirm mode whose outcome has not been reported yet, including unsent
+    ones.
+
+    unconfirmedCountChanged() is emitted at most once per turn of the event loop.
+*/
+
+/*!
+    \fn void AmqpQt::Channel::opened()
+
+    This signal is emitted when the broker has opened the channel (\c channel.open-ok), for the first time or after
+    reopen(). It follows the replies of reopen() and whenOpen(), stateChanged(Open) and writableChanged().
+*/
+
+/*!
+    \fn void AmqpQt::Channel::closed(const AmqpQt::Error &reason)
+
+    This signal is emitted when the channel has ended; it is the last signal of the channel. \a reason is not an error
+    (Error::isError() is \c false) after close() and Connection::close(). Otherwise its kind is ErrorKind::ChannelClosed
+    if the broker closed the channel, ErrorKind::Timeout if an answer did not arrive, ErrorKind::ProtocolViolation,
+    ErrorKind::Cancelled if the connection was deleted, or the kind of the error that ended the connection.
+
+    This signal is also emitted if the channel cannot be opened because no number is free (ErrorKind::NotOpen).
+*/
+
+/*!
+    \fn void AmqpQt::Channel::stateChanged(AmqpQt::Channel::State state)
+
+    This signal is emitted when the channel enters \a state.
+*/
+
+/*!
+    \fn void AmqpQt::Channel::modeChanged(AmqpQt::Channel::Mode mode)
+
+    This signal is emitted when confirmSelect() or txSelect() has changed mode() to \a mode.
+*/
+
+/*!
+    \fn void AmqpQt::Channel::errorOccurred(const AmqpQt::Error &error)
+
+    This signal is emitted when a call was refused because of \a error, see lastCallError(), or when \a error closes the
+    channel, in which case closed() follows.
+*/
+
+/*!
+    \fn void AmqpQt::Channel::settlementFailed(quint64 deliveryTag, const AmqpQt::Error &error)
+
+    This signal is emitted when the delivery \a deliveryTag was acknowledged or rejected too late: it had already been
+    settled, or the channel that delivered it has been closed, in which case the broker delivers the message again.
+    Nothing was sent, because RabbitMQ would close the channel. \a error is of kind ErrorKind::StaleDelivery;
+    lastCallError() returns it as well.
+*/
+
+/*!
+    \fn void AmqpQt::Channel::queueDeclared(const AmqpQt::QueueInfo &queue)
+
+    This signal is emitted after the reply when declareQueue(), declareTemporaryQueue() or inspectQueue() succeeded
+    (\c queue.declare-ok). \a queue has the counts and the name, which the broker generates if none was given.
+*/
+
+/*!
+    \fn void AmqpQt::Channel::queueDeleted(const QString &name, quint32 messageCount)
+
+    This signal is emitted when deleteQueue() succeeded (\c queue.delete-ok). \a name is the name that was passed to the
+    call, and \a messageCount is the number of messages that were deleted with the queue.
+*/
+
+/*!
+    \fn void AmqpQt::Channel::exchangeDeclared(const QString &name)
+
+    This signal is emitted when declareExchange() succeeded (\c exchange.declare-ok) for the exchange \a name.
+*/
+
+/*!
+    \fn void AmqpQt::Channel::publishConfirmed(quint64 first, quint64 last)
+
+    This signal is emitted in confirm mode when the broker has taken responsibility for the messages with the sequence
+    numbers from \a first to \a last (\c basic.ack). Messages whose outcome was already known are not in the range. The
+    broker also confirms a message that has no route and was not published as mandatory.
+
+    \sa publish(), publishFailed(), confirmSelect()
+*/
+
+/*!
+    \fn void AmqpQt::Channel::publishFailed(quint64 first, quint64 last, const AmqpQt::Error &error)
+
+    This signal is emitted when the messages with the sequence numbers from \a first to \a last, both included, were
+    accepted by publish() and have failed. Either they were never sent: they were waiting for the connection to open, or
+    for the broker to stop blocking, when \a error ended the channel, or they are too large for the negotiated frame
+    size (ErrorKind::InvalidArgument). Or, in confirm mode, the broker nacked them (ErrorKind::Nacked), they had no
+    route (ErrorKind::Returned), or they were not confirmed when the channel ended (ErrorKind::Unconfirmed).
+
+    Without confirm mode, the outcome of a message that was written is not reported.
+*/
+
+/*!
+    \fn void AmqpQt::Channel::messageReturned(quint64 sequence, const AmqpQt::Message &message, const AmqpQt::Error
+   &reason)
+
+    This signal is emitted when the broker returns a message that was published with PublishFlag::Mandatory and had no
+    route (\c basic.return). \a message has the body, properties, exchange and routing key; it is not a delivery and
+    cannot be settled. \a reason is of kind ErrorKind::Returned with the broker's code, which is 312 for no route.
+
+    In confirm mode, \a sequence is the sequence number of the message, and publishFailed() follows. Otherwise it is 0,
+    because without confirms a returned message cannot be matched to its publish() call.
+*/
+
+/*!
+    \fn void AmqpQt::Channel::unconfirmedCountChanged(int count)
+
+    This signal is emitted when unconfirmedCount() has changed to \a count, at most once per turn of the event loop.
+*/
+
+/*!
+    \fn void AmqpQt::Channel::backpressureChanged(AmqpQt::BackpressureReasons reasons)
+
+    This signal is emitted when backpressure() has changed to \a reasons.
+*/
+
+/*!
+    \fn void AmqpQt::Channel::writableChanged(bool writable)
+
+    This signal is emitted when isWritable() has changed to \a writable. It follows backpressureChanged().
+*/
+
 Channel::Channel(Connection *connection, QObject *parent)
     : QObject(parent)
     , d(std::make_unique<ChannelPrivate>(this, connection ? connection->d.get() : nullptr))

@@ -15,6 +15,263 @@ namespace AmqpQt
 using namespace Qt::StringLiterals;
 
 /*!
+    \class AmqpQt::Connection
+    \inheaderfile AmqpQt/Connection
+    \inmodule AmqpQt
+    \since 0.1
+    \brief The Connection class represents a TCP connection to a broker, with its channels.
+
+    \code
+    auto *connection = new AmqpQt::Connection(QUrl(u"amqp://guest:guest@localhost/%2F"_s), this);
+    AmqpQt::Channel *channel = connection->createChannel();
+    channel->declareQueue(u"orders"_s);
+    connect(connection, &AmqpQt::Connection::closed, this, [](const AmqpQt::Error &reason) { … });
+    connection->open(); // what was called before is sent, in that order, once the connection is open
+    \endcode
+
+    \section1 Life
+
+    open() tries the endpoints of ConnectionParameters and logs in (AMQP 0-9-1, section 2.2.4). It returns immediately;
+    its Reply and opened() or closed() report the result. Channels may be created and used before: their calls are
+    queued and sent in the order in which they were made.
+
+    close() sends everything that was accepted, cancels the consumers, closes the channels and then the connection, and
+    waits for the broker's answer to each step. It fails when there has been no progress for
+    ConnectionParameters::closeTimeout(). abort() drops the connection without any of these steps. Each open() ends with
+    exactly one closed(), which is the last signal of the connection and its channels; open() may be called again
+    afterwards.
+
+    A failed attempt keeps everything that waits for the connection: the calls, messages and consumers of channels that
+    are not open yet are sent in the order in which they were made once an attempt succeeds. They end earlier, with
+    ErrorKind::Cancelled, if close() or abort() is called, or if the connection or their channel is deleted.
+
+    A lost connection is not restored automatically: closed() reports the reason, and Error::isRecoverable() returns
+    whether another attempt may help. The Channel objects stay; after another open(), call Channel::reopen() for each of
+    them to open it again and to restore its prefetch and its consumers.
+
+    The destructor never blocks. It ends all replies with ErrorKind::Cancelled and leaves unsent bytes and
+    \c connection.close to the event loop of its thread, which continues to send until there has been no progress for
+    ConnectionParameters::closeTimeout(). Without an event loop, only as much is sent as the kernel accepts immediately.
+    To ensure that everything is sent, call close() and wait for closed().
+
+    \section1 Signals
+
+    No signal is emitted and no reply finishes inside a call; both happen later, from the event loop. A slot may call
+    any function and delete any object, including the connection. state() and the other properties return the latest
+    values, so in a slot state() may be ahead of the argument of the signal.
+
+    \list
+    \li When the connection opens: stateChanged(Connecting), stateChanged(Handshaking), the reply of open(), the replies
+        of whenOpen(), stateChanged(Open), opened(). With several endpoints, the first two signals may be repeated. The
+        channels' signals follow.
+    \li When the connection ends: the replies and signals of the channels that were open, see Channel; the unfinished
+        replies of open(), whenOpen() and close(); errorOccurred() if there was an error; stateChanged(Closed),
+        closed().
+    \li When the broker blocks the connection: blockedChanged(), writableChanged(), then Channel::backpressureChanged()
+        and Channel::writableChanged() of each channel.
+    \endlist
+
+    \section1 Threads
+
+    A connection and all of its channels and consumers live in one thread, which needs a running event loop. To use a
+    thread other than the one that created the connection, call QObject::moveToThread() before open(), which creates the
+    socket in the connection's thread. All functions must be called in that thread. Calls from another thread fail an
+    assertion in debug builds, and are refused with a warning and ErrorKind::InvalidArgument in other builds. Use
+    QMetaObject::invokeMethod() instead:
+
+    \code
+    QMetaObject::invokeMethod(channel, [channel, message] { channel->publish({}, u"orders"_s, message); });
+    \endcode
+
+    Only messages may be settled in any thread; see Message::ack().
+
+    \section1 Security
+
+    This version does not support TLS. A password that is sent to another machine can be read in transit, and a warning
+    is logged.
+
+    \sa Channel, ConnectionParameters
+*/
+
+/*!
+    \enum AmqpQt::Connection::State
+
+    \value Closed There is no connection, before open() and after closed().
+    \value Connecting The host is looked up and the TCP connection is made.
+    \value Handshaking The AMQP login is in progress, from the protocol header to \c connection.open-ok.
+    \value Open The connection and its channels can be used.
+    \value Recovering Reserved for connections that recover automatically; no connection has this state yet.
+    \value Closing close() or abort() was called and has not finished yet. New calls on channels are refused.
+*/
+
+/*!
+    \property AmqpQt::Connection::url
+    \brief the URL to connect to; the getter returns it without the password.
+
+    Setting this property is equivalent to calling setParameters() with the result of ConnectionParameters::fromUrl(),
+    which documents the form of such URLs. An invalid URL changes only ConnectionParameters::error(): open() fails with
+    that error, of kind ErrorKind::InvalidArgument, without connecting, until a valid URL or parameters with new
+    endpoints are set.
+
+    The setter must be called in the thread of the connection. The new value applies to the next open().
+*/
+
+/*!
+    \property AmqpQt::Connection::state
+    \brief the state of the connection; State::Closed initially.
+*/
+
+/*!
+    \property AmqpQt::Connection::connected
+    \brief whether state() is State::Open. (\e open is the name of the slot.)
+*/
+
+/*!
+    \property AmqpQt::Connection::error
+    \brief the last error of the connection; no error initially and after each open().
+
+    It is the reason why the connection ended or could not be made. lastCallError() returns the reason why a call was
+    refused.
+*/
+
+/*!
+    \property AmqpQt::Connection::lastCallError
+    \brief the reason why a call was last refused without being sent: why channel() returned null, or why a delivery
+    whose channel has been deleted can no longer be settled.
+*/
+
+/*!
+    \property AmqpQt::Connection::blocked
+    \brief whether the broker currently refuses to read publishes (\c connection.blocked), because it is short of memory
+    or disk space.
+
+    While the connection is blocked, published messages are queued in the library, within
+    ConnectionParameters::bufferLimit(), and the calls that follow them on the same channel wait behind them.
+    Acknowledgements and heartbeats are still sent, deliveries arrive, and reply timeouts are suspended. RabbitMQ reads
+    nothing from a connection that it blocks, and blocks a connection only if it has published something during the
+    alarm. Consumers should therefore use a different connection from publishers. See
+    \l {https://www.rabbitmq.com/docs/connection-blocked} {Blocked connection notifications}.
+*/
+
+/*!
+    \property AmqpQt::Connection::blockedReason
+    \brief the broker's description of why it blocks the connection; empty while the connection is not blocked.
+*/
+
+/*!
+    \property AmqpQt::Connection::writable
+    \brief whether a publisher may continue, that is, the broker does not block the connection, and the unsent bytes are
+    below the watermarks.
+
+    It becomes \c false above ConnectionParameters::highWatermark() and \c true again below
+    ConnectionParameters::lowWatermark(). It does not depend on whether the connection is open; Channel::writable does.
+*/
+
+/*!
+    \property AmqpQt::Connection::bytesToWrite
+    \brief the number of bytes waiting to be sent, in the library and in the socket, including held publishes.
+
+    The notifier signal is emitted at most once per turn of the event loop.
+*/
+
+/*!
+    \property AmqpQt::Connection::serverProperties
+    \brief the broker's description of itself (\c connection.start): \c product, \c version, \c capabilities and others.
+
+    The value is available from State::Open on and is kept until the next open().
+*/
+
+/*!
+    \fn void AmqpQt::Connection::stateChanged(AmqpQt::Connection::State state)
+
+    This signal is emitted when the connection enters \a state.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::opened()
+
+    This signal is emitted when the broker has accepted the connection (\c connection.open-ok). It is emitted once per
+    successful open(), after the replies and stateChanged().
+*/
+
+/*!
+    \fn void AmqpQt::Connection::closed(const AmqpQt::Error &reason)
+
+    This signal is emitted when the connection has ended or could not be made. It is the last signal; each open() leads
+    to exactly one.
+
+    \a reason is not an error (Error::isError() is \c false) after close() and abort(). Otherwise it has one of these
+    kinds:
+
+    \table
+    \header \li ErrorKind \li When
+    \row \li InvalidArgument \li The URL was invalid, a setter of ConnectionParameters has refused a value, or a
+             parameter cannot be sent.
+    \row \li Network \li Host look-up or connecting failed, at the last endpoint as well, or the connection was lost.
+    \row \li Timeout \li The last endpoint took longer than ConnectionParameters::connectTimeout(), nothing arrived for
+             two heartbeat intervals, or the broker did not answer close() in time.
+    \row \li Authentication \li The broker refused the login (403, or it closed the socket during the login and does not
+             announce \c authentication_failure_close), or it offers no mechanism that the library supports.
+    \row \li ConnectionClosed \li The broker closed the connection. Error::replyCode(), Error::text() and
+             Error::method() are from its \c connection.close. 320 means an operator or a shutdown, 530 an unknown
+             virtual host.
+    \row \li ProtocolViolation \li The peer violated the protocol, or does not support AMQP 0-9-1.
+    \endtable
+*/
+
+/*!
+    \fn void AmqpQt::Connection::errorOccurred(const AmqpQt::Error &error)
+
+    This signal is emitted when a call was refused because of \a error, see lastCallError(), or when \a error ends the
+    connection, in which case closed() follows with the same error. Channel::errorOccurred() reports the errors of a
+    channel.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::settlementFailed(quint64 deliveryTag, const AmqpQt::Error &error)
+
+    This signal is emitted when the delivery \a deliveryTag was acknowledged or rejected too late: the channel that
+    delivered it no longer exists. Nothing was sent. \a error is of kind ErrorKind::StaleDelivery. As long as the
+    Channel object exists, Channel::settlementFailed() reports late settlements instead.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::parametersChanged()
+
+    This signal is emitted when setParameters() or setUrl() was called.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::blockedChanged(bool blocked, const QString &reason)
+
+    This signal is emitted when the broker begins to block publishes (\c connection.blocked), in which case \a blocked
+    is \c true and \a reason is the broker's description, or stops blocking them (\c connection.unblocked). Blocking
+    also ends with the connection.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::writableChanged(bool writable)
+
+    This signal is emitted when isWritable() has changed to \a writable.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::bytesToWriteChanged(double bytes)
+
+    This signal is emitted when bytesToWrite() has changed to \a bytes, at most once per turn of the event loop.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::backpressureDetected(qint64 queuedBytes)
+
+    This signal is emitted when messages are published faster than the broker takes them: the \a queuedBytes that wait
+    to be sent exceed ConnectionParameters::backpressureMultiplier() times the average size of the frames that this
+    connection has sent, counting the frames of all methods with their overhead. It is emitted once, until the backlog
+    is smaller again, with a warning in the category \c amqpqt.connection, and has no other effect. For limits, see
+    writableChanged() and ConnectionParameters::setWriteBuffer().
+*/
+
+/*!
     Constructs a connection with the default parameters, which is a child of \a parent.
 */
 Connection::Connection(QObject *parent)
