@@ -386,7 +386,7 @@ Channel::State Channel::state() const
 */
 Reply<void> Channel::whenOpen()
 {
-    if (const Error reason = d->unusable("whenOpen"); reason.isError())
+    if (const Error reason = d->checkUsable("whenOpen"); reason.isError())
         return Promise<void>::finished(reason);
     if (isOpen() && d->engine->acceptsCalls())
         return Promise<void>::finished({});
@@ -511,7 +511,7 @@ int Channel::confirmWindow() const
 */
 void Channel::setConfirmWindow(int messages)
 {
-    Error reason = d->unusable("setConfirmWindow");
+    Error reason = d->checkUsable("setConfirmWindow");
     if (!reason.isError() && messages < 0)
         reason = Error(ErrorKind::InvalidArgument, u"messages: %1 is out of range; the minimum is 0"_s.arg(messages));
     if (reason.isError()) {
@@ -723,7 +723,7 @@ Consumer *Channel::consume(const QString &queue, const ConsumeOptions &options, 
 */
 QList<Consumer *> Channel::consumers() const
 {
-    QList<ConsumerPrivate *> sorted = d->consumers;
+    QList<ConsumerPrivate *> sorted = d->activeConsumers;
     std::sort(sorted.begin(), sorted.end(), [](const auto *a, const auto *b) { return a->serial < b->serial; });
     QList<Consumer *> consumers;
     for (const ConsumerPrivate *consumer : std::as_const(sorted))
@@ -825,7 +825,7 @@ Reply<void> Channel::redeliverUnacked()
 {
     return d->reply(
         "redeliverUnacked", [this] { return d->engine->redeliverUnacked(); },
-        [](Channel *channel) { channel->d->countUnackedAgain(); });
+        [](Channel *channel) { channel->d->recountUnacked(); });
 }
 
 /*!
@@ -861,7 +861,7 @@ Reply<void> Channel::txRollback()
 {
     return d->reply(
         "txRollback", [this] { return d->engine->txRollback(); },
-        [](Channel *channel) { channel->d->countUnackedAgain(); });
+        [](Channel *channel) { channel->d->recountUnacked(); });
 }
 
 /*!

@@ -25,33 +25,33 @@ public:
     // Takes the engine's channel, or the reason why there is none; the channel then only reports its end.
     void start(std::shared_ptr<Engine::ChannelEngine> engineChannel);
     void startFailed(const Error &reason);
-    void connectionGone(const Error &gone);
+    void connectionDestroyed(const Error &gone);
     void noteClosing(); // the connection is closing, and this channel with it
     void defer(QObject *context, std::function<void()> action);
 
     // Returns the reason why no call can be made: no connection, or a call from another thread.
-    Error unusable(const char *function) const;
-    bool isSurelyUsable() const
+    Error checkUsable(const char *function) const;
+    bool isKnownUsable() const
     {
         return connection && engine && connection->mailbox->isOwnThread();
-    } // false: see unusable()
+    } // false: see checkUsable()
     // Store an error and emit it from the dispatch loop: the reason why a call was refused, or why the channel closed.
     Error reportCallError(const Error &reason);
     void setError(const Error &reason);
     void reportFailedSettlement(quint64 deliveryTag, const Error &reason);
 
-    // Returns the reply to a call. `convert` makes its value from the broker's answer; `tell` emits the signals.
+    // Returns the reply to a call. `convert` makes its value from the broker's answer; `emitSignals` emits the signals.
     using Call = std::function<Result<Engine::CallId>()>;
-    struct TellNobody {
+    struct EmitNothing {
         template <typename... Arguments>
         void operator()(Arguments &&...) const
         {
         }
     };
-    template <typename T, typename Convert, typename Tell = TellNobody>
-    Reply<T> reply(const char *function, const Call &call, Convert convert, Tell tell = {});
-    template <typename Tell = TellNobody>
-    Reply<void> reply(const char *function, const Call &call, Tell tell = {});
+    template <typename T, typename Convert, typename Emit = EmitNothing>
+    Reply<T> reply(const char *function, const Call &call, Convert convert, Emit emitSignals = {});
+    template <typename Emit = EmitNothing>
+    Reply<void> reply(const char *function, const Call &call, Emit emitSignals = {});
 
     quint64 publish(const char *function, const QString &exchange, const QString &routingKey, const Message &message,
                     Channel::PublishFlags flags);
@@ -67,19 +67,19 @@ public:
     Reply<void> close();
     bool settle(const char *function, const Message &message, Settlement::Kind kind, bool upTo);
     bool settle(const Settlement &settlement, bool upTo);
-    static ChannelPrivate *of(const Channel *channel) { return channel->d.get(); }
+    static ChannelPrivate *get(const Channel *channel) { return channel->d.get(); }
     static void ackUnsettled(Channel *channel, const QList<Message> &messages);
     Message makeMessage(Engine::ReceivedMessage &received, const QString &consumerTag, bool noAck) const;
 
     // engine events
     void onOpened();
     void onClosed(const Error &reason);
-    void tellBackpressure();
+    void notifyBackpressure();
     void setFlow(bool active);
     void setConfirmWindowFull(bool full);
     void publishesEnded(quint64 first, quint64 last, const Error &failure); // called before the signals are emitted
     void emitUnconfirmedCount();
-    void countUnackedAgain();                // after deliveries or settlements were taken back
+    void recountUnacked();                   // after deliveries or settlements were taken back
     BackpressureReasons backpressure() const // current; the signals report each change in turn
     {
         BackpressureReasons reasons;
@@ -102,27 +102,28 @@ public:
     State state = State::Closed;
     Error error;
     Error lastCallError;
-    bool toldFlowStopped = false; // channel.flow
-    bool toldWindowFull = false;
+    bool reportedFlowStopped = false; // channel.flow
+    bool reportedWindowFull = false;
     int unconfirmedCount = 0; // published in confirm mode, outcome not reported yet
     std::vector<Promise<void>> whenOpen;
     std::optional<Reply<void>> closing;     // by close()
     std::optional<Promise<void>> reopening; // reopen() was called before closed() was emitted
     // Lists, because maps and hashes take much memory and there may be thousands of channels with one consumer each.
-    QList<ConsumerPrivate *> consumers; // those that have not ended, by tag, shorter ones first: see consumerPosition()
-    QList<ConsumerPrivate *> everyConsumer; // by serial number, that is, in order of creation
-    quint64 lastConsumer = 0;               // serial number, for generated tags and the order of consumers()
+    QList<ConsumerPrivate *>
+        activeConsumers; // those that have not ended, by tag, shorter ones first: see consumerPosition()
+    QList<ConsumerPrivate *> allConsumers; // by serial number, that is, in order of creation
+    quint64 lastConsumerSerial = 0;        // serial number, for generated tags and the order of consumers()
 
 private:
     void setState(State newState);
-    void openAgain(const Promise<void> &promise);
-    const ConsumerPrivate *refusedConsumer(const Error &reason) const;
+    void startReopening(const Promise<void> &promise);
+    const ConsumerPrivate *rejectedConsumer(const Error &reason) const;
     QList<ConsumerPrivate *>::iterator consumerPosition(const QString &tag); // its position or insertion point
     quint64 publishAny(const char *function, const QString &exchange, const QString &routingKey, const Message &message,
                        bool mandatory); // 0 if refused
     void noteUnconfirmed();
-    void endConfirmWaits(const Error &reason);
-    Error notConfirming(const char *function) const;
+    void failConfirmWaits(const Error &reason);
+    Error checkConfirmMode(const char *function) const;
 
     struct ConfirmWait // whenConfirmed()
     {
@@ -135,53 +136,54 @@ private:
     std::vector<ConfirmWait> m_confirmWaits;
     quint64 m_firstConfirmed = 0; // the first sequence number in confirm mode
     quint64 m_lastSequence = 0;
-    int m_toldUnconfirmedCount = 0;
+    int m_reportedUnconfirmedCount = 0;
     bool m_unconfirmedNoted = false;
-    BackpressureReasons m_toldBackpressure;
-    bool m_toldWritable = false;
+    BackpressureReasons m_reportedBackpressure;
+    bool m_reportedWritable = false;
     Result<Engine::CallId> submit(const char *function, const Call &call);
 };
 
-template <typename T, typename Convert, typename Tell>
-Reply<T> ChannelPrivate::reply(const char *function, const Call &call, Convert convert, Tell tell)
+template <typename T, typename Convert, typename Emit>
+Reply<T> ChannelPrivate::reply(const char *function, const Call &call, Convert convert, Emit emitSignals)
 {
     const Result<Engine::CallId> id = submit(function, call);
     if (!id)
         return Promise<T>::finished(id.error());
     Promise<T> promise;
-    connection->addCall(*id, [promise, convert, tell, channel = QPointer(q)](Engine::ReplyValue &value,
-                                                                             ConnectionPrivate::Delivery delivery) {
+    connection->addCall(*id, [promise, convert, emitSignals,
+                              channel = QPointer(q)](Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
         if (const Error *failure = std::get_if<Error>(&value))
             return promise.finish(*failure, delivery);
         const T converted = convert(value);
-        Q_UNUSED(tell) // of TellNobody
-        if constexpr (!std::is_same_v<Tell, TellNobody>) {
+        Q_UNUSED(emitSignals) // of EmitNothing
+        if constexpr (!std::is_same_v<Emit, EmitNothing>) {
             if (channel)
-                channel->d->defer(channel, [tell, channel, converted] { tell(channel.data(), converted); });
+                channel->d->defer(channel,
+                                  [emitSignals, channel, converted] { emitSignals(channel.data(), converted); });
         }
         promise.finish(converted, delivery);
     });
     return promise.reply();
 }
 
-template <typename Tell>
-Reply<void> ChannelPrivate::reply(const char *function, const Call &call, Tell tell)
+template <typename Emit>
+Reply<void> ChannelPrivate::reply(const char *function, const Call &call, Emit emitSignals)
 {
     const Result<Engine::CallId> id = submit(function, call);
     if (!id)
         return Promise<void>::finished(id.error());
     Promise<void> promise;
-    connection->addCall(
-        *id, [promise, tell, channel = QPointer(q)](Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
-            if (const Error *failure = std::get_if<Error>(&value))
-                return promise.finish(*failure, delivery);
-            Q_UNUSED(tell) // of TellNobody
-            if constexpr (!std::is_same_v<Tell, TellNobody>) {
-                if (channel)
-                    channel->d->defer(channel, [tell, channel] { tell(channel.data()); });
-            }
-            promise.finish({}, delivery);
-        });
+    connection->addCall(*id, [promise, emitSignals, channel = QPointer(q)](Engine::ReplyValue &value,
+                                                                           ConnectionPrivate::Delivery delivery) {
+        if (const Error *failure = std::get_if<Error>(&value))
+            return promise.finish(*failure, delivery);
+        Q_UNUSED(emitSignals) // of EmitNothing
+        if constexpr (!std::is_same_v<Emit, EmitNothing>) {
+            if (channel)
+                channel->d->defer(channel, [emitSignals, channel] { emitSignals(channel.data()); });
+        }
+        promise.finish({}, delivery);
+    });
     return promise.reply();
 }
 

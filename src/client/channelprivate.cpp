@@ -30,13 +30,13 @@ ChannelPrivate::~ChannelPrivate()
     const Error deleted(ErrorKind::Cancelled, u"the channel was deleted"_s);
     if (connection)
         connection->takeSettlements(); // earlier settlements of other threads are still sent
-    for (ConsumerPrivate *consumer : std::exchange(everyConsumer, {}))
-        consumer->channelGone(deleted);
+    for (ConsumerPrivate *consumer : std::exchange(allConsumers, {}))
+        consumer->channelDestroyed(deleted);
     for (const Promise<void> &promise : whenOpen)
         promise.finish(deleted, ConnectionPrivate::Delivery::Posted);
     if (reopening)
         reopening->finish(deleted, ConnectionPrivate::Delivery::Posted);
-    endConfirmWaits(deleted);
+    failConfirmWaits(deleted);
     if (!connection)
         return;
     connection->channels.erase(serialNumber);
@@ -62,11 +62,11 @@ void ChannelPrivate::startFailed(const Error &reason)
     defer(q, [channel = q, reason] { Q_EMIT channel->closed(reason); });
 }
 
-void ChannelPrivate::connectionGone(const Error &gone)
+void ChannelPrivate::connectionDestroyed(const Error &gone)
 {
-    for (ConsumerPrivate *consumer : std::exchange(everyConsumer, {}))
-        consumer->channelGone(gone);
-    consumers.clear();
+    for (ConsumerPrivate *consumer : std::exchange(allConsumers, {}))
+        consumer->channelDestroyed(gone);
+    activeConsumers.clear();
     if (engine)
         engine->context = nullptr;
     engine.reset();
@@ -75,11 +75,11 @@ void ChannelPrivate::connectionGone(const Error &gone)
         promise.finish(gone, ConnectionPrivate::Delivery::Posted);
     if (const auto promise = std::exchange(reopening, std::nullopt))
         promise->finish(gone, ConnectionPrivate::Delivery::Posted);
-    endConfirmWaits(gone);
+    failConfirmWaits(gone);
     if (state == State::Closed)
         return;
     state = State::Closed;
-    tellBackpressure();
+    notifyBackpressure();
     setError(gone);
     setState(State::Closed);
     defer(q, [channel = q, gone] { Q_EMIT channel->closed(gone); });
@@ -93,7 +93,7 @@ void ChannelPrivate::defer(QObject *context, std::function<void()> action)
         QMetaObject::invokeMethod(context, std::move(action), Qt::QueuedConnection);
 }
 
-Error ChannelPrivate::unusable(const char *function) const
+Error ChannelPrivate::checkUsable(const char *function) const
 {
     if (!connection)
         return Error(ErrorKind::NotOpen, u"the connection of this channel was deleted"_s);
@@ -128,7 +128,7 @@ void ChannelPrivate::reportFailedSettlement(quint64 deliveryTag, const Error &re
 
 Result<CallId> ChannelPrivate::submit(const char *function, const Call &call)
 {
-    if (const Error reason = unusable(function); reason.isError())
+    if (const Error reason = checkUsable(function); reason.isError())
         return reportCallError(reason);
     const Result<CallId> id = call();
     return id ? id : Result<CallId>(reportCallError(id.error()));
@@ -136,7 +136,7 @@ Result<CallId> ChannelPrivate::submit(const char *function, const Call &call)
 
 Reply<void> ChannelPrivate::reopen()
 {
-    if (const Error reason = unusable("reopen"); reason.isError())
+    if (const Error reason = checkUsable("reopen"); reason.isError())
         return Promise<void>::finished(reportCallError(reason));
     if (reopening)
         return reopening->reply();
@@ -146,11 +146,11 @@ Reply<void> ChannelPrivate::reopen()
     if (state != State::Closed && engine->state() == Engine::ChannelEngine::State::Closed)
         reopening = promise; // closed() is emitted first
     else
-        openAgain(promise);
+        startReopening(promise);
     return promise.reply();
 }
 
-void ChannelPrivate::openAgain(const Promise<void> &promise)
+void ChannelPrivate::startReopening(const Promise<void> &promise)
 {
     const Result<CallId> id = engine->open();
     if (!id)
@@ -187,18 +187,18 @@ void ChannelPrivate::noteClosing()
     if (state == State::Closing || !engine || engine->state() != Engine::ChannelEngine::State::Closing)
         return;
     setState(State::Closing);
-    tellBackpressure();
+    notifyBackpressure();
 }
 
 // Finds the consumer whose basic.consume made the broker close the channel. channel.close does not contain the tag, so
 // this is the oldest unanswered consumer whose queue it names, as RabbitMQ does, or else the oldest one. Answers may
 // overtake each other.
-const ConsumerPrivate *ChannelPrivate::refusedConsumer(const Error &reason) const
+const ConsumerPrivate *ChannelPrivate::rejectedConsumer(const Error &reason) const
 {
     if (reason.method() != "basic.consume"_L1)
         return nullptr;
     const ConsumerPrivate *oldest = nullptr;
-    for (const ConsumerPrivate *consumer : std::as_const(everyConsumer)) {
+    for (const ConsumerPrivate *consumer : std::as_const(allConsumers)) {
         if (consumer->state != Consumer::State::Starting)
             continue;
         if (reason.text().contains(u"'%1'"_s.arg(consumer->queue)))
@@ -211,13 +211,13 @@ const ConsumerPrivate *ChannelPrivate::refusedConsumer(const Error &reason) cons
 
 Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, QObject *parent)
 {
-    const Error reason = unusable("consume");
+    const Error reason = checkUsable("consume");
     if (reason.isError()) {
-        auto *refused = new Consumer(q, nullptr);
-        refused->d = std::make_unique<ConsumerPrivate>(refused, nullptr, queue, options, 0);
-        refused->d->startFailed(reportCallError(reason));
-        adopt(parent, refused);
-        return refused;
+        auto *failed = new Consumer(q, nullptr);
+        failed->d = std::make_unique<ConsumerPrivate>(failed, nullptr, queue, options, 0);
+        failed->d->startFailed(reportCallError(reason));
+        adopt(parent, failed);
+        return failed;
     }
     if (parent->thread() != q->thread()) {
         qCWarning(lcChannel,
@@ -225,7 +225,7 @@ Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, 
         parent = q;
     }
     auto *consumer = new Consumer(q, parent);
-    const quint64 serial = ++lastConsumer;
+    const quint64 serial = ++lastConsumerSerial;
     if (options.consumerTag.isEmpty()) {
         QString tag = u"amqpqt-%1"_s.arg(serial);
         while (findConsumer(tag))
@@ -239,7 +239,7 @@ Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, 
 
 QList<ConsumerPrivate *>::iterator ChannelPrivate::consumerPosition(const QString &tag)
 {
-    return std::lower_bound(consumers.begin(), consumers.end(), tag,
+    return std::lower_bound(activeConsumers.begin(), activeConsumers.end(), tag,
                             [](const ConsumerPrivate *consumer, const QString &searched) {
                                 const QString &own = consumer->options.consumerTag;
                                 return own.size() != searched.size() ? own.size() < searched.size() : own < searched;
@@ -249,28 +249,28 @@ QList<ConsumerPrivate *>::iterator ChannelPrivate::consumerPosition(const QStrin
 ConsumerPrivate *ChannelPrivate::findConsumer(const QString &tag)
 {
     const auto at = consumerPosition(tag);
-    return at != consumers.end() && (*at)->options.consumerTag == tag ? *at : nullptr;
+    return at != activeConsumers.end() && (*at)->options.consumerTag == tag ? *at : nullptr;
 }
 
 void ChannelPrivate::addConsumer(ConsumerPrivate *consumer)
 {
     const auto at = consumerPosition(consumer->options.consumerTag);
-    if (at != consumers.end() && (*at)->options.consumerTag == consumer->options.consumerTag)
+    if (at != activeConsumers.end() && (*at)->options.consumerTag == consumer->options.consumerTag)
         *at = consumer; // it restarts, or replaces a consumer that waits for its queue
     else
-        consumers.insert(at, consumer);
+        activeConsumers.insert(at, consumer);
 }
 
 void ChannelPrivate::removeConsumer(const ConsumerPrivate *consumer)
 {
     const auto at = consumerPosition(consumer->options.consumerTag);
-    if (at != consumers.end() && *at == consumer)
-        consumers.erase(at);
+    if (at != activeConsumers.end() && *at == consumer)
+        activeConsumers.erase(at);
 }
 
 bool ChannelPrivate::settle(const char *function, const Message &message, Settlement::Kind kind, bool upTo)
 {
-    if (const Error reason = unusable(function); reason.isError()) {
+    if (const Error reason = checkUsable(function); reason.isError()) {
         reportCallError(reason);
         return false;
     }
@@ -280,11 +280,12 @@ bool ChannelPrivate::settle(const char *function, const Message &message, Settle
                               u"this message is not a delivery that can be acknowledged or rejected"_s));
         return false;
     }
-    const bool isOurs = origin->mailbox == connection->mailbox && origin->incarnation == engine->incarnation();
-    if (isOurs && settle({origin->incarnation, message.deliveryTag(), origin->channelNumber, kind}, upTo))
+    const bool isCurrent = origin->mailbox == connection->mailbox && origin->incarnation == engine->incarnation();
+    if (isCurrent && settle({origin->incarnation, message.deliveryTag(), origin->channelNumber, kind}, upTo))
         return true;
-    const QString text = isOurs ? u"delivery %1 on channel %2 has already been settled, or the channel was closed"_s
-                                : u"delivery %1 belongs to another channel, or to channel %2 before it was reopened"_s;
+    const QString text = isCurrent
+                             ? u"delivery %1 on channel %2 has already been settled, or the channel was closed"_s
+                             : u"delivery %1 belongs to another channel, or to channel %2 before it was reopened"_s;
     reportFailedSettlement(message.deliveryTag(),
                            Error(ErrorKind::StaleDelivery, text.arg(message.deliveryTag()).arg(origin->channelNumber)));
     return false;
@@ -346,10 +347,10 @@ Message ChannelPrivate::makeMessage(Engine::ReceivedMessage &received, const QSt
                                         received.deliveryTag, received.redelivered);
 }
 
-void ChannelPrivate::countUnackedAgain()
+void ChannelPrivate::recountUnacked()
 {
-    for (ConsumerPrivate *consumer : std::as_const(everyConsumer))
-        consumer->countUnackedAgain();
+    for (ConsumerPrivate *consumer : std::as_const(allConsumers))
+        consumer->recountUnacked();
 }
 
 void ChannelPrivate::setState(State newState)
@@ -366,23 +367,23 @@ void ChannelPrivate::onOpened()
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         connection->dispatcher.finishLater(promise, {});
     setState(State::Open);
-    tellBackpressure();
+    notifyBackpressure();
     defer(q, [channel = q] { Q_EMIT channel->opened(); });
 }
 
 void ChannelPrivate::onClosed(const Error &reason)
 {
     closing.reset();
-    toldFlowStopped = false;
-    toldWindowFull = false;
+    reportedFlowStopped = false;
+    reportedWindowFull = false;
     state = State::Closed;
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         connection->dispatcher.finishLater<void>(
             promise, reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
-    const ConsumerPrivate *refused = refusedConsumer(reason);
-    for (ConsumerPrivate *consumer : std::as_const(everyConsumer))
-        consumer->onChannelClosed(reason, consumer == refused);
-    tellBackpressure();
+    const ConsumerPrivate *rejected = rejectedConsumer(reason);
+    for (ConsumerPrivate *consumer : std::as_const(allConsumers))
+        consumer->onChannelClosed(reason, consumer == rejected);
+    notifyBackpressure();
     if (reason.isError())
         setError(reason);
     setState(State::Closed);
@@ -390,28 +391,28 @@ void ChannelPrivate::onClosed(const Error &reason)
     if (reopening) {
         defer(q, [this] {
             if (const auto promise = std::exchange(reopening, std::nullopt))
-                openAgain(*promise);
+                startReopening(*promise);
         });
     }
 }
 
 void ChannelPrivate::setFlow(bool active)
 {
-    toldFlowStopped = !active;
-    tellBackpressure();
+    reportedFlowStopped = !active;
+    notifyBackpressure();
 }
 
-void ChannelPrivate::tellBackpressure()
+void ChannelPrivate::notifyBackpressure()
 {
     BackpressureReasons reasons;
     reasons.setFlag(BackpressureReason::BrokerBlocked, connection && connection->flow.isBlocked());
     reasons.setFlag(BackpressureReason::WriteBufferFull, connection && connection->flow.isBufferFull());
-    reasons.setFlag(BackpressureReason::ChannelFlow, toldFlowStopped);
-    reasons.setFlag(BackpressureReason::ConfirmWindowFull, toldWindowFull);
+    reasons.setFlag(BackpressureReason::ChannelFlow, reportedFlowStopped);
+    reasons.setFlag(BackpressureReason::ConfirmWindowFull, reportedWindowFull);
     const bool isWritable = state == State::Open && !reasons;
-    if (std::exchange(m_toldBackpressure, reasons) != reasons)
+    if (std::exchange(m_reportedBackpressure, reasons) != reasons)
         defer(q, [channel = q, reasons] { Q_EMIT channel->backpressureChanged(reasons); });
-    if (std::exchange(m_toldWritable, isWritable) != isWritable)
+    if (std::exchange(m_reportedWritable, isWritable) != isWritable)
         defer(q, [channel = q, isWritable] { Q_EMIT channel->writableChanged(isWritable); });
 }
 

@@ -21,7 +21,7 @@ quint64 ChannelPrivate::publish(const char *function, const QString &exchange, c
     quint64 sequence = 0;
     const MessagePrivate *content = MessageAccess::data(message);
     const QByteArray *properties = content ? content->encodedProperties() : nullptr;
-    if (properties && isSurelyUsable())
+    if (properties && isKnownUsable())
         sequence = engine->publishRepeated(exchange, routingKey, *properties, content->body, mandatory);
     if (sequence == 0)
         sequence = publishAny(function, exchange, routingKey, message, mandatory);
@@ -39,25 +39,25 @@ quint64 ChannelPrivate::publish(const char *function, const QString &exchange, c
 quint64 ChannelPrivate::publishAny(const char *function, const QString &exchange, const QString &routingKey,
                                    const Message &message, bool mandatory)
 {
-    const auto refused = [this](const Error &reason) {
+    const auto fail = [this](const Error &reason) {
         reportCallError(reason);
         return quint64(0);
     };
-    if (const Error reason = unusable(function); reason.isError())
-        return refused(reason);
+    if (const Error reason = checkUsable(function); reason.isError())
+        return fail(reason);
     Error invalid;
     const QByteArray *properties = MessageAccess::encodedProperties(message, &invalid);
     if (!properties)
-        return refused(invalid);
+        return fail(invalid);
     const Result<quint64> sequence =
         engine->publish(exchange, routingKey, *properties, MessageAccess::body(message), mandatory);
-    return sequence ? *sequence : refused(sequence.error());
+    return sequence ? *sequence : fail(sequence.error());
 }
 
 Reply<void> ChannelPrivate::publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
                                              Channel::PublishFlags flags)
 {
-    if (const Error reason = notConfirming("publishWithReply"); reason.isError())
+    if (const Error reason = checkConfirmMode("publishWithReply"); reason.isError())
         return Promise<void>::finished(reportCallError(reason));
     const quint64 sequence = publish("publishWithReply", exchange, routingKey, message, flags);
     if (sequence == 0)
@@ -67,7 +67,7 @@ Reply<void> ChannelPrivate::publishWithReply(const QString &exchange, const QStr
 
 Reply<void> ChannelPrivate::whenConfirmed()
 {
-    if (const Error reason = notConfirming("whenConfirmed"); reason.isError())
+    if (const Error reason = checkConfirmMode("whenConfirmed"); reason.isError())
         return Promise<void>::finished(reportCallError(reason));
     if (unconfirmedCount == 0)
         return Promise<void>::finished({});
@@ -75,9 +75,9 @@ Reply<void> ChannelPrivate::whenConfirmed()
     return m_confirmWaits.back().promise.reply();
 }
 
-Error ChannelPrivate::notConfirming(const char *function) const
+Error ChannelPrivate::checkConfirmMode(const char *function) const
 {
-    if (const Error reason = unusable(function); reason.isError())
+    if (const Error reason = checkUsable(function); reason.isError())
         return reason;
     if (engine->mode() == Engine::ChannelEngine::Mode::Confirm)
         return {};
@@ -125,7 +125,7 @@ void ChannelPrivate::publishesEnded(quint64 first, quint64 last, const Error &fa
 }
 
 // No further outcomes will arrive.
-void ChannelPrivate::endConfirmWaits(const Error &reason)
+void ChannelPrivate::failConfirmWaits(const Error &reason)
 {
     for (const Promise<void> &promise : std::exchange(m_confirmReplies, {}))
         promise.finish(reason, ConnectionPrivate::Delivery::Posted);
@@ -142,14 +142,14 @@ void ChannelPrivate::noteUnconfirmed()
 void ChannelPrivate::emitUnconfirmedCount()
 {
     m_unconfirmedNoted = false;
-    if (std::exchange(m_toldUnconfirmedCount, unconfirmedCount) != unconfirmedCount)
+    if (std::exchange(m_reportedUnconfirmedCount, unconfirmedCount) != unconfirmedCount)
         Q_EMIT q->unconfirmedCountChanged(unconfirmedCount);
 }
 
 void ChannelPrivate::setConfirmWindowFull(bool full)
 {
-    toldWindowFull = full;
-    tellBackpressure();
+    reportedWindowFull = full;
+    notifyBackpressure();
 }
 
 } // namespace AmqpQt

@@ -505,22 +505,22 @@ Channel *Connection::channel(quint16 number)
 {
     if (!d->isOwnThread("channel"))
         return nullptr;
-    const auto refuse = [&](ErrorKind kind, const QString &text) {
+    const auto fail = [&](ErrorKind kind, const QString &text) {
         d->reportCallError(Error(kind, text));
         return nullptr;
     };
     if (Engine::ChannelEngine *existing = d->engine.channel(number)) {
         auto *channel = static_cast<ChannelPrivate *>(existing->context);
-        return channel->isInternal ? refuse(ErrorKind::NotOpen, u"channel %1 is in use by the library"_s.arg(number))
+        return channel->isInternal ? fail(ErrorKind::NotOpen, u"channel %1 is in use by the library"_s.arg(number))
                                    : channel->q;
     }
     if (!d->engine.isChannelNumberPossible(number))
-        return refuse(ErrorKind::InvalidArgument,
-                      u"number: %1 is not a valid channel number of this connection"_s.arg(number));
+        return fail(ErrorKind::InvalidArgument,
+                    u"number: %1 is not a valid channel number of this connection"_s.arg(number));
     auto channel = std::unique_ptr<Channel>(new Channel(this, this));
     auto engineChannel = d->engine.createChannel(number, channel->d.get());
     if (!engineChannel)
-        return refuse(ErrorKind::NotOpen, u"channel %1 is still closing"_s.arg(number));
+        return fail(ErrorKind::NotOpen, u"channel %1 is still closing"_s.arg(number));
     channel->d->start(std::move(engineChannel));
     return channel.release();
 }

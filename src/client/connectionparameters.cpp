@@ -9,11 +9,11 @@ using namespace std::chrono_literals;
 namespace AmqpQt
 {
 
-void ConnectionParametersPrivate::refuse(const QString &property, const QString &reason)
+void ConnectionParametersPrivate::reject(const QString &property, const QString &reason)
 {
     qCWarning(lcConnection).noquote().nospace()
         << "set" << property.at(0).toUpper() << property.sliced(1) << ": " << reason;
-    refused.insert(property, Error(ErrorKind::InvalidArgument, property + ": "_L1 + reason));
+    rejected.insert(property, Error(ErrorKind::InvalidArgument, property + ": "_L1 + reason));
 }
 
 namespace
@@ -23,7 +23,7 @@ void setTimeout(ConnectionParametersPrivate &d, std::chrono::milliseconds Connec
                 std::chrono::milliseconds timeout, std::chrono::milliseconds minimum, const QString &property)
 {
     if (timeout < minimum || timeout > MaximumTimeout) {
-        return d.refuse(property, u"%1 ms is out of range; the range is %2 to %3 ms"_s.arg(timeout.count())
+        return d.reject(property, u"%1 ms is out of range; the range is %2 to %3 ms"_s.arg(timeout.count())
                                       .arg(minimum.count())
                                       .arg(MaximumTimeout.count()));
     }
@@ -87,13 +87,13 @@ ConnectionParameters::~ConnectionParameters() = default;
 */
 
 /*!
-    Returns the error of a setter that has refused a value and has not accepted a value since. It is of kind
-    ErrorKind::InvalidArgument, and its text names the property. If several setters have refused a value, one of their
+    Returns the error of a setter that has rejected a value and has not accepted a value since. It is of kind
+    ErrorKind::InvalidArgument, and its text names the property. If several setters have rejected a value, one of their
     errors is returned. If none has, Error::isError() is \c false.
 */
 Error ConnectionParameters::error() const
 {
-    return d->refused.isEmpty() ? Error() : d->refused.first();
+    return d->rejected.isEmpty() ? Error() : d->rejected.first();
 }
 
 /*!
@@ -106,18 +106,18 @@ QList<Endpoint> ConnectionParameters::endpoints() const
 
 /*!
     Sets the \a endpoints to try, in this order. An empty list, a host that is empty or neither a host name nor an
-    address, and port 0 are refused.
+    address, and port 0 are rejected.
 */
 void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
 {
     const QString property = u"endpoints"_s;
     if (endpoints.isEmpty())
-        return d->refuse(property, u"the list is empty"_s);
+        return d->reject(property, u"the list is empty"_s);
     for (const Endpoint &endpoint : endpoints) {
         if (const QString problem = hostProblem(endpoint.host); !problem.isEmpty())
-            return d->refuse(property, problem);
+            return d->reject(property, problem);
         if (endpoint.port == 0)
-            return d->refuse(
+            return d->reject(
                 property, u"the port of the host \"%1\" is out of range; the range is 1 to 65535"_s.arg(endpoint.host));
     }
     d->endpoints = endpoints;
@@ -141,11 +141,11 @@ void ConnectionParameters::setVirtualHost(const QString &virtualHost)
 {
     const QString property = u"virtualHost"_s;
     if (!virtualHost.isValidUtf16())
-        return d->refuse(property, u"the name is not valid Unicode"_s);
+        return d->reject(property, u"the name is not valid Unicode"_s);
     if (virtualHost.contains(QChar::Null))
-        return d->refuse(property, u"the name contains a NUL character"_s);
+        return d->reject(property, u"the name contains a NUL character"_s);
     if (virtualHost.toUtf8().size() > MaximumVirtualHost)
-        return d->refuse(property, u"the name is longer than 255 bytes"_s);
+        return d->reject(property, u"the name is longer than 255 bytes"_s);
     d->virtualHost = virtualHost;
     d->accept(property);
 }
@@ -167,16 +167,16 @@ QString ConnectionParameters::password() const
 }
 
 /*!
-    Sets the \a userName and the \a password for SASL PLAIN. A NUL character in one of them is refused, since PLAIN
+    Sets the \a userName and the \a password for SASL PLAIN. A NUL character in one of them is rejected, since PLAIN
     separates them by NUL (RFC 4616).
 */
 void ConnectionParameters::setCredentials(const QString &userName, const QString &password)
 {
     const QString property = u"credentials"_s;
     if (userName.contains(QChar::Null) || password.contains(QChar::Null))
-        return d->refuse(property, u"the user name or the password contains a NUL character"_s);
+        return d->reject(property, u"the user name or the password contains a NUL character"_s);
     if (!userName.isValidUtf16() || !password.isValidUtf16())
-        return d->refuse(property, u"the user name or the password is not valid Unicode"_s);
+        return d->reject(property, u"the user name or the password is not valid Unicode"_s);
     d->userName = userName;
     d->password = Secret(password);
     d->accept(property);
@@ -209,14 +209,14 @@ FieldTable ConnectionParameters::clientProperties() const
 
 /*!
     Sets \a properties, which are sent in \c connection.start-ok besides the library's own. A table that cannot be sent,
-    see validate(), is refused. Together with the login they must fit in a frame of 4096 bytes, else Connection::open()
+    see validate(), is rejected. Together with the login they must fit in a frame of 4096 bytes, else Connection::open()
     fails with ErrorKind::InvalidArgument.
 */
 void ConnectionParameters::setClientProperties(const FieldTable &properties)
 {
     const QString property = u"clientProperties"_s;
     if (const Error error = validate(properties); error.isError())
-        return d->refuse(property, error.text());
+        return d->reject(property, error.text());
     d->clientProperties = properties;
     d->accept(property);
 }
@@ -237,7 +237,7 @@ void ConnectionParameters::setHeartbeatInterval(std::chrono::seconds interval)
 {
     const QString property = u"heartbeat"_s;
     if (interval < 0s || interval > MaximumHeartbeat)
-        return d->refuse(property, u"%1 s is out of range; the range is 0 to 65535 s"_s.arg(interval.count()));
+        return d->reject(property, u"%1 s is out of range; the range is 0 to 65535 s"_s.arg(interval.count()));
     d->heartbeat = interval;
     d->accept(property);
 }
@@ -332,7 +332,7 @@ void ConnectionParameters::setMaximumMessageSize(qint64 bytes)
 {
     const QString property = u"maximumMessageSize"_s;
     if (bytes < 1)
-        return d->refuse(property, u"%1 bytes is out of range; the minimum is 1 byte"_s.arg(bytes));
+        return d->reject(property, u"%1 bytes is out of range; the minimum is 1 byte"_s.arg(bytes));
     d->maximumMessageSize = bytes;
     d->accept(property);
 }
@@ -354,7 +354,7 @@ qint64 ConnectionParameters::highWatermark() const
 }
 
 /*!
-    Returns the number of unsent bytes above which publishing is refused with ErrorKind::BufferFull.
+    Returns the number of unsent bytes above which publishing is rejected with ErrorKind::BufferFull.
 */
 qint64 ConnectionParameters::bufferLimit() const
 {
@@ -363,13 +363,13 @@ qint64 ConnectionParameters::bufferLimit() const
 
 /*!
     Sets the three limits of the write buffer, in bytes: \a lowWatermark, \a highWatermark and the hard \a limit. They
-    are refused together unless 0 ≤ low ≤ high ≤ limit and the limit is at least 1.
+    are rejected together unless 0 ≤ low ≤ high ≤ limit and the limit is at least 1.
 */
 void ConnectionParameters::setWriteBuffer(qint64 lowWatermark, qint64 highWatermark, qint64 limit)
 {
     const QString property = u"writeBuffer"_s;
     if (lowWatermark < 0 || highWatermark < lowWatermark || limit < highWatermark || limit < 1) {
-        return d->refuse(property,
+        return d->reject(property,
                          u"lowWatermark %1, highWatermark %2 and limit %3 must be in ascending order and not negative"_s
                              .arg(lowWatermark)
                              .arg(highWatermark)
@@ -451,7 +451,7 @@ void ConnectionParameters::setBackpressureMultiplier(int multiplier)
 {
     const QString property = u"backpressureMultiplier"_s;
     if (multiplier < 0)
-        return d->refuse(property, u"%1 is out of range; the minimum is 0"_s.arg(multiplier));
+        return d->reject(property, u"%1 is out of range; the minimum is 0"_s.arg(multiplier));
     d->backpressureMultiplier = multiplier;
     d->accept(property);
 }

@@ -36,14 +36,14 @@ public:
     int backpressureMultiplier = 0;
     bool checksUserId = true;
 
-    // Records that a value of the property was refused. The previous value stays, and open() must not connect with it.
-    void refuse(const QString &property, const QString &reason);
+    // Records that a value of the property was rejected. The previous value stays, and open() must not connect with it.
+    void reject(const QString &property, const QString &reason);
     void accept(const QString &property)
     {
-        if (!refused.isEmpty())
-            refused.remove(property);
+        if (!rejected.isEmpty())
+            rejected.remove(property);
     }
-    QMap<QString, Error> refused; // by property
+    QMap<QString, Error> rejected; // by property
 };
 
 inline const QString UrlProperty = QStringLiteral("url"); // of a Connection

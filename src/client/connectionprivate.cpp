@@ -99,7 +99,7 @@ ConnectionPrivate::~ConnectionPrivate()
         promise.finish(gone, Delivery::Posted);
     dispatcher.postDeferred(q);
     for (const auto &[serial, channel] : std::exchange(channels, {}))
-        channel->connectionGone(gone);
+        channel->connectionDestroyed(gone);
 }
 
 bool ConnectionPrivate::isForeignThread(const char *function) const
@@ -135,7 +135,7 @@ void ConnectionPrivate::setUrl(const QUrl &url)
     const Result<ConnectionParameters> parsed = ConnectionParameters::fromUrl(url);
     ConnectionParameters wanted = parsed ? *parsed : parameters;
     if (!parsed)
-        wanted.d->refused.insert(UrlProperty, parsed.error());
+        wanted.d->rejected.insert(UrlProperty, parsed.error());
     setParameters(wanted);
 }
 

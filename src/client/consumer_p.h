@@ -29,7 +29,7 @@ public:
     void emitBatch();
     void emitCounts();
     void settled(int count); // reduces the count of unsettled deliveries
-    void countUnackedAgain();
+    void recountUnacked();
 
     // The subscription ended.
     void onCancelled(const Error &reason, int returned = 0);
@@ -38,7 +38,7 @@ public:
     void onConnected();
     void onDisconnected() { m_listenersChanged.store(true, std::memory_order_relaxed); }
     void onChannelClosed(const Error &reason, bool couldNotStart);
-    void channelGone(const Error &gone); // the channel, or its connection
+    void channelDestroyed(const Error &gone); // the channel, or its connection
 
     Consumer *const q;
     ChannelPrivate *channel; // null once the channel or its connection is gone
@@ -47,7 +47,7 @@ public:
     quint64 serial;
     std::shared_ptr<Engine::ConsumerEntry> entry; // while the engine knows the subscription
     // Subscriptions that the broker has ended but whose deliveries are still unsettled.
-    std::vector<std::shared_ptr<Engine::ConsumerEntry>> formerEntries;
+    std::vector<std::shared_ptr<Engine::ConsumerEntry>> previousSubscriptions;
     State state = State::Starting;
     std::atomic<qint64> deliveredCount = 0; // as reported
     int unackedCount = 0;
@@ -57,22 +57,22 @@ public:
 
 private:
     void setState(State newState);
-    void leaveFormerEntries();
+    void releasePreviousSubscriptions();
     void onStarted();
-    int returnBatch();
+    int requeueBatch();
     void noteCounts();
     void makeRepeated(const Engine::RepeatedDelivery &repeated, Message &message) const;
-    void tellDelivery(const Message &message);
-    void tellOrKeep(const Message &message);
-    void lookForListeners();
-    void tellKept();
+    void emitDelivery(const Message &message);
+    void emitOrKeepDelivery(const Message &message);
+    void updateListeners();
+    void emitKeptDeliveries();
     void waitForQueue();
-    void askForQueue();
-    void askForQueueLater();
-    void onQueueAnswered(const Result<QueueInfo> &found);
+    void checkQueue();
+    void checkQueueLater();
+    void onQueueChecked(const Result<QueueInfo> &found);
     template <typename Emit>
-    void tell(const QList<Message> &messages, Emit emitSignal);
-    void tellWhatIsLeft();
+    void emitAndAck(const QList<Message> &messages, Emit emitSignal);
+    void emitPendingSignals();
     void defer(std::function<void()> action);
     template <typename T>
     void finishLater(const Promise<T> &promise, const Result<T> &result);
@@ -85,14 +85,14 @@ private:
     bool m_hasBatchListener = false; // of batchDelivered()
     quint32 m_listenersSlice = 0;    // the slice in which they were checked
     QList<Message> m_batch;
-    bool m_batchIsNew = true; // delivered() was not emitted for its messages
+    bool m_batchIsUnseen = true; // delivered() was not emitted for its messages
     bool m_batchNoted = false;
     bool m_hasStarted = false; // at least once
-    std::chrono::milliseconds m_askDelay{0};
+    std::chrono::milliseconds m_queueCheckDelay{0};
     qint64 m_deliveredCount = 0;
     int m_reportedUnackedCount = 0;
     bool m_countsNoted = false;
-    bool m_warnedOfNobody = false;
+    bool m_warnedOfMissingReceiver = false;
 };
 
 } // namespace AmqpQt

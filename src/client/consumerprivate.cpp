@@ -24,7 +24,7 @@ ConsumerPrivate::ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPriv
     , serial(serialNumber)
 {
     if (channel)
-        channel->everyConsumer.append(this);
+        channel->allConsumers.append(this);
 }
 
 ConsumerPrivate::~ConsumerPrivate()
@@ -32,7 +32,7 @@ ConsumerPrivate::~ConsumerPrivate()
     started.finish(Error(ErrorKind::Cancelled, u"the consumer was deleted"_s), ConnectionPrivate::Delivery::Posted);
     if (!channel)
         return;
-    QList<ConsumerPrivate *> &all = channel->everyConsumer;
+    QList<ConsumerPrivate *> &all = channel->allConsumers;
     const auto at =
         std::lower_bound(all.cbegin(), all.cend(), serial,
                          [](const ConsumerPrivate *consumer, quint64 number) { return consumer->serial < number; });
@@ -40,22 +40,22 @@ ConsumerPrivate::~ConsumerPrivate()
         all.erase(at);
     channel->removeConsumer(this);
     channel->connection->dispatcher.forget(this);
-    leaveFormerEntries();
+    releasePreviousSubscriptions();
     if (!entry)
         return;
     entry->context = nullptr;
     if (entry->cancelCall == 0 && entry->state <= Engine::ConsumerEntry::State::Active &&
         channel->engine->acceptsCalls())
         channel->engine->cancel(*entry);
-    returnBatch(); // behind basic.cancel: else they come again
+    requeueBatch(); // behind basic.cancel: else they come again
     channel->connection->scheduler.schedule();
 }
 
-void ConsumerPrivate::leaveFormerEntries()
+void ConsumerPrivate::releasePreviousSubscriptions()
 {
-    for (const auto &former : formerEntries)
-        former->context = nullptr;
-    formerEntries.clear();
+    for (const auto &subscription : previousSubscriptions)
+        subscription->context = nullptr;
+    previousSubscriptions.clear();
 }
 
 void ConsumerPrivate::defer(std::function<void()> action)
@@ -85,9 +85,9 @@ void ConsumerPrivate::start()
     if (!starting)
         return startFailed(channel->reportCallError(starting.error()));
     channel->addConsumer(this);
-    std::erase_if(formerEntries, [](const auto &former) { return former->unacked == 0; });
+    std::erase_if(previousSubscriptions, [](const auto &subscription) { return subscription->unacked == 0; });
     if (entry && entry->unacked > 0)
-        formerEntries.push_back(std::move(entry));
+        previousSubscriptions.push_back(std::move(entry));
     entry = *starting;
     if (queue.isEmpty())
         queue = channel->engine->lastQueue();
@@ -141,14 +141,14 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
     // and between the end of the subscription and cancelled(). Another consumer may have the tag by then.
     if (!entry || waitsForQueue || entry->state > Engine::ConsumerEntry::State::Active ||
         !channel->engine->acceptsCalls()) {
-        const int returned = entry ? returnBatch() : 0;
+        const int returned = entry ? requeueBatch() : 0;
         onCancelled({});
         return Promise<int>::finished(returned);
     }
     const Promise<int> promise = cancelled.emplace();
     setState(State::Cancelling);
     const Engine::CallId call = drains ? channel->engine->drain(*entry) : channel->engine->cancel(*entry);
-    const int returned = drains ? 0 : returnBatch(); // behind basic.cancel: else they come again
+    const int returned = drains ? 0 : requeueBatch(); // behind basic.cancel: else they come again
     channel->connection->addCall(call, [consumer = QPointer(q), promise,
                                         returned](Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
         if (const Error *failure = std::get_if<Error>(&value))
@@ -164,10 +164,10 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
 }
 
 // Deliveries that no slot has seen go back to the queue.
-int ConsumerPrivate::returnBatch()
+int ConsumerPrivate::requeueBatch()
 {
     const QList<Message> unseen = std::exchange(m_batch, {});
-    if (!m_batchIsNew)
+    if (!m_batchIsUnseen)
         return 0;
     int returned = 0;
     for (const Message &message : unseen) {
@@ -182,7 +182,7 @@ int ConsumerPrivate::returnBatch()
     return returned;
 }
 
-void ConsumerPrivate::lookForListeners()
+void ConsumerPrivate::updateListeners()
 {
     static const QMetaMethod deliveredSignal = QMetaMethod::fromSignal(&Consumer::delivered);
     static const QMetaMethod batchSignal = QMetaMethod::fromSignal(&Consumer::batchDelivered);
@@ -195,7 +195,7 @@ void ConsumerPrivate::lookForListeners()
 }
 
 // The consumer may be gone afterwards.
-inline void ConsumerPrivate::tellDelivery(const Message &message)
+inline void ConsumerPrivate::emitDelivery(const Message &message)
 {
     ++m_deliveredCount;
     if (options.ackMode != AckMode::NoAck)
@@ -204,33 +204,34 @@ inline void ConsumerPrivate::tellDelivery(const Message &message)
     // check is repeated in each slice, and whenever an unreceived delivery would be acked.
     if (m_listenersChanged.load(std::memory_order_relaxed) ||
         m_listenersSlice != channel->connection->scheduler.slice() || options.ackMode == AckMode::AfterDelivery)
-        lookForListeners();
+        updateListeners();
     if (m_hasListener && !m_hasBatchListener && options.ackMode != AckMode::AfterDelivery)
         Q_EMIT q->delivered(message);
     else
-        tellOrKeep(message);
+        emitOrKeepDelivery(message);
 }
 
-void ConsumerPrivate::tellOrKeep(const Message &message)
+void ConsumerPrivate::emitOrKeepDelivery(const Message &message)
 {
-    const bool one = m_hasListener;
-    const bool inBatch = m_hasBatchListener;
+    const bool emitsSingly = m_hasListener;
+    const bool emitsBatches = m_hasBatchListener;
     // There is no receiver, or earlier deliveries are still to be emitted.
-    const bool isKept = options.ackMode == AckMode::AfterDelivery && !inBatch && (!one || !m_batch.isEmpty());
-    if (inBatch || isKept) {
-        if (inBatch && !std::exchange(m_batchNoted, true))
+    const bool isKept =
+        options.ackMode == AckMode::AfterDelivery && !emitsBatches && (!emitsSingly || !m_batch.isEmpty());
+    if (emitsBatches || isKept) {
+        if (emitsBatches && !std::exchange(m_batchNoted, true))
             channel->connection->dispatcher.noteBatch(this);
-        m_batchIsNew = !one || isKept;
+        m_batchIsUnseen = !emitsSingly || isKept;
         m_batch.append(message);
-    } else if (!one && !m_warnedOfNobody) {
-        m_warnedOfNobody = true;
+    } else if (!emitsSingly && !m_warnedOfMissingReceiver) {
+        m_warnedOfMissingReceiver = true;
         qCWarning(lcChannel).noquote() << "deliveries for the consumer" << options.consumerTag
                                        << "arrive, but nothing is connected to delivered() or batchDelivered()";
     }
-    if (!one || isKept)
+    if (!emitsSingly || isKept)
         return;
-    if (options.ackMode == AckMode::AfterDelivery && !inBatch)
-        tell({message}, [this, &message] { Q_EMIT q->delivered(message); });
+    if (options.ackMode == AckMode::AfterDelivery && !emitsBatches)
+        emitAndAck({message}, [this, &message] { Q_EMIT q->delivered(message); });
     else
         Q_EMIT q->delivered(message);
 }
@@ -247,15 +248,15 @@ void ConsumerPrivate::deliver(Engine::ReceivedMessage &received)
                  : channel->makeMessage(received, options.consumerTag, options.ackMode == AckMode::NoAck);
     if (!isSteady)
         m_origin.reset(MessageAccess::origin(message));
-    tellDelivery(message);
+    emitDelivery(message);
 }
 
 void ConsumerPrivate::deliver(const Engine::RepeatedDelivery &repeated, Message &spare)
 {
-    if (!MessageAccess::remakeDelivered(spare, repeated.body, m_properties, m_origin, repeated.deliveryTag,
-                                        repeated.redelivered))
+    if (!MessageAccess::reuseForDelivery(spare, repeated.body, m_properties, m_origin, repeated.deliveryTag,
+                                         repeated.redelivered))
         makeRepeated(repeated, spare);
-    tellDelivery(spare);
+    emitDelivery(spare);
 }
 
 void ConsumerPrivate::makeRepeated(const Engine::RepeatedDelivery &repeated, Message &message) const
@@ -267,7 +268,7 @@ void ConsumerPrivate::makeRepeated(const Engine::RepeatedDelivery &repeated, Mes
 // Emits the delivery and, with AckMode::AfterDelivery, acks it unless the slots have settled it. The consumer may be
 // gone afterwards.
 template <typename Emit>
-void ConsumerPrivate::tell(const QList<Message> &messages, Emit emitSignal)
+void ConsumerPrivate::emitAndAck(const QList<Message> &messages, Emit emitSignal)
 {
     const bool acks = options.ackMode == AckMode::AfterDelivery && channel;
     const QPointer<Channel> settling = acks ? channel->q : nullptr;
@@ -279,12 +280,12 @@ void ConsumerPrivate::tell(const QList<Message> &messages, Emit emitSignal)
 void ConsumerPrivate::emitBatch()
 {
     m_batchNoted = false;
-    if (options.ackMode == AckMode::AfterDelivery && m_batchIsNew &&
+    if (options.ackMode == AckMode::AfterDelivery && m_batchIsUnseen &&
         !q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::batchDelivered)))
-        return tellKept(); // not any more
+        return emitKeptDeliveries(); // not any more
     const QList<Message> batch = std::exchange(m_batch, {});
     if (!batch.isEmpty())
-        tell(batch, [this, &batch] { Q_EMIT q->batchDelivered(batch); });
+        emitAndAck(batch, [this, &batch] { Q_EMIT q->batchDelivered(batch); });
 }
 
 void ConsumerPrivate::onConnected()
@@ -292,11 +293,11 @@ void ConsumerPrivate::onConnected()
     m_listenersChanged.store(true, std::memory_order_relaxed);
     if (options.ackMode == AckMode::AfterDelivery)
         QMetaObject::invokeMethod(
-            q, [this] { tellKept(); }, Qt::QueuedConnection);
+            q, [this] { emitKeptDeliveries(); }, Qt::QueuedConnection);
 }
 
 // Emits the deliveries that arrived while no slot was connected.
-void ConsumerPrivate::tellKept()
+void ConsumerPrivate::emitKeptDeliveries()
 {
     if (m_batchNoted || m_batch.isEmpty() || !channel)
         return;
@@ -307,8 +308,8 @@ void ConsumerPrivate::tellKept()
     } else if (q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::delivered))) {
         // One by one from the dispatch loop, the next only when the slots of this one have returned.
         const Message message = m_batch.takeFirst();
-        defer([this, message] { tell({message}, [this, &message] { Q_EMIT q->delivered(message); }); });
-        defer([this] { tellKept(); });
+        defer([this, message] { emitAndAck({message}, [this, &message] { Q_EMIT q->delivered(message); }); });
+        defer([this] { emitKeptDeliveries(); });
     }
 }
 
@@ -324,11 +325,11 @@ void ConsumerPrivate::settled(int count)
     noteCounts();
 }
 
-void ConsumerPrivate::countUnackedAgain()
+void ConsumerPrivate::recountUnacked()
 {
     unackedCount = entry ? entry->unacked : 0;
-    for (const auto &former : formerEntries)
-        unackedCount += former->unacked;
+    for (const auto &subscription : previousSubscriptions)
+        unackedCount += subscription->unacked;
     noteCounts();
 }
 
@@ -351,12 +352,12 @@ void ConsumerPrivate::setState(State newState)
 }
 
 // Runs before the end is reported; nothing may follow the end.
-void ConsumerPrivate::tellWhatIsLeft()
+void ConsumerPrivate::emitPendingSignals()
 {
     if (m_batchNoted)
         defer([this] { emitBatch(); });
     else if (channel)
-        returnBatch();
+        requeueBatch();
     if (q->deliveredCount() != m_deliveredCount || unackedCount != m_reportedUnackedCount)
         defer([this] { emitCounts(); });
 }
@@ -368,7 +369,7 @@ void ConsumerPrivate::onCancelled(const Error &reason, int returned)
     waitsForQueue = false;
     if (channel)
         channel->removeConsumer(this);
-    tellWhatIsLeft();
+    emitPendingSignals();
     if (cancelled)
         finishLater<int>(*cancelled, returned);
     setState(State::Cancelled);
@@ -388,27 +389,27 @@ void ConsumerPrivate::onCancelledByBroker(const Engine::ConsumerEntry *subscript
     if (queue.isEmpty())
         return onCancelled(reason);
     waitForQueue();
-    askForQueue();
+    checkQueue();
 }
 
 void ConsumerPrivate::waitForQueue()
 {
     waitsForQueue = true;
-    m_askDelay = std::chrono::milliseconds(0);
+    m_queueCheckDelay = std::chrono::milliseconds(0);
     setState(State::Recovering);
 }
 
 // Uses a passive declaration on another channel, since a missing queue would close the consumer's channel.
-void ConsumerPrivate::askForQueue()
+void ConsumerPrivate::checkQueue()
 {
     if (!waitsForQueue || !channel)
         return;
     channel->connection->helperChannel().call<QueueInfo>(
         q, [name = queue](Channel *helper) { return helper->inspectQueue(name); },
-        [this](const Result<QueueInfo> &found) { onQueueAnswered(found); });
+        [this](const Result<QueueInfo> &found) { onQueueChecked(found); });
 }
 
-void ConsumerPrivate::onQueueAnswered(const Result<QueueInfo> &found)
+void ConsumerPrivate::onQueueChecked(const Result<QueueInfo> &found)
 {
     if (!waitsForQueue || !channel)
         return;
@@ -418,7 +419,7 @@ void ConsumerPrivate::onQueueAnswered(const Result<QueueInfo> &found)
     // was not asked, since the connection is lost or no channel number is free. The consumer goes on waiting in both
     // cases.
     if (failure.isError() && (!isRefused || failure.replyCode() == Wire::ReplyCode::NotFound))
-        return askForQueueLater();
+        return checkQueueLater();
     waitsForQueue = false;
     // The queue is exclusive to another connection. Consuming would be refused too, and would close the consumer's
     // channel.
@@ -431,14 +432,15 @@ void ConsumerPrivate::onQueueAnswered(const Result<QueueInfo> &found)
 }
 
 // With jitter, so that consumers whose queues were deleted at the same moment do not ask in step.
-void ConsumerPrivate::askForQueueLater()
+void ConsumerPrivate::checkQueueLater()
 {
     using namespace std::chrono_literals;
     constexpr double Jitter = 0.25;
-    m_askDelay = m_askDelay == 0ms ? 500ms : std::min<std::chrono::milliseconds>(2 * m_askDelay, 30s);
+    m_queueCheckDelay =
+        m_queueCheckDelay == 0ms ? 500ms : std::min<std::chrono::milliseconds>(2 * m_queueCheckDelay, 30s);
     const double factor = 1 - Jitter + 2 * Jitter * QRandomGenerator::global()->generateDouble();
-    const auto delay = std::chrono::milliseconds(qint64(double(m_askDelay.count()) * factor));
-    QTimer::singleShot(delay, q, [this] { askForQueue(); });
+    const auto delay = std::chrono::milliseconds(qint64(double(m_queueCheckDelay.count()) * factor));
+    QTimer::singleShot(delay, q, [this] { checkQueue(); });
 }
 
 // A consumer that could not start would close the channel again, so it ends. The exception is a consumer with
@@ -447,9 +449,9 @@ void ConsumerPrivate::askForQueueLater()
 void ConsumerPrivate::onChannelClosed(const Error &reason, bool couldNotStart)
 {
     entry.reset(); // its deliveries are the broker's again
-    formerEntries.clear();
+    previousSubscriptions.clear();
     unackedCount = 0;
-    tellWhatIsLeft();
+    emitPendingSignals();
     if (isEnded())
         return;
     const bool isMissing =
@@ -458,24 +460,24 @@ void ConsumerPrivate::onChannelClosed(const Error &reason, bool couldNotStart)
         return onCancelled(cancelled ? Error() : reason);
     if (isMissing) {
         waitForQueue();
-        askForQueueLater();
+        checkQueueLater();
     } else if (state != State::Recovering) { // it may wait for its queue
         setState(State::Recovering);
     }
 }
 
-void ConsumerPrivate::channelGone(const Error &gone)
+void ConsumerPrivate::channelDestroyed(const Error &gone)
 {
     channel->connection->dispatcher.forget(this);
     if (entry)
         entry->context = nullptr;
     entry.reset();
-    leaveFormerEntries();
+    releasePreviousSubscriptions();
     channel = nullptr;
     unackedCount = 0;
     finishLater<void>(started, gone);
     if (isEnded())
-        tellWhatIsLeft();
+        emitPendingSignals();
     else
         onCancelled(gone);
 }

@@ -15,10 +15,10 @@ namespace
 
 // The largest number of calls that one refusal repeats. Without a limit, many refusals would repeat all calls many
 // times.
-constexpr int MaximumUnderWay = 32;
+constexpr int MaximumOutstanding = 32;
 
 // Whether the error may have ended the channel only, not the connection.
-bool isOfChannel(const Error &failure)
+bool mayBeChannelError(const Error &failure)
 {
     return failure.kind() == ErrorKind::ChannelClosed || failure.kind() == ErrorKind::Timeout;
 }
@@ -34,22 +34,22 @@ HelperChannel::HelperChannel(ConnectionPrivate *connection)
 void HelperChannel::add(Call call)
 {
     m_calls.emplace(++m_lastNumber, std::move(call));
-    makeCalls();
+    sendCalls();
 }
 
-void HelperChannel::makeCalls()
+void HelperChannel::sendCalls()
 {
-    if (m_calls.empty() || m_isRefused || m_underWay == MaximumUnderWay || !prepareChannel())
+    if (m_calls.empty() || m_awaitsClosed || m_outstanding == MaximumOutstanding || !prepareChannel())
         return;
-    for (auto call = m_calls.begin(); call != m_calls.end() && m_underWay < MaximumUnderWay;) {
+    for (auto call = m_calls.begin(); call != m_calls.end() && m_outstanding < MaximumOutstanding;) {
         auto &[number, next] = *call;
-        if (next.isUnderWay) {
+        if (next.isOutstanding) {
             ++call;
         } else if (!next.context) {
             call = m_calls.erase(call);
         } else {
-            next.isUnderWay = true;
-            ++m_underWay;
+            next.isOutstanding = true;
+            ++m_outstanding;
             next.begin(m_channel, number); // whose result comes from the event loop
             ++call;
         }
@@ -58,14 +58,14 @@ void HelperChannel::makeCalls()
 
 bool HelperChannel::prepareChannel()
 {
-    if (m_channel && !ChannelPrivate::of(m_channel)->engine)
+    if (m_channel && !ChannelPrivate::get(m_channel)->engine)
         delete m_channel; // there was no number for it, but by now there may be one
     if (!m_channel) {
         m_channel = m_connection->q->createChannel();
-        ChannelPrivate::of(m_channel)->isInternal = true;
+        ChannelPrivate::get(m_channel)->isInternal = true;
         connect(m_channel, &Channel::closed, this, &HelperChannel::onClosed);
     }
-    const ChannelPrivate *channel = ChannelPrivate::of(m_channel);
+    const ChannelPrivate *channel = ChannelPrivate::get(m_channel);
     if (channel->engine && channel->state == Channel::State::Closed)
         m_channel->reopen();
     return !channel->engine || channel->engine->acceptsCalls() || channel->state == Channel::State::Closed;
@@ -73,28 +73,28 @@ bool HelperChannel::prepareChannel()
 
 void HelperChannel::onEnded(quint64 number, const Error &failure, const std::function<void()> &report)
 {
-    --m_underWay;
+    --m_outstanding;
     const auto at = m_calls.find(number);
-    at->second.isUnderWay = false;
+    at->second.isOutstanding = false;
     // When a channel ends, its calls end in their order, and the first one is the cause.
-    if (isOfChannel(failure) && std::exchange(m_isRefused, true))
+    if (mayBeChannelError(failure) && std::exchange(m_awaitsClosed, true))
         return;
     const QPointer<QObject> context = at->second.context;
     m_calls.erase(at);
-    makeCalls();
+    sendCalls();
     if (context)
         report();
 }
 
 void HelperChannel::onClosed(const Error &reason)
 {
-    m_isRefused = false;
-    if (isOfChannel(reason) && ChannelPrivate::of(m_channel)->engine)
-        return makeCalls(); // if the connection was lost as well, they wait for open()
+    m_awaitsClosed = false;
+    if (mayBeChannelError(reason) && ChannelPrivate::get(m_channel)->engine)
+        return sendCalls(); // if the connection was lost as well, they wait for open()
     std::map<quint64, Call> waiting;
     for (auto call = m_calls.begin(); call != m_calls.end();) {
         const auto present = call++;
-        if (!present->second.isUnderWay)
+        if (!present->second.isOutstanding)
             waiting.insert(m_calls.extract(present));
     }
     const Error failure = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);

@@ -46,11 +46,11 @@ private:
         QPointer<QObject> context;
         std::function<void(Channel *channel, quint64 number)> begin;
         std::function<void(const Error &reason)> fail;
-        bool isUnderWay = false;
+        bool isOutstanding = false;
     };
 
     void add(Call call);
-    void makeCalls();
+    void sendCalls();
     bool prepareChannel(); // false if closed() is still to come
     void onEnded(quint64 number, const Error &failure, const std::function<void()> &report);
     void onClosed(const Error &reason);
@@ -59,8 +59,8 @@ private:
     QPointer<Channel> m_channel;
     std::map<quint64, Call> m_calls; // unfinished calls, in order
     quint64 m_lastNumber = 0;
-    int m_underWay = 0;
-    bool m_isRefused = false; // a call has ended this incarnation of the channel, and closed() is still to come
+    int m_outstanding = 0;
+    bool m_awaitsClosed = false; // a call has ended this incarnation of the channel, and closed() is still to come
 };
 
 } // namespace AmqpQt

@@ -43,8 +43,8 @@ void Mailbox::settle(const Settlement &settlement)
     {
         const std::scoped_lock lock(m_mutex);
         if (m_target) {
-            m_settled.push_back(settlement);
-            if (m_settled.size() == 1)
+            m_settlements.push_back(settlement);
+            if (m_settlements.size() == 1)
                 m_target->wakeForSettlements();
             return;
         }
@@ -55,18 +55,18 @@ void Mailbox::settle(const Settlement &settlement)
 std::vector<Settlement> Mailbox::take()
 {
     const std::scoped_lock lock(m_mutex);
-    return std::exchange(m_settled, {});
+    return std::exchange(m_settlements, {});
 }
 
 void Mailbox::detach()
 {
-    std::vector<Settlement> late;
+    std::vector<Settlement> remaining;
     {
         const std::scoped_lock lock(m_mutex);
         m_target = nullptr;
-        late.swap(m_settled);
+        remaining.swap(m_settlements);
     }
-    for (const Settlement &settlement : late)
+    for (const Settlement &settlement : remaining)
         reportStale(settlement);
 }
 

@@ -57,7 +57,7 @@ private:
     std::atomic<Qt::HANDLE> m_thread;
     std::mutex m_mutex;
     SettlementTarget *m_target; // written in the target's thread under the mutex; read there without it
-    std::vector<Settlement> m_settled;
+    std::vector<Settlement> m_settlements;
 };
 
 } // namespace AmqpQt

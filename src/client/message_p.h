@@ -96,9 +96,9 @@ public:
                                  QExplicitlySharedDataPointer<const DeliveryOrigin> origin, quint64 deliveryTag,
                                  bool redelivered);
     // Turns `message` into the next delivery if it has the same properties and no other owner.
-    static bool remakeDelivered(Message &message, QByteArrayView body, const QByteArray &properties,
-                                const QExplicitlySharedDataPointer<const DeliveryOrigin> &origin, quint64 deliveryTag,
-                                bool redelivered)
+    static bool reuseForDelivery(Message &message, QByteArrayView body, const QByteArray &properties,
+                                 const QExplicitlySharedDataPointer<const DeliveryOrigin> &origin, quint64 deliveryTag,
+                                 bool redelivered)
     {
         const MessagePrivate *present = message.d.constData();
         if (!present || present->ref.loadAcquire() != 1 ||

@@ -23,11 +23,11 @@ public:
     quint64 publish(const QString &exchangeName, const QString &key, const Message &message);
     Reply<void> publishWithReply(const QString &exchangeName, const QString &key, const Message &message);
     void flushLater();
-    bool isWritable() const { return m_outbox.empty() && maySend(); }
+    bool isWritable() const { return m_outbox.empty() && canSend(); }
     qreal pressure() const;
-    int outstandingCount() const { return int(m_outbox.size()) + m_inFlightCount + m_untold; }
+    int outstandingCount() const { return int(m_outbox.size()) + m_inFlightCount + m_unreportedCount; }
     void noteChange();
-    void refuse(const Error &reason);
+    void reportError(const Error &reason);
     // Reports the outcome of these messages of the channel while the connection is being destroyed; replies do not wait
     // for the event loop.
     void finishReplies(quint64 first, quint64 last, const Error &failure);
@@ -57,9 +57,9 @@ private:
     static qint64 size(const Outgoing &outgoing);
     Result<quint64> submit(const QString &exchangeName, const QString &key, const Message &message); // the id
     bool isForeignThread(const char *function) const;
-    Error unusable() const;                      // why publishing is no longer possible
-    Error check(const Outgoing &outgoing) const; // the error with which the channel would refuse it
-    bool maySend() const;
+    Error checkUsable() const;                           // why publishing is no longer possible
+    Error checkOutgoing(const Outgoing &outgoing) const; // the error with which the channel would refuse it
+    bool canSend() const;
     bool hasRoom(qint64 bytes) const; // in the connection's write buffer
     bool send(Outgoing &outgoing);
     Error outboxFull(qint64 bytes) const; // set if `bytes` more do not fit
@@ -69,24 +69,24 @@ private:
     void reopenOrEnd();
     void end(const Error &reason);
     void finishReplies(); // channel or connection is gone
-    static Error lost(const Error &reason) { return Error(ErrorKind::Unconfirmed, reason.text()); }
-    bool goesAgain(const Error &failure) const;
-    bool tell(const std::vector<quint64> &ids, const Error &failure);
-    void tellChange();
+    static Error unconfirmed(const Error &reason) { return Error(ErrorKind::Unconfirmed, reason.text()); }
+    bool returnsToOutbox(const Error &failure) const;
+    bool reportOutcomes(const std::vector<quint64> &ids, const Error &failure);
+    void emitChanges();
 
-    Error m_noChannel;               // why there never was a channel
+    Error m_creationError;           // why there never was a channel
     std::deque<Outgoing> m_inFlight; // by sequence; the first one is not settled
     std::deque<Outgoing> m_outbox;
     std::unordered_map<quint64, Promise<void>> m_replies; // by id
     qint64 m_outboxBytes = 0;
     quint64 m_lastId = 0;
     int m_inFlightCount = 0;
-    int m_untold = 0; // settled by the broker, settled() not emitted yet
+    int m_unreportedCount = 0; // settled by the broker, settled() not emitted yet
     bool m_isDrained = true;
     bool m_changeNoted = false;
-    bool m_toldWritable = false;
+    bool m_reportedWritable = false;
     bool m_wasUnwritable = false; // since the last change signal
-    qreal m_toldPressure = 0;
+    qreal m_reportedPressure = 0;
     int m_reportedOutstandingCount = 0;
 };
 

@@ -186,7 +186,7 @@ void tst_MessageThreads::memoryIsUsedAgainOnlyBehindTheLastReader()
             QCOMPARE(message.type(), u"changed"_s);
         } else {
             const QByteArray next(100, 'b');
-            QVERIFY(MessageAccess::remakeDelivered(message, next, properties, origin, 2, false));
+            QVERIFY(MessageAccess::reuseForDelivery(message, next, properties, origin, 2, false));
             QCOMPARE(message.body(), next);
         }
         QCOMPARE(MessageAccess::body(message).constData(), memory); // else this would test nothing
