@@ -22,7 +22,8 @@ public:
     ChannelPrivate(Channel *channel, ConnectionPrivate *connectionPrivate);
     ~ChannelPrivate();
 
-    // Takes the engine's channel, or the reason why there is none; the channel then only reports its end.
+    // Starts with the engine's channel, or fails with the reason why there is none; the channel then only reports its
+    // end.
     void start(std::shared_ptr<Engine::ChannelEngine> engineChannel);
     void startFailed(const Error &reason);
     void connectionDestroyed(const Error &gone);
@@ -34,7 +35,7 @@ public:
     bool isKnownUsable() const
     {
         return connection && engine && connection->mailbox->isOwnThread();
-    } // false: see checkUsable()
+    } // if false, checkUsable() has the reason
     // Store an error and emit it from the dispatch loop: the reason why a call was refused, or why the channel closed.
     Error reportCallError(const Error &reason);
     void setError(const Error &reason);
@@ -58,7 +59,7 @@ public:
     Reply<void> publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
                                  Channel::PublishFlags flags);
     Reply<void> whenConfirmed();
-    Reply<void> select(const char *function, const Call &call); // a mode
+    Reply<void> select(const char *function, const Call &call); // enters a mode
     Consumer *consume(const QString &queue, ConsumeOptions options, QObject *parent);
     ConsumerPrivate *findConsumer(const QString &tag); // only among consumers that have not ended
     void addConsumer(ConsumerPrivate *consumer);
@@ -79,7 +80,7 @@ public:
     void setConfirmWindowFull(bool full);
     void publishesEnded(quint64 first, quint64 last, const Error &failure); // called before the signals are emitted
     void emitUnconfirmedCount();
-    void recountUnacked();                   // after deliveries or settlements were taken back
+    void recountUnacked();                   // after deliveries or settlements were undone
     BackpressureReasons backpressure() const // current; the signals report each change in turn
     {
         BackpressureReasons reasons;
@@ -93,7 +94,7 @@ public:
     }
 
     Channel *const q;
-    ConnectionPrivate *connection; // null once the connection is gone
+    ConnectionPrivate *connection; // null after the connection was destroyed
     const quint64 serialNumber;    // of this object; unlike channel numbers, never used again in this connection
     std::shared_ptr<Engine::ChannelEngine> engine;
     bool isPrefetchSet = false;            // by Channel::setPrefetch(); otherwise the default applies
@@ -109,10 +110,9 @@ public:
     std::optional<Reply<void>> closing;     // by close()
     std::optional<Promise<void>> reopening; // reopen() was called before closed() was emitted
     // Lists, because maps and hashes take much memory and there may be thousands of channels with one consumer each.
-    QList<ConsumerPrivate *>
-        activeConsumers; // those that have not ended, by tag, shorter ones first: see consumerPosition()
-    QList<ConsumerPrivate *> allConsumers; // by serial number, that is, in order of creation
-    quint64 lastConsumerSerial = 0;        // serial number, for generated tags and the order of consumers()
+    QList<ConsumerPrivate *> activeConsumers; // not ended; sorted by tag, see consumerPosition()
+    QList<ConsumerPrivate *> allConsumers;    // by serial number, that is, in order of creation
+    quint64 lastConsumerSerial = 0;           // serial number, for generated tags and the order of consumers()
 
 private:
     void setState(State newState);

@@ -51,7 +51,7 @@ QString hostProblem(const QString &host)
 {
     if (host.isEmpty())
         return u"the host is missing"_s;
-    if (host.contains(u'@')) // the text in front of it may be a password
+    if (host.contains(u'@')) // the text before the "@" may be a password
         return u"a host cannot contain \"@\"; user name and password are not part of an endpoint"_s;
     if (!host.contains(u':')) {
         QUrl url;
@@ -151,7 +151,7 @@ QString Endpoint::toString() const
 namespace
 {
 
-// Reads a URL. Only encoded parts are looked at, so that each escape is decoded once, and by us.
+// Reads a URL. Uses only its encoded parts, so that each escape is decoded exactly once, here.
 class UrlReader
 {
 public:
@@ -422,7 +422,7 @@ QUrl ConnectionParameters::toUrl() const
         query += u"channel_max=%1"_s.arg(maximumChannels());
     if (maximumFrameSize() != defaults.maximumFrameSize())
         query += u"frame_max=%1"_s.arg(maximumFrameSize());
-    if (blockedTimeout() != defaults.blockedTimeout()) // in whole seconds: no shorter than it is
+    if (blockedTimeout() != defaults.blockedTimeout()) // in whole seconds, rounded up
         query +=
             u"blocked_connection_timeout=%1"_s.arg(std::chrono::ceil<std::chrono::seconds>(blockedTimeout()).count());
     if (backpressureMultiplier() == DefaultBackpressureMultiplier)

@@ -41,7 +41,7 @@ public:
     void channelDestroyed(const Error &gone); // the channel, or its connection
 
     Consumer *const q;
-    ChannelPrivate *channel; // null once the channel or its connection is gone
+    ChannelPrivate *channel; // null after the channel or its connection was destroyed
     QString queue;
     ConsumeOptions options; // with the tag
     quint64 serial;
@@ -79,7 +79,7 @@ private:
     bool isEnded() const { return state == State::Cancelled; }
 
     QExplicitlySharedDataPointer<const DeliveryOrigin> m_origin; // of the previous delivery
-    QByteArray m_properties;                                     // likewise
+    QByteArray m_properties;                                     // of the previous delivery
     std::atomic<bool> m_listenersChanged = true;
     bool m_hasListener = false;      // of delivered()
     bool m_hasBatchListener = false; // of batchDelivered()

@@ -47,7 +47,7 @@ ConsumerPrivate::~ConsumerPrivate()
     if (entry->cancelCall == 0 && entry->state <= Engine::ConsumerEntry::State::Active &&
         channel->engine->acceptsCalls())
         channel->engine->cancel(*entry);
-    requeueBatch(); // behind basic.cancel: else they come again
+    requeueBatch(); // after basic.cancel, since otherwise the broker would deliver them again
     channel->connection->scheduler.schedule();
 }
 
@@ -148,7 +148,8 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
     const Promise<int> promise = cancelled.emplace();
     setState(State::Cancelling);
     const Engine::CallId call = drains ? channel->engine->drain(*entry) : channel->engine->cancel(*entry);
-    const int returned = drains ? 0 : requeueBatch(); // behind basic.cancel: else they come again
+    const int returned =
+        drains ? 0 : requeueBatch(); // after basic.cancel, since otherwise the broker would deliver them again
     channel->connection->addCall(call, [consumer = QPointer(q), promise,
                                         returned](Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
         if (const Error *failure = std::get_if<Error>(&value))
@@ -194,7 +195,7 @@ void ConsumerPrivate::updateListeners()
     noteCounts(); // once per slice suffices, since the counts change with each delivery
 }
 
-// The consumer may be gone afterwards.
+// The slots may delete the consumer.
 inline void ConsumerPrivate::emitDelivery(const Message &message)
 {
     ++m_deliveredCount;
@@ -265,8 +266,8 @@ void ConsumerPrivate::makeRepeated(const Engine::RepeatedDelivery &repeated, Mes
                                            repeated.redelivered);
 }
 
-// Emits the delivery and, with AckMode::AfterDelivery, acks it unless the slots have settled it. The consumer may be
-// gone afterwards.
+// Emits the delivery and, with AckMode::AfterDelivery, acks it unless the slots have settled it. The slots may
+// delete the consumer.
 template <typename Emit>
 void ConsumerPrivate::emitAndAck(const QList<Message> &messages, Emit emitSignal)
 {
@@ -282,7 +283,7 @@ void ConsumerPrivate::emitBatch()
     m_batchNoted = false;
     if (options.ackMode == AckMode::AfterDelivery && m_batchIsUnseen &&
         !q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::batchDelivered)))
-        return emitKeptDeliveries(); // not any more
+        return emitKeptDeliveries(); // the slot was disconnected
     const QList<Message> batch = std::exchange(m_batch, {});
     if (!batch.isEmpty())
         emitAndAck(batch, [this, &batch] { Q_EMIT q->batchDelivered(batch); });
@@ -425,13 +426,13 @@ void ConsumerPrivate::onQueueChecked(const Result<QueueInfo> &found)
     // channel.
     if (isRefused && failure.replyCode() == Wire::ReplyCode::ResourceLocked)
         return onCancelled(failure);
-    // The queue is there; or the declaration is not allowed (403, some brokers demand the permission to configure the
+    // The queue exists, or the declaration is not allowed (403, some brokers demand the permission to configure the
     // queue for it), but consuming may be.
     if (channel->engine->acceptsCalls()) // else reopen() starts it
         start();
 }
 
-// With jitter, so that consumers whose queues were deleted at the same moment do not ask in step.
+// With jitter, so that consumers whose queues were deleted at the same moment do not check in step.
 void ConsumerPrivate::checkQueueLater()
 {
     using namespace std::chrono_literals;
@@ -448,7 +449,7 @@ void ConsumerPrivate::checkQueueLater()
 // it waits for the queue.
 void ConsumerPrivate::onChannelClosed(const Error &reason, bool couldNotStart)
 {
-    entry.reset(); // its deliveries are the broker's again
+    entry.reset(); // the broker has requeued its deliveries
     previousSubscriptions.clear();
     unackedCount = 0;
     emitPendingSignals();

@@ -26,7 +26,8 @@ public:
     explicit HelperChannel(ConnectionPrivate *connection); // a child of it
 
     // `make` makes the call on a channel that accepts calls; it may be called more than once. `finished` gets the
-    // result from the event loop, unless `context` or the connection is gone by then. It may delete either of them.
+    // result from the event loop, unless `context` or the connection has been destroyed by then. It may delete either
+    // of them.
     template <typename T>
     void call(QObject *context, std::function<Reply<T>(Channel *channel)> make,
               std::function<void(const Result<T> &)> finished)

@@ -18,7 +18,7 @@ struct Settlement {
     quint64 deliveryTag = 0;
     quint16 channelNumber = 0;
     Kind kind = Kind::Ack;
-    bool noAck = false;        // nothing to settle; reports an error
+    bool noAck = false;        // the delivery needs no settlement; reports an error
     quint64 channelSerial = 0; // of the Channel object, see ChannelPrivate::serialNumber
 
     friend bool operator==(const Settlement &, const Settlement &) = default;
@@ -34,8 +34,8 @@ protected:
     ~SettlementTarget() = default;
 };
 
-// Takes settlements from a delivered message back to its connection. The connection and the envelopes of its deliveries
-// share it, so a message can be settled in any thread, even after all other objects are gone.
+// Passes settlements from a delivered message to its connection. The connection and the envelopes of its deliveries
+// share it, so a message can be settled in any thread, even after all other objects have been destroyed.
 class Mailbox
 {
 public:
@@ -51,7 +51,7 @@ public:
 
     // In the target's thread.
     std::vector<Settlement> take(); // the settlements of other threads, in call order
-    void detach();                  // the target is going away
+    void detach();                  // before the target is destroyed
 
 private:
     std::atomic<Qt::HANDLE> m_thread;

@@ -78,12 +78,13 @@ namespace AmqpQt
 namespace
 {
 
-// For messages without data: default-constructed or moved from.
+// For messages without data, that is, default-constructed or moved from.
 const MessagePrivate &read(const QSharedDataPointer<MessagePrivate> &d)
 {
     if (d)
         return *d;
-    static const auto *const empty = new MessagePrivate; // never destroyed: a message may outlive static destructors
+    static const auto *const empty =
+        new MessagePrivate; // never destroyed, since a message may outlive static destructors
     return *empty;
 }
 
@@ -171,7 +172,7 @@ void settle(const MessagePrivate &message, Settlement::Kind kind)
                             .channelNumber = origin.channelNumber,
                             .kind = kind,
                             .noAck = origin.noAck,
-                            .channelSerial = origin.channelSerial}); // the message may be gone now
+                            .channelSerial = origin.channelSerial}); // the message may have been destroyed
 }
 
 } // namespace
@@ -213,7 +214,7 @@ Message MessageAccess::makeDelivered(QByteArray body, QByteArray properties,
     d->origin = std::move(origin);
     d->deliveryTag = deliveryTag;
     d->redelivered = redelivered;
-    d->ref.storeRelaxed(1); // nobody else sees it yet: this spares an atomic increment per delivery
+    d->ref.storeRelaxed(1); // not shared yet; this saves an atomic increment per delivery
     Message message;
     message.d = QSharedDataPointer(d, QAdoptSharedDataTag());
     return message;
@@ -295,7 +296,7 @@ Message::~Message() = default;
 QByteArray Message::body() const
 {
     const QByteArray &body = read(d).body;
-    return body.isNull() ? QByteArrayLiteral("") : body; // QML takes a null one for a detached ArrayBuffer
+    return body.isNull() ? QByteArrayLiteral("") : body; // QML treats null bytes as a detached ArrayBuffer
 }
 
 void Message::setBody(const QByteArray &body)

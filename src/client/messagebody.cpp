@@ -77,7 +77,7 @@ QJsonValue jsonAt(QJsonValue value, QStringView path)
 std::optional<QString> textStart(const Message &message, qsizetype length)
 {
     const QByteArray body = message.body();
-    const qsizetype bytes = qMin(body.size(), 4 * (length + 1)); // no character takes more than four
+    const qsizetype bytes = qMin(body.size(), 4 * (length + 1)); // a character has at most four bytes
     const auto flag = bytes == body.size() ? QStringDecoder::Flag::Stateless : QStringDecoder::Flag::Default;
     QStringDecoder decoder = decoderOf(message.contentEncoding(), flag);
     const QString text = decoder.decode(QByteArrayView(body).first(bytes));

@@ -68,13 +68,13 @@ private:
     Error reopen();
     void reopenOrEnd();
     void end(const Error &reason);
-    void finishReplies(); // channel or connection is gone
+    void finishReplies(); // after the channel or connection was destroyed
     static Error unconfirmed(const Error &reason) { return Error(ErrorKind::Unconfirmed, reason.text()); }
     bool returnsToOutbox(const Error &failure) const;
     bool reportOutcomes(const std::vector<quint64> &ids, const Error &failure);
     void emitChanges();
 
-    Error m_creationError;           // why there never was a channel
+    Error m_creationError;           // the reason why no channel was created
     std::deque<Outgoing> m_inFlight; // by sequence; the first one is not settled
     std::deque<Outgoing> m_outbox;
     std::unordered_map<quint64, Promise<void>> m_replies; // by id

@@ -43,8 +43,8 @@ PublisherPrivate::PublisherPrivate(Publisher *publisher, Connection *connection)
                      [this](quint64 first, quint64 last, const Error &failure) { onEnded(first, last, failure); });
     QObject::connect(connection, &Connection::opened, q, [this] { reopenOrEnd(); });
     QObject::connect(connection, &Connection::bytesToWriteChanged, q, [this] { flush(); });
-    // Queued: user code must not run inside a destructor, and the remaining signals of the two come first. Futures do
-    // not wait for that, since there may no longer be an event loop.
+    // Queued, since user code must not run inside a destructor, and the remaining signals of the two come first.
+    // Futures do not wait for that, since there may no longer be an event loop.
     for (const QObject *needed : {static_cast<const QObject *>(connection), static_cast<const QObject *>(channel)}) {
         QObject::connect(needed, &QObject::destroyed, q, [this] { finishReplies(); });
         QObject::connect(
@@ -68,7 +68,7 @@ PublisherPrivate::~PublisherPrivate()
 // Returns at least the size of the message in the write buffer.
 qint64 PublisherPrivate::size(const Outgoing &outgoing)
 {
-    Error invalid; // for the channel to refuse
+    Error invalid; // which the channel reports
     const QByteArray *properties = MessageAccess::encodedProperties(outgoing.message, &invalid);
     return Wire::ContentHeaderPrefix + (properties ? properties->size() : 0) +
            MessageAccess::body(outgoing.message).size() + outgoing.exchange.size() + outgoing.routingKey.size();
@@ -122,7 +122,7 @@ bool PublisherPrivate::send(Outgoing &outgoing)
 
 void PublisherPrivate::reportError(const Error &reason)
 {
-    if (std::exchange(error, reason).kind() != reason.kind()) // else a loop of publish() would flood the log
+    if (std::exchange(error, reason).kind() != reason.kind()) // otherwise a loop of publish() would flood the log
         qCWarning(lcChannel) << q << "cannot publish:" << reason;
 }
 
@@ -211,7 +211,8 @@ void PublisherPrivate::flush()
         m_outbox.pop_front();
         m_outboxBytes -= outgoing.bytes;
         if (!send(outgoing) &&
-            !reportOutcomes({outgoing.id}, channel->lastCallError())) // too large for this connection's frames, for one
+            !reportOutcomes({outgoing.id},
+                            channel->lastCallError())) // for example, too large for the frames of this connection
             return;
     }
 }
@@ -367,7 +368,7 @@ qreal PublisherPrivate::pressure() const
 void PublisherPrivate::noteChange()
 {
     m_wasUnwritable = m_wasUnwritable || !isWritable();
-    if (!std::exchange(m_changeNoted, true)) // once for all that happens in a turn
+    if (!std::exchange(m_changeNoted, true)) // one call for all changes of a turn
         QMetaObject::invokeMethod(
             q, [this] { emitChanges(); }, Qt::QueuedConnection);
 }

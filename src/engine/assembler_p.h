@@ -12,8 +12,8 @@ namespace AmqpQt::Engine
 
 struct ConsumerEntry;
 
-// Puts the content of one channel together: method, header, bodies. Memory grows with the data that arrived, not with
-// what the header claims.
+// Assembles the content of one channel from its method, header and body frames. Memory grows with the data that
+// arrived, not with what the header claims.
 class Assembler
 {
 public:

@@ -20,11 +20,14 @@ class CallTracker
 public:
     struct Call {
         CallId id = 0;
-        ChannelEngine *owner = nullptr; // null: the connection itself, on channel 0
+        ChannelEngine *owner = nullptr; // null if the connection itself made the call, on channel 0
         const char *method = nullptr;   // its name
     };
 
-    void setTimeout(Milliseconds timeout) noexcept { m_timeout = timeout; } // 0: none; for calls sent from now on
+    void setTimeout(Milliseconds timeout) noexcept
+    {
+        m_timeout = timeout;
+    } // 0 means none; applies to calls sent from now on
     Milliseconds timeout() const noexcept { return m_timeout; }
 
     CallId nextId() noexcept { return ++m_lastId; }

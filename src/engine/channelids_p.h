@@ -8,15 +8,15 @@
 namespace AmqpQt::Engine
 {
 
-// Channel numbers: the smallest free one first.
+// Assigns channel numbers, the smallest free number first.
 class ChannelIds
 {
 public:
-    void setLimit(quint16 limit) noexcept { m_limit = limit; } // 0: 65535
+    void setLimit(quint16 limit) noexcept { m_limit = limit; } // 0 means 65535
     quint16 limit() const noexcept { return m_limit ? m_limit : 65535; }
 
-    quint16 acquire();            // 0: none is free
-    bool acquire(quint16 number); // false: not free, or beyond the limit
+    quint16 acquire();            // 0 if none is free
+    bool acquire(quint16 number); // false if the number is not free or beyond the limit
     void release(quint16 number);
 
 private:

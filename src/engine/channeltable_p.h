@@ -29,11 +29,11 @@ public:
         bool closedByPeer = false;
     };
 
-    void setLimit(quint16 limit) noexcept { m_ids.setLimit(limit); } // 0: 65535
+    void setLimit(quint16 limit) noexcept { m_ids.setLimit(limit); } // 0 means 65535
     quint16 limit() const noexcept { return m_ids.limit(); }
 
-    quint16 add(ChannelEngine *channel);              // with the smallest free number; 0: none is free
-    bool add(quint16 number, ChannelEngine *channel); // false: not free, or beyond the limit
+    quint16 add(ChannelEngine *channel);              // with the smallest free number; returns 0 if none is free
+    bool add(quint16 number, ChannelEngine *channel); // returns false if the number is not free or beyond the limit
     void setChannel(quint16 number, ChannelEngine *channel) { m_slots[number].channel = channel; }
     void release(quint16 number);                    // of a channel that was never opened
     void opened() noexcept { ++m_openCount; }        // a channel uses its number

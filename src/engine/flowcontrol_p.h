@@ -23,14 +23,14 @@ public:
     }
 
     void configure(const Settings &settings);
-    // The output counts as long as it has a connection to go to.
+    // The output counts only while there is a connection.
     void countOutput(bool counts) noexcept { m_isOutputCounted = counts; }
 
     qint64 queuedBytes() const noexcept { return m_heldBytes + (m_isOutputCounted ? m_output.size() : 0); }
     bool hasRoom(qint64 bytes) const noexcept { return queuedBytes() + bytes <= m_bufferLimit; }
     bool isWritable() const noexcept { return !m_isFull; }
 
-    void addHeld(qint64 bytes) // negative: no longer held
+    void addHeld(qint64 bytes) // a negative number of bytes is no longer held
     {
         m_heldBytes += bytes;
         checkWatermarks();

@@ -21,7 +21,7 @@ public:
     enum class Step : quint8 {
         NeedsInput,
         Frame,       // a whole method, header or heartbeat frame
-        LargeHeader, // a header frame that is too large: only its beginning is kept, and the rest is skipped
+        LargeHeader, // a header frame that is too large; its beginning is kept, and the rest is skipped
         Body,        // a body frame begins; streamTo() sets the target of its bytes, otherwise they are skipped
         BodyEnd,     // the body frame is complete
         Fault,
@@ -32,9 +32,9 @@ public:
         bool isFraming = false; // the beginning of the next frame is unknown
     };
 
-    void start();                                        // a new connection: forgets everything
+    void start();                                        // for a new connection; forgets everything
     void stop();                                         // drops unread input
-    void setMaximumFrameSize(quint32 frameMax) noexcept; // 0: no limit
+    void setMaximumFrameSize(quint32 frameMax) noexcept; // 0 means no limit
     void handshakeDone() noexcept { m_isHandshakeDone = true; }
 
     // Fill space() and report the size, then call next() until it needs more.
@@ -49,7 +49,7 @@ public:
     QByteArrayView payload() const noexcept { return m_payload; }         // of Frame; of LargeHeader only its prefix
     const Fault &fault() const noexcept { return m_fault; }
 
-    void streamTo(Assembler *body) noexcept { m_body.to = body; } // null: the rest of the body frame is skipped
+    void streamTo(Assembler *body) noexcept { m_body.to = body; } // with null, the rest of the body frame is skipped
     // Sets the size of the body whose header has arrived. Behind the end of a large body only a little is read, lest
     // the next large one is read into the buffer and copied.
     void expectBody(quint64 size) noexcept { m_readsShort = size >= LargeBody; }
@@ -74,8 +74,8 @@ private:
     struct Body // the current body frame
     {
         bool active = false;
-        bool direct = false;     // the next read goes into the body's place
-        Assembler *to = nullptr; // null: skipped
+        bool direct = false;     // the next read goes directly into the memory of the body
+        Assembler *to = nullptr; // null if the body is skipped
         quint32 remaining = 0;
     };
 

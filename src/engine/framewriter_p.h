@@ -18,8 +18,8 @@ namespace AmqpQt::Engine
 class FrameWriter
 {
 public:
-    void start(); // a new connection: drops everything and begins with the protocol header
-    void setMaximumFrameSize(quint32 frameMax) noexcept; // 0: no limit
+    void start(); // for a new connection; drops everything and begins with the protocol header
+    void setMaximumFrameSize(quint32 frameMax) noexcept; // 0 means no limit
     qsizetype maximumPayload() const noexcept { return m_maximumPayload; }
 
     template <typename Method>
@@ -57,7 +57,8 @@ private:
     OutputBuffer m_output;
     qint64 m_frameCount = 0;
     qsizetype m_maximumPayload = UnlimitedFrameSize - Wire::FrameOverhead;
-    size_t m_copiedBodyLimit = OutputBuffer::ShareThreshold - 1; // bodies up to this are copied, and go in one frame
+    size_t m_copiedBodyLimit =
+        OutputBuffer::ShareThreshold - 1; // bodies up to this size are copied and sent in one frame
 };
 
 } // namespace AmqpQt::Engine

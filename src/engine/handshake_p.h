@@ -51,9 +51,9 @@ public:
 
     Step step() const noexcept { return m_step; }
     struct Limits {
-        quint32 frameMax = 0;   // 0: no limit
-        quint16 channelMax = 0; // 0: no limit
-        quint16 heartbeat = 0;  // seconds; 0: off
+        quint32 frameMax = 0;   // 0 means no limit
+        quint16 channelMax = 0; // 0 means no limit
+        quint16 heartbeat = 0;  // seconds; 0 disables heartbeats
     };
     const Limits &agreed() const noexcept { return m_agreed; } // from tune on
     FieldTable serverProperties() const;

@@ -25,7 +25,7 @@ Heartbeat::Verdict Heartbeat::tick(Time now, bool inputIsRead) noexcept
     if (!isRunning())
         return Verdict::Nothing;
     if (inputIsRead && now >= receiveDeadline()) {
-        // A late timer means that our own event loop was blocked, not that the peer is dead. The peer's bytes may only
+        // A late timer means that the event loop was blocked, not that the peer is dead. The peer's bytes may only
         // now reach us.
         const Milliseconds late = Milliseconds(m_interval) / 4;
         if (m_secondChance || now < receiveDeadline() + late)

@@ -13,7 +13,7 @@ namespace AmqpQt::Engine
 class Heartbeat
 {
 public:
-    void start(std::chrono::seconds interval, Time now) noexcept; // 0: off
+    void start(std::chrono::seconds interval, Time now) noexcept; // 0 disables heartbeats
     void stop() noexcept { m_interval = std::chrono::seconds(0); }
     bool isRunning() const noexcept { return m_interval.count() > 0; }
     std::chrono::seconds interval() const noexcept { return m_interval; }
@@ -28,7 +28,7 @@ public:
     std::optional<Time> deadline() const noexcept;
 
     enum class Verdict { Nothing, SendHeartbeat, PeerIsDead };
-    Verdict tick(Time now, bool inputIsRead = true) noexcept; // false: input of the peer is still unread
+    Verdict tick(Time now, bool inputIsRead = true) noexcept; // false if input of the peer is still unread
 
 private:
     Time sendDeadline() const noexcept { return m_lastSent + Milliseconds(m_interval) / 2; }

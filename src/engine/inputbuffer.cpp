@@ -16,7 +16,7 @@ std::span<char> InputBuffer::space()
     else if (m_capacity - m_end < UsefulRead && m_begin > 0)
         grow(m_capacity); // same size; moves the rest to the beginning
     if (m_end == m_capacity)
-        grow(2 * m_capacity); // one frame fills it all
+        grow(2 * m_capacity); // one frame fills the whole buffer
     m_wasFilled = false;
     return {m_data.get() + m_end, size_t(m_capacity - m_end)};
 }

@@ -124,7 +124,7 @@ QString streamOffset(const QVariant &value)
 {
     if (isInteger(value) || value.typeId() == QMetaType::QDateTime) // encodeTable() checks the range
         return {};
-    const bool isName = isText(value) || value.typeId() == QMetaType::QByteArray; // no interval in bytes
+    const bool isName = isText(value) || value.typeId() == QMetaType::QByteArray; // an interval must be a string
     const QString text = isName ? value.toString() : QString();
     return text == "first"_L1 || text == "last"_L1 || text == "next"_L1 || (isText(value) && isInterval(text))
                ? QString()

@@ -13,7 +13,7 @@ namespace AmqpQt::Engine
 // and 4.3 refuse for every type of queue. Unlisted arguments pass, since brokers and plug-ins have more.
 struct KnownArgument {
     QLatin1StringView name;
-    QString (*problem)(const QVariant &value); // empty: none
+    QString (*problem)(const QVariant &value); // returns an empty string if there is none
 };
 
 std::span<const KnownArgument> queueArguments();

@@ -16,7 +16,7 @@ namespace
 
 constexpr qint64 LongestExpiration = 315'360'000'000; // ten years in milliseconds
 
-// As RabbitMQ parses it: digits, with or without a sign.
+// RabbitMQ parses it as digits, with or without a sign.
 bool isExpiration(QByteArrayView text)
 {
     const bool isNegative = text.startsWith('-');
@@ -24,7 +24,7 @@ bool isExpiration(QByteArrayView text)
         text = text.sliced(1);
     if (text.isEmpty() || !std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; }))
         return false;
-    bool isNumber = false; // also false if it takes more than 64 bits
+    bool isNumber = false; // also false if the number needs more than 64 bits
     const qint64 milliseconds = text.toByteArray().toLongLong(&isNumber);
     return isNumber && milliseconds <= (isNegative ? 0 : LongestExpiration);
 }

@@ -19,13 +19,13 @@ struct Settings {
     FieldTable clientProperties; // the engine adds the capabilities
     QString connectionName;
     quint16 heartbeatSeconds = 60;
-    quint32 frameMax = 131072; // 0: no limit
-    quint16 channelMax = 2047; // 0: no limit
+    quint32 frameMax = 131072; // 0 means no limit
+    quint16 channelMax = 2047; // 0 means no limit
     Milliseconds handshakeTimeout{15'000};
-    Milliseconds replyTimeout{30'000}; // 0: none
+    Milliseconds replyTimeout{30'000}; // 0 means no timeout
     Milliseconds closeTimeout{5'000};
-    Milliseconds blockedTimeout{0}; // 0: wait as long as the broker blocks
-    int backpressureMultiplier = 0; // 0: off
+    Milliseconds blockedTimeout{0}; // 0 means no limit
+    int backpressureMultiplier = 0; // 0 disables detection
     qint64 maximumMessageSize = 128 * 1024 * 1024;
     qint64 lowWatermark = 1024 * 1024;
     qint64 highWatermark = 4 * 1024 * 1024;

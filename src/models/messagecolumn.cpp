@@ -18,7 +18,7 @@ using namespace Qt::StringLiterals;
 namespace
 {
 
-constexpr qsizetype MaximumCharacters = 1000; // in a cell: more would only make the view slow
+constexpr qsizetype MaximumCharacters = 1000; // in a cell; longer text would only slow down the view
 constexpr qsizetype MaximumHexBytes = 32;
 
 constexpr struct {

@@ -21,7 +21,7 @@ MessageModelPrivate::MessageModelPrivate(MessageModel *model)
     QObject::connect(&timer, &QTimer::timeout, model, [this] { update(); });
 }
 
-// Does as little as possible per message: there may be 100 000 in a second, and most are never shown.
+// Does as little as possible per message, since there may be 100 000 in a second, and most are never shown.
 void MessageModelPrivate::append(const QList<Message> &messages)
 {
     if (messages.isEmpty())
@@ -63,7 +63,7 @@ void MessageModelPrivate::update()
         return;
     const bool countIsNew = m_countIsNew;
     m_countIsNew = false;
-    schedule(); // a slot may have left or added something
+    schedule(); // a slot may have changed the pending messages
     if (countIsNew)
         Q_EMIT q->countChanged();
 }

@@ -10,7 +10,7 @@ namespace AmqpQt
 class TopicFilter
 {
 public:
-    TopicFilter() = default; // as with an empty pattern: every message matches
+    TopicFilter() = default; // as with an empty pattern, every message matches
     explicit TopicFilter(const QString &pattern)
         : m_pattern(pattern)
         , m_words(pattern.split(u'.'))

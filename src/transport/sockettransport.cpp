@@ -37,8 +37,8 @@ SocketTransport::SocketTransport(QObject *parent)
 void SocketTransport::connectTo(const QString &host, quint16 port)
 {
     m_peer = u"%1:%2"_s.arg(host).arg(port);
-    // Unbuffered, so that reads go from the kernel directly to their place, and the kernel's buffer throttles the
-    // broker.
+    // Unbuffered, so that reads copy from the kernel directly to their destination, and the kernel's buffer throttles
+    // the broker.
     m_socket.connectToHost(host, port, QIODevice::ReadWrite | QIODevice::Unbuffered);
 }
 

@@ -22,13 +22,13 @@ public:
     virtual void connectTo(const QString &host, quint16 port) = 0;
     virtual bool isReady() const = 0;
 
-    // Returns the number of bytes read; 0: none at the moment, readable() will be emitted; -1: the stream has ended,
-    // see error().
+    // Returns the number of bytes read; 0 if there are none at the moment, before readable(); -1 if the stream has
+    // ended, see error().
     virtual qint64 read(char *to, qint64 size) = 0;
-    // Takes all bytes or fails with -1. Buffers the bytes that the kernel does not take yet.
+    // Accepts all bytes or fails with -1. Buffers the bytes that the kernel does not accept yet.
     virtual qint64 write(const char *from, qint64 size) = 0;
-    // Takes as much of the consecutive pieces as the kernel takes at once. If that is not all, buffers a little more
-    // and emits written() once that has left. Returns the number of bytes taken, or -1.
+    // Writes as much of the consecutive pieces as the kernel accepts at once. If that is not all, buffers a little more
+    // and emits written() once that has left. Returns the number of bytes accepted, or -1.
     virtual qint64 writeSome(std::span<const QByteArrayView> pieces) = 0;
     virtual qint64 bytesToWrite() const = 0;
     virtual Error error() const = 0; // its kind says whether another endpoint may do better, see Error::isRecoverable()

@@ -9,6 +9,6 @@ namespace AmqpQt
 
 Q_DECLARE_LOGGING_CATEGORY(lcConnection) // amqpqt.connection
 Q_DECLARE_LOGGING_CATEGORY(lcChannel)    // amqpqt.channel
-Q_DECLARE_LOGGING_CATEGORY(lcFrame)      // amqpqt.frame: off unless it is asked for
+Q_DECLARE_LOGGING_CATEGORY(lcFrame)      // amqpqt.frame, disabled by default
 
 } // namespace AmqpQt

@@ -29,7 +29,7 @@ class ReplyStateBasePrivate
 {
 public:
     struct Entry {
-        std::optional<QPointer<QObject>> context; // unset: none is needed
+        std::optional<QPointer<QObject>> context; // unset if no context is needed
         std::unique_ptr<Continuation> continuation;
         bool isFuture = false;
     };

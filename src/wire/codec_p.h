@@ -81,7 +81,7 @@ public:
 private:
     bool take(qsizetype size) noexcept
     {
-        if (size < 0 || size > m_end - m_at) [[unlikely]] { // negative: a size over 2 GiB where qsizetype has 32 bits
+        if (size < 0 || size > m_end - m_at) [[unlikely]] { // negative for a size over 2 GiB if qsizetype has 32 bits
             fail("truncated");
             return false;
         }

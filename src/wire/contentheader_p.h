@@ -77,7 +77,7 @@ struct ContentHeader {
     quint16 classId = 0;
     quint64 bodySize = 0;
     QByteArrayView properties; // flags and list as on the wire, for decodeProperties() and for forwarding unchanged
-    const char *undecodable = nullptr; // the error in the properties or their headers; null: none
+    const char *undecodable = nullptr; // the error in the properties or their headers; null if there is none
 };
 
 inline constexpr qsizetype ContentHeaderPrefix = 12; // class-id, weight and body size, before `properties`

@@ -47,7 +47,7 @@ QString describe(const Method &method)
     return describer.text();
 }
 
-// Likewise for the payload of a method frame and of a header frame, well-formed or not.
+// Describe the payload of a method frame and of a header frame, well-formed or not.
 QString describeMethod(QByteArrayView payload);
 QString describeContentHeader(QByteArrayView payload);
 
