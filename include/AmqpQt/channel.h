@@ -57,7 +57,7 @@ public:
 
     ~Channel() override; // closes without waiting; pending replies end with Cancelled
 
-    Connection *connection() const; // nullptr once the connection is gone
+    Connection *connection() const; // nullptr after the connection was destroyed
     quint16 number() const;
     State state() const;
     bool isOpen() const { return state() == State::Open; }
