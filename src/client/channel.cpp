@@ -543,7 +543,7 @@ Reply<QueueInfo> Channel::declareTemporaryQueue()
 Reply<QueueInfo> Channel::declareQueue(const QString &name, const QueueOptions &options)
 {
     return d->reply<QueueInfo>(
-        "declareQueue", [&] { return d->engine->declareQueue(name, options, false); },
+        "declareQueue", [&] { return d->engine->topology().declareQueue(name, options, false); },
         [](const ReplyValue &value) { return std::get<QueueInfo>(value); },
         [](Channel *channel, const QueueInfo &queue) { Q_EMIT channel->queueDeclared(queue); });
 }
@@ -556,7 +556,7 @@ Reply<QueueInfo> Channel::declareQueue(const QString &name, const QueueOptions &
 Reply<QueueInfo> Channel::inspectQueue(const QString &name)
 {
     return d->reply<QueueInfo>(
-        "inspectQueue", [&] { return d->engine->declareQueue(name, {}, true); },
+        "inspectQueue", [&] { return d->engine->topology().declareQueue(name, {}, true); },
         [](const ReplyValue &value) { return std::get<QueueInfo>(value); },
         [](Channel *channel, const QueueInfo &queue) { Q_EMIT channel->queueDeclared(queue); });
 }
@@ -571,8 +571,8 @@ Reply<quint32> Channel::deleteQueue(const QString &name, DeleteFlags flags)
     return d->reply<quint32>(
         "deleteQueue",
         [&] {
-            return d->engine->deleteQueue(name, flags.testFlag(DeleteFlag::IfUnused),
-                                          flags.testFlag(DeleteFlag::IfEmpty));
+            return d->engine->topology().deleteQueue(name, flags.testFlag(DeleteFlag::IfUnused),
+                                                     flags.testFlag(DeleteFlag::IfEmpty));
         },
         [](const ReplyValue &value) { return std::get<quint32>(value); },
         [name](Channel *channel, quint32 messageCount) { Q_EMIT channel->queueDeleted(name, messageCount); });
@@ -586,7 +586,7 @@ Reply<quint32> Channel::deleteQueue(const QString &name, DeleteFlags flags)
 Reply<quint32> Channel::purgeQueue(const QString &name)
 {
     return d->reply<quint32>(
-        "purgeQueue", [&] { return d->engine->purgeQueue(name); },
+        "purgeQueue", [&] { return d->engine->topology().purgeQueue(name); },
         [](const ReplyValue &value) { return std::get<quint32>(value); });
 }
 
@@ -602,7 +602,8 @@ Reply<quint32> Channel::purgeQueue(const QString &name)
 Reply<void> Channel::bindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
                                const FieldTable &arguments)
 {
-    return d->reply("bindQueue", [&] { return d->engine->bindQueue(queue, exchange, routingKey, arguments); });
+    return d->reply("bindQueue",
+                    [&] { return d->engine->topology().bindQueue(queue, exchange, routingKey, arguments); });
 }
 
 /*!
@@ -612,7 +613,8 @@ Reply<void> Channel::bindQueue(const QString &queue, const QString &exchange, co
 Reply<void> Channel::unbindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
                                  const FieldTable &arguments)
 {
-    return d->reply("unbindQueue", [&] { return d->engine->unbindQueue(queue, exchange, routingKey, arguments); });
+    return d->reply("unbindQueue",
+                    [&] { return d->engine->topology().unbindQueue(queue, exchange, routingKey, arguments); });
 }
 
 /*!
@@ -626,7 +628,7 @@ Reply<void> Channel::unbindQueue(const QString &queue, const QString &exchange, 
 Reply<void> Channel::declareExchange(const QString &name, const QString &type, const ExchangeOptions &options)
 {
     return d->reply(
-        "declareExchange", [&] { return d->engine->declareExchange(name, type, options, false); },
+        "declareExchange", [&] { return d->engine->topology().declareExchange(name, type, options, false); },
         [name](Channel *channel) { Q_EMIT channel->exchangeDeclared(name); });
 }
 
@@ -636,7 +638,7 @@ Reply<void> Channel::declareExchange(const QString &name, const QString &type, c
 */
 Reply<void> Channel::inspectExchange(const QString &name)
 {
-    return d->reply("inspectExchange", [&] { return d->engine->declareExchange(name, {}, {}, true); });
+    return d->reply("inspectExchange", [&] { return d->engine->topology().declareExchange(name, {}, {}, true); });
 }
 
 /*!
@@ -646,7 +648,7 @@ Reply<void> Channel::inspectExchange(const QString &name)
 Reply<void> Channel::deleteExchange(const QString &name, DeleteFlags flags)
 {
     return d->reply("deleteExchange",
-                    [&] { return d->engine->deleteExchange(name, flags.testFlag(DeleteFlag::IfUnused)); });
+                    [&] { return d->engine->topology().deleteExchange(name, flags.testFlag(DeleteFlag::IfUnused)); });
 }
 
 /*!
@@ -657,7 +659,7 @@ Reply<void> Channel::bindExchange(const QString &destination, const QString &sou
                                   const FieldTable &arguments)
 {
     return d->reply("bindExchange",
-                    [&] { return d->engine->bindExchange(destination, source, routingKey, arguments); });
+                    [&] { return d->engine->topology().bindExchange(destination, source, routingKey, arguments); });
 }
 
 /*!
@@ -668,7 +670,7 @@ Reply<void> Channel::unbindExchange(const QString &destination, const QString &s
                                     const FieldTable &arguments)
 {
     return d->reply("unbindExchange",
-                    [&] { return d->engine->unbindExchange(destination, source, routingKey, arguments); });
+                    [&] { return d->engine->topology().unbindExchange(destination, source, routingKey, arguments); });
 }
 
 /*!

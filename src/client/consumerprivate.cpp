@@ -90,7 +90,7 @@ void ConsumerPrivate::start()
         previousSubscriptions.push_back(std::move(entry));
     entry = *starting;
     if (queue.isEmpty())
-        queue = channel->engine->lastQueue();
+        queue = channel->engine->topology().lastQueue();
     if (state == State::Recovering) {
         if (started.isFinished())
             started = {};
@@ -118,7 +118,7 @@ void ConsumerPrivate::onStarted()
     m_hasStarted = true;
     finishLater<void>(started, {});
     if (queue.isEmpty()) {
-        queue = channel->engine->lastQueue(); // by now the broker has named it
+        queue = channel->engine->topology().lastQueue(); // by now the broker has named it
         defer([consumer = q, name = queue] { Q_EMIT consumer->queueChanged(name); });
     }
     if (state == State::Starting) { // else a slot called cancel() meanwhile
@@ -386,7 +386,7 @@ void ConsumerPrivate::onCancelledByBroker(const Engine::ConsumerEntry *subscript
     if (state == State::Starting)
         finishLater<void>(started, reason);
     if (queue.isEmpty()) // cancelled before the broker has named the queue
-        queue = channel->engine->lastQueue();
+        queue = channel->engine->topology().lastQueue();
     if (queue.isEmpty())
         return onCancelled(reason);
     waitForQueue();

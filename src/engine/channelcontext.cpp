@@ -42,6 +42,16 @@ Error ChannelContext::notOpen(const char *method) const
                  0, QString::fromLatin1(method));
 }
 
+Error ChannelContext::checkSize(qsizetype payload, const char *method) const
+{
+    if (payload <= m_host.frames().maximumPayload())
+        return {};
+    return Error(ErrorKind::InvalidArgument,
+                 u"arguments: the method takes %1 bytes, %2 fit in a frame of this connection"_s.arg(payload).arg(
+                     m_host.frames().maximumPayload()),
+                 0, QString::fromLatin1(method));
+}
+
 void ChannelContext::reportViolation(quint16 replyCode, const QString &text) const
 {
     if (!m_isCloseSent)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "engine/channelcall_p.h"
 #include "engine/channelhost_p.h"
 
 #include <AmqpQt/error.h>
@@ -10,7 +11,7 @@
 namespace AmqpQt::Engine
 {
 
-// The state of a channel that its parts see. Only ChannelEngine changes it.
+// The channel as its parts see it. Only ChannelEngine changes its state.
 class ChannelContext : public std::enable_shared_from_this<ChannelEngine>
 {
 public:
@@ -35,7 +36,25 @@ public:
     // Nothing, if channel.close is sent: until close-ok the channel may still receive anything.
     void reportViolation(quint16 replyCode, const QString &text) const;
     void reportUnexpected(const char *method) const;
-    void finish(CallId id, ReplyValue value); // a call has its answer
+
+    // The number of the call, or an error if its arguments do not fit in a frame.
+    template <typename Method>
+    Result<CallId> call(Method method, bool noAck = false)
+    {
+        if constexpr (requires { method.ticket; })
+            method.ticket = m_ticket;
+        if (const Error error = checkSize(Wire::payloadSize(method), Method::name); error.isError())
+            return error;
+        ChannelCall call = ChannelCall::of(m_host.calls().nextId(), method);
+        call.noAck = noAck;
+        const CallId id = call.id;
+        submit(std::move(call));
+        return id;
+    }
+    Error checkSize(qsizetype payload, const char *method) const; // the method must fit in a frame
+    virtual void submit(ChannelCall call) = 0;                    // sends or holds it
+    virtual void releaseHeld() = 0;                               // sends the held operations that can be sent now
+    void finish(CallId id, ReplyValue value);                     // a call has its answer
 
 protected:
     ChannelContext(ChannelHost &host, quint16 number) noexcept;

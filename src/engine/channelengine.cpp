@@ -19,42 +19,20 @@ ChannelEngine::ChannelEngine(ChannelHost &host, quint16 number, void *clientCont
 }
 
 // Closing a channel loses its outstanding confirms.
-bool ChannelEngine::mustHold(const Call &call) const
+bool ChannelEngine::mustHold(const ChannelCall &call) const
 {
     return call.reply == Wire::ChannelCloseOk::id.value() && sentUnconfirmed() > 0;
 }
 
-void ChannelEngine::hold(Held held)
-{
-    if (const auto *publish = std::get_if<HeldPublish>(&held)) {
-        m_host.flow().addHeld(publish->bytes());
-        m_heldUnconfirmed += publish->confirm;
-    }
-    m_held.push_back(std::move(held));
-    if (!m_host.isOpen())
-        m_host.waitForOpen(shared_from_this());
-}
-
-Error ChannelEngine::checkSize(qsizetype payload, const char *method) const
-{
-    if (payload <= m_host.frames().maximumPayload())
-        return {};
-    return Error(
-        ErrorKind::InvalidArgument,
-        u"arguments: the method needs %1 bytes; the maximum of a frame on this connection is %2 bytes"_s.arg(payload)
-            .arg(m_host.frames().maximumPayload()),
-        0, QString::fromLatin1(method));
-}
-
-void ChannelEngine::submit(Call call)
+void ChannelEngine::submit(ChannelCall call)
 {
     if (mustHold(false) || mustHold(call))
-        hold(std::move(call));
+        m_calls.hold(std::move(call));
     else
         sendCall(call);
 }
 
-void ChannelEngine::sendCall(const Call &call)
+void ChannelEngine::sendCall(const ChannelCall &call)
 {
     m_deliveries.writeAcks(); // the order of calls is the order on the wire
     if (const Error error = checkSize(call.payload.size(), call.method); error.isError())
@@ -74,12 +52,12 @@ void ChannelEngine::sendCall(const Call &call)
         m_deliveries.rollbackSent();
     }
     if (!call.consumer)
-        m_calls.push_back(call);
+        m_calls.sent(call);
     else if (call.id == call.consumer->startCall) // basic.consume and basic.cancel are answered by tag
         call.consumer->isSent = true;
 }
 
-void ChannelEngine::rejectCall(const Call &call, const Error &error)
+void ChannelEngine::rejectCall(const ChannelCall &call, const Error &error)
 {
     finish(call.id, error);
     if (!call.consumer)
@@ -93,9 +71,9 @@ void ChannelEngine::rejectCall(const Call &call, const Error &error)
 
 bool ChannelEngine::releaseOne()
 {
-    if (m_held.empty() || !m_host.isOpen() || m_deliveries.isTransactionEnding())
+    if (!m_calls.isHolding() || !m_host.isOpen() || m_deliveries.isTransactionEnding())
         return false;
-    if (auto *call = std::get_if<Call>(&m_held.front())) {
+    if (const ChannelCall *call = m_calls.firstCall()) {
         if (mustHold(*call)) {
             startCloseTime();
             return false;
@@ -103,8 +81,7 @@ bool ChannelEngine::releaseOne()
         const bool takesTag = call->consumer && call->consumer->waitsForTag;
         if (takesTag && m_consumers.find(call->consumer->tag))
             return false;
-        const Call next = std::move(*call);
-        m_held.pop_front();
+        const ChannelCall next = m_calls.takeFirstCall();
         if (takesTag) {
             next.consumer->waitsForTag = false;
             m_consumers.insert(next.consumer);
@@ -114,9 +91,7 @@ bool ChannelEngine::releaseOne()
     }
     if (!mayPublish())
         return false;
-    const HeldPublish publish = std::get<HeldPublish>(std::move(m_held.front()));
-    m_held.pop_front();
-    m_heldUnconfirmed -= publish.confirm;
+    const HeldPublish publish = m_calls.takeFirstPublish();
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + publish.properties.size();
     Error error = checkSize(headerPayload, Wire::BasicPublish::name);
     if (!error.isError())
@@ -187,199 +162,6 @@ void ChannelEngine::startCloseTime()
     m_host.callSent({.id = m_closeWait, .owner = this, .method = Wire::ChannelClose::name});
 }
 
-Result<QString> ChannelEngine::resolveQueue(const QString &name) const
-{
-    if (!name.isEmpty() || m_lastDeclare == 0)
-        return !name.isEmpty()
-                   ? Result<QString>(name)
-                   : Error(ErrorKind::InvalidArgument,
-                           u"queue: the name is empty, and no queue has been declared on channel %1"_s.arg(m_number));
-    return m_lastQueue; // empty until the broker's answer names it; for the broker, empty means the last declared queue
-}
-
-// The reason for which RabbitMQ would close the channel on this declaration; empty if it would not.
-static QString problemOfQueue(const QString &name, const QueueOptions &options)
-{
-    if (name.startsWith("amq."_L1) && !name.startsWith("amq.rabbitmq.reply-to"_L1))
-        return u"queue: \"%1\" cannot be declared because the prefix amq. is reserved for the broker"_s.arg(name);
-    const FieldTable &table = options.arguments;
-    if (table.contains(u"x-dead-letter-routing-key"_s) && !table.contains(u"x-dead-letter-exchange"_s))
-        return u"arguments: \"x-dead-letter-routing-key\" needs \"x-dead-letter-exchange\""_s;
-    const QString type = table.value(u"x-queue-type"_s).toString();
-    const bool isLasting = type == "quorum"_L1 || type == "stream"_L1;
-    if (isLasting && (name.isEmpty() || !options.durable || options.exclusive || options.autoDelete))
-        return u"options: a queue of type %1 must have a name and be durable, and cannot be exclusive or auto-delete"_s
-            .arg(type);
-    return {};
-}
-
-static Error defaultExchange(QLatin1StringView argument, QLatin1StringView fact)
-{
-    return Error(ErrorKind::InvalidArgument, u"%1: the name is empty; the default exchange %2"_s.arg(argument, fact));
-}
-
-Result<CallId> ChannelEngine::declareQueue(const QString &name, const QueueOptions &options, bool passive)
-{
-    if (!acceptsCalls())
-        return notOpen(Wire::QueueDeclare::name);
-    Arguments arguments;
-    const QByteArray queue = arguments.shortString("queue", name);
-    const QByteArray table = arguments.table("arguments", options.arguments, queueArguments());
-    if (arguments.areInvalid())
-        return arguments.error();
-    if (const QString problem = passive ? QString() : problemOfQueue(name, options); !problem.isEmpty())
-        return Error(ErrorKind::InvalidArgument, problem);
-    const Result<CallId> declaring = call(Wire::QueueDeclare{.queue = queue,
-                                                             .passive = passive,
-                                                             .durable = options.durable,
-                                                             .exclusive = options.exclusive,
-                                                             .autoDelete = options.autoDelete,
-                                                             .arguments = {table}});
-    if (declaring) {
-        m_lastQueue = name;
-        m_lastDeclare = *declaring;
-    }
-    return declaring;
-}
-
-Result<CallId> ChannelEngine::deleteQueue(const QString &name, bool ifUnused, bool ifEmpty)
-{
-    if (!acceptsCalls())
-        return notOpen(Wire::QueueDelete::name);
-    const Result<QString> resolved = resolveQueue(name);
-    if (!resolved)
-        return resolved.error();
-    Arguments arguments;
-    const QByteArray queue = arguments.shortString("queue", *resolved);
-    if (arguments.areInvalid())
-        return arguments.error();
-    return call(Wire::QueueDelete{.queue = queue, .ifUnused = ifUnused, .ifEmpty = ifEmpty});
-}
-
-Result<CallId> ChannelEngine::purgeQueue(const QString &name)
-{
-    if (!acceptsCalls())
-        return notOpen(Wire::QueuePurge::name);
-    const Result<QString> resolved = resolveQueue(name);
-    if (!resolved)
-        return resolved.error();
-    Arguments arguments;
-    const QByteArray queue = arguments.shortString("queue", *resolved);
-    if (arguments.areInvalid())
-        return arguments.error();
-    return call(Wire::QueuePurge{.queue = queue});
-}
-
-Result<CallId> ChannelEngine::bindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
-                                        const FieldTable &table)
-{
-    return bindOrUnbind<Wire::QueueBind>(queue, exchange, routingKey, table);
-}
-
-Result<CallId> ChannelEngine::unbindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
-                                          const FieldTable &table)
-{
-    return bindOrUnbind<Wire::QueueUnbind>(queue, exchange, routingKey, table);
-}
-
-Result<CallId> ChannelEngine::bindExchange(const QString &destination, const QString &source, const QString &routingKey,
-                                           const FieldTable &table)
-{
-    return bindOrUnbindExchange<Wire::ExchangeBind>(destination, source, routingKey, table);
-}
-
-Result<CallId> ChannelEngine::unbindExchange(const QString &destination, const QString &source,
-                                             const QString &routingKey, const FieldTable &table)
-{
-    return bindOrUnbindExchange<Wire::ExchangeUnbind>(destination, source, routingKey, table);
-}
-
-template <typename Method>
-Result<CallId> ChannelEngine::bindOrUnbindExchange(const QString &destination, const QString &source,
-                                                   const QString &routingKey, const FieldTable &table)
-{
-    if (!acceptsCalls())
-        return notOpen(Method::name);
-    Arguments arguments;
-    const QByteArray destinationName = arguments.shortString("destination", destination);
-    const QByteArray sourceName = arguments.shortString("source", source);
-    if (destination.isEmpty() || source.isEmpty())
-        return defaultExchange(destination.isEmpty() ? "destination"_L1 : "source"_L1,
-                               "cannot be bound to another exchange"_L1);
-    const QByteArray key = arguments.shortString("routingKey", routingKey);
-    const QByteArray bindingArguments = arguments.table("arguments", table);
-    if (arguments.areInvalid())
-        return arguments.error();
-    return call(Method{
-        .destination = destinationName, .source = sourceName, .routingKey = key, .arguments = {bindingArguments}});
-}
-
-template <typename Method>
-Result<CallId> ChannelEngine::bindOrUnbind(const QString &queue, const QString &exchange, const QString &routingKey,
-                                           const FieldTable &table)
-{
-    if (!acceptsCalls())
-        return notOpen(Method::name);
-    const Result<QString> resolved = resolveQueue(queue);
-    if (!resolved)
-        return resolved.error();
-    // By the specification, if the queue and the key are both empty, the name of the last declared queue is the key.
-    const bool keyIsName = queue.isEmpty() && routingKey.isEmpty();
-    Arguments arguments;
-    const QByteArray queueName = arguments.shortString("queue", *resolved);
-    const QByteArray exchangeName = arguments.shortString("exchange", exchange);
-    if (exchange.isEmpty())
-        return defaultExchange("exchange"_L1, "routes to each queue by its name and accepts no other bindings"_L1);
-    const QByteArray key = arguments.shortString("routingKey", keyIsName ? *resolved : routingKey);
-    const QByteArray bindingArguments = arguments.table("arguments", table);
-    if (arguments.areInvalid())
-        return arguments.error();
-    return call(
-        Method{.queue = queueName, .exchange = exchangeName, .routingKey = key, .arguments = {bindingArguments}});
-}
-
-Result<CallId> ChannelEngine::declareExchange(const QString &name, const QString &type, const ExchangeOptions &options,
-                                              bool passive)
-{
-    if (!acceptsCalls())
-        return notOpen(Wire::ExchangeDeclare::name);
-    Arguments arguments;
-    const QByteArray exchange = arguments.shortString("exchange", name);
-    const QByteArray typeName = arguments.shortString("type", type);
-    const QByteArray table = arguments.table("arguments", options.arguments, exchangeArguments());
-    if (arguments.areInvalid())
-        return arguments.error();
-    if (name.isEmpty())
-        return defaultExchange("exchange"_L1, "cannot be declared"_L1);
-    if (type.isEmpty() && !passive)
-        return Error(ErrorKind::InvalidArgument,
-                     u"type: the type is empty; an exchange needs a type, such as direct or topic"_s);
-    return call(Wire::ExchangeDeclare{.exchange = exchange,
-                                      .type = typeName,
-                                      .passive = passive,
-                                      .durable = options.durable,
-                                      .autoDelete = options.autoDelete,
-                                      .internal = options.internal,
-                                      .arguments = {table}});
-}
-
-Result<CallId> ChannelEngine::deleteExchange(const QString &name, bool ifUnused)
-{
-    if (!acceptsCalls())
-        return notOpen(Wire::ExchangeDelete::name);
-    Arguments arguments;
-    const QByteArray exchange = arguments.shortString("exchange", name);
-    if (arguments.areInvalid())
-        return arguments.error();
-    if (name.isEmpty())
-        return defaultExchange("exchange"_L1, "cannot be deleted"_L1);
-    if (name.startsWith("amq."_L1))
-        return Error(
-            ErrorKind::InvalidArgument,
-            u"exchange: \"%1\" cannot be deleted because the prefix amq. is reserved for the broker"_s.arg(name));
-    return call(Wire::ExchangeDelete{.exchange = exchange, .ifUnused = ifUnused});
-}
-
 Result<CallId> ChannelEngine::setPrefetch(quint16 count, bool perChannel)
 {
     if (!acceptsCalls())
@@ -394,7 +176,7 @@ Result<CallId> ChannelEngine::get(const QString &name, bool noAck)
 {
     if (!acceptsCalls())
         return notOpen(Wire::BasicGet::name);
-    const Result<QString> resolved = resolveQueue(name);
+    const Result<QString> resolved = m_topology.resolveQueue(name);
     if (!resolved)
         return resolved.error();
     Arguments arguments;
@@ -409,7 +191,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
 {
     if (!acceptsCalls())
         return notOpen(Wire::BasicConsume::name);
-    const Result<QString> resolved = resolveQueue(name);
+    const Result<QString> resolved = m_topology.resolveQueue(name);
     if (!resolved)
         return resolved.error();
     Arguments arguments;
@@ -422,7 +204,7 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
         return Error(ErrorKind::InvalidArgument, u"consumerTag: the tag is empty"_s);
     const std::shared_ptr<ConsumerEntry> former = m_consumers.find(tag);
     const bool isEnding = former && (former->state == ConsumerEntry::State::Cancelling || former->cancelHeld);
-    if ((former && !isEnding) || waitingConsume(tag))
+    if ((former && !isEnding) || m_calls.consumeWaitingFor(tag))
         return Error(ErrorKind::InvalidArgument,
                      u"consumerTag: \"%1\" is in use on channel %2"_s.arg(options.consumerTag).arg(m_number));
     const bool noAck = options.ackMode == AckMode::NoAck;
@@ -459,11 +241,11 @@ Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &nam
     consumer->noAck = noAck;
     consumer->isForReplies = isForReplies;
     consumer->startCall = m_host.calls().nextId();
-    Call starting = makeCall(consumer->startCall, method);
+    ChannelCall starting = ChannelCall::of(consumer->startCall, method);
     starting.consumer = consumer;
     if (former) { // the tag is free after its consumer's cancel-ok
         consumer->waitsForTag = true;
-        hold(std::move(starting));
+        m_calls.hold(std::move(starting));
         return consumer;
     }
     m_consumers.insert(consumer);
@@ -492,32 +274,9 @@ CallId ChannelEngine::drain(ConsumerEntry &consumer)
     return cancel(consumer);
 }
 
-const ChannelEngine::Call *ChannelEngine::waitingConsume(QByteArrayView tag) const
-{
-    for (const Held &held : m_held) {
-        const auto *call = std::get_if<Call>(&held);
-        if (call && call->consumer && call->consumer->waitsForTag && QByteArrayView(call->consumer->tag) == tag)
-            return call;
-    }
-    return nullptr;
-}
-
-// Cancels consumers whose basic.consume has not been sent. Without `only`, cancels all of them.
 void ChannelEngine::endWaitingConsumes(const ConsumerEntry *only)
 {
-    const Error cancelled(ErrorKind::Cancelled, u"the consumer was cancelled before it was started"_s);
-    m_held.removeIf([&](const Held &held) {
-        const auto *call = std::get_if<Call>(&held);
-        ConsumerEntry *consumer = call ? call->consumer.get() : nullptr;
-        if (!consumer || !consumer->waitsForTag || (only && consumer != only))
-            return false;
-        consumer->waitsForTag = false;
-        consumer->state = ConsumerEntry::State::Gone;
-        finish(consumer->startCall, cancelled);
-        if (consumer->cancelCall)
-            finish(consumer->cancelCall, CancelResult{});
-        return true;
-    });
+    m_calls.cancelWaitingConsumes(only);
     releaseHeld(); // the operations behind them
 }
 
@@ -525,11 +284,11 @@ void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
 {
     consumer->cancelHeld = false;
     consumer->state = ConsumerEntry::State::Cancelling;
-    Call cancelling = makeCall(consumer->cancelCall, Wire::BasicCancel{.consumerTag = consumer->tag});
+    ChannelCall cancelling = ChannelCall::of(consumer->cancelCall, Wire::BasicCancel{.consumerTag = consumer->tag});
     cancelling.consumer = consumer;
     // Does not wait behind held publishes, which may take long while the broker redelivers the messages that we return,
     // nor behind a held basic.consume, which waits for the answer.
-    if (m_host.isOpen() && (!m_deliveries.isTransactionEnding() || waitingConsume(consumer->tag)))
+    if (m_host.isOpen() && (!m_deliveries.isTransactionEnding() || m_calls.consumeWaitingFor(consumer->tag)))
         sendCall(cancelling);
     else
         submit(std::move(cancelling));
@@ -589,40 +348,12 @@ void ChannelEngine::closeByUs(quint16 replyCode, const Error &reason)
     end(reason, reason, true);
 }
 
-void ChannelEngine::failHeld(const Error &error, const ReplyValue &closeResult)
-{
-    std::optional<PublishFailed> failed;
-    qint64 bytes = 0;
-    for (const Held &held : std::as_const(m_held)) {
-        if (const auto *publish = std::get_if<HeldPublish>(&held)) {
-            bytes += publish->bytes();
-            if (!failed)
-                failed = PublishFailed{shared_from_this(), publish->sequence, publish->sequence, error};
-            else
-                failed->last = publish->sequence; // held publishes have consecutive numbers
-        } else if (const Call &call = std::get<Call>(held); !call.consumer) {
-            finish(call.id, call.id == m_closeCall ? closeResult : ReplyValue(error));
-        } else if (call.consumer->waitsForTag) {
-            call.consumer->waitsForTag = false;
-            call.consumer->state = ConsumerEntry::State::Gone;
-            finish(call.id, error);
-        }
-    }
-    m_held.clear();
-    m_heldUnconfirmed = 0;
-    if (failed)
-        m_host.post(*std::move(failed));
-    if (bytes > 0)
-        m_host.flow().addHeld(-bytes);
-}
-
 // Ends all outstanding calls with callError, and drops all subscriptions.
 void ChannelEngine::end(const Error &callError, const Error &closeReason, bool awaitsCloseOk)
 {
     setState(State::Closed);
     const ReplyValue closeResult = closeReason.isError() ? ReplyValue(callError) : ReplyValue();
-    for (const SentCall &call : std::exchange(m_calls, {}))
-        finish(call.id, call.id == m_closeCall ? closeResult : ReplyValue(callError));
+    m_calls.endSent(callError, m_closeCall, closeResult);
     if (m_getCall)
         finish(std::exchange(m_getCall, 0), callError);
     for (const auto &consumer : m_consumers.takeAll()) {
@@ -641,15 +372,14 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool a
                            u"the channel ended before the broker confirmed the message: %1"_s.arg(callError.text()),
                            callError.replyCode()));
     }
-    failHeld(callError, closeResult);
+    m_calls.endHeld(callError, m_closeCall, closeResult);
     m_windowFull = false;
     m_deliveries.clear();
     dropContent();
     m_published.reset();
     m_closeCall = 0;
     m_host.calls().ended(std::exchange(m_closeWait, 0));
-    m_lastDeclare = 0;
-    m_lastQueue.clear();
+    m_topology.clear();
     m_isOnWire = false;
     m_isCloseSent = false;
     m_flowStopped = false;

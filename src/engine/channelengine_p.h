@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/assembler_p.h"
+#include "engine/callqueue_p.h"
 #include "engine/channelcontext_p.h"
 #include "engine/confirms_p.h"
 #include "engine/consumertable_p.h"
@@ -9,6 +10,7 @@
 #include "engine/deliveries_p.h"
 #include "engine/event_p.h"
 #include "engine/time_p.h"
+#include "engine/topologycalls_p.h"
 #include "wire/methods_p.h"
 
 #include <AmqpQt/fieldtable.h>
@@ -35,23 +37,12 @@ public:
 
     void *context = nullptr; // the client's; null: released
 
+    TopologyCalls &topology() noexcept { return m_topology; }
+    Deliveries &deliveries() noexcept { return m_deliveries; }
+
     // Each returns the id of its reply, or an error if nothing was queued.
     Result<CallId> open();
     Result<CallId> close();
-    Result<CallId> declareQueue(const QString &name, const QueueOptions &options, bool passive);
-    Result<CallId> deleteQueue(const QString &name, bool ifUnused, bool ifEmpty);
-    Result<CallId> purgeQueue(const QString &name);
-    Result<CallId> bindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
-                             const FieldTable &arguments);
-    Result<CallId> unbindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
-                               const FieldTable &arguments);
-    Result<CallId> declareExchange(const QString &name, const QString &type, const ExchangeOptions &options,
-                                   bool passive);
-    Result<CallId> deleteExchange(const QString &name, bool ifUnused);
-    Result<CallId> bindExchange(const QString &destination, const QString &source, const QString &routingKey,
-                                const FieldTable &arguments);
-    Result<CallId> unbindExchange(const QString &destination, const QString &source, const QString &routingKey,
-                                  const FieldTable &arguments);
     Result<CallId> confirmSelect();
     Result<CallId> txSelect();
     Result<CallId> txCommit();
@@ -66,7 +57,6 @@ public:
     // As cancel(), but messages that the broker has sent before its cancel-ok are still delivered.
     CallId drain(ConsumerEntry &consumer);
     quint16 prefetch() const noexcept { return m_prefetch; } // default of consumers
-    QString lastQueue() const { return m_lastQueue; }
 
     // Returns the message's number, from 1 and never repeated, or the error. `properties` as in Wire::ContentHeader.
     Result<quint64> publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
@@ -77,14 +67,12 @@ public:
     Error checkContent(const QByteArray &properties, const QByteArray &body) const; // its sizes
 
     // Publishes that wait for their confirms, including those not sent yet.
-    qsizetype unconfirmed() const noexcept { return sentUnconfirmed() + m_heldUnconfirmed; }
+    qsizetype unconfirmed() const noexcept { return sentUnconfirmed() + m_calls.unconfirmed(); }
     // The maximum number of sent and unconfirmed messages; others wait. 0: no limit.
     void setConfirmWindow(int messages);
     int confirmWindow() const noexcept { return m_confirmWindow; }
     // True from when the window is full until half of its messages are confirmed.
     bool isConfirmWindowFull() const noexcept { return m_windowFull; }
-
-    Deliveries &deliveries() noexcept { return m_deliveries; }
 
     // Closes the channel on the wire without waiting for outstanding calls. Its creator must call this before dropping
     // the last pointer to it.
@@ -117,32 +105,13 @@ public:
     qsizetype matchDelivery(QByteArrayView consumerTag, QByteArrayView input, RepeatedDelivery &delivery);
     // A complete delivery has arrived. False: it has been handled and is not reported.
     bool takesDelivery(ConsumerEntry &consumer, quint64 deliveryTag, bool isSkipped = false);
-    bool releaseOne();  // of the held operations; false: none can be sent now
-    void releaseHeld(); // all that can be sent now
+    bool releaseOne(); // of the held operations; false: none can be sent now
+    void releaseHeld() override;
     void callTimedOut(const char *method, Milliseconds timeout);
     // Ends all outstanding calls with `callError`.
     void end(const Error &callError, const Error &closeReason, bool awaitsCloseOk);
 
 private:
-    struct SentCall {
-        CallId id = 0;
-        const char *method = nullptr;
-        quint32 reply = 0;  // the method that answers it
-        bool noAck = false; // of basic.get
-    };
-    struct Call : SentCall {
-        QByteArray payload;
-        std::shared_ptr<ConsumerEntry> consumer; // of basic.consume and basic.cancel, which are answered by tag
-    };
-    struct HeldPublish {
-        QByteArray payload; // of the method frame
-        QByteArray properties;
-        QByteArray body;
-        quint64 sequence = 0;
-        bool mandatory = false;
-        bool confirm = false;
-        qint64 bytes() const noexcept { return payload.size() + properties.size() + body.size(); }
-    };
     struct Published {
         QString exchange;
         QString routingKey;
@@ -150,31 +119,16 @@ private:
         bool mandatory = false;
         ContentFrames frames; // with the channel's number and ticket
     };
-    using Held = std::variant<Call, HeldPublish>;
 
     // sending
-    template <typename Method>
-    Result<CallId> call(Method method, bool noAck = false);
-    template <typename Method>
-    static Call makeCall(CallId id, const Method &method);
-    void submit(Call call);
+    void submit(ChannelCall call) override;
     bool mustHold(bool publish) const;
-    bool mustHold(const Call &call) const; // at the head of the line
+    bool mustHold(const ChannelCall &call) const; // at the head of the line
     bool mayPublish() const;
-    void sendCall(const Call &call);
-    void rejectCall(const Call &call, const Error &error);
+    void sendCall(const ChannelCall &call);
+    void rejectCall(const ChannelCall &call, const Error &error);
     void sendCancel(const std::shared_ptr<ConsumerEntry> &consumer);
-    const Call *waitingConsume(QByteArrayView tag) const; // null: none waits for this tag
     void endWaitingConsumes(const ConsumerEntry *only = nullptr);
-    Result<QString> resolveQueue(const QString &name) const;
-    template <typename Method>
-    Result<CallId> bindOrUnbind(const QString &queue, const QString &exchange, const QString &routingKey,
-                                const FieldTable &table);
-    template <typename Method>
-    Result<CallId> bindOrUnbindExchange(const QString &destination, const QString &source, const QString &routingKey,
-                                        const FieldTable &table);
-    Error checkSize(qsizetype payload, const char *method) const;
-    void hold(Held held);
     bool headerFits(const QByteArray &properties) const;
     bool fits(const QByteArray &properties, const QByteArray &body) const;
     bool hasRoom(const QByteArray &properties, const QByteArray &body) const;
@@ -231,10 +185,6 @@ private:
 
     template <typename Method>
     void finishSimple(const Method &, ReplyValue value = {});
-    template <typename Method>
-    std::optional<SentCall>
-    takeCall(); // the first unanswered call; none: it expects another answer, the peer is at fault
-    SentCall takeFirstCall();
 
     bool completeDelivery(Delivered &delivered);
     Assembler &assembler();
@@ -250,7 +200,6 @@ private:
     // ending
     void startCloseTime();
     void closeByUs(quint16 replyCode, const Error &reason);
-    void failHeld(const Error &error, const ReplyValue &closeResult);
 
     bool m_windowFull = false;
     bool m_getNoAck = false;    // of m_getCall
@@ -260,15 +209,12 @@ private:
     int m_confirmWindow = 0;
     quint64 m_sequence = 0;
     std::unique_ptr<Published> m_published; // the last message, or a refused one
-    qsizetype m_heldUnconfirmed = 0;        // among m_held
     std::unique_ptr<Confirms> m_confirms;   // in confirm mode
     CallId m_closeCall = 0;                 // close() was called
     CallId m_closeWait = 0;                 // close() waits for confirms; timed like a call
     CallId m_getCall = 0;                   // answered by the get-ok of the current content
-    CallId m_lastDeclare = 0;
-    QString m_lastQueue;
-    QList<SentCall> m_calls; // answered first in first out
-    QList<Held> m_held;
+    TopologyCalls m_topology{*this};
+    CallQueue m_calls{*this};
     ConsumerTable m_consumers;
     Deliveries m_deliveries{*this, m_consumers};
     std::unique_ptr<Assembler> m_assembler; // made with the first content

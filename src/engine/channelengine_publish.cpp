@@ -65,10 +65,7 @@ Error ChannelEngine::checkProperties(const QByteArray &properties) const
 
 bool ChannelEngine::hasConsumerForReplies() const
 {
-    return m_consumers.hasDirectReplyTo() || std::any_of(m_held.cbegin(), m_held.cend(), [](const Held &held) {
-               const auto *call = std::get_if<Call>(&held);
-               return call && call->consumer && call->consumer->isForReplies && !call->consumer->isEnding();
-           });
+    return m_consumers.hasDirectReplyTo() || m_calls.holdsDirectReplyTo();
 }
 
 Error ChannelEngine::checkContent(const QByteArray &properties, const QByteArray &body) const
@@ -135,8 +132,8 @@ Result<quint64> ChannelEngine::publish(const QString &exchange, const QString &r
     const bool confirm = m_mode == Mode::Confirm;
     ++m_sequence;
     if (mustHold(true))
-        hold(HeldPublish{m_published->frames.methodPayload().toByteArray(), properties, body, m_sequence, mandatory,
-                         confirm});
+        m_calls.hold(HeldPublish{m_published->frames.methodPayload().toByteArray(), properties, body, m_sequence,
+                                 mandatory, confirm});
     else
         sendPublish(m_sequence, m_published->frames, properties, body, mandatory, confirm);
     return notePublished();

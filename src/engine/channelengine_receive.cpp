@@ -24,14 +24,6 @@ void ChannelEngine::on(const Method &)
     reportUnexpected(Method::name);
 }
 
-ChannelEngine::SentCall ChannelEngine::takeFirstCall()
-{
-    const SentCall call = m_calls.takeFirst();
-    if (m_calls.isEmpty())
-        m_calls = {}; // frees the memory, since most channels are idle
-    return call;
-}
-
 void ChannelEngine::on(const Wire::ChannelOpenOk &method)
 {
     if (m_state == State::Opening)
@@ -43,15 +35,14 @@ void ChannelEngine::on(const Wire::ChannelOpenOk &method)
 
 void ChannelEngine::on(const Wire::QueueDeclareOk &method)
 {
-    const auto call = takeCall<Wire::QueueDeclareOk>();
+    const auto call = m_calls.take<Wire::QueueDeclareOk>();
     if (!call)
         return;
     QueueInfo info;
     info.name = Wire::decodeText(method.queue);
     info.messageCount = method.messageCount;
     info.consumerCount = method.consumerCount;
-    if (call->id == m_lastDeclare && m_lastQueue != info.name) // otherwise it keeps sharing the application's string
-        m_lastQueue = info.name;
+    m_topology.queueDeclared(call->id, info.name);
     finish(call->id, info);
 }
 
@@ -81,17 +72,16 @@ void ChannelEngine::on(const Wire::BasicCancelOk &method)
 
 void ChannelEngine::on(const Wire::BasicGetEmpty &method)
 {
-    if (m_calls.empty() || m_calls.front().reply != Wire::BasicGetOk::id.value())
-        return reportUnexpected(method.name);
-    finish(takeFirstCall().id, QueueEmpty{});
+    if (const auto call = m_calls.take(Wire::BasicGetOk::id, method.name))
+        finish(call->id, QueueEmpty{});
 }
 
 void ChannelEngine::on(const Wire::ChannelCloseOk &method)
 {
     if (!m_isCloseSent)
         return reportUnexpected(method.name);
+    m_calls.forget(m_closeCall);
     finish(std::exchange(m_closeCall, 0), {});
-    m_calls.removeIf([](const SentCall &call) { return call.reply == Wire::ChannelCloseOk::id.value(); });
     end(Error(ErrorKind::Cancelled, u"channel %1 was closed"_s.arg(m_number)), {}, false);
 }
 
@@ -111,11 +101,7 @@ void ChannelEngine::on(const Wire::ChannelClose &method)
     const bool crossing = m_isCloseSent;
     if (m_closeCall) { // the channel is closed as requested, though by the broker
         const CallId closing = std::exchange(m_closeCall, 0);
-        m_calls.removeIf([closing](const SentCall &call) { return call.id == closing; });
-        m_held.removeIf([closing](const Held &held) {
-            const auto *call = std::get_if<Call>(&held);
-            return call && call->id == closing;
-        });
+        m_calls.forget(closing);
         finish(closing, {});
     }
     m_host.channelClosedByPeer(*this);
@@ -232,7 +218,7 @@ void ChannelEngine::on(const Wire::BasicDeliver &method)
 
 void ChannelEngine::on(const Wire::BasicGetOk &method)
 {
-    const auto call = takeCall<Wire::BasicGetOk>();
+    const auto call = m_calls.take<Wire::BasicGetOk>();
     if (!call)
         return;
     m_getCall = call->id;
@@ -387,9 +373,7 @@ void ChannelEngine::rejectTag(quint64 deliveryTag)
 void ChannelEngine::on(const Wire::BasicRecoverOk &method)
 {
     finishSimple(method);
-    m_deliveries.recoverDone(std::any_of(m_calls.cbegin(), m_calls.cend(), [](const SentCall &call) {
-        return call.reply == Wire::BasicRecoverOk::id.value();
-    }));
+    m_deliveries.recoverDone(m_calls.awaits<Wire::BasicRecoverOk>());
 }
 
 } // namespace AmqpQt::Engine

@@ -345,7 +345,7 @@ void tst_Acks::acksLeaveBeforeALaterCall()
     t.deliver(1, 3);
     QVERIFY(t.ack(1));
     QVERIFY(t.ack(2));
-    QVERIFY(t.channel->purgeQueue(u"queue"_s));
+    QVERIFY(t.channel->topology().purgeQueue(u"queue"_s));
     QVERIFY(t.ack(3));
     t.s.expectSent(BasicAck{.deliveryTag = 2, .multiple = true}).expectSent<Wire::QueuePurge>();
     t.s.expectSent(BasicAck{.deliveryTag = 3}).expectNothingSent();

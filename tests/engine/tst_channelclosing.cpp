@@ -82,7 +82,7 @@ void tst_ChannelClosing::callsUnderWayAreStillAnswered()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     const CallId getting = *channel.get(u"q"_s, false);
     const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     const CallId closing = *channel.close();
@@ -105,7 +105,7 @@ void tst_ChannelClosing::callsThatStayUnansweredAreCancelled()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     const CallId closing = *channel.close();
     s.broker(Wire::ChannelCloseOk{}).expectReply(closing).expectReply(purging, ErrorKind::Cancelled);
     s.expectEvent<Engine::ChannelClosed>().expectNoEvent();
@@ -121,9 +121,9 @@ void tst_ChannelClosing::theBrokersCloseEndsTheChannelOnly()
     const auto cancelled = s.subscribe(channel, u"cancelled"_s);
     const auto otherConsumer = s.subscribe(other, u"active"_s);
     const CallId cancelling = channel.cancel(*cancelled);
-    const CallId declaring = *channel.declareQueue(u"q"_s, {}, true);
+    const CallId declaring = *channel.topology().declareQueue(u"q"_s, {}, true);
     const auto starting = *channel.consume(u"q"_s, {.consumerTag = u"starting"_s}, &s);
-    const CallId elsewhere = *other.purgeQueue(u"q"_s);
+    const CallId elsewhere = *other.topology().purgeQueue(u"q"_s);
     s.takeSent();
     s.broker(Wire::ChannelClose{.replyCode = 404,
                                 .replyText = "NOT_FOUND - no queue 'q'",
@@ -174,7 +174,7 @@ void tst_ChannelClosing::anUnexpectedCloseOkDoesNotCloseAReopenedChannel()
     s.expectEvent<Engine::ChannelClosed>();
     const CallId opening = *channel.open();
     s.expectSent<Wire::ChannelOpen>().broker(Wire::ChannelCloseOk{}).expectNoEvent();
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.expectSent<Wire::QueuePurge>();
     s.broker(Wire::ChannelOpenOk{}).expectReply(opening).expectEvent<Engine::ChannelOpened>();
     s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
@@ -187,7 +187,7 @@ void tst_ChannelClosing::theBrokersCloseAnswersACloseThatIsHeld()
     auto &channel = s.openChannel();
     s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
     publish(channel, "held");
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     const CallId closing = *channel.close();
     s.expectNothingSent().broker(Wire::ChannelClose{.replyCode = 406}).expectSent<Wire::ChannelCloseOk>();
     s.expectReply(closing).expectReply(purging, ErrorKind::ChannelClosed).expectEvent<Engine::PublishFailed>();
@@ -199,7 +199,7 @@ void tst_ChannelClosing::closesOfAChannelMayCross()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     const CallId closing = *channel.close();
     s.expectSent<Wire::QueuePurge>().expectSent<Wire::ChannelClose>();
     s.broker(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND"}).expectSent<Wire::ChannelCloseOk>();
@@ -303,7 +303,7 @@ void tst_ChannelClosing::reopeningUsesAnotherNumberUntilCloseOk()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    QVERIFY(channel.purgeQueue(u"q"_s));
+    QVERIFY(channel.topology().purgeQueue(u"q"_s));
     s.advance(30s).expectSent<Wire::QueuePurge>().expectSent<Wire::ChannelClose>().takeEvents();
     const CallId opening = *channel.open();
     QCOMPARE(channel.number(), quint16(2));
@@ -354,7 +354,7 @@ void tst_ChannelClosing::channelsBeyondTheNegotiatedLimitEnd()
     auto &idle = s.newChannel();
     const CallId firstOpening = *first.open();
     const CallId secondOpening = *opening.open();
-    const CallId declaring = *opening.declareQueue(u"q"_s, {}, false);
+    const CallId declaring = *opening.topology().declareQueue(u"q"_s, {}, false);
     s.open({.channelMax = 1}).expectSent<Wire::ChannelOpen>().expectNothingSent();
     s.expectReply(secondOpening, ErrorKind::InvalidArgument).expectReply(declaring, ErrorKind::InvalidArgument);
     s.expectEvent<Engine::ChannelClosed>().broker(Wire::ChannelOpenOk{}).expectReply(firstOpening);
@@ -393,7 +393,7 @@ void tst_ChannelClosing::aReleasedChannelIsClosedInEveryState()
     QSet<CallId> calls;
     if (state != u"new") {
         calls += *channel.open();
-        calls += *channel.purgeQueue(u"q"_s);
+        calls += *channel.topology().purgeQueue(u"q"_s);
         calls += (*channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s))->startCall;
     }
     if (state != u"waiting" && state != u"new" && state != u"opening")
@@ -438,7 +438,7 @@ void tst_ChannelClosing::framesOfAReleasedChannelAreSkipped()
     s.open();
     auto &channel = s.openChannel();
     s.subscribe(channel, u"a"_s);
-    const auto calls = {channel.purgeQueue(u"q"_s), channel.get(u"q"_s, false)};
+    const auto calls = {channel.topology().purgeQueue(u"q"_s), channel.get(u"q"_s, false)};
     Q_UNUSED(calls)
     s.takeSent();
     channel.release();

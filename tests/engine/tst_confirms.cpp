@@ -650,7 +650,7 @@ void tst_Confirms::windowHoldsAndReleasesInOrder()
     Confirming t(2);
     for (const char *body : {"1", "2", "3"})
         t.publish(body);
-    const auto purging = *t.channel->purgeQueue(u"queue"_s); // keeps its place
+    const auto purging = *t.channel->topology().purgeQueue(u"queue"_s); // keeps its place
     t.publish("4");
     t.s.expectPublished("1", "key").expectPublished("2", "key").expectNothingSent();
     QCOMPARE(t.channel->unconfirmed(), 4);

@@ -129,7 +129,7 @@ void tst_ConnectionClosing::aClosingConnectionAcceptsNoCalls()
     s.open();
     auto &channel = s.openChannel();
     s.engine.close(s.now);
-    QCOMPARE(channel.purgeQueue(u"q"_s).error().kind(), ErrorKind::NotOpen);
+    QCOMPARE(channel.topology().purgeQueue(u"q"_s).error().kind(), ErrorKind::NotOpen);
     QCOMPARE(channel.publish({}, u"k"_s, noProperties, {}, false).error().kind(), ErrorKind::NotOpen);
     s.expectSent<Wire::ChannelClose>().expectNothingSent();
 }
@@ -324,8 +324,8 @@ void tst_ConnectionClosing::theBrokersCloseEndsEverythingInOrder()
     s.open();
     auto &one = s.openChannel();
     auto &two = s.openChannel();
-    const CallId first = *one.purgeQueue(u"q"_s);
-    const CallId second = *two.purgeQueue(u"q"_s);
+    const CallId first = *one.topology().purgeQueue(u"q"_s);
+    const CallId second = *two.topology().purgeQueue(u"q"_s);
     const auto consumer = *two.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     s.broker(Wire::ConnectionBlocked{}).takeSent();
     publish(one, "held");
@@ -339,7 +339,7 @@ void tst_ConnectionClosing::theBrokersCloseEndsEverythingInOrder()
                           u"ChannelClosed 2 ConnectionClosed"_s, u"BlockedChanged false"_s,
                           u"ConnectionClosed ConnectionClosed"_s}));
     QCOMPARE(one.state(), ChannelState::Closed);
-    QCOMPARE(one.purgeQueue(u"q"_s).error().kind(), ErrorKind::NotOpen);
+    QCOMPARE(one.topology().purgeQueue(u"q"_s).error().kind(), ErrorKind::NotOpen);
 }
 
 void tst_ConnectionClosing::theBrokersCloseIsReportedWithItsCause()
@@ -401,7 +401,7 @@ void tst_ConnectionClosing::abortEndsEverythingWithoutConnectionClose()
     s.expectNoEvent();
     s.open();
     auto &channel = s.openChannel();
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.engine.abort();
     s.expectReply(purging, ErrorKind::Cancelled).expectEvent<Engine::ChannelClosed>();
     s.expectEvent<Engine::ConnectionClosed>([](const Engine::ConnectionClosed &closed) {
@@ -452,7 +452,7 @@ void tst_ConnectionClosing::heldPublishesFailWithTheirRange()
     s.expectPublished("1", "key").expectPublished("2", "key");
     s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
     publish(channel, "3");
-    const CallId between = *channel.purgeQueue(u"q"_s);
+    const CallId between = *channel.topology().purgeQueue(u"q"_s);
     publish(channel, "4");
     publish(channel, "5");
     QVERIFY(s.engine.queuedBytes() > 0);

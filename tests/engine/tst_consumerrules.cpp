@@ -46,7 +46,7 @@ void tst_ConsumerRules::consumeOkMayArriveAfterCancel()
     s.open();
     auto &channel = s.openChannel();
     const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
-    const CallId declaring = *channel.declareQueue(u"q2"_s, {}, false);
+    const CallId declaring = *channel.topology().declareQueue(u"q2"_s, {}, false);
     s.expectSent<Wire::BasicConsume>().expectSent<Wire::QueueDeclare>();
     s.broker(Wire::QueueDeclareOk{.queue = "q2"});
     s.takeReply<QueueInfo>(declaring);
@@ -60,7 +60,7 @@ void tst_ConsumerRules::consumeOkMayComeEarly()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const CallId declaring = *channel.declareQueue(u"q"_s, {}, false);
+    const CallId declaring = *channel.topology().declareQueue(u"q"_s, {}, false);
     const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     s.expectSent<Wire::QueueDeclare>().expectSent<Wire::BasicConsume>();
     s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall);
@@ -87,7 +87,7 @@ void tst_ConsumerRules::cancelOkMayArriveAfterTheConsumerIsDeleted()
     auto &channel = s.openChannel();
     const auto consumer = s.subscribe(channel, u"a"_s);
     const CallId cancelling = channel.cancel(*consumer);
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.expectSent(Wire::BasicCancel{.consumerTag = "a"}).expectSent<Wire::QueuePurge>();
     QCOMPARE(consumer->state, ConsumerState::Cancelling);
     s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
@@ -102,7 +102,7 @@ void tst_ConsumerRules::cancelWaitsForConsumeOk()
     auto &channel = s.openChannel();
     const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     const CallId cancelling = channel.cancel(*consumer);
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.expectSent<Wire::BasicConsume>().expectSent<Wire::QueuePurge>().expectNothingSent();
     s.deliver("a", 1).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
     s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectSent<Wire::BasicCancel>().expectReply(consumer->startCall);
@@ -151,7 +151,7 @@ void tst_ConsumerRules::aTagIsNotReusedUntilCancelOk()
     const auto former = s.subscribe(channel, u"a"_s);
     const CallId cancelling = channel.cancel(*former);
     const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
-    const CallId purging = *channel.purgeQueue(u"q"_s); // calls stay in order
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s); // calls stay in order
     s.expectSent<Wire::BasicCancel>().expectNothingSent();
     s.deliver("a", 1).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
     s.broker(Wire::BasicCancelOk{.consumerTag = "a"});
@@ -199,7 +199,7 @@ void tst_ConsumerRules::consumeThatWaitsForATagMayBeCancelled()
     const auto former = s.subscribe(channel, u"a"_s);
     const CallId cancelling = channel.cancel(*former);
     const auto never = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.expectSent<Wire::BasicCancel>().expectNothingSent();
     const CallId cancellingNever = channel.cancel(*never);
     s.expectReply(never->startCall, ErrorKind::Cancelled).takeReply<Engine::CancelResult>(cancellingNever);

@@ -106,7 +106,7 @@ QByteArray manyFrames()
 QStringList eventsOf(const std::function<void(Script &)> &feed)
 {
     Subscribed s;
-    const auto purging = s.channel->purgeQueue(u"q"_s);
+    const auto purging = s.channel->topology().purgeQueue(u"q"_s);
     const auto getting = s.channel->get(u"q"_s, false);
     s.write();
     feed(s);
@@ -267,7 +267,7 @@ void tst_Contents::aChannelMayBeReleasedWhileItsBodyIsRead()
     Subscribed s;
     const QByteArray stream = deliverFrames("tag", 1, {.body = pattern(300'000)});
     if (!released)
-        QVERIFY(s.channel->purgeQueue(u"q"_s));
+        QVERIFY(s.channel->topology().purgeQueue(u"q"_s));
     s.brokerBytes(stream.first(50'000)).write();
     if (released)
         s.channel->release();
@@ -359,7 +359,7 @@ void tst_Contents::aMessageOverTheLimitEndsItsConsumer()
     auto &channel = s.openChannel();
     const auto consumer = s.subscribe(channel, u"tag"_s, {.ackMode = ackMode});
     const auto other = s.subscribe(channel, u"other"_s);
-    const auto pending = *channel.purgeQueue(u"q"_s);
+    const auto pending = *channel.topology().purgeQueue(u"q"_s);
     s.expectSent<Wire::QueuePurge>();
     s.deliver("tag", 1, {.body = "before"}).expectEvent<Engine::Delivered>();
 

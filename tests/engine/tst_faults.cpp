@@ -201,9 +201,9 @@ struct Busy : Script {
         auto &second = openChannel();
         auto &third = openChannel();
         subscribe(first, u"tag"_s);
-        purging = *first.purgeQueue(u"q"_s);
+        purging = *first.topology().purgeQueue(u"q"_s);
         getting = *first.get(u"q"_s, false);
-        calls = {purging, getting, *second.declareQueue(u"q"_s, {}, false), *third.close()};
+        calls = {purging, getting, *second.topology().declareQueue(u"q"_s, {}, false), *third.close()};
         const auto starting = *second.consume(u"q"_s, {.consumerTag = u"late"_s}, this);
         second.cancel(*starting);
         calls << starting->startCall << starting->cancelCall;

@@ -114,7 +114,7 @@ void tst_FlowControl::callsBehindAHeldPublishKeepTheirPlace()
     auto &channel = s.openChannel();
     s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
     publish(channel, "1");
-    QVERIFY(channel.purgeQueue(u"q"_s));
+    QVERIFY(channel.topology().purgeQueue(u"q"_s));
     publish(channel, "2");
     QVERIFY(channel.setPrefetch(7, false));
     s.expectNothingSent();
@@ -147,7 +147,7 @@ void tst_FlowControl::callsWithoutAPublishBeforeThemAreNotHeld()
     auto &other = s.openChannel();
     s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
     publish(channel, "held");
-    const auto purging = *other.purgeQueue(u"q"_s);
+    const auto purging = *other.topology().purgeQueue(u"q"_s);
     s.expectSent<Wire::QueuePurge>(2).broker(Wire::QueuePurgeOk{}, 2).takeReply<quint32>(purging);
     s.openChannel();
 }
@@ -161,7 +161,7 @@ void tst_FlowControl::eachChannelGoesOnInItsOrderAfterUnblocked()
     s.broker(Wire::ConnectionBlocked{});
     publish(two, "2a");
     publish(one, "1a");
-    QVERIFY(one.purgeQueue(u"q"_s));
+    QVERIFY(one.topology().purgeQueue(u"q"_s));
     publish(two, "2b");
     s.broker(Wire::ConnectionUnblocked{});
     QHash<quint16, QByteArrayList> order;
@@ -370,7 +370,7 @@ void tst_FlowControl::publishFailsAboveTheBufferLimit()
     QCOMPARE(publish(channel, bodyOf(10'000)), quint64(2)); // the rejected one has no number
     s.expectPublished(bodyOf(30'000), "key").expectPublished(bodyOf(10'000), "key").expectNothingSent();
     QCOMPARE(publish(channel, bodyOf(30'000)), quint64(3));
-    QVERIFY(channel.purgeQueue(u"q"_s)); // calls are not subject to it
+    QVERIFY(channel.topology().purgeQueue(u"q"_s)); // calls are not subject to it
 }
 
 void tst_FlowControl::aMessageAboveTheBufferLimitIsAlwaysRejected()
@@ -536,7 +536,7 @@ void tst_FlowControl::aBacklogIsComparedWithFramesOfAllKinds()
     s.open();
     auto &channel = s.openChannel();
     for (int i = 0; i < 1000; ++i) {
-        QVERIFY(channel.purgeQueue(u"q"_s));
+        QVERIFY(channel.topology().purgeQueue(u"q"_s));
         s.takeSent();
     }
     publish(channel, bodyOf(200)); // 248 bytes; the average frame has less than 20, of this message alone it has 83

@@ -376,7 +376,7 @@ void tst_Handshake::aFailedAttemptKeepsWaitingCalls()
     Script s;
     Engine::ChannelEngine &channel = s.newChannel(5);
     QVERIFY(channel.open());
-    const auto declaring = channel.declareQueue(u"q"_s, {}, false);
+    const auto declaring = channel.topology().declareQueue(u"q"_s, {}, false);
     QVERIFY(publishMessage(channel, {}, u"q"_s, QByteArray(2, '\0'), "m", false));
     for (int attempt = 1; attempt <= 2; ++attempt) {
         s.start();
@@ -584,7 +584,7 @@ void tst_Handshake::closeWhileConnectingCancelsEverything()
     Script s;
     auto &channel = s.newChannel();
     const auto opening = *channel.open();
-    const auto declaring = *channel.declareQueue(u"q"_s, {}, false);
+    const auto declaring = *channel.topology().declareQueue(u"q"_s, {}, false);
     const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"tag"_s}, this);
     QCOMPARE(*channel.publish({}, u"q"_s, QByteArray(2, '\0'), "body", false), quint64(1));
     goTo(s, step);

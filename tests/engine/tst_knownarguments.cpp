@@ -69,7 +69,7 @@ void tst_KnownArguments::check(Call call)
     QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
     QCOMPARE(error.text(), u"arguments: \"%1\": %2"_s.arg(argument, problem));
     s.expectNothingSent().expectNoEvent();
-    QVERIFY(channel.declareQueue(u"q"_s, {}, false)); // unharmed
+    QVERIFY(channel.topology().declareQueue(u"q"_s, {}, false)); // unharmed
 }
 
 void tst_KnownArguments::queueArgumentIsChecked_data()
@@ -165,7 +165,7 @@ void tst_KnownArguments::queueArgumentIsChecked_data()
 void tst_KnownArguments::queueArgumentIsChecked()
 {
     check<Wire::QueueDeclare>([](Engine::ChannelEngine &channel, const FieldTable &table) {
-        return channel.declareQueue(u"q"_s, {.arguments = table}, false).error();
+        return channel.topology().declareQueue(u"q"_s, {.arguments = table}, false).error();
     });
 }
 
@@ -182,7 +182,7 @@ void tst_KnownArguments::exchangeArgumentIsChecked_data()
 void tst_KnownArguments::exchangeArgumentIsChecked()
 {
     check<Wire::ExchangeDeclare>([](Engine::ChannelEngine &channel, const FieldTable &table) {
-        return channel.declareExchange(u"e"_s, u"topic"_s, {.arguments = table}, false).error();
+        return channel.topology().declareExchange(u"e"_s, u"topic"_s, {.arguments = table}, false).error();
     });
 }
 
@@ -285,14 +285,15 @@ void tst_KnownArguments::queuesThatNoBrokerAcceptsAreRejected()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const Error error = channel.declareQueue(name, options, false).error();
+    const Error error = channel.topology().declareQueue(name, options, false).error();
     if (named.isEmpty()) {
         QCOMPARE(error, Error());
     } else {
         QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
         QVERIFY2(error.text().startsWith(named + u':'), qPrintable(error.text()));
         s.expectNothingSent();
-        QVERIFY(channel.declareQueue(name.isEmpty() ? u"q"_s : name, options, true)); // asked for, it may exist
+        QVERIFY(
+            channel.topology().declareQueue(name.isEmpty() ? u"q"_s : name, options, true)); // asked for, it may exist
     }
     s.expectSent<Wire::QueueDeclare>();
 }
@@ -302,24 +303,24 @@ void tst_KnownArguments::theDefaultExchangeIsLeftAlone()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const Error errors[] = {channel.declareExchange({}, u"direct"_s, {}, false).error(),
-                            channel.declareExchange({}, {}, {}, true).error(),
-                            channel.deleteExchange({}, false).error(),
-                            channel.deleteExchange(u"amq.mine"_s, false).error(),
-                            channel.bindQueue(u"q"_s, {}, u"q"_s, {}).error(),
-                            channel.unbindQueue(u"q"_s, {}, u"q"_s, {}).error(),
-                            channel.bindExchange({}, u"e"_s, {}, {}).error(),
-                            channel.bindExchange(u"e"_s, {}, {}, {}).error(),
-                            channel.unbindExchange({}, u"e"_s, {}, {}).error(),
-                            channel.unbindExchange(u"e"_s, {}, {}, {}).error(),
-                            channel.declareExchange(u"e"_s, {}, {}, false).error()};
+    const Error errors[] = {channel.topology().declareExchange({}, u"direct"_s, {}, false).error(),
+                            channel.topology().declareExchange({}, {}, {}, true).error(),
+                            channel.topology().deleteExchange({}, false).error(),
+                            channel.topology().deleteExchange(u"amq.mine"_s, false).error(),
+                            channel.topology().bindQueue(u"q"_s, {}, u"q"_s, {}).error(),
+                            channel.topology().unbindQueue(u"q"_s, {}, u"q"_s, {}).error(),
+                            channel.topology().bindExchange({}, u"e"_s, {}, {}).error(),
+                            channel.topology().bindExchange(u"e"_s, {}, {}, {}).error(),
+                            channel.topology().unbindExchange({}, u"e"_s, {}, {}).error(),
+                            channel.topology().unbindExchange(u"e"_s, {}, {}, {}).error(),
+                            channel.topology().declareExchange(u"e"_s, {}, {}, false).error()};
     for (const Error &error : errors)
         QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
     QVERIFY(std::end(errors)[-1].text().startsWith(u"type: "_s));
     s.expectNothingSent();
     // These may exist already.
-    QVERIFY(channel.declareExchange(u"amq.direct"_s, u"direct"_s, {}, false));
-    QVERIFY(channel.declareExchange(u"e"_s, {}, {}, true));
+    QVERIFY(channel.topology().declareExchange(u"amq.direct"_s, u"direct"_s, {}, false));
+    QVERIFY(channel.topology().declareExchange(u"e"_s, {}, {}, true));
     s.expectSent<Wire::ExchangeDeclare>().expectSent<Wire::ExchangeDeclare>();
 }
 
@@ -482,7 +483,7 @@ void tst_KnownArguments::wrongValuesOfHelpersAreRejected()
     QFETCH(FieldTable, arguments);
     Script s;
     s.open();
-    const Error error = s.openChannel().declareQueue(u"q"_s, {.arguments = arguments}, false).error();
+    const Error error = s.openChannel().topology().declareQueue(u"q"_s, {.arguments = arguments}, false).error();
     QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
     QVERIFY2(error.text().startsWith(u"arguments: \"%1\": "_s.arg(argument)), qPrintable(error.text()));
     s.expectNothingSent();
@@ -494,7 +495,7 @@ void tst_KnownArguments::sameNameElsewhereIsAnotherArgument()
     s.open();
     auto &channel = s.openChannel();
     const FieldTable table{{u"x-max-priority"_s, u"any"_s}, {u"x-priority"_s, u"any"_s}};
-    QVERIFY(channel.bindQueue(u"q"_s, u"amq.headers"_s, {}, table));
+    QVERIFY(channel.topology().bindQueue(u"q"_s, u"amq.headers"_s, {}, table));
     s.expectSent<Wire::QueueBind>();
 }
 

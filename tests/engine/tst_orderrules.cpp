@@ -45,9 +45,9 @@ void tst_OrderRules::repliesComeInTheOrderOfTheCalls()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const CallId a = *channel.declareQueue(u"a"_s, {}, false);
-    const CallId b = *channel.declareQueue(u"b"_s, {}, false);
-    const CallId c = *channel.bindQueue(u"b"_s, u"amq.topic"_s, u"key"_s, {});
+    const CallId a = *channel.topology().declareQueue(u"a"_s, {}, false);
+    const CallId b = *channel.topology().declareQueue(u"b"_s, {}, false);
+    const CallId c = *channel.topology().bindQueue(u"b"_s, u"amq.topic"_s, u"key"_s, {});
     QVERIFY(a < b && b < c);
     s.expectSent<Wire::QueueDeclare>().expectSent<Wire::QueueDeclare>().expectSent<Wire::QueueBind>();
     s.broker(Wire::QueueDeclareOk{.queue = "a"}).broker(Wire::QueueDeclareOk{.queue = "b"}).broker(Wire::QueueBindOk{});
@@ -64,35 +64,36 @@ void tst_OrderRules::eachCallGetsTheValueOfItsReply()
     const FieldTable table{{u"x-max-length"_s, 7}};
     const QByteArray encoded = *Wire::encodeTable(table, u"");
 
-    const CallId declaring = *channel.declareQueue(u"q"_s, {.exclusive = true, .arguments = table}, false);
+    const CallId declaring = *channel.topology().declareQueue(u"q"_s, {.exclusive = true, .arguments = table}, false);
     s.expectSent(Wire::QueueDeclare{.queue = "q", .durable = true, .exclusive = true, .arguments = {encoded}});
     s.broker(Wire::QueueDeclareOk{.queue = "q", .messageCount = 4, .consumerCount = 2});
     const auto info = s.takeReply<QueueInfo>(declaring);
     QCOMPARE(info.messageCount, 4u);
     QCOMPARE(info.consumerCount, 2u);
 
-    const CallId inspecting = *channel.declareQueue(u"q"_s, {.durable = false}, true);
+    const CallId inspecting = *channel.topology().declareQueue(u"q"_s, {.durable = false}, true);
     s.expectSent(Wire::QueueDeclare{.queue = "q", .passive = true}).broker(Wire::QueueDeclareOk{.queue = "q"});
     s.takeReply<QueueInfo>(inspecting);
 
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.expectSent(Wire::QueuePurge{.queue = "q"}).broker(Wire::QueuePurgeOk{.messageCount = 9});
     QCOMPARE(s.takeReply<quint32>(purging), 9u);
 
-    const CallId deleting = *channel.deleteQueue(u"q"_s, true, false);
+    const CallId deleting = *channel.topology().deleteQueue(u"q"_s, true, false);
     s.expectSent(Wire::QueueDelete{.queue = "q", .ifUnused = true}).broker(Wire::QueueDeleteOk{.messageCount = 3});
     QCOMPARE(s.takeReply<quint32>(deleting), 3u);
 
-    const CallId unbinding = *channel.unbindQueue(u"q"_s, u"e"_s, u"k"_s, table);
+    const CallId unbinding = *channel.topology().unbindQueue(u"q"_s, u"e"_s, u"k"_s, table);
     s.expectSent(Wire::QueueUnbind{.queue = "q", .exchange = "e", .routingKey = "k", .arguments = {encoded}});
     s.broker(Wire::QueueUnbindOk{}).expectReply(unbinding);
 
-    const CallId exchange = *channel.declareExchange(u"e"_s, u"topic"_s, {.autoDelete = true, .internal = true}, false);
+    const CallId exchange =
+        *channel.topology().declareExchange(u"e"_s, u"topic"_s, {.autoDelete = true, .internal = true}, false);
     s.expectSent(
         Wire::ExchangeDeclare{.exchange = "e", .type = "topic", .durable = true, .autoDelete = true, .internal = true});
     s.broker(Wire::ExchangeDeclareOk{}).expectReply(exchange);
 
-    const CallId deletingExchange = *channel.deleteExchange(u"e"_s, true);
+    const CallId deletingExchange = *channel.topology().deleteExchange(u"e"_s, true);
     s.expectSent(Wire::ExchangeDelete{.exchange = "e", .ifUnused = true});
     s.broker(Wire::ExchangeDeleteOk{}).expectReply(deletingExchange).expectNoEvent();
 }
@@ -104,11 +105,11 @@ void tst_OrderRules::aTimeoutClosesTheChannelAndEndsItsOtherCalls()
     auto &channel = s.openChannel();
     auto &other = s.openChannel();
     const auto consumer = s.subscribe(channel, u"a"_s);
-    const CallId declaring = *channel.declareQueue(u"q"_s, {}, false);
+    const CallId declaring = *channel.topology().declareQueue(u"q"_s, {}, false);
     s.expectSent<Wire::QueueDeclare>();
     s.advance(10s);
-    const CallId purging = *channel.purgeQueue(u"q"_s);
-    const CallId elsewhere = *other.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
+    const CallId elsewhere = *other.topology().purgeQueue(u"q"_s);
     s.expectSent<Wire::QueuePurge>().expectSent<Wire::QueuePurge>(2);
     s.advance(19'999ms).expectNoEvent().expectNothingSent();
     s.advance(1ms).expectSent<Wire::ChannelClose>().expectNothingSent();
@@ -121,7 +122,7 @@ void tst_OrderRules::aTimeoutClosesTheChannelAndEndsItsOtherCalls()
     s.expectEvent<Engine::ChannelClosed>([&](const Engine::ChannelClosed &closed) { QCOMPARE(closed.reason, error); });
     s.expectNoEvent();
     QCOMPARE(consumer->state, ConsumerState::Gone);
-    QCOMPARE(channel.declareQueue(u"q"_s, {}, false).error().kind(), ErrorKind::NotOpen);
+    QCOMPARE(channel.topology().declareQueue(u"q"_s, {}, false).error().kind(), ErrorKind::NotOpen);
 
     // The delayed replies are ignored; the other channel is not touched.
     s.broker(Wire::QueueDeclareOk{.queue = "q"}).broker(Wire::QueuePurgeOk{}).deliver("a", 1).expectNoEvent();
@@ -154,7 +155,7 @@ void tst_OrderRules::theTimeOfACallBeginsWithItsWriting()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    QVERIFY(channel.purgeQueue(u"q"_s));
+    QVERIFY(channel.topology().purgeQueue(u"q"_s));
     QVERIFY(!s.engine.deadline());
     s.now += 1h; // the socket was full
     s.expectSent<Wire::QueuePurge>();
@@ -168,7 +169,7 @@ void tst_OrderRules::theTimeOfACallBeginsWithItsLastByte()
     s.open();
     auto &channel = s.openChannel();
     QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), QByteArray(100'000, 'b'), false)); // its body is shared
-    QVERIFY(channel.purgeQueue(u"q"_s));
+    QVERIFY(channel.topology().purgeQueue(u"q"_s));
     s.engine.prepareOutput(s.now);
     qint64 left = s.engine.queuedBytes();
     while (left > 1) {
@@ -192,10 +193,10 @@ void tst_OrderRules::theTimesOfCallsBeginOneByOne()
     s.open();
     auto &one = s.openChannel();
     auto &two = s.openChannel();
-    const CallId first = *one.purgeQueue(u"q"_s);
+    const CallId first = *one.topology().purgeQueue(u"q"_s);
     s.engine.prepareOutput(s.now);
     const qsizetype size = s.engine.output().size();
-    const CallId second = *two.purgeQueue(u"q"_s);
+    const CallId second = *two.topology().purgeQueue(u"q"_s);
     s.engine.written(size, s.now);
     s.engine.tick(s.now += 29'999ms);
     QVERIFY(s.engine.isOpen());
@@ -214,7 +215,7 @@ void tst_OrderRules::aCallBehindAPeerThatDoesNotReadEndsWithTheHeartbeat()
     s.open({.heartbeat = 10});
     auto &channel = s.openChannel();
     QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), "body", false));
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.engine.prepareOutput(s.now);
     s.engine.written(10, s.now); // it reads no more
     const Engine::Time end = s.now + 20s;
@@ -234,7 +235,7 @@ void tst_OrderRules::anAnsweredCallHasNoDeadline()
     auto &channel = s.openChannel();
     QVERIFY(!s.engine.deadline());
     for (int i = 0; i < 3; ++i) {
-        QVERIFY(channel.purgeQueue(u"q"_s));
+        QVERIFY(channel.topology().purgeQueue(u"q"_s));
         s.expectSent<Wire::QueuePurge>().advance(1s);
     }
     const Engine::Time lastSent = s.now - 1s;
@@ -251,7 +252,7 @@ void tst_OrderRules::withoutReplyTimeoutCallsWaitForEver()
     s.settings.replyTimeout = 0ms;
     s.open();
     auto &channel = s.openChannel();
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.expectSent<Wire::QueuePurge>();
     QVERIFY(!s.engine.deadline());
     s.advance(240h).expectNoEvent().broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
@@ -262,7 +263,7 @@ void tst_OrderRules::callDeadlinesStandStillWhileTheBrokerBlocks()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.expectSent<Wire::QueuePurge>().advance(20s);
     s.broker(Wire::ConnectionBlocked{.reason = "low on memory"}).expectEvent<Engine::BlockedChanged>();
     QVERIFY(!s.engine.deadline());
@@ -279,10 +280,10 @@ void tst_OrderRules::deadlinesStayInOrderAfterTheBrokerBlocked()
     auto &channel = s.openChannel();
     auto &other = s.openChannel();
     s.broker(Wire::ConnectionBlocked{}).advance(1h);
-    const CallId whileBlocked = *channel.purgeQueue(u"q"_s);
+    const CallId whileBlocked = *channel.topology().purgeQueue(u"q"_s);
     s.expectSent<Wire::QueuePurge>().advance(1h).broker(Wire::ConnectionUnblocked{}).takeEvents();
     s.advance(10s);
-    const CallId afterwards = *other.purgeQueue(u"q"_s);
+    const CallId afterwards = *other.topology().purgeQueue(u"q"_s);
     s.expectSent<Wire::QueuePurge>(2);
     s.advance(20s).expectReply(whileBlocked, ErrorKind::Timeout).expectEvent<Engine::ChannelClosed>().expectNoEvent();
     s.advance(10s).expectReply(afterwards, ErrorKind::Timeout).expectEvent<Engine::ChannelClosed>().expectNoEvent();
@@ -294,11 +295,11 @@ void tst_OrderRules::callsBeforeOpenAreSentInTheirOrderAcrossChannels()
     auto &one = s.newChannel();
     auto &two = s.newChannel();
     QVERIFY(one.open());
-    QVERIFY(one.declareExchange(u"e"_s, u"fanout"_s, {}, false));
+    QVERIFY(one.topology().declareExchange(u"e"_s, u"fanout"_s, {}, false));
     QVERIFY(two.open());
-    QVERIFY(two.declareQueue(u"q"_s, {}, false));
+    QVERIFY(two.topology().declareQueue(u"q"_s, {}, false));
     QVERIFY(one.publish(u"e"_s, u"first"_s, QByteArray(2, '\0'), "1", false));
-    QVERIFY(two.bindQueue(u"q"_s, u"e"_s, {}, {}));
+    QVERIFY(two.topology().bindQueue(u"q"_s, u"e"_s, {}, {}));
     QVERIFY(one.publish(u"e"_s, u"second"_s, QByteArray(2, '\0'), "2", false));
     QVERIFY(two.consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
     QCOMPARE(one.state(), Engine::ChannelEngine::State::Opening);
@@ -314,14 +315,14 @@ void tst_OrderRules::callsTooLargeForTheNegotiatedFramesEndWithAnError()
     Script s;
     auto &channel = s.newChannel();
     QVERIFY(channel.open());
-    const CallId declaring = *channel.declareQueue(u"q"_s, {.arguments = large}, false);
+    const CallId declaring = *channel.topology().declareQueue(u"q"_s, {.arguments = large}, false);
     const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s, .arguments = large}, &s);
     const CallId cancelling = channel.cancel(*consumer);
     const QByteArray properties =
         Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {*Wire::encodeTable(large, u"")}});
     QVERIFY(channel.publish({}, u"q"_s, properties, "body", false));
     const auto uncancelled = *channel.consume(u"q"_s, {.consumerTag = u"b"_s, .arguments = large}, &s);
-    const CallId purging = *channel.purgeQueue(u"q"_s);
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.open({.frameMax = 4096}).expectSent<Wire::ChannelOpen>().expectSent<Wire::QueuePurge>().expectNothingSent();
     s.expectReply(declaring, ErrorKind::InvalidArgument);
     s.expectReply(consumer->startCall, ErrorKind::InvalidArgument).takeReply<Engine::CancelResult>(cancelling);
@@ -338,7 +339,8 @@ void tst_OrderRules::callsTooLargeForTheNegotiatedFramesEndWithAnError()
     s.broker(Wire::ChannelOpenOk{}).expectEvent<Engine::ReplyArrived>().expectEvent<Engine::ChannelOpened>();
     s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
     // Now it is known in time, and the tag is free.
-    QCOMPARE(channel.declareQueue(u"q"_s, {.arguments = large}, false).error().kind(), ErrorKind::InvalidArgument);
+    QCOMPARE(channel.topology().declareQueue(u"q"_s, {.arguments = large}, false).error().kind(),
+             ErrorKind::InvalidArgument);
     QCOMPARE(channel.publish({}, u"q"_s, properties, {}, false).error().kind(), ErrorKind::InvalidArgument);
     QCOMPARE(channel.consume(u"q"_s, {.consumerTag = u"a"_s, .arguments = large}, &s).error().kind(),
              ErrorKind::InvalidArgument);
@@ -350,13 +352,13 @@ void tst_OrderRules::anEmptyQueueNameIsTheLastOneDeclared()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    QVERIFY(channel.declareQueue(u"first"_s, {}, false));
-    QVERIFY(channel.declareQueue(u"q"_s, {}, true)); // passively too
-    QVERIFY(channel.purgeQueue({}));
+    QVERIFY(channel.topology().declareQueue(u"first"_s, {}, false));
+    QVERIFY(channel.topology().declareQueue(u"q"_s, {}, true)); // passively too
+    QVERIFY(channel.topology().purgeQueue({}));
     QVERIFY(channel.get({}, true));
     QVERIFY(channel.consume({}, {.consumerTag = u"a"_s}, &s));
-    QVERIFY(channel.bindQueue({}, u"e"_s, u"k"_s, {}));
-    QVERIFY(channel.deleteQueue({}, false, false));
+    QVERIFY(channel.topology().bindQueue({}, u"e"_s, u"k"_s, {}));
+    QVERIFY(channel.topology().deleteQueue({}, false, false));
     s.expectSent<Wire::QueueDeclare>().expectSent<Wire::QueueDeclare>().expectSent(Wire::QueuePurge{.queue = "q"});
     s.expectSent(Wire::BasicGet{.queue = "q", .noAck = true});
     s.expectSent(Wire::BasicConsume{.queue = "q", .consumerTag = "a"});
@@ -369,16 +371,16 @@ void tst_OrderRules::anEmptyQueueNameFollowsTheBrokersName()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    QVERIFY(channel.declareQueue(u"old"_s, {}, false));
-    QVERIFY(channel.declareQueue({}, {}, false));
-    QVERIFY(channel.purgeQueue({})); // the broker knows which one is meant
+    QVERIFY(channel.topology().declareQueue(u"old"_s, {}, false));
+    QVERIFY(channel.topology().declareQueue({}, {}, false));
+    QVERIFY(channel.topology().purgeQueue({})); // the broker knows which one is meant
     s.expectSent<Wire::QueueDeclare>().expectSent(Wire::QueueDeclare{.durable = true});
     s.expectSent(Wire::QueuePurge{.queue = ""});
     s.broker(Wire::QueueDeclareOk{.queue = "old"}); // of the earlier declaration
-    QCOMPARE(channel.lastQueue(), QString());
+    QCOMPARE(channel.topology().lastQueue(), QString());
     s.broker(Wire::QueueDeclareOk{.queue = "amq.gen-1"});
-    QCOMPARE(channel.lastQueue(), u"amq.gen-1"_s);
-    QVERIFY(channel.purgeQueue({}));
+    QCOMPARE(channel.topology().lastQueue(), u"amq.gen-1"_s);
+    QVERIFY(channel.topology().purgeQueue({}));
     s.expectSent(Wire::QueuePurge{.queue = "amq.gen-1"});
 }
 
@@ -396,10 +398,10 @@ void tst_OrderRules::anEmptyQueueNameNeedsADeclaration()
     s.open();
     auto &channel = s.openChannel();
     const auto attempt = [&]() -> Error {
-        return operation == u"delete"_s   ? channel.deleteQueue({}, false, false).error()
-               : operation == u"purge"_s  ? channel.purgeQueue({}).error()
-               : operation == u"bind"_s   ? channel.bindQueue({}, u"e"_s, {}, {}).error()
-               : operation == u"unbind"_s ? channel.unbindQueue({}, u"e"_s, {}, {}).error()
+        return operation == u"delete"_s   ? channel.topology().deleteQueue({}, false, false).error()
+               : operation == u"purge"_s  ? channel.topology().purgeQueue({}).error()
+               : operation == u"bind"_s   ? channel.topology().bindQueue({}, u"e"_s, {}, {}).error()
+               : operation == u"unbind"_s ? channel.topology().unbindQueue({}, u"e"_s, {}, {}).error()
                : operation == u"get"_s    ? channel.get({}, false).error()
                                           : channel.consume({}, {.consumerTag = u"a"_s}, &s).error();
     };
@@ -407,8 +409,8 @@ void tst_OrderRules::anEmptyQueueNameNeedsADeclaration()
     QVERIFY2(attempt().text().startsWith(u"queue:"_s), qPrintable(attempt().text()));
     s.expectNothingSent();
     // A declaration on another channel, or before a reopen, does not count at the broker either.
-    QVERIFY(s.openChannel(2).declareQueue(u"q"_s, {}, false));
-    QVERIFY(channel.declareQueue(u"q"_s, {}, false));
+    QVERIFY(s.openChannel(2).topology().declareQueue(u"q"_s, {}, false));
+    QVERIFY(channel.topology().declareQueue(u"q"_s, {}, false));
     QCOMPARE(attempt().kind(), ErrorKind::NoError);
     s.broker(Wire::ChannelClose{.replyCode = 404}).write();
     QVERIFY(channel.open());
@@ -422,14 +424,15 @@ void tst_OrderRules::anEmptyKeyOfAnEmptyQueueIsItsName()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    QVERIFY(channel.declareQueue({}, {}, false));
-    QVERIFY(channel.bindQueue({}, u"e"_s, {}, {})); // both empty on the wire: the broker takes its name for both
+    QVERIFY(channel.topology().declareQueue({}, {}, false));
+    QVERIFY(
+        channel.topology().bindQueue({}, u"e"_s, {}, {})); // both empty on the wire: the broker takes its name for both
     s.expectSent<Wire::QueueDeclare>().expectSent(Wire::QueueBind{.queue = "", .exchange = "e", .routingKey = ""});
     s.broker(Wire::QueueDeclareOk{.queue = "amq.gen-1"});
-    QVERIFY(channel.bindQueue({}, u"e"_s, {}, {}));
-    QVERIFY(channel.unbindQueue({}, u"e"_s, {}, {}));
-    QVERIFY(channel.bindQueue({}, u"e"_s, u"k"_s, {}));
-    QVERIFY(channel.bindQueue(u"amq.gen-1"_s, u"e"_s, {}, {})); // named: an empty key is an empty key
+    QVERIFY(channel.topology().bindQueue({}, u"e"_s, {}, {}));
+    QVERIFY(channel.topology().unbindQueue({}, u"e"_s, {}, {}));
+    QVERIFY(channel.topology().bindQueue({}, u"e"_s, u"k"_s, {}));
+    QVERIFY(channel.topology().bindQueue(u"amq.gen-1"_s, u"e"_s, {}, {})); // named: an empty key is an empty key
     s.expectSent(Wire::QueueBind{.queue = "amq.gen-1", .exchange = "e", .routingKey = "amq.gen-1"});
     s.expectSent(Wire::QueueUnbind{.queue = "amq.gen-1", .exchange = "e", .routingKey = "amq.gen-1"});
     s.expectSent(Wire::QueueBind{.queue = "amq.gen-1", .exchange = "e", .routingKey = "k"});
@@ -520,31 +523,32 @@ void tst_OrderRules::argumentsAreCheckedBeforeAnythingIsQueued()
         argument == u"arguments"_s ? FieldTable{{u"k"_s, qInf()}} : FieldTable{{u"k"_s, QString(131072, u'x')}};
     QList<Error> errors;
     if (name == u"queue"_s) {
-        errors = {channel.declareQueue(wide, {}, false).error(),
-                  channel.deleteQueue(wide, false, false).error(),
-                  channel.purgeQueue(wide).error(),
+        errors = {channel.topology().declareQueue(wide, {}, false).error(),
+                  channel.topology().deleteQueue(wide, false, false).error(),
+                  channel.topology().purgeQueue(wide).error(),
                   channel.get(wide, false).error(),
-                  channel.bindQueue(wide, u"e"_s, {}, {}).error(),
+                  channel.topology().bindQueue(wide, u"e"_s, {}, {}).error(),
                   channel.consume(wide, {.consumerTag = u"a"_s}, &s).error()};
     } else if (name == u"exchange"_s) {
-        errors = {channel.declareExchange(wide, u"fanout"_s, {}, false).error(),
-                  channel.deleteExchange(wide, false).error(), channel.bindQueue(u"q"_s, wide, {}, {}).error(),
+        errors = {channel.topology().declareExchange(wide, u"fanout"_s, {}, false).error(),
+                  channel.topology().deleteExchange(wide, false).error(),
+                  channel.topology().bindQueue(u"q"_s, wide, {}, {}).error(),
                   channel.publish(wide, {}, QByteArray(2, '\0'), {}, false).error(),
                   channel.publish(QString(256, u'e'), {}, QByteArray(2, '\0'), {}, false).error()};
     } else if (name == u"routingKey"_s) {
-        errors = {channel.bindQueue(u"q"_s, u"e"_s, wide, {}).error(),
-                  channel.unbindQueue(u"q"_s, u"e"_s, wide, {}).error(),
+        errors = {channel.topology().bindQueue(u"q"_s, u"e"_s, wide, {}).error(),
+                  channel.topology().unbindQueue(u"q"_s, u"e"_s, wide, {}).error(),
                   channel.publish({}, wide, QByteArray(2, '\0'), {}, false).error(),
                   channel.publish({}, QString(256, u'k'), QByteArray(2, '\0'), {}, false).error()};
     } else if (name == u"type"_s) {
-        errors = {channel.declareExchange(u"e"_s, wide, {}, false).error()};
+        errors = {channel.topology().declareExchange(u"e"_s, wide, {}, false).error()};
     } else if (name == u"consumerTag"_s) {
         const QString tag = argument == name ? wide : QString();
         errors = {channel.consume(u"q"_s, {.consumerTag = tag}, &s).error()};
     } else {
-        errors = {channel.declareQueue(u"q"_s, {.arguments = table}, false).error(),
-                  channel.declareExchange(u"e"_s, u"fanout"_s, {.arguments = table}, false).error(),
-                  channel.bindQueue(u"q"_s, u"e"_s, {}, table).error(),
+        errors = {channel.topology().declareQueue(u"q"_s, {.arguments = table}, false).error(),
+                  channel.topology().declareExchange(u"e"_s, u"fanout"_s, {.arguments = table}, false).error(),
+                  channel.topology().bindQueue(u"q"_s, u"e"_s, {}, table).error(),
                   channel.consume(u"q"_s, {.consumerTag = u"a"_s, .arguments = table}, &s).error()};
     }
     for (const Error &error : std::as_const(errors)) {
@@ -563,13 +567,13 @@ void tst_OrderRules::aClosedChannelAcceptsNoCalls()
     s.open();
     auto &channel = s.openChannel();
     const auto attempts = [&] {
-        return QList<Error>{channel.declareQueue(u"q"_s, {}, false).error(),
-                            channel.deleteQueue(u"q"_s, false, false).error(),
-                            channel.purgeQueue(u"q"_s).error(),
-                            channel.bindQueue(u"q"_s, u"e"_s, {}, {}).error(),
-                            channel.unbindQueue(u"q"_s, u"e"_s, {}, {}).error(),
-                            channel.declareExchange(u"e"_s, u"fanout"_s, {}, false).error(),
-                            channel.deleteExchange(u"e"_s, false).error(),
+        return QList<Error>{channel.topology().declareQueue(u"q"_s, {}, false).error(),
+                            channel.topology().deleteQueue(u"q"_s, false, false).error(),
+                            channel.topology().purgeQueue(u"q"_s).error(),
+                            channel.topology().bindQueue(u"q"_s, u"e"_s, {}, {}).error(),
+                            channel.topology().unbindQueue(u"q"_s, u"e"_s, {}, {}).error(),
+                            channel.topology().declareExchange(u"e"_s, u"fanout"_s, {}, false).error(),
+                            channel.topology().deleteExchange(u"e"_s, false).error(),
                             channel.setPrefetch(1, false).error(),
                             channel.get(u"q"_s, false).error(),
                             channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s).error(),

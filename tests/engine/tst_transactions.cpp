@@ -101,7 +101,7 @@ void tst_Transactions::nothingFollowsCommitOrRollbackBeforeItsAnswer()
     t.s.expectPublished("1", "key");
     const auto first = isCommit ? *t.channel->txCommit() : *t.channel->txRollback();
     t.publish("2");
-    const auto declaring = *t.channel->declareQueue(u"q"_s, {}, false);
+    const auto declaring = *t.channel->topology().declareQueue(u"q"_s, {}, false);
     const auto second = *t.channel->txCommit();
     t.publish("3");
     t.channel->cancel(*t.consumer);
@@ -110,7 +110,7 @@ void tst_Transactions::nothingFollowsCommitOrRollbackBeforeItsAnswer()
     else
         t.s.expectSent<Wire::TxRollback>();
     t.s.expectNothingSent();
-    QVERIFY(other.purgeQueue(u"q"_s));
+    QVERIFY(other.topology().purgeQueue(u"q"_s));
     t.s.expectSent<Wire::QueuePurge>(2); // other channels go on
     if (isCommit)
         t.s.broker(Wire::TxCommitOk{});

@@ -301,15 +301,15 @@ void EngineExerciser::declareOrDelete()
     const QString name = anyName();
     switch (m_script.byte() % 8) {
     case 0:
-        return note(engine.deleteQueue(name, false, false));
+        return note(engine.topology().deleteQueue(name, false, false));
     case 1:
-        return note(engine.purgeQueue(name));
+        return note(engine.topology().purgeQueue(name));
     case 2:
-        return note(engine.declareExchange(name, u"direct"_s, {.arguments = anyTable()}, false));
+        return note(engine.topology().declareExchange(name, u"direct"_s, {.arguments = anyTable()}, false));
     case 3:
-        return note(engine.deleteExchange(name, true));
+        return note(engine.topology().deleteExchange(name, true));
     default:
-        return note(engine.declareQueue(name, {.arguments = anyTable()}, m_script.chance(64)));
+        return note(engine.topology().declareQueue(name, {.arguments = anyTable()}, m_script.chance(64)));
     }
 }
 
@@ -318,8 +318,8 @@ void EngineExerciser::bind()
     if (Channel *channel = anyChannel()) {
         const bool isUnbind = m_script.chance(64);
         const QString queue = anyName(), exchange = anyName(), key = anyName();
-        note(isUnbind ? channel->engine->unbindQueue(queue, exchange, key, anyTable())
-                      : channel->engine->bindQueue(queue, exchange, key, anyTable()));
+        note(isUnbind ? channel->engine->topology().unbindQueue(queue, exchange, key, anyTable())
+                      : channel->engine->topology().bindQueue(queue, exchange, key, anyTable()));
     }
 }
 
