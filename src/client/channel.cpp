@@ -499,7 +499,7 @@ int Channel::unconfirmedCount() const
 */
 int Channel::confirmWindow() const
 {
-    return d->engine ? d->engine->confirmWindow() : 0;
+    return d->engine ? d->engine->publishing().confirmWindow() : 0;
 }
 
 /*!
@@ -518,7 +518,7 @@ void Channel::setConfirmWindow(int messages)
         d->reportCallError(reason);
         return;
     }
-    d->engine->setConfirmWindow(messages);
+    d->engine->publishing().setConfirmWindow(messages);
     d->connection->scheduler.schedule();
 }
 
@@ -688,7 +688,7 @@ Reply<void> Channel::setPrefetch(quint16 count, PrefetchScope scope)
 {
     return d->reply("setPrefetch", [&] {
         d->isPrefetchSet = true;
-        return d->engine->setPrefetch(count, scope == PrefetchScope::PerChannel);
+        return d->engine->subscriptions().setPrefetch(count, scope == PrefetchScope::PerChannel);
     });
 }
 

@@ -89,7 +89,7 @@ public:
         reasons.setFlag(BackpressureReason::BrokerBlocked, connection->engine.isBlocked());
         reasons.setFlag(BackpressureReason::WriteBufferFull, !connection->engine.isWritable());
         reasons.setFlag(BackpressureReason::ChannelFlow, engine->isFlowed());
-        reasons.setFlag(BackpressureReason::ConfirmWindowFull, engine->isConfirmWindowFull());
+        reasons.setFlag(BackpressureReason::ConfirmWindowFull, engine->publishing().isConfirmWindowFull());
         return reasons;
     }
 
@@ -119,8 +119,6 @@ private:
     void startReopening(const Promise<void> &promise);
     const ConsumerPrivate *rejectedConsumer(const Error &reason) const;
     QList<ConsumerPrivate *>::iterator consumerPosition(const QString &tag); // its position or insertion point
-    quint64 publishAny(const char *function, const QString &exchange, const QString &routingKey, const Message &message,
-                       bool mandatory); // 0 if refused
     void noteUnconfirmed();
     void failConfirmWaits(const Error &reason);
     Error checkConfirmMode(const char *function) const;

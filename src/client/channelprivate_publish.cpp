@@ -4,7 +4,7 @@
 
 #include "client/channel_p.h"
 
-#include "engine/repeatedpublish_p.h"
+#include "engine/channelengine_p.h"
 #include "values/logging_p.h"
 
 #include <algorithm>
@@ -17,16 +17,23 @@ using namespace Qt::StringLiterals;
 quint64 ChannelPrivate::publish(const char *function, const QString &exchange, const QString &routingKey,
                                 const Message &message, Channel::PublishFlags flags)
 {
-    const bool mandatory = flags.testFlag(Channel::PublishFlag::Mandatory);
-    quint64 sequence = 0;
-    const MessagePrivate *content = MessageAccess::data(message);
-    const QByteArray *properties = content ? content->encodedProperties() : nullptr;
-    if (properties && isKnownUsable())
-        sequence = engine->publishRepeated(exchange, routingKey, *properties, content->body, mandatory);
-    if (sequence == 0)
-        sequence = publishAny(function, exchange, routingKey, message, mandatory);
-    if (sequence == 0)
-        return 0;
+    const auto rejected = [this](const Error &reason) {
+        reportCallError(reason);
+        return quint64(0);
+    };
+    if (!isSurelyUsable()) {
+        if (const Error reason = unusable(function); reason.isError())
+            return rejected(reason);
+    }
+    Error invalid;
+    const QByteArray *properties = MessageAccess::encodedProperties(message, &invalid);
+    if (!properties)
+        return rejected(invalid);
+    const Result<quint64> published = engine->publish(exchange, routingKey, *properties, MessageAccess::body(message),
+                                                      flags.testFlag(Channel::PublishFlag::Mandatory));
+    if (!published)
+        return rejected(published.error());
+    const quint64 sequence = *published;
     m_lastSequence = sequence;
     if (engine->mode() == Engine::ChannelEngine::Mode::Confirm) {
         ++unconfirmedCount;
@@ -34,24 +41,6 @@ quint64 ChannelPrivate::publish(const char *function, const QString &exchange, c
     }
     connection->outputAdded();
     return sequence;
-}
-
-quint64 ChannelPrivate::publishAny(const char *function, const QString &exchange, const QString &routingKey,
-                                   const Message &message, bool mandatory)
-{
-    const auto fail = [this](const Error &reason) {
-        reportCallError(reason);
-        return quint64(0);
-    };
-    if (const Error reason = checkUsable(function); reason.isError())
-        return fail(reason);
-    Error invalid;
-    const QByteArray *properties = MessageAccess::encodedProperties(message, &invalid);
-    if (!properties)
-        return fail(invalid);
-    const Result<quint64> sequence =
-        engine->publish(exchange, routingKey, *properties, MessageAccess::body(message), mandatory);
-    return sequence ? *sequence : fail(sequence.error());
 }
 
 Reply<void> ChannelPrivate::publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,

@@ -46,8 +46,8 @@ ConsumerPrivate::~ConsumerPrivate()
     entry->context = nullptr;
     if (entry->cancelCall == 0 && entry->state <= Engine::ConsumerEntry::State::Active &&
         channel->engine->acceptsCalls())
-        channel->engine->cancel(*entry);
-    requeueBatch(); // after basic.cancel, since otherwise the broker would deliver them again
+        channel->engine->subscriptions().cancel(*entry);
+    returnBatch(); // behind basic.cancel: else they come again
     channel->connection->scheduler.schedule();
 }
 
@@ -79,9 +79,9 @@ void ConsumerPrivate::start()
 {
     if (!options.prefetch) { // kept when it starts again, even if the channel has another limit by then
         const bool usesDefault = !channel->isPrefetchSet && options.ackMode != AckMode::NoAck;
-        options.prefetch = usesDefault ? DefaultPrefetch : channel->engine->prefetch();
+        options.prefetch = usesDefault ? DefaultPrefetch : channel->engine->subscriptions().prefetch();
     }
-    auto starting = channel->engine->consume(queue, options, this);
+    auto starting = channel->engine->subscriptions().consume(queue, options, this);
     if (!starting)
         return startFailed(channel->reportCallError(starting.error()));
     channel->addConsumer(this);
@@ -147,9 +147,9 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
     }
     const Promise<int> promise = cancelled.emplace();
     setState(State::Cancelling);
-    const Engine::CallId call = drains ? channel->engine->drain(*entry) : channel->engine->cancel(*entry);
-    const int returned =
-        drains ? 0 : requeueBatch(); // after basic.cancel, since otherwise the broker would deliver them again
+    const Engine::CallId call =
+        drains ? channel->engine->subscriptions().drain(*entry) : channel->engine->subscriptions().cancel(*entry);
+    const int returned = drains ? 0 : returnBatch(); // behind basic.cancel: else they come again
     channel->connection->addCall(call, [consumer = QPointer(q), promise,
                                         returned](Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
         if (const Error *failure = std::get_if<Error>(&value))

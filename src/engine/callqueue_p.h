@@ -55,7 +55,7 @@ public:
     void hold(HeldPublish publish);
     const ChannelCall *firstCall() const; // null: the first operation is a publish
     ChannelCall takeFirstCall();
-    HeldPublish takeFirstPublish(); // its bytes stay counted as held
+    HeldPublish takeFirstPublish();                                  // its bytes stay counted as held
     qsizetype unconfirmed() const noexcept { return m_unconfirmed; } // held messages of confirm mode
     // Held calls of basic.consume that wait for their tag.
     const ChannelCall *consumeWaitingFor(QByteArrayView tag) const; // null: none

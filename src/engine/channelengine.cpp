@@ -2,10 +2,6 @@
 #include "engine/channelengine_p.h"
 
 #include "engine/arguments_p.h"
-#include "engine/channelcalls_p.h"
-#include "engine/knownproperties_p.h"
-
-#include <algorithm>
 
 namespace AmqpQt::Engine
 {
@@ -19,14 +15,23 @@ ChannelEngine::ChannelEngine(ChannelHost &host, quint16 number, void *clientCont
 }
 
 // Closing a channel loses its outstanding confirms.
+bool ChannelEngine::waitsForConfirms(const ChannelCall &call) const
+{
+    return call.is<Wire::ChannelClose>() && m_publishing.sentUnconfirmed() > 0;
+}
+
 bool ChannelEngine::mustHold(const ChannelCall &call) const
 {
-    return call.reply == Wire::ChannelCloseOk::id.value() && sentUnconfirmed() > 0;
+    // A basic.cancel does not wait behind held publishes, which may take long while the broker redelivers the messages
+    // that we return, nor behind a held basic.consume, which waits for the answer.
+    if (call.is<Wire::BasicCancel>() && m_host.isOpen())
+        return m_deliveries.isTransactionEnding() && !m_calls.consumeWaitingFor(call.consumer->tag);
+    return holdsCalls() || waitsForConfirms(call);
 }
 
 void ChannelEngine::submit(ChannelCall call)
 {
-    if (mustHold(false) || mustHold(call))
+    if (mustHold(call))
         m_calls.hold(std::move(call));
     else
         sendCall(call);
@@ -35,20 +40,24 @@ void ChannelEngine::submit(ChannelCall call)
 void ChannelEngine::sendCall(const ChannelCall &call)
 {
     m_deliveries.writeAcks(); // the order of calls is the order on the wire
-    if (const Error error = checkSize(call.payload.size(), call.method); error.isError())
-        return rejectCall(call, error); // known only now, since the call was made before tune
+    if (const Error error = checkSize(call.payload.size(), call.method); error.isError()) {
+        finish(call.id, error); // known only now, since the call was made before tune
+        if (call.consumer)
+            m_subscriptions.consumeRejected(call, error);
+        return;
+    }
     m_host.frames().sendMethod(m_number, call.payload);
     m_host.callSent({.id = call.id, .owner = this, .method = call.method});
-    if (call.reply == Wire::ChannelOpenOk::id.value()) {
+    if (call.is<Wire::ChannelOpen>()) {
         m_isOnWire = true;
-    } else if (call.reply == Wire::ChannelCloseOk::id.value()) {
+    } else if (call.is<Wire::ChannelClose>()) {
         m_isCloseSent = true;
         m_host.calls().ended(std::exchange(m_closeWait, 0));
-    } else if (call.reply == Wire::BasicRecoverOk::id.value()) {
+    } else if (call.is<Wire::BasicRecover>()) {
         m_deliveries.recoverSent();
-    } else if (call.reply == Wire::TxCommitOk::id.value()) {
+    } else if (call.is<Wire::TxCommit>()) {
         m_deliveries.commitSent();
-    } else if (call.reply == Wire::TxRollbackOk::id.value()) {
+    } else if (call.is<Wire::TxRollback>()) {
         m_deliveries.rollbackSent();
     }
     if (!call.consumer)
@@ -57,54 +66,23 @@ void ChannelEngine::sendCall(const ChannelCall &call)
         call.consumer->isSent = true;
 }
 
-void ChannelEngine::rejectCall(const ChannelCall &call, const Error &error)
-{
-    finish(call.id, error);
-    if (!call.consumer)
-        return;
-    endConsumer(call.consumer);
-    if (call.consumer->cancelCall)
-        finish(call.consumer->cancelCall, CancelResult{});
-    else
-        m_host.post(ConsumerCancelled{call.consumer, error});
-}
-
 bool ChannelEngine::releaseOne()
 {
     if (!m_calls.isHolding() || !m_host.isOpen() || m_deliveries.isTransactionEnding())
         return false;
     if (const ChannelCall *call = m_calls.firstCall()) {
-        if (mustHold(*call)) {
+        if (waitsForConfirms(*call)) {
             startCloseTime();
             return false;
         }
-        const bool takesTag = call->consumer && call->consumer->waitsForTag;
-        if (takesTag && m_consumers.find(call->consumer->tag))
+        if (call->consumer && call->consumer->waitsForTag && !m_subscriptions.claimTag(*call))
             return false;
-        const ChannelCall next = m_calls.takeFirstCall();
-        if (takesTag) {
-            next.consumer->waitsForTag = false;
-            m_consumers.insert(next.consumer);
-        }
-        sendCall(next);
+        sendCall(m_calls.takeFirstCall());
         return true;
     }
-    if (!mayPublish())
+    if (!m_publishing.mayPublish())
         return false;
-    const HeldPublish publish = m_calls.takeFirstPublish();
-    const qsizetype headerPayload = Wire::ContentHeaderPrefix + publish.properties.size();
-    Error error = checkSize(headerPayload, Wire::BasicPublish::name);
-    if (!error.isError())
-        error = checkProperties(publish.properties); // the user of the connection may have changed
-    if (error.isError()) {
-        m_host.post(PublishFailed{shared_from_this(), publish.sequence, publish.sequence, error});
-        noteConfirmWindow();
-    } else {
-        ContentFrames frames;
-        frames.encode(m_number, publish.payload, publish.properties);
-        sendPublish(publish.sequence, frames, publish.properties, publish.body, publish.mandatory, publish.confirm);
-    }
-    m_host.flow().addHeld(-publish.bytes());
+    m_publishing.sendHeld(m_calls.takeFirstPublish());
     return true;
 }
 
@@ -124,15 +102,13 @@ Result<CallId> ChannelEngine::open()
     m_number = *number;
     setState(State::Opening);
     m_incarnation = m_host.newIncarnation();
-    m_sentPrefetch = 0;
     m_ticket = 0;
     const Result<CallId> opening = call(Wire::ChannelOpen{});
     if (m_mode == Mode::Confirm)
         call(Wire::ConfirmSelect{});
     else if (m_mode == Mode::Transaction)
         call(Wire::TxSelect{});
-    if (m_channelPrefetch)
-        call(Wire::BasicQos{.prefetchCount = m_channelPrefetch, .global = true});
+    m_subscriptions.channelOpened();
     return opening;
 }
 
@@ -140,15 +116,11 @@ Result<CallId> ChannelEngine::close()
 {
     if (!acceptsCalls())
         return notOpen(Wire::ChannelClose::name);
-    for (const auto &consumer : m_consumers.entries()) {
-        if (consumer->state == ConsumerEntry::State::Active)
-            cancel(*consumer);
-    }
-    endWaitingConsumes();
+    m_subscriptions.cancelAll();
     const Result<CallId> closing =
         call(Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
     m_closeCall = *closing;
-    if (sentUnconfirmed() > 0)
+    if (m_publishing.sentUnconfirmed() > 0)
         startCloseTime();
     setState(State::Closing);
     return closing;
@@ -162,14 +134,71 @@ void ChannelEngine::startCloseTime()
     m_host.callSent({.id = m_closeWait, .owner = this, .method = Wire::ChannelClose::name});
 }
 
-Result<CallId> ChannelEngine::setPrefetch(quint16 count, bool perChannel)
+Error ChannelEngine::wrongMode(const char *method, const QString &need) const
+{
+    return Error(ErrorKind::InvalidArgument, u"channel %1 %2"_s.arg(m_number).arg(need), 0,
+                 QString::fromLatin1(method));
+}
+
+Result<CallId> ChannelEngine::confirmSelect()
 {
     if (!acceptsCalls())
-        return notOpen(Wire::BasicQos::name);
-    (perChannel ? m_channelPrefetch : m_prefetch) = count;
-    if (!perChannel)
-        m_sentPrefetch = count;
-    return call(Wire::BasicQos{.prefetchCount = count, .global = perChannel});
+        return notOpen(Wire::ConfirmSelect::name);
+    if (m_mode == Mode::Transaction)
+        return wrongMode(Wire::ConfirmSelect::name, u"is in transaction mode, where the broker confirms nothing"_s);
+    const Result<CallId> selecting = call(Wire::ConfirmSelect{});
+    m_mode = Mode::Confirm;
+    m_publishing.startConfirms();
+    return selecting;
+}
+
+Result<CallId> ChannelEngine::txSelect()
+{
+    if (!acceptsCalls())
+        return notOpen(Wire::TxSelect::name);
+    if (m_mode == Mode::Confirm)
+        return wrongMode(Wire::TxSelect::name, u"is in confirm mode, where there are no transactions"_s);
+    const Result<CallId> selecting = call(Wire::TxSelect{});
+    m_mode = Mode::Transaction;
+    m_deliveries.startTransactions();
+    return selecting;
+}
+
+Result<CallId> ChannelEngine::txCommit()
+{
+    if (!acceptsCalls())
+        return notOpen(Wire::TxCommit::name);
+    if (m_mode != Mode::Transaction)
+        return wrongMode(Wire::TxCommit::name, u"is not in transaction mode"_s);
+    return call(Wire::TxCommit{});
+}
+
+Result<CallId> ChannelEngine::txRollback()
+{
+    if (!acceptsCalls())
+        return notOpen(Wire::TxRollback::name);
+    if (m_mode != Mode::Transaction)
+        return wrongMode(Wire::TxRollback::name, u"is not in transaction mode"_s);
+    return call(Wire::TxRollback{});
+}
+
+Result<CallId> ChannelEngine::redeliverUnacked()
+{
+    if (!acceptsCalls())
+        return notOpen(Wire::BasicRecover::name);
+    return call(Wire::BasicRecover{.requeue = true});
+}
+
+Result<CallId> ChannelEngine::requestAccess(const QString &realm, Wire::AccessRequest request)
+{
+    if (!acceptsCalls())
+        return notOpen(Wire::AccessRequest::name);
+    Arguments arguments;
+    const QByteArray realmName = arguments.shortString("realm", realm);
+    if (arguments.areInvalid())
+        return arguments.error();
+    request.realm = realmName;
+    return call(request);
 }
 
 Result<CallId> ChannelEngine::get(const QString &name, bool noAck)
@@ -186,131 +215,162 @@ Result<CallId> ChannelEngine::get(const QString &name, bool noAck)
     return call(Wire::BasicGet{.queue = queue, .noAck = noAck}, noAck);
 }
 
-Result<std::shared_ptr<ConsumerEntry>> ChannelEngine::consume(const QString &name, const ConsumeOptions &options,
-                                                              void *consumerContext)
+Wire::Visit ChannelEngine::receive(Wire::MethodId id, QByteArrayView arguments, QByteArrayView frame)
 {
-    if (!acceptsCalls())
-        return notOpen(Wire::BasicConsume::name);
-    const Result<QString> resolved = m_topology.resolveQueue(name);
-    if (!resolved)
-        return resolved.error();
-    Arguments arguments;
-    const QByteArray queue = arguments.shortString("queue", *resolved);
-    const QByteArray tag = arguments.shortString("consumerTag", options.consumerTag);
-    const QByteArray table = arguments.table("arguments", options.arguments, consumeArguments());
-    if (arguments.areInvalid())
-        return arguments.error();
-    if (tag.isEmpty())
-        return Error(ErrorKind::InvalidArgument, u"consumerTag: the tag is empty"_s);
-    const std::shared_ptr<ConsumerEntry> former = m_consumers.find(tag);
-    const bool isEnding = former && (former->state == ConsumerEntry::State::Cancelling || former->cancelHeld);
-    if ((former && !isEnding) || m_calls.consumeWaitingFor(tag))
-        return Error(ErrorKind::InvalidArgument,
-                     u"consumerTag: \"%1\" is in use on channel %2"_s.arg(options.consumerTag).arg(m_number));
-    const bool noAck = options.ackMode == AckMode::NoAck;
-    const quint16 prefetch = options.prefetch.value_or(m_prefetch);
-    if (options.arguments.contains(u"x-stream-offset"_s) && (noAck || prefetch == 0)) {
-        return Error(ErrorKind::InvalidArgument,
-                     noAck ? u"ackMode: a consumer of a stream needs acknowledgements; AckMode::NoAck is not possible"_s
-                           : u"prefetch: a consumer of a stream needs a limit; the minimum is 1"_s);
-    }
-    const bool isForReplies = *resolved == DirectReplyTo;
-    if (isForReplies && (!noAck || (!former && hasConsumerForReplies()))) {
-        return Error(
-            ErrorKind::InvalidArgument,
-            noAck ? u"queue: \"%1\" already has a consumer on channel %2"_s.arg(DirectReplyTo).arg(m_number)
-                  : u"ackMode: replies from \"%1\" cannot be acknowledged; use AckMode::NoAck"_s.arg(DirectReplyTo));
-    }
-    const Wire::BasicConsume method{.ticket = m_ticket,
-                                    .queue = queue,
-                                    .consumerTag = tag,
-                                    .noLocal = options.noLocal,
-                                    .noAck = noAck,
-                                    .exclusive = options.exclusive,
-                                    .arguments = {table}};
-    if (const Error error = checkSize(Wire::payloadSize(method), method.name); error.isError())
-        return error;
-
-    if (prefetch != m_sentPrefetch) {
-        call(Wire::BasicQos{.prefetchCount = prefetch});
-        m_sentPrefetch = prefetch;
-    }
-    auto consumer = std::make_shared<ConsumerEntry>();
-    consumer->tag = tag;
-    consumer->context = consumerContext;
-    consumer->noAck = noAck;
-    consumer->isForReplies = isForReplies;
-    consumer->startCall = m_host.calls().nextId();
-    ChannelCall starting = ChannelCall::of(consumer->startCall, method);
-    starting.consumer = consumer;
-    if (former) { // the tag is free after its consumer's cancel-ok
-        consumer->waitsForTag = true;
-        m_calls.hold(std::move(starting));
-        return consumer;
-    }
-    m_consumers.insert(consumer);
-    submit(std::move(starting));
-    return consumer;
+    return Wire::visitMethod(id, arguments, [&](const auto &method) {
+        if constexpr (requires { m_contents.on(method, frame); })
+            m_contents.on(method, frame);
+        else if constexpr (requires { m_contents.on(method); })
+            m_contents.on(method);
+        else if constexpr (requires { m_subscriptions.on(method); })
+            m_subscriptions.on(method);
+        else if constexpr (requires { m_topology.on(method); })
+            m_topology.on(method);
+        else
+            on(method);
+    });
 }
 
-CallId ChannelEngine::cancel(ConsumerEntry &consumer)
+template <typename Method>
+void ChannelEngine::finishCall(const Method &, ReplyValue value)
 {
-    Q_ASSERT(consumer.cancelCall == 0);
-    const CallId id = consumer.cancelCall = m_host.calls().nextId();
-    if (consumer.isForReplies)
-        m_published.reset(); // a request like the last one must be checked again
-    if (consumer.waitsForTag)
-        endWaitingConsumes(&consumer);
-    else if (consumer.state == ConsumerEntry::State::Starting)
-        consumer.cancelHeld = true;
+    if (const auto call = m_calls.take<Method>())
+        finish(call->id, std::move(value));
+}
+
+// Replies that do nothing but finish their calls.
+template <typename Method, typename... Methods>
+constexpr bool IsOneOf = (std::is_same_v<Method, Methods> || ...);
+template <typename Method>
+constexpr bool IsPlainReply =
+    IsOneOf<Method, Wire::ExchangeDeclareOk, Wire::ExchangeDeleteOk, Wire::ExchangeBindOk, Wire::ExchangeUnbindOk,
+            Wire::QueueBindOk, Wire::QueueUnbindOk, Wire::QueuePurgeOk, Wire::QueueDeleteOk, Wire::BasicQosOk,
+            Wire::ConfirmSelectOk, Wire::TxSelectOk>;
+
+template <typename Method>
+void ChannelEngine::on(const Method &method)
+{
+    if constexpr (!IsPlainReply<Method>)
+        reportUnexpected(Method::name);
+    else if constexpr (requires { method.messageCount; })
+        finishCall(method, method.messageCount);
     else
-        sendCancel(m_consumers.find(consumer.tag));
-    return id;
+        finishCall(method);
 }
 
-CallId ChannelEngine::drain(ConsumerEntry &consumer)
+void ChannelEngine::on(const Wire::ChannelOpenOk &method)
 {
-    consumer.isDraining = true;
-    return cancel(consumer);
+    if (m_state == State::Opening)
+        setState(State::Open);
+    finishCall(method);
+    if (m_state == State::Open)
+        m_host.post(ChannelOpened{shared_from_this()});
 }
 
-void ChannelEngine::endWaitingConsumes(const ConsumerEntry *only)
+void ChannelEngine::on(const Wire::ChannelCloseOk &method)
 {
-    m_calls.cancelWaitingConsumes(only);
-    releaseHeld(); // the operations behind them
+    if (!m_isCloseSent)
+        return reportUnexpected(method.name);
+    m_calls.forget(m_closeCall);
+    finish(std::exchange(m_closeCall, 0), {});
+    end(Error(ErrorKind::Cancelled, u"channel %1 was closed"_s.arg(m_number)), {}, false);
 }
 
-void ChannelEngine::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
+void ChannelEngine::on(const Wire::AccessRequestOk &method)
 {
-    consumer->cancelHeld = false;
-    consumer->state = ConsumerEntry::State::Cancelling;
-    ChannelCall cancelling = ChannelCall::of(consumer->cancelCall, Wire::BasicCancel{.consumerTag = consumer->tag});
-    cancelling.consumer = consumer;
-    // Does not wait behind held publishes, which may take long while the broker redelivers the messages that we return,
-    // nor behind a held basic.consume, which waits for the answer.
-    if (m_host.isOpen() && (!m_deliveries.isTransactionEnding() || m_calls.consumeWaitingFor(consumer->tag)))
-        sendCall(cancelling);
-    else
-        submit(std::move(cancelling));
+    m_ticket = method.ticket;
+    m_publishing.dropTemplate();
+    finishCall(method, quint32(method.ticket));
 }
 
-Result<CallId> ChannelEngine::requestAccess(const QString &realm, Wire::AccessRequest request)
+void ChannelEngine::on(const Wire::ChannelClose &method)
 {
-    if (!acceptsCalls())
-        return notOpen(Wire::AccessRequest::name);
-    Arguments arguments;
-    const QByteArray realmName = arguments.shortString("realm", realm);
-    if (arguments.areInvalid())
-        return arguments.error();
-    request.realm = realmName;
-    return call(request);
+    const char *cause = Wire::methodName({method.classId, method.methodId});
+    const Error error(ErrorKind::ChannelClosed, QString::fromUtf8(method.replyText), method.replyCode,
+                      cause ? QString::fromLatin1(cause) : QString());
+    m_host.frames().send(m_number, Wire::ChannelCloseOk{});
+    const bool crossing = m_isCloseSent;
+    if (m_closeCall) { // the channel is closed as requested, though by the broker
+        const CallId closing = std::exchange(m_closeCall, 0);
+        m_calls.forget(closing);
+        finish(closing, {});
+    }
+    m_host.channelClosedByPeer(*this);
+    end(error, error, crossing);
 }
 
-Result<CallId> ChannelEngine::redeliverUnacked()
+void ChannelEngine::on(const Wire::ChannelFlow &method)
 {
-    if (!acceptsCalls())
-        return notOpen(Wire::BasicRecover::name);
-    return call(Wire::BasicRecover{.requeue = true});
+    if (m_state == State::Opening)
+        return reportUnexpected(method.name);
+    if (m_isCloseSent)
+        return; // nothing may follow channel.close
+    m_host.frames().send(m_number, Wire::ChannelFlowOk{.active = method.active});
+    if (m_flowStopped == !method.active)
+        return;
+    m_flowStopped = !method.active;
+    if (m_state != State::Closing) {
+        setState(method.active ? State::Open : State::Flowed);
+        m_host.post(FlowChanged{shared_from_this(), method.active});
+    }
+    releaseHeld();
+}
+
+void ChannelEngine::on(const Wire::BasicAck &method)
+{
+    onConfirm(method.deliveryTag, method.multiple, {});
+}
+
+void ChannelEngine::on(const Wire::BasicNack &method)
+{
+    onConfirm(method.deliveryTag, method.multiple,
+              Error(ErrorKind::Nacked, u"the broker did not take the message"_s, 0,
+                    QString::fromLatin1(Wire::BasicNack::name)));
+}
+
+void ChannelEngine::onConfirm(quint64 deliveryTag, bool multiple, const Error &failure)
+{
+    if (m_isCloseSent)
+        return;
+    switch (m_publishing.confirm(deliveryTag, multiple, failure)) {
+    case Publishing::Confirmed::Now:
+        m_host.noteProgress();
+        releaseHeld();
+        m_publishing.checkConfirmWindow();
+        break;
+    case Publishing::Confirmed::Before:
+        break;
+    case Publishing::Confirmed::NeverPublished:
+        closeByUs(Wire::ReplyCode::PreconditionFailed,
+                  Error(ErrorKind::ProtocolViolation,
+                        u"the broker confirmed a message that was never published in confirm mode"_s,
+                        Wire::ReplyCode::PreconditionFailed));
+        break;
+    }
+}
+
+void ChannelEngine::on(const Wire::BasicRecoverOk &method)
+{
+    finishCall(method);
+    m_deliveries.recoverDone(m_calls.awaits<Wire::BasicRecoverOk>());
+}
+
+void ChannelEngine::on(const Wire::TxCommitOk &method)
+{
+    if (!m_deliveries.isTransacted())
+        return reportUnexpected(method.name);
+    m_deliveries.committed();
+    finishCall(method);
+    releaseHeld();
+}
+
+void ChannelEngine::on(const Wire::TxRollbackOk &method)
+{
+    if (!m_deliveries.isTransacted())
+        return reportUnexpected(method.name);
+    m_deliveries.rolledBack();
+    finishCall(method);
+    releaseHeld();
 }
 
 void ChannelEngine::release()
@@ -348,38 +408,20 @@ void ChannelEngine::closeByUs(quint16 replyCode, const Error &reason)
     end(reason, reason, true);
 }
 
-// Ends all outstanding calls with callError, and drops all subscriptions.
 void ChannelEngine::end(const Error &callError, const Error &closeReason, bool awaitsCloseOk)
 {
     setState(State::Closed);
     const ReplyValue closeResult = closeReason.isError() ? ReplyValue(callError) : ReplyValue();
+    // The order of these is the order of the events.
     m_calls.endSent(callError, m_closeCall, closeResult);
-    if (m_getCall)
-        finish(std::exchange(m_getCall, 0), callError);
-    for (const auto &consumer : m_consumers.takeAll()) {
-        if (consumer->state == ConsumerEntry::State::Starting)
-            finish(consumer->startCall, callError);
-        consumer->state = ConsumerEntry::State::Gone;
-        if (consumer->cancelCall)
-            finish(consumer->cancelCall,
-                   closeReason.isError() ? ReplyValue(callError) : CancelResult{consumer->returned, consumer->lost});
-    }
-    if (m_confirms) {
-        std::vector<Confirms::Outcome> outcomes;
-        m_confirms->end(outcomes);
-        tellOutcomes(outcomes,
-                     Error(ErrorKind::Unconfirmed,
-                           u"the channel ended before the broker confirmed the message: %1"_s.arg(callError.text()),
-                           callError.replyCode()));
-    }
+    m_contents.end(callError);
+    m_subscriptions.end(callError, closeReason.isError());
+    m_publishing.end(callError);
     m_calls.endHeld(callError, m_closeCall, closeResult);
-    m_windowFull = false;
     m_deliveries.clear();
-    dropContent();
-    m_published.reset();
+    m_topology.clear();
     m_closeCall = 0;
     m_host.calls().ended(std::exchange(m_closeWait, 0));
-    m_topology.clear();
     m_isOnWire = false;
     m_isCloseSent = false;
     m_flowStopped = false;

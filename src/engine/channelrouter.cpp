@@ -25,17 +25,12 @@ Wire::Visit ChannelRouter::onMethod(quint16 number, Wire::MethodId id, QByteArra
                                u"received a method on channel %1, which is not open"_s.arg(number));
         return Wire::Visit::Done;
     }
-    if (slot.channel->isReceivingContent()) {
+    if (slot.channel->contents().isReceiving()) {
         m_host.reportViolation(Wire::ReplyCode::UnexpectedFrame,
                                u"received a method on channel %1, but content is expected"_s.arg(number));
         return Wire::Visit::Done;
     }
-    const Wire::Visit visit = slot.channel->receive(id, arguments);
-    if (id == Wire::BasicDeliver::id && visit == Wire::Visit::Done && slot.channel->isReceivingContent()) {
-        if (DeliveryPattern *pattern = slot.channel->makePattern())
-            pattern->method(m_reader.frame());
-    }
-    return visit;
+    return slot.channel->receive(id, arguments, m_reader.frame());
 }
 
 void ChannelRouter::onMethodWhileClosing(quint16 number, Wire::MethodId id)
@@ -78,10 +73,9 @@ ChannelEngine *ChannelRouter::channelForHeader(quint16 number, const Wire::Conte
     ChannelEngine *channel = channelForContent(number);
     if (!channel)
         return nullptr;
-    if (channel->contentState() != Assembler::State::Header)
-        m_host.reportViolation(
-            Wire::ReplyCode::UnexpectedFrame,
-            u"received a content header on channel %1 without a method that has content"_s.arg(number));
+    if (channel->contents().state() != Assembler::State::Header)
+        m_host.reportViolation(Wire::ReplyCode::UnexpectedFrame,
+                               u"a content header on channel %1 without a method that has content"_s.arg(number));
     else if (!isComplete)
         m_host.reportViolation(Wire::ReplyCode::SyntaxError, u"received a truncated content header"_s);
     else if (header.classId != Wire::BasicDeliver::id.classId)
@@ -105,9 +99,7 @@ bool ChannelRouter::onHeader(Time now)
     if (header.undecodable)
         warnOfUndecodable(*channel, header.undecodable, now);
     m_reader.expectBody(header.bodySize);
-    if (DeliveryPattern *pattern = channel->makePattern())
-        pattern->header(m_reader.frame());
-    channel->onHeader(header);
+    channel->contents().onHeader(header, m_reader.frame());
     return completeContent(channel);
 }
 
@@ -120,19 +112,19 @@ bool ChannelRouter::onLargeHeader()
     ChannelEngine *channel = channelForHeader(m_reader.header().channel, header, true);
     if (!channel)
         return false;
-    channel->skipContent(header.bodySize, u"a content header of %1 bytes"_s.arg(m_reader.header().size),
-                         m_reader.methodFrameLimit());
+    channel->contents().skip(header.bodySize, u"a content header of %1 bytes"_s.arg(m_reader.header().size),
+                             m_reader.methodFrameLimit());
     return completeContent(channel);
 }
 
-void ChannelRouter::warnOfUndecodable(const ChannelEngine &channel, const char *what, Time now)
+void ChannelRouter::warnOfUndecodable(ChannelEngine &channel, const char *what, Time now)
 {
     using namespace std::chrono_literals;
     ++m_undecodableSince;
     if (m_undecodableWarned && now - *m_undecodableWarned < 1min)
         return;
     m_undecodableWarned = now;
-    const Assembler &content = channel.content();
+    const Assembler &content = channel.contents().content();
     qCWarning(lcChannel).nospace() << "Channel " << channel.number()
                                    << ": the headers of a message cannot be decoded: " << what << " (exchange "
                                    << Wire::decodeText(content.exchange()) << ", routing key "
@@ -148,11 +140,10 @@ void ChannelRouter::onBody()
     ChannelEngine *channel = channelForContent(frame.channel);
     if (!channel)
         return;
-    if (channel->contentState() != Assembler::State::Body)
-        return m_host.reportViolation(
-            Wire::ReplyCode::UnexpectedFrame,
-            u"received a body frame on channel %1 without a content header"_s.arg(frame.channel));
-    Assembler &content = channel->content();
+    if (channel->contents().state() != Assembler::State::Body)
+        return m_host.reportViolation(Wire::ReplyCode::UnexpectedFrame,
+                                      u"a body on channel %1 without a content header"_s.arg(frame.channel));
+    Assembler &content = channel->contents().content();
     if (const quint64 missing = content.bodyRemaining(); frame.size > missing)
         return m_host.reportViolation(
             Wire::ReplyCode::FrameError,
@@ -169,10 +160,9 @@ bool ChannelRouter::onBodyEnd()
 
 bool ChannelRouter::completeContent(ChannelEngine *channel)
 {
-    if (channel->contentState() != Assembler::State::Complete || !channel->completeContent(m_delivered))
+    if (channel->contents().state() != Assembler::State::Complete || !channel->contents().complete(m_delivered))
         return false;
     m_lastChannel = channel;
-    m_delivered.consumer->pattern->delivered();
     return true;
 }
 
@@ -180,23 +170,23 @@ bool ChannelRouter::nextRepeated(RepeatedDelivery &delivery)
 {
     if (!m_lastChannel)
         return false;
-    qsizetype size = m_lastChannel->matchLastDelivery(m_reader.input(), delivery);
+    qsizetype size = m_lastChannel->contents().matchLast(m_reader.input(), delivery);
     if (size == 0)
         size = matchDelivery(delivery);
     if (size == 0 || delivery.body.size() > m_reader.maximumBody() ||
-        delivery.body.size() > m_host.settings().maximumMessageSize || m_lastChannel->isReceivingContent())
+        delivery.body.size() > m_host.settings().maximumMessageSize || m_lastChannel->contents().isReceiving())
         return false;
     m_reader.skip(size); // the bytes stay where they are until the next read
     m_reader.expectBody(quint64(delivery.body.size()));
-    return m_lastChannel->takesDelivery(*delivery.consumer, delivery.deliveryTag);
+    return m_lastChannel->contents().accept(*delivery.consumer, delivery.deliveryTag);
 }
 
 // Consumers may take turns. If it matches, its channel is the last one now.
 qsizetype ChannelRouter::matchDelivery(RepeatedDelivery &delivery)
 {
-    const auto address = DeliveryPattern::address(m_reader.input());
+    const auto address = DeliveryTemplate::address(m_reader.input());
     ChannelEngine *channel = address ? m_channels.channel(address->channel) : nullptr;
-    const qsizetype size = channel ? channel->matchDelivery(address->consumerTag, m_reader.input(), delivery) : 0;
+    const qsizetype size = channel ? channel->contents().match(address->consumerTag, m_reader.input(), delivery) : 0;
     if (size > 0)
         m_lastChannel = channel;
     return size;

@@ -39,7 +39,7 @@ private:
     void onMethodWhileClosing(quint16 number, Wire::MethodId id);
     ChannelEngine *channelForContent(quint16 number);
     ChannelEngine *channelForHeader(quint16 number, const Wire::ContentHeader &header, bool isComplete);
-    void warnOfUndecodable(const ChannelEngine &channel, const char *what, Time now);
+    void warnOfUndecodable(ChannelEngine &channel, const char *what, Time now);
     bool completeContent(ChannelEngine *channel);
     qsizetype matchDelivery(RepeatedDelivery &delivery);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/deliverypattern_p.h"
+#include "engine/deliverytemplate_p.h"
 #include "engine/event_p.h"
 
 #include <QtCore/qlist.h>
@@ -32,7 +32,7 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
     bool isDraining = false;     // deliveries are taken until cancel-ok
     bool isEndReported = false;  // by ConsumerCancelled
     bool consumeOkIsDue = false; // the broker cancelled the consumer before it sent consume-ok
-    std::unique_ptr<DeliveryPattern> pattern; // made with the first delivery
+    std::unique_ptr<DeliveryTemplate> lastDelivery; // made with the first one
 
     bool isEnding() const noexcept { return state > State::Active || cancelHeld; }
 };

@@ -31,7 +31,7 @@ void FrameWriter::sendMethod(quint16 channel, QByteArrayView payload)
 }
 
 // The frames of one content are written together, since no other frames of the channel may come between them.
-void FrameWriter::sendAnyContent(quint16 channel, const ContentFrames &frames, const QByteArray &body)
+void FrameWriter::sendAnyContent(quint16 channel, const PublishTemplate &frames, const QByteArray &body)
 {
     if (m_frameLog.isDebugEnabled())
         logMethod("sent", channel, frames.methodPayload());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/contentframes_p.h"
 #include "engine/framelog_p.h"
 #include "engine/outputbuffer_p.h"
+#include "engine/publishtemplate_p.h"
 #include "values/logging_p.h"
 #include "wire/methods_p.h"
 
@@ -34,7 +34,7 @@ public:
         logMethod("sent", channel, QByteArrayView(at + Wire::FrameHeaderSize, size));
     }
     void sendMethod(quint16 channel, QByteArrayView payload);
-    void sendContent(quint16 channel, const ContentFrames &frames, const QByteArray &body)
+    void sendContent(quint16 channel, const PublishTemplate &frames, const QByteArray &body)
     {
         if (size_t(body.size()) - 1 >= m_copiedBodyLimit || m_frameLog.isDebugEnabled()) // an empty one, too
             return sendAnyContent(channel, frames, body);
@@ -51,7 +51,7 @@ public:
 private:
     static constexpr quint32 UnlimitedFrameSize = 131072; // used when neither side has set a limit
 
-    void sendAnyContent(quint16 channel, const ContentFrames &frames, const QByteArray &body);
+    void sendAnyContent(quint16 channel, const PublishTemplate &frames, const QByteArray &body);
 
     const QLoggingCategory &m_frameLog = lcFrame();
     OutputBuffer m_output;

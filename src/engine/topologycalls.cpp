@@ -11,9 +11,10 @@ using namespace Qt::StringLiterals;
 Result<QString> TopologyCalls::resolveQueue(const QString &name) const
 {
     if (!name.isEmpty() || m_lastDeclare == 0)
-        return !name.isEmpty() ? Result<QString>(name)
-                               : Error(ErrorKind::InvalidArgument,
-                                       u"queue: empty, and no queue was declared on channel %1 before"_s.arg(m_channel.number()));
+        return !name.isEmpty()
+                   ? Result<QString>(name)
+                   : Error(ErrorKind::InvalidArgument,
+                           u"queue: empty, and no queue was declared on channel %1 before"_s.arg(m_channel.number()));
     return m_lastQueue; // empty until the broker's answer names it; for the broker, empty means the last declared queue
 }
 
@@ -49,11 +50,11 @@ Result<CallId> TopologyCalls::declareQueue(const QString &name, const QueueOptio
     if (const QString problem = passive ? QString() : problemOfQueue(name, options); !problem.isEmpty())
         return Error(ErrorKind::InvalidArgument, problem);
     const Result<CallId> declaring = m_channel.call(Wire::QueueDeclare{.queue = queue,
-                                                             .passive = passive,
-                                                             .durable = options.durable,
-                                                             .exclusive = options.exclusive,
-                                                             .autoDelete = options.autoDelete,
-                                                             .arguments = {table}});
+                                                                       .passive = passive,
+                                                                       .durable = options.durable,
+                                                                       .exclusive = options.exclusive,
+                                                                       .autoDelete = options.autoDelete,
+                                                                       .arguments = {table}});
     if (declaring) {
         m_lastQueue = name;
         m_lastDeclare = *declaring;
@@ -172,12 +173,12 @@ Result<CallId> TopologyCalls::declareExchange(const QString &name, const QString
     if (type.isEmpty() && !passive)
         return Error(ErrorKind::InvalidArgument, u"type: empty; an exchange needs one, such as direct or topic"_s);
     return m_channel.call(Wire::ExchangeDeclare{.exchange = exchange,
-                                      .type = typeName,
-                                      .passive = passive,
-                                      .durable = options.durable,
-                                      .autoDelete = options.autoDelete,
-                                      .internal = options.internal,
-                                      .arguments = {table}});
+                                                .type = typeName,
+                                                .passive = passive,
+                                                .durable = options.durable,
+                                                .autoDelete = options.autoDelete,
+                                                .internal = options.internal,
+                                                .arguments = {table}});
 }
 
 Result<CallId> TopologyCalls::deleteExchange(const QString &name, bool ifUnused)
@@ -196,10 +197,18 @@ Result<CallId> TopologyCalls::deleteExchange(const QString &name, bool ifUnused)
     return m_channel.call(Wire::ExchangeDelete{.exchange = exchange, .ifUnused = ifUnused});
 }
 
-void TopologyCalls::queueDeclared(CallId call, const QString &name)
+void TopologyCalls::on(const Wire::QueueDeclareOk &method)
 {
-    if (call == m_lastDeclare && m_lastQueue != name) // otherwise it keeps sharing the application's string
-        m_lastQueue = name;
+    const auto call = m_calls.take<Wire::QueueDeclareOk>();
+    if (!call)
+        return;
+    QueueInfo info;
+    info.name = Wire::decodeText(method.queue);
+    info.messageCount = method.messageCount;
+    info.consumerCount = method.consumerCount;
+    if (call->id == m_lastDeclare && m_lastQueue != info.name) // otherwise it keeps sharing the application's string
+        m_lastQueue = info.name;
+    m_channel.finish(call->id, info);
 }
 
 void TopologyCalls::clear()

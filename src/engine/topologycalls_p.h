@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "engine/callqueue_p.h"
 #include "engine/channelcontext_p.h"
 
 #include <AmqpQt/fieldtable.h>
@@ -16,8 +17,9 @@ namespace AmqpQt::Engine
 class TopologyCalls
 {
 public:
-    explicit TopologyCalls(ChannelContext &channel) noexcept
+    TopologyCalls(ChannelContext &channel, CallQueue &calls) noexcept
         : m_channel(channel)
+        , m_calls(calls)
     {
     }
 
@@ -38,7 +40,7 @@ public:
 
     QString lastQueue() const { return m_lastQueue; } // empty until the broker has named it
     Result<QString> resolveQueue(const QString &name) const;
-    void queueDeclared(CallId call, const QString &name);
+    void on(const Wire::QueueDeclareOk &);
     void clear(); // the channel has ended
 
 private:
@@ -50,6 +52,7 @@ private:
                                         const FieldTable &table);
 
     ChannelContext &m_channel;
+    CallQueue &m_calls;
     CallId m_lastDeclare = 0;
     QString m_lastQueue;
 };

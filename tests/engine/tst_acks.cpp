@@ -278,7 +278,7 @@ void tst_Acks::returnedDeliveriesLeaveHolesThatDoNotCount()
     const auto other = t.s.subscribe(*t.channel, u"other"_s);
     t.deliver(1, 1);
     QVERIFY(t.ack(1)); // not yet written
-    t.channel->cancel(*other);
+    t.channel->subscriptions().cancel(*other);
     t.s.deliver("other", 2).expectNoEvent();
     t.deliver(3, 3);
     QVERIFY(t.ack(3));
@@ -433,7 +433,7 @@ void tst_Acks::anEndedConsumersDeliveriesCanStillBeSettled()
 {
     Subscribed t;
     t.deliver(1, 3);
-    const auto cancelling = t.channel->cancel(*t.consumer);
+    const auto cancelling = t.channel->subscriptions().cancel(*t.consumer);
     t.s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancelOk{.consumerTag = "tag"});
     QCOMPARE(t.s.takeReply<Engine::CancelResult>(cancelling).returned, 0);
     QVERIFY(t.ack(1));
@@ -590,7 +590,7 @@ void tst_Acks::settlesEachDeliveryOnceAsAsked()
             lastTag += random.bounded(20) ? 1 : 3;
             broker.deliver(lastTag);
             if (late && leaving->state == Engine::ConsumerEntry::State::Active)
-                t.channel->cancel(*leaving);
+                t.channel->subscriptions().cancel(*leaving);
             t.s.deliver(late ? "leaving" : "tag", lastTag);
             asked[lastTag] = late ? Fate::Requeued : Fate::Unsettled;
             if (!late)

@@ -56,7 +56,8 @@ void tst_ChannelClosing::aChannelIsClosedByAHandshake()
     s.open();
     auto &channel = s.openChannel();
     const auto a = s.subscribe(channel, u"a"_s);
-    const auto b = *channel.consume(u"q"_s, {.consumerTag = u"b"_s}, &s); // has not started: needs no cancel
+    const auto b =
+        *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"b"_s}, &s); // has not started: needs no cancel
     s.expectSent<Wire::BasicConsume>();
     const CallId closing = *channel.close();
     QCOMPARE(channel.state(), ChannelState::Closing);
@@ -84,7 +85,7 @@ void tst_ChannelClosing::callsUnderWayAreStillAnswered()
     auto &channel = s.openChannel();
     const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     const CallId getting = *channel.get(u"q"_s, false);
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     const CallId closing = *channel.close();
     s.expectSent<Wire::QueuePurge>().expectSent<Wire::BasicGet>().expectSent<Wire::BasicConsume>();
     s.expectSent<Wire::ChannelClose>();
@@ -120,9 +121,9 @@ void tst_ChannelClosing::theBrokersCloseEndsTheChannelOnly()
     const auto active = s.subscribe(channel, u"active"_s);
     const auto cancelled = s.subscribe(channel, u"cancelled"_s);
     const auto otherConsumer = s.subscribe(other, u"active"_s);
-    const CallId cancelling = channel.cancel(*cancelled);
+    const CallId cancelling = channel.subscriptions().cancel(*cancelled);
     const CallId declaring = *channel.topology().declareQueue(u"q"_s, {}, true);
-    const auto starting = *channel.consume(u"q"_s, {.consumerTag = u"starting"_s}, &s);
+    const auto starting = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"starting"_s}, &s);
     const CallId elsewhere = *other.topology().purgeQueue(u"q"_s);
     s.takeSent();
     s.broker(Wire::ChannelClose{.replyCode = 404,
@@ -394,7 +395,7 @@ void tst_ChannelClosing::aReleasedChannelIsClosedInEveryState()
     if (state != u"new") {
         calls += *channel.open();
         calls += *channel.topology().purgeQueue(u"q"_s);
-        calls += (*channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s))->startCall;
+        calls += (*channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s))->startCall;
     }
     if (state != u"waiting" && state != u"new" && state != u"opening")
         s.broker(Wire::ChannelOpenOk{});
@@ -456,8 +457,8 @@ void tst_ChannelClosing::nothingIsSentAfterCloseIsSent()
     s.open();
     auto &channel = s.openChannel();
     const auto consumer = s.subscribe(channel, u"a"_s);
-    const auto starting = *channel.consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
-    channel.cancel(*starting);
+    const auto starting = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
+    channel.subscriptions().cancel(*starting);
     s.deliver("a", 1).expectEvent<Engine::Delivered>();
     QVERIFY(channel.close());
     s.expectSent<Wire::BasicConsume>().expectSent<Wire::BasicCancel>().expectSent<Wire::ChannelClose>();

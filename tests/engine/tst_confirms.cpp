@@ -75,7 +75,7 @@ struct Confirming {
         channel = &s.openChannel();
         const auto selecting = *channel->confirmSelect();
         s.expectSent<Wire::ConfirmSelect>().broker(Wire::ConfirmSelectOk{}).expectReply(selecting);
-        channel->setConfirmWindow(window);
+        channel->publishing().setConfirmWindow(window);
     }
     quint64 publish(const QByteArray &body, bool mandatory = false, const QString &key = u"key"_s,
                     const QByteArray &properties = QByteArray(2, '\0'))
@@ -122,10 +122,10 @@ void tst_Confirms::acksAndNacksComeOneByOne()
 {
     Confirming t;
     t.publishMany(3);
-    QCOMPARE(t.channel->unconfirmed(), 3);
+    QCOMPARE(t.channel->publishing().unconfirmed(), 3);
     t.acks(1);
     t.s.broker(BasicNack{.deliveryTag = 2});
-    QCOMPARE(t.channel->unconfirmed(), 1);
+    QCOMPARE(t.channel->publishing().unconfirmed(), 1);
     t.s.expectEvent<Engine::PublishConfirmed>([&](const Engine::PublishConfirmed &confirmed) {
         QCOMPARE(confirmed.channel.get(), t.channel);
         QCOMPARE(confirmed.first, quint64(1));
@@ -140,7 +140,7 @@ void tst_Confirms::acksAndNacksComeOneByOne()
     t.acks(1).s.expectNoEvent(); // already reported
     t.acks(3);
     QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 3-3"_s});
-    QCOMPARE(t.channel->unconfirmed(), 0);
+    QCOMPARE(t.channel->publishing().unconfirmed(), 0);
 }
 
 void tst_Confirms::multipleIsARange()
@@ -164,7 +164,7 @@ void tst_Confirms::multipleSkipsSettledDeliveries()
     t.acks(6, true);
     QCOMPARE(t.s.takeEvents(),
              Events({u"PublishConfirmed 1 1-1"_s, u"PublishConfirmed 1 3-4"_s, u"PublishConfirmed 1 6-6"_s}));
-    QCOMPARE(t.channel->unconfirmed(), 0);
+    QCOMPARE(t.channel->publishing().unconfirmed(), 0);
 }
 
 void tst_Confirms::confirmsOutOfOrderAreReportedAsTheyArrive()
@@ -237,10 +237,10 @@ void tst_Confirms::messagesPublishedBeforeConfirmModeHaveNoNumber()
     s.open();
     auto &channel = s.openChannel();
     QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), "plain", false));
-    QCOMPARE(channel.unconfirmed(), 0);
+    QCOMPARE(channel.publishing().unconfirmed(), 0);
     QVERIFY(channel.confirmSelect());
     QCOMPARE(*channel.publish({}, u"key"_s, QByteArray(2, '\0'), "confirmed", false), quint64(2));
-    QCOMPARE(channel.unconfirmed(), 1);
+    QCOMPARE(channel.publishing().unconfirmed(), 1);
     s.takeSent();
     s.broker(Wire::ConfirmSelectOk{}).expectEvent<Engine::ReplyArrived>();
     s.broker(BasicAck{.deliveryTag = 1});
@@ -255,10 +255,10 @@ void tst_Confirms::heldPublishesGetTheirTagsWhenTheyAreWritten()
     QCOMPARE(t.publish("two"), quint64(2));
     t.publish("three");
     t.s.expectNothingSent();
-    QCOMPARE(t.channel->unconfirmed(), 3);
+    QCOMPARE(t.channel->publishing().unconfirmed(), 3);
     t.acks(0, true); // of everything received so far
     QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 1-1"_s});
-    QCOMPARE(t.channel->unconfirmed(), 2);
+    QCOMPARE(t.channel->publishing().unconfirmed(), 2);
     t.s.broker(Wire::ConnectionUnblocked{}).expectEvent<Engine::BlockedChanged>();
     t.s.expectPublished("two", "key").expectPublished("three", "key");
     t.acks(3, true);
@@ -279,8 +279,8 @@ void tst_Confirms::publishesBeforeTheConnectionIsOpenAreConfirmed()
     QVERIFY(channel.confirmSelect());
     for (const char *body : {"a", "b", "c"})
         QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), body, false));
-    QCOMPARE(channel.unconfirmed(), 3);
-    channel.setConfirmWindow(2);
+    QCOMPARE(channel.publishing().unconfirmed(), 3);
+    channel.publishing().setConfirmWindow(2);
     s.expectEvent<Engine::ConfirmWindowChanged>();
     s.open().expectSent<Wire::ChannelOpen>().expectPublished("plain", "key").expectSent<Wire::ConfirmSelect>();
     s.expectPublished("a", "key").expectPublished("b", "key").expectNothingSent();
@@ -303,7 +303,7 @@ void tst_Confirms::modesExcludeEachOther()
     QCOMPARE(transactional.confirmSelect().error().kind(), ErrorKind::InvalidArgument);
     t.s.expectNothingSent().expectNoEvent();
     QVERIFY(transactional.publish({}, u"key"_s, QByteArray(2, '\0'), "body", true));
-    QCOMPARE(transactional.unconfirmed(), 0);
+    QCOMPARE(transactional.publishing().unconfirmed(), 0);
     t.s.takeSent();
     t.s.broker(BasicAck{.deliveryTag = 1}, 2)
         .expectSent<Wire::ChannelClose>(2); // there are no confirms in a transaction
@@ -653,7 +653,7 @@ void tst_Confirms::windowHoldsAndReleasesInOrder()
     const auto purging = *t.channel->topology().purgeQueue(u"queue"_s); // keeps its place
     t.publish("4");
     t.s.expectPublished("1", "key").expectPublished("2", "key").expectNothingSent();
-    QCOMPARE(t.channel->unconfirmed(), 4);
+    QCOMPARE(t.channel->publishing().unconfirmed(), 4);
     t.acks(2).s.expectPublished("3", "key").expectSent<Wire::QueuePurge>().expectNothingSent();
     t.s.broker(Wire::QueuePurgeOk{});
     t.acks(3, true).s.expectPublished("4", "key").expectNothingSent();
@@ -668,17 +668,17 @@ void tst_Confirms::windowHasHysteresis()
 {
     Confirming t(4);
     t.publishMany(3);
-    QVERIFY(!t.channel->isConfirmWindowFull());
+    QVERIFY(!t.channel->publishing().isConfirmWindowFull());
     t.s.expectNoEvent();
     t.publishMany(1);
-    QVERIFY(t.channel->isConfirmWindowFull());
+    QVERIFY(t.channel->publishing().isConfirmWindowFull());
     QCOMPARE(t.s.takeEvents(), Events{u"ConfirmWindowChanged 1 true"_s});
     t.acks(1).s.expectEvent<Engine::PublishConfirmed>();
-    QVERIFY(t.channel->isConfirmWindowFull());
+    QVERIFY(t.channel->publishing().isConfirmWindowFull());
     t.publishMany(1);
     t.acks(3, true).s.expectEvent<Engine::PublishConfirmed>();
     QCOMPARE(t.s.takeEvents(), Events{u"ConfirmWindowChanged 1 false"_s});
-    QVERIFY(!t.channel->isConfirmWindowFull());
+    QVERIFY(!t.channel->publishing().isConfirmWindowFull());
     t.publishMany(1);
     t.s.expectNoEvent();
 }
@@ -687,15 +687,15 @@ void tst_Confirms::windowMayChange()
 {
     Confirming t;
     t.publishMany(5);
-    t.channel->setConfirmWindow(3);
+    t.channel->publishing().setConfirmWindow(3);
     QCOMPARE(t.s.takeEvents(), Events{u"ConfirmWindowChanged 1 true"_s});
     t.publish("6");
     t.publish("7");
     t.s.expectNothingSent();
     t.acks(2, true).s.expectNothingSent();
-    t.channel->setConfirmWindow(4);
+    t.channel->publishing().setConfirmWindow(4);
     t.s.expectPublished("6", "key").expectNothingSent();
-    t.channel->setConfirmWindow(0);
+    t.channel->publishing().setConfirmWindow(0);
     t.s.expectPublished("7", "key");
     QCOMPARE(t.s.takeEvents(), Events({u"PublishConfirmed 1 1-2"_s, u"ConfirmWindowChanged 1 false"_s}));
 }
@@ -708,13 +708,13 @@ void tst_Confirms::aHeldMessageThatCannotBeSentFreesTheWindow()
     auto &channel = s.newChannel();
     QVERIFY(channel.open());
     QVERIFY(channel.confirmSelect());
-    channel.setConfirmWindow(1);
+    channel.publishing().setConfirmWindow(1);
     const QByteArray large = propertiesOf({}, {{u"x"_s, QString(5000, u'x')}});
     QVERIFY(channel.publish({}, u"key"_s, large, "body", false));
     s.expectEvent<Engine::ConfirmWindowChanged>();
     s.open({.frameMax = 4096});
     QCOMPARE(s.takeEvents(), Events({u"PublishFailed 1 1-1 InvalidArgument"_s, u"ConfirmWindowChanged 1 false"_s}));
-    QVERIFY(!channel.isConfirmWindowFull());
+    QVERIFY(!channel.publishing().isConfirmWindowFull());
 }
 
 QTEST_APPLESS_MAIN(tst_Confirms)

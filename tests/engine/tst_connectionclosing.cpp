@@ -326,7 +326,7 @@ void tst_ConnectionClosing::theBrokersCloseEndsEverythingInOrder()
     auto &two = s.openChannel();
     const CallId first = *one.topology().purgeQueue(u"q"_s);
     const CallId second = *two.topology().purgeQueue(u"q"_s);
-    const auto consumer = *two.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto consumer = *two.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     s.broker(Wire::ConnectionBlocked{}).takeSent();
     publish(one, "held");
     s.broker(Wire::ConnectionClose{.replyCode = 320, .replyText = "CONNECTION_FORCED - shutdown"});
@@ -369,7 +369,7 @@ void tst_ConnectionClosing::aLostConnectionEndsEverythingOnce()
     s.expectSent<Wire::ChannelClose>(3).takeEvents();
     const auto active = s.subscribe(channel, u"active"_s);
     const auto cancelled = s.subscribe(channel, u"cancelled"_s);
-    const CallId cancelling = channel.cancel(*cancelled);
+    const CallId cancelling = channel.subscriptions().cancel(*cancelled);
     const CallId getting = *channel.get(u"q"_s, false);
     s.takeSent();
     // The message that answers is under way.

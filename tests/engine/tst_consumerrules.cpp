@@ -45,7 +45,7 @@ void tst_ConsumerRules::consumeOkMayArriveAfterCancel()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     const CallId declaring = *channel.topology().declareQueue(u"q2"_s, {}, false);
     s.expectSent<Wire::BasicConsume>().expectSent<Wire::QueueDeclare>();
     s.broker(Wire::QueueDeclareOk{.queue = "q2"});
@@ -61,7 +61,7 @@ void tst_ConsumerRules::consumeOkMayComeEarly()
     s.open();
     auto &channel = s.openChannel();
     const CallId declaring = *channel.topology().declareQueue(u"q"_s, {}, false);
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     s.expectSent<Wire::QueueDeclare>().expectSent<Wire::BasicConsume>();
     s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall);
     s.broker(Wire::QueueDeclareOk{.queue = "q"}).takeReply<QueueInfo>(declaring);
@@ -72,8 +72,8 @@ void tst_ConsumerRules::consumeOksAreMatchedByTag()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const auto a = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
-    const auto b = *channel.consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
+    const auto a = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto b = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
     s.expectSent(Wire::BasicConsume{.queue = "q", .consumerTag = "a"});
     s.expectSent(Wire::BasicConsume{.queue = "q", .consumerTag = "b"});
     s.broker(Wire::BasicConsumeOk{.consumerTag = "b"}).broker(Wire::BasicConsumeOk{.consumerTag = "a"});
@@ -86,7 +86,7 @@ void tst_ConsumerRules::cancelOkMayArriveAfterTheConsumerIsDeleted()
     s.open();
     auto &channel = s.openChannel();
     const auto consumer = s.subscribe(channel, u"a"_s);
-    const CallId cancelling = channel.cancel(*consumer);
+    const CallId cancelling = channel.subscriptions().cancel(*consumer);
     const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.expectSent(Wire::BasicCancel{.consumerTag = "a"}).expectSent<Wire::QueuePurge>();
     QCOMPARE(consumer->state, ConsumerState::Cancelling);
@@ -100,8 +100,8 @@ void tst_ConsumerRules::cancelWaitsForConsumeOk()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
-    const CallId cancelling = channel.cancel(*consumer);
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId cancelling = channel.subscriptions().cancel(*consumer);
     const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.expectSent<Wire::BasicConsume>().expectSent<Wire::QueuePurge>().expectNothingSent();
     s.deliver("a", 1).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
@@ -116,8 +116,8 @@ void tst_ConsumerRules::cancelBeforeOpenIsSentAfterConsumeOk()
     Script s;
     auto &channel = s.newChannel();
     QVERIFY(channel.open());
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
-    channel.cancel(*consumer);
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    channel.subscriptions().cancel(*consumer);
     s.open().expectSent<Wire::ChannelOpen>().expectSent<Wire::BasicConsume>().expectNothingSent();
     s.broker(Wire::ChannelOpenOk{}).expectNothingSent();
     s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectSent<Wire::BasicCancel>();
@@ -128,19 +128,19 @@ void tst_ConsumerRules::aTagInUseIsRejected()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const auto duplicate = [&] { return channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s); };
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto duplicate = [&] { return channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s); };
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     s.expectSent<Wire::BasicConsume>();
     QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // Starting
     s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall);
     QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // Active
     QVERIFY2(duplicate().error().text().startsWith(u"consumerTag"_s), qPrintable(duplicate().error().text()));
-    channel.cancel(*consumer);
+    channel.subscriptions().cancel(*consumer);
     QVERIFY(duplicate());
     QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // another one waits for it
     s.expectSent<Wire::BasicCancel>().expectNothingSent();
     // The tag is a matter of the channel.
-    QVERIFY(s.openChannel(2).consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
+    QVERIFY(s.openChannel(2).subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
 }
 
 void tst_ConsumerRules::aTagIsNotReusedUntilCancelOk()
@@ -149,8 +149,8 @@ void tst_ConsumerRules::aTagIsNotReusedUntilCancelOk()
     s.open();
     auto &channel = s.openChannel();
     const auto former = s.subscribe(channel, u"a"_s);
-    const CallId cancelling = channel.cancel(*former);
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId cancelling = channel.subscriptions().cancel(*former);
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     const CallId purging = *channel.topology().purgeQueue(u"q"_s); // calls stay in order
     s.expectSent<Wire::BasicCancel>().expectNothingSent();
     s.deliver("a", 1).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
@@ -169,9 +169,9 @@ void tst_ConsumerRules::aTagIsNotReusedBeforeConsumeOk()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const auto former = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
-    const CallId cancelling = channel.cancel(*former);
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto former = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId cancelling = channel.subscriptions().cancel(*former);
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     s.expectSent<Wire::BasicConsume>().expectNothingSent();
     s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(former->startCall);
     s.expectSent<Wire::BasicCancel>().expectNothingSent();
@@ -181,9 +181,9 @@ void tst_ConsumerRules::aTagIsNotReusedBeforeConsumeOk()
         .expectReply(consumer->startCall);
 
     // The broker may end the former one first.
-    const auto second = *channel.consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
-    const CallId cancellingSecond = channel.cancel(*second);
-    const auto third = *channel.consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
+    const auto second = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
+    const CallId cancellingSecond = channel.subscriptions().cancel(*second);
+    const auto third = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
     s.expectSent<Wire::BasicConsume>().broker(Wire::BasicCancel{.consumerTag = "b", .noWait = true});
     s.expectReply(second->startCall, ErrorKind::ConsumerCancelled).takeReply<Engine::CancelResult>(cancellingSecond);
     s.expectEvent<Engine::ConsumerCancelled>();
@@ -197,15 +197,15 @@ void tst_ConsumerRules::consumeThatWaitsForATagMayBeCancelled()
     s.open();
     auto &channel = s.openChannel();
     const auto former = s.subscribe(channel, u"a"_s);
-    const CallId cancelling = channel.cancel(*former);
-    const auto never = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId cancelling = channel.subscriptions().cancel(*former);
+    const auto never = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.expectSent<Wire::BasicCancel>().expectNothingSent();
-    const CallId cancellingNever = channel.cancel(*never);
+    const CallId cancellingNever = channel.subscriptions().cancel(*never);
     s.expectReply(never->startCall, ErrorKind::Cancelled).takeReply<Engine::CancelResult>(cancellingNever);
     QCOMPARE(never->state, ConsumerState::Gone);
     s.expectSent<Wire::QueuePurge>(); // nothing holds it any more
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeReply<Engine::CancelResult>(cancelling);
     s.expectSent<Wire::BasicConsume>().expectNothingSent();
     s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
@@ -218,8 +218,8 @@ void tst_ConsumerRules::consumeThatWaitsForATagEndsWithItsChannel()
     s.open();
     auto &channel = s.openChannel();
     const auto former = s.subscribe(channel, u"a"_s);
-    const CallId cancelling = channel.cancel(*former);
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId cancelling = channel.subscriptions().cancel(*former);
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     s.expectSent<Wire::BasicCancel>();
     s.broker(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND"});
     s.expectReply(cancelling, ErrorKind::ChannelClosed).expectReply(consumer->startCall, ErrorKind::ChannelClosed);
@@ -232,9 +232,9 @@ void tst_ConsumerRules::channelClosesThoughAConsumeWaitsForATag()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const auto former = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
-    channel.cancel(*former); // not sent before consume-ok
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto former = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    channel.subscriptions().cancel(*former); // not sent before consume-ok
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     QVERIFY(channel.close());
     s.expectReply(consumer->startCall, ErrorKind::Cancelled);
     s.expectSent<Wire::BasicConsume>().expectSent<Wire::ChannelClose>().expectNothingSent();
@@ -332,7 +332,7 @@ void tst_ConsumerRules::consumeOkMayComeAfterTheBrokersCancel()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const auto first = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto first = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     s.expectSent<Wire::BasicConsume>().broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
     s.expectReply(first->startCall, ErrorKind::ConsumerCancelled).expectEvent<Engine::ConsumerCancelled>();
     s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
@@ -340,10 +340,10 @@ void tst_ConsumerRules::consumeOkMayComeAfterTheBrokersCancel()
     QVERIFY(s.engine.isOpen());
 
     // The same when the tag is in use again by then.
-    const auto second = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto second = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     s.expectSent<Wire::BasicConsume>().broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).takeEvents();
     QCOMPARE(second->state, ConsumerState::Gone);
-    const auto third = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const auto third = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     s.expectSent<Wire::BasicCancel>().expectSent<Wire::BasicConsume>();
     s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).broker(Wire::BasicConsumeOk{.consumerTag = "a"});
     s.expectReply(third->startCall).expectNoEvent();
@@ -359,11 +359,11 @@ void tst_ConsumerRules::theBrokersCancelOfAnOldConsumerSparesANewOneWithItsTag()
     const auto first = s.subscribe(channel, u"a"_s);
     QVERIFY(channel.txSelect());
     s.expectSent<Wire::TxSelect>().broker(Wire::TxSelectOk{}).takeEvents();
-    channel.cancel(*first);
+    channel.subscriptions().cancel(*first);
     s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeEvents();
     const CallId committing = *channel.txCommit();
-    const auto second =
-        *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s); // is held until the transaction has ended
+    const auto second = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s},
+                                                         &s); // is held until the transaction has ended
     s.expectSent<Wire::TxCommit>().expectNothingSent();
     s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNoEvent();
     s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
@@ -393,8 +393,8 @@ void tst_ConsumerRules::theBrokersCancelEndsPendingCalls()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
-    const CallId cancelling = channel.cancel(*consumer);
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    const CallId cancelling = channel.subscriptions().cancel(*consumer);
     s.expectSent<Wire::BasicConsume>().broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
     s.expectReply(consumer->startCall, ErrorKind::ConsumerCancelled);
     s.takeReply<Engine::CancelResult>(cancelling);
@@ -408,7 +408,7 @@ void tst_ConsumerRules::theBrokersCancelMayCrossTheClients()
     s.open();
     auto &channel = s.openChannel();
     const auto consumer = s.subscribe(channel, u"a"_s);
-    const CallId cancelling = channel.cancel(*consumer);
+    const CallId cancelling = channel.subscriptions().cancel(*consumer);
     s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNoEvent();
     s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeReply<Engine::CancelResult>(cancelling);
     s.broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNoEvent();
@@ -423,8 +423,8 @@ void tst_ConsumerRules::deliveriesOfACancelledConsumerAreReturned()
     auto &channel = s.openChannel();
     const auto acked = s.subscribe(channel, u"acked"_s);
     const auto lossy = s.subscribe(channel, u"lossy"_s, {.ackMode = AckMode::NoAck});
-    const CallId cancellingAcked = channel.cancel(*acked);
-    const CallId cancellingLossy = channel.cancel(*lossy);
+    const CallId cancellingAcked = channel.subscriptions().cancel(*acked);
+    const CallId cancellingLossy = channel.subscriptions().cancel(*lossy);
     s.expectSent<Wire::BasicCancel>().expectSent<Wire::BasicCancel>();
     s.deliver("acked", 1).deliver("lossy", 2).deliver("acked", 3).expectNoEvent();
     s.expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
@@ -448,7 +448,7 @@ void tst_ConsumerRules::deliveriesBeforeCancelOkAreReturnedAfterIt()
     s.open();
     auto &channel = s.openChannel();
     const auto consumer = s.subscribe(channel, u"a"_s);
-    channel.cancel(*consumer);
+    channel.subscriptions().cancel(*consumer);
     s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeEvents();
     s.deliver("a", 1).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
     QCOMPARE(consumer->returned, 1);
@@ -468,8 +468,8 @@ void tst_ConsumerRules::drainingReceivesDeliveriesUntilCancelOk()
     auto &channel = s.openChannel();
     const auto acked = s.subscribe(channel, u"acked"_s);
     const auto lossy = s.subscribe(channel, u"lossy"_s, {.ackMode = AckMode::NoAck});
-    const CallId drainingAcked = channel.drain(*acked);
-    const CallId drainingLossy = channel.drain(*lossy);
+    const CallId drainingAcked = channel.subscriptions().drain(*acked);
+    const CallId drainingLossy = channel.subscriptions().drain(*lossy);
     s.expectSent<Wire::BasicCancel>().expectSent<Wire::BasicCancel>();
     s.deliver("acked", 1).expectEvent<Engine::Delivered>();
     s.deliver("lossy", 2).expectEvent<Engine::Delivered>();

@@ -428,7 +428,7 @@ void tst_Contents::aMessageAboveTheLimitSparesAConsumerBeingCancelled()
     auto &channel = s.openChannel();
     s.subscribe(channel, u"a"_s);
     const auto leaving = s.subscribe(channel, u"c"_s);
-    const auto leavingCall = channel.cancel(*leaving);
+    const auto leavingCall = channel.subscriptions().cancel(*leaving);
     s.expectSent<Wire::BasicCancel>();
     s.deliver("c", 1, {.body = pattern(11)}).expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true});
     s.expectNoEvent().expectNothingSent();
@@ -444,7 +444,7 @@ void tst_Contents::aMessageOverTheLimitIsNotDrained()
     s.open();
     auto &channel = s.openChannel();
     const auto leaving = s.subscribe(channel, u"tag"_s);
-    channel.drain(*leaving);
+    channel.subscriptions().drain(*leaving);
     s.expectSent<Wire::BasicCancel>();
     s.deliver("tag", 1, {.body = pattern(11)})
         .expectSent(Wire::BasicNack{.deliveryTag = 1, .requeue = true})
@@ -461,7 +461,7 @@ void tst_Contents::aConsumerIsCancelledBeforeHeldPublishes()
     auto &channel = s.openChannel();
     s.subscribe(channel, u"tag"_s);
     s.broker(Wire::ConnectionBlocked{.reason = "low on memory"}).expectEvent<Engine::BlockedChanged>();
-    QVERIFY(publishMessage(channel, u""_s, u"q"_s, QByteArray(2, '\0'), "held", false));
+    QVERIFY(channel.publish(u""_s, u"q"_s, QByteArray(2, '\0'), "held", false));
     s.expectNothingSent();
     s.deliver("tag", 1, {.body = pattern(11)});
     s.expectSent<Wire::BasicCancel>()
@@ -610,7 +610,7 @@ void tst_Contents::namesMayBeRawData()
     for (const QChar last : {u'1', u'2'}) {
         buffer[1] = last;
         const QString name = QString::fromRawData(buffer, 2);
-        QVERIFY(publishMessage(channel, name, name, properties, "b", false));
+        QVERIFY(channel.publish(name, name, properties, "b", false));
         s.expectSent<Wire::BasicPublish>([&](const Wire::BasicPublish &publish) {
             QCOMPARE(QString::fromUtf8(publish.exchange), name);
             QCOMPARE(QString::fromUtf8(publish.routingKey), name);
@@ -631,7 +631,7 @@ void tst_Contents::namesMayChangeInPlace()
     for (const QChar last : {u'1', u'2', u'2'}) {
         exchange[1] = last;
         *end = last;
-        QVERIFY(publishMessage(channel, exchange, key, properties, "b", false));
+        QVERIFY(channel.publish(exchange, key, properties, "b", false));
         s.expectSent<Wire::BasicPublish>([&](const Wire::BasicPublish &publish) {
             QCOMPARE(publish.exchange, QByteArrayView(exchange.toUtf8()));
             QCOMPARE(publish.routingKey, QByteArrayView(key.toUtf8()));
@@ -647,7 +647,7 @@ void tst_Contents::aNewAccessTicketIsInTheNextPublish()
     auto &channel = s.openChannel();
     const auto publishedTicket = [&] {
         quint16 ticket = 0;
-        publishMessage(channel, u"e"_s, u"k"_s, QByteArray(2, '\0'), "b", false);
+        channel.publish(u"e"_s, u"k"_s, QByteArray(2, '\0'), "b", false);
         s.expectSent<Wire::BasicPublish>([&](const Wire::BasicPublish &publish) { ticket = publish.ticket; });
         s.takeSent();
         return ticket;
@@ -684,8 +684,8 @@ void tst_Contents::messagePublishedAfterAnotherKeepsItsFields()
     s.open();
     auto &channel = s.openChannel();
     for (const Published &published : all) {
-        QVERIFY(publishMessage(channel, published.exchange, published.routingKey, published.properties, published.body,
-                               published.mandatory));
+        QVERIFY(channel.publish(published.exchange, published.routingKey, published.properties, published.body,
+                                published.mandatory));
         s.write();
         const auto sent = s.takeSent();
         QCOMPARE(sent.size(), size_t(published.body.isEmpty() ? 2 : 3));
@@ -715,7 +715,7 @@ void tst_Contents::publishedContentsAreWhole()
     QCOMPARE(*channel.publish(u"e"_s, u"k"_s, properties, "before", true), quint64(1));
     s.write();
     s.takeSent();
-    QCOMPARE(channel.publishRepeated(u"e"_s, u"k"_s, properties, body, true), quint64(2));
+    QCOMPARE(*channel.publish(u"e"_s, u"k"_s, properties, body, true), quint64(2));
     QVERIFY(s.engine.queuedBytes() >= size);
     s.write();
     QCOMPARE(s.engine.queuedBytes(), 0);

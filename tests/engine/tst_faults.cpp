@@ -204,8 +204,8 @@ struct Busy : Script {
         purging = *first.topology().purgeQueue(u"q"_s);
         getting = *first.get(u"q"_s, false);
         calls = {purging, getting, *second.topology().declareQueue(u"q"_s, {}, false), *third.close()};
-        const auto starting = *second.consume(u"q"_s, {.consumerTag = u"late"_s}, this);
-        second.cancel(*starting);
+        const auto starting = *second.subscriptions().consume(u"q"_s, {.consumerTag = u"late"_s}, this);
+        second.subscriptions().cancel(*starting);
         calls << starting->startCall << starting->cancelCall;
         write();
         takeSent();

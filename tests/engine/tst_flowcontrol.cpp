@@ -55,7 +55,7 @@ QByteArray bodyOf(qsizetype size)
 
 quint64 publish(Engine::ChannelEngine &channel, const QByteArray &body)
 {
-    const Result<quint64> sequence = publishMessage(channel, {}, u"key"_s, noProperties, body, false);
+    const Result<quint64> sequence = channel.publish({}, u"key"_s, noProperties, body, false);
     return sequence ? *sequence : 0;
 }
 
@@ -116,7 +116,7 @@ void tst_FlowControl::callsBehindAHeldPublishKeepTheirPlace()
     publish(channel, "1");
     QVERIFY(channel.topology().purgeQueue(u"q"_s));
     publish(channel, "2");
-    QVERIFY(channel.setPrefetch(7, false));
+    QVERIFY(channel.subscriptions().setPrefetch(7, false));
     s.expectNothingSent();
     QVERIFY(!s.engine.deadline()); // a call that was not sent needs no answer
     s.broker(Wire::ConnectionUnblocked{}).expectPublished("1", "key").expectSent<Wire::QueuePurge>();
@@ -133,7 +133,7 @@ void tst_FlowControl::aCancelDoesNotWaitBehindAHeldPublish()
     const auto consumer = s.subscribe(channel, u"a"_s);
     s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
     publish(channel, "1");
-    const auto cancelling = channel.cancel(*consumer);
+    const auto cancelling = channel.subscriptions().cancel(*consumer);
     s.expectSent<Wire::BasicCancel>();
     s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).expectReply(cancelling);
     s.broker(Wire::ConnectionUnblocked{}).expectPublished("1", "key").expectNothingSent();
@@ -462,28 +462,28 @@ void tst_FlowControl::repeatedPublishesAreSentAtOnceOrHeld()
     s.settings.bufferLimit = 40'000;
     s.open();
     auto &channel = s.openChannel();
-    const auto repeat = [&](const QByteArray &body) {
-        return channel.publishRepeated({}, u"key"_s, noProperties, body, false);
+    const auto failureOf = [&](const QByteArray &body) {
+        return channel.publish({}, u"key"_s, noProperties, body, false).error().kind();
     };
-    QCOMPARE(repeat("nothing is known"), quint64(0));
     QCOMPARE(publish(channel, "1"), quint64(1));
-    QCOMPARE(repeat("2"), quint64(2));
+    QCOMPARE(publish(channel, "2"), quint64(2));
     s.expectPublished("1", "key").expectPublished("2", "key");
-    QCOMPARE(repeat(bodyOf(50'000)), quint64(0));
-    QCOMPARE(repeat(bodyOf(30'000)), quint64(3));
-    QCOMPARE(repeat(bodyOf(30'000)), quint64(0));
+    QCOMPARE(failureOf(bodyOf(50'000)), ErrorKind::InvalidArgument); // larger than the buffer
+    QCOMPARE(publish(channel, bodyOf(30'000)), quint64(3));
+    QCOMPARE(failureOf(bodyOf(30'000)), ErrorKind::BufferFull);
     s.takeSent();
     s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
-    QCOMPARE(repeat("blocked"), quint64(0));
     QCOMPARE(publish(channel, "4"), quint64(4));
+    s.expectNothingSent();
     s.broker(Wire::ConnectionUnblocked{}).expectEvent<Engine::BlockedChanged>();
     s.expectPublished("4", "key");
     QVERIFY(channel.confirmSelect());
-    channel.setConfirmWindow(1);
-    QCOMPARE(repeat("5"), quint64(5));
-    QCOMPARE(repeat("the window is full"), quint64(0));
+    channel.publishing().setConfirmWindow(1);
+    QCOMPARE(publish(channel, "5"), quint64(5));
+    QCOMPARE(publish(channel, "the window is full"), quint64(6));
+    s.expectSent<Wire::ConfirmSelect>().expectPublished("5", "key").expectNothingSent();
     QVERIFY(channel.close());
-    QCOMPARE(repeat("closing"), quint64(0));
+    QCOMPARE(failureOf("closing"), ErrorKind::NotOpen);
 }
 
 void tst_FlowControl::aBacklogIsReportedOncePerEpisode()

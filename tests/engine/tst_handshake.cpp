@@ -377,7 +377,7 @@ void tst_Handshake::aFailedAttemptKeepsWaitingCalls()
     Engine::ChannelEngine &channel = s.newChannel(5);
     QVERIFY(channel.open());
     const auto declaring = channel.topology().declareQueue(u"q"_s, {}, false);
-    QVERIFY(publishMessage(channel, {}, u"q"_s, QByteArray(2, '\0'), "m", false));
+    QVERIFY(channel.publish({}, u"q"_s, QByteArray(2, '\0'), "m", false));
     for (int attempt = 1; attempt <= 2; ++attempt) {
         s.start();
         s.engine.transportClosed(Error(ErrorKind::Network, u"gone"_s));
@@ -395,7 +395,7 @@ void tst_Handshake::waitingCallsMayBeEndedWithoutAConnection()
     Script s;
     Engine::ChannelEngine &channel = s.newChannel();
     const auto opening = channel.open();
-    QVERIFY(publishMessage(channel, {}, u"q"_s, QByteArray(2, '\0'), "m", false));
+    QVERIFY(channel.publish({}, u"q"_s, QByteArray(2, '\0'), "m", false));
     s.engine.endWaiting();
     QCOMPARE(s.takeEvents(), QStringList({u"ReplyArrived %1 Cancelled"_s.arg(*opening),
                                           u"PublishFailed 1 1-1 Cancelled"_s, u"ChannelClosed 1"_s}));
@@ -585,7 +585,7 @@ void tst_Handshake::closeWhileConnectingCancelsEverything()
     auto &channel = s.newChannel();
     const auto opening = *channel.open();
     const auto declaring = *channel.topology().declareQueue(u"q"_s, {}, false);
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"tag"_s}, this);
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"tag"_s}, this);
     QCOMPARE(*channel.publish({}, u"q"_s, QByteArray(2, '\0'), "body", false), quint64(1));
     goTo(s, step);
     s.engine.close(s.now);

@@ -228,7 +228,7 @@ void tst_KnownArguments::consumeArgumentIsChecked()
 {
     check<Wire::BasicConsume>([](Engine::ChannelEngine &channel, const FieldTable &table) {
         const ConsumeOptions options{.consumerTag = u"a"_s, .prefetch = quint16(10), .arguments = table};
-        return channel.consume(u"q"_s, options, &channel).error();
+        return channel.subscriptions().consume(u"q"_s, options, &channel).error();
     });
 }
 
@@ -371,17 +371,17 @@ void tst_KnownArguments::messagesThatNoBrokerAcceptsAreRejected()
     s.open();
     auto &channel = s.openChannel();
     for (int i = 0; i < 2; ++i) { // the second one goes the short way
-        const auto sequence = publishMessage(channel, {}, u"q"_s, properties, "body", false);
+        const auto sequence = channel.publish({}, u"q"_s, properties, "body", false);
         QCOMPARE(sequence.error().kind(), named.isEmpty() ? ErrorKind::NoError : ErrorKind::InvalidArgument);
         if (!named.isEmpty())
             QVERIFY2(sequence.error().text().startsWith(named), qPrintable(sequence.error().text()));
-        QCOMPARE(channel.checkContent(properties, "body"), sequence.error()); // as a publisher asks
+        QCOMPARE(channel.publishing().checkContent(properties, "body"), sequence.error()); // as a publisher asks
         if (named.isEmpty())
             s.expectPublished("body", "q");
         else
             s.expectNothingSent();
     }
-    QVERIFY(publishMessage(channel, {}, u"q"_s, QByteArray(2, '\0'), "body", false));
+    QVERIFY(channel.publish({}, u"q"_s, QByteArray(2, '\0'), "body", false));
     s.expectPublished("body", "q");
 }
 
@@ -391,7 +391,7 @@ void tst_KnownArguments::anImpersonatorMayPublishForOthers()
     s.settings.userName = u"somebody"_s;
     s.settings.checksUserId = false;
     s.open();
-    QVERIFY(publishMessage(s.openChannel(), {}, u"q"_s,
+    QVERIFY(s.openChannel().publish({}, u"q"_s,
                            Wire::encodeProperties({.flags = Wire::UserIdFlag, .userId = "else"}), "body", false));
     s.expectPublished("body", "q");
 }
@@ -409,18 +409,18 @@ void tst_KnownArguments::requestsForDirectRepliesNeedTheirConsumer()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const auto publish = [&] { return publishMessage(channel, {}, u"q"_s, request(), "body", false); };
+    const auto publish = [&] { return channel.publish({}, u"q"_s, request(), "body", false); };
     const auto isRejected = [&] {
         const Error error = publish().error();
         return error.kind() == ErrorKind::InvalidArgument && error.text().startsWith(u"replyTo: "_s) &&
-               channel.checkContent(request(), "body") == error;
+               channel.publishing().checkContent(request(), "body") == error;
     };
     QVERIFY(isRejected());
     s.subscribe(channel, u"other"_s, {.ackMode = AckMode::NoAck});
     QVERIFY(isRejected());
     s.expectNothingSent();
 
-    const auto consumer = *channel.consume(DirectReplyTo, ForReplies, &s); // consume-ok may come later
+    const auto consumer = *channel.subscriptions().consume(DirectReplyTo, ForReplies, &s); // consume-ok may come later
     s.expectSent<Wire::BasicConsume>();
     for (int i = 0; i < 2; ++i) { // the second one goes the short way
         QVERIFY(publish());
@@ -429,13 +429,13 @@ void tst_KnownArguments::requestsForDirectRepliesNeedTheirConsumer()
     s.broker(Wire::BasicConsumeOk{.consumerTag = "replies"});
     QVERIFY(publish());
     s.expectPublished("body", "q");
-    channel.cancel(*consumer);
+    channel.subscriptions().cancel(*consumer);
     s.expectSent<Wire::BasicCancel>();
     QVERIFY(isRejected());
     // One that another connection asks for goes to a queue of that.
     const QByteArray forwarded =
         Wire::encodeProperties({.flags = Wire::ReplyToFlag, .replyTo = "amq.rabbitmq.reply-to.g1h2"});
-    QVERIFY(publishMessage(channel, {}, u"q"_s, forwarded, "body", false));
+    QVERIFY(channel.publish({}, u"q"_s, forwarded, "body", false));
     s.expectPublished("body", "q");
 }
 
@@ -446,14 +446,14 @@ void tst_KnownArguments::requestsAreCheckedAgainWhereTheyWaited()
     auto &channel = s.openChannel();
     channel.confirmSelect();
     s.expectSent<Wire::ConfirmSelect>().broker(Wire::ConfirmSelectOk());
-    channel.setConfirmWindow(1);
+    channel.publishing().setConfirmWindow(1);
     s.takeEvents();
-    const auto consumer = *channel.consume(DirectReplyTo, ForReplies, &s);
+    const auto consumer = *channel.subscriptions().consume(DirectReplyTo, ForReplies, &s);
     s.expectSent<Wire::BasicConsume>().broker(Wire::BasicConsumeOk{.consumerTag = "replies"}).takeEvents();
-    QVERIFY(publishMessage(channel, {}, u"q"_s, request(), "1", false));
+    QVERIFY(channel.publish({}, u"q"_s, request(), "1", false));
     s.expectPublished("1", "q");
-    QVERIFY(publishMessage(channel, {}, u"q"_s, request(), "2", false)); // the window is full
-    channel.cancel(*consumer);
+    QVERIFY(channel.publish({}, u"q"_s, request(), "2", false)); // the window is full
+    channel.subscriptions().cancel(*consumer);
     s.expectSent<Wire::BasicCancel>().takeEvents();
     s.broker(Wire::BasicAck{.deliveryTag = 1}).expectEvent<Engine::PublishConfirmed>();
     QCOMPARE(s.takeEvent<Engine::PublishFailed>().reason.kind(), ErrorKind::InvalidArgument);
@@ -465,16 +465,16 @@ void tst_KnownArguments::directRepliesHaveOneConsumerThatDoesNotAcknowledge()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const Error acknowledging = channel.consume(DirectReplyTo, {.consumerTag = u"a"_s}, &s).error();
+    const Error acknowledging = channel.subscriptions().consume(DirectReplyTo, {.consumerTag = u"a"_s}, &s).error();
     QCOMPARE(acknowledging.kind(), ErrorKind::InvalidArgument);
     QVERIFY2(acknowledging.text().startsWith(u"ackMode: "_s), qPrintable(acknowledging.text()));
-    QVERIFY(channel.consume(DirectReplyTo, ForReplies, &s));
+    QVERIFY(channel.subscriptions().consume(DirectReplyTo, ForReplies, &s));
     s.expectSent<Wire::BasicConsume>().broker(Wire::BasicConsumeOk{.consumerTag = "replies"}).takeEvents();
-    const Error second = channel.consume(DirectReplyTo, {.consumerTag = u"b"_s, .ackMode = AckMode::NoAck}, &s).error();
+    const Error second = channel.subscriptions().consume(DirectReplyTo, {.consumerTag = u"b"_s, .ackMode = AckMode::NoAck}, &s).error();
     QCOMPARE(second.kind(), ErrorKind::InvalidArgument);
     QVERIFY2(second.text().startsWith(u"queue: "_s), qPrintable(second.text()));
     s.expectNothingSent();
-    QVERIFY(s.openChannel().consume(DirectReplyTo, ForReplies, &s)); // another channel has its own
+    QVERIFY(s.openChannel().subscriptions().consume(DirectReplyTo, ForReplies, &s)); // another channel has its own
 }
 
 void tst_KnownArguments::wrongValuesOfHelpersAreRejected()

@@ -135,8 +135,8 @@ void tst_OrderRules::aTimeoutOfAConsumeOrCancelNamesIt()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
-    channel.cancel(*consumer); // is held back and ends with the channel
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
+    channel.subscriptions().cancel(*consumer); // is held back and ends with the channel
     s.advance(30s);
     const Error error = std::get<Error>(s.takeEvent<Engine::ReplyArrived>().value);
     QCOMPARE(error.method(), u"basic.consume"_s);
@@ -145,7 +145,7 @@ void tst_OrderRules::aTimeoutOfAConsumeOrCancelNamesIt()
 
     auto &second = s.openChannel();
     const auto cancelled = s.subscribe(second, u"a"_s);
-    second.cancel(*cancelled);
+    second.subscriptions().cancel(*cancelled);
     s.advance(30s);
     QCOMPARE(std::get<Error>(s.takeEvent<Engine::ReplyArrived>().value).method(), u"basic.cancel"_s);
 }
@@ -301,7 +301,7 @@ void tst_OrderRules::callsBeforeOpenAreSentInTheirOrderAcrossChannels()
     QVERIFY(one.publish(u"e"_s, u"first"_s, QByteArray(2, '\0'), "1", false));
     QVERIFY(two.topology().bindQueue(u"q"_s, u"e"_s, {}, {}));
     QVERIFY(one.publish(u"e"_s, u"second"_s, QByteArray(2, '\0'), "2", false));
-    QVERIFY(two.consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
+    QVERIFY(two.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
     QCOMPARE(one.state(), Engine::ChannelEngine::State::Opening);
     s.open().expectSent<Wire::ChannelOpen>(1).expectSent<Wire::ExchangeDeclare>(1);
     s.expectSent<Wire::ChannelOpen>(2).expectSent<Wire::QueueDeclare>(2).expectPublished("1", "first", 1);
@@ -316,12 +316,12 @@ void tst_OrderRules::callsTooLargeForTheNegotiatedFramesEndWithAnError()
     auto &channel = s.newChannel();
     QVERIFY(channel.open());
     const CallId declaring = *channel.topology().declareQueue(u"q"_s, {.arguments = large}, false);
-    const auto consumer = *channel.consume(u"q"_s, {.consumerTag = u"a"_s, .arguments = large}, &s);
-    const CallId cancelling = channel.cancel(*consumer);
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s, .arguments = large}, &s);
+    const CallId cancelling = channel.subscriptions().cancel(*consumer);
     const QByteArray properties =
         Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {*Wire::encodeTable(large, u"")}});
     QVERIFY(channel.publish({}, u"q"_s, properties, "body", false));
-    const auto uncancelled = *channel.consume(u"q"_s, {.consumerTag = u"b"_s, .arguments = large}, &s);
+    const auto uncancelled = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"b"_s, .arguments = large}, &s);
     const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.open({.frameMax = 4096}).expectSent<Wire::ChannelOpen>().expectSent<Wire::QueuePurge>().expectNothingSent();
     s.expectReply(declaring, ErrorKind::InvalidArgument);
@@ -342,7 +342,7 @@ void tst_OrderRules::callsTooLargeForTheNegotiatedFramesEndWithAnError()
     QCOMPARE(channel.topology().declareQueue(u"q"_s, {.arguments = large}, false).error().kind(),
              ErrorKind::InvalidArgument);
     QCOMPARE(channel.publish({}, u"q"_s, properties, {}, false).error().kind(), ErrorKind::InvalidArgument);
-    QCOMPARE(channel.consume(u"q"_s, {.consumerTag = u"a"_s, .arguments = large}, &s).error().kind(),
+    QCOMPARE(channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s, .arguments = large}, &s).error().kind(),
              ErrorKind::InvalidArgument);
     s.expectNothingSent().subscribe(channel, u"a"_s);
 }
@@ -356,7 +356,7 @@ void tst_OrderRules::anEmptyQueueNameIsTheLastOneDeclared()
     QVERIFY(channel.topology().declareQueue(u"q"_s, {}, true)); // passively too
     QVERIFY(channel.topology().purgeQueue({}));
     QVERIFY(channel.get({}, true));
-    QVERIFY(channel.consume({}, {.consumerTag = u"a"_s}, &s));
+    QVERIFY(channel.subscriptions().consume({}, {.consumerTag = u"a"_s}, &s));
     QVERIFY(channel.topology().bindQueue({}, u"e"_s, u"k"_s, {}));
     QVERIFY(channel.topology().deleteQueue({}, false, false));
     s.expectSent<Wire::QueueDeclare>().expectSent<Wire::QueueDeclare>().expectSent(Wire::QueuePurge{.queue = "q"});
@@ -403,7 +403,7 @@ void tst_OrderRules::anEmptyQueueNameNeedsADeclaration()
                : operation == u"bind"_s   ? channel.topology().bindQueue({}, u"e"_s, {}, {}).error()
                : operation == u"unbind"_s ? channel.topology().unbindQueue({}, u"e"_s, {}, {}).error()
                : operation == u"get"_s    ? channel.get({}, false).error()
-                                          : channel.consume({}, {.consumerTag = u"a"_s}, &s).error();
+                                          : channel.subscriptions().consume({}, {.consumerTag = u"a"_s}, &s).error();
     };
     QCOMPARE(attempt().kind(), ErrorKind::InvalidArgument);
     QVERIFY2(attempt().text().startsWith(u"queue:"_s), qPrintable(attempt().text()));
@@ -445,11 +445,11 @@ void tst_OrderRules::prefetchIsSentBeforeAConsumerAndBackAfterwards()
     s.open();
     auto &channel = s.openChannel();
     const auto consume = [&](const QString &tag, std::optional<quint16> prefetch) {
-        QVERIFY(channel.consume(u"q"_s, {.consumerTag = tag, .prefetch = prefetch}, &s));
+        QVERIFY(channel.subscriptions().consume(u"q"_s, {.consumerTag = tag, .prefetch = prefetch}, &s));
     };
     consume(u"a"_s, {}); // the broker's default is no limit
     s.expectSent<Wire::BasicConsume>();
-    const CallId setting = *channel.setPrefetch(100, false);
+    const CallId setting = *channel.subscriptions().setPrefetch(100, false);
     s.expectSent(Wire::BasicQos{.prefetchCount = 100}).broker(Wire::BasicQosOk{});
     consume(u"b"_s, {});
     s.expectSent<Wire::BasicConsume>();
@@ -469,15 +469,15 @@ void tst_OrderRules::prefetchPerChannelIsSentAtOnceAndAgainAfterReopen()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    QVERIFY(channel.setPrefetch(200, true));
-    QVERIFY(channel.setPrefetch(20, false));
+    QVERIFY(channel.subscriptions().setPrefetch(200, true));
+    QVERIFY(channel.subscriptions().setPrefetch(20, false));
     s.expectSent(Wire::BasicQos{.prefetchCount = 200, .global = true});
     s.expectSent(Wire::BasicQos{.prefetchCount = 20});
     s.broker(Wire::ChannelClose{.replyCode = 406}).expectSent<Wire::ChannelCloseOk>();
     QVERIFY(channel.open());
     s.expectSent<Wire::ChannelOpen>().expectSent(Wire::BasicQos{.prefetchCount = 200, .global = true});
     s.expectNothingSent();
-    QVERIFY(channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
+    QVERIFY(channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
     s.expectSent(Wire::BasicQos{.prefetchCount = 20}).expectSent<Wire::BasicConsume>().expectNothingSent();
 }
 
@@ -528,7 +528,7 @@ void tst_OrderRules::argumentsAreCheckedBeforeAnythingIsQueued()
                   channel.topology().purgeQueue(wide).error(),
                   channel.get(wide, false).error(),
                   channel.topology().bindQueue(wide, u"e"_s, {}, {}).error(),
-                  channel.consume(wide, {.consumerTag = u"a"_s}, &s).error()};
+                  channel.subscriptions().consume(wide, {.consumerTag = u"a"_s}, &s).error()};
     } else if (name == u"exchange"_s) {
         errors = {channel.topology().declareExchange(wide, u"fanout"_s, {}, false).error(),
                   channel.topology().deleteExchange(wide, false).error(),
@@ -544,12 +544,12 @@ void tst_OrderRules::argumentsAreCheckedBeforeAnythingIsQueued()
         errors = {channel.topology().declareExchange(u"e"_s, wide, {}, false).error()};
     } else if (name == u"consumerTag"_s) {
         const QString tag = argument == name ? wide : QString();
-        errors = {channel.consume(u"q"_s, {.consumerTag = tag}, &s).error()};
+        errors = {channel.subscriptions().consume(u"q"_s, {.consumerTag = tag}, &s).error()};
     } else {
         errors = {channel.topology().declareQueue(u"q"_s, {.arguments = table}, false).error(),
                   channel.topology().declareExchange(u"e"_s, u"fanout"_s, {.arguments = table}, false).error(),
                   channel.topology().bindQueue(u"q"_s, u"e"_s, {}, table).error(),
-                  channel.consume(u"q"_s, {.consumerTag = u"a"_s, .arguments = table}, &s).error()};
+                  channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s, .arguments = table}, &s).error()};
     }
     for (const Error &error : std::as_const(errors)) {
         QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
@@ -574,9 +574,9 @@ void tst_OrderRules::aClosedChannelAcceptsNoCalls()
                             channel.topology().unbindQueue(u"q"_s, u"e"_s, {}, {}).error(),
                             channel.topology().declareExchange(u"e"_s, u"fanout"_s, {}, false).error(),
                             channel.topology().deleteExchange(u"e"_s, false).error(),
-                            channel.setPrefetch(1, false).error(),
+                            channel.subscriptions().setPrefetch(1, false).error(),
                             channel.get(u"q"_s, false).error(),
-                            channel.consume(u"q"_s, {.consumerTag = u"a"_s}, &s).error(),
+                            channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s).error(),
                             channel.publish({}, u"q"_s, QByteArray(2, '\0'), {}, false).error(),
                             channel.close().error()};
     };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/deliverypattern_p.h"
+#include "engine/deliverytemplate_p.h"
 #include "support/script.h"
 
 #include <QtCore/qregularexpression.h>
@@ -171,7 +171,7 @@ void tst_RepeatedDeliveries::everyByteCountsButTagBitAndBody()
         const qsizetype bodyFrame = body - Wire::FrameHeaderSize;
         const qsizetype header = bodyFrame - headerFrame(1, 4).size();
         const qsizetype deliveryTag = Wire::FrameHeaderSize + 4 + 1 + tagSize;
-        Engine::DeliveryPattern pattern;
+        Engine::DeliveryTemplate pattern;
         pattern.method(QByteArrayView(before).first(header));
         pattern.header(QByteArrayView(before).sliced(header, bodyFrame - header));
         pattern.delivered();
@@ -254,7 +254,7 @@ void tst_RepeatedDeliveries::itIsCountedAsUnacked()
 void tst_RepeatedDeliveries::deliveriesAfterCancelAreReturned()
 {
     Subscribed s;
-    s.channel->cancel(*s.consumer);
+    s.channel->subscriptions().cancel(*s.consumer);
     s.expectSent<Wire::BasicCancel>().deliver("tag", 2, Usual).expectNoEvent();
     QCOMPARE(s.consumer->returned, 1);
     s.expectSent<Wire::BasicNack>([](const Wire::BasicNack &nack) { QVERIFY(nack.requeue && nack.deliveryTag == 2); });

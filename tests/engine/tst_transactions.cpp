@@ -104,7 +104,7 @@ void tst_Transactions::nothingFollowsCommitOrRollbackBeforeItsAnswer()
     const auto declaring = *t.channel->topology().declareQueue(u"q"_s, {}, false);
     const auto second = *t.channel->txCommit();
     t.publish("3");
-    t.channel->cancel(*t.consumer);
+    t.channel->subscriptions().cancel(*t.consumer);
     if (isCommit)
         t.s.expectSent<Wire::TxCommit>();
     else
@@ -308,7 +308,7 @@ void tst_Transactions::rollbackReopensDeliveriesOfEndedConsumersAndOfGet()
     for (const quint64 tag : {1, 2, 3})
         QVERIFY(t.ack(tag));
     t.s.expectSent(BasicAck{.deliveryTag = 3, .multiple = true});
-    t.channel->cancel(*t.consumer);
+    t.channel->subscriptions().cancel(*t.consumer);
     t.s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancelOk{.consumerTag = "tag"}).takeEvents();
     const auto later = t.s.subscribe(*t.channel, u"later"_s);
     t.s.deliver("later", 4).expectEvent<Engine::Delivered>();
@@ -324,7 +324,7 @@ void tst_Transactions::rollbackReopensDeliveriesOfEndedConsumersAndOfGet()
 void tst_Transactions::rollbackReturnsUnwantedDeliveriesAgain()
 {
     Transactional t;
-    t.channel->cancel(*t.consumer);
+    t.channel->subscriptions().cancel(*t.consumer);
     t.s.expectSent<Wire::BasicCancel>().deliver("tag", 1);
     t.s.expectSent(BasicNack{.deliveryTag = 1, .requeue = true});
     const auto rollingBack = *t.channel->txRollback();

@@ -326,7 +326,7 @@ void EngineExerciser::bind()
 void EngineExerciser::setPrefetch()
 {
     if (Channel *channel = anyChannel())
-        note(channel->engine->setPrefetch(m_script.byte(), m_script.chance(64)));
+        note(channel->engine->subscriptions().setPrefetch(m_script.byte(), m_script.chance(64)));
 }
 
 void EngineExerciser::get()
@@ -353,7 +353,7 @@ void EngineExerciser::consume()
     options.arguments = anyTable();
     if (m_script.chance(80))
         options.prefetch = m_script.byte();
-    const auto entry = channel->engine->consume(u"q"_s, options, consumer.get());
+    const auto entry = channel->engine->subscriptions().consume(u"q"_s, options, consumer.get());
     if (!entry)
         return;
     consumer->entry = *entry;
@@ -368,7 +368,7 @@ void EngineExerciser::cancel()
     if (!consumer)
         return;
     consumer->isCancelled = true;
-    note(consumer->channel->engine->cancel(*consumer->entry));
+    note(consumer->channel->engine->subscriptions().cancel(*consumer->entry));
 }
 
 void EngineExerciser::deleteConsumer()
@@ -378,7 +378,7 @@ void EngineExerciser::deleteConsumer()
         return;
     consumer->entry->context = nullptr;
     consumer->isCancelled = true;
-    note(consumer->channel->engine->cancel(*consumer->entry));
+    note(consumer->channel->engine->subscriptions().cancel(*consumer->entry));
 }
 
 void EngineExerciser::publish()
@@ -392,7 +392,7 @@ void EngineExerciser::publish()
         m_script.chance(32) ? QByteArray("\x80\0\xff", 3) + QByteArray(255, 'p') : QByteArray(2, '\0');
     const bool confirms = channel->engine->mode() == Engine::ChannelEngine::Mode::Confirm;
     const Result<quint64> sequence =
-        publishMessage(*channel->engine, anyName(), anyName(), properties, body, m_script.chance(64));
+        channel->engine->publish(anyName(), anyName(), properties, body, m_script.chance(64));
     if (sequence && *sequence != ++channel->lastPublished)
         fail(u"message %1 of channel %2 got the number %3"_s.arg(channel->lastPublished)
                  .arg(channel->engine->number())
@@ -493,7 +493,7 @@ void EngineExerciser::noteUnsure(Channel &channel, const Result<Engine::CallId> 
 void EngineExerciser::setConfirmWindow()
 {
     if (Channel *channel = anyChannel())
-        channel->engine->setConfirmWindow(m_script.byte() % 4);
+        channel->engine->publishing().setConfirmWindow(m_script.byte() % 4);
 }
 
 void EngineExerciser::close()

@@ -33,10 +33,10 @@ void EngineExerciser::check()
         if (channel->engine && channel->engine->state() != ChannelState::Closed &&
             m_engine.channel(channel->engine->number()) != channel->engine.get())
             fail(u"channel %1 has lost its number"_s.arg(channel->engine->number()));
-        if (channel->engine && size_t(channel->engine->unconfirmed()) != channel->unconfirmed())
+        if (channel->engine && size_t(channel->engine->publishing().unconfirmed()) != channel->unconfirmed())
             fail(u"%1 messages are unconfirmed, %2 are counted"_s.arg(channel->unconfirmed())
-                     .arg(channel->engine->unconfirmed()));
-        if (channel->engine && channel->engine->isConfirmWindowFull() != channel->isWindowFull)
+                     .arg(channel->engine->publishing().unconfirmed()));
+        if (channel->engine && channel->engine->publishing().isConfirmWindowFull() != channel->isWindowFull)
             fail(u"the window of channel %1 is not as reported"_s.arg(channel->engine->number()));
         for (const auto &consumer : channel->consumers) {
             const Engine::ConsumerEntry &entry = *consumer->entry;

@@ -82,7 +82,7 @@ std::shared_ptr<Engine::ConsumerEntry> Script::subscribe(Engine::ChannelEngine &
                                                          ConsumeOptions options, Here here)
 {
     options.consumerTag = tag;
-    const auto consumer = *channel.consume(u"queue"_s, options, this);
+    const auto consumer = *channel.subscriptions().consume(u"queue"_s, options, this);
     const QByteArray tagBytes = tag.toUtf8();
     expectSent<Wire::BasicConsume>(channel.number(), here);
     broker(Wire::BasicConsumeOk{.consumerTag = tagBytes}, channel.number()).expectReply(consumer->startCall, here);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/connectionengine_p.h"
-#include "engine/repeatedpublish_p.h"
+#include "engine/channelengine_p.h"
 #include "support/brokersession.h"
 #include "support/engineevents.h"
 #include "wire/fieldtable_p.h"
@@ -25,16 +25,6 @@ inline int countOf(const std::vector<Engine::Deliveries::Settled> &settled)
     for (const auto &run : settled)
         count += run.count;
     return count;
-}
-
-// As the client does it.
-inline AmqpQt::Result<quint64> publishMessage(Engine::ChannelEngine &channel, const QString &exchange,
-                                              const QString &routingKey, const QByteArray &properties,
-                                              const QByteArray &body, bool mandatory)
-{
-    if (const quint64 sequence = channel.publishRepeated(exchange, routingKey, properties, body, mandatory))
-        return sequence;
-    return channel.publish(exchange, routingKey, properties, body, mandatory);
 }
 
 // A dialogue with a broker, without sockets: an engine, and a session for the broker's side. Time passes only by

@@ -13,7 +13,7 @@ namespace AmqpQt::Engine
 
 // Remembers the frames of a consumer's previous delivery. In a steady stream the next delivery differs only in its
 // delivery tag, its redelivered bit and its body, so it is recognised by comparing bytes instead of decoding.
-class DeliveryPattern
+class DeliveryTemplate
 {
 public:
     // Identifies the consumer of the delivery that `input` begins with, if those bytes have arrived; otherwise empty.

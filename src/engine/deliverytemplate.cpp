@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/deliverypattern_p.h"
+#include "engine/deliverytemplate_p.h"
 
 #include "wire/contentheader_p.h"
 #include "wire/frame_p.h"
@@ -21,7 +21,7 @@ constexpr qsizetype BodySizeOffset = 2 + 2;  // in a content header, behind clas
 constexpr qsizetype FrameSizeOffset = 1 + 2; // in a frame header, behind type and channel
 } // namespace
 
-std::optional<DeliveryPattern::Address> DeliveryPattern::address(QByteArrayView input) noexcept
+std::optional<DeliveryTemplate::Address> DeliveryTemplate::address(QByteArrayView input) noexcept
 {
     if (input.size() <= ConsumerTagOffset)
         return std::nullopt;
@@ -35,7 +35,7 @@ std::optional<DeliveryPattern::Address> DeliveryPattern::address(QByteArrayView 
     return Address{frame.channel, input.sliced(ConsumerTagOffset + 1, tagSize)};
 }
 
-void DeliveryPattern::method(QByteArrayView frame)
+void DeliveryTemplate::method(QByteArrayView frame)
 {
     m_state = State::Method;
     m_frames.resize(0); // keeps its memory
@@ -43,7 +43,7 @@ void DeliveryPattern::method(QByteArrayView frame)
     m_tagOffset = quint16(ConsumerTagOffset + 1 + quint8(frame[ConsumerTagOffset]));
 }
 
-void DeliveryPattern::header(QByteArrayView frame)
+void DeliveryTemplate::header(QByteArrayView frame)
 {
     const qsizetype bodyFrame = m_frames.size() + frame.size();
     if (m_state != State::Method || bodyFrame > LongestFrames) {
@@ -56,7 +56,7 @@ void DeliveryPattern::header(QByteArrayView frame)
     m_frames.append(frame).append(char(Wire::FrameType::Body)).append(channelNumber);
 }
 
-qsizetype DeliveryPattern::match(QByteArrayView input, RepeatedDelivery &delivery) const noexcept
+qsizetype DeliveryTemplate::match(QByteArrayView input, RepeatedDelivery &delivery) const noexcept
 {
     const qsizetype bodyFrame = m_frames.size() - FrameSizeOffset;
     const qsizetype body = bodyFrame + Wire::FrameHeaderSize;

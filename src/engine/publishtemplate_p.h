@@ -13,7 +13,7 @@ namespace AmqpQt::Engine
 
 // The frames of a message to publish, except its body and the sizes that depend on it, since the next message often has
 // the same ones.
-class ContentFrames
+class PublishTemplate
 {
 public:
     // `properties` as in Wire::ContentHeader.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/contentframes_p.h"
+#include "engine/publishtemplate_p.h"
 
 #include "wire/contentheader_p.h"
 #include "wire/methods_p.h"
@@ -7,7 +7,7 @@
 namespace AmqpQt::Engine
 {
 
-void ContentFrames::encode(quint16 channel, QByteArrayView methodPayload, const QByteArray &properties)
+void PublishTemplate::encode(quint16 channel, QByteArrayView methodPayload, const QByteArray &properties)
 {
     const qsizetype headerPayload = Wire::ContentHeaderPrefix + properties.size();
     m_methodSize = methodPayload.size();

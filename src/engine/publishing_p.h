@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/callqueue_p.h"
+#include "engine/channelcontext_p.h"
+#include "engine/confirms_p.h"
+#include "engine/consumertable_p.h"
+#include "engine/publishtemplate_p.h"
+#include "wire/contentheader_p.h"
+
+#include <cstring>
+#include <memory>
+
+namespace AmqpQt::Engine
+{
+
+// Publishes on a channel: checks and numbers messages, and keeps account of their confirms and the confirm window.
+class Publishing
+{
+public:
+    Publishing(ChannelContext &channel, CallQueue &calls, const ConsumerTable &consumers) noexcept
+        : m_channel(channel)
+        , m_calls(calls)
+        , m_consumers(consumers)
+    {
+    }
+
+    // As ChannelEngine::publish(), on a channel that accepts calls. `isHeld`: other operations hold the message.
+    Result<quint64> publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                            const QByteArray &body, bool mandatory, bool isHeld)
+    {
+        // The path of most messages of a steady stream, where each instruction counts.
+        if (!isHeld && mayPublish() && headerFits(properties) && hasRoom(properties, body) &&
+            isLikeLast(exchange, routingKey, properties, mandatory))
+            return publishPrepared(properties, body, mandatory);
+        return publishOther(exchange, routingKey, properties, body, mandatory, isHeld);
+    }
+    Error checkContent(const QByteArray &properties, const QByteArray &body) const;
+    bool mayPublish() const // neither the broker nor the confirm window holds messages
+    {
+        const bool isWindowFull = m_confirmWindow > 0 && sentUnconfirmed() >= m_confirmWindow;
+        return !m_channel.host().flow().isBlocked() && !m_channel.isFlowed() && !isWindowFull;
+    }
+    void sendHeld(const HeldPublish &publish);
+    void dropTemplate() noexcept { m_last.reset(); } // a message like the last one must be checked again
+
+    void startConfirms(); // confirm mode
+    qsizetype sentUnconfirmed() const noexcept { return m_confirms ? m_confirms->outstanding() : 0; }
+    // Publishes that wait for their confirms, including those not sent yet.
+    qsizetype unconfirmed() const noexcept { return sentUnconfirmed() + m_calls.unconfirmed(); }
+    enum class Confirmed { Now, Before, NeverPublished };
+    Confirmed confirm(quint64 deliveryTag, bool multiple, const Error &failure); // basic.ack or basic.nack
+    void returned(ReturnedMessage message);                                      // basic.return
+
+    // The maximum number of sent and unconfirmed messages; others wait. 0: no limit.
+    void setConfirmWindow(int messages);
+    int confirmWindow() const noexcept { return m_confirmWindow; }
+    // True from when the window is full until half of its messages are confirmed.
+    bool isConfirmWindowFull() const noexcept { return m_isWindowFull; }
+    void checkConfirmWindow();
+
+    void end(const Error &callError); // the channel has ended
+
+private:
+    struct Last {
+        QString exchange;
+        QString routingKey;
+        QByteArray properties;
+        bool mandatory = false;
+        PublishTemplate frames; // with the channel's number and ticket
+    };
+
+    bool headerFits(const QByteArray &properties) const
+    {
+        return Wire::ContentHeaderPrefix + properties.size() <= m_channel.host().frames().maximumPayload();
+    }
+    bool hasRoom(const QByteArray &properties, const QByteArray &body) const
+    {
+        return m_channel.host().flow().hasRoom(Wire::ContentHeaderPrefix + properties.size() + body.size());
+    }
+    bool fits(const QByteArray &properties, const QByteArray &body) const;
+    // If true, m_last has the frames, so a steady stream of messages encodes nothing twice.
+    bool isLikeLast(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                    bool mandatory) const
+    {
+        const auto isSame = [](const QString &a, const QString &b) {
+            return a.size() == b.size() &&
+                   (a.isEmpty() || std::memcmp(a.constData(), b.constData(), size_t(a.size()) * sizeof(QChar)) == 0);
+        };
+        return m_last && isSame(routingKey, m_last->routingKey) && isSame(exchange, m_last->exchange) &&
+               (properties.isSharedWith(m_last->properties) || properties == m_last->properties) &&
+               m_last->mandatory == mandatory;
+    }
+    Error prepare(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory);
+    Error checkProperties(const QByteArray &properties) const;
+    Result<quint64> publishOther(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                                 const QByteArray &body, bool mandatory, bool isHeld);
+    quint64 publishPrepared(const QByteArray &properties, const QByteArray &body,
+                            bool mandatory) // m_last has its frames
+    {
+        ++m_sequence;
+        if (m_confirms)
+            expectConfirm(m_sequence, m_last->frames, properties, body, mandatory);
+        m_channel.host().frames().sendContent(m_channel.number(), m_last->frames, body);
+        return published();
+    }
+    void expectConfirm(quint64 sequence, const PublishTemplate &frames, const QByteArray &properties,
+                       const QByteArray &body, bool mandatory)
+    {
+        if (mandatory)
+            m_confirms->sentMandatory(sequence, frames.methodPayload(), properties, body);
+        else
+            m_confirms->sent(sequence);
+    }
+    quint64 published()
+    {
+        m_channel.host().flow().checkWatermarks();
+        if (m_confirmWindow > 0)
+            checkConfirmWindow();
+        return m_sequence;
+    }
+    void report(std::vector<Confirms::Outcome> &outcomes, const Error &failure);
+
+    ChannelContext &m_channel;
+    CallQueue &m_calls;
+    const ConsumerTable &m_consumers;
+    quint64 m_sequence = 0;
+    std::unique_ptr<Last> m_last;         // the last message, or a rejected one
+    std::unique_ptr<Confirms> m_confirms; // in confirm mode
+    int m_confirmWindow = 0;
+    bool m_isWindowFull = false;
+};
+
+} // namespace AmqpQt::Engine
