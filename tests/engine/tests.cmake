@@ -10,6 +10,10 @@ foreach(test tst_acks tst_calltracker tst_channelclosing tst_channelids tst_chan
     amqpqt_test(engine ${test} LIBRARIES amqpqt_script)
 endforeach()
 
+foreach(test tst_callqueue tst_consumertable tst_transaction) # the parts of a channel
+    amqpqt_test(engine ${test} LIBRARIES amqpqt_script)
+endforeach()
+
 add_library(amqpqt_exerciser STATIC EXCLUDE_FROM_ALL
     ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser.cpp ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser_events.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser_peer.cpp)
