@@ -14,7 +14,7 @@ namespace AmqpQt
 
 class PublisherPrivate;
 
-class ChannelPrivate
+class ChannelPrivate : public Engine::ChannelClient
 {
 public:
     using State = Channel::State;

@@ -68,7 +68,7 @@ void ChannelPrivate::connectionDestroyed(const Error &gone)
         consumer->channelDestroyed(gone);
     activeConsumers.clear();
     if (engine)
-        engine->context = nullptr;
+        engine->client = nullptr;
     engine.reset();
     connection = nullptr;
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
@@ -300,8 +300,8 @@ bool ChannelPrivate::settle(const Settlement &settlement, bool upTo)
     const bool requeue = settlement.kind == Settlement::Kind::NackRequeue;
     const bool isAck = settlement.kind == Settlement::Kind::Ack;
     const auto count = [](const Settled &settled) {
-        if (settled.consumerContext)
-            static_cast<ConsumerPrivate *>(settled.consumerContext)->settled(settled.count);
+        if (settled.consumer)
+            static_cast<ConsumerPrivate *>(settled.consumer)->settled(settled.count);
     };
     if (upTo) {
         const std::vector<Settled> all =

@@ -510,8 +510,8 @@ Channel *Connection::channel(quint16 number)
         return nullptr;
     };
     if (Engine::ChannelEngine *existing = d->engine.channel(number)) {
-        auto *channel = static_cast<ChannelPrivate *>(existing->context);
-        return channel->isInternal ? fail(ErrorKind::NotOpen, u"channel %1 is in use by the library"_s.arg(number))
+        auto *channel = static_cast<ChannelPrivate *>(existing->client);
+        return channel->isInternal ? refuse(ErrorKind::NotOpen, u"channel %1 is in use by the library"_s.arg(number))
                                    : channel->q;
     }
     if (!d->engine.isChannelNumberPossible(number))

@@ -89,8 +89,8 @@ ConnectionPrivate::~ConnectionPrivate()
     const Error gone(ErrorKind::Cancelled, u"the connection was deleted"_s);
     engine.abort(gone);
     engine.endWaiting(gone); // calls that waited for open()
-    while (auto event = engine.next())
-        router.routeLast(*event);
+    for (Engine::Event event; engine.next(event);)
+        router.routeLast(event);
     for (std::optional<Promise<void>> *promise : {&m_opening, &m_closing}) {
         if (*promise)
             (*promise)->finish(gone, Delivery::Posted);
@@ -357,16 +357,10 @@ bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Dispatcher::
     Engine::Time last = deadline - budget;
     Message spare; // reuses the memory of the previous delivery if nobody keeps it
     scheduler.beginSlice();
-    for (;;) {
-        if (Engine::RepeatedDelivery delivery; engine.nextRepeated(delivery)) {
-            scheduler.scheduleInLoop(); // a nested event loop in the application's code continues the work
-            router.route(delivery, spare);
-        } else if (auto event = engine.next()) {
-            scheduler.scheduleInLoop();
-            router.route(*event);
-        } else {
-            return true;
-        }
+    Engine::Event event;
+    while (engine.next(event)) {
+        scheduler.scheduleInLoop(); // a nested event loop in the application's code continues the work
+        router.route(event, spare);
         if (guard && dispatcher.hasDeferred())
             dispatcher.runDeferred(guard);
         if (!guard)
@@ -382,6 +376,7 @@ bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Dispatcher::
         last = time;
         left = stride;
     }
+    return true;
 }
 
 void ConnectionPrivate::endTurn(const Dispatcher::Guard &guard)

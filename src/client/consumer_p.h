@@ -10,7 +10,7 @@
 namespace AmqpQt
 {
 
-class ConsumerPrivate
+class ConsumerPrivate : public Engine::ConsumerClient
 {
 public:
     using State = Consumer::State;

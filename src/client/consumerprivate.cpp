@@ -43,7 +43,7 @@ ConsumerPrivate::~ConsumerPrivate()
     releasePreviousSubscriptions();
     if (!entry)
         return;
-    entry->context = nullptr;
+    entry->client = nullptr;
     if (entry->cancelCall == 0 && entry->state <= Engine::ConsumerEntry::State::Active &&
         channel->engine->acceptsCalls())
         channel->engine->subscriptions().cancel(*entry);
@@ -53,9 +53,9 @@ ConsumerPrivate::~ConsumerPrivate()
 
 void ConsumerPrivate::releasePreviousSubscriptions()
 {
-    for (const auto &subscription : previousSubscriptions)
-        subscription->context = nullptr;
-    previousSubscriptions.clear();
+    for (const auto &former : formerEntries)
+        former->client = nullptr;
+    formerEntries.clear();
 }
 
 void ConsumerPrivate::defer(std::function<void()> action)
@@ -102,7 +102,7 @@ void ConsumerPrivate::start()
             // After an error the event that ends the consumer, or its channel, follows.
             if (const Error *failure = std::get_if<Error>(&value))
                 promise.finish(*failure, delivery);
-            else if (auto *consumer = static_cast<ConsumerPrivate *>(subscription->context))
+            else if (auto *consumer = static_cast<ConsumerPrivate *>(subscription->client))
                 consumer->onStarted();
         });
 }
@@ -471,7 +471,7 @@ void ConsumerPrivate::channelDestroyed(const Error &gone)
 {
     channel->connection->dispatcher.forget(this);
     if (entry)
-        entry->context = nullptr;
+        entry->client = nullptr;
     entry.reset();
     releasePreviousSubscriptions();
     channel = nullptr;

@@ -17,21 +17,25 @@ EventRouter::EventRouter(ConnectionPrivate &connection)
 {
 }
 
-void EventRouter::route(Engine::Event &event)
+void EventRouter::route(Engine::Event &event, Message &spare)
 {
-    std::visit([&](auto &alternative) { on(alternative); }, event);
-}
-
-void EventRouter::route(const Engine::RepeatedDelivery &delivery, Message &spare)
-{
-    countMessage();
-    static_cast<ConsumerPrivate *>(delivery.consumer->context)->deliver(delivery, spare);
+    if (const auto *delivery = std::get_if<Engine::RepeatedDelivery>(&event)) { // most events of a steady stream
+        countMessage();
+        static_cast<ConsumerPrivate *>(delivery->consumer->client)->deliver(*delivery, spare);
+    } else {
+        std::visit(
+            [&](auto &alternative) {
+                if constexpr (!std::is_same_v<std::decay_t<decltype(alternative)>, Engine::RepeatedDelivery>)
+                    on(alternative);
+            },
+            event);
+    }
 }
 
 void EventRouter::on(Engine::Delivered &event)
 {
     countMessage();
-    static_cast<ConsumerPrivate *>(event.consumer->context)->deliver(event.message);
+    static_cast<ConsumerPrivate *>(event.consumer->client)->deliver(event.message);
 }
 
 void EventRouter::on(Engine::ReplyArrived &event)
@@ -67,25 +71,25 @@ void EventRouter::on(Engine::WritableChanged &event)
 
 void EventRouter::on(Engine::ChannelOpened &event)
 {
-    if (auto *channel = static_cast<ChannelPrivate *>(event.channel->context))
+    if (auto *channel = static_cast<ChannelPrivate *>(event.channel->client))
         channel->onOpened();
 }
 
 void EventRouter::on(Engine::ChannelClosed &event)
 {
-    if (auto *channel = static_cast<ChannelPrivate *>(event.channel->context))
+    if (auto *channel = static_cast<ChannelPrivate *>(event.channel->client))
         channel->onClosed(event.reason);
 }
 
 void EventRouter::on(Engine::FlowChanged &event)
 {
-    if (auto *channel = static_cast<ChannelPrivate *>(event.channel->context))
+    if (auto *channel = static_cast<ChannelPrivate *>(event.channel->client))
         channel->setFlow(event.active);
 }
 
 void EventRouter::on(Engine::Returned &event)
 {
-    auto *channel = static_cast<ChannelPrivate *>(event.channel->context);
+    auto *channel = static_cast<ChannelPrivate *>(event.channel->client);
     if (!channel)
         return;
     const Engine::ReturnedMessage &returned = event.message;
@@ -95,7 +99,7 @@ void EventRouter::on(Engine::Returned &event)
 
 void EventRouter::on(Engine::PublishConfirmed &event)
 {
-    auto *channel = static_cast<ChannelPrivate *>(event.channel->context);
+    auto *channel = static_cast<ChannelPrivate *>(event.channel->client);
     if (!channel)
         return;
     channel->publishesEnded(event.first, event.last, {});
@@ -104,7 +108,7 @@ void EventRouter::on(Engine::PublishConfirmed &event)
 
 void EventRouter::on(Engine::PublishFailed &event)
 {
-    auto *channel = static_cast<ChannelPrivate *>(event.channel->context);
+    auto *channel = static_cast<ChannelPrivate *>(event.channel->client);
     if (!channel) {
         qCWarning(lcChannel) << "channel" << event.channel->number() << "was deleted; its messages" << event.first
                              << "to" << event.last << "ended with" << event.reason;
@@ -116,7 +120,7 @@ void EventRouter::on(Engine::PublishFailed &event)
 
 void EventRouter::on(Engine::ConfirmWindowChanged &event)
 {
-    if (auto *channel = static_cast<ChannelPrivate *>(event.channel->context))
+    if (auto *channel = static_cast<ChannelPrivate *>(event.channel->client))
         channel->setConfirmWindowFull(event.full);
 }
 
@@ -130,7 +134,7 @@ void EventRouter::on(Engine::BackpressureDetected &event)
 
 void EventRouter::on(Engine::ConsumerCancelled &event)
 {
-    if (auto *consumer = static_cast<ConsumerPrivate *>(event.consumer->context))
+    if (auto *consumer = static_cast<ConsumerPrivate *>(event.consumer->client))
         consumer->onCancelledByBroker(event.consumer.get(), event.reason);
 }
 
@@ -139,7 +143,7 @@ void EventRouter::routeLast(Engine::Event &event)
     if (auto *reply = std::get_if<Engine::ReplyArrived>(&event)) {
         finish(*reply, Delivery::Posted);
     } else if (const auto *failed = std::get_if<Engine::PublishFailed>(&event)) {
-        if (auto *channel = static_cast<ChannelPrivate *>(failed->channel->context)) {
+        if (auto *channel = static_cast<ChannelPrivate *>(failed->channel->client)) {
             channel->publishesEnded(failed->first, failed->last, failed->reason);
             if (channel->publisher)
                 channel->publisher->finishReplies(failed->first, failed->last, failed->reason);
@@ -148,7 +152,7 @@ void EventRouter::routeLast(Engine::Event &event)
                                            reason = failed->reason] { Q_EMIT q->publishFailed(first, last, reason); });
         }
     } else if (const auto *confirmed = std::get_if<Engine::PublishConfirmed>(&event)) {
-        if (auto *channel = static_cast<ChannelPrivate *>(confirmed->channel->context)) {
+        if (auto *channel = static_cast<ChannelPrivate *>(confirmed->channel->client)) {
             channel->publishesEnded(confirmed->first, confirmed->last, {});
             if (channel->publisher)
                 channel->publisher->finishReplies(confirmed->first, confirmed->last, {});

@@ -28,8 +28,7 @@ public:
     quint64 messagesIn() const noexcept { return m_messagesIn; } // delivered or fetched
     void countMessage() noexcept { ++m_messagesIn; }
 
-    void route(Engine::Event &event);
-    void route(const Engine::RepeatedDelivery &delivery, Message &spare);
+    void route(Engine::Event &event, Message &spare); // a repeated delivery reuses the memory of `spare` if possible
     // While the connection is being deleted: reports only the outcome of calls and messages, from the event loop.
     void routeLast(Engine::Event &event);
     void finish(Engine::ReplyArrived &reply, Internal::ReplyStateBase::Delivery delivery);

@@ -8,9 +8,9 @@ namespace AmqpQt::Engine
 
 using namespace Qt::StringLiterals;
 
-ChannelEngine::ChannelEngine(ChannelHost &host, quint16 number, void *clientContext)
+ChannelEngine::ChannelEngine(ChannelHost &host, quint16 number, ChannelClient *channelClient)
     : ChannelContext(host, number)
-    , context(clientContext)
+    , client(channelClient)
 {
 }
 
@@ -375,7 +375,7 @@ void ChannelEngine::on(const Wire::TxRollbackOk &method)
 
 void ChannelEngine::release()
 {
-    context = nullptr;
+    client = nullptr;
     if (m_state == State::Closed) {
         m_host.releaseNumber(*this);
         return;

@@ -20,9 +20,9 @@ namespace AmqpQt::Engine
 class ChannelEngine final : public ChannelContext
 {
 public:
-    ChannelEngine(ChannelHost &host, quint16 number, void *clientContext);
+    ChannelEngine(ChannelHost &host, quint16 number, ChannelClient *channelClient);
 
-    void *context = nullptr; // the client's; null: released
+    ChannelClient *client = nullptr; // null: released
 
     // The parts of the channel that have operations of their own.
     TopologyCalls &topology() noexcept { return m_topology; }

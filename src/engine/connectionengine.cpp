@@ -83,18 +83,20 @@ qsizetype ConnectionEngine::feed(QByteArrayView bytes, Time now)
     return size;
 }
 
-std::optional<Event> ConnectionEngine::next()
+bool ConnectionEngine::nextOther(Event &event)
 {
     for (;;) {
-        if (!m_events.isEmpty())
-            return m_events.takeFirst();
+        if (!m_events.isEmpty()) {
+            event = m_events.takeFirst();
+            return true;
+        }
         if (m_state == State::Idle || m_state == State::Closed)
-            return std::nullopt;
+            return false;
         const bool isSkipped = m_state == State::CloseSent; // drop all content that still arrives
         bool isDelivery = false;
         switch (m_reader.next()) {
         case FrameReader::Step::NeedsInput:
-            return std::nullopt;
+            return false;
         case FrameReader::Step::Frame:
             if (m_reader.header().type == quint8(Wire::FrameType::Method))
                 onMethodFrame();
@@ -118,8 +120,10 @@ std::optional<Event> ConnectionEngine::next()
                 reportViolation(fault.replyCode, fault.text);
             break;
         }
-        if (isDelivery)
-            return m_router.takeDelivered();
+        if (isDelivery) {
+            event = m_router.takeDelivered();
+            return true;
+        }
     }
 }
 
@@ -361,22 +365,22 @@ void ConnectionEngine::endChannels(const Error &reason)
     }
 }
 
-std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(void *context)
+std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(ChannelClient *client)
 {
-    return createChannelAt(m_channels.add(nullptr), context);
+    return createChannelAt(m_channels.add(nullptr), client);
 }
 
-std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(quint16 number, void *context)
+std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(quint16 number, ChannelClient *client)
 {
-    return createChannelAt(m_channels.add(number, nullptr) ? number : quint16(0), context);
+    return createChannelAt(m_channels.add(number, nullptr) ? number : quint16(0), client);
 }
 
-std::shared_ptr<ChannelEngine> ConnectionEngine::createChannelAt(quint16 number, void *context)
+std::shared_ptr<ChannelEngine> ConnectionEngine::createChannelAt(quint16 number, ChannelClient *client)
 {
     if (number == 0)
         return nullptr;
     ChannelHost &host = *this;
-    auto channel = std::make_shared<ChannelEngine>(host, number, context);
+    auto channel = std::make_shared<ChannelEngine>(host, number, client);
     m_channels.setChannel(number, channel.get());
     return channel;
 }
@@ -509,8 +513,14 @@ void ConnectionEngine::timeOut(const QString &text)
 
 void ConnectionEngine::expireCalls(Time now)
 {
-    while (const auto call = m_calls.takeExpired(now))
-        call->owner->callTimedOut(call->method, m_calls.timeout());
+    while (const auto call = m_calls.takeExpired(now)) {
+        if (call->owner)
+            call->owner->callTimedOut(call->method, m_calls.timeout());
+        else // of the connection itself, which ends with it
+            end(Error(ErrorKind::Timeout, u"no answer within %1 ms"_s.arg(m_calls.timeout().count()), 0,
+                      QString::fromLatin1(call->method)),
+                false);
+    }
 }
 
 void ConnectionEngine::releaseIdleMemory()

@@ -56,15 +56,19 @@ public:
     void inputRead(qsizetype size, Time now);
     qsizetype feed(QByteArrayView bytes, Time now); // copies; returns the number of bytes taken
     bool hasInput() const noexcept { return !m_events.isEmpty() || m_reader.hasInput(); } // for next()
-    std::optional<Event> next();
+    // False: it needs more input. A steady stream reuses `event`, which costs less than a new one each time.
+    bool next(Event &event)
+    {
+        if (RepeatedDelivery delivery; m_takesRepeated && m_events.isEmpty() && m_reader.isBetweenFrames() &&
+                                       m_router.nextRepeated(delivery)) { // most deliveries of a steady stream
+            event = delivery;
+            return true;
+        }
+        return nextOther(event);
+    }
     std::vector<ReplyArrived> takeReplies(const ChannelEngine *channel) // instead of by next()
     {
         return m_events.takeReplies(channel);
-    }
-    // A fast path for most deliveries of a steady stream. False: call next().
-    bool nextRepeated(RepeatedDelivery &delivery)
-    {
-        return m_takesRepeated && m_events.isEmpty() && m_reader.isBetweenFrames() && m_router.nextRepeated(delivery);
     }
 
     // output
@@ -101,8 +105,8 @@ public:
 
     // Without `number`, uses the smallest free one. Null if none is free, or if `number` is taken or beyond the limit.
     // ChannelEngine::release() ends the channel.
-    std::shared_ptr<ChannelEngine> createChannel(void *context);
-    std::shared_ptr<ChannelEngine> createChannel(quint16 number, void *context);
+    std::shared_ptr<ChannelEngine> createChannel(ChannelClient *client);
+    std::shared_ptr<ChannelEngine> createChannel(quint16 number, ChannelClient *client);
     ChannelEngine *channel(quint16 number) const { return m_channels.channel(number); }
     bool isChannelNumberPossible(quint16 number) const { return number > 0 && number <= m_channels.limit(); }
 
@@ -121,6 +125,7 @@ private:
     static constexpr qsizetype WriteThreshold = 128 * 1024;
 
     void setState(State state);
+    bool nextOther(Event &event);
 
     // received methods
     void onMethodFrame();
@@ -139,7 +144,7 @@ private:
     bool expect(State state, const char *method);
     void setBlocked(bool blocked, const QString &reason);
 
-    std::shared_ptr<ChannelEngine> createChannelAt(quint16 number, void *context); // null for 0
+    std::shared_ptr<ChannelEngine> createChannelAt(quint16 number, ChannelClient *client); // null for 0
 
     // requests of channels
     Result<quint16> claimNumber(ChannelEngine &channel) override;

@@ -17,7 +17,7 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
     enum class State : quint8 { Starting, Active, Cancelling, Gone };
 
     QByteArray tag;
-    void *context = nullptr; // the receiver of deliveries; null: none any more
+    ConsumerClient *client = nullptr; // receives the deliveries; null: none any more
     CallId startCall = 0;
     CallId cancelCall = 0;
     int unacked = 0;

@@ -160,7 +160,7 @@ bool ContentReceiver::completeDelivery(Delivered &delivered)
 
 bool ContentReceiver::accept(ConsumerEntry &consumer, quint64 deliveryTag, bool isSkipped)
 {
-    const bool wanted = consumer.context && (!consumer.isEnding() || consumer.isDraining) &&
+    const bool wanted = consumer.client && (!consumer.isEnding() || consumer.isDraining) &&
                         m_channel.state() != ChannelContext::State::Closing && !isSkipped;
     if (m_deliveries.isRequeuing() && !consumer.noAck) { // the broker sends it again
         drop();

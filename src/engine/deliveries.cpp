@@ -26,9 +26,9 @@ Deliveries::Settled Deliveries::settled(std::span<const Acks::Entry> entries)
     const int count = int(entries.size());
     if (!consumer)
         return {count, nullptr};
-    void *const consumerContext = consumer->context;
+    ConsumerClient *const client = consumer->client;
     m_consumers.settled(*consumer, count);
-    return {count, consumerContext};
+    return {count, client};
 }
 
 Deliveries::Settled Deliveries::settled(const std::optional<Acks::Entry> &entry)

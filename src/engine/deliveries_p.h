@@ -19,8 +19,8 @@ class Deliveries
 {
 public:
     struct Settled {
-        int count = 0;                   // deliveries; 0: not open, nothing is sent
-        void *consumerContext = nullptr; // of the deliveries
+        int count = 0;                      // deliveries; 0: not open, nothing is sent
+        ConsumerClient *consumer = nullptr; // of the deliveries
     };
 
     Deliveries(ChannelContext &channel, ConsumerTable &consumers) noexcept

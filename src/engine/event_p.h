@@ -17,6 +17,18 @@ namespace AmqpQt::Engine
 class ChannelEngine;
 struct ConsumerEntry;
 
+// The client's objects for a channel and for a consumer. The engine only passes their addresses on.
+class ChannelClient
+{
+protected:
+    ~ChannelClient() = default;
+};
+class ConsumerClient
+{
+protected:
+    ~ConsumerClient() = default;
+};
+
 using CallId = quint64; // of a request that the broker answers; never 0, never repeated
 
 struct ReceivedMessage {
@@ -127,8 +139,8 @@ struct ConsumerCancelled // by the broker, or by the engine with MessageTooLarge
     Error reason;
 };
 
-using Event = std::variant<Delivered, ReplyArrived, Opened, ConnectionClosed, BlockedChanged, WritableChanged,
-                           ChannelOpened, ChannelClosed, FlowChanged, Returned, PublishConfirmed, PublishFailed,
-                           ConfirmWindowChanged, BackpressureDetected, ConsumerCancelled>;
+using Event = std::variant<RepeatedDelivery, Delivered, ReplyArrived, Opened, ConnectionClosed, BlockedChanged,
+                           WritableChanged, ChannelOpened, ChannelClosed, FlowChanged, Returned, PublishConfirmed,
+                           PublishFailed, ConfirmWindowChanged, BackpressureDetected, ConsumerCancelled>;
 
 } // namespace AmqpQt::Engine

@@ -9,8 +9,8 @@
 namespace AmqpQt::Engine
 {
 
-// Optional arguments for which RabbitMQ closes the channel if a value is wrong. Refuses only values that both 3.10
-// and 4.3 refuse for every type of queue. Unlisted arguments pass, since brokers and plug-ins have more.
+// Optional arguments for which RabbitMQ closes the channel if a value is wrong. Rejects only values that both 3.10
+// and 4.3 reject for every type of queue. Unlisted arguments pass, since brokers and plug-ins have more.
 struct KnownArgument {
     QLatin1StringView name;
     QString (*problem)(const QVariant &value); // returns an empty string if there is none

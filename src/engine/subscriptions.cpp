@@ -21,7 +21,7 @@ Result<CallId> Subscriptions::setPrefetch(quint16 count, bool perChannel)
 }
 
 Result<std::shared_ptr<ConsumerEntry>> Subscriptions::consume(const QString &name, const ConsumeOptions &options,
-                                                              void *consumerContext)
+                                                              ConsumerClient *client)
 {
     if (!m_channel.acceptsCalls())
         return m_channel.notOpen(Wire::BasicConsume::name);
@@ -69,7 +69,7 @@ Result<std::shared_ptr<ConsumerEntry>> Subscriptions::consume(const QString &nam
     }
     auto consumer = std::make_shared<ConsumerEntry>();
     consumer->tag = tag;
-    consumer->context = consumerContext;
+    consumer->client = client;
     consumer->noAck = noAck;
     consumer->isForReplies = isForReplies;
     consumer->startCall = m_channel.host().calls().nextId();

@@ -29,7 +29,7 @@ public:
     }
 
     Result<std::shared_ptr<ConsumerEntry>> consume(const QString &queue, const ConsumeOptions &options,
-                                                   void *consumerContext);
+                                                   ConsumerClient *client);
     CallId cancel(ConsumerEntry &consumer); // Starting or Active
     // As cancel(), but messages that the broker has sent before its cancel-ok are still delivered.
     CallId drain(ConsumerEntry &consumer);

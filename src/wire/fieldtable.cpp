@@ -165,12 +165,12 @@ QVariant decodeValue(Reader &reader)
 class TableEncoder
 {
 public:
-    // A function that refuses a value returns false, and sets reason() and path().
+    // A function that rejects a value returns false, and sets reason() and path().
     bool map(const QVariantMap &map, int nesting = 1);
 
     QByteArray contents() const { return m_contents; }
     QString reason() const { return m_reason; }
-    QString path() const { return m_path.mid(1); } // of the refused value, as in x-a.b[2]
+    QString path() const { return m_path.mid(1); } // of the rejected value, as in x-a.b[2]
 
 private:
     bool list(const QVariantList &list, int nesting);
@@ -187,7 +187,7 @@ private:
     template <typename Write>
     bool nested(char type, int nesting, Write write);
     bool append(QByteArrayView bytes);
-    bool refuse(const QString &reason)
+    bool reject(const QString &reason)
     {
         m_reason = reason;
         return false;
@@ -201,7 +201,7 @@ private:
 bool TableEncoder::append(QByteArrayView bytes)
 {
     if (quint64(m_contents.size()) + quint64(bytes.size()) > std::numeric_limits<quint32>::max())
-        return refuse(u"a field table cannot have more than 4 GiB"_s);
+        return reject(u"a field table cannot have more than 4 GiB"_s);
     m_contents.append(bytes);
     return true;
 }
@@ -218,7 +218,7 @@ template <typename Bits, typename Real>
 bool TableEncoder::real(char type, Real value)
 {
     return std::isfinite(value) ? integer(type, std::bit_cast<Bits>(value))
-                                : refuse(u"NaN and infinities cannot be sent in a field table"_s);
+                                : reject(u"NaN and infinities cannot be sent in a field table"_s);
 }
 
 bool TableEncoder::decimal(Decimal value)
@@ -237,26 +237,25 @@ bool TableEncoder::text(const QString &text)
 {
     const std::optional<QByteArray> encoded = encodeText(text);
     return encoded ? bytes('S', *encoded)
-                   : refuse(u"a string with an unpaired surrogate cannot be sent in a field table"_s);
+                   : reject(u"text with an unpaired surrogate cannot be sent in a field table"_s);
 }
 
 bool TableEncoder::time(const QDateTime &time)
 {
     if (!time.isValid())
-        return refuse(u"an invalid QDateTime cannot be sent in a field table"_s);
+        return reject(u"an invalid QDateTime cannot be sent in a field table"_s);
     const qint64 milliseconds = time.toMSecsSinceEpoch(); // seconds would be rounded towards 1970
     return milliseconds >= 0 ? integer('T', quint64(milliseconds / 1000))
-                             : refuse(u"a time before 1970 cannot be sent in a field table"_s);
+                             : reject(u"a time before 1970 cannot be sent in a field table"_s);
 }
 
 bool TableEncoder::key(const QString &key)
 {
     const std::optional<QByteArray> encoded = encodeText(key);
     if (!encoded)
-        return refuse(u"a key with an unpaired surrogate cannot be sent in a field table"_s);
+        return reject(u"a key with an unpaired surrogate cannot be sent in a field table"_s);
     if (encoded->size() > MaximumShortString)
-        return refuse(
-            u"a key of %1 bytes cannot be sent in a field table; the maximum is 255 bytes"_s.arg(encoded->size()));
+        return reject(u"a key of %1 bytes cannot be sent in a field table, the longest has 255"_s.arg(encoded->size()));
     return append(QByteArray(1, char(encoded->size()))) && append(*encoded);
 }
 
@@ -265,7 +264,7 @@ template <typename Write>
 bool TableEncoder::nested(char type, int nesting, Write write)
 {
     if (nesting > MaximumTableNesting)
-        return refuse(u"a field table cannot be nested more than %1 levels deep"_s.arg(MaximumTableNesting));
+        return reject(u"a field table cannot be nested more than %1 levels deep"_s.arg(MaximumTableNesting));
     if (!integer(type, quint32(0)))
         return false;
     const qsizetype start = m_contents.size();
@@ -333,7 +332,7 @@ bool TableEncoder::value(const QVariant &value, int nesting)
         const qulonglong number = value.toULongLong();
         return number <= quint64(std::numeric_limits<qint64>::max())
                    ? integer('l', qint64(number))
-                   : refuse(u"%1 does not fit the signed 64-bit integers of a field table"_s.arg(number));
+                   : reject(u"%1 does not fit the signed 64-bit integers of a field table"_s.arg(number));
     }
     case QMetaType::Float:
         return real<quint32>('f', value.toFloat());
@@ -360,7 +359,7 @@ bool TableEncoder::value(const QVariant &value, int nesting)
     default:
         if (value.metaType() == QMetaType::fromType<Decimal>())
             return decimal(value.value<Decimal>());
-        return refuse(u"a value of type %1 cannot be sent in a field table"_s.arg(QLatin1StringView(value.typeName())));
+        return reject(u"a value of type %1 cannot be sent in a field table"_s.arg(QLatin1StringView(value.typeName())));
     }
 }
 
@@ -532,7 +531,7 @@ QString textFromBytes(QByteArrayView bytes)
     \relates AmqpQt::Message
 
     Returns the bytes of \a text on the wire: UTF-8, except that the unpaired surrogates of textFromBytes() become the
-    bytes that they stand for. Other unpaired surrogates, which calls refuse, become U+FFFD.
+    bytes that they stand for. Other unpaired surrogates, which calls reject, become U+FFFD.
 
     \code
     const QByteArray id = AmqpQt::textToBytes(request.correlationId()); // for example the 16 bytes of a UUID

@@ -23,10 +23,11 @@ std::optional<QByteArray> encodeText(const QString &text);
 
 // Whether a short string may have bytes that are not UTF-8. RabbitMQ closes the connection (501) for such bytes in a
 // method, except in the routing key of basic.publish.
-enum class NotUtf8 { Refused, Allowed };
+enum class NotUtf8 { Rejected, Allowed };
 
 // The bytes of a short string, or an InvalidArgument that begins with the name of the argument.
-Result<QByteArray> encodeShortText(QLatin1StringView argument, const QString &text, NotUtf8 notUtf8 = NotUtf8::Refused);
+Result<QByteArray> encodeShortText(QLatin1StringView argument, const QString &text,
+                                   NotUtf8 notUtf8 = NotUtf8::Rejected);
 
 // Checks the lengths, type letters and nesting of the contents. Null if they are well-formed, otherwise the error.
 const char *checkTable(QByteArrayView contents) noexcept;
@@ -38,7 +39,7 @@ FieldTable decodeTable(QByteArrayView contents);
 // in decoding. The values of the other keys may be malformed if their lengths are right.
 QByteArrayView findValue(QByteArrayView contents, QByteArrayView key) noexcept;
 
-// Whether encodeTable() refuses the table because of its nesting. Safe for any table, since it never looks deeper than
+// Whether encodeTable() rejects the table because of its nesting. Safe for any table, since it never looks deeper than
 // the limit.
 bool isNestedTooDeeply(const FieldTable &table);
 

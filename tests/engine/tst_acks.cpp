@@ -292,7 +292,9 @@ void tst_Acks::twoConsumersShareTheNumbersAndAreCountedApart()
 {
     Subscribed t;
     const auto other = t.s.subscribe(*t.channel, u"other"_s);
-    other->context = other.get();
+    struct : Engine::ConsumerClient {
+    } otherClient;
+    other->client = &otherClient;
     t.deliver(1, 1);
     t.s.deliver("other", 2).expectEvent<Engine::Delivered>();
     t.deliver(3, 5);
@@ -301,9 +303,9 @@ void tst_Acks::twoConsumersShareTheNumbersAndAreCountedApart()
     const auto settled = t.channel->deliveries().ackUpTo(4);
     QCOMPARE(countOf(settled), 4);
     QCOMPARE(settled[0].count, 1);
-    QCOMPARE(settled[0].consumerContext, static_cast<void *>(&t.s));
+    QCOMPARE(settled[0].consumer, static_cast<Engine::ConsumerClient *>(&t.s));
     QCOMPARE(settled[1].count, 1);
-    QCOMPARE(settled[1].consumerContext, static_cast<void *>(other.get()));
+    QCOMPARE(settled[1].consumer, static_cast<Engine::ConsumerClient *>(&otherClient));
     QCOMPARE(t.consumer->unacked, 1);
     QCOMPARE(other->unacked, 0);
     t.s.expectSent(BasicAck{.deliveryTag = 4, .multiple = true}).expectNothingSent();
@@ -439,7 +441,7 @@ void tst_Acks::anEndedConsumersDeliveriesCanStillBeSettled()
     QVERIFY(t.ack(1));
     QVERIFY(t.channel->deliveries().nack(2, true).count);
     t.consumer.reset(); // the engine keeps the consumer whose deliveries it still counts
-    QCOMPARE(t.channel->deliveries().ack(3).consumerContext, static_cast<void *>(&t.s));
+    QCOMPARE(t.channel->deliveries().ack(3).consumer, static_cast<Engine::ConsumerClient *>(&t.s));
     t.s.expectSent(BasicAck{.deliveryTag = 1}).expectSent<BasicNack>().expectSent(BasicAck{.deliveryTag = 3});
 }
 

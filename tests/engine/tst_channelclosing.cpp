@@ -412,7 +412,7 @@ void tst_ChannelClosing::aReleasedChannelIsClosedInEveryState()
 
     channel.release();
     QCOMPARE(channel.state(), ChannelState::Closed);
-    QVERIFY(!channel.context);
+    QVERIFY(!channel.client);
     const auto sent = s.takeSent();
     QCOMPARE(sent.size(), size_t(sendsClose));
     QVERIFY(!sendsClose || sent.front().is(Wire::ChannelClose::id));

@@ -20,7 +20,7 @@ namespace
 {
 
 // The connection of the channels, with the parts around a router.
-class Host final : public Engine::ChannelHost
+class Host final : public Engine::ChannelHost, public Engine::ChannelClient, public Engine::ConsumerClient
 {
 public:
     Host()
@@ -39,7 +39,7 @@ public:
     std::shared_ptr<ChannelEngine> openChannel()
     {
         Engine::ChannelHost &host = *this;
-        auto channel = std::make_shared<ChannelEngine>(host, m_channels.add(nullptr), &m_context);
+        auto channel = std::make_shared<ChannelEngine>(host, m_channels.add(nullptr), this);
         m_channels.setChannel(channel->number(), channel.get());
         m_engines.push_back(channel);
         channel->open();
@@ -132,7 +132,6 @@ private:
             m_delivered += m_router.takeDelivered().message.body;
     }
 
-    int m_context = 0;
     Engine::ChannelTable m_channels;
     FrameReader m_reader;
     ChannelRouter m_router{*this, m_channels, m_reader};
@@ -146,7 +145,7 @@ std::shared_ptr<Engine::ConsumerEntry> subscribe(Host &host, ChannelEngine &chan
 {
     ConsumeOptions options;
     options.consumerTag = QString::fromUtf8(tag);
-    auto consumer = *channel.consume(u"q"_s, options, &host);
+    auto consumer = *channel.subscriptions().consume(u"q"_s, options, &host);
     host.feed(Wire::encodeFrame(channel.number(), Wire::BasicConsumeOk{.consumerTag = QByteArrayView(tag)}));
     host.takeSent();
     return consumer;
@@ -285,9 +284,8 @@ void tst_ChannelRouter::deliveriesForAnEarlierChannelAreSkipped()
     QVERIFY(host.channels().slot(1).closedByPeer);
 
     Engine::ChannelHost &asHost = host;
-    int context = 0;
     QVERIFY(host.channels().add(1, nullptr));
-    const auto later = std::make_shared<ChannelEngine>(asHost, quint16(1), &context);
+    const auto later = std::make_shared<ChannelEngine>(asHost, quint16(1), &host);
     host.channels().setChannel(1, later.get());
     later->open();
     host.feed(deliverFrames("a", 2, {.body = "for the earlier one"}));

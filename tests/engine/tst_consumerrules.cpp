@@ -438,7 +438,7 @@ void tst_ConsumerRules::deliveriesOfACancelledConsumerAreReturned()
     QCOMPARE(lossyResult.lost, 1);
     // The consumer has no owner but is not cancelled, as when a consumer object is deleted.
     const auto orphan = s.subscribe(channel, u"orphan"_s);
-    orphan->context = nullptr;
+    orphan->client = nullptr;
     s.deliver("orphan", 4).expectNoEvent().expectSent(Wire::BasicNack{.deliveryTag = 4, .requeue = true});
 }
 

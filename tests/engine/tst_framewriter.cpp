@@ -8,7 +8,7 @@
 #include <vector>
 
 using namespace AmqpQt;
-using Engine::ContentFrames;
+using Engine::PublishTemplate;
 using Engine::FrameWriter;
 using Wire::FrameType;
 
@@ -58,7 +58,7 @@ private:
     }
 
     FrameWriter m_writer;
-    ContentFrames m_content;
+    PublishTemplate m_content;
 };
 
 void tst_FrameWriter::aConnectionBeginsWithTheProtocolHeader()

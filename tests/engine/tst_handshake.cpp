@@ -585,7 +585,7 @@ void tst_Handshake::closeWhileConnectingCancelsEverything()
     auto &channel = s.newChannel();
     const auto opening = *channel.open();
     const auto declaring = *channel.topology().declareQueue(u"q"_s, {}, false);
-    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"tag"_s}, this);
+    const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"tag"_s}, &s);
     QCOMPARE(*channel.publish({}, u"q"_s, QByteArray(2, '\0'), "body", false), quint64(1));
     goTo(s, step);
     s.engine.close(s.now);

@@ -66,7 +66,7 @@ public:
         fed += bytes.size();
         while (!bytes.isEmpty() && s.engine.isOpen()) {
             bytes = bytes.sliced(s.engine.feed(bytes, s.now));
-            while (const auto event = s.engine.next())
+            for (Engine::Event event; s.engine.next(event);)
                 events += 1;
         }
     }

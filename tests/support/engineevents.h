@@ -7,30 +7,32 @@
 
 #include <map>
 
-// Merges both ways in which the engine reports deliveries, as the client layer does.
+// The events of an engine, with repeated deliveries made whole, as the client layer does it.
 class EngineEvents
 {
 public:
     std::optional<AmqpQt::Engine::Event> next(AmqpQt::Engine::ConnectionEngine &engine)
     {
         using namespace AmqpQt::Engine;
-        if (RepeatedDelivery repeated; engine.nextRepeated(repeated)) {
-            const auto before = m_before.find(repeated.consumer);
+        Event event;
+        if (!engine.next(event))
+            return std::nullopt;
+        if (const auto *repeated = std::get_if<RepeatedDelivery>(&event)) {
+            const auto before = m_before.find(repeated->consumer);
             if (before == m_before.end())
                 qFatal("a repeated delivery is the first one of its consumer");
             ++m_repeated;
             Delivered delivered;
-            delivered.consumer = repeated.consumer;
+            delivered.consumer = repeated->consumer;
             delivered.message.exchange = before->second.exchange;
             delivered.message.routingKey = before->second.routingKey;
             delivered.message.properties = before->second.properties;
-            delivered.message.deliveryTag = repeated.deliveryTag;
-            delivered.message.redelivered = repeated.redelivered;
-            delivered.message.body = repeated.body.toByteArray();
+            delivered.message.deliveryTag = repeated->deliveryTag;
+            delivered.message.redelivered = repeated->redelivered;
+            delivered.message.body = repeated->body.toByteArray();
             return delivered;
         }
-        std::optional<Event> event = engine.next();
-        if (const auto *delivered = event ? std::get_if<Delivered>(&*event) : nullptr) {
+        if (const auto *delivered = std::get_if<Delivered>(&event)) {
             const ReceivedMessage &message = delivered->message;
             m_before[delivered->consumer] = {message.exchange.toByteArray(), message.routingKey.toByteArray(),
                                              message.properties};

@@ -285,7 +285,7 @@ void EngineExerciser::releaseChannel()
     if (!channel)
         return;
     for (const auto &consumer : channel->consumers) {
-        consumer->entry->context = nullptr;
+        consumer->entry->client = nullptr;
         consumer->isEnded = true;
     }
     channel->engine->release();
@@ -376,7 +376,7 @@ void EngineExerciser::deleteConsumer()
     Consumer *consumer = anyConsumer();
     if (!consumer)
         return;
-    consumer->entry->context = nullptr;
+    consumer->entry->client = nullptr;
     consumer->isCancelled = true;
     note(consumer->channel->engine->subscriptions().cancel(*consumer->entry));
 }
@@ -416,7 +416,7 @@ void EngineExerciser::noteSettled(Channel &channel, quint64 tag, Engine::Deliver
     const bool wasOpen = channel.openTags.erase(tag) > 0;
     if (settled.count > 0 && !wasOpen)
         fail(u"delivery %1 was settled that was not open"_s.arg(tag));
-    if (settled.consumerContext && --static_cast<Consumer *>(settled.consumerContext)->unacked < 0)
+    if (settled.consumer && --static_cast<Consumer *>(settled.consumer)->unacked < 0)
         fail(u"delivery %1 was settled for a consumer that had none"_s.arg(tag));
 }
 
@@ -456,7 +456,7 @@ void EngineExerciser::settleUpTo()
         fail(u"%1 deliveries were settled up to %2"_s.arg(countOf(all)).arg(tag));
     for (const auto &run : all) {
         for (int i = 0; i < run.count && !channel->openTags.empty(); ++i)
-            noteSettled(*channel, *channel->openTags.begin(), {1, run.consumerContext});
+            noteSettled(*channel, *channel->openTags.begin(), {1, run.consumer});
     }
 }
 

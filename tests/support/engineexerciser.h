@@ -43,16 +43,14 @@ private:
         QByteArrayView m_left;
     };
     struct Channel;
-    struct Consumer // its address is the context
-    {
+    struct Consumer : Engine::ConsumerClient {
         std::shared_ptr<Engine::ConsumerEntry> entry;
         Channel *channel = nullptr;
         bool isCancelled = false; // by us
         bool isEnded = false;
         int unacked = 0;
     };
-    struct Channel // its address is the context
-    {
+    struct Channel : Engine::ChannelClient {
         std::shared_ptr<Engine::ChannelEngine> engine;
         std::vector<std::unique_ptr<Consumer>> consumers;
         std::set<quint64> tags; // of this incarnation
@@ -163,6 +161,7 @@ private:
     Engine::ConnectionEngine::State engineState() const { return m_engine.state(); }
     void publishesEnded(Channel &channel, quint64 first, quint64 last, bool confirmed);
     Channel *channelOf(const std::shared_ptr<Engine::ChannelEngine> &engine);
+    void on(const Engine::RepeatedDelivery &event);
     void on(const Engine::Delivered &event);
     void on(const Engine::ReplyArrived &event);
     void on(const Engine::Opened &event);

@@ -42,7 +42,7 @@ void EngineExerciser::check()
             const Engine::ConsumerEntry &entry = *consumer->entry;
             if (entry.unacked < 0 || entry.returned < 0 || entry.lost < 0)
                 fail(u"negative counts of consumer %1"_s.arg(QString::fromUtf8(entry.tag)));
-            if (entry.context && !channel->unsure && entry.unacked != consumer->unacked)
+            if (entry.client && !channel->unsure && entry.unacked != consumer->unacked)
                 fail(u"%1 deliveries are unsettled, %2 are counted"_s.arg(consumer->unacked).arg(entry.unacked));
         }
     }
@@ -50,15 +50,20 @@ void EngineExerciser::check()
 
 EngineExerciser::Channel *EngineExerciser::channelOf(const std::shared_ptr<Engine::ChannelEngine> &engine)
 {
-    auto *channel = static_cast<Channel *>(engine->context);
+    auto *channel = static_cast<Channel *>(engine->client);
     if (channel && channel->engine != engine)
-        fail(u"the context of a channel is another one's"_s);
+        fail(u"a channel has the client of another one"_s);
     return channel;
+}
+
+void EngineExerciser::on(const Engine::RepeatedDelivery &event)
+{
+    fail(u"the repeated delivery %1 was not made whole"_s.arg(event.deliveryTag));
 }
 
 void EngineExerciser::on(const Engine::Delivered &event)
 {
-    auto *consumer = static_cast<Consumer *>(event.consumer->context);
+    auto *consumer = static_cast<Consumer *>(event.consumer->client);
     if (!consumer || consumer->isCancelled || consumer->isEnded)
         return fail(u"delivery %1 has no active consumer"_s.arg(event.message.deliveryTag));
     if (event.message.body.size() > m_settings.maximumMessageSize)
@@ -190,7 +195,7 @@ void EngineExerciser::on(const Engine::ConfirmWindowChanged &event)
 
 void EngineExerciser::on(const Engine::ConsumerCancelled &event)
 {
-    if (auto *consumer = static_cast<Consumer *>(event.consumer->context)) {
+    if (auto *consumer = static_cast<Consumer *>(event.consumer->client)) {
         if (std::exchange(consumer->isEnded, true))
             fail(u"consumer %1 ended twice"_s.arg(QString::fromUtf8(event.consumer->tag)));
     }

@@ -249,6 +249,10 @@ QString Script::describe(const Engine::Event &event)
         decltype(kindOf) kind;
         decltype(numberOf) number;
 
+        QString operator()(const Engine::RepeatedDelivery &e) const
+        {
+            return u"RepeatedDelivery %1"_s.arg(e.deliveryTag);
+        }
         QString operator()(const Engine::Delivered &e) const { return u"Delivered %1"_s.arg(e.message.deliveryTag); }
         QString operator()(const Engine::ReplyArrived &e) const
         {

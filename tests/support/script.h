@@ -29,7 +29,7 @@ inline int countOf(const std::vector<Engine::Deliveries::Settled> &settled)
 
 // A dialogue with a broker, without sockets: an engine, and a session for the broker's side. Time passes only by
 // advance() and sleep(). An expectation that fails marks the test as failed and names the line of the test.
-class Script
+class Script : public Engine::ChannelClient, public Engine::ConsumerClient
 {
 public:
     struct Here // where an expectation stands
@@ -140,7 +140,7 @@ public:
         return {};
     }
     AmqpQt::Error takeConnectionClosed(Here = {});                       // skips what comes before
-    int repeatedCount() const { return m_engineEvents.repeatedCount(); } // deliveries reported by nextRepeated()
+    int repeatedCount() const { return m_engineEvents.repeatedCount(); } // deliveries reported as RepeatedDelivery
     // All that is left, in order: {"ReplyArrived 3 Network", "ChannelClosed 1 Network", "ConnectionClosed Network"}.
     QStringList takeEvents();
 
