@@ -341,10 +341,10 @@ void ChannelEngine::onConfirm(quint64 deliveryTag, bool multiple, const Error &f
     case Publishing::Confirmed::Before:
         break;
     case Publishing::Confirmed::NeverPublished:
-        closeByUs(Wire::ReplyCode::PreconditionFailed,
-                  Error(ErrorKind::ProtocolViolation,
-                        u"the broker confirmed a message that was never published in confirm mode"_s,
-                        Wire::ReplyCode::PreconditionFailed));
+        closeWithError(Wire::ReplyCode::PreconditionFailed,
+                       Error(ErrorKind::ProtocolViolation,
+                             u"the broker confirmed a message that was never published in confirm mode"_s,
+                             Wire::ReplyCode::PreconditionFailed));
         break;
     }
 }
@@ -391,14 +391,13 @@ void ChannelEngine::release()
 
 void ChannelEngine::callTimedOut(const char *method, Milliseconds timeout)
 {
-    closeByUs(Wire::ReplyCode::ReplySuccess,
-              Error(ErrorKind::Timeout,
-                    u"timed out after %1 ms while waiting for the reply; channel %2 is closed"_s.arg(timeout.count())
-                        .arg(m_number),
-                    0, QString::fromLatin1(method)));
+    closeWithError(Wire::ReplyCode::ReplySuccess,
+                   Error(ErrorKind::Timeout,
+                         u"no answer within %1 ms, channel %2 is closed"_s.arg(timeout.count()).arg(m_number), 0,
+                         QString::fromLatin1(method)));
 }
 
-void ChannelEngine::closeByUs(quint16 replyCode, const Error &reason)
+void ChannelEngine::closeWithError(quint16 replyCode, const Error &reason)
 {
     if (!m_isCloseSent) {
         m_deliveries.writeAcks();

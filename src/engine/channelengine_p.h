@@ -65,7 +65,7 @@ public:
 
 private:
     void submit(ChannelCall call) override;
-    bool holdsCalls() const // whatever they are
+    bool holdsCalls() const // that are made now
     {
         return !m_host.isOpen() || m_calls.isHolding() || m_deliveries.isTransactionEnding();
     }
@@ -92,7 +92,7 @@ private:
     void onConfirm(quint64 deliveryTag, bool multiple, const Error &failure);
 
     void startCloseTime();
-    void closeByUs(quint16 replyCode, const Error &reason);
+    void closeWithError(quint16 replyCode, const Error &reason);
 
     CallId m_closeCall = 0; // close() was called
     CallId m_closeWait = 0; // close() waits for confirms; timed like a call

@@ -39,13 +39,18 @@ QString quoted(QByteArrayView bytes)
     return text;
 }
 
+QString quotedText(const QString &text)
+{
+    return quoted(encodeText(text).value_or(text.toUtf8()));
+}
+
 QString describeValue(const QVariant &value);
 
 QString describeEntries(const FieldTable &table)
 {
     QStringList entries;
     for (auto it = table.cbegin(); it != table.cend() && entries.size() < ShownEntries; ++it)
-        entries.append(quoted(textToBytes(it.key())) + ": "_L1 + describeValue(it.value()));
+        entries.append(quotedText(it.key()) + ": "_L1 + describeValue(it.value()));
     if (table.size() > ShownEntries)
         entries.append(u"… (%1 entries)"_s.arg(table.size()));
     return u'{' + entries.join(", "_L1) + u'}';
@@ -67,7 +72,7 @@ QString describeValue(const QVariant &value)
     case QMetaType::Nullptr:
         return u"void"_s;
     case QMetaType::QString:
-        return quoted(textToBytes(value.toString()));
+        return quotedText(value.toString());
     case QMetaType::QByteArray:
         return u"(%1 bytes)"_s.arg(value.toByteArray().size());
     case QMetaType::QDateTime:

@@ -2,17 +2,17 @@
 
 amqpqt_test(unit tst_codec LAYERS wire values)
 amqpqt_test(unit tst_methods LAYERS wire values)
-amqpqt_test(unit tst_fieldtable LAYERS wire values)
 amqpqt_test(unit tst_contentheader LAYERS wire values)
 amqpqt_test(unit tst_trace LAYERS wire values)
 
 add_library(amqpqt_message STATIC EXCLUDE_FROM_ALL # the part of the client layer that needs no engine
-    ${PROJECT_SOURCE_DIR}/include/AmqpQt/message.h ${PROJECT_SOURCE_DIR}/src/client/mailbox.cpp
+    ${PROJECT_SOURCE_DIR}/include/AmqpQt/message.h ${PROJECT_SOURCE_DIR}/src/client/fieldtable.cpp
+    ${PROJECT_SOURCE_DIR}/src/client/mailbox.cpp
     ${PROJECT_SOURCE_DIR}/src/client/message.cpp ${PROJECT_SOURCE_DIR}/src/client/messagebody.cpp
     ${PROJECT_SOURCE_DIR}/src/client/messageproperties.cpp)
 set_target_properties(amqpqt_message PROPERTIES AUTOMOC ON)
 target_link_libraries(amqpqt_message PUBLIC amqpqt_wire PRIVATE amqpqt_build_flags)
-foreach(test tst_message tst_messagebody tst_messageenvelope)
+foreach(test tst_fieldtable tst_message tst_messagebody tst_messageenvelope)
     amqpqt_test(unit ${test} LIBRARIES amqpqt_message LAYERS wire values)
 endforeach()
 foreach(test tst_mailbox tst_messagethreads)
