@@ -17,22 +17,22 @@ using namespace Qt::StringLiterals;
 quint64 ChannelPrivate::publish(const char *function, const QString &exchange, const QString &routingKey,
                                 const Message &message, Channel::PublishFlags flags)
 {
-    const auto rejected = [this](const Error &reason) {
+    const auto fail = [this](const Error &reason) {
         reportCallError(reason);
         return quint64(0);
     };
-    if (!isSurelyUsable()) {
-        if (const Error reason = unusable(function); reason.isError())
-            return rejected(reason);
+    if (!isKnownUsable()) {
+        if (const Error reason = checkUsable(function); reason.isError())
+            return fail(reason);
     }
     Error invalid;
     const QByteArray *properties = MessageAccess::encodedProperties(message, &invalid);
     if (!properties)
-        return rejected(invalid);
+        return fail(invalid);
     const Result<quint64> published = engine->publish(exchange, routingKey, *properties, MessageAccess::body(message),
                                                       flags.testFlag(Channel::PublishFlag::Mandatory));
     if (!published)
-        return rejected(published.error());
+        return fail(published.error());
     const quint64 sequence = *published;
     m_lastSequence = sequence;
     if (engine->mode() == Engine::ChannelEngine::Mode::Confirm) {

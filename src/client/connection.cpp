@@ -511,7 +511,7 @@ Channel *Connection::channel(quint16 number)
     };
     if (Engine::ChannelEngine *existing = d->engine.channel(number)) {
         auto *channel = static_cast<ChannelPrivate *>(existing->client);
-        return channel->isInternal ? refuse(ErrorKind::NotOpen, u"channel %1 is in use by the library"_s.arg(number))
+        return channel->isInternal ? fail(ErrorKind::NotOpen, u"channel %1 is in use by the library"_s.arg(number))
                                    : channel->q;
     }
     if (!d->engine.isChannelNumberPossible(number))

@@ -317,7 +317,7 @@ void ConnectionParameters::setMaximumChannels(quint16 count)
 
 /*!
     Returns the largest body of a delivery, in bytes. A larger one is skipped without being kept in memory: its
-    consumer, or its Channel::get(), ends with ErrorKind::MessageTooLarge, and the message goes back to its queue unless
+    consumer, or its Channel::get(), ends with ErrorKind::MessageTooLarge, and the message is requeued unless
     it needs no acknowledgement.
 */
 qint64 ConnectionParameters::maximumMessageSize() const

@@ -47,15 +47,15 @@ ConsumerPrivate::~ConsumerPrivate()
     if (entry->cancelCall == 0 && entry->state <= Engine::ConsumerEntry::State::Active &&
         channel->engine->acceptsCalls())
         channel->engine->subscriptions().cancel(*entry);
-    returnBatch(); // behind basic.cancel: else they come again
+    requeueBatch(); // after basic.cancel, since otherwise the broker would deliver them again
     channel->connection->scheduler.schedule();
 }
 
 void ConsumerPrivate::releasePreviousSubscriptions()
 {
-    for (const auto &former : formerEntries)
-        former->client = nullptr;
-    formerEntries.clear();
+    for (const auto &subscription : previousSubscriptions)
+        subscription->client = nullptr;
+    previousSubscriptions.clear();
 }
 
 void ConsumerPrivate::defer(std::function<void()> action)
@@ -149,7 +149,8 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
     setState(State::Cancelling);
     const Engine::CallId call =
         drains ? channel->engine->subscriptions().drain(*entry) : channel->engine->subscriptions().cancel(*entry);
-    const int returned = drains ? 0 : returnBatch(); // behind basic.cancel: else they come again
+    const int returned =
+        drains ? 0 : requeueBatch(); // after basic.cancel, since otherwise the broker would deliver them again
     channel->connection->addCall(call, [consumer = QPointer(q), promise,
                                         returned](Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
         if (const Error *failure = std::get_if<Error>(&value))

@@ -44,19 +44,7 @@ using namespace Qt::StringLiterals;
              was deleted, or the channel cannot be opened again.
     \endtable
 
-Error PublisherPrivate::check(const Outgoing &outgoing) const
-{
-    if (const auto name = Wire::encodeShortText("exchange"_L1, outgoing.exchange); !name)
-        return name.error();
-    if (const auto key = Wire::encodeShortText("routingKey"_L1, outgoing.routingKey, Wire::NotUtf8::Allowed); !key)
-        return key.error();
-    Error invalid;
-    const QByteArray *properties = MessageAccess::encodedProperties(outgoing.message, &invalid);
-    if (!properties)
-        return invalid;
-    return ChannelPrivate::of(channel)->engine->publishing().checkContent(*properties,
-                                                                          MessageAccess::body(outgoing.message));
-}
+    \section1 Lost connections
 
     Messages in the outbox stay there until the connection is open again. setLossPolicy() determines the outcome of
     messages that were sent and are unconfirmed: either they end as ErrorKind::Unconfirmed, in order, or they are sent

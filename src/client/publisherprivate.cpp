@@ -93,7 +93,8 @@ Error PublisherPrivate::checkOutgoing(const Outgoing &outgoing) const
     const QByteArray *properties = MessageAccess::encodedProperties(outgoing.message, &invalid);
     if (!properties)
         return invalid;
-    return ChannelPrivate::get(channel)->engine->checkContent(*properties, MessageAccess::body(outgoing.message));
+    return ChannelPrivate::get(channel)->engine->publishing().checkContent(*properties,
+                                                                           MessageAccess::body(outgoing.message));
 }
 
 bool PublisherPrivate::canSend() const

@@ -46,10 +46,11 @@ Error ChannelContext::checkSize(qsizetype payload, const char *method) const
 {
     if (payload <= m_host.frames().maximumPayload())
         return {};
-    return Error(ErrorKind::InvalidArgument,
-                 u"arguments: the method takes %1 bytes, %2 fit in a frame of this connection"_s.arg(payload).arg(
-                     m_host.frames().maximumPayload()),
-                 0, QString::fromLatin1(method));
+    return Error(
+        ErrorKind::InvalidArgument,
+        u"arguments: the method needs %1 bytes; the maximum of a frame on this connection is %2 bytes"_s.arg(payload)
+            .arg(m_host.frames().maximumPayload()),
+        0, QString::fromLatin1(method));
 }
 
 void ChannelContext::reportViolation(quint16 replyCode, const QString &text) const

@@ -145,7 +145,7 @@ Result<CallId> ChannelEngine::confirmSelect()
     if (!acceptsCalls())
         return notOpen(Wire::ConfirmSelect::name);
     if (m_mode == Mode::Transaction)
-        return wrongMode(Wire::ConfirmSelect::name, u"is in transaction mode, where the broker confirms nothing"_s);
+        return wrongMode(Wire::ConfirmSelect::name, u"is in transaction mode, which excludes confirm mode"_s);
     const Result<CallId> selecting = call(Wire::ConfirmSelect{});
     m_mode = Mode::Confirm;
     m_publishing.startConfirms();
@@ -157,7 +157,7 @@ Result<CallId> ChannelEngine::txSelect()
     if (!acceptsCalls())
         return notOpen(Wire::TxSelect::name);
     if (m_mode == Mode::Confirm)
-        return wrongMode(Wire::TxSelect::name, u"is in confirm mode, where there are no transactions"_s);
+        return wrongMode(Wire::TxSelect::name, u"is in confirm mode, which excludes transactions"_s);
     const Result<CallId> selecting = call(Wire::TxSelect{});
     m_mode = Mode::Transaction;
     m_deliveries.startTransactions();
@@ -324,7 +324,7 @@ void ChannelEngine::on(const Wire::BasicAck &method)
 void ChannelEngine::on(const Wire::BasicNack &method)
 {
     onConfirm(method.deliveryTag, method.multiple,
-              Error(ErrorKind::Nacked, u"the broker did not take the message"_s, 0,
+              Error(ErrorKind::Nacked, u"the broker rejected the message (basic.nack)"_s, 0,
                     QString::fromLatin1(Wire::BasicNack::name)));
 }
 
@@ -391,10 +391,12 @@ void ChannelEngine::release()
 
 void ChannelEngine::callTimedOut(const char *method, Milliseconds timeout)
 {
-    closeWithError(Wire::ReplyCode::ReplySuccess,
-                   Error(ErrorKind::Timeout,
-                         u"no answer within %1 ms, channel %2 is closed"_s.arg(timeout.count()).arg(m_number), 0,
-                         QString::fromLatin1(method)));
+    closeWithError(
+        Wire::ReplyCode::ReplySuccess,
+        Error(ErrorKind::Timeout,
+              u"timed out after %1 ms while waiting for the reply; channel %2 is closed"_s.arg(timeout.count())
+                  .arg(m_number),
+              0, QString::fromLatin1(method)));
 }
 
 void ChannelEngine::closeWithError(quint16 replyCode, const Error &reason)

@@ -74,8 +74,9 @@ ChannelEngine *ChannelRouter::channelForHeader(quint16 number, const Wire::Conte
     if (!channel)
         return nullptr;
     if (channel->contents().state() != Assembler::State::Header)
-        m_host.reportViolation(Wire::ReplyCode::UnexpectedFrame,
-                               u"a content header on channel %1 without a method that has content"_s.arg(number));
+        m_host.reportViolation(
+            Wire::ReplyCode::UnexpectedFrame,
+            u"received a content header on channel %1 without a method that has content"_s.arg(number));
     else if (!isComplete)
         m_host.reportViolation(Wire::ReplyCode::SyntaxError, u"received a truncated content header"_s);
     else if (header.classId != Wire::BasicDeliver::id.classId)
@@ -141,8 +142,9 @@ void ChannelRouter::onBody()
     if (!channel)
         return;
     if (channel->contents().state() != Assembler::State::Body)
-        return m_host.reportViolation(Wire::ReplyCode::UnexpectedFrame,
-                                      u"a body on channel %1 without a content header"_s.arg(frame.channel));
+        return m_host.reportViolation(
+            Wire::ReplyCode::UnexpectedFrame,
+            u"received a body frame on channel %1 without a content header"_s.arg(frame.channel));
     Assembler &content = channel->contents().content();
     if (const quint64 missing = content.bodyRemaining(); frame.size > missing)
         return m_host.reportViolation(

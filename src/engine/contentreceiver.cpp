@@ -95,7 +95,7 @@ void ContentReceiver::skip(quint64 bodySize, const QString &what, qint64 limit)
     if (m_channel.isCloseSent() && kind != Assembler::Kind::GetOk) // a call ends in any case
         return;
     const Error error(ErrorKind::MessageTooLarge,
-                      u"%1 from exchange \"%2\" with routing key \"%3\" exceeds the maximum of %4"_s.arg(what)
+                      u"%1 from exchange \"%2\" with routing key \"%3\" exceeds the maximum of %4 bytes"_s.arg(what)
                           .arg(QString::fromUtf8(m_assembler->exchange()), QString::fromUtf8(m_assembler->routingKey()))
                           .arg(limit),
                       Wire::ReplyCode::ContentTooLarge);
@@ -108,7 +108,7 @@ void ContentReceiver::skip(quint64 bodySize, const QString &what, qint64 limit)
         m_channel.finish(std::exchange(m_getCall, 0), error);
         break;
     case Assembler::Kind::Return:
-        qCWarning(lcChannel) << "A returned message is dropped:" << error;
+        qCWarning(lcChannel) << "a returned message was dropped:" << error;
         break;
     }
 }
@@ -216,7 +216,8 @@ void ContentReceiver::rejectTag(quint64 deliveryTag)
     drop();
     m_channel.reportViolation(
         Wire::ReplyCode::CommandInvalid,
-        u"delivery tag %1 on channel %2 is not larger than the one before"_s.arg(deliveryTag).arg(m_channel.number()));
+        u"delivery tag %1 on channel %2 is not greater than the previous delivery tag"_s.arg(deliveryTag)
+            .arg(m_channel.number()));
 }
 
 void ContentReceiver::end(const Error &callError)

@@ -51,10 +51,10 @@ Error Publishing::checkProperties(const QByteArray &properties) const
     // While the channel is closed, its consumers may be about to be restored.
     if (m_channel.acceptsCalls() && asksForDirectReply(properties) && !m_consumers.hasDirectReplyTo() &&
         !m_calls.holdsDirectReplyTo()) {
-        return Error(
-            ErrorKind::InvalidArgument,
-            u"replyTo: \"%1\" needs a consumer of it on the same channel, and channel %2 has none"_s.arg(DirectReplyTo)
-                .arg(m_channel.number()));
+        return Error(ErrorKind::InvalidArgument,
+                     u"replyTo: \"%1\" needs a consumer of this queue on the same channel; channel %2 has none"_s
+                         .arg(DirectReplyTo)
+                         .arg(m_channel.number()));
     }
     const Settings &settings = m_channel.host().settings();
     return Engine::checkProperties(properties, settings.checksUserId, settings.userName);
@@ -68,10 +68,11 @@ Error Publishing::checkContent(const QByteArray &properties, const QByteArray &b
     if (headerPayload > m_channel.host().frames().maximumPayload())
         return Error(
             ErrorKind::InvalidArgument,
-            u"headers: the content header takes %1 bytes, %2 fit in a frame of this connection"_s.arg(headerPayload)
+            u"headers: the content header needs %1 bytes; the maximum of a frame on this connection is %2 bytes"_s
+                .arg(headerPayload)
                 .arg(m_channel.host().frames().maximumPayload()));
     return Error(ErrorKind::InvalidArgument,
-                 u"message: %1 bytes can never pass the buffer limit of %2 bytes"_s.arg(headerPayload + body.size())
+                 u"message: %1 bytes exceed the buffer limit of %2 bytes"_s.arg(headerPayload + body.size())
                      .arg(m_channel.host().settings().bufferLimit));
 }
 
@@ -117,7 +118,7 @@ Result<quint64> Publishing::publishOther(const QString &exchange, const QString 
     if (!hasRoom(properties, body)) {
         ChannelHost &host = m_channel.host();
         return Error(ErrorKind::BufferFull,
-                     u"%1 bytes wait to be sent, the limit is %2"_s.arg(host.flow().queuedBytes())
+                     u"%1 bytes are waiting to be sent; the limit is %2 bytes"_s.arg(host.flow().queuedBytes())
                          .arg(host.settings().bufferLimit));
     }
     if (!isHeld && mayPublish())
@@ -214,7 +215,7 @@ void Publishing::end(const Error &callError)
         std::vector<Confirms::Outcome> outcomes;
         m_confirms->end(outcomes);
         report(outcomes, Error(ErrorKind::Unconfirmed,
-                               u"the channel ended before the broker confirmed: %1"_s.arg(callError.text()),
+                               u"the channel ended before the broker confirmed the message: %1"_s.arg(callError.text()),
                                callError.replyCode()));
     }
     m_isWindowFull = false;

@@ -35,7 +35,7 @@ Result<std::shared_ptr<ConsumerEntry>> Subscriptions::consume(const QString &nam
     if (arguments.areInvalid())
         return arguments.error();
     if (tag.isEmpty())
-        return Error(ErrorKind::InvalidArgument, u"consumerTag: empty"_s);
+        return Error(ErrorKind::InvalidArgument, u"consumerTag: the tag is empty"_s);
     const std::shared_ptr<ConsumerEntry> former = m_consumers.find(tag);
     if ((former && !former->isEnding()) || m_calls.consumeWaitingFor(tag))
         return Error(ErrorKind::InvalidArgument,
@@ -44,14 +44,15 @@ Result<std::shared_ptr<ConsumerEntry>> Subscriptions::consume(const QString &nam
     const quint16 prefetch = options.prefetch.value_or(m_prefetch);
     if (options.arguments.contains(u"x-stream-offset"_s) && (noAck || prefetch == 0)) {
         return Error(ErrorKind::InvalidArgument,
-                     noAck ? u"ackMode: a stream needs acknowledgements"_s : u"prefetch: a stream needs a limit"_s);
+                     noAck ? u"ackMode: a consumer of a stream needs acknowledgements; AckMode::NoAck is not possible"_s
+                           : u"prefetch: a consumer of a stream needs a limit; the minimum is 1"_s);
     }
     const bool isForReplies = *resolved == DirectReplyTo;
     if (isForReplies && (!noAck || (!former && hasDirectReplyTo()))) {
         return Error(
             ErrorKind::InvalidArgument,
-            noAck ? u"queue: \"%1\" has a consumer on channel %2 already"_s.arg(DirectReplyTo).arg(m_channel.number())
-                  : u"ackMode: replies from \"%1\" cannot be acknowledged, use AckMode::NoAck"_s.arg(DirectReplyTo));
+            noAck ? u"queue: \"%1\" already has a consumer on channel %2"_s.arg(DirectReplyTo).arg(m_channel.number())
+                  : u"ackMode: replies from \"%1\" cannot be acknowledged; use AckMode::NoAck"_s.arg(DirectReplyTo));
     }
     const Wire::BasicConsume method{.ticket = m_channel.ticket(),
                                     .queue = queue,
@@ -245,7 +246,7 @@ void Subscriptions::endConsumer(const std::shared_ptr<ConsumerEntry> &consumer)
 ConsumerEntry *Subscriptions::rejectDelivery(QByteArrayView tag)
 {
     qCWarning(lcChannel) << "a delivery for the unknown consumer tag" << QString::fromUtf8(tag) << "on channel"
-                         << m_channel.number() << "goes back to its queue";
+                         << m_channel.number() << "is requeued";
     stopDeliveries(tag);
     return m_consumers.addEnded(tag);
 }

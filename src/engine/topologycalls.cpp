@@ -11,10 +11,10 @@ using namespace Qt::StringLiterals;
 Result<QString> TopologyCalls::resolveQueue(const QString &name) const
 {
     if (!name.isEmpty() || m_lastDeclare == 0)
-        return !name.isEmpty()
-                   ? Result<QString>(name)
-                   : Error(ErrorKind::InvalidArgument,
-                           u"queue: empty, and no queue was declared on channel %1 before"_s.arg(m_channel.number()));
+        return !name.isEmpty() ? Result<QString>(name)
+                               : Error(ErrorKind::InvalidArgument,
+                                       u"queue: the name is empty, and no queue has been declared on channel %1"_s.arg(
+                                           m_channel.number()));
     return m_lastQueue; // empty until the broker's answer names it; for the broker, empty means the last declared queue
 }
 
@@ -22,20 +22,21 @@ Result<QString> TopologyCalls::resolveQueue(const QString &name) const
 static QString problemOfQueue(const QString &name, const QueueOptions &options)
 {
     if (name.startsWith("amq."_L1) && !name.startsWith("amq.rabbitmq.reply-to"_L1))
-        return u"queue: \"%1\" cannot be declared, the prefix amq. is reserved for the broker"_s.arg(name);
+        return u"queue: \"%1\" cannot be declared because the prefix amq. is reserved for the broker"_s.arg(name);
     const FieldTable &table = options.arguments;
     if (table.contains(u"x-dead-letter-routing-key"_s) && !table.contains(u"x-dead-letter-exchange"_s))
         return u"arguments: \"x-dead-letter-routing-key\" needs \"x-dead-letter-exchange\""_s;
     const QString type = table.value(u"x-queue-type"_s).toString();
     const bool isLasting = type == "quorum"_L1 || type == "stream"_L1;
     if (isLasting && (name.isEmpty() || !options.durable || options.exclusive || options.autoDelete))
-        return u"options: a queue of type %1 has a name and is durable, neither exclusive nor auto-delete"_s.arg(type);
+        return u"options: a queue of type %1 must have a name and be durable, and cannot be exclusive or auto-delete"_s
+            .arg(type);
     return {};
 }
 
 static Error defaultExchange(QLatin1StringView argument, QLatin1StringView fact)
 {
-    return Error(ErrorKind::InvalidArgument, u"%1: empty; the default exchange %2"_s.arg(argument, fact));
+    return Error(ErrorKind::InvalidArgument, u"%1: the name is empty; the default exchange %2"_s.arg(argument, fact));
 }
 
 Result<CallId> TopologyCalls::declareQueue(const QString &name, const QueueOptions &options, bool passive)
@@ -124,7 +125,8 @@ Result<CallId> TopologyCalls::bindOrUnbindExchange(const QString &destination, c
     const QByteArray destinationName = arguments.shortString("destination", destination);
     const QByteArray sourceName = arguments.shortString("source", source);
     if (destination.isEmpty() || source.isEmpty())
-        return defaultExchange(destination.isEmpty() ? "destination"_L1 : "source"_L1, "has no bindings of others"_L1);
+        return defaultExchange(destination.isEmpty() ? "destination"_L1 : "source"_L1,
+                               "cannot be bound to another exchange"_L1);
     const QByteArray key = arguments.shortString("routingKey", routingKey);
     const QByteArray bindingArguments = arguments.table("arguments", table);
     if (arguments.areInvalid())
@@ -148,7 +150,7 @@ Result<CallId> TopologyCalls::bindOrUnbind(const QString &queue, const QString &
     const QByteArray queueName = arguments.shortString("queue", *resolved);
     const QByteArray exchangeName = arguments.shortString("exchange", exchange);
     if (exchange.isEmpty())
-        return defaultExchange("exchange"_L1, "routes to each queue by its name and has no other bindings"_L1);
+        return defaultExchange("exchange"_L1, "routes to each queue by its name and accepts no other bindings"_L1);
     const QByteArray key = arguments.shortString("routingKey", keyIsName ? *resolved : routingKey);
     const QByteArray bindingArguments = arguments.table("arguments", table);
     if (arguments.areInvalid())
@@ -171,7 +173,8 @@ Result<CallId> TopologyCalls::declareExchange(const QString &name, const QString
     if (name.isEmpty())
         return defaultExchange("exchange"_L1, "cannot be declared"_L1);
     if (type.isEmpty() && !passive)
-        return Error(ErrorKind::InvalidArgument, u"type: empty; an exchange needs one, such as direct or topic"_s);
+        return Error(ErrorKind::InvalidArgument,
+                     u"type: the type is empty; an exchange needs a type, such as direct or topic"_s);
     return m_channel.call(Wire::ExchangeDeclare{.exchange = exchange,
                                                 .type = typeName,
                                                 .passive = passive,
@@ -192,8 +195,9 @@ Result<CallId> TopologyCalls::deleteExchange(const QString &name, bool ifUnused)
     if (name.isEmpty())
         return defaultExchange("exchange"_L1, "cannot be deleted"_L1);
     if (name.startsWith("amq."_L1))
-        return Error(ErrorKind::InvalidArgument,
-                     u"exchange: \"%1\" cannot be deleted, the prefix amq. is reserved for the broker"_s.arg(name));
+        return Error(
+            ErrorKind::InvalidArgument,
+            u"exchange: \"%1\" cannot be deleted because the prefix amq. is reserved for the broker"_s.arg(name));
     return m_channel.call(Wire::ExchangeDelete{.exchange = exchange, .ifUnused = ifUnused});
 }
 

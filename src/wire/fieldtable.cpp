@@ -234,7 +234,7 @@ bool TableEncoder::text(const QString &text)
 {
     const std::optional<QByteArray> encoded = encodeText(text);
     return encoded ? bytes('S', *encoded)
-                   : reject(u"text with an unpaired surrogate cannot be sent in a field table"_s);
+                   : reject(u"a string with an unpaired surrogate cannot be sent in a field table"_s);
 }
 
 bool TableEncoder::time(const QDateTime &time)
@@ -252,7 +252,8 @@ bool TableEncoder::key(const QString &key)
     if (!encoded)
         return reject(u"a key with an unpaired surrogate cannot be sent in a field table"_s);
     if (encoded->size() > MaximumShortString)
-        return reject(u"a key of %1 bytes cannot be sent in a field table, the longest has 255"_s.arg(encoded->size()));
+        return reject(
+            u"a key of %1 bytes cannot be sent in a field table; the maximum is 255 bytes"_s.arg(encoded->size()));
     return append(QByteArray(1, char(encoded->size()))) && append(*encoded);
 }
 

@@ -36,7 +36,7 @@ private Q_SLOTS:
     void aFullChunkAsksToBeWritten();
     void unwrittenOutputIsOfferedAgainAfterAsMuchMoreOutput();
     void namesOfPublishedMessagesAreEncodedOneByOne();
-    void repeatedPublishesAreSentAtOnceOrHeld();
+    void repeatedPublishesAreCheckedAndHeldLikeTheFirst();
     void aBacklogIsReportedOncePerEpisode();
     void aBacklogIsComparedWithWholeFrames();
     void aBacklogIsComparedWithFramesOfAllKinds();
@@ -456,7 +456,7 @@ void tst_FlowControl::namesOfPublishedMessagesAreEncodedOneByOne()
              ErrorKind::InvalidArgument);
 }
 
-void tst_FlowControl::repeatedPublishesAreSentAtOnceOrHeld()
+void tst_FlowControl::repeatedPublishesAreCheckedAndHeldLikeTheFirst()
 {
     Script s;
     s.settings.bufferLimit = 40'000;

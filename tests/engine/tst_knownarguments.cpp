@@ -391,8 +391,8 @@ void tst_KnownArguments::anImpersonatorMayPublishForOthers()
     s.settings.userName = u"somebody"_s;
     s.settings.checksUserId = false;
     s.open();
-    QVERIFY(s.openChannel().publish({}, u"q"_s,
-                           Wire::encodeProperties({.flags = Wire::UserIdFlag, .userId = "else"}), "body", false));
+    QVERIFY(s.openChannel().publish({}, u"q"_s, Wire::encodeProperties({.flags = Wire::UserIdFlag, .userId = "else"}),
+                                    "body", false));
     s.expectPublished("body", "q");
 }
 
@@ -470,7 +470,8 @@ void tst_KnownArguments::directRepliesHaveOneConsumerThatDoesNotAcknowledge()
     QVERIFY2(acknowledging.text().startsWith(u"ackMode: "_s), qPrintable(acknowledging.text()));
     QVERIFY(channel.subscriptions().consume(DirectReplyTo, ForReplies, &s));
     s.expectSent<Wire::BasicConsume>().broker(Wire::BasicConsumeOk{.consumerTag = "replies"}).takeEvents();
-    const Error second = channel.subscriptions().consume(DirectReplyTo, {.consumerTag = u"b"_s, .ackMode = AckMode::NoAck}, &s).error();
+    const Error second =
+        channel.subscriptions().consume(DirectReplyTo, {.consumerTag = u"b"_s, .ackMode = AckMode::NoAck}, &s).error();
     QCOMPARE(second.kind(), ErrorKind::InvalidArgument);
     QVERIFY2(second.text().startsWith(u"queue: "_s), qPrintable(second.text()));
     s.expectNothingSent();
