@@ -60,7 +60,10 @@ void ScriptedPeer::accept()
         m_confirms.clear();
         m_connection->setPacing(m_paceBytes, m_paceInterval);
         m_connection->setReading(m_reading);
-        m_connection->headerReceived = [this] { greet(); };
+        m_connection->headerReceived = [this, connection = m_connection] {
+            if (connection == m_connection) // else a client of another test took the port for its own peer's
+                greet();
+        };
         m_connection->commandReceived = [this, connection = m_connection](const Command &command) {
             m_received.append(command);
             if (connection == m_connection) // else an earlier one, which has nothing to expect any more
