@@ -32,9 +32,8 @@ protected:
 //   posted       m_isPosted                with an event posted to this object  schedule()
 //   due          m_isDue                   at the next awake() or               scheduleInLoop(), when there is traffic
 //                                          aboutToBlock() of m_watchedLoop
-//   continued    m_continuation is active  with a timer of 0 ms; earlier turns  continueLater(), when a turn has used
-//   up
-//                                          only notify and write                its time
+//   continued    m_continuation is active  with a timer of 0 ms; earlier turns  continueLater(), when a turn has
+//                                          only notify and write                used up its time
 //
 // schedule() and scheduleInLoop() have no effect while a turn is posted or due. `continued` may coincide with either,
 // since a slot may publish meanwhile. If the object moves to another thread, due becomes posted.

@@ -8,8 +8,8 @@
 #include <vector>
 
 using namespace AmqpQt;
-using Engine::PublishTemplate;
 using Engine::FrameWriter;
+using Engine::PublishTemplate;
 using Wire::FrameType;
 
 class tst_FrameWriter : public QObject
