@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "client/confirmreplies_p.h"
 #include "client/connection_p.h"
 #include "client/message_p.h"
 
 #include <AmqpQt/channel.h>
 
 #include <QtCore/qlist.h>
-#include <QtCore/qmap.h>
 
 namespace AmqpQt
 {
@@ -120,18 +120,9 @@ private:
     const ConsumerPrivate *rejectedConsumer(const Error &reason) const;
     QList<ConsumerPrivate *>::iterator consumerPosition(const QString &tag); // its position or insertion point
     void noteUnconfirmed();
-    void failConfirmWaits(const Error &reason);
     Error checkConfirmMode(const char *function) const;
 
-    struct ConfirmWait // whenConfirmed()
-    {
-        quint64 last = 0;    // sequence number
-        int outstanding = 0; // up to and including it
-        Error failure;       // the first failure
-        Promise<void> promise;
-    };
-    QMap<quint64, Promise<void>> m_confirmReplies; // of publishWithReply(), by sequence number
-    std::vector<ConfirmWait> m_confirmWaits;
+    ConfirmReplies m_confirmReplies;
     quint64 m_firstConfirmed = 0; // the first sequence number in confirm mode
     quint64 m_lastSequence = 0;
     int m_reportedUnconfirmedCount = 0;

@@ -36,7 +36,7 @@ ChannelPrivate::~ChannelPrivate()
         promise.finish(deleted, ConnectionPrivate::Delivery::Posted);
     if (reopening)
         reopening->finish(deleted, ConnectionPrivate::Delivery::Posted);
-    failConfirmWaits(deleted);
+    m_confirmReplies.fail(deleted);
     if (!connection)
         return;
     connection->channels.erase(serialNumber);
@@ -75,7 +75,7 @@ void ChannelPrivate::connectionDestroyed(const Error &gone)
         promise.finish(gone, ConnectionPrivate::Delivery::Posted);
     if (const auto promise = std::exchange(reopening, std::nullopt))
         promise->finish(gone, ConnectionPrivate::Delivery::Posted);
-    failConfirmWaits(gone);
+    m_confirmReplies.fail(gone);
     if (state == State::Closed)
         return;
     state = State::Closed;
@@ -394,6 +394,109 @@ void ChannelPrivate::onClosed(const Error &reason)
                 startReopening(*promise);
         });
     }
+}
+
+quint64 ChannelPrivate::publish(const char *function, const QString &exchange, const QString &routingKey,
+                                const Message &message, Channel::PublishFlags flags)
+{
+    const auto fail = [this](const Error &reason) {
+        reportCallError(reason);
+        return quint64(0);
+    };
+    if (!isKnownUsable()) {
+        if (const Error reason = checkUsable(function); reason.isError())
+            return fail(reason);
+    }
+    Error invalid;
+    const QByteArray *properties = MessageAccess::encodedProperties(message, &invalid);
+    if (!properties)
+        return fail(invalid);
+    const Result<quint64> published = engine->publish(exchange, routingKey, *properties, MessageAccess::body(message),
+                                                      flags.testFlag(Channel::PublishFlag::Mandatory));
+    if (!published)
+        return fail(published.error());
+    const quint64 sequence = *published;
+    m_lastSequence = sequence;
+    if (engine->mode() == Engine::ChannelEngine::Mode::Confirm) {
+        ++unconfirmedCount;
+        noteUnconfirmed();
+    }
+    connection->outputAdded();
+    return sequence;
+}
+
+Reply<void> ChannelPrivate::publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
+                                             Channel::PublishFlags flags)
+{
+    if (const Error reason = checkConfirmMode("publishWithReply"); reason.isError())
+        return Promise<void>::finished(reportCallError(reason));
+    const quint64 sequence = publish("publishWithReply", exchange, routingKey, message, flags);
+    if (sequence == 0)
+        return Promise<void>::finished(lastCallError);
+    return m_confirmReplies.whenConfirmed(sequence);
+}
+
+Reply<void> ChannelPrivate::whenConfirmed()
+{
+    if (const Error reason = checkConfirmMode("whenConfirmed"); reason.isError())
+        return Promise<void>::finished(reportCallError(reason));
+    if (unconfirmedCount == 0)
+        return Promise<void>::finished({});
+    return m_confirmReplies.whenAllConfirmed(m_lastSequence, unconfirmedCount);
+}
+
+Error ChannelPrivate::checkConfirmMode(const char *function) const
+{
+    if (const Error reason = checkUsable(function); reason.isError())
+        return reason;
+    if (engine->mode() == Engine::ChannelEngine::Mode::Confirm)
+        return {};
+    return Error(ErrorKind::InvalidArgument, u"%1() requires confirm mode; call confirmSelect() on channel %2 first"_s
+                                                 .arg(QLatin1StringView(function))
+                                                 .arg(q->number()));
+}
+
+Reply<void> ChannelPrivate::select(const char *function, const Call &call)
+{
+    const Channel::Mode before = q->mode();
+    const Reply<void> selecting = reply(function, call);
+    const Channel::Mode mode = q->mode();
+    if (mode == before)
+        return selecting;
+    if (mode == Channel::Mode::Confirm)
+        m_firstConfirmed = m_lastSequence + 1;
+    defer(q, [channel = q, mode] { Q_EMIT channel->modeChanged(mode); });
+    return selecting;
+}
+
+void ChannelPrivate::publishesEnded(quint64 first, quint64 last, const Error &failure)
+{
+    if (m_firstConfirmed == 0 || last < m_firstConfirmed)
+        return;
+    first = std::max(first, m_firstConfirmed); // before, there was no confirm mode
+    unconfirmedCount -= int(last - first + 1);
+    noteUnconfirmed();
+
+    m_confirmReplies.publishesEnded(first, last, failure, connection->dispatcher);
+}
+
+void ChannelPrivate::noteUnconfirmed()
+{
+    if (!std::exchange(m_unconfirmedNoted, true))
+        connection->dispatcher.noteUnconfirmedChange(this);
+}
+
+void ChannelPrivate::emitUnconfirmedCount()
+{
+    m_unconfirmedNoted = false;
+    if (std::exchange(m_reportedUnconfirmedCount, unconfirmedCount) != unconfirmedCount)
+        Q_EMIT q->unconfirmedCountChanged(unconfirmedCount);
+}
+
+void ChannelPrivate::setConfirmWindowFull(bool full)
+{
+    reportedWindowFull = full;
+    notifyBackpressure();
 }
 
 void ChannelPrivate::setFlow(bool active)
