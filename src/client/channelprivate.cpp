@@ -51,8 +51,9 @@ ChannelPrivate::~ChannelPrivate()
 void ChannelPrivate::start(std::shared_ptr<Engine::ChannelEngine> engineChannel)
 {
     engine = std::move(engineChannel);
+    if (const Result<CallId> opening = engine->open(); !opening) // the connection is closing
+        return startFailed(opening.error());
     state = State::Opening;
-    engine->open();
     connection->scheduler.schedule();
 }
 

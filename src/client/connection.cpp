@@ -463,8 +463,9 @@ bool Connection::hasCapability(const QString &name) const
     Returns a new channel with the lowest free number, a child of \a parent, or of this connection if \a parent is null.
     The channel can be used at once and opens when the connection does (\c channel.open).
 
-    If no number is free (see ConnectionParameters::setMaximumChannels() and maximumChannels()) the channel emits
-    Channel::errorOccurred() and Channel::closed() with ErrorKind::NotOpen from the event loop. If the broker allows
+    If no number is free (see ConnectionParameters::setMaximumChannels() and maximumChannels()) or the connection is
+    closing, the channel emits Channel::errorOccurred() and Channel::closed() with ErrorKind::NotOpen from the event
+    loop. If the broker allows
     fewer channels than exist when the connection opens, those with higher numbers end with ErrorKind::InvalidArgument.
 
     If \a parent lives in another thread than the connection, the channel becomes a child of the connection instead, and

@@ -264,7 +264,8 @@ Reply<void> ConnectionPrivate::close()
     }
     takeSettlements(); // earlier settlements of other threads are still sent
     m_closing.emplace();
-    setState(Connection::State::Closing);
+    if (state != Connection::State::Closing) // by abort()
+        setState(Connection::State::Closing);
     engine.close(now());
     for (const auto &[serial, channel] : std::as_const(channels))
         channel->noteClosing();
