@@ -68,6 +68,8 @@ private Q_SLOTS:
     void aDeletedConnectionWaitsForThePeerUpToItsDeadlineOnly();
     void aPeerThatStopsWithinAFrameIsNoticed();
     void closeTwiceIsTheSame();
+    void channelCreatedDuringCloseEnds();
+    void closeAfterAbortReportsClosingOnce();
     void closeSendsEarlierSettlementsOfOtherThreads();
     void closeOfAChannelSendsEarlierSettlementsOfOtherThreads();
     void closeWaitsNoLongerThanItsTimeout_data();
@@ -204,6 +206,40 @@ void tst_Ending::aPeerThatStopsWithinAFrameIsNoticed()
     QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Closed; }));
     QCOMPARE(client.connection.error().kind(), ErrorKind::Timeout);
     QCOMPARE_LT(wakes, 200); // asking for the rest again and again it would be thousands
+}
+
+void tst_Ending::channelCreatedDuringCloseEnds()
+{
+    ScriptedPeer peer;
+    OpenClient client(peer);
+    SignalLog log;
+    log.watch(&client.connection);
+    client.connection.close();
+    Channel *late = client.connection.createChannel();
+    log.watch(late, u"late"_s);
+    log.watch(late->whenOpen(), u"whenOpen"_s);
+    QVERIFY(waitUntil([&] { return log.has(u"connection.closed ok"_s); }));
+    QVERIFY(log.has(u"reply.whenOpen NotOpen"_s));
+    QCOMPARE(log.only(u"late."_s), QStringList({u"late.errorOccurred NotOpen"_s, u"late.closed NotOpen"_s}));
+    QCOMPARE(late->state(), Channel::State::Closed);
+
+    client.connection.open();
+    late->reopen();
+    QVERIFY(waitUntil([&] { return late->isOpen(); }));
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Ending::closeAfterAbortReportsClosingOnce()
+{
+    ScriptedPeer peer;
+    OpenClient client(peer);
+    SignalLog log;
+    log.watch(&client.connection);
+    client.connection.abort();
+    const Reply<void> closed = client.connection.close();
+    QVERIFY(waitUntil([&] { return closed.isFinished() && log.has(u"connection.closed ok"_s); }));
+    QVERIFY(closed.result());
+    QCOMPARE(log.countOf(u"connection.stateChanged Closing"_s), 1);
 }
 
 void tst_Ending::closeTwiceIsTheSame()
