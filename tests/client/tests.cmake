@@ -15,6 +15,8 @@ endforeach()
 amqpqt_test(client tst_turnscheduler LAYERS values wire engine transport client LIBRARIES amqpqt_clienttests)
 amqpqt_test(client tst_attempts LAYERS values wire engine transport client
     LIBRARIES amqpqt_memorytransport amqpqt_clienttests amqpqt_scriptedpeer)
+amqpqt_test(client tst_clientrobustness TIMEOUT 300 LAYERS values wire engine transport client
+    LIBRARIES amqpqt_clientexerciser amqpqt_memorytransport amqpqt_brokersession)
 foreach(test tst_latestvaluemodel tst_messagecolumns tst_messagemodel tst_ratehistory)
     amqpqt_test(client ${test} LAYERS values wire engine transport client models
         LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)

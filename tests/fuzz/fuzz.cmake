@@ -27,3 +27,4 @@ endfunction()
 
 amqpqt_fuzzer(fuzz_wire LAYERS wire values)
 amqpqt_fuzzer(fuzz_engine LAYERS engine wire values LIBRARIES amqpqt_exerciser amqpqt_script)
+amqpqt_fuzzer(fuzz_client LAYERS client engine transport wire values LIBRARIES amqpqt_clientexerciser)

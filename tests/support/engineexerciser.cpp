@@ -7,28 +7,6 @@ using namespace AmqpQt;
 using namespace Qt::StringLiterals;
 using State = Engine::ConnectionEngine::State;
 
-quint8 EngineExerciser::Bytes::byte()
-{
-    if (m_left.isEmpty())
-        return 0;
-    const auto value = quint8(m_left.front());
-    m_left = m_left.sliced(1);
-    return value;
-}
-
-quint32 EngineExerciser::Bytes::number()
-{
-    const quint32 high = byte();
-    return high << 8 | byte();
-}
-
-QByteArray EngineExerciser::Bytes::take(qsizetype size)
-{
-    const QByteArrayView taken = m_left.first(std::min(size, m_left.size()));
-    m_left = m_left.sliced(taken.size());
-    return taken.toByteArray();
-}
-
 EngineExerciser::EngineExerciser(QByteArrayView script, Begin begin)
     : m_script(script)
     , m_begin(begin)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "support/script.h"
+#include "support/scriptbytes.h"
 #include "support/wiresupport.h"
 
 #include <algorithm>
@@ -26,22 +27,6 @@ public:
     QString run(); // what went wrong, and where, or an empty string
 
 private:
-    class Bytes // of the script; zeros at its end
-    {
-    public:
-        explicit Bytes(QByteArrayView bytes)
-            : m_left(bytes)
-        {
-        }
-        bool isEmpty() const { return m_left.isEmpty(); }
-        quint8 byte();
-        quint32 number();
-        bool chance(int of256) { return byte() < of256; }
-        QByteArray take(qsizetype size);
-
-    private:
-        QByteArrayView m_left;
-    };
     struct Channel;
     struct Consumer : Engine::ConsumerClient {
         std::shared_ptr<Engine::ConsumerEntry> entry;
@@ -178,7 +163,7 @@ private:
     void on(const Engine::BackpressureDetected &) {}
     void on(const Engine::ConsumerCancelled &event);
 
-    Bytes m_script;
+    ScriptBytes m_script;
     Begin m_begin;
     bool m_hasFaults = false;
     bool m_interrupts = false; // the application acts while events are being reported

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <QtCore/qbytearray.h>
+#include <QtCore/qbytearrayview.h>
+
+#include <algorithm>
+
+// Arbitrary bytes that decide what an exerciser does; zeros at their end.
+class ScriptBytes
+{
+public:
+    explicit ScriptBytes(QByteArrayView bytes)
+        : m_left(bytes)
+    {
+    }
+
+    bool isEmpty() const { return m_left.isEmpty(); }
+    quint8 byte()
+    {
+        if (m_left.isEmpty())
+            return 0;
+        const auto value = quint8(m_left.front());
+        m_left = m_left.sliced(1);
+        return value;
+    }
+    quint32 number()
+    {
+        const quint32 high = byte();
+        return high << 8 | byte();
+    }
+    bool chance(int of256) { return byte() < of256; }
+    QByteArray take(qsizetype size)
+    {
+        const QByteArrayView taken = m_left.first(std::min(size, m_left.size()));
+        m_left = m_left.sliced(taken.size());
+        return taken.toByteArray();
+    }
+
+private:
+    QByteArrayView m_left;
+};
