@@ -404,16 +404,18 @@ quint64 ChannelPrivate::publish(const char *function, const QString &exchange, c
         reportCallError(reason);
         return quint64(0);
     };
-    if (!isKnownUsable()) {
-        if (const Error reason = checkUsable(function); reason.isError())
+    const MessagePrivate *content = MessageAccess::data(message);
+    const QByteArray *properties = content ? content->encodedProperties() : nullptr;
+    if (!properties || !isKnownUsable()) {
+        Error reason = checkUsable(function);
+        if (!reason.isError())
+            properties = MessageAccess::encodedProperties(message, &reason);
+        if (reason.isError())
             return fail(reason);
     }
-    Error invalid;
-    const QByteArray *properties = MessageAccess::encodedProperties(message, &invalid);
-    if (!properties)
-        return fail(invalid);
-    const Result<quint64> published = engine->publish(exchange, routingKey, *properties, MessageAccess::body(message),
-                                                      flags.testFlag(Channel::PublishFlag::Mandatory));
+    const QByteArray &body = content ? content->body : MessageAccess::body(message);
+    const Result<quint64> published =
+        engine->publish(exchange, routingKey, *properties, body, flags.testFlag(Channel::PublishFlag::Mandatory));
     if (!published)
         return fail(published.error());
     const quint64 sequence = *published;

@@ -28,7 +28,7 @@ QString textFromBytes(QByteArrayView bytes)
     bytes that they stand for. Other unpaired surrogates, which calls reject, become U+FFFD.
 
     \code
-    const QByteArray id = AmqpQt::textToBytes(request.correlationId()); // 16 bytes of a UUID, say
+    const QByteArray id = AmqpQt::textToBytes(request.correlationId()); // for example the 16 bytes of a UUID
     \endcode
 
     This function is thread-safe.

@@ -517,7 +517,8 @@ void ConnectionEngine::expireCalls(Time now)
         if (call->owner)
             call->owner->callTimedOut(call->method, m_calls.timeout());
         else // of the connection itself, which ends with it
-            end(Error(ErrorKind::Timeout, u"no answer within %1 ms"_s.arg(m_calls.timeout().count()), 0,
+            end(Error(ErrorKind::Timeout,
+                      u"timed out after %1 ms while waiting for the reply"_s.arg(m_calls.timeout().count()), 0,
                       QString::fromLatin1(call->method)),
                 false);
     }
