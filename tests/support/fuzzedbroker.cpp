@@ -155,14 +155,7 @@ void FuzzedBroker::onRequest(Session &session, const Frame &frame)
         channel = {};
     Wire::visitMethod(frame.methodId(), frame.arguments(), [&]<typename M>(const M &method) {
         bool isAnswered = !std::is_void_v<typename M::Reply> || std::is_same_v<M, Wire::ConnectionStartOk>;
-        if constexpr (std::is_same_v<M, Wire::BasicConsume>) {
-            const QByteArray tag = method.consumerTag.toByteArray();
-            channel.consumerTags.append(tag);
-            if (method.noAck)
-                channel.noAck.insert(tag);
-            else
-                channel.noAck.remove(tag);
-        } else if constexpr (std::is_same_v<M, Wire::BasicCancel>) {
+        if constexpr (std::is_same_v<M, Wire::BasicCancel>) {
             isAnswered = !method.noWait;
             if (method.noWait)
                 channel.consumerTags.removeAll(method.consumerTag.toByteArray());
@@ -280,6 +273,16 @@ void FuzzedBroker::answerOn(Session &session, quint16 number)
                              std::is_same_v<M, Wire::ConnectionClose> || std::is_same_v<M, Wire::ChannelClose>) {
             if constexpr (std::is_same_v<M, Wire::BasicCancel>)
                 channel.consumerTags.removeAll(method.consumerTag.toByteArray());
+            if constexpr (std::is_same_v<M, Wire::ChannelClose>)
+                channel.consumerTags.clear();
+            if constexpr (std::is_same_v<M, Wire::BasicConsume>) { // deliveries follow consume-ok
+                const QByteArray tag = method.consumerTag.toByteArray();
+                channel.consumerTags.append(tag);
+                if (method.noAck)
+                    channel.noAck.insert(tag);
+                else
+                    channel.noAck.remove(tag);
+            }
             bytes = Wire::encodeFrame(number, replyTo(method));
         } else if constexpr (!std::is_void_v<Reply>) {
             bytes = filled<Reply>(number);
@@ -341,7 +344,7 @@ void FuzzedBroker::cancelConsumer(Session &session)
 void FuzzedBroker::closeChannel(Session &session)
 {
     const quint16 number = anyChannel(session);
-    if (number == 0)
+    if (number == 0 || session.session.awaitsCloseOk(number))
         return;
     Channel &channel = session.channels[number];
     // The broker has forgotten the channel: it answers a crossing channel.close only.
