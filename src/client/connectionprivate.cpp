@@ -284,6 +284,7 @@ void ConnectionPrivate::abort()
     engine.abort();
     m_dialer->stop();
     link.release(false, {});
+    scheduler.schedule();
 }
 
 // Without a connection, ends the calls that wait for the next one.

@@ -70,6 +70,7 @@ private Q_SLOTS:
     void closeTwiceIsTheSame();
     void channelCreatedDuringCloseEnds();
     void closeAfterAbortReportsClosingOnce();
+    void abortEndsAPendingClose();
     void closeSendsEarlierSettlementsOfOtherThreads();
     void closeOfAChannelSendsEarlierSettlementsOfOtherThreads();
     void closeWaitsNoLongerThanItsTimeout_data();
@@ -227,6 +228,21 @@ void tst_Ending::channelCreatedDuringCloseEnds()
     late->reopen();
     QVERIFY(waitUntil([&] { return late->isOpen(); }));
     QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_Ending::abortEndsAPendingClose()
+{
+    ScriptedPeer peer;
+    peer.withhold("channel.close-ok");
+    ConnectionParameters parameters = parametersOf(peer);
+    parameters.setCloseTimeout(1h);
+    OpenClient client(parameters);
+    const Reply<void> closed = client.connection.close();
+    QVERIFY(waitUntil([&] { return peer.count("channel.close") == 1; }));
+    settleEvents();
+    client.connection.abort();
+    QVERIFY(waitUntil([&] { return closed.isFinished(); }));
+    QCOMPARE(client.connection.state(), Connection::State::Closed);
 }
 
 void tst_Ending::closeAfterAbortReportsClosingOnce()
