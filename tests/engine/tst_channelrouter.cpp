@@ -284,9 +284,8 @@ void tst_ChannelRouter::deliveriesForAnEarlierChannelAreSkipped()
     QVERIFY(host.channels().slot(1).closedByPeer);
 
     Engine::ChannelHost &asHost = host;
-    int context = 0;
     QVERIFY(host.channels().add(1, nullptr));
-    const auto later = std::make_shared<ChannelEngine>(asHost, quint16(1), &context);
+    const auto later = std::make_shared<ChannelEngine>(asHost, quint16(1), &host);
     host.channels().setChannel(1, later.get());
     later->open();
     host.feed(deliverFrames("a", 2, {.body = "for the earlier one"}));
