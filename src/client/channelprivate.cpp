@@ -414,7 +414,7 @@ quint64 ChannelPrivate::publish(const char *function, const QString &exchange, c
             return fail(reason);
     }
     const QByteArray &body = content ? content->body : MessageAccess::body(message);
-    const Result<quint64> published =
+    const Engine::Published published =
         engine->publish(exchange, routingKey, *properties, body, flags.testFlag(Channel::PublishFlag::Mandatory));
     if (!published)
         return fail(published.error());

@@ -42,12 +42,11 @@ public:
     Result<CallId> requestAccess(const QString &realm, Wire::AccessRequest request); // the request's realm is not set
     Result<CallId> get(const QString &queue, bool noAck);
 
-    // Returns the message's number, from 1 and never repeated, or the error. `properties` as in Wire::ContentHeader.
-    Result<quint64> publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
-                            const QByteArray &body, bool mandatory)
+    Published publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                      const QByteArray &body, bool mandatory) // `properties` as in Wire::ContentHeader
     {
         if (!acceptsCalls())
-            return notOpen(Wire::BasicPublish::name);
+            return m_publishing.reject(notOpen(Wire::BasicPublish::name));
         return m_publishing.publish(exchange, routingKey, properties, body, mandatory, holdsCalls());
     }
 

@@ -105,21 +105,20 @@ Error Publishing::prepare(const QString &exchange, const QString &routingKey, co
     return {};
 }
 
-Result<quint64> Publishing::publishOther(const QString &exchange, const QString &routingKey,
-                                         const QByteArray &properties, const QByteArray &body, bool mandatory,
-                                         bool isHeld)
+Published Publishing::publishOther(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                                   const QByteArray &body, bool mandatory, bool isHeld)
 {
     if (!fits(properties, body))
-        return checkContent(properties, body);
+        return reject(checkContent(properties, body));
     if (!isLikeLast(exchange, routingKey, properties, mandatory)) {
         if (const Error wrong = prepare(exchange, routingKey, properties, mandatory); wrong.isError())
-            return wrong;
+            return reject(wrong);
     }
     if (!hasRoom(properties, body)) {
         ChannelHost &host = m_channel.host();
-        return Error(ErrorKind::BufferFull,
-                     u"%1 bytes are waiting to be sent; the limit is %2 bytes"_s.arg(host.flow().queuedBytes())
-                         .arg(host.settings().bufferLimit));
+        return reject(Error(ErrorKind::BufferFull,
+                            u"%1 bytes are waiting to be sent; the limit is %2 bytes"_s.arg(host.flow().queuedBytes())
+                                .arg(host.settings().bufferLimit)));
     }
     if (!isHeld && mayPublish())
         return publishPrepared(properties, body, mandatory);

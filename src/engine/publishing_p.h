@@ -14,6 +14,29 @@
 namespace AmqpQt::Engine
 {
 
+// The number of a message, from 1 and never repeated, or the reason why it was not published, which is valid until the
+// channel publishes again. Unlike Result, it fits in two registers.
+class Published
+{
+public:
+    Published(quint64 sequence) noexcept
+        : m_sequence(sequence)
+    {
+    }
+    Published(const Error *reason) noexcept
+        : m_reason(reason)
+    {
+    }
+
+    explicit operator bool() const noexcept { return !m_reason; }
+    quint64 operator*() const noexcept { return m_sequence; }
+    Error error() const { return m_reason ? *m_reason : Error(); }
+
+private:
+    quint64 m_sequence = 0;
+    const Error *m_reason = nullptr;
+};
+
 // Publishes on a channel: checks and numbers messages, and keeps account of their confirms and the confirm window.
 class Publishing
 {
@@ -26,8 +49,8 @@ public:
     }
 
     // As ChannelEngine::publish(), on a channel that accepts calls. `isHeld`: other operations hold the message.
-    Result<quint64> publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
-                            const QByteArray &body, bool mandatory, bool isHeld)
+    Published publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                      const QByteArray &body, bool mandatory, bool isHeld)
     {
         // The path of most messages of a steady stream, where each instruction counts.
         if (!isHeld && mayPublish() && headerFits(properties) && hasRoom(properties, body) &&
@@ -35,11 +58,16 @@ public:
             return publishPrepared(properties, body, mandatory);
         return publishOther(exchange, routingKey, properties, body, mandatory, isHeld);
     }
+    Published reject(Error reason) // a message
+    {
+        m_rejection = std::move(reason);
+        return &m_rejection;
+    }
     Error checkContent(const QByteArray &properties, const QByteArray &body) const;
     bool mayPublish() const // neither the broker nor the confirm window holds messages
     {
-        const bool isWindowFull = m_confirmWindow > 0 && sentUnconfirmed() >= m_confirmWindow;
-        return !m_channel.host().flow().isBlocked() && !m_channel.isFlowed() && !isWindowFull;
+        return !m_channel.host().flow().isBlocked() && !m_channel.isFlowed() &&
+               (m_confirmWindow <= 0 || sentUnconfirmed() < m_confirmWindow);
     }
     void sendHeld(const HeldPublish &publish);
     void dropTemplate() noexcept { m_last.reset(); } // a message like the last one must be checked again
@@ -93,8 +121,8 @@ private:
     }
     Error prepare(const QString &exchange, const QString &routingKey, const QByteArray &properties, bool mandatory);
     Error checkProperties(const QByteArray &properties) const;
-    Result<quint64> publishOther(const QString &exchange, const QString &routingKey, const QByteArray &properties,
-                                 const QByteArray &body, bool mandatory, bool isHeld);
+    Published publishOther(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                           const QByteArray &body, bool mandatory, bool isHeld);
     quint64 publishPrepared(const QByteArray &properties, const QByteArray &body,
                             bool mandatory) // m_last has its frames
     {
@@ -127,6 +155,7 @@ private:
     quint64 m_sequence = 0;
     std::unique_ptr<Last> m_last;         // the last message, or a rejected one
     std::unique_ptr<Confirms> m_confirms; // in confirm mode
+    Error m_rejection;                    // of the last message that was rejected
     int m_confirmWindow = 0;
     bool m_isWindowFull = false;
 };

@@ -80,7 +80,7 @@ struct Confirming {
     quint64 publish(const QByteArray &body, bool mandatory = false, const QString &key = u"key"_s,
                     const QByteArray &properties = QByteArray(2, '\0'))
     {
-        const Result<quint64> sequence = channel->publish({}, key, properties, body, mandatory);
+        const Engine::Published sequence = channel->publish({}, key, properties, body, mandatory);
         return sequence ? *sequence : 0;
     }
     void publishMany(int count)

@@ -55,7 +55,7 @@ QByteArray bodyOf(qsizetype size)
 
 quint64 publish(Engine::ChannelEngine &channel, const QByteArray &body)
 {
-    const Result<quint64> sequence = channel.publish({}, u"key"_s, noProperties, body, false);
+    const Engine::Published sequence = channel.publish({}, u"key"_s, noProperties, body, false);
     return sequence ? *sequence : 0;
 }
 

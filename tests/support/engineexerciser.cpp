@@ -369,7 +369,7 @@ void EngineExerciser::publish()
     const QByteArray properties =
         m_script.chance(32) ? QByteArray("\x80\0\xff", 3) + QByteArray(255, 'p') : QByteArray(2, '\0');
     const bool confirms = channel->engine->mode() == Engine::ChannelEngine::Mode::Confirm;
-    const Result<quint64> sequence =
+    const Engine::Published sequence =
         channel->engine->publish(anyName(), anyName(), properties, body, m_script.chance(64));
     if (sequence && *sequence != ++channel->lastPublished)
         fail(u"message %1 of channel %2 got the number %3"_s.arg(channel->lastPublished)
