@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "models/messagecolumn_p.h"
 
-#include "client/messagebody_p.h"
+#include "client/message/messagebody_p.h"
 
 #include <AmqpQt/messagemodel.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "wire/fieldtable_p.h"
 
-#include "values/utctime_p.h"
+#include "base/utctime_p.h"
 #include "wire/codec_p.h"
 
 #include <QtCore/qdatetime.h>

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 
-amqpqt_test(client tst_scriptedpeer LAYERS wire values LIBRARIES amqpqt_scriptedpeer)
+amqpqt_test(client tst_scriptedpeer LAYERS wire base LIBRARIES amqpqt_scriptedpeer)
 
 add_library(amqpqt_clienttests STATIC EXCLUDE_FROM_ALL client/story.cpp)
 target_include_directories(amqpqt_clienttests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
@@ -10,15 +10,26 @@ foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows
         tst_failedattempts tst_futures tst_helperchannel tst_latesettlements
         tst_lifetime tst_opening tst_publisher tst_publisheroutbox tst_reentrancy
         tst_reopening tst_resubscribing tst_turns tst_writing)
-    amqpqt_test(client ${test} LAYERS values wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
+    amqpqt_test(client ${test} LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
-amqpqt_test(client tst_turnscheduler LAYERS values wire engine transport client LIBRARIES amqpqt_clienttests)
-amqpqt_test(client tst_attempts LAYERS values wire engine transport client
+amqpqt_test(client tst_turnscheduler LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests)
+amqpqt_test(client tst_attempts LAYERS base wire engine transport client
     LIBRARIES amqpqt_memorytransport amqpqt_clienttests amqpqt_scriptedpeer)
-amqpqt_test(client tst_clientrobustness TIMEOUT 300 LAYERS values wire engine transport client
+amqpqt_test(client tst_clientrobustness TIMEOUT 300 LAYERS base wire engine transport client
     LIBRARIES amqpqt_clientexerciser amqpqt_memorytransport amqpqt_brokersession)
-foreach(test tst_latestvaluemodel tst_messagecolumns tst_messagemodel tst_ratehistory)
-    amqpqt_test(client ${test} LAYERS values wire engine transport client models
-        LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
+amqpqt_test(client tst_threads THREADS LAYERS base wire engine transport client models LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
+amqpqt_test(client tst_connectionparameters LAYERS client transport engine wire base)
+
+add_library(amqpqt_message STATIC EXCLUDE_FROM_ALL # the part of the client layer that needs no engine
+    ${PROJECT_SOURCE_DIR}/include/AmqpQt/message.h ${PROJECT_SOURCE_DIR}/src/client/message/fieldtable.cpp
+    ${PROJECT_SOURCE_DIR}/src/client/connection/mailbox.cpp
+    ${PROJECT_SOURCE_DIR}/src/client/message/message.cpp ${PROJECT_SOURCE_DIR}/src/client/message/messagebody.cpp
+    ${PROJECT_SOURCE_DIR}/src/client/message/messageproperties.cpp)
+set_target_properties(amqpqt_message PROPERTIES AUTOMOC ON)
+target_link_libraries(amqpqt_message PUBLIC amqpqt_wire PRIVATE amqpqt_build_flags)
+foreach(test tst_fieldtable tst_message tst_messagebody tst_messageenvelope)
+    amqpqt_test(client ${test} LIBRARIES amqpqt_message LAYERS wire base)
 endforeach()
-amqpqt_test(client tst_threads THREADS LAYERS values wire engine transport client models LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
+foreach(test tst_mailbox tst_messagethreads)
+    amqpqt_test(client ${test} THREADS LIBRARIES amqpqt_message LAYERS wire base)
+endforeach()

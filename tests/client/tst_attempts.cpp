@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "client/clientsupport.h"
-#include "client/connection_p.h"
+#include "client/connection/connection_p.h"
 #include "support/memorytransport.h"
 
 using namespace AmqpQt;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "client/clientsupport.h"
 
-#include "client/connection_p.h"
-#include "client/helperchannel_p.h"
+#include "client/channel/helperchannel_p.h"
+#include "client/connection/connection_p.h"
 #include "client/missingqueues.h"
 
 #include <numeric>

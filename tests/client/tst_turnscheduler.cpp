@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "client/turnscheduler_p.h"
+#include "client/connection/turnscheduler_p.h"
 
 #include "client/clientsupport.h"
 

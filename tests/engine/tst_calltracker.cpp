@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/calltracker_p.h"
+#include "engine/connection/calltracker_p.h"
 
 #include <QtTest/qtest.h>
 

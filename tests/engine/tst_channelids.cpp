@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/channelids_p.h"
+#include "engine/connection/channelids_p.h"
 
 #include <QtCore/qrandom.h>
 #include <QtTest/qtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/channelrouter_p.h"
+#include "engine/connection/channelrouter_p.h"
 
 #include "support/frames.h"
 

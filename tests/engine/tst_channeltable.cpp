@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/channeltable_p.h"
+#include "engine/connection/channeltable_p.h"
 
 #include <QtTest/qtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/closetimer_p.h"
+#include "engine/connection/closetimer_p.h"
 
 #include <QtTest/qtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/consumertable_p.h"
+#include "engine/channel/consumertable_p.h"
 
 #include <QtTest/qtest.h>
 

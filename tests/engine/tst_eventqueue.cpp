@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/eventqueue_p.h"
+#include "engine/connection/eventqueue_p.h"
 
 #include <QtTest/qtest.h>
 

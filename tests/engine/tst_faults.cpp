@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/arguments_p.h"
+#include "engine/arguments/arguments_p.h"
 #include "support/script.h"
 
 #include <QtTest/qtest.h>

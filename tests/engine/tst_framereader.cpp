@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "engine/assembler_p.h"
-#include "engine/framereader_p.h"
+#include "engine/channel/assembler_p.h"
+#include "engine/connection/framereader_p.h"
 
 #include "support/frames.h"
 #include "wire/methods_p.h"

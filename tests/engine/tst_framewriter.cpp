@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/framewriter_p.h"
+#include "engine/connection/framewriter_p.h"
 
 #include "support/frames.h"
 

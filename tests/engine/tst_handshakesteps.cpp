@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "engine/framewriter_p.h"
-#include "engine/handshake_p.h"
-#include "engine/sasl_p.h"
+#include "engine/connection/framewriter_p.h"
+#include "engine/connection/handshake_p.h"
+#include "engine/connection/sasl_p.h"
 
 #include "support/brokersession.h"
 

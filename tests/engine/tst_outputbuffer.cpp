@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/outputbuffer_p.h"
+#include "engine/buffers/outputbuffer_p.h"
 
 #include <QtCore/qrandom.h>
 #include <QtCore/qset.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/deliverytemplate_p.h"
+#include "engine/buffers/deliverytemplate_p.h"
 #include "support/script.h"
 
 #include <QtCore/qregularexpression.h>

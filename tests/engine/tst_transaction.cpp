@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/transaction_p.h"
+#include "engine/channel/transaction_p.h"
 
 #include <QtTest/qtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/flowcontrol_p.h"
+#include "engine/connection/flowcontrol_p.h"
 
 #include <QtTest/qtest.h>
 

@@ -34,8 +34,8 @@ set_tests_properties(tst_engines PROPERTIES RESOURCE_LOCK broker
     ENVIRONMENT "QT_QPA_PLATFORM=offscreen;QT_QUICK_BACKEND=software")
 add_dependencies(tst_engines amqpqtplugin)
 
-amqpqt_test(qml tst_handlerwatch SOURCES ${PROJECT_SOURCE_DIR}/qml/handlerwatch.cpp LIBRARIES Qt6::Qml)
-target_include_directories(tst_handlerwatch PRIVATE ${PROJECT_SOURCE_DIR}/qml)
+amqpqt_test(qml tst_handlerwatch SOURCES ${PROJECT_SOURCE_DIR}/qml/internal/handlerwatch.cpp LIBRARIES Qt6::Qml)
+target_include_directories(tst_handlerwatch PRIVATE ${PROJECT_SOURCE_DIR}/qml/internal)
 
 # What qmlcachegen makes of the properties of all types, and what the interpreter does.
 amqpqt_test(qml tst_compiled LIBRARIES AmqpQt::AmqpQt Qt6::Gui Qt6::Qml amqpqt_brokerfixture)

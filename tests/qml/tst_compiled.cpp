@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "broker/brokerclient.h"
+#include "rabbitmq/brokerclient.h"
 
 #include <QtCore/qdiriterator.h>
 #include <QtCore/qfile.h>

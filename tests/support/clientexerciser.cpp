@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "support/clientexerciser.h"
 
-#include "client/connection_p.h"
+#include "client/connection/connection_p.h"
 
 #include <QtCore/qcoreapplication.h>
 #include <QtCore/qloggingcategory.h>

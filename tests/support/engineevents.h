@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/connectionengine_p.h"
+#include "engine/connection/connectionengine_p.h"
 
 #include <QtCore/qdebug.h>
 

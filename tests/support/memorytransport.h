@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "client/dialer_p.h"
+#include "client/connection/dialer_p.h"
 
 #include <QtCore/qpointer.h>
 

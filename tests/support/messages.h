@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "client/message_p.h"
+#include "client/message/message_p.h"
 
 #include <QtTest/qtest.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "support/script.h"
 
-#include "engine/sasl_p.h"
+#include "engine/connection/sasl_p.h"
 
 #include <QtTest/qtest.h>
 

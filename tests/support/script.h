@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/channelengine_p.h"
-#include "engine/connectionengine_p.h"
+#include "engine/channel/channelengine_p.h"
+#include "engine/connection/connectionengine_p.h"
 #include "support/brokersession.h"
 #include "support/engineevents.h"
 #include "wire/fieldtable_p.h"

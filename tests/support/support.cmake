@@ -4,7 +4,7 @@
 add_library(amqpqt_brokersession STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/frames.cpp
     ${CMAKE_CURRENT_LIST_DIR}/clientrules.cpp ${CMAKE_CURRENT_LIST_DIR}/brokersession.cpp)
 target_include_directories(amqpqt_brokersession PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
-target_link_libraries(amqpqt_brokersession PUBLIC amqpqt_wire amqpqt_values PRIVATE amqpqt_build_flags)
+target_link_libraries(amqpqt_brokersession PUBLIC amqpqt_wire amqpqt_base PRIVATE amqpqt_build_flags)
 
 # A broker on loopback that a test controls.
 add_library(amqpqt_scriptedpeer STATIC EXCLUDE_FROM_ALL

@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: MIT
+#include "client/channel/channel_p.h"
+
+#include "base/logging_p.h"
+#include "client/adopt_p.h"
+#include "client/consumer/consumer_p.h"
+#include "wire/fieldtable_p.h"
+
+#include <QtCore/qmetaobject.h>
+
+#include <algorithm>
+
+namespace AmqpQt
+{
+
+using namespace Qt::StringLiterals;
+using Engine::CallId;
+
+ChannelPrivate::ChannelPrivate(Channel *channel, ConnectionPrivate *connectionPrivate)
+    : q(channel)
+    , connection(connectionPrivate)
+    , serialNumber(connectionPrivate ? connectionPrivate->nextChannelSerial() : 0)
+{
+    if (connection)
+        connection->channels.emplace(serialNumber, this);
+}
+
+ChannelPrivate::~ChannelPrivate()
+{
+    const Error deleted(ErrorKind::Cancelled, u"the channel was deleted"_s);
+    if (connection)
+        connection->takeSettlements(); // earlier settlements of other threads are still sent
+    for (ConsumerPrivate *consumer : std::exchange(allConsumers, {}))
+        consumer->channelDestroyed(deleted);
+    for (const Promise<void> &promise : whenOpen)
+        promise.finish(deleted, ConnectionPrivate::Delivery::Posted);
+    if (reopening)
+        reopening->finish(deleted, ConnectionPrivate::Delivery::Posted);
+    m_confirmReplies.fail(deleted);
+    if (!connection)
+        return;
+    connection->channels.erase(serialNumber);
+    connection->dispatcher.forget(this);
+    if (engine) {
+        engine->release();
+        connection->finishCallsOf(engine.get());
+        connection->scheduler.schedule();
+    }
+}
+
+void ChannelPrivate::start(std::shared_ptr<Engine::ChannelEngine> engineChannel)
+{
+    engine = std::move(engineChannel);
+    if (const Result<CallId> opening = engine->open(); !opening) // the connection is closing
+        return startFailed(opening.error());
+    state = State::Opening;
+    connection->scheduler.schedule();
+}
+
+void ChannelPrivate::startFailed(const Error &reason)
+{
+    setError(reason);
+    defer(q, [channel = q, reason] { Q_EMIT channel->closed(reason); });
+}
+
+void ChannelPrivate::connectionDestroyed(const Error &gone)
+{
+    for (ConsumerPrivate *consumer : std::exchange(allConsumers, {}))
+        consumer->channelDestroyed(gone);
+    activeConsumers.clear();
+    if (engine)
+        engine->client = nullptr;
+    engine.reset();
+    connection = nullptr;
+    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
+        promise.finish(gone, ConnectionPrivate::Delivery::Posted);
+    if (const auto promise = std::exchange(reopening, std::nullopt))
+        promise->finish(gone, ConnectionPrivate::Delivery::Posted);
+    m_confirmReplies.fail(gone);
+    if (state == State::Closed)
+        return;
+    state = State::Closed;
+    notifyBackpressure();
+    setError(gone);
+    setState(State::Closed);
+    defer(q, [channel = q, gone] { Q_EMIT channel->closed(gone); });
+}
+
+void ChannelPrivate::defer(QObject *context, std::function<void()> action)
+{
+    if (connection)
+        connection->dispatcher.defer(context, std::move(action));
+    else
+        QMetaObject::invokeMethod(context, std::move(action), Qt::QueuedConnection);
+}
+
+Error ChannelPrivate::checkUsable(const char *function) const
+{
+    if (!connection)
+        return Error(ErrorKind::NotOpen, u"the connection of this channel was deleted"_s);
+    if (!connection->isOwnThread(function))
+        return Error(ErrorKind::InvalidArgument,
+                     u"%1() was called from another thread"_s.arg(QLatin1StringView(function)));
+    if (!engine)
+        return Error(ErrorKind::NotOpen, u"the channel has no number because no channel number was free"_s);
+    return {};
+}
+
+Error ChannelPrivate::reportCallError(const Error &reason)
+{
+    if (q->thread() != QThread::currentThread()) // another thread must not touch this object
+        return reason;
+    lastCallError = reason;
+    defer(q, [channel = q, reason] { Q_EMIT channel->errorOccurred(reason); });
+    return reason;
+}
+
+void ChannelPrivate::setError(const Error &reason)
+{
+    error = reason;
+    defer(q, [channel = q, reason] { Q_EMIT channel->errorOccurred(reason); });
+}
+
+void ChannelPrivate::reportFailedSettlement(quint64 deliveryTag, const Error &reason)
+{
+    lastCallError = reason;
+    defer(q, [channel = q, deliveryTag, reason] { Q_EMIT channel->settlementFailed(deliveryTag, reason); });
+}
+
+Result<CallId> ChannelPrivate::submit(const char *function, const Call &call)
+{
+    if (const Error reason = checkUsable(function); reason.isError())
+        return reportCallError(reason);
+    const Result<CallId> id = call();
+    return id ? id : Result<CallId>(reportCallError(id.error()));
+}
+
+Reply<void> ChannelPrivate::reopen()
+{
+    if (const Error reason = checkUsable("reopen"); reason.isError())
+        return Promise<void>::finished(reportCallError(reason));
+    if (reopening)
+        return reopening->reply();
+    if (state == State::Opening && engine->acceptsCalls()) // it waits for the connection, or for the broker
+        return whenOpen.emplace_back().reply();
+    const Promise<void> promise;
+    if (state != State::Closed && engine->state() == Engine::ChannelEngine::State::Closed)
+        reopening = promise; // closed() is emitted first
+    else
+        startReopening(promise);
+    return promise.reply();
+}
+
+void ChannelPrivate::startReopening(const Promise<void> &promise)
+{
+    const Result<CallId> id = engine->open();
+    if (!id)
+        return promise.finish(reportCallError(id.error()));
+    connection->addCall(*id, [promise](const Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
+        const Error *failure = std::get_if<Error>(&value);
+        promise.finish(failure ? Result<void>(*failure) : Result<void>(), delivery);
+    });
+    setState(State::Opening);
+    for (Consumer *consumer : q->consumers()) {
+        if (!consumer->d->waitsForQueue)
+            consumer->d->start();
+    }
+}
+
+Reply<void> ChannelPrivate::close()
+{
+    if (connection && !connection->isOwnThread("close"))
+        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"close() was called from another thread"_s));
+    if (const auto promise = std::exchange(reopening, std::nullopt))
+        promise->finish(Error(ErrorKind::Cancelled, u"the channel was closed"_s), ConnectionPrivate::Delivery::Posted);
+    if (!engine || state == State::Closed || engine->state() == Engine::ChannelEngine::State::Closed)
+        return Promise<void>::finished({});
+    if (state == State::Closing)
+        return closing ? *closing : connection->close(); // which is closing, and this channel with it
+    connection->takeSettlements();                       // earlier settlements of other threads are still sent
+    closing = reply("close", [this] { return engine->close(); });
+    noteClosing();
+    return *closing;
+}
+
+void ChannelPrivate::noteClosing()
+{
+    if (state == State::Closing || !engine || engine->state() != Engine::ChannelEngine::State::Closing)
+        return;
+    setState(State::Closing);
+    notifyBackpressure();
+}
+
+// Finds the consumer whose basic.consume made the broker close the channel. channel.close does not contain the tag, so
+// this is the oldest unanswered consumer whose queue it names, as RabbitMQ does, or else the oldest one. Answers may
+// overtake each other.
+const ConsumerPrivate *ChannelPrivate::rejectedConsumer(const Error &reason) const
+{
+    if (reason.method() != "basic.consume"_L1)
+        return nullptr;
+    const ConsumerPrivate *oldest = nullptr;
+    for (const ConsumerPrivate *consumer : std::as_const(allConsumers)) {
+        if (consumer->state != Consumer::State::Starting)
+            continue;
+        if (reason.text().contains(u"'%1'"_s.arg(consumer->queue)))
+            return consumer;
+        if (!oldest)
+            oldest = consumer;
+    }
+    return oldest;
+}
+
+Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, QObject *parent)
+{
+    const Error reason = checkUsable("consume");
+    if (reason.isError()) {
+        auto *failed = new Consumer(q, nullptr);
+        failed->d = std::make_unique<ConsumerPrivate>(failed, nullptr, queue, options, 0);
+        failed->d->startFailed(reportCallError(reason));
+        adopt(parent, failed);
+        return failed;
+    }
+    if (parent->thread() != q->thread()) {
+        qCWarning(lcChannel,
+                  "consume(): the parent lives in another thread; the consumer is a child of the channel instead");
+        parent = q;
+    }
+    auto *consumer = new Consumer(q, parent);
+    const quint64 serial = ++lastConsumerSerial;
+    if (options.consumerTag.isEmpty()) {
+        QString tag = u"amqpqt-%1"_s.arg(serial);
+        while (findConsumer(tag))
+            tag += u'+';
+        options.consumerTag = tag;
+    }
+    consumer->d = std::make_unique<ConsumerPrivate>(consumer, this, queue, options, serial);
+    consumer->d->start();
+    return consumer;
+}
+
+QList<ConsumerPrivate *>::iterator ChannelPrivate::consumerPosition(const QString &tag)
+{
+    return std::lower_bound(activeConsumers.begin(), activeConsumers.end(), tag,
+                            [](const ConsumerPrivate *consumer, const QString &searched) {
+                                const QString &own = consumer->options.consumerTag;
+                                return own.size() != searched.size() ? own.size() < searched.size() : own < searched;
+                            });
+}
+
+ConsumerPrivate *ChannelPrivate::findConsumer(const QString &tag)
+{
+    const auto at = consumerPosition(tag);
+    return at != activeConsumers.end() && (*at)->options.consumerTag == tag ? *at : nullptr;
+}
+
+void ChannelPrivate::addConsumer(ConsumerPrivate *consumer)
+{
+    const auto at = consumerPosition(consumer->options.consumerTag);
+    if (at != activeConsumers.end() && (*at)->options.consumerTag == consumer->options.consumerTag)
+        *at = consumer; // it restarts, or replaces a consumer that waits for its queue
+    else
+        activeConsumers.insert(at, consumer);
+}
+
+void ChannelPrivate::removeConsumer(const ConsumerPrivate *consumer)
+{
+    const auto at = consumerPosition(consumer->options.consumerTag);
+    if (at != activeConsumers.end() && *at == consumer)
+        activeConsumers.erase(at);
+}
+
+bool ChannelPrivate::settle(const char *function, const Message &message, Settlement::Kind kind, bool upTo)
+{
+    if (const Error reason = checkUsable(function); reason.isError()) {
+        reportCallError(reason);
+        return false;
+    }
+    const DeliveryOrigin *origin = MessageAccess::origin(message);
+    if (!origin || !origin->mailbox || origin->noAck) {
+        reportCallError(Error(ErrorKind::InvalidArgument,
+                              u"this message is not a delivery that can be acknowledged or rejected"_s));
+        return false;
+    }
+    const bool isCurrent = origin->mailbox == connection->mailbox && origin->incarnation == engine->incarnation();
+    if (isCurrent && settle({origin->incarnation, message.deliveryTag(), origin->channelNumber, kind}, upTo))
+        return true;
+    const QString text = isCurrent
+                             ? u"delivery %1 on channel %2 has already been settled, or the channel was closed"_s
+                             : u"delivery %1 belongs to another channel, or to channel %2 before it was reopened"_s;
+    reportFailedSettlement(message.deliveryTag(),
+                           Error(ErrorKind::StaleDelivery, text.arg(message.deliveryTag()).arg(origin->channelNumber)));
+    return false;
+}
+
+bool ChannelPrivate::settle(const Settlement &settlement, bool upTo)
+{
+    if (!engine || engine->incarnation() != settlement.incarnation)
+        return false;
+    using Settled = Engine::Deliveries::Settled;
+    const quint64 tag = settlement.deliveryTag;
+    const bool requeue = settlement.kind == Settlement::Kind::NackRequeue;
+    const bool isAck = settlement.kind == Settlement::Kind::Ack;
+    const auto count = [](const Settled &settled) {
+        if (settled.consumer)
+            static_cast<ConsumerPrivate *>(settled.consumer)->settled(settled.count);
+    };
+    if (upTo) {
+        const std::vector<Settled> all =
+            isAck ? engine->deliveries().ackUpTo(tag) : engine->deliveries().nackUpTo(tag, requeue);
+        if (all.empty())
+            return false;
+        std::for_each(all.begin(), all.end(), count);
+    } else {
+        const Settled settled = isAck ? engine->deliveries().ack(tag) : engine->deliveries().nack(tag, requeue);
+        if (settled.count == 0)
+            return false;
+        count(settled);
+    }
+    connection->scheduler.schedule();
+    return true;
+}
+
+void ChannelPrivate::ackUnsettled(Channel *channel, const QList<Message> &messages)
+{
+    for (const Message &message : messages) {
+        const DeliveryOrigin *origin = MessageAccess::origin(message);
+        channel->d->settle({origin->incarnation, message.deliveryTag(), origin->channelNumber, Settlement::Kind::Ack},
+                           false);
+    }
+}
+
+Message ChannelPrivate::makeMessage(Engine::ReceivedMessage &received, const QString &consumerTag, bool noAck) const
+{
+    QExplicitlySharedDataPointer<DeliveryOrigin> origin(new DeliveryOrigin);
+    origin->exchangeBytes = received.exchange.toByteArray();
+    origin->routingKeyBytes = received.routingKey.toByteArray();
+    origin->exchange = Wire::decodeText(received.exchange);
+    origin->routingKey = Wire::decodeText(received.routingKey);
+    origin->consumerTag = consumerTag;
+    origin->incarnation = engine->incarnation();
+    origin->channelSerial = serialNumber;
+    origin->channelNumber = engine->number();
+    origin->noAck = noAck;
+    if (received.deliveryTag > 0) // a returned message has none
+        origin->mailbox = connection->mailbox;
+    return MessageAccess::makeDelivered(std::move(received.body), std::move(received.properties),
+                                        QExplicitlySharedDataPointer<const DeliveryOrigin>(origin.data()),
+                                        received.deliveryTag, received.redelivered);
+}
+
+void ChannelPrivate::recountUnacked()
+{
+    for (ConsumerPrivate *consumer : std::as_const(allConsumers))
+        consumer->recountUnacked();
+}
+
+void ChannelPrivate::setState(State newState)
+{
+    state = newState;
+    qCDebug(lcChannel) << q << q->number() << newState;
+    defer(q, [channel = q, newState] { Q_EMIT channel->stateChanged(newState); });
+}
+
+void ChannelPrivate::onOpened()
+{
+    if (state != State::Opening)
+        return; // a slot called close() meanwhile
+    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
+        connection->dispatcher.finishLater(promise, {});
+    setState(State::Open);
+    notifyBackpressure();
+    defer(q, [channel = q] { Q_EMIT channel->opened(); });
+}
+
+void ChannelPrivate::onClosed(const Error &reason)
+{
+    closing.reset();
+    reportedFlowStopped = false;
+    reportedWindowFull = false;
+    state = State::Closed;
+    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
+        connection->dispatcher.finishLater<void>(
+            promise, reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
+    const ConsumerPrivate *rejected = rejectedConsumer(reason);
+    for (ConsumerPrivate *consumer : std::as_const(allConsumers))
+        consumer->onChannelClosed(reason, consumer == rejected);
+    notifyBackpressure();
+    if (reason.isError())
+        setError(reason);
+    setState(State::Closed);
+    defer(q, [channel = q, reason] { Q_EMIT channel->closed(reason); });
+    if (reopening) {
+        defer(q, [this] {
+            if (const auto promise = std::exchange(reopening, std::nullopt))
+                startReopening(*promise);
+        });
+    }
+}
+
+quint64 ChannelPrivate::publish(const char *function, const QString &exchange, const QString &routingKey,
+                                const Message &message, Channel::PublishFlags flags)
+{
+    const auto fail = [this](const Error &reason) {
+        reportCallError(reason);
+        return quint64(0);
+    };
+    const MessagePrivate *content = MessageAccess::data(message);
+    const QByteArray *properties = content ? content->encodedProperties() : nullptr;
+    if (!properties || !isKnownUsable()) {
+        Error reason = checkUsable(function);
+        if (!reason.isError())
+            properties = MessageAccess::encodedProperties(message, &reason);
+        if (reason.isError())
+            return fail(reason);
+    }
+    const QByteArray &body = content ? content->body : MessageAccess::body(message);
+    const Engine::Published published =
+        engine->publish(exchange, routingKey, *properties, body, flags.testFlag(Channel::PublishFlag::Mandatory));
+    if (!published)
+        return fail(published.error());
+    const quint64 sequence = *published;
+    m_lastSequence = sequence;
+    if (engine->mode() == Engine::ChannelEngine::Mode::Confirm) {
+        ++unconfirmedCount;
+        noteUnconfirmed();
+    }
+    connection->outputAdded();
+    return sequence;
+}
+
+Reply<void> ChannelPrivate::publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
+                                             Channel::PublishFlags flags)
+{
+    if (const Error reason = checkConfirmMode("publishWithReply"); reason.isError())
+        return Promise<void>::finished(reportCallError(reason));
+    const quint64 sequence = publish("publishWithReply", exchange, routingKey, message, flags);
+    if (sequence == 0)
+        return Promise<void>::finished(lastCallError);
+    return m_confirmReplies.whenConfirmed(sequence);
+}
+
+Reply<void> ChannelPrivate::whenConfirmed()
+{
+    if (const Error reason = checkConfirmMode("whenConfirmed"); reason.isError())
+        return Promise<void>::finished(reportCallError(reason));
+    if (unconfirmedCount == 0)
+        return Promise<void>::finished({});
+    return m_confirmReplies.whenAllConfirmed(m_lastSequence, unconfirmedCount);
+}
+
+Error ChannelPrivate::checkConfirmMode(const char *function) const
+{
+    if (const Error reason = checkUsable(function); reason.isError())
+        return reason;
+    if (engine->mode() == Engine::ChannelEngine::Mode::Confirm)
+        return {};
+    return Error(ErrorKind::InvalidArgument, u"%1() requires confirm mode; call confirmSelect() on channel %2 first"_s
+                                                 .arg(QLatin1StringView(function))
+                                                 .arg(q->number()));
+}
+
+Reply<void> ChannelPrivate::select(const char *function, const Call &call)
+{
+    const Channel::Mode before = q->mode();
+    const Reply<void> selecting = reply(function, call);
+    const Channel::Mode mode = q->mode();
+    if (mode == before)
+        return selecting;
+    if (mode == Channel::Mode::Confirm)
+        m_firstConfirmed = m_lastSequence + 1;
+    defer(q, [channel = q, mode] { Q_EMIT channel->modeChanged(mode); });
+    return selecting;
+}
+
+void ChannelPrivate::publishesEnded(quint64 first, quint64 last, const Error &failure)
+{
+    if (m_firstConfirmed == 0 || last < m_firstConfirmed)
+        return;
+    first = std::max(first, m_firstConfirmed); // before, there was no confirm mode
+    unconfirmedCount -= int(last - first + 1);
+    noteUnconfirmed();
+
+    m_confirmReplies.publishesEnded(first, last, failure, connection->dispatcher);
+}
+
+void ChannelPrivate::noteUnconfirmed()
+{
+    if (!std::exchange(m_unconfirmedNoted, true))
+        connection->dispatcher.noteUnconfirmedChange(this);
+}
+
+void ChannelPrivate::emitUnconfirmedCount()
+{
+    m_unconfirmedNoted = false;
+    if (std::exchange(m_reportedUnconfirmedCount, unconfirmedCount) != unconfirmedCount)
+        Q_EMIT q->unconfirmedCountChanged(unconfirmedCount);
+}
+
+void ChannelPrivate::setConfirmWindowFull(bool full)
+{
+    reportedWindowFull = full;
+    notifyBackpressure();
+}
+
+void ChannelPrivate::setFlow(bool active)
+{
+    reportedFlowStopped = !active;
+    notifyBackpressure();
+}
+
+void ChannelPrivate::notifyBackpressure()
+{
+    BackpressureReasons reasons;
+    reasons.setFlag(BackpressureReason::BrokerBlocked, connection && connection->flow.isBlocked());
+    reasons.setFlag(BackpressureReason::WriteBufferFull, connection && connection->flow.isBufferFull());
+    reasons.setFlag(BackpressureReason::ChannelFlow, reportedFlowStopped);
+    reasons.setFlag(BackpressureReason::ConfirmWindowFull, reportedWindowFull);
+    const bool isWritable = state == State::Open && !reasons;
+    if (std::exchange(m_reportedBackpressure, reasons) != reasons)
+        defer(q, [channel = q, reasons] { Q_EMIT channel->backpressureChanged(reasons); });
+    if (std::exchange(m_reportedWritable, isWritable) != isWritable)
+        defer(q, [channel = q, isWritable] { Q_EMIT channel->writableChanged(isWritable); });
+}
+
+} // namespace AmqpQt

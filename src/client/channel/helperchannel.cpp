@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+#include "client/channel/helperchannel_p.h"
+
+#include "client/channel/channel_p.h"
+
+#include <utility>
+
+namespace AmqpQt
+{
+
+using namespace Qt::StringLiterals;
+
+namespace
+{
+
+// The largest number of calls that one refusal repeats. Without a limit, many refusals would repeat all calls many
+// times.
+constexpr int MaximumOutstanding = 32;
+
+// Whether the error may have ended the channel only, not the connection.
+bool mayBeChannelError(const Error &failure)
+{
+    return failure.kind() == ErrorKind::ChannelClosed || failure.kind() == ErrorKind::Timeout;
+}
+
+} // namespace
+
+HelperChannel::HelperChannel(ConnectionPrivate *connection)
+    : QObject(connection)
+    , m_connection(connection)
+{
+}
+
+void HelperChannel::add(Call call)
+{
+    m_calls.emplace(++m_lastNumber, std::move(call));
+    sendCalls();
+}
+
+void HelperChannel::sendCalls()
+{
+    if (m_calls.empty() || m_awaitsClosed || m_outstanding == MaximumOutstanding || !prepareChannel())
+        return;
+    for (auto call = m_calls.begin(); call != m_calls.end() && m_outstanding < MaximumOutstanding;) {
+        auto &[number, next] = *call;
+        if (next.isOutstanding) {
+            ++call;
+        } else if (!next.context) {
+            call = m_calls.erase(call);
+        } else {
+            next.isOutstanding = true;
+            ++m_outstanding;
+            next.begin(m_channel, number); // whose result comes from the event loop
+            ++call;
+        }
+    }
+}
+
+bool HelperChannel::prepareChannel()
+{
+    if (m_channel && !ChannelPrivate::get(m_channel)->engine)
+        delete m_channel; // there was no number for it, but by now there may be one
+    if (!m_channel) {
+        m_channel = m_connection->q->createChannel();
+        ChannelPrivate::get(m_channel)->isInternal = true;
+        connect(m_channel, &Channel::closed, this, &HelperChannel::onClosed);
+    }
+    const ChannelPrivate *channel = ChannelPrivate::get(m_channel);
+    if (channel->engine && channel->state == Channel::State::Closed)
+        m_channel->reopen();
+    return !channel->engine || channel->engine->acceptsCalls() || channel->state == Channel::State::Closed;
+}
+
+void HelperChannel::onEnded(quint64 number, const Error &failure, const std::function<void()> &report)
+{
+    --m_outstanding;
+    const auto at = m_calls.find(number);
+    at->second.isOutstanding = false;
+    // When a channel ends, its calls end in their order, and the first one is the cause.
+    if (mayBeChannelError(failure) && std::exchange(m_awaitsClosed, true))
+        return;
+    const QPointer<QObject> context = at->second.context;
+    m_calls.erase(at);
+    sendCalls();
+    if (context)
+        report();
+}
+
+void HelperChannel::onClosed(const Error &reason)
+{
+    m_awaitsClosed = false;
+    if (mayBeChannelError(reason) && ChannelPrivate::get(m_channel)->engine)
+        return sendCalls(); // if the connection was lost as well, they wait for open()
+    std::map<quint64, Call> waiting;
+    for (auto call = m_calls.begin(); call != m_calls.end();) {
+        const auto present = call++;
+        if (!present->second.isOutstanding)
+            waiting.insert(m_calls.extract(present));
+    }
+    const Error failure = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
+    for (const auto &[number, call] : waiting) { // each may delete this
+        if (call.context)
+            call.fail(failure);
+    }
+}
+
+} // namespace AmqpQt

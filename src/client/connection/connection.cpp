@@ -1,0 +1,603 @@
+// SPDX-License-Identifier: MIT
+#include "client/connection/connection_p.h"
+
+#include "base/logging_p.h"
+#include "client/adopt_p.h"
+#include "client/channel/channel_p.h"
+
+#include <AmqpQt/channel.h>
+
+#include <algorithm>
+
+namespace AmqpQt
+{
+
+using namespace Qt::StringLiterals;
+
+/*!
+    \class AmqpQt::Connection
+    \inheaderfile AmqpQt/Connection
+    \inmodule AmqpQt
+    \since 0.1
+    \brief The Connection class represents a TCP connection to a broker, with its channels.
+
+    \code
+    auto *connection = new AmqpQt::Connection(QUrl(u"amqp://guest:guest@localhost/%2F"_s), this);
+    AmqpQt::Channel *channel = connection->createChannel();
+    channel->declareQueue(u"orders"_s);
+    connect(connection, &AmqpQt::Connection::closed, this, [](const AmqpQt::Error &reason) { … });
+    connection->open(); // what was called before is sent, in that order, once the connection is open
+    \endcode
+
+    \section1 Life
+
+    open() tries the endpoints of ConnectionParameters and logs in (AMQP 0-9-1, section 2.2.4). It returns immediately;
+    its Reply and opened() or closed() report the result. Channels may be created and used before: their calls are
+    queued and sent in the order in which they were made.
+
+    close() sends everything that was accepted, cancels the consumers, closes the channels and then the connection, and
+    waits for the broker's answer to each step. It fails when there has been no progress for
+    ConnectionParameters::closeTimeout(). abort() drops the connection without any of these steps. Each open() ends with
+    exactly one closed(), which is the last signal of the connection and its channels; open() may be called again
+    afterwards.
+
+    A failed attempt keeps everything that waits for the connection: the calls, messages and consumers of channels that
+    are not open yet are sent in the order in which they were made once an attempt succeeds. They end earlier, with
+    ErrorKind::Cancelled, if close() or abort() is called, or if the connection or their channel is deleted.
+
+    A lost connection is not restored automatically: closed() reports the reason, and Error::isRecoverable() returns
+    whether another attempt may help. The Channel objects stay; after another open(), call Channel::reopen() for each of
+    them to open it again and to restore its prefetch and its consumers.
+
+    The destructor never blocks. It ends all replies with ErrorKind::Cancelled and leaves unsent bytes and
+    \c connection.close to the event loop of its thread, which continues to send until there has been no progress for
+    ConnectionParameters::closeTimeout(). Without an event loop, only as much is sent as the kernel accepts immediately.
+    To ensure that everything is sent, call close() and wait for closed().
+
+    \section1 Signals
+
+    No signal is emitted and no reply finishes inside a call; both happen later, from the event loop. A slot may call
+    any function and delete any object, including the connection. state() and the other properties return the latest
+    values, so in a slot state() may be ahead of the argument of the signal.
+
+    \list
+    \li When the connection opens: stateChanged(Connecting), stateChanged(Handshaking), the reply of open(), the replies
+        of whenOpen(), stateChanged(Open), opened(). With several endpoints, the first two signals may be repeated. The
+        channels' signals follow.
+    \li When the connection ends: the replies and signals of the channels that were open, see Channel; the unfinished
+        replies of open(), whenOpen() and close(); errorOccurred() if there was an error; stateChanged(Closed),
+        closed().
+    \li When the broker blocks the connection: blockedChanged(), writableChanged(), then Channel::backpressureChanged()
+        and Channel::writableChanged() of each channel.
+    \endlist
+
+    \section1 Threads
+
+    A connection and all of its channels and consumers live in one thread, which needs a running event loop. To use a
+    thread other than the one that created the connection, call QObject::moveToThread() before open(), which creates the
+    socket in the connection's thread. All functions must be called in that thread. Calls from another thread fail an
+    assertion in debug builds, and are refused with a warning and ErrorKind::InvalidArgument in other builds. Use
+    QMetaObject::invokeMethod() instead:
+
+    \code
+    QMetaObject::invokeMethod(channel, [channel, message] { channel->publish({}, u"orders"_s, message); });
+    \endcode
+
+    Only messages may be settled in any thread; see Message::ack().
+
+    \section1 Security
+
+    This version does not support TLS. A password that is sent to another machine can be read in transit, and a warning
+    is logged.
+
+    \sa Channel, ConnectionParameters
+*/
+
+/*!
+    \enum AmqpQt::Connection::State
+
+    \value Closed There is no connection, before open() and after closed().
+    \value Connecting The host is looked up and the TCP connection is made.
+    \value Handshaking The AMQP login is in progress, from the protocol header to \c connection.open-ok.
+    \value Open The connection and its channels can be used.
+    \value Recovering Reserved for connections that recover automatically; no connection has this state yet.
+    \value Closing close() or abort() was called and has not finished yet. New calls on channels are refused.
+*/
+
+/*!
+    \property AmqpQt::Connection::url
+    \brief the URL to connect to; the getter returns it without the password.
+
+    Setting this property is equivalent to calling setParameters() with the result of ConnectionParameters::fromUrl(),
+    which documents the form of such URLs. An invalid URL changes only ConnectionParameters::error(): open() fails with
+    that error, of kind ErrorKind::InvalidArgument, without connecting, until a valid URL or parameters with new
+    endpoints are set.
+
+    The setter must be called in the thread of the connection. The new value applies to the next open().
+*/
+
+/*!
+    \property AmqpQt::Connection::state
+    \brief the state of the connection; State::Closed initially.
+*/
+
+/*!
+    \property AmqpQt::Connection::connected
+    \brief whether state() is State::Open. (\e open is the name of the slot.)
+*/
+
+/*!
+    \property AmqpQt::Connection::error
+    \brief the last error of the connection; no error initially and after each open().
+
+    It is the reason why the connection ended or could not be made. lastCallError() returns the reason why a call was
+    refused.
+*/
+
+/*!
+    \property AmqpQt::Connection::lastCallError
+    \brief the reason why a call was last refused without being sent: why channel() returned null, or why a delivery
+    whose channel has been deleted can no longer be settled.
+*/
+
+/*!
+    \property AmqpQt::Connection::blocked
+    \brief whether the broker currently refuses to read publishes (\c connection.blocked), because it is short of memory
+    or disk space.
+
+    While the connection is blocked, published messages are queued in the library, within
+    ConnectionParameters::bufferLimit(), and the calls that follow them on the same channel wait behind them.
+    Acknowledgements and heartbeats are still sent, deliveries arrive, and reply timeouts are suspended. RabbitMQ reads
+    nothing from a connection that it blocks, and blocks a connection only if it has published something during the
+    alarm. Consumers should therefore use a different connection from publishers. See
+    \l {https://www.rabbitmq.com/docs/connection-blocked} {Blocked connection notifications}.
+*/
+
+/*!
+    \property AmqpQt::Connection::blockedReason
+    \brief the broker's description of why it blocks the connection; empty while the connection is not blocked.
+*/
+
+/*!
+    \property AmqpQt::Connection::writable
+    \brief whether a publisher may continue, that is, the broker does not block the connection, and the unsent bytes are
+    below the watermarks.
+
+    It becomes \c false above ConnectionParameters::highWatermark() and \c true again below
+    ConnectionParameters::lowWatermark(). It does not depend on whether the connection is open; Channel::writable does.
+*/
+
+/*!
+    \property AmqpQt::Connection::bytesToWrite
+    \brief the number of bytes waiting to be sent, in the library and in the socket, including held publishes.
+
+    The notifier signal is emitted at most once per turn of the event loop.
+*/
+
+/*!
+    \property AmqpQt::Connection::serverProperties
+    \brief the broker's description of itself (\c connection.start): \c product, \c version, \c capabilities and others.
+
+    The value is available from State::Open on and is kept until the next open().
+*/
+
+/*!
+    \fn void AmqpQt::Connection::stateChanged(AmqpQt::Connection::State state)
+
+    This signal is emitted when the connection enters \a state.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::opened()
+
+    This signal is emitted when the broker has accepted the connection (\c connection.open-ok). It is emitted once per
+    successful open(), after the replies and stateChanged().
+*/
+
+/*!
+    \fn void AmqpQt::Connection::closed(const AmqpQt::Error &reason)
+
+    This signal is emitted when the connection has ended or could not be made. It is the last signal; each open() leads
+    to exactly one.
+
+    \a reason is not an error (Error::isError() is \c false) after close() and abort(). Otherwise it has one of these
+    kinds:
+
+    \table
+    \header \li ErrorKind \li When
+    \row \li InvalidArgument \li The URL was invalid, a setter of ConnectionParameters has refused a value, or a
+             parameter cannot be sent.
+    \row \li Network \li Host look-up or connecting failed, at the last endpoint as well, or the connection was lost.
+    \row \li Timeout \li The last endpoint took longer than ConnectionParameters::connectTimeout(), nothing arrived for
+             two heartbeat intervals, or the broker did not answer close() in time.
+    \row \li Authentication \li The broker refused the login (403, or it closed the socket during the login and does not
+             announce \c authentication_failure_close), or it offers no mechanism that the library supports.
+    \row \li ConnectionClosed \li The broker closed the connection. Error::replyCode(), Error::text() and
+             Error::method() are from its \c connection.close. 320 means an operator or a shutdown, 530 an unknown
+             virtual host.
+    \row \li ProtocolViolation \li The peer violated the protocol, or does not support AMQP 0-9-1.
+    \endtable
+*/
+
+/*!
+    \fn void AmqpQt::Connection::errorOccurred(const AmqpQt::Error &error)
+
+    This signal is emitted when a call was refused because of \a error, see lastCallError(), or when \a error ends the
+    connection, in which case closed() follows with the same error. Channel::errorOccurred() reports the errors of a
+    channel.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::settlementFailed(quint64 deliveryTag, const AmqpQt::Error &error)
+
+    This signal is emitted when the delivery \a deliveryTag was acknowledged or rejected too late: the channel that
+    delivered it no longer exists. Nothing was sent. \a error is of kind ErrorKind::StaleDelivery. As long as the
+    Channel object exists, Channel::settlementFailed() reports late settlements instead.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::parametersChanged()
+
+    This signal is emitted when setParameters() or setUrl() was called.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::blockedChanged(bool blocked, const QString &reason)
+
+    This signal is emitted when the broker begins to block publishes (\c connection.blocked), in which case \a blocked
+    is \c true and \a reason is the broker's description, or stops blocking them (\c connection.unblocked). Blocking
+    also ends with the connection.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::writableChanged(bool writable)
+
+    This signal is emitted when isWritable() has changed to \a writable.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::bytesToWriteChanged(double bytes)
+
+    This signal is emitted when bytesToWrite() has changed to \a bytes, at most once per turn of the event loop.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::backpressureDetected(qint64 queuedBytes)
+
+    This signal is emitted when messages are published faster than the broker takes them: the \a queuedBytes that wait
+    to be sent exceed ConnectionParameters::backpressureMultiplier() times the average size of the frames that this
+    connection has sent, counting the frames of all methods with their overhead. It is emitted once, until the backlog
+    is smaller again, with a warning in the category \c amqpqt.connection, and has no other effect. For limits, see
+    writableChanged() and ConnectionParameters::setWriteBuffer().
+*/
+
+/*!
+    Constructs a connection with the default parameters, which is a child of \a parent.
+*/
+Connection::Connection(QObject *parent)
+    : Connection(ConnectionParameters(), parent)
+{
+}
+
+/*!
+    Constructs a connection with \a parameters, which is a child of \a parent.
+*/
+Connection::Connection(const ConnectionParameters &parameters, QObject *parent)
+    : QObject(parent)
+    , d(std::make_unique<ConnectionPrivate>(this))
+{
+    d->setParameters(parameters);
+}
+
+/*!
+    Constructs a connection for \a url, which is a child of \a parent. open() reports an invalid URL, see url.
+*/
+Connection::Connection(const QUrl &url, QObject *parent)
+    : QObject(parent)
+    , d(std::make_unique<ConnectionPrivate>(this))
+{
+    d->setUrl(url);
+}
+
+/*!
+    Ends the connection without blocking. Unsent bytes and \c connection.close are written as far as the kernel accepts
+    them at once. All unfinished replies end with ErrorKind::Cancelled: futures at once, functions and coroutines from
+    the event loop, see Reply. The connection itself emits nothing more. Its channels are deleted with it, except that
+    channels with another parent stay and emit Channel::closed().
+*/
+Connection::~Connection() = default;
+
+/*!
+    Returns the parameters for the next open().
+*/
+ConnectionParameters Connection::parameters() const
+{
+    return d->parameters;
+}
+
+/*!
+    Sets the \a parameters for the next open(). It may be called at any time in the thread of the connection: an
+    attempt, and the connection that results from it, use the parameters that were set when open() was called, at every
+    endpoint.
+
+    If a setter of \a parameters has refused a value, open() fails with ConnectionParameters::error().
+*/
+void Connection::setParameters(const ConnectionParameters &parameters)
+{
+    if (!d->isOwnThread("setParameters"))
+        return;
+    d->setParameters(parameters);
+    d->dispatcher.defer(this, [this] { Q_EMIT parametersChanged(); });
+}
+
+QUrl Connection::url() const
+{
+    return d->parameters.toUrl();
+}
+
+void Connection::setUrl(const QUrl &url)
+{
+    if (!d->isOwnThread("setUrl"))
+        return;
+    d->setUrl(url);
+    d->dispatcher.defer(this, [this] { Q_EMIT parametersChanged(); });
+}
+
+Connection::State Connection::state() const
+{
+    return d->state;
+}
+
+/*!
+    Returns a reply that succeeds when the connection is open: at once if it is open already, otherwise with the next
+    \c connection.open-ok. If the attempt fails, the reply ends with its error, or with ErrorKind::Cancelled if close()
+    or abort() ended the attempt. If no attempt is under way, the reply waits for the next one.
+*/
+Reply<void> Connection::whenOpen()
+{
+    if (!d->isOwnThread("whenOpen"))
+        return Promise<void>::finished(
+            Error(ErrorKind::InvalidArgument, u"whenOpen() was called from another thread"_s));
+    if (isOpen() && !d->isLost())
+        return Promise<void>::finished({});
+    return d->whenOpen.emplace_back().reply();
+}
+
+/*!
+    Returns the endpoint of the connection or of the last attempt to connect.
+*/
+Endpoint Connection::currentEndpoint() const
+{
+    return d->currentEndpoint();
+}
+
+Error Connection::error() const
+{
+    return d->error;
+}
+
+Error Connection::lastCallError() const
+{
+    return d->lastCallError;
+}
+
+bool Connection::isBlocked() const
+{
+    return d->engine.isBlocked();
+}
+
+QString Connection::blockedReason() const
+{
+    return d->flow.blockedReason();
+}
+
+bool Connection::isWritable() const
+{
+    return d->engine.isWritable() && !d->engine.isBlocked();
+}
+
+qint64 Connection::bytesToWrite() const
+{
+    return d->engine.queuedBytes() + d->link.bytesToWrite();
+}
+
+/*!
+    \class AmqpQt::Connection::Statistics
+    \inmodule AmqpQt
+    \since 0.1
+    \brief Counts the traffic of a connection: \c messagesIn delivered or fetched, \c messagesOut accepted by
+    Channel::publish(), \c bytesIn read from the socket and \c bytesOut written to it.
+*/
+
+/*!
+    Returns the traffic of this connection since the object was created, across all calls of open(). For a rate, compare
+    two values.
+*/
+Connection::Statistics Connection::statistics() const
+{
+    return d->statistics();
+}
+
+/*!
+    Returns the negotiated heartbeat interval (\c connection.tune), or 0 if heartbeats are disabled or there is no
+    connection. See ConnectionParameters::setHeartbeatInterval().
+*/
+std::chrono::seconds Connection::heartbeatInterval() const
+{
+    return d->engine.heartbeat();
+}
+
+/*!
+    Returns the negotiated maximum frame size in bytes (\c connection.tune), or 0 if neither side has a limit. A message
+    may be larger, since its body is split into frames; the arguments of a call and the headers of a message may not.
+*/
+quint32 Connection::maximumFrameSize() const
+{
+    return d->engine.frameMax();
+}
+
+/*!
+    Returns the negotiated highest channel number (\c connection.tune), or 0 if neither side has a limit or it is not
+    negotiated yet.
+*/
+quint16 Connection::maximumChannels() const
+{
+    return d->engine.channelMax();
+}
+
+FieldTable Connection::serverProperties() const
+{
+    return d->engine.serverProperties();
+}
+
+/*!
+    Returns whether the broker has the capability \a name, such as \c{"basic.nack"}, \c{"consumer_priorities"} or
+    \c{"connection.blocked"}; \c false before \c connection.start has arrived. See \l serverProperties.
+*/
+bool Connection::hasCapability(const QString &name) const
+{
+    return d->engine.hasCapability(name);
+}
+
+/*!
+    Returns a new channel with the lowest free number, a child of \a parent, or of this connection if \a parent is null.
+    The channel can be used at once and opens when the connection does (\c channel.open).
+
+    If no number is free (see ConnectionParameters::setMaximumChannels() and maximumChannels()) or the connection is
+    closing, the channel emits Channel::errorOccurred() and Channel::closed() with ErrorKind::NotOpen from the event
+    loop. If the broker allows
+    fewer channels than exist when the connection opens, those with higher numbers end with ErrorKind::InvalidArgument.
+
+    If \a parent lives in another thread than the connection, the channel becomes a child of the connection instead, and
+    a warning is logged. A call from another thread is refused: the channel ends with ErrorKind::InvalidArgument and
+    cannot be used. It still becomes a child of \a parent or of the connection, in the thread of that object.
+*/
+Channel *Connection::createChannel(QObject *parent)
+{
+    if (!d->isOwnThread("createChannel")) {
+        auto *channel = new Channel(nullptr, nullptr);
+        channel->d->startFailed(Error(ErrorKind::InvalidArgument, u"createChannel() was called from another thread"_s));
+        adopt(parent ? parent : this, channel);
+        return channel;
+    }
+    if (parent && parent->thread() != thread()) {
+        qCWarning(
+            lcConnection,
+            "createChannel(): the parent lives in another thread; the channel is a child of the connection instead");
+        parent = nullptr;
+    }
+    auto *channel = new Channel(this, parent ? parent : this);
+    if (auto engineChannel = d->engine.createChannel(channel->d.get()))
+        channel->d->start(std::move(engineChannel));
+    else
+        channel->d->startFailed(Error(ErrorKind::NotOpen, u"no channel number is free"_s));
+    return channel;
+}
+
+/*!
+    Returns the channel with this \a number, or a new one, a child of this connection, if the number is unused. Returns
+    null for 0 and for numbers over the limit (maximumChannels(), or ConnectionParameters::maximumChannels() before
+    negotiation) and sets error() to ErrorKind::InvalidArgument. While the broker has not confirmed the end of the
+    number's last use, the error is ErrorKind::NotOpen.
+
+    A closed channel has released its number.
+*/
+Channel *Connection::channel(quint16 number)
+{
+    if (!d->isOwnThread("channel"))
+        return nullptr;
+    const auto fail = [&](ErrorKind kind, const QString &text) {
+        d->reportCallError(Error(kind, text));
+        return nullptr;
+    };
+    if (Engine::ChannelEngine *existing = d->engine.channel(number)) {
+        auto *channel = static_cast<ChannelPrivate *>(existing->client);
+        return channel->isInternal ? fail(ErrorKind::NotOpen, u"channel %1 is in use by the library"_s.arg(number))
+                                   : channel->q;
+    }
+    if (!d->engine.isChannelNumberPossible(number))
+        return fail(ErrorKind::InvalidArgument,
+                    u"number: %1 is not a valid channel number of this connection"_s.arg(number));
+    auto channel = std::unique_ptr<Channel>(new Channel(this, this));
+    auto engineChannel = d->engine.createChannel(number, channel->d.get());
+    if (!engineChannel)
+        return fail(ErrorKind::NotOpen, u"channel %1 is still closing"_s.arg(number));
+    channel->d->start(std::move(engineChannel));
+    return channel.release();
+}
+
+/*!
+    Returns the channels of this connection that have a number, closed ones included, in ascending order of their
+    numbers.
+*/
+QList<Channel *> Connection::channels() const
+{
+    QList<Channel *> channels;
+    for (const auto &[serial, channel] : std::as_const(d->channels)) {
+        if (channel->engine && !channel->isInternal)
+            channels.append(channel->q);
+    }
+    std::sort(channels.begin(), channels.end(),
+              [](const Channel *a, const Channel *b) { return a->number() < b->number(); });
+    return channels;
+}
+
+/*!
+    Connects to the broker with the current parameters(). Their endpoints are tried in order; each has
+    ConnectionParameters::connectTimeout() for the look-up, the TCP connection and the login. If an endpoint fails with
+    a recoverable error (Error::isRecoverable()) the next one is tried: the endpoint cannot be reached, does not answer
+    in time, drops the connection, or closes it with a code such as 320. The error of the attempt is that of the last
+    endpoint. A refused login, a missing virtual host and a server that speaks another protocol end the attempt.
+
+    A broker with the capability \c authentication_failure_close reports a refused login. If such a broker drops the
+    connection during the login, the connection has been lost (ErrorKind::Network). With other brokers, a drop means
+    that the login was refused (ErrorKind::Authentication).
+
+    A failed attempt ends only its own reply and those of whenOpen(). Channels that were made before, or reopened by
+    Channel::reopen(), keep waiting with all of their calls, in order, through any number of attempts until one
+    succeeds. close() and abort() end them with ErrorKind::Cancelled.
+
+    Returns a reply that ends when the connection is open or has failed; for the errors see closed(). If an attempt is
+    already under way, its reply is returned. On an open connection the reply succeeds at once, and on one that is
+    closing it ends with ErrorKind::NotOpen: open it after closed().
+*/
+Reply<void> Connection::open()
+{
+    return d->open();
+}
+
+/*!
+    Closes the connection cleanly: sends all accepted messages and calls, cancels all consumers, closes all channels,
+    sends \c connection.close and waits for \c connection.close-ok. Pending calls still get their answers; new ones are
+    refused with ErrorKind::NotOpen.
+
+    If there is no progress within ConnectionParameters::closeTimeout(), the connection is dropped, and the reply and
+    closed() report ErrorKind::Timeout. This also happens if a broker that blocks the connection holds back publishes.
+    While the connection is being opened, open() ends with ErrorKind::Cancelled, and so do all calls that wait for it.
+    On a closed connection the reply succeeds at once, and channels that wait for the next open() end with
+    ErrorKind::Cancelled.
+*/
+Reply<void> Connection::close()
+{
+    return d->close();
+}
+
+/*!
+    Drops the connection at once, with all unsent bytes and without \c connection.close. Unfinished replies end with
+    ErrorKind::Cancelled, and closed() follows without an error, both from the event loop. On a closed connection,
+    abort() ends the channels that wait for the next open(), as close() does.
+*/
+void Connection::abort()
+{
+    d->abort();
+}
+
+/*!
+    \reimp
+*/
+bool Connection::event(QEvent *event)
+{
+    return QObject::event(event);
+}
+
+} // namespace AmqpQt

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "client/connection/dialer_p.h"
+#include "client/connection/dispatcher_p.h"
+#include "client/connection/eventrouter_p.h"
+#include "client/connection/flowreports_p.h"
+#include "client/connection/mailbox_p.h"
+#include "client/connection/transportlink_p.h"
+#include "client/connection/turnscheduler_p.h"
+#include "client/promise_p.h"
+#include "engine/connection/connectionengine_p.h"
+
+#include <AmqpQt/connection.h>
+#include <AmqpQt/message.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace AmqpQt
+{
+
+class ChannelPrivate;
+class HelperChannel;
+
+// Joins transport and engine, and runs the dispatch loop, the only place that calls the application's code.
+class ConnectionPrivate final : public QObject, public SettlementTarget, public TurnTaker
+{
+    Q_OBJECT
+public:
+    using Delivery = Internal::ReplyStateBase::Delivery;
+
+    explicit ConnectionPrivate(Connection *connection);
+    ~ConnectionPrivate() override;
+    static ConnectionPrivate *of(const Connection *connection) { return connection->d.get(); }
+
+    // Returns false, with a warning that names the function, outside the connection's thread.
+    bool isOwnThread(const char *function) const { return mailbox->isOwnThread() || !isForeignThread(function); }
+    bool isLost() const; // not reported to the application yet
+    // The parameters of the current attempt or connection, else of the next one.
+    const ConnectionParameters &activeParameters() const
+    {
+        return state == Connection::State::Closed ? parameters : m_dialer->parameters();
+    }
+
+    void setParameters(const ConnectionParameters &newParameters); // for the next open()
+    void setUrl(const QUrl &url);
+    void setTransportFactory(TransportFactory factory); // for the next open()
+    Reply<void> open();
+    Reply<void> close();
+    void abort();
+
+    void addCall(Engine::CallId id, CallHandler handler);
+    void finishCallsOf(const Engine::ChannelEngine *channel); // for an ended channel; bypasses the dispatch loop
+    void takeSettlements();                                   // settlements of other threads
+    void outputAdded() // by a publish; writes now if there is much output, else at the end of the turn
+    {
+        ++m_messagesOut;
+        if (engine.wantsWrite())
+            link.writeNow();
+        scheduler.schedule();
+    }
+    quint64 nextChannelSerial() noexcept { return ++m_lastChannelSerial; }
+    void setError(const Error &newError);      // why the connection ended or failed to open; emits it
+    void reportCallError(const Error &reason); // for a refused call; emits it
+    HelperChannel &helperChannel();
+    Endpoint currentEndpoint() const { return m_dialer ? m_dialer->endpoint() : Endpoint(); }
+    Connection::Statistics statistics() const
+    {
+        return {router.messagesIn(), m_messagesOut, link.bytesIn(), link.bytesOut()};
+    }
+
+    // engine events
+    void onOpened();
+    void onClosed(Engine::ConnectionClosed &event);
+
+    // SettlementTarget
+    void settleNow(const Settlement &settlement) override;
+    void wakeForSettlements() override;
+
+    // TurnTaker
+    void takeTurn() override;
+    void deadlineReached() override;
+
+    Connection *const q;
+    ConnectionParameters parameters; // for the next open()
+    Connection::State state = Connection::State::Closed;
+    Error error;
+    Error lastCallError;
+    Engine::ConnectionEngine engine;
+    TurnScheduler scheduler;
+    Dispatcher dispatcher;
+    EventRouter router;
+    FlowReports flow;
+    TransportLink link;
+    std::shared_ptr<Mailbox> mailbox;
+    std::map<quint64, ChannelPrivate *> channels; // by serial number, that is, in creation order
+    std::vector<Promise<void>> whenOpen;
+
+protected:
+    bool event(QEvent *event) override;
+
+private:
+    bool isForeignThread(const char *function) const;
+    void setState(Connection::State newState);
+    void configureEngine();
+    void dialNextEndpoint();
+    void onTransportReady();
+    bool triesNextEndpoint(const Error &reason) const;
+    void cancelWaiting();
+
+    bool dispatchEvents(Engine::Time deadline, const Dispatcher::Guard &guard); // false if out of time or gone
+    void endTurn(const Dispatcher::Guard &guard);
+    bool hasWork() const; // for another turn
+    void setDeadline(Engine::Time time);
+    ChannelPrivate *channelOf(const Settlement &settlement) const; // null if it is gone
+
+    TransportFactory m_makeTransport = makeSocketTransport;
+    std::unique_ptr<Dialer> m_dialer; // of the current or the last attempt
+    std::optional<Promise<void>> m_opening;
+    std::optional<Promise<void>> m_closing;
+    HelperChannel *m_helperChannel = nullptr; // a child, created on demand
+    quint64 m_lastChannelSerial = 0;
+    quint64 m_messagesOut = 0;
+};
+
+} // namespace AmqpQt

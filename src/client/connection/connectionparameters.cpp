@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: MIT
+#include "client/connection/connectionparameters_p.h"
+
+#include "base/logging_p.h"
+
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+namespace AmqpQt
+{
+
+void ConnectionParametersPrivate::reject(const QString &property, const QString &reason)
+{
+    qCWarning(lcConnection).noquote().nospace()
+        << "set" << property.at(0).toUpper() << property.sliced(1) << ": " << reason;
+    rejected.insert(property, Error(ErrorKind::InvalidArgument, property + ": "_L1 + reason));
+}
+
+namespace
+{
+
+void setTimeout(ConnectionParametersPrivate &d, std::chrono::milliseconds ConnectionParametersPrivate::*value,
+                std::chrono::milliseconds timeout, std::chrono::milliseconds minimum, const QString &property)
+{
+    if (timeout < minimum || timeout > MaximumTimeout) {
+        return d.reject(property, u"%1 ms is out of range; the range is %2 to %3 ms"_s.arg(timeout.count())
+                                      .arg(minimum.count())
+                                      .arg(MaximumTimeout.count()));
+    }
+    d.*value = timeout;
+    d.accept(property);
+}
+
+} // namespace
+
+/*!
+    \class AmqpQt::ConnectionParameters
+    \inheaderfile AmqpQt/ConnectionParameters
+    \inmodule AmqpQt
+    \since 0.1
+    \brief Contains the settings of a Connection: the broker's endpoints, the credentials and limits.
+
+    This class is an implicitly shared value. A Connection takes a copy; changes take effect with the next
+    Connection::open().
+
+    If a value is out of range, the setter keeps the previous value, logs a warning of category \c amqpqt.connection and
+    remembers the error: error() returns it, and Connection::open() fails with it without connecting, until the same
+    setter accepts a value. For URLs from users fromUrl() reports errors at once.
+
+    \table
+    \header \li Setting \li Default
+    \row \li endpoints() \li localhost, port 5672
+    \row \li virtualHost() \li \c /
+    \row \li userName(), password() \li guest, guest
+    \row \li heartbeatInterval() \li 60 s
+    \row \li connectTimeout() \li 15 s
+    \row \li replyTimeout() \li 30 s
+    \row \li closeTimeout() \li 5 s
+    \row \li maximumFrameSize() \li 131072 bytes
+    \row \li maximumChannels() \li 2047
+    \row \li maximumMessageSize() \li 128 MiB
+    \row \li lowWatermark(), highWatermark(), bufferLimit() \li 1 MiB, 4 MiB, 128 MiB
+    \row \li dispatchBudget() \li 4 ms
+    \endtable
+*/
+
+/*!
+    Constructs the defaults, which are those of \c{amqp://guest:guest@localhost:5672/%2F}.
+*/
+ConnectionParameters::ConnectionParameters()
+    : d(new ConnectionParametersPrivate)
+{
+}
+
+ConnectionParameters::ConnectionParameters(const ConnectionParameters &) noexcept = default;
+
+ConnectionParameters::ConnectionParameters(ConnectionParameters &&) noexcept = default;
+
+ConnectionParameters &ConnectionParameters::operator=(const ConnectionParameters &) noexcept = default;
+
+ConnectionParameters::~ConnectionParameters() = default;
+
+/*!
+    \fn void AmqpQt::ConnectionParameters::swap(ConnectionParameters &other)
+
+    Swaps these parameters with \a other.
+*/
+
+/*!
+    Returns the error of a setter that has rejected a value and has not accepted a value since. It is of kind
+    ErrorKind::InvalidArgument, and its text names the property. If several setters have rejected a value, one of their
+    errors is returned. If none has, Error::isError() is \c false.
+*/
+Error ConnectionParameters::error() const
+{
+    return d->rejected.isEmpty() ? Error() : d->rejected.first();
+}
+
+/*!
+    Returns the endpoints, which are tried in this order.
+*/
+QList<Endpoint> ConnectionParameters::endpoints() const
+{
+    return d->endpoints;
+}
+
+/*!
+    Sets the \a endpoints to try, in this order. An empty list, a host that is empty or neither a host name nor an
+    address, and port 0 are rejected.
+*/
+void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
+{
+    const QString property = u"endpoints"_s;
+    if (endpoints.isEmpty())
+        return d->reject(property, u"the list is empty"_s);
+    for (const Endpoint &endpoint : endpoints) {
+        if (const QString problem = hostProblem(endpoint.host); !problem.isEmpty())
+            return d->reject(property, problem);
+        if (endpoint.port == 0)
+            return d->reject(
+                property, u"the port of the host \"%1\" is out of range; the range is 1 to 65535"_s.arg(endpoint.host));
+    }
+    d->endpoints = endpoints;
+    d->accept(property);
+    d->accept(UrlProperty); // an invalid URL no longer matters
+}
+
+/*!
+    Returns the virtual host that \c connection.open asks for.
+*/
+QString ConnectionParameters::virtualHost() const
+{
+    return d->virtualHost;
+}
+
+/*!
+    Sets the virtual host to \a virtualHost as it is, at most 255 bytes of UTF-8 without a NUL character; RabbitMQ's
+    default one is \c "/".
+*/
+void ConnectionParameters::setVirtualHost(const QString &virtualHost)
+{
+    const QString property = u"virtualHost"_s;
+    if (!virtualHost.isValidUtf16())
+        return d->reject(property, u"the name is not valid Unicode"_s);
+    if (virtualHost.contains(QChar::Null))
+        return d->reject(property, u"the name contains a NUL character"_s);
+    if (virtualHost.toUtf8().size() > MaximumVirtualHost)
+        return d->reject(property, u"the name is longer than 255 bytes"_s);
+    d->virtualHost = virtualHost;
+    d->accept(property);
+}
+
+/*!
+    Returns the name of the user.
+*/
+QString ConnectionParameters::userName() const
+{
+    return d->userName;
+}
+
+/*!
+    Returns the password, in a string that is not wiped when it is destroyed (the bytes kept here are).
+*/
+QString ConnectionParameters::password() const
+{
+    return d->password.toString();
+}
+
+/*!
+    Sets the \a userName and the \a password for SASL PLAIN. A NUL character in one of them is rejected, since PLAIN
+    separates them by NUL (RFC 4616).
+*/
+void ConnectionParameters::setCredentials(const QString &userName, const QString &password)
+{
+    const QString property = u"credentials"_s;
+    if (userName.contains(QChar::Null) || password.contains(QChar::Null))
+        return d->reject(property, u"the user name or the password contains a NUL character"_s);
+    if (!userName.isValidUtf16() || !password.isValidUtf16())
+        return d->reject(property, u"the user name or the password is not valid Unicode"_s);
+    d->userName = userName;
+    d->password = Secret(password);
+    d->accept(property);
+}
+
+/*!
+    Returns the name under which the broker's management tools show the connection (client property
+    \c connection_name); empty by default.
+*/
+QString ConnectionParameters::connectionName() const
+{
+    return d->connectionName;
+}
+
+/*!
+    Sets the connection's name to \a name.
+*/
+void ConnectionParameters::setConnectionName(const QString &name)
+{
+    d->connectionName = name;
+}
+
+/*!
+    Returns the application's additions to the client properties of \c connection.start-ok; empty by default.
+*/
+FieldTable ConnectionParameters::clientProperties() const
+{
+    return d->clientProperties;
+}
+
+/*!
+    Sets \a properties, which are sent in \c connection.start-ok besides the library's own. A table that cannot be sent,
+    see validate(), is rejected. Together with the login they must fit in a frame of 4096 bytes, else Connection::open()
+    fails with ErrorKind::InvalidArgument.
+*/
+void ConnectionParameters::setClientProperties(const FieldTable &properties)
+{
+    const QString property = u"clientProperties"_s;
+    if (const Error error = validate(properties); error.isError())
+        return d->reject(property, error.text());
+    d->clientProperties = properties;
+    d->accept(property);
+}
+
+/*!
+    Returns the requested heartbeat interval. The broker may ask for a shorter one in \c connection.tune. A connection
+    that receives nothing for two intervals is dropped.
+*/
+std::chrono::seconds ConnectionParameters::heartbeatInterval() const
+{
+    return d->heartbeat;
+}
+
+/*!
+    Sets the heartbeat \a interval, 0 to 65535 seconds; 0 disables heartbeats, whatever the broker asks for.
+*/
+void ConnectionParameters::setHeartbeatInterval(std::chrono::seconds interval)
+{
+    const QString property = u"heartbeat"_s;
+    if (interval < 0s || interval > MaximumHeartbeat)
+        return d->reject(property, u"%1 s is out of range; the range is 0 to 65535 s"_s.arg(interval.count()));
+    d->heartbeat = interval;
+    d->accept(property);
+}
+
+/*!
+    Returns how long connecting to one endpoint may take: one deadline for the look-up, TCP and the login.
+*/
+std::chrono::milliseconds ConnectionParameters::connectTimeout() const
+{
+    return d->connectTimeout;
+}
+
+/*!
+    Sets the deadline for connecting to \a timeout, 1 to 2147483647 ms.
+*/
+void ConnectionParameters::setConnectTimeout(std::chrono::milliseconds timeout)
+{
+    setTimeout(*d, &ConnectionParametersPrivate::connectTimeout, timeout, 1ms, u"connectTimeout"_s);
+}
+
+/*!
+    Returns how long the broker may take to answer a method. A channel whose call got no answer in time is closed, since
+    later answers could not be distinguished. The timeout starts when the kernel has accepted the last byte of the call.
+    It is suspended while the broker blocks the connection.
+*/
+std::chrono::milliseconds ConnectionParameters::replyTimeout() const
+{
+    return d->replyTimeout;
+}
+
+/*!
+    Sets the time for an answer to \a timeout, 0 to 2147483647 ms; 0 waits forever.
+*/
+void ConnectionParameters::setReplyTimeout(std::chrono::milliseconds timeout)
+{
+    setTimeout(*d, &ConnectionParametersPrivate::replyTimeout, timeout, 0ms, u"replyTimeout"_s);
+}
+
+/*!
+    Returns the maximum frame size, in bytes, requested in \c connection.tune-ok; the broker's limit applies if it is
+    smaller.
+*/
+quint32 ConnectionParameters::maximumFrameSize() const
+{
+    return d->maximumFrameSize;
+}
+
+/*!
+    Sets the largest frame to \a bytes; 0 means that only the broker limits it. RabbitMQ refuses frames below 8192
+    bytes: 1 to 8191 are raised to 8192, and a warning is logged.
+*/
+void ConnectionParameters::setMaximumFrameSize(quint32 bytes)
+{
+    if (bytes > 0 && bytes < RabbitMqFrameMinimum) {
+        qCWarning(lcConnection, "setMaximumFrameSize: %u bytes is out of range; %u bytes, the minimum, is used instead",
+                  bytes, RabbitMqFrameMinimum);
+        bytes = RabbitMqFrameMinimum;
+    }
+    d->maximumFrameSize = bytes;
+}
+
+/*!
+    Returns the highest channel number requested in \c connection.tune-ok; the broker's limit applies if it is smaller.
+*/
+quint16 ConnectionParameters::maximumChannels() const
+{
+    return d->maximumChannels;
+}
+
+/*!
+    Sets the number of channels to at most \a count; 0 means that only the broker limits it.
+*/
+void ConnectionParameters::setMaximumChannels(quint16 count)
+{
+    d->maximumChannels = count;
+}
+
+/*!
+    Returns the largest body of a delivery, in bytes. A larger one is skipped without being kept in memory: its
+    consumer, or its Channel::get(), ends with ErrorKind::MessageTooLarge, and the message is requeued unless
+    it needs no acknowledgement.
+*/
+qint64 ConnectionParameters::maximumMessageSize() const
+{
+    return d->maximumMessageSize;
+}
+
+/*!
+    Sets the largest body of a delivery to \a bytes, 1 or more.
+*/
+void ConnectionParameters::setMaximumMessageSize(qint64 bytes)
+{
+    const QString property = u"maximumMessageSize"_s;
+    if (bytes < 1)
+        return d->reject(property, u"%1 bytes is out of range; the minimum is 1 byte"_s.arg(bytes));
+    d->maximumMessageSize = bytes;
+    d->accept(property);
+}
+
+/*!
+    Returns the number of unsent bytes at which a full write buffer becomes writable again.
+*/
+qint64 ConnectionParameters::lowWatermark() const
+{
+    return d->lowWatermark;
+}
+
+/*!
+    Returns the number of unsent bytes above which BackpressureReason::WriteBufferFull is set.
+*/
+qint64 ConnectionParameters::highWatermark() const
+{
+    return d->highWatermark;
+}
+
+/*!
+    Returns the number of unsent bytes above which publishing is rejected with ErrorKind::BufferFull.
+*/
+qint64 ConnectionParameters::bufferLimit() const
+{
+    return d->bufferLimit;
+}
+
+/*!
+    Sets the three limits of the write buffer, in bytes: \a lowWatermark, \a highWatermark and the hard \a limit. They
+    are rejected together unless 0 ≤ low ≤ high ≤ limit and the limit is at least 1.
+*/
+void ConnectionParameters::setWriteBuffer(qint64 lowWatermark, qint64 highWatermark, qint64 limit)
+{
+    const QString property = u"writeBuffer"_s;
+    if (lowWatermark < 0 || highWatermark < lowWatermark || limit < highWatermark || limit < 1) {
+        return d->reject(property,
+                         u"lowWatermark %1, highWatermark %2 and limit %3 must be in ascending order and not negative"_s
+                             .arg(lowWatermark)
+                             .arg(highWatermark)
+                             .arg(limit));
+    }
+    d->lowWatermark = lowWatermark;
+    d->highWatermark = highWatermark;
+    d->bufferLimit = limit;
+    d->accept(property);
+}
+
+/*!
+    Returns the time that deliveries may take in one event loop iteration. Timers, input and painting are processed
+    before the next deliveries.
+*/
+std::chrono::milliseconds ConnectionParameters::dispatchBudget() const
+{
+    return d->dispatchBudget;
+}
+
+/*!
+    Sets the time for deliveries per event loop iteration to \a budget, 1 to 2147483647 ms.
+*/
+void ConnectionParameters::setDispatchBudget(std::chrono::milliseconds budget)
+{
+    setTimeout(*d, &ConnectionParametersPrivate::dispatchBudget, budget, 1ms, u"dispatchBudget"_s);
+}
+
+/*!
+    Returns whether publishing refuses a message whose Message::userId() is neither empty nor userName(); \c true by
+    default. RabbitMQ closes the channel with 406 for such a message, unless the user has the tag \c impersonator.
+*/
+bool ConnectionParameters::checksUserId() const
+{
+    return d->checksUserId;
+}
+
+/*!
+    Sets whether publishing \a checks the user id of messages. Switch it off for a user with the tag \c impersonator,
+    who may publish for other users; the library cannot know the tags of a user.
+*/
+void ConnectionParameters::setChecksUserId(bool checks)
+{
+    d->checksUserId = checks;
+}
+
+/*!
+    Returns how long the broker may block the connection (\c connection.blocked) before the connection is dropped; 0,
+    the default, means no limit.
+*/
+std::chrono::milliseconds ConnectionParameters::blockedTimeout() const
+{
+    return d->blockedTimeout;
+}
+
+/*!
+    Sets how long the broker may block the connection to \a timeout, 0 (no limit) to 2147483647 ms. After this time the
+    connection ends with ErrorKind::Timeout, and Channel::publishFailed() reports the waiting messages.
+*/
+void ConnectionParameters::setBlockedTimeout(std::chrono::milliseconds timeout)
+{
+    setTimeout(*d, &ConnectionParametersPrivate::blockedTimeout, timeout, 0ms, u"blockedTimeout"_s);
+}
+
+/*!
+    Returns the backlog, in multiples of the average frame size, above which Connection::backpressureDetected() is
+    emitted; 0, the default, disables the signal.
+*/
+int ConnectionParameters::backpressureMultiplier() const
+{
+    return d->backpressureMultiplier;
+}
+
+/*!
+    Sets the \a multiplier of backpressure detection, 0 (off) or more. pika's default is 10. New code should use
+    Connection::writable and Channel::backpressure, which count bytes.
+*/
+void ConnectionParameters::setBackpressureMultiplier(int multiplier)
+{
+    const QString property = u"backpressureMultiplier"_s;
+    if (multiplier < 0)
+        return d->reject(property, u"%1 is out of range; the minimum is 0"_s.arg(multiplier));
+    d->backpressureMultiplier = multiplier;
+    d->accept(property);
+}
+
+/*!
+    Returns how long Connection::close() waits without progress, that is, while no byte is written, no message is
+    confirmed and no answer arrives. After this time the connection ends with ErrorKind::Timeout.
+*/
+std::chrono::milliseconds ConnectionParameters::closeTimeout() const
+{
+    return d->closeTimeout;
+}
+
+/*!
+    Sets the time for closing to \a timeout, 1 to 2147483647 ms.
+*/
+void ConnectionParameters::setCloseTimeout(std::chrono::milliseconds timeout)
+{
+    setTimeout(*d, &ConnectionParametersPrivate::closeTimeout, timeout, 1ms, u"closeTimeout"_s);
+}
+
+} // namespace AmqpQt

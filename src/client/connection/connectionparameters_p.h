@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "base/secret_p.h"
+
+#include <AmqpQt/connectionparameters.h>
+
+#include <QtCore/qmap.h>
+
+#include <limits>
+
+namespace AmqpQt
+{
+
+class ConnectionParametersPrivate : public QSharedData
+{
+public:
+    QList<Endpoint> endpoints{Endpoint()};
+    QString virtualHost = QStringLiteral("/");
+    QString userName = QStringLiteral("guest");
+    Secret password{QStringLiteral("guest")};
+    QString connectionName;
+    FieldTable clientProperties;
+    std::chrono::seconds heartbeat{60};
+    std::chrono::milliseconds connectTimeout{15'000};
+    std::chrono::milliseconds replyTimeout{30'000};
+    std::chrono::milliseconds closeTimeout{5'000};
+    std::chrono::milliseconds blockedTimeout{0};
+    std::chrono::milliseconds dispatchBudget{4};
+    quint32 maximumFrameSize = 131072;
+    quint16 maximumChannels = 2047;
+    qint64 maximumMessageSize = 128 * 1024 * 1024;
+    qint64 lowWatermark = 1024 * 1024;
+    qint64 highWatermark = 4 * 1024 * 1024;
+    qint64 bufferLimit = 128 * 1024 * 1024;
+    int backpressureMultiplier = 0;
+    bool checksUserId = true;
+
+    // Records that a value of the property was rejected. The previous value stays, and open() must not connect with it.
+    void reject(const QString &property, const QString &reason);
+    void accept(const QString &property)
+    {
+        if (!rejected.isEmpty())
+            rejected.remove(property);
+    }
+    QMap<QString, Error> rejected; // by property
+};
+
+inline const QString UrlProperty = QStringLiteral("url"); // of a Connection
+
+QString hostProblem(const QString &host); // why the host is invalid; empty if it is valid
+
+// The ranges shared by setters and URLs.
+inline constexpr quint16 DefaultPort = 5672;
+inline constexpr int DefaultBackpressureMultiplier = 10; // pika's
+inline constexpr quint32 RabbitMqFrameMinimum = 8192;    // RabbitMQ 4.1 and later refuse less
+inline constexpr qsizetype MaximumVirtualHost = 255;
+inline constexpr std::chrono::seconds MaximumHeartbeat{std::numeric_limits<quint16>::max()};
+inline constexpr std::chrono::milliseconds MaximumTimeout{std::numeric_limits<int>::max()};
+
+} // namespace AmqpQt

@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: MIT
+#include "client/connection/connection_p.h"
+
+#include "base/logging_p.h"
+#include "client/channel/channel_p.h"
+#include "client/channel/helperchannel_p.h"
+#include "client/connection/connectionparameters_p.h"
+#include "client/consumer/consumer_p.h"
+#include "engine/connection/sasl_p.h"
+
+#include <AmqpQt/version.h>
+
+#include <QtCore/qcoreapplication.h>
+#include <QtCore/qcoreevent.h>
+#include <QtCore/qsysinfo.h>
+#include <QtCore/qthread.h>
+
+#include <algorithm>
+
+namespace AmqpQt
+{
+
+using namespace Qt::StringLiterals;
+
+namespace
+{
+
+constexpr auto SettlementsEvent = QEvent::User;
+
+Engine::Time now()
+{
+    return std::chrono::steady_clock::now();
+}
+
+Engine::Settings engineSettings(const ConnectionParameters &parameters)
+{
+    Engine::Settings settings;
+    settings.userName = parameters.userName();
+    settings.checksUserId = parameters.checksUserId();
+    settings.virtualHost = parameters.virtualHost();
+    settings.connectionName = parameters.connectionName();
+    settings.clientProperties = {
+        {u"product"_s, u"AmqpQt"_s},
+        {u"version"_s, QStringLiteral(AMQPQT_VERSION_STRING)},
+        {u"platform"_s, u"Qt %1, %2"_s.arg(QLatin1StringView(qVersion()), QSysInfo::prettyProductName())},
+        {u"information"_s, u"MIT licence"_s},
+    };
+    settings.clientProperties.insert(parameters.clientProperties());
+    settings.heartbeatSeconds = quint16(parameters.heartbeatInterval().count());
+    settings.frameMax = parameters.maximumFrameSize();
+    settings.channelMax = parameters.maximumChannels();
+    settings.handshakeTimeout = parameters.connectTimeout();
+    settings.replyTimeout = parameters.replyTimeout();
+    settings.closeTimeout = parameters.closeTimeout();
+    settings.maximumMessageSize = parameters.maximumMessageSize();
+    settings.blockedTimeout = parameters.blockedTimeout();
+    settings.backpressureMultiplier = parameters.backpressureMultiplier();
+    settings.lowWatermark = parameters.lowWatermark();
+    settings.highWatermark = parameters.highWatermark();
+    settings.bufferLimit = parameters.bufferLimit();
+    return settings;
+}
+
+} // namespace
+
+ConnectionPrivate::ConnectionPrivate(Connection *connection)
+    : QObject(connection) // a child, so that it moves to another thread as well
+    , q(connection)
+    , scheduler(this, this)
+    , dispatcher(scheduler)
+    , router(*this)
+    , flow(*this)
+    , link(engine, scheduler, this)
+    , mailbox(std::make_shared<Mailbox>(this))
+{
+}
+
+ConnectionPrivate::~ConnectionPrivate()
+{
+    dispatcher.endGuards();
+    takeSettlements();
+    mailbox->detach();
+    if (link.hasTransport()) {
+        engine.prepareOutput(now());
+        engine.sendConnectionClose();
+        link.writeNow();
+        link.leave(activeParameters().closeTimeout());
+    }
+    const Error gone(ErrorKind::Cancelled, u"the connection was deleted"_s);
+    engine.abort(gone);
+    engine.endWaiting(gone); // calls that waited for open()
+    for (Engine::Event event; engine.next(event);)
+        router.routeLast(event);
+    for (std::optional<Promise<void>> *promise : {&m_opening, &m_closing}) {
+        if (*promise)
+            (*promise)->finish(gone, Delivery::Posted);
+    }
+    for (const Promise<void> &promise : whenOpen)
+        promise.finish(gone, Delivery::Posted);
+    dispatcher.postDeferred(q);
+    for (const auto &[serial, channel] : std::exchange(channels, {}))
+        channel->connectionDestroyed(gone);
+}
+
+bool ConnectionPrivate::isForeignThread(const char *function) const
+{
+    if (thread() == QThread::currentThread())
+        return false;
+    qCWarning(lcConnection, "%s() was called from another thread and has no effect; use QMetaObject::invokeMethod()",
+              function);
+    Q_ASSERT_X(false, function, "called from another thread");
+    return true;
+}
+
+void ConnectionPrivate::setParameters(const ConnectionParameters &newParameters)
+{
+    parameters = newParameters;
+    if (state == Connection::State::Closed)
+        configureEngine();
+}
+
+// The limits also apply to messages that wait for the next open().
+void ConnectionPrivate::configureEngine()
+{
+    engine.configure(engineSettings(parameters));
+}
+
+void ConnectionPrivate::setTransportFactory(TransportFactory factory)
+{
+    m_makeTransport = std::move(factory);
+}
+
+void ConnectionPrivate::setUrl(const QUrl &url)
+{
+    const Result<ConnectionParameters> parsed = ConnectionParameters::fromUrl(url);
+    ConnectionParameters wanted = parsed ? *parsed : parameters;
+    if (!parsed)
+        wanted.d->rejected.insert(UrlProperty, parsed.error());
+    setParameters(wanted);
+}
+
+void ConnectionPrivate::setState(Connection::State newState)
+{
+    state = newState;
+    qCDebug(lcConnection) << q << newState;
+    dispatcher.defer(q, [this, newState] { Q_EMIT q->stateChanged(newState); });
+}
+
+void ConnectionPrivate::reportCallError(const Error &reason)
+{
+    lastCallError = reason;
+    dispatcher.defer(q, [this, reason] { Q_EMIT q->errorOccurred(reason); });
+}
+
+void ConnectionPrivate::setError(const Error &newError)
+{
+    error = newError;
+    dispatcher.defer(q, [this, newError] { Q_EMIT q->errorOccurred(newError); });
+}
+
+bool ConnectionPrivate::isLost() const
+{
+    return state == Connection::State::Open && !engine.isOpen();
+}
+
+Reply<void> ConnectionPrivate::open()
+{
+    if (!isOwnThread("open"))
+        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"open() was called from another thread"_s));
+    if (state == Connection::State::Closing || isLost())
+        return Promise<void>::finished(
+            Error(ErrorKind::NotOpen, u"the connection is closing; call open() after closed()"_s));
+    if (state == Connection::State::Open)
+        return Promise<void>::finished({});
+    if (!m_opening) {
+        m_opening.emplace();
+        error = {};
+        mailbox->setThread();
+        m_dialer = std::make_unique<Dialer>(parameters, m_makeTransport, this);
+        connect(m_dialer.get(), &Dialer::ready, this, &ConnectionPrivate::onTransportReady);
+        connect(m_dialer.get(), &Dialer::failed, &link, &TransportLink::fail);
+        dialNextEndpoint();
+        setDeadline(now());
+    }
+    return m_opening->reply();
+}
+
+void ConnectionPrivate::dialNextEndpoint()
+{
+    if (state != Connection::State::Connecting)
+        setState(Connection::State::Connecting);
+    link.reset();
+    const ConnectionParameters &attempt = m_dialer->parameters();
+    Engine::Settings login = engineSettings(attempt);
+    login.saslPlainResponse = Engine::saslPlain(attempt.d->userName, attempt.d->password.bytes());
+    const Error refused = attempt.error();
+    if (const Error wrong = refused.isError() ? refused : engine.start(login, now()); wrong.isError())
+        return engine.failAttempt(wrong);
+    m_dialer->dialNext();
+}
+
+void ConnectionPrivate::onTransportReady()
+{
+    if (state != Connection::State::Connecting)
+        return; // close() was called
+    link.setTransport(m_dialer->takeTransport());
+    engine.transportConnected();
+    setState(Connection::State::Handshaking);
+    link.writeNow();
+}
+
+// Only an error that may not occur at the next endpoint leads to another attempt.
+bool ConnectionPrivate::triesNextEndpoint(const Error &reason) const
+{
+    const bool isAttempt = state == Connection::State::Connecting || state == Connection::State::Handshaking;
+    return isAttempt && m_dialer->hasNext() && reason.isRecoverable();
+}
+
+void ConnectionPrivate::onOpened()
+{
+    m_dialer->stop();
+    dispatcher.finishLater(*std::exchange(m_opening, std::nullopt), {});
+    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
+        dispatcher.finishLater(promise, {});
+    setState(Connection::State::Open);
+    dispatcher.defer(q, [this] { Q_EMIT q->opened(); });
+}
+
+void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
+{
+    const Error reason = event.reason;
+    const Error notOpened = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
+    if (state == Connection::State::Closing && engine.isWaitedFor()) { // the attempt failed before it was given up
+        engine.endWaiting();
+        return engine.postpone(std::move(event));
+    }
+    link.release(event.graceful, activeParameters().closeTimeout());
+    if (triesNextEndpoint(reason))
+        return dialNextEndpoint();
+    m_dialer->stop();
+    configureEngine();
+    flow.reportBytesToWrite();
+    if (const auto opening = std::exchange(m_opening, std::nullopt))
+        dispatcher.finishLater<void>(*opening, notOpened);
+    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
+        dispatcher.finishLater<void>(promise, notOpened);
+    if (const auto closing = std::exchange(m_closing, std::nullopt))
+        dispatcher.finishLater<void>(*closing, reason);
+    if (reason.isError())
+        setError(reason);
+    setState(Connection::State::Closed);
+    dispatcher.defer(q, [this, reason] { Q_EMIT q->closed(reason); });
+}
+
+Reply<void> ConnectionPrivate::close()
+{
+    if (!isOwnThread("close"))
+        return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"close() was called from another thread"_s));
+    if (m_closing)
+        return m_closing->reply();
+    if (state == Connection::State::Closed) {
+        cancelWaiting();
+        return Promise<void>::finished({});
+    }
+    takeSettlements(); // earlier settlements of other threads are still sent
+    m_closing.emplace();
+    if (state != Connection::State::Closing) // by abort()
+        setState(Connection::State::Closing);
+    engine.close(now());
+    for (const auto &[serial, channel] : std::as_const(channels))
+        channel->noteClosing();
+    setDeadline(now());
+    return m_closing->reply();
+}
+
+void ConnectionPrivate::abort()
+{
+    if (!isOwnThread("abort"))
+        return;
+    if (state == Connection::State::Closed)
+        return cancelWaiting();
+    if (state != Connection::State::Closing)
+        setState(Connection::State::Closing);
+    engine.abort();
+    m_dialer->stop();
+    link.release(false, {});
+    scheduler.schedule();
+}
+
+// Without a connection, ends the calls that wait for the next one.
+void ConnectionPrivate::cancelWaiting()
+{
+    engine.endWaiting();
+    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
+        dispatcher.finishLater<void>(promise, Error(ErrorKind::Cancelled, u"the connection was closed"_s));
+    scheduler.schedule();
+}
+
+void ConnectionPrivate::wakeForSettlements()
+{
+    QCoreApplication::postEvent(this, new QEvent(SettlementsEvent));
+}
+
+bool ConnectionPrivate::event(QEvent *event)
+{
+    if (event->type() == QEvent::ThreadChange)
+        mailbox->forgetThread(); // until open() is called in the new one
+    if (event->type() == SettlementsEvent) {
+        takeSettlements();
+        return true;
+    }
+    return QObject::event(event);
+}
+
+void ConnectionPrivate::deadlineReached()
+{
+    if (!engine.hasInput() && link.isIdle()) {
+        engine.releaseIdleMemory();
+        router.squeeze();
+        scheduler.stopWatching();
+    }
+    // Process the peer's input before the elapsed time, since the loop may have been blocked.
+    if (const auto deadline = engine.deadline(); deadline && now() >= *deadline)
+        link.lookAgain();
+    takeTurn();
+}
+
+void ConnectionPrivate::takeTurn()
+{
+    const Dispatcher::Guard guard(dispatcher);
+    scheduler.beginTurn();
+    dispatcher.runDeferred(guard);
+    if (!guard)
+        return;
+    if (!scheduler.mayDispatch()) // the time for deliveries is used up, so others come first
+        return endTurn(guard);
+    scheduler.enterDispatch();
+    Engine::Time time = now();
+    const Engine::Time deadline = time + activeParameters().dispatchBudget();
+    while (dispatchEvents(deadline, guard) && link.read(time)) {
+        if (time >= deadline) { // a large body, or input without events
+            scheduler.continueLater();
+            break;
+        }
+    }
+    if (!guard)
+        return;
+    scheduler.leaveDispatch();
+    endTurn(guard);
+}
+
+bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Dispatcher::Guard &guard)
+{
+    // Reading the clock costs as much as a small message, so with quick slots it is read once per several messages.
+    constexpr int LargestStride = 8;
+    int stride = 1;
+    int left = stride;
+    const auto budget = activeParameters().dispatchBudget();
+    Engine::Time last = deadline - budget;
+    Message spare; // reuses the memory of the previous delivery if nobody keeps it
+    scheduler.beginSlice();
+    Engine::Event event;
+    while (engine.next(event)) {
+        scheduler.scheduleInLoop(); // a nested event loop in the application's code continues the work
+        router.route(event, spare);
+        if (guard && dispatcher.hasDeferred())
+            dispatcher.runDeferred(guard);
+        if (!guard)
+            return false;
+        if (--left > 0)
+            continue;
+        const Engine::Time time = now();
+        if (time >= deadline) {
+            scheduler.continueLater();
+            return false;
+        }
+        stride = (time - last) * LargestStride < budget ? std::min(2 * stride, LargestStride) : 1;
+        last = time;
+        left = stride;
+    }
+    return true;
+}
+
+void ConnectionPrivate::endTurn(const Dispatcher::Guard &guard)
+{
+    dispatcher.reportNoted(guard);
+    if (!guard)
+        return;
+    const Engine::Time time = now();
+    engine.tick(time, !link.isReadable() && !engine.hasInput());
+    link.write(time);
+    flow.reportBytesToWrite();
+    const bool goesOn = hasWork();
+    scheduler.endTurn(goesOn);
+    if (!goesOn)
+        setDeadline(time);
+}
+
+bool ConnectionPrivate::hasWork() const
+{
+    return link.isReadable() || engine.hasInput() || dispatcher.hasWork();
+}
+
+void ConnectionPrivate::setDeadline(Engine::Time time)
+{
+    constexpr std::chrono::milliseconds IdleTime(500); // after this time memory is released
+    std::optional<Engine::Time> deadline = engine.deadline();
+    if (engine.hasIdleMemory() || scheduler.isWatching())
+        deadline = std::min(deadline.value_or(Engine::Time::max()), time + IdleTime);
+    if (scheduler.setDeadline(deadline, time))
+        link.watchIdleness();
+}
+
+void ConnectionPrivate::addCall(Engine::CallId id, CallHandler handler)
+{
+    // Setting up a channel takes a few calls. Those of thousands of channels must not pile up, since memory is rarely
+    // returned.
+    constexpr qsizetype EnoughToWrite = 16 * 1024;
+    router.expectReply(id, std::move(handler));
+    if (engine.wantsWrite(EnoughToWrite))
+        link.writeNow();
+    scheduler.schedule();
+}
+
+void ConnectionPrivate::finishCallsOf(const Engine::ChannelEngine *channel)
+{
+    for (Engine::ReplyArrived &reply : engine.takeReplies(channel))
+        router.finish(reply, Delivery::Posted);
+}
+
+HelperChannel &ConnectionPrivate::helperChannel()
+{
+    if (!m_helperChannel)
+        m_helperChannel = new HelperChannel(this);
+    return *m_helperChannel;
+}
+
+void ConnectionPrivate::takeSettlements()
+{
+    for (const Settlement &settlement : mailbox->take())
+        settleNow(settlement);
+}
+
+// Searches by the object's serial number, since another channel may have reused the number of a closed one.
+ChannelPrivate *ConnectionPrivate::channelOf(const Settlement &settlement) const
+{
+    const auto own = channels.find(settlement.channelSerial);
+    return own != channels.end() ? own->second : nullptr;
+}
+
+void ConnectionPrivate::settleNow(const Settlement &settlement)
+{
+    ChannelPrivate *const channel = channelOf(settlement);
+    if (!settlement.noAck && channel && channel->settle(settlement, false))
+        return;
+    const QString reason = settlement.noAck
+                               ? u"delivery %1 on channel %2 does not need an acknowledgement"_s
+                               : u"delivery %1 on channel %2 has already been settled, or the channel was closed"_s;
+    const Error refused(settlement.noAck ? ErrorKind::InvalidArgument : ErrorKind::StaleDelivery,
+                        reason.arg(settlement.deliveryTag).arg(settlement.channelNumber));
+    if (settlement.noAck) {
+        if (channel)
+            channel->reportCallError(refused);
+        else
+            reportCallError(refused);
+    } else if (channel) {
+        channel->reportFailedSettlement(settlement.deliveryTag, refused);
+    } else {
+        lastCallError = refused;
+        dispatcher.defer(q,
+                         [this, tag = settlement.deliveryTag, refused] { Q_EMIT q->settlementFailed(tag, refused); });
+    }
+}
+
+} // namespace AmqpQt

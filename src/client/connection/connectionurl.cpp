@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: MIT
+#include "client/connection/connectionparameters_p.h"
+
+#include <QtCore/qset.h>
+#include <QtNetwork/qhostaddress.h>
+
+#include <algorithm>
+
+using namespace Qt::StringLiterals;
+
+namespace AmqpQt
+{
+
+namespace
+{
+
+Error invalid(const QString &text)
+{
+    return Error(ErrorKind::InvalidArgument, text);
+}
+
+std::optional<qint64> wholeNumber(QStringView text, qint64 minimum, qint64 maximum)
+{
+    for (const QChar c : text) {
+        if (c < u'0' || c > u'9')
+            return std::nullopt;
+    }
+    bool ok = false;
+    const qint64 number = text.toLongLong(&ok);
+    if (!ok || number < minimum || number > maximum)
+        return std::nullopt;
+    return number;
+}
+
+bool isLoopback(const QString &host)
+{
+    return host.compare("localhost"_L1, Qt::CaseInsensitive) == 0 || QHostAddress(host).isLoopback();
+}
+
+// The zone of a link-local address, such as "eth0" or "2", of the characters that RFC 6874 allows in a URL unencoded.
+bool isZone(QStringView zone)
+{
+    return !zone.isEmpty() && std::all_of(zone.begin(), zone.end(), [](QChar c) {
+        return c.unicode() < 128 && (c.isLetterOrNumber() || c == u'-' || c == u'.' || c == u'_' || c == u'~');
+    });
+}
+
+} // namespace
+
+QString hostProblem(const QString &host)
+{
+    if (host.isEmpty())
+        return u"the host is missing"_s;
+    if (host.contains(u'@')) // the text before the "@" may be a password
+        return u"a host cannot contain \"@\"; user name and password are not part of an endpoint"_s;
+    if (!host.contains(u':')) {
+        QUrl url;
+        url.setHost(host, QUrl::DecodedMode);
+        return url.host().isEmpty() ? u"\"%1\" is not a host name"_s.arg(host) : QString();
+    }
+    const qsizetype percent = host.indexOf(u'%');
+    const QString address = percent < 0 ? host : host.first(percent);
+    if (QHostAddress(address).protocol() != QAbstractSocket::IPv6Protocol)
+        return u"\"%1\" is not an IPv6 address"_s.arg(host);
+    if (percent < 0 || isZone(QStringView(host).sliced(percent + 1)))
+        return {};
+    const QString zone = host.sliced(percent + 1);
+    if (zone.contains(u':'))
+        return u"\"%1\" is not the zone of an IPv6 address; a port needs brackets, as in \"[fe80::1%eth0]:5672\""_s.arg(
+            zone);
+    return zone.isEmpty() ? u"the zone after \"%\" is missing"_s
+                          : u"\"%1\" is not the zone of an IPv6 address"_s.arg(zone);
+}
+
+/*!
+    \class AmqpQt::Endpoint
+    \inheaderfile AmqpQt/ConnectionParameters
+    \inmodule AmqpQt
+    \since 0.1
+    \brief The address of a broker: a host name or IP address, and a TCP port.
+*/
+
+/*!
+    \variable AmqpQt::Endpoint::host
+    \brief a host name, or an IPv4 or IPv6 address (without brackets, and with its zone if it is link-local, as in
+    \c{fe80::1%eth0}); \c localhost by default.
+*/
+
+/*!
+    \variable AmqpQt::Endpoint::port
+    \brief a TCP port; 5672 by default.
+*/
+
+/*!
+    Reads \a hostAndPort: \c "host", \c "host:5673", \c "[::1]:5673", \c "[::1]" or \c "::1", and
+    \c "[fe80::1%eth0]:5673" for an address with a zone. A port after an IPv6 address requires brackets; the default
+    port is 5672. Other input returns an ErrorKind::InvalidArgument that describes the problem.
+*/
+Result<Endpoint> Endpoint::fromString(const QString &hostAndPort)
+{
+    const auto bad = [&](const QString &what) {
+        // The text in front of an "@" may be a password, which must not be shown.
+        return invalid(hostAndPort.contains(u'@') ? u"invalid endpoint: "_s + hostProblem(u"@"_s)
+                                                  : u"invalid endpoint \"%1\": %2"_s.arg(hostAndPort, what));
+    };
+
+    QStringView host = hostAndPort;
+    std::optional<QStringView> port;
+    bool isBracketed = false;
+    if (host.startsWith(u'[')) {
+        const qsizetype end = host.indexOf(u']');
+        if (end < 0)
+            return bad(u"\"]\" is missing"_s);
+        const QStringView rest = host.sliced(end + 1);
+        host = host.sliced(1, end - 1);
+        isBracketed = true;
+        if (rest.startsWith(u':'))
+            port = rest.sliced(1);
+        else if (!rest.isEmpty())
+            return bad(u"only a port may follow \"]\""_s);
+    } else if (host.count(u':') == 1) {
+        const qsizetype colon = host.indexOf(u':');
+        port = host.sliced(colon + 1);
+        host = host.first(colon);
+    }
+
+    if (isBracketed && !host.isEmpty() && !host.contains(u':'))
+        return bad(u"\"%1\" is not an IPv6 address"_s.arg(host));
+    if (const QString problem = hostProblem(host.toString()); !problem.isEmpty())
+        return bad(problem);
+
+    Endpoint endpoint{.host = host.toString()};
+    if (port) {
+        const auto number = wholeNumber(*port, 1, std::numeric_limits<quint16>::max());
+        if (!number)
+            return bad(u"the port \"%1\" is not a number from 1 to 65535"_s.arg(*port));
+        endpoint.port = quint16(*number);
+    }
+    return endpoint;
+}
+
+/*!
+    Returns the endpoint as fromString() reads it: \c{host:port}, with an IPv6 address in brackets.
+*/
+QString Endpoint::toString() const
+{
+    const bool isIpv6 = host.contains(u':');
+    return (isIpv6 ? u"[%1]:%2"_s : u"%1:%2"_s).arg(host, QString::number(port)); // the host may contain "%1"
+}
+
+namespace
+{
+
+// Reads a URL. Uses only its encoded parts, so that each escape is decoded exactly once, here.
+class UrlReader
+{
+public:
+    explicit UrlReader(const QUrl &url)
+        : m_url(url)
+    {
+    }
+
+    Result<ConnectionParameters> read()
+    {
+        for (const auto part :
+             {&UrlReader::readScheme, &UrlReader::checkUnencoded, &UrlReader::readEndpoint, &UrlReader::readCredentials,
+              &UrlReader::readVirtualHost, &UrlReader::readQuery, &UrlReader::readFragment}) {
+            (this->*part)();
+            if (m_error.isError())
+                return m_error;
+        }
+        return m_parameters;
+    }
+
+private:
+    void fail(const QString &text) { m_error = invalid("invalid URL: "_L1 + text); }
+    void failUnencoded(const QString &text)
+    {
+        fail(text +
+             "; \"#\", \"/\", \"?\" and \"@\" in a user name, password or virtual host must be percent-encoded as "
+             "\"%23\", \"%2F\", \"%3F\" and \"%40\""_L1);
+    }
+
+    QString decoded(QStringView encoded, const QString &place)
+    {
+        const QByteArray bytes = QByteArray::fromPercentEncoding(encoded.toLatin1());
+        if (bytes.contains('\0'))
+            fail(place + " contains a NUL character"_L1);
+        else if (!bytes.isValidUtf8())
+            fail(place + " is not valid UTF-8"_L1);
+        return QString::fromUtf8(bytes);
+    }
+
+    void readScheme()
+    {
+        if (m_url.isEmpty())
+            fail(u"the text is empty"_s);
+        else if (!m_url.isValid())
+            failInvalid();
+        else if (m_url.scheme().isEmpty())
+            fail(u"the scheme is missing; a URL begins with \"amqp://\""_s);
+        else if (m_url.scheme() == "amqps"_L1)
+            fail(u"the scheme \"amqps\" needs TLS, which is not available in this version"_s);
+        else if (m_url.scheme() != "amqp"_L1)
+            fail(u"the scheme \"%1\" is not \"amqp\""_s.arg(m_url.scheme()));
+    }
+
+    // The rest of QUrl's text may contain the password.
+    void failInvalid()
+    {
+        const QString text = m_url.errorString();
+        const QString reason = text.section(u';', 0, 0).section(u" ("_s, 0, 0);
+        if (text.section(u';', 1).contains(u'@'))
+            failUnencoded(reason);
+        else
+            fail(reason);
+    }
+
+    // An unencoded "#", "/" or "?" in a password ends the authority of the URL. The rest of the password, and the host,
+    // are then part of the path, query or fragment, and must not be shown either.
+    void checkUnencoded()
+    {
+        for (const QString &part :
+             {m_url.path(QUrl::FullyEncoded), m_url.query(QUrl::FullyEncoded), m_url.fragment(QUrl::FullyEncoded)}) {
+            if (part.contains(u'@'))
+                return failUnencoded(u"there is an \"@\" after the host"_s);
+        }
+    }
+
+    void readEndpoint()
+    {
+        Endpoint endpoint;
+        if (!m_url.host().isEmpty())
+            endpoint.host = m_url.host();
+        const int port = m_url.port(DefaultPort);
+        if (port == 0)
+            return fail(u"port 0 is out of range; the range is 1 to 65535"_s);
+        endpoint.port = quint16(port);
+        if (const QString problem = hostProblem(endpoint.host); !problem.isEmpty())
+            return fail(problem);
+        m_parameters.setEndpoints({endpoint});
+    }
+
+    void readCredentials()
+    {
+        const QString userInfo = m_url.userInfo(QUrl::FullyEncoded);
+        if (userInfo.isEmpty())
+            return;
+        const qsizetype colon = userInfo.indexOf(u':');
+        const bool hasPassword = colon >= 0;
+        const QStringView encodedName = QStringView(userInfo).first(hasPassword ? colon : userInfo.size());
+        const QString userName = decoded(encodedName, u"the user name"_s);
+        if (m_error.isError())
+            return;
+        if (userName.isEmpty())
+            return fail(u"the user name is missing"_s);
+        if (hasPassword) {
+            const QString password = decoded(QStringView(userInfo).sliced(colon + 1), u"the password"_s);
+            if (!m_error.isError())
+                m_parameters.setCredentials(userName, password);
+        } else if (userName != "guest"_L1) {
+            m_parameters.setCredentials(userName, {});
+        } else if (!isLoopback(m_parameters.endpoints().constFirst().host)) {
+            fail(u"the password is missing; the default password of guest applies to this machine only"_s);
+        }
+    }
+
+    void readVirtualHost()
+    {
+        const QString path = m_url.path(QUrl::FullyEncoded);
+        if (path.isEmpty() || path == "/"_L1)
+            return;
+        if (!path.startsWith(u'/'))
+            return fail(u"\"//\" is missing after \"amqp:\""_s);
+        if (path.indexOf(u'/', 1) >= 0)
+            return fail(u"the virtual host contains a second \"/\"; write it as \"%2F\""_s);
+        const QString virtualHost = decoded(QStringView(path).sliced(1), u"the virtual host"_s);
+        if (m_error.isError())
+            return;
+        if (virtualHost.toUtf8().size() > MaximumVirtualHost)
+            return fail(u"the virtual host is longer than 255 bytes"_s);
+        m_parameters.setVirtualHost(virtualHost);
+    }
+
+    void readQuery()
+    {
+        const QString query = m_url.query(QUrl::FullyEncoded);
+        if (query.isEmpty())
+            return;
+        QSet<QString> seen;
+        for (const QStringView item : QStringView(query).split(u'&')) {
+            const qsizetype equals = item.indexOf(u'=');
+            const QString key = decoded(item.first(equals < 0 ? item.size() : equals), u"a query key"_s);
+            if (seen.contains(key))
+                return fail(u"the query key \"%1\" occurs twice"_s.arg(key));
+            seen.insert(key);
+            const QString place = u"the query key \"%1\""_s.arg(key);
+            const QString value = equals < 0 ? QString() : decoded(item.sliced(equals + 1), place);
+            if (!m_error.isError())
+                readQueryItem(key, value, place);
+            if (m_error.isError())
+                return;
+        }
+        if (m_detectsBackpressure) // the keys may come in either order
+            m_parameters.setBackpressureMultiplier(
+                *m_detectsBackpressure ? m_multiplier.value_or(DefaultBackpressureMultiplier) : 0);
+        else if (m_multiplier)
+            m_parameters.setBackpressureMultiplier(*m_multiplier);
+    }
+
+    void readQueryItem(const QString &key, const QString &value, const QString &place)
+    {
+        const auto number = [&](qint64 minimum, qint64 maximum) {
+            const auto result = wholeNumber(value, minimum, maximum);
+            if (!result)
+                fail(u"%1 has the value \"%2\", which is not a whole number from %3 to %4"_s.arg(place, value)
+                         .arg(minimum)
+                         .arg(maximum));
+            return result;
+        };
+        if (key == "heartbeat"_L1) {
+            if (const auto seconds = number(0, MaximumHeartbeat.count()))
+                m_parameters.setHeartbeatInterval(std::chrono::seconds(*seconds));
+        } else if (key == "connection_timeout"_L1) {
+            if (const auto milliseconds = number(1, MaximumTimeout.count()))
+                m_parameters.setConnectTimeout(std::chrono::milliseconds(*milliseconds));
+        } else if (key == "channel_max"_L1) {
+            if (const auto channels = number(0, std::numeric_limits<quint16>::max()))
+                m_parameters.setMaximumChannels(quint16(*channels));
+        } else if (key == "frame_max"_L1) {
+            if (value == "0"_L1)
+                m_parameters.setMaximumFrameSize(0);
+            else if (const auto bytes = number(RabbitMqFrameMinimum, std::numeric_limits<quint32>::max()))
+                m_parameters.setMaximumFrameSize(quint32(*bytes));
+        } else if (key == "blocked_connection_timeout"_L1) {
+            if (const auto seconds = number(0, MaximumTimeout.count() / 1000))
+                m_parameters.setBlockedTimeout(std::chrono::seconds(*seconds));
+        } else if (key == "backpressure_detection"_L1) {
+            if (value != "t"_L1 && value != "f"_L1)
+                return fail(u"%1 has the value \"%2\", which is neither \"t\" nor \"f\""_s.arg(place, value));
+            m_detectsBackpressure = value == "t"_L1;
+        } else if (key == "backpressure_multiplier"_L1) {
+            if (const auto multiplier = number(0, std::numeric_limits<int>::max()))
+                m_multiplier = int(*multiplier);
+        } else if (key == "name"_L1) {
+            m_parameters.setConnectionName(value);
+        } else {
+            fail(place + " is unknown"_L1);
+        }
+    }
+
+    void readFragment()
+    {
+        if (m_url.hasFragment())
+            failUnencoded(u"a fragment (\"#\") is not supported"_s);
+    }
+
+    const QUrl &m_url;
+    ConnectionParameters m_parameters;
+    std::optional<bool> m_detectsBackpressure;
+    std::optional<int> m_multiplier;
+    Error m_error;
+};
+
+} // namespace
+
+/*!
+    Reads \a url, which has the form \c{amqp://user:password@host:port/vhost?key=value&key=value}. Every part but the
+    scheme is optional and has a default.
+
+    \list
+    \li The path is the virtual host. An absent or empty one is \c /, and a \c / within its name is written as
+        \c %2F, so that \c{amqp://host/%2F} is \c / too. (setVirtualHost() can name a virtual host that is really
+        called by the empty string.)
+    \li A user name without a password has the empty password. The exception is \c guest: on this machine it has its
+        default password, for other hosts the password is required.
+    \li The query knows \c heartbeat (seconds, 0 to 65535), \c connection_timeout (milliseconds, 1 to 2147483647),
+        \c channel_max (0 to 65535), \c frame_max (bytes, 0 or 8192 to 4294967295), \c blocked_connection_timeout
+        (seconds, 0 to 2147483), \c backpressure_detection (\c t or \c f; \c t means a multiplier of 10),
+        \c backpressure_multiplier (0 to 2147483647) and \c name (connectionName()).
+    \endlist
+
+    Everything is percent-encoded UTF-8 and decoded once. In a user name, a password and a virtual host \c{#}, \c{/},
+    \c{?} and \c{@} are written as \c{%23}, \c{%2F}, \c{%3F} and \c{%40}; QUrl::toPercentEncoding() does that. An
+    invalid URL, another scheme (also \c amqps: TLS is not available in this version), invalid UTF-8, NUL characters, a
+    second \c / in the path, port 0, an unknown or repeated query key, a value out of its range and a fragment give an
+    ErrorKind::InvalidArgument whose text names the place, and never shows the password.
+*/
+Result<ConnectionParameters> ConnectionParameters::fromUrl(const QUrl &url)
+{
+    return UrlReader(url).read();
+}
+
+/*!
+    Returns these parameters as a URL without the password, suitable for display, logs and fromUrl(). It contains the
+    first endpoint, and the query keys whose values differ from the defaults. A user name is left out if it and the
+    password are the defaults.
+
+    It does not contain the password, further endpoints, client properties, limits without a query key, or a virtual
+    host whose name is empty.
+*/
+QUrl ConnectionParameters::toUrl() const
+{
+    const ConnectionParameters defaults;
+    const Endpoint endpoint = endpoints().constFirst();
+
+    QUrl url;
+    url.setScheme(u"amqp"_s);
+    url.setHost(endpoint.host, QUrl::DecodedMode);
+    if (endpoint.port != DefaultPort)
+        url.setPort(endpoint.port);
+    if (userName() != defaults.userName() || d->password != defaults.d->password)
+        url.setUserName(userName(), QUrl::DecodedMode);
+    url.setPath(u'/' + QString::fromLatin1(QUrl::toPercentEncoding(virtualHost())), QUrl::TolerantMode);
+
+    QStringList query;
+    if (heartbeatInterval() != defaults.heartbeatInterval())
+        query += u"heartbeat=%1"_s.arg(heartbeatInterval().count());
+    if (connectTimeout() != defaults.connectTimeout())
+        query += u"connection_timeout=%1"_s.arg(connectTimeout().count());
+    if (maximumChannels() != defaults.maximumChannels())
+        query += u"channel_max=%1"_s.arg(maximumChannels());
+    if (maximumFrameSize() != defaults.maximumFrameSize())
+        query += u"frame_max=%1"_s.arg(maximumFrameSize());
+    if (blockedTimeout() != defaults.blockedTimeout()) // in whole seconds, rounded up
+        query +=
+            u"blocked_connection_timeout=%1"_s.arg(std::chrono::ceil<std::chrono::seconds>(blockedTimeout()).count());
+    if (backpressureMultiplier() == DefaultBackpressureMultiplier)
+        query += u"backpressure_detection=t"_s;
+    else if (backpressureMultiplier() != defaults.backpressureMultiplier())
+        query += u"backpressure_multiplier=%1"_s.arg(backpressureMultiplier());
+    if (connectionName() != defaults.connectionName())
+        query += "name="_L1 + QString::fromLatin1(QUrl::toPercentEncoding(connectionName()));
+    if (!query.isEmpty())
+        url.setQuery(query.join(u'&'), QUrl::TolerantMode);
+    return url;
+}
+
+} // namespace AmqpQt

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "client/channel/channel_p.h"
+
+#include <AmqpQt/consumer.h>
+
+#include <atomic>
+
+namespace AmqpQt
+{
+
+class ConsumerPrivate : public Engine::ConsumerClient
+{
+public:
+    using State = Consumer::State;
+    static constexpr quint16 DefaultPrefetch = 100;
+
+    ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPrivate, const QString &queueName,
+                    const ConsumeOptions &consumeOptions, quint64 serialNumber);
+    ~ConsumerPrivate();
+
+    void start(); // basic.consume, also after a reopen
+    void startFailed(const Error &reason);
+    Reply<int> cancel(bool drains);
+    void deliver(Engine::ReceivedMessage &received);
+    void deliver(const Engine::RepeatedDelivery &repeated,
+                 Message &spare); // reuses the memory of `spare` if possible
+    void emitBatch();
+    void emitCounts();
+    void settled(int count); // reduces the count of unsettled deliveries
+    void recountUnacked();
+
+    // The subscription ended.
+    void onCancelled(const Error &reason, int returned = 0);
+    void onCancelledByBroker(const Engine::ConsumerEntry *subscription, const Error &reason);
+    // A slot was connected to a delivery signal, maybe in another thread.
+    void onConnected();
+    void onDisconnected() { m_listenersChanged.store(true, std::memory_order_relaxed); }
+    void onChannelClosed(const Error &reason, bool couldNotStart);
+    void channelDestroyed(const Error &gone); // the channel, or its connection
+
+    Consumer *const q;
+    ChannelPrivate *channel; // null after the channel or its connection was destroyed
+    QString queue;
+    ConsumeOptions options; // with the tag
+    quint64 serial;
+    std::shared_ptr<Engine::ConsumerEntry> entry; // while the engine knows the subscription
+    // Subscriptions that the broker has ended but whose deliveries are still unsettled.
+    std::vector<std::shared_ptr<Engine::ConsumerEntry>> previousSubscriptions;
+    State state = State::Starting;
+    std::atomic<qint64> deliveredCount = 0; // as reported
+    int unackedCount = 0;
+    bool waitsForQueue = false; // cancelled by the broker; resubscribes once the queue exists
+    Promise<void> started;
+    std::optional<Promise<int>> cancelled;
+
+private:
+    void setState(State newState);
+    void releasePreviousSubscriptions();
+    void onStarted();
+    int requeueBatch();
+    void noteCounts();
+    void makeRepeated(const Engine::RepeatedDelivery &repeated, Message &message) const;
+    void emitDelivery(const Message &message);
+    void emitOrKeepDelivery(const Message &message);
+    void updateListeners();
+    void emitKeptDeliveries();
+    void waitForQueue();
+    void checkQueue();
+    void checkQueueLater();
+    void onQueueChecked(const Result<QueueInfo> &found);
+    template <typename Emit>
+    void emitAndAck(const QList<Message> &messages, Emit emitSignal);
+    void emitPendingSignals();
+    void defer(std::function<void()> action);
+    template <typename T>
+    void finishLater(const Promise<T> &promise, const Result<T> &result);
+    bool isEnded() const { return state == State::Cancelled; }
+
+    QExplicitlySharedDataPointer<const DeliveryOrigin> m_origin; // of the previous delivery
+    QByteArray m_properties;                                     // of the previous delivery
+    std::atomic<bool> m_listenersChanged = true;
+    bool m_hasListener = false;      // of delivered()
+    bool m_hasBatchListener = false; // of batchDelivered()
+    quint32 m_listenersSlice = 0;    // the slice in which they were checked
+    QList<Message> m_batch;
+    bool m_batchIsUnseen = true; // delivered() was not emitted for its messages
+    bool m_batchNoted = false;
+    bool m_hasStarted = false; // at least once
+    std::chrono::milliseconds m_queueCheckDelay{0};
+    qint64 m_deliveredCount = 0;
+    int m_reportedUnackedCount = 0;
+    bool m_countsNoted = false;
+    bool m_warnedOfMissingReceiver = false;
+};
+
+} // namespace AmqpQt

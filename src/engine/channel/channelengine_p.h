@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/channel/callqueue_p.h"
+#include "engine/channel/channelcontext_p.h"
+#include "engine/channel/consumertable_p.h"
+#include "engine/channel/contentreceiver_p.h"
+#include "engine/channel/deliveries_p.h"
+#include "engine/channel/publishing_p.h"
+#include "engine/channel/subscriptions_p.h"
+#include "engine/channel/topologycalls_p.h"
+#include "engine/time_p.h"
+
+namespace AmqpQt::Engine
+{
+
+// The protocol state of one channel. It outlives the channel on the broker: after an error has closed it, it can be
+// opened again as a new incarnation. Operations are sent in the order of their calls: an operation that cannot be sent
+// yet is held, and all later ones wait behind it.
+class ChannelEngine final : public ChannelContext
+{
+public:
+    ChannelEngine(ChannelHost &host, quint16 number, ChannelClient *channelClient);
+
+    ChannelClient *client = nullptr; // null: released
+
+    // The parts of the channel that have operations of their own.
+    TopologyCalls &topology() noexcept { return m_topology; }
+    Subscriptions &subscriptions() noexcept { return m_subscriptions; }
+    Deliveries &deliveries() noexcept { return m_deliveries; }
+    Publishing &publishing() noexcept { return m_publishing; }
+    ContentReceiver &contents() noexcept { return m_contents; }
+
+    // Each returns the id of its reply, or an error if nothing was queued.
+    Result<CallId> open();
+    Result<CallId> close();
+    Result<CallId> confirmSelect();
+    Result<CallId> txSelect();
+    Result<CallId> txCommit();
+    Result<CallId> txRollback();
+    Result<CallId> redeliverUnacked();                                               // basic.recover
+    Result<CallId> requestAccess(const QString &realm, Wire::AccessRequest request); // the request's realm is not set
+    Result<CallId> get(const QString &queue, bool noAck);
+
+    Published publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
+                      const QByteArray &body, bool mandatory) // `properties` as in Wire::ContentHeader
+    {
+        if (!acceptsCalls())
+            return m_publishing.reject(notOpen(Wire::BasicPublish::name));
+        return m_publishing.publish(exchange, routingKey, properties, body, mandatory, holdsCalls());
+    }
+
+    // Closes the channel on the wire without waiting for outstanding calls. Its creator must call this before dropping
+    // the last pointer to it.
+    void release();
+
+    // Called by the connection.
+    Wire::Visit receive(Wire::MethodId id, QByteArrayView arguments, QByteArrayView frame);
+    bool releaseOne(); // of the held operations; false: none can be sent now
+    void releaseHeld() override;
+    void callTimedOut(const char *method, Milliseconds timeout);
+    // Ends all outstanding calls with `callError`, and drops all subscriptions.
+    void end(const Error &callError, const Error &closeReason, bool awaitsCloseOk);
+
+private:
+    void submit(ChannelCall call) override;
+    bool holdsCalls() const // that are made now
+    {
+        return !m_host.isOpen() || m_calls.isHolding() || m_deliveries.isTransactionEnding();
+    }
+    bool mustHold(const ChannelCall &call) const;
+    bool waitsForConfirms(const ChannelCall &call) const;
+    void sendCall(const ChannelCall &call);
+    Error wrongMode(const char *method, const QString &need) const;
+
+    // received methods that are not for one part alone
+    void on(const Wire::ChannelOpenOk &);
+    void on(const Wire::ChannelFlow &);
+    void on(const Wire::ChannelClose &);
+    void on(const Wire::ChannelCloseOk &);
+    void on(const Wire::AccessRequestOk &);
+    void on(const Wire::BasicAck &);
+    void on(const Wire::BasicNack &);
+    void on(const Wire::BasicRecoverOk &);
+    void on(const Wire::TxCommitOk &);
+    void on(const Wire::TxRollbackOk &);
+    template <typename Method>
+    void on(const Method &);
+    template <typename Method>
+    void finishCall(const Method &, ReplyValue value = {}); // which this method answers
+    void onConfirm(quint64 deliveryTag, bool multiple, const Error &failure);
+
+    void startCloseTime();
+    void closeWithError(quint16 replyCode, const Error &reason);
+
+    CallId m_closeCall = 0; // close() was called
+    CallId m_closeWait = 0; // close() waits for confirms; timed like a call
+    CallQueue m_calls{*this};
+    ConsumerTable m_consumers;
+    TopologyCalls m_topology{*this, m_calls};
+    Deliveries m_deliveries{*this, m_consumers};
+    Publishing m_publishing{*this, m_calls, m_consumers};
+    Subscriptions m_subscriptions{*this, m_topology, m_calls, m_consumers, m_publishing};
+    ContentReceiver m_contents{*this, m_calls, m_consumers, m_deliveries, m_publishing, m_subscriptions};
+};
+
+} // namespace AmqpQt::Engine

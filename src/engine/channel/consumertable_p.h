@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/buffers/deliverytemplate_p.h"
+#include "engine/event_p.h"
+
+#include <QtCore/qlist.h>
+
+#include <memory>
+#include <vector>
+
+namespace AmqpQt::Engine
+{
+
+// A subscription. Its tag is taken until cancel-ok.
+struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
+    enum class State : quint8 { Starting, Active, Cancelling, Gone };
+
+    QByteArray tag;
+    ConsumerClient *client = nullptr; // receives the deliveries; null: none any more
+    CallId startCall = 0;
+    CallId cancelCall = 0;
+    int unacked = 0;
+    int returned = 0;
+    int lost = 0;
+    State state = State::Starting;
+    bool noAck = false;
+    bool isForReplies = false;   // of direct reply-to
+    bool isSent = false;         // basic.consume has been sent
+    bool cancelHeld = false;     // basic.cancel waits for consume-ok; sent earlier, it would end the connection
+    bool waitsForTag = false;    // basic.consume waits for the cancel-ok of the consumer that has the tag
+    bool isDraining = false;     // deliveries are taken until cancel-ok
+    bool isEndReported = false;  // by ConsumerCancelled
+    bool consumeOkIsDue = false; // the broker cancelled the consumer before it sent consume-ok
+    std::unique_ptr<DeliveryTemplate> lastDelivery; // made with the first one
+
+    bool isEnding() const noexcept { return state > State::Active || cancelHeld; }
+};
+
+// The consumers of a channel, by tag.
+//
+//   State       where the entry is           from                                     until
+//   Starting    in the held call only        consume(), while an ending consumer      the other's cancel-ok
+//               (waitsForTag)                has the same tag
+//   Starting    entries()                    consume()                                consume-ok
+//   Active      entries()                    consume-ok                               basic.cancel
+//   Cancelling  entries()                    basic.cancel is sent                     cancel-ok
+//   Gone        recently ended; unsettled,   cancel-ok, the broker's basic.cancel,    16 more have ended; its
+//   deliveries
+//               too, if it has unsettled     or a rejected basic.consume              are settled or requeued
+//               deliveries
+//   Gone        nowhere                      the end of the channel
+//
+// Acks and the assembler have plain pointers to entries. Those of unsettled deliveries stay valid since the entry is in
+// one of the lists, and the content that is being received ends before 16 more consumers can end, since no method of
+// the channel may come in between.
+//
+// An entry that has ended is only needed for deliveries that the broker sends after the end: RabbitMQ 4.3 does so for
+// consumers that it has cancelled itself, until our answer has arrived, so within one round trip. Even if a channel
+// loses more than 16 consumers in one round trip, nothing is lost: a delivery with an unknown tag is requeued, and the
+// broker is asked to cancel the consumer once more. Only for a delivery that needs no acknowledgement would it close
+// the channel.
+class ConsumerTable
+{
+public:
+    using Entries = QList<std::shared_ptr<ConsumerEntry>>; // quick at both ends
+
+    void insert(const std::shared_ptr<ConsumerEntry> &consumer);   // its tag is free
+    const Entries &entries() const noexcept { return m_entries; }  // shorter tags first
+    std::shared_ptr<ConsumerEntry> find(QByteArrayView tag) const; // null: none has this tag now
+    bool hasDirectReplyTo() const;                                 // a consumer of direct reply-to, which is not ending
+    // The consumer of a delivery, which may have ended recently. Null: unknown.
+    ConsumerEntry *receiver(QByteArrayView tag);
+    ConsumerEntry *lastReceiver() const noexcept { return m_lastReceiver; } // null: none, or it has ended
+
+    std::shared_ptr<ConsumerEntry> take(QByteArrayView tag); // it has ended, and its tag is free
+    ConsumerEntry *addEnded(QByteArrayView tag);             // for deliveries with an unknown tag
+    bool takeDueConsumeOk(QByteArrayView tag);               // of a consumer that the broker has cancelled
+    Entries takeAll();                                       // the channel has ended; forgets those that have ended
+
+    // Deliveries, which keep entries that have ended.
+    void settled(ConsumerEntry &consumer, int count)
+    {
+        consumer.unacked -= count;
+        if (consumer.state == ConsumerEntry::State::Gone && consumer.unacked == 0)
+            forget(consumer);
+    }
+    void reopened(const std::shared_ptr<ConsumerEntry> &consumer); // one delivery, by tx.rollback
+    void requeued();                                               // all deliveries
+
+private:
+    struct Ended {
+        Entries unsettled;
+        Entries recently;
+    };
+
+    Entries::const_iterator position(QByteArrayView tag) const; // or where it would be
+    void remember(const std::shared_ptr<ConsumerEntry> &ended);
+    void forget(const ConsumerEntry &settled);
+
+    // By tag, shorter ones first, so that the next tag generated by the client comes last. A list, since most channels
+    // have one consumer, for which a map takes much more memory.
+    Entries m_entries;
+    ConsumerEntry *m_lastReceiver = nullptr; // among m_entries
+    std::unique_ptr<Ended> m_ended;          // made with the first one
+};
+
+} // namespace AmqpQt::Engine

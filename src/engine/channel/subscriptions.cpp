@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+#include "engine/channel/subscriptions_p.h"
+
+#include "base/logging_p.h"
+#include "engine/arguments/arguments_p.h"
+#include "engine/arguments/knownproperties_p.h"
+
+namespace AmqpQt::Engine
+{
+
+using namespace Qt::StringLiterals;
+
+Result<CallId> Subscriptions::setPrefetch(quint16 count, bool perChannel)
+{
+    if (!m_channel.acceptsCalls())
+        return m_channel.notOpen(Wire::BasicQos::name);
+    (perChannel ? m_channelPrefetch : m_prefetch) = count;
+    if (!perChannel)
+        m_sentPrefetch = count;
+    return m_channel.call(Wire::BasicQos{.prefetchCount = count, .global = perChannel});
+}
+
+Result<std::shared_ptr<ConsumerEntry>> Subscriptions::consume(const QString &name, const ConsumeOptions &options,
+                                                              ConsumerClient *client)
+{
+    if (!m_channel.acceptsCalls())
+        return m_channel.notOpen(Wire::BasicConsume::name);
+    const Result<QString> resolved = m_topology.resolveQueue(name);
+    if (!resolved)
+        return resolved.error();
+    Arguments arguments;
+    const QByteArray queue = arguments.shortString("queue", *resolved);
+    const QByteArray tag = arguments.shortString("consumerTag", options.consumerTag);
+    const QByteArray table = arguments.table("arguments", options.arguments, consumeArguments());
+    if (arguments.areInvalid())
+        return arguments.error();
+    if (tag.isEmpty())
+        return Error(ErrorKind::InvalidArgument, u"consumerTag: the tag is empty"_s);
+    const std::shared_ptr<ConsumerEntry> former = m_consumers.find(tag);
+    if ((former && !former->isEnding()) || m_calls.consumeWaitingFor(tag))
+        return Error(ErrorKind::InvalidArgument,
+                     u"consumerTag: \"%1\" is in use on channel %2"_s.arg(options.consumerTag).arg(m_channel.number()));
+    const bool noAck = options.ackMode == AckMode::NoAck;
+    const quint16 prefetch = options.prefetch.value_or(m_prefetch);
+    if (options.arguments.contains(u"x-stream-offset"_s) && (noAck || prefetch == 0)) {
+        return Error(ErrorKind::InvalidArgument,
+                     noAck ? u"ackMode: a consumer of a stream needs acknowledgements; AckMode::NoAck is not possible"_s
+                           : u"prefetch: a consumer of a stream needs a limit; the minimum is 1"_s);
+    }
+    const bool isForReplies = *resolved == DirectReplyTo;
+    if (isForReplies && (!noAck || (!former && hasDirectReplyTo()))) {
+        return Error(
+            ErrorKind::InvalidArgument,
+            noAck ? u"queue: \"%1\" already has a consumer on channel %2"_s.arg(DirectReplyTo).arg(m_channel.number())
+                  : u"ackMode: replies from \"%1\" cannot be acknowledged; use AckMode::NoAck"_s.arg(DirectReplyTo));
+    }
+    const Wire::BasicConsume method{.ticket = m_channel.ticket(),
+                                    .queue = queue,
+                                    .consumerTag = tag,
+                                    .noLocal = options.noLocal,
+                                    .noAck = noAck,
+                                    .exclusive = options.exclusive,
+                                    .arguments = {table}};
+    if (const Error error = m_channel.checkSize(Wire::payloadSize(method), method.name); error.isError())
+        return error;
+
+    if (prefetch != m_sentPrefetch) {
+        m_channel.call(Wire::BasicQos{.prefetchCount = prefetch});
+        m_sentPrefetch = prefetch;
+    }
+    auto consumer = std::make_shared<ConsumerEntry>();
+    consumer->tag = tag;
+    consumer->client = client;
+    consumer->noAck = noAck;
+    consumer->isForReplies = isForReplies;
+    consumer->startCall = m_channel.host().calls().nextId();
+    ChannelCall starting = ChannelCall::of(consumer->startCall, method);
+    starting.consumer = consumer;
+    if (former) { // the tag is free after its consumer's cancel-ok
+        consumer->waitsForTag = true;
+        m_calls.hold(std::move(starting));
+        return consumer;
+    }
+    m_consumers.insert(consumer);
+    m_channel.submit(std::move(starting));
+    return consumer;
+}
+
+CallId Subscriptions::cancel(ConsumerEntry &consumer)
+{
+    Q_ASSERT(consumer.cancelCall == 0);
+    const CallId id = consumer.cancelCall = m_channel.host().calls().nextId();
+    if (consumer.isForReplies)
+        m_publishing.dropTemplate(); // a request like the last one must be checked again
+    if (consumer.waitsForTag) {
+        m_calls.cancelWaitingConsumes(&consumer);
+        m_channel.releaseHeld(); // the operations behind it
+    } else if (consumer.state == ConsumerEntry::State::Starting) {
+        consumer.cancelHeld = true;
+    } else {
+        sendCancel(m_consumers.find(consumer.tag));
+    }
+    return id;
+}
+
+CallId Subscriptions::drain(ConsumerEntry &consumer)
+{
+    consumer.isDraining = true;
+    return cancel(consumer);
+}
+
+void Subscriptions::channelOpened()
+{
+    m_sentPrefetch = 0;
+    if (m_channelPrefetch)
+        m_channel.call(Wire::BasicQos{.prefetchCount = m_channelPrefetch, .global = true});
+}
+
+void Subscriptions::cancelAll()
+{
+    for (const auto &consumer : m_consumers.entries()) {
+        if (consumer->state == ConsumerEntry::State::Active)
+            cancel(*consumer);
+    }
+    m_calls.cancelWaitingConsumes(nullptr);
+    m_channel.releaseHeld(); // the operations behind them
+}
+
+void Subscriptions::end(const Error &callError, bool isFailure)
+{
+    for (const auto &consumer : m_consumers.takeAll()) {
+        if (consumer->state == ConsumerEntry::State::Starting)
+            m_channel.finish(consumer->startCall, callError);
+        consumer->state = ConsumerEntry::State::Gone;
+        if (consumer->cancelCall)
+            m_channel.finish(consumer->cancelCall,
+                             isFailure ? ReplyValue(callError) : CancelResult{consumer->returned, consumer->lost});
+    }
+}
+
+void Subscriptions::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
+{
+    consumer->cancelHeld = false;
+    consumer->state = ConsumerEntry::State::Cancelling;
+    ChannelCall cancelling = ChannelCall::of(consumer->cancelCall, Wire::BasicCancel{.consumerTag = consumer->tag});
+    cancelling.consumer = consumer;
+    m_channel.submit(std::move(cancelling));
+}
+
+bool Subscriptions::claimTag(const ChannelCall &consume)
+{
+    if (m_consumers.find(consume.consumer->tag))
+        return false;
+    consume.consumer->waitsForTag = false;
+    m_consumers.insert(consume.consumer);
+    return true;
+}
+
+void Subscriptions::consumeRejected(const ChannelCall &call, const Error &error)
+{
+    endConsumer(call.consumer);
+    if (call.consumer->cancelCall)
+        m_channel.finish(call.consumer->cancelCall, CancelResult{});
+    else
+        m_channel.host().post(ConsumerCancelled{call.consumer, error});
+}
+
+void Subscriptions::cancelTooLarge(ConsumerEntry &consumer, const Error &reason)
+{
+    if (consumer.isEnding())
+        return;
+    consumer.isEndReported = true;
+    m_channel.host().post(ConsumerCancelled{m_consumers.find(consumer.tag), reason});
+    cancel(consumer);
+}
+
+void Subscriptions::on(const Wire::BasicConsumeOk &method)
+{
+    const auto consumer = m_consumers.find(method.consumerTag);
+    if (!consumer || consumer->state != ConsumerEntry::State::Starting || !consumer->isSent) {
+        if (!m_consumers.takeDueConsumeOk(method.consumerTag))
+            m_channel.reportUnexpected(method.name);
+        return;
+    }
+    consumer->state = ConsumerEntry::State::Active;
+    m_channel.finish(consumer->startCall, {});
+    if (consumer->cancelHeld && m_channel.acceptsCalls())
+        sendCancel(consumer);
+}
+
+void Subscriptions::on(const Wire::BasicCancelOk &method)
+{
+    const auto consumer = m_consumers.find(method.consumerTag);
+    if (!consumer || consumer->state != ConsumerEntry::State::Cancelling)
+        return m_channel.reportUnexpected(method.name);
+    endConsumer(consumer);
+    m_channel.finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
+    m_channel.releaseHeld(); // another may wait for the tag
+}
+
+void Subscriptions::on(const Wire::BasicCancel &method)
+{
+    const auto consumer = m_consumers.find(method.consumerTag);
+    const bool isCancelling = consumer && consumer->state == ConsumerEntry::State::Cancelling;
+    if (!method.noWait && !m_channel.isCloseSent())
+        m_channel.host().frames().send(m_channel.number(), Wire::BasicCancelOk{.consumerTag = method.consumerTag});
+    else if (!isCancelling)
+        stopDeliveries(method.consumerTag);
+    if (isCancelling)
+        return; // its cancel-ok will arrive as well
+    if (!consumer || !consumer->isSent)
+        return; // refers to an earlier consumer, whose cancel-ok has arrived
+    const Error error(ErrorKind::ConsumerCancelled,
+                      u"the broker cancelled the consumer \"%1\""_s.arg(QString::fromUtf8(consumer->tag)), 0,
+                      QString::fromLatin1(method.name));
+    if (consumer->state == ConsumerEntry::State::Starting) {
+        consumer->consumeOkIsDue = true;
+        m_channel.finish(consumer->startCall, error);
+    }
+    endConsumer(consumer);
+    if (consumer->cancelCall)
+        m_channel.finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
+    if (!std::exchange(consumer->isEndReported, true))
+        m_channel.host().post(ConsumerCancelled{consumer, error});
+    m_channel.releaseHeld(); // another may wait for the tag
+}
+
+// RabbitMQ 4.3 keeps a consumer that it has cancelled, with its tag, until the client answers. Without an answer it
+// would resume deliveries once the consumer's messages are settled. Every version ignores a cancel for an unknown tag.
+void Subscriptions::stopDeliveries(QByteArrayView consumerTag)
+{
+    if (!m_channel.isCloseSent())
+        m_channel.host().frames().send(m_channel.number(),
+                                       Wire::BasicCancel{.consumerTag = consumerTag, .noWait = true});
+}
+
+void Subscriptions::endConsumer(const std::shared_ptr<ConsumerEntry> &consumer)
+{
+    m_consumers.take(consumer->tag);
+    if (consumer->isForReplies)
+        m_publishing.dropTemplate(); // as in cancel()
+}
+
+// Returns its deliveries to the queue and asks the broker to cancel it, since it would otherwise redeliver them
+// forever.
+ConsumerEntry *Subscriptions::rejectDelivery(QByteArrayView tag)
+{
+    qCWarning(lcChannel) << "a delivery for the unknown consumer tag" << QString::fromUtf8(tag) << "on channel"
+                         << m_channel.number() << "is requeued";
+    stopDeliveries(tag);
+    return m_consumers.addEnded(tag);
+}
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/channel/callqueue_p.h"
+#include "engine/channel/channelcontext_p.h"
+
+#include <AmqpQt/fieldtable.h>
+#include <AmqpQt/options.h>
+
+#include <QtCore/qstring.h>
+
+namespace AmqpQt::Engine
+{
+
+// The calls of a channel that declare, bind and delete queues and exchanges. Each returns the id of its reply, or an
+// error for a call that is not made. An empty name of a queue stands for the one that the channel declared last.
+class TopologyCalls
+{
+public:
+    TopologyCalls(ChannelContext &channel, CallQueue &calls) noexcept
+        : m_channel(channel)
+        , m_calls(calls)
+    {
+    }
+
+    Result<CallId> declareQueue(const QString &name, const QueueOptions &options, bool passive);
+    Result<CallId> deleteQueue(const QString &name, bool ifUnused, bool ifEmpty);
+    Result<CallId> purgeQueue(const QString &name);
+    Result<CallId> bindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
+                             const FieldTable &arguments);
+    Result<CallId> unbindQueue(const QString &queue, const QString &exchange, const QString &routingKey,
+                               const FieldTable &arguments);
+    Result<CallId> declareExchange(const QString &name, const QString &type, const ExchangeOptions &options,
+                                   bool passive);
+    Result<CallId> deleteExchange(const QString &name, bool ifUnused);
+    Result<CallId> bindExchange(const QString &destination, const QString &source, const QString &routingKey,
+                                const FieldTable &arguments);
+    Result<CallId> unbindExchange(const QString &destination, const QString &source, const QString &routingKey,
+                                  const FieldTable &arguments);
+
+    QString lastQueue() const { return m_lastQueue; } // empty until the broker has named it
+    Result<QString> resolveQueue(const QString &name) const;
+    void on(const Wire::QueueDeclareOk &);
+    void clear(); // the channel has ended
+
+private:
+    template <typename Method>
+    Result<CallId> bindOrUnbind(const QString &queue, const QString &exchange, const QString &routingKey,
+                                const FieldTable &table);
+    template <typename Method>
+    Result<CallId> bindOrUnbindExchange(const QString &destination, const QString &source, const QString &routingKey,
+                                        const FieldTable &table);
+
+    ChannelContext &m_channel;
+    CallQueue &m_calls;
+    CallId m_lastDeclare = 0;
+    QString m_lastQueue;
+};
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/channel/consumertable_p.h"
+
+#include <memory>
+#include <vector>
+
+namespace AmqpQt::Engine
+{
+
+// What a channel in transaction mode has settled since the last tx.commit or tx.rollback, since a rollback opens it
+// again. After either of them nothing may be sent on the channel until the reply, so nacks wait here.
+class Transaction
+{
+public:
+    struct Settlement {
+        quint64 deliveryTag = 0;
+        std::shared_ptr<ConsumerEntry> consumer; // null: of basic.get
+        bool isReturned = false;                 // because the message was unwanted
+    };
+    struct Nack {
+        quint64 deliveryTag = 0;
+        bool requeue = false;
+    };
+
+    void settled(Settlement settlement) { m_settled.push_back(std::move(settlement)); }
+    bool isEnding() const noexcept { return m_isEnding; } // tx.commit or tx.rollback awaits its reply
+    void hold(const Nack &nack) { m_nacks.push_back(nack); }
+
+    void commitSent()
+    {
+        m_isEnding = true;
+        m_settled.clear();
+    }
+    void rollbackSent()
+    {
+        m_isEnding = true;
+        m_rolledBack = std::exchange(m_settled, {});
+    }
+    std::vector<Settlement> takeRolledBack() { return std::exchange(m_rolledBack, {}); }
+    std::vector<Nack> ended() // the reply has arrived; these can be sent now
+    {
+        m_isEnding = false;
+        return std::exchange(m_nacks, {});
+    }
+
+private:
+    std::vector<Settlement> m_settled;
+    std::vector<Settlement> m_rolledBack; // by a tx.rollback that awaits its reply
+    std::vector<Nack> m_nacks;
+    bool m_isEnding = false;
+};
+
+} // namespace AmqpQt::Engine

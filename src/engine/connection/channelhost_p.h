@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/connection/calltracker_p.h"
+#include "engine/connection/eventqueue_p.h"
+#include "engine/connection/flowcontrol_p.h"
+#include "engine/connection/framewriter_p.h"
+#include "engine/settings_p.h"
+
+#include <memory>
+#include <vector>
+
+namespace AmqpQt::Engine
+{
+
+class ChannelEngine;
+
+// The connection as its channels see it. Messages are sent through the parts below without a virtual call.
+class ChannelHost
+{
+public:
+    ChannelHost(const ChannelHost &) = delete;
+    ChannelHost &operator=(const ChannelHost &) = delete;
+
+    bool isOpen() const noexcept { return m_isOpen; }   // methods can be sent on channels
+    bool hasNack() const noexcept { return m_hasNack; } // the broker knows basic.nack
+    const Settings &settings() const noexcept { return m_settings; }
+    FrameWriter &frames() noexcept { return m_frames; }
+    FlowControl &flow() noexcept { return m_flow; }
+    CallTracker &calls() noexcept { return m_calls; }
+    void post(Event event) { m_events.post(std::move(event)); }
+    void callSent(const CallTracker::Call &call) { m_calls.sent(call, m_frames.output().appended()); }
+
+    quint64 newIncarnation() noexcept { return ++m_lastIncarnation; } // of a channel being opened
+    // A channel being opened gets its previous number if it is free, otherwise another one.
+    virtual Result<quint16> claimNumber(ChannelEngine &channel) = 0;
+    virtual void releaseNumber(const ChannelEngine &channel) = 0; // of a channel that was never opened
+    virtual void channelClosedByPeer(const ChannelEngine &channel) = 0;
+    virtual void channelEnded(const ChannelEngine &channel, bool awaitsCloseOk) = 0;
+
+    virtual void waitForOpen(std::shared_ptr<ChannelEngine> channel) = 0; // it holds an operation until isOpen()
+    // Calls Deliveries::flushAcks() before the next write.
+    void queueAcks(std::shared_ptr<ChannelEngine> channel) { m_channelsWithAcks.push_back(std::move(channel)); }
+    virtual void noteProgress() = 0; // the broker has answered, so closing the connection may take longer
+
+    // Ends the connection, since the broker broke the protocol.
+    virtual void reportViolation(quint16 replyCode, const QString &text) = 0;
+    virtual void reportUnexpected(const char *method) = 0;
+
+protected:
+    ChannelHost() = default;
+    ~ChannelHost() = default;
+
+    Settings m_settings;
+    EventQueue m_events;
+    FrameWriter m_frames;
+    FlowControl m_flow{m_frames, m_events};
+    CallTracker m_calls;
+    std::vector<std::shared_ptr<ChannelEngine>> m_channelsWithAcks;
+    quint64 m_lastIncarnation = 0;
+    bool m_isOpen = false;
+    bool m_hasNack = false;
+};
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/connection/channelids_p.h"
+
+#include <vector>
+
+namespace AmqpQt::Engine
+{
+
+class ChannelEngine;
+
+// The use of the channel numbers of a connection. A number is free again once no channel has it and the broker owes no
+// close-ok for it.
+//
+//   channel  awaitsCloseOk  closedByPeer
+//   no       no             no            free, or closed by channel.close of the broker and free
+//   yes      no             no            has a channel, open on the broker or not
+//   no       yes            no            the channel was let go: all is skipped until channel.close-ok
+//   no       yes            yes           the same, and the broker's channel.close crossed ours
+//   any      no             yes           RabbitMQ may send deliveries after its channel.close: all is skipped until
+//                                         channel.open-ok, or another channel.close, of a new channel with the number
+class ChannelTable
+{
+public:
+    struct Slot {
+        ChannelEngine *channel = nullptr;
+        bool awaitsCloseOk = false;
+        bool closedByPeer = false;
+    };
+
+    void setLimit(quint16 limit) noexcept { m_ids.setLimit(limit); } // 0 means 65535
+    quint16 limit() const noexcept { return m_ids.limit(); }
+
+    quint16 add(ChannelEngine *channel);              // with the smallest free number; returns 0 if none is free
+    bool add(quint16 number, ChannelEngine *channel); // returns false if the number is not free or beyond the limit
+    void setChannel(quint16 number, ChannelEngine *channel) { m_slots[number].channel = channel; }
+    void release(quint16 number);                    // of a channel that was never opened
+    void opened() noexcept { ++m_openCount; }        // a channel uses its number
+    void closed(quint16 number, bool awaitsCloseOk); // a channel no longer uses its number
+
+    Slot slot(quint16 number) const { return number < m_slots.size() ? m_slots[number] : Slot(); }
+    ChannelEngine *channel(quint16 number) const { return slot(number).channel; }
+    void setClosedByPeer(quint16 number, bool closed) { m_slots[number].closedByPeer = closed; }
+    // One more than the largest number that was ever used.
+    quint32 end() const noexcept { return quint32(m_slots.size()); }
+    int openCount() const noexcept { return m_openCount; } // including those that await close-ok
+
+private:
+    void occupy(quint16 number, ChannelEngine *channel);
+
+    ChannelIds m_ids;
+    std::vector<Slot> m_slots; // by number
+    int m_openCount = 0;
+};
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/channel/channelengine_p.h"
+#include "engine/connection/channelhost_p.h"
+#include "engine/connection/channelrouter_p.h"
+#include "engine/connection/channeltable_p.h"
+#include "engine/connection/closetimer_p.h"
+#include "engine/connection/framereader_p.h"
+#include "engine/connection/handshake_p.h"
+#include "engine/connection/heartbeat_p.h"
+#include "engine/event_p.h"
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace AmqpQt::Engine
+{
+
+// All protocol state of one connection. The caller drives it, and it never calls back: bytes and times go in, next()
+// returns one event at a time, and output() has the bytes to write. While the caller handles an event, no function of
+// the engine is on the stack.
+class ConnectionEngine final : private ChannelHost
+{
+public:
+    enum class State : quint8 {
+        Idle,
+        Connecting, // see Handshake::Step
+        Open,
+        CloseSent,
+        Closed,
+    };
+
+    void configure(const Settings &settings); // before start(): the limits for operations that wait for it
+    // Starts an attempt and queues the protocol header. Returns an error, without starting, if a setting cannot be
+    // sent. A failed attempt ends no channel: channels that wait for the connection keep waiting until an attempt
+    // succeeds or endWaiting() is called.
+    Error start(const Settings &settings, Time now);
+
+    // Ways to end the connection. All but the last two lead to ConnectionClosed.
+    void close(Time now);                      // the application closes: channels first, then connection.close
+    void sendConnectionClose();                // the application exits: does not wait for answers
+    void abort(const Error &reason = {});      // the client gives up: sends nothing
+    void failAttempt(const Error &reason);     // the client cannot call start(): as if it had failed
+    void transportClosed(const Error &error);  // the transport is lost, or could not connect
+    void endWaiting(const Error &reason = {}); // no attempt follows: ends the waiting channels
+    bool isWaitedFor() const noexcept { return m_channels.openCount() > 0; } // by channels, without a connection
+    void postpone(ConnectionClosed event) { post(std::move(event)); }        // behind all queued events
+
+    // Input: fill inputSpace() and report the size, then call next() until it returns nothing.
+    void transportConnected() noexcept { m_handshake.transportReady(); }
+    std::span<char> inputSpace() { return m_reader.space(); }
+    void inputRead(qsizetype size, Time now);
+    qsizetype feed(QByteArrayView bytes, Time now); // copies; returns the number of bytes taken
+    bool hasInput() const noexcept { return !m_events.isEmpty() || m_reader.hasInput(); } // for next()
+    // False: it needs more input. A steady stream reuses `event`, which costs less than a new one each time.
+    bool next(Event &event)
+    {
+        if (RepeatedDelivery delivery; m_takesRepeated && m_events.isEmpty() && m_reader.isBetweenFrames() &&
+                                       m_router.nextRepeated(delivery)) { // most deliveries of a steady stream
+            event = delivery;
+            return true;
+        }
+        return nextOther(event);
+    }
+    std::vector<ReplyArrived> takeReplies(const ChannelEngine *channel) // instead of by next()
+    {
+        return m_events.takeReplies(channel);
+    }
+
+    // output
+    // Merges acks. Here and below, `held` is the number of bytes that the transport has accepted but not yet passed to
+    // the kernel.
+    void prepareOutput(Time now, qint64 held = 0);
+    QByteArrayView output() const { return m_frames.output().front(); }
+    std::span<const QByteArrayView> output(std::span<QByteArrayView> space) const
+    {
+        return m_frames.output().pieces(space);
+    }
+    void written(qsizetype size, Time now, qint64 held = 0);
+    bool hasOutput() const noexcept { return !m_frames.output().isEmpty() || !m_channelsWithAcks.empty(); }
+    // Enough output has been added since the last attempt to write.
+    bool wantsWrite(qsizetype threshold = WriteThreshold) const noexcept
+    {
+        return m_frames.output().untried() >= threshold;
+    }
+    void writeTried() noexcept { m_frames.output().setTried(); }
+    qint64 queuedBytes() const noexcept { return m_flow.queuedBytes(); }
+    bool hasRoom(qint64 bytes) const noexcept { return m_flow.hasRoom(bytes); }
+    bool isBlocked() const noexcept { return m_flow.isBlocked(); }
+    bool isWritable() const noexcept { return m_flow.isWritable(); }
+
+    std::optional<Time> deadline() const;
+    // `inputIsRead`: next() has seen everything the peer has sent. Until then no call times out and the peer is not
+    // considered dead.
+    void tick(Time now, bool inputIsRead = true);
+    bool hasIdleMemory() const noexcept
+    {
+        return m_reader.hasIdleMemory() || (m_frames.output().isEmpty() && m_frames.output().hasSpare());
+    }
+    void releaseIdleMemory(); // memory that only the next burst needs
+
+    // Without `number`, uses the smallest free one. Null if none is free, or if `number` is taken or beyond the limit.
+    // ChannelEngine::release() ends the channel.
+    std::shared_ptr<ChannelEngine> createChannel(ChannelClient *client);
+    std::shared_ptr<ChannelEngine> createChannel(quint16 number, ChannelClient *client);
+    ChannelEngine *channel(quint16 number) const { return m_channels.channel(number); }
+    bool isChannelNumberPossible(quint16 number) const { return number > 0 && number <= m_channels.limit(); }
+
+    State state() const noexcept { return m_state; }
+    using ChannelHost::hasNack;
+    using ChannelHost::isOpen;
+    bool isClosing() const noexcept { return m_isClosing; }
+    const Handshake &handshake() const noexcept { return m_handshake; }
+    std::chrono::seconds heartbeat() const noexcept { return m_heartbeat.interval(); } // 0: off, or not connected
+    quint32 frameMax() const noexcept { return m_handshake.agreed().frameMax; }
+    quint16 channelMax() const noexcept { return m_handshake.agreed().channelMax; }
+    FieldTable serverProperties() const { return m_handshake.serverProperties(); }
+    bool hasCapability(const QString &name) const { return m_handshake.hasCapability(name); }
+
+private:
+    static constexpr qsizetype WriteThreshold = 128 * 1024;
+
+    void setState(State state);
+    bool nextOther(Event &event);
+
+    // received methods
+    void onMethodFrame();
+    void on(const Wire::ConnectionStart &method) { advance(method); }
+    void on(const Wire::ConnectionSecure &method) { advance(method); }
+    void on(const Wire::ConnectionTune &);
+    void on(const Wire::ConnectionOpenOk &);
+    void on(const Wire::ConnectionClose &);
+    void on(const Wire::ConnectionCloseOk &);
+    void on(const Wire::ConnectionBlocked &);
+    void on(const Wire::ConnectionUnblocked &);
+    template <typename Method>
+    void on(const Method &);
+    template <typename Method>
+    bool advance(const Method &method); // the handshake; false: the attempt has failed
+    bool expect(State state, const char *method);
+    void setBlocked(bool blocked, const QString &reason);
+
+    std::shared_ptr<ChannelEngine> createChannelAt(quint16 number, ChannelClient *client); // null for 0
+
+    // requests of channels
+    Result<quint16> claimNumber(ChannelEngine &channel) override;
+    void releaseNumber(const ChannelEngine &channel) override;
+    void channelClosedByPeer(const ChannelEngine &channel) override;
+    void channelEnded(const ChannelEngine &channel, bool awaitsCloseOk) override;
+    void waitForOpen(std::shared_ptr<ChannelEngine> channel) override { m_waiting.push_back(std::move(channel)); }
+    void noteProgress() override { m_closeTimer.progress(m_now); }
+    void reportViolation(quint16 replyCode, const QString &text) override;
+    void reportUnexpected(const char *method) override;
+
+    void noteLeft(qint64 held, Time now);
+    void expireCalls(Time now);
+    void endUnusableChannels();
+    void endChannels(const Error &reason);
+    void closeChannels();
+    void sendCloseWhenChannelsAreClosed();
+    void end(const Error &reason, bool graceful);
+    void timeOut(const QString &text);
+
+    State m_state = State::Idle;
+    bool m_isClosing = false; // close() was called
+    FrameReader m_reader;
+    Handshake m_handshake{m_frames};
+    ChannelTable m_channels;
+    ChannelRouter m_router{*this, m_channels, m_reader};
+    std::deque<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until isOpen()
+    Heartbeat m_heartbeat;
+    CloseTimer m_closeTimer;
+    Time m_now;                   // of the input being decoded
+    bool m_takesRepeated = false; // since the last read: the connection is open and frames are not logged
+};
+
+} // namespace AmqpQt::Engine

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+
+foreach(test tst_latestvaluemodel tst_messagecolumns tst_messagemodel tst_ratehistory)
+    amqpqt_test(models ${test} LAYERS base wire engine transport client models
+        LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
+endforeach()

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+
+amqpqt_test(rabbitmq tst_brokerfixture LIBRARIES amqpqt_brokerfixture)
+if(EXISTS /usr/lib/rabbitmq/bin/rabbitmq-server) # else the tests use a broker somewhere else
+    amqpqt_test(rabbitmq tst_brokertool TIMEOUT 400)
+endif()
+
+# These use the public API only, as an application does.
+foreach(test tst_afterdelivery tst_brokercancels tst_channels tst_closing tst_confirming tst_connecting tst_consuming
+        tst_directreplyto tst_eventloops
+        tst_messagemodel_live tst_publishing tst_queueoptions tst_settling tst_subscriptions tst_topology tst_transacting)
+    amqpqt_test(rabbitmq ${test} LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
+endforeach()
+amqpqt_test(rabbitmq tst_publisher_live LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture SOURCES support/heapmeter.cpp)
+amqpqt_test(rabbitmq tst_throughput LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture TIMEOUT 300)
+
+if(TARGET example_receive)
+    amqpqt_test(rabbitmq tst_quitsignals LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
+    target_compile_definitions(tst_quitsignals PRIVATE AMQPQT_RECEIVE="$<TARGET_FILE:example_receive>")
+    add_dependencies(tst_quitsignals example_receive)
+    amqpqt_test(rabbitmq tst_tutorials LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
+    target_compile_definitions(tst_tutorials PRIVATE AMQPQT_EXAMPLES="$<TARGET_FILE_DIR:example_receive>")
+    foreach(example send receive worker newtask dotasks emitlog receivelogs emitlogdirect receivelogsdirect emitlogtopic
+            receivelogstopic confirms)
+        add_dependencies(tst_tutorials example_${example})
+    endforeach()
+    amqpqt_test(rabbitmq tst_parallel LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
+    target_compile_definitions(tst_parallel PRIVATE AMQPQT_EXAMPLES="$<TARGET_FILE_DIR:example_parallel>")
+    add_dependencies(tst_parallel example_parallel)
+endif()
+
+# The other clients to test with: librabbitmq through a separate program, pika through Python.
+amqpqt_test(rabbitmq tst_interop_pika LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
+find_library(AMQPQT_LIBRABBITMQ rabbitmq)
+if(AMQPQT_LIBRABBITMQ)
+    enable_language(C)
+    add_executable(interop_librabbitmq rabbitmq/interop_librabbitmq.c)
+    target_link_libraries(interop_librabbitmq PRIVATE ${AMQPQT_LIBRABBITMQ})
+    amqpqt_test(rabbitmq tst_interop_librabbitmq LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
+    target_compile_definitions(tst_interop_librabbitmq PRIVATE
+        AMQPQT_INTEROP_LIBRABBITMQ="$<TARGET_FILE:interop_librabbitmq>")
+    add_dependencies(tst_interop_librabbitmq interop_librabbitmq)
+else()
+    message(STATUS "Without librabbitmq there is no tst_interop_librabbitmq")
+endif()
