@@ -26,6 +26,7 @@ ScriptedPeer::~ScriptedPeer()
 {
     inItsThread([this] {
         m_server.reset();
+        m_reservedPort.reset();
         qDeleteAll(m_connections);
     });
     m_thread.quit();
@@ -42,7 +43,14 @@ void ScriptedPeer::setListening(bool listening)
     inItsThread([&] {
         if (!listening) {
             m_server->close();
-        } else if (m_server->listen(QHostAddress::LocalHost, m_port)) {
+            // Keeps the port, on which another process could listen otherwise.
+            m_reservedPort = std::make_unique<QTcpSocket>();
+            if (!m_reservedPort->bind(QHostAddress::LocalHost, m_port, QAbstractSocket::ReuseAddressHint))
+                qFatal("ScriptedPeer cannot reserve its port: %s", qPrintable(m_reservedPort->errorString()));
+            return;
+        }
+        m_reservedPort.reset();
+        if (m_server->listen(QHostAddress::LocalHost, m_port)) {
             m_port = m_server->serverPort();
         } else {
             qFatal("ScriptedPeer cannot listen: %s", qPrintable(m_server->errorString()));

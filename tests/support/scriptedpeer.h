@@ -135,6 +135,7 @@ private:
 
     QThread m_thread;
     std::unique_ptr<QTcpServer> m_server;
+    std::unique_ptr<QTcpSocket> m_reservedPort; // while not listening
     quint16 m_port = 0;
     Handshake m_handshake;
     Hook m_hook;
