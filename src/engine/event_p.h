@@ -110,7 +110,7 @@ struct ReturnedMessage {
 struct Returned {
     std::shared_ptr<ChannelEngine> channel;
     ReturnedMessage message;
-    quint64 sequence = 0; // 0: unknown, since it was not published in confirm mode
+    quint64 sequence = 0; // 0 if unknown, because the message was not published in confirm mode
 };
 // A closed range of sequence numbers, as in PublishFailed.
 struct PublishConfirmed {

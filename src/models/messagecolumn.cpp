@@ -49,7 +49,8 @@ constexpr struct {
     {"userId"_L1, QT_TRANSLATE_NOOP("AmqpQt::MessageModel", "User")},
 };
 
-// A header by its name, which may have dots in it, or else a part of a table or array in one: "x-death.0.queue".
+// A header by its name, which may contain dots, or otherwise a part of a table or array in a header, as in
+// "x-death.0.queue".
 QVariant headerAt(const FieldTable &headers, const QString &path)
 {
     if (const auto header = headers.constFind(path); header != headers.cend())

@@ -21,7 +21,7 @@ MessageModelPrivate::MessageModelPrivate(MessageModel *model)
     QObject::connect(&timer, &QTimer::timeout, model, [this] { update(); });
 }
 
-// Does as little as possible per message, since there may be 100 000 in a second, and most are never shown.
+// Does as little as possible per message, since 100 000 may arrive in a second and most are never shown.
 void MessageModelPrivate::append(const QList<Message> &messages)
 {
     if (messages.isEmpty())

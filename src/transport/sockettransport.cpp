@@ -25,7 +25,7 @@ SocketTransport::SocketTransport(QObject *parent)
     // Distributions may enable system proxies by default, but an AMQP connection uses a proxy only if configured.
     m_socket.setProxy(QNetworkProxy::NoProxy);
     connect(&m_socket, &QAbstractSocket::connected, this, [this] {
-        m_socket.setSocketOption(QAbstractSocket::LowDelayOption, 1); // Qt loses it if set earlier
+        m_socket.setSocketOption(QAbstractSocket::LowDelayOption, 1); // Qt loses the option if it is set earlier
         Q_EMIT ready();
     });
     connect(&m_socket, &QAbstractSocket::readyRead, this, &Transport::readable);

@@ -40,7 +40,7 @@ Q_SIGNALS:
     void ready(); // for read() and write(), after all that the transport itself negotiates
     void readable();
     void written();                          // the buffer has shrunk
-    void failed(const AmqpQt::Error &error); // not for errors that read() and write() have returned
+    void failed(const AmqpQt::Error &error); // not emitted for errors that read() and write() have returned
     void finished();                         // after close()
 };
 

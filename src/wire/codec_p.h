@@ -228,8 +228,8 @@ private:
     quint8 m_bit = 8;
 };
 
-// Decodes the fields of `method` from the bytes behind class-id and method-id. Null if they are well-formed, otherwise
-// the error. Trailing bytes are tolerated.
+// Decodes the fields of `method` from the bytes after class-id and method-id. Returns null if they are well-formed,
+// otherwise the error. Trailing bytes are tolerated.
 template <typename Method>
 const char *decodeArguments(QByteArrayView arguments, Method &method) noexcept
 {

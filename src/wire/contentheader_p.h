@@ -82,12 +82,12 @@ struct ContentHeader {
 
 inline constexpr qsizetype ContentHeaderPrefix = 12; // class-id, weight and body size, before `properties`
 
-// Decodes the payload of a header frame. False if it is too short. ContentHeader::undecodable reports errors that a
-// publisher can cause.
+// Decodes the payload of a header frame. Returns false if it is too short. ContentHeader::undecodable reports errors
+// that a publisher can cause.
 bool decodeContentHeader(QByteArrayView payload, ContentHeader &header) noexcept;
 
-// `properties` as in ContentHeader::properties. Null if the list is well-formed, regardless of the headers' contents.
-// Otherwise the error, and `values` has the properties before it.
+// `properties` as in ContentHeader::properties. Returns null if the list is well-formed, regardless of the headers'
+// contents. Otherwise returns the error, and `values` has the properties before it.
 const char *decodeProperties(QByteArrayView properties, BasicProperties &values) noexcept;
 
 // Encodes flags and list, with the values whose flag is set.

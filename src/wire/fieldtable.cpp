@@ -21,7 +21,7 @@ using namespace Qt::StringLiterals;
 namespace
 {
 
-enum class Names { No, Yes }; // before each value: No in an array, Yes in a table
+enum class Names { No, Yes }; // No in an array and Yes in a table before each value
 
 const char *checkValues(QByteArrayView contents, Names names, int nesting) noexcept;
 
@@ -382,8 +382,8 @@ bool isTooDeep(const QVariant &value, int nesting)
     }
 }
 
-// A byte b that is not part of valid UTF-8 becomes the unpaired surrogate RawByte + b, as in PEP 383 for Python. Such
-// bytes are above 0x7f, so the surrogates are low ones, which valid text has only behind a high one.
+// A byte b that is not part of valid UTF-8 becomes the unpaired surrogate RawByte + b, as in PEP 383 for Python.
+// Such bytes are above 0x7f, so the surrogates are low ones, which valid text has only after a high one.
 constexpr char16_t RawByte = 0xdc00;
 
 bool isRawByte(QChar c)

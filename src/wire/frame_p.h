@@ -19,7 +19,7 @@ inline constexpr quint32 SpecFrameMinimum = 4096; // frame-min-size
 inline constexpr QByteArrayView ProtocolHeader{"AMQP\0\0\x09\x01", 8};
 
 struct FrameHeader {
-    quint8 type = 0; // as received; may be no FrameType
+    quint8 type = 0; // as received; may be none of the values of FrameType
     quint16 channel = 0;
     quint32 size = 0; // of the payload
 };

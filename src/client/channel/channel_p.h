@@ -30,13 +30,14 @@ public:
     void noteClosing(); // the connection is closing, and this channel with it
     void defer(QObject *context, std::function<void()> action);
 
-    // Returns the reason why no call can be made: no connection, or a call from another thread.
+    // Returns the reason why no call can be made, such as a missing connection or a call from another thread.
     Error checkUsable(const char *function) const;
     bool isKnownUsable() const
     {
         return connection && engine && connection->mailbox->isOwnThread();
     } // if false, checkUsable() has the reason
-    // Store an error and emit it from the dispatch loop: the reason why a call was refused, or why the channel closed.
+    // Store an error, which is the reason why a call was refused or why the channel closed, and emit it from the
+    // dispatch loop.
     Error reportCallError(const Error &reason);
     void setError(const Error &reason);
     void reportFailedSettlement(quint64 deliveryTag, const Error &reason);
@@ -61,9 +62,9 @@ public:
     Reply<void> whenConfirmed();
     Reply<void> select(const char *function, const Call &call); // enters a mode
     Consumer *consume(const QString &queue, ConsumeOptions options, QObject *parent);
-    ConsumerPrivate *findConsumer(const QString &tag); // only among consumers that have not ended
+    ConsumerPrivate *findConsumer(const QString &tag); // finds only consumers that have not ended
     void addConsumer(ConsumerPrivate *consumer);
-    void removeConsumer(const ConsumerPrivate *consumer); // does nothing if it has ended
+    void removeConsumer(const ConsumerPrivate *consumer); // has no effect on a consumer that has ended
     Reply<void> reopen();
     Reply<void> close();
     bool settle(const char *function, const Message &message, Settlement::Kind kind, bool upTo);

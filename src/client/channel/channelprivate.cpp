@@ -191,9 +191,9 @@ void ChannelPrivate::noteClosing()
     notifyBackpressure();
 }
 
-// Finds the consumer whose basic.consume made the broker close the channel. channel.close does not contain the tag, so
-// this is the oldest unanswered consumer whose queue it names, as RabbitMQ does, or else the oldest one. Answers may
-// overtake each other.
+// Finds the consumer whose basic.consume made the broker close the channel. channel.close does not contain the tag,
+// so this returns the oldest unanswered consumer whose queue it names, as RabbitMQ does, or otherwise the oldest
+// unanswered consumer. Answers may overtake each other.
 const ConsumerPrivate *ChannelPrivate::rejectedConsumer(const Error &reason) const
 {
     if (reason.method() != "basic.consume"_L1)
@@ -364,7 +364,7 @@ void ChannelPrivate::setState(State newState)
 void ChannelPrivate::onOpened()
 {
     if (state != State::Opening)
-        return; // a slot called close() meanwhile
+        return; // a slot has called close() in the meantime
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         connection->dispatcher.finishLater(promise, {});
     setState(State::Open);

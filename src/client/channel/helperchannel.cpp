@@ -17,7 +17,7 @@ namespace
 // times.
 constexpr int MaximumOutstanding = 32;
 
-// Whether the error may have ended the channel only, not the connection.
+// Returns whether the error may have ended only the channel and not the connection.
 bool mayBeChannelError(const Error &failure)
 {
     return failure.kind() == ErrorKind::ChannelClosed || failure.kind() == ErrorKind::Timeout;
@@ -59,7 +59,7 @@ void HelperChannel::sendCalls()
 bool HelperChannel::prepareChannel()
 {
     if (m_channel && !ChannelPrivate::get(m_channel)->engine)
-        delete m_channel; // there was no number for it, but by now there may be one
+        delete m_channel; // no number was free, but by now there may be one
     if (!m_channel) {
         m_channel = m_connection->q->createChannel();
         ChannelPrivate::get(m_channel)->isInternal = true;

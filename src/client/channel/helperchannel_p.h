@@ -14,9 +14,8 @@ namespace AmqpQt
 class ConnectionPrivate;
 
 // Makes the library's own calls on a channel that the application does not see. They are pipelined. When the broker
-// refuses a call it closes the channel, and the calls behind it end with the same error although the broker has not
-// looked at them. Here only the refused call fails, and the others are made again on the reopened channel, in their
-// order.
+// refuses a call it closes the channel, and later calls end with the same error although the broker has not
+// processed them. Here only the refused call fails, and the others are repeated on the reopened channel, in order.
 //
 // When the connection ends, calls that are under way fail with its error. Calls made while it is closed wait for
 // open().

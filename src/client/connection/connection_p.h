@@ -39,7 +39,7 @@ public:
     // Returns false, with a warning that names the function, outside the connection's thread.
     bool isOwnThread(const char *function) const { return mailbox->isOwnThread() || !isForeignThread(function); }
     bool isLost() const; // not reported to the application yet
-    // The parameters of the current attempt or connection, else of the next one.
+    // The parameters of the current attempt or connection, or otherwise of the next one.
     const ConnectionParameters &activeParameters() const
     {
         return state == Connection::State::Closed ? parameters : m_dialer->parameters();
@@ -55,7 +55,7 @@ public:
     void addCall(Engine::CallId id, CallHandler handler);
     void finishCallsOf(const Engine::ChannelEngine *channel); // for an ended channel; bypasses the dispatch loop
     void takeSettlements();                                   // settlements of other threads
-    void outputAdded() // by a publish; writes now if there is much output, else at the end of the turn
+    void outputAdded() // called by a publish; writes now if there is much output, otherwise at the end of the turn
     {
         ++m_messagesOut;
         if (engine.wantsWrite())
@@ -113,7 +113,7 @@ private:
 
     bool dispatchEvents(Engine::Time deadline, const Dispatcher::Guard &guard); // false if out of time or gone
     void endTurn(const Dispatcher::Guard &guard);
-    bool hasWork() const; // for another turn
+    bool hasWork() const; // whether another turn is needed
     void setDeadline(Engine::Time time);
     ChannelPrivate *channelOf(const Settlement &settlement) const; // null if it is gone
 

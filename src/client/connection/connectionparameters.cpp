@@ -122,7 +122,7 @@ void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
     }
     d->endpoints = endpoints;
     d->accept(property);
-    d->accept(UrlProperty); // an invalid URL no longer matters
+    d->accept(UrlProperty); // a previous invalid URL no longer matters
 }
 
 /*!

@@ -53,7 +53,7 @@ QString hostProblem(const QString &host); // why the host is invalid; empty if i
 // The ranges shared by setters and URLs.
 inline constexpr quint16 DefaultPort = 5672;
 inline constexpr int DefaultBackpressureMultiplier = 10; // pika's
-inline constexpr quint32 RabbitMqFrameMinimum = 8192;    // RabbitMQ 4.1 and later refuse less
+inline constexpr quint32 RabbitMqFrameMinimum = 8192;    // RabbitMQ 4.1 and later reject smaller values
 inline constexpr qsizetype MaximumVirtualHost = 255;
 inline constexpr std::chrono::seconds MaximumHeartbeat{std::numeric_limits<quint16>::max()};
 inline constexpr std::chrono::milliseconds MaximumTimeout{std::numeric_limits<int>::max()};

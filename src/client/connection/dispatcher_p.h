@@ -85,7 +85,7 @@ private:
     struct Deferred {
         QPointer<QObject> context;
         std::function<void()> action;
-        std::function<void(Delivery)> finish; // instead of both: finishes a reply, in any case
+        std::function<void(Delivery)> finish; // replaces `context` and `action`; finishes a reply in any case
     };
 
     TurnScheduler &m_scheduler;

@@ -36,7 +36,7 @@ ConsumerPrivate::~ConsumerPrivate()
     const auto at =
         std::lower_bound(all.cbegin(), all.cend(), serial,
                          [](const ConsumerPrivate *consumer, quint64 number) { return consumer->serial < number; });
-    if (at != all.cend() && *at == this) // else the channel is ending, and has forgotten all of them
+    if (at != all.cend() && *at == this) // otherwise the channel is ending and has forgotten all consumers
         all.erase(at);
     channel->removeConsumer(this);
     channel->connection->dispatcher.forget(this);
@@ -121,7 +121,7 @@ void ConsumerPrivate::onStarted()
         queue = channel->engine->topology().lastQueue(); // by now the broker has named it
         defer([consumer = q, name = queue] { Q_EMIT consumer->queueChanged(name); });
     }
-    if (state == State::Starting) { // else a slot called cancel() meanwhile
+    if (state == State::Starting) { // otherwise a slot has called cancel() in the meantime
         setState(State::Active);
         defer([consumer = q] { Q_EMIT consumer->started(); });
     }
@@ -308,7 +308,7 @@ void ConsumerPrivate::emitKeptDeliveries()
         channel->connection->dispatcher.noteBatch(this);
         channel->connection->scheduler.schedule();
     } else if (q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::delivered))) {
-        // One by one from the dispatch loop, the next only when the slots of this one have returned.
+        // Emits them one by one from the dispatch loop, each after the slots of the previous one have returned.
         const Message message = m_batch.takeFirst();
         defer([this, message] { emitAndAck({message}, [this, &message] { Q_EMIT q->delivered(message); }); });
         defer([this] { emitKeptDeliveries(); });
@@ -380,7 +380,7 @@ void ConsumerPrivate::onCancelled(const Error &reason, int returned)
 
 void ConsumerPrivate::onCancelledByBroker(const Engine::ConsumerEntry *subscription, const Error &reason)
 {
-    if (isEnded() || subscription != entry.get()) // a slot ended it meanwhile
+    if (isEnded() || subscription != entry.get()) // a slot has ended it in the meantime
         return;
     if (!options.resubscribe || cancelled || reason.kind() != ErrorKind::ConsumerCancelled)
         return onCancelled(reason);
@@ -427,9 +427,9 @@ void ConsumerPrivate::onQueueChecked(const Result<QueueInfo> &found)
     // channel.
     if (isRefused && failure.replyCode() == Wire::ReplyCode::ResourceLocked)
         return onCancelled(failure);
-    // The queue exists, or the declaration is not allowed (403, some brokers demand the permission to configure the
+    // The queue exists, or the declaration is not allowed (403, some brokers require permission to configure the
     // queue for it), but consuming may be.
-    if (channel->engine->acceptsCalls()) // else reopen() starts it
+    if (channel->engine->acceptsCalls()) // otherwise reopen() starts it
         start();
 }
 
@@ -446,8 +446,8 @@ void ConsumerPrivate::checkQueueLater()
 }
 
 // A consumer that could not start would close the channel again, so it ends. The exception is a consumer with
-// resubscribe whose queue was deleted while the channel was closed or after the broker had answered that it is there:
-// it waits for the queue.
+// resubscribe whose queue was deleted while the channel was closed or after the broker had answered that it exists;
+// this consumer waits for the queue.
 void ConsumerPrivate::onChannelClosed(const Error &reason, bool couldNotStart)
 {
     entry.reset(); // the broker has requeued its deliveries

@@ -178,7 +178,7 @@ void settle(const MessagePrivate &message, Settlement::Kind kind)
 } // namespace
 
 MessagePrivate::MessagePrivate()
-    : properties(QByteArrayLiteral("\x10\x00\x02")) // the flag of delivery-mode, and 2: persistent
+    : properties(QByteArrayLiteral("\x10\x00\x02")) // the flag of delivery-mode and its value 2 (persistent)
 {
 }
 

@@ -80,9 +80,10 @@ private:
     const DecodedProperties &decodeNow() const;
 };
 
-// Whether these bytes have no other owner, so that they may be overwritten. QByteArray::isDetached() reads the
-// reference count without ordering: it may see that another thread has released its copy, and yet the write may happen
-// before that thread's last read. An acquiring load is ordered after the release of the copy, and costs nothing on x86.
+// Returns whether these bytes have no other owner and may be overwritten. QByteArray::isDetached() reads the
+// reference count without ordering. It may see that another thread has released its copy, and yet the write may
+// happen before that thread's last read. An acquiring load is ordered after the release of the copy, and costs
+// nothing on x86.
 inline bool isSoleOwner(const QByteArray &bytes)
 {
     const auto *data = const_cast<QByteArray &>(bytes).data_ptr().d_ptr(); // null for literals, which have no owner

@@ -9,10 +9,10 @@
 namespace AmqpQt
 {
 
-// Undefined if the body is not JSON.
+// Returns undefined if the body is not JSON.
 QJsonValue parseJson(const Message &message);
 
-// The value at a path as in Message::json(); undefined if there is none.
+// Returns the value at a path as in Message::json(), or undefined if there is none.
 QJsonValue jsonAt(QJsonValue value, QStringView path);
 
 // Returns at least the first `length` characters, if the body has as many, without decoding a large body to its end.

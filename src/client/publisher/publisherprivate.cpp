@@ -224,8 +224,8 @@ void PublisherPrivate::flushLater()
         q, [this] { flush(); }, Qt::QueuedConnection);
 }
 
-// Whether the message goes back to the outbox, because it was never sent, or may be sent twice and the connection is
-// lost.
+// Returns whether the message goes back to the outbox, because it was never sent, or because the connection is lost
+// and it may be sent twice.
 bool PublisherPrivate::returnsToOutbox(const Error &failure) const
 {
     const ConnectionPrivate *connection = ChannelPrivate::get(channel)->connection;
@@ -276,8 +276,8 @@ void PublisherPrivate::onEnded(quint64 first, quint64 last, const Error &failure
         flush();
 }
 
-// Reports the outcome of these messages, and emits drained() after the last one. Returns false if the application has
-// deleted the publisher meanwhile.
+// Reports the outcome of these messages, and emits drained() after the last one. Returns false if the application
+// has deleted the publisher in a slot.
 bool PublisherPrivate::reportOutcomes(const std::vector<quint64> &ids, const Error &failure)
 {
     const QPointer<Publisher> guard(q);
@@ -384,7 +384,7 @@ void PublisherPrivate::emitChanges()
         Q_EMIT q->pressureChanged(m_reportedPressure);
     if (!guard)
         return;
-    // A caller that saw it as not writable in between waits for the signal.
+    // A caller that has seen it as not writable in the meantime waits for the signal.
     const bool writable = isWritable();
     const bool wasUnwritable = std::exchange(m_wasUnwritable, !writable);
     if (std::exchange(m_reportedWritable, writable) != writable || (writable && wasUnwritable))

@@ -103,7 +103,7 @@ QString masterLocator(const QVariant &value)
     return oneOf({u"client-local"_s, u"random"_s, u"min-masters"_s}, value);
 }
 
-// As in "90s".
+// Returns whether the text is an interval such as "90s".
 bool isInterval(const QString &text)
 {
     const auto isDigit = [](QChar c) { return c >= u'0' && c <= u'9'; };

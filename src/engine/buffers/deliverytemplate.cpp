@@ -17,8 +17,8 @@ namespace
 constexpr qsizetype MethodIdSize = 4;
 constexpr qsizetype ConsumerTagOffset = Wire::FrameHeaderSize + MethodIdSize; // of its length byte
 constexpr qsizetype TagAndBitSize = 8 + 1;   // of basic.deliver: delivery-tag, redelivered
-constexpr qsizetype BodySizeOffset = 2 + 2;  // in a content header, behind class-id and weight
-constexpr qsizetype FrameSizeOffset = 1 + 2; // in a frame header, behind type and channel
+constexpr qsizetype BodySizeOffset = 2 + 2;  // in a content header, after class-id and weight
+constexpr qsizetype FrameSizeOffset = 1 + 2; // in a frame header, after type and channel
 } // namespace
 
 std::optional<DeliveryTemplate::Address> DeliveryTemplate::address(QByteArrayView input) noexcept

@@ -86,7 +86,7 @@ void Acks::dropSettled()
 {
     for (; !m_entries.empty() && m_entries.constFirst().state == State::Settled; --m_settled, --m_closed)
         m_entries.pop_front();
-    // One delivery that stays open for long must not keep all settled ones behind it in memory.
+    // A delivery that stays open for a long time must not keep all settled deliveries after it in memory.
     constexpr qsizetype Tolerated = 256;
     if (m_settled > Tolerated && 2 * m_settled > m_entries.size()) {
         m_entries.removeIf([](const Entry &entry) { return entry.state == State::Settled; });
@@ -135,14 +135,14 @@ void Acks::reopen(quint64 deliveryTag, ConsumerEntry *consumer)
     const auto at = std::lower_bound(m_entries.cbegin(), m_entries.cend(), deliveryTag,
                                      [](const Entry &entry, quint64 tag) { return entry.deliveryTag < tag; });
     const qsizetype index = at - m_entries.cbegin();
-    if (at != m_entries.cend() && at->deliveryTag == deliveryTag) { // settled, but kept behind an open one
+    if (at != m_entries.cend() && at->deliveryTag == deliveryTag) { // settled, but kept after an open delivery
         m_entries[index].state = State::Open;
         --m_settled;
     } else {
         m_entries.insert(index, {deliveryTag, consumer, State::Open});
         m_closed += index < m_closed;
     }
-    for (; m_closed > index; --m_closed) { // these are now behind an open one
+    for (; m_closed > index; --m_closed) { // these now follow an open delivery
         if (m_entries.at(m_closed - 1).state == State::Acked)
             m_outOfOrder.push_back(m_entries.at(m_closed - 1).deliveryTag);
     }

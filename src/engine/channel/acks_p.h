@@ -76,7 +76,7 @@ public:
     void clear();
 
 private:
-    qsizetype indexOf(quint64 deliveryTag) const; // -1: not found
+    qsizetype indexOf(quint64 deliveryTag) const; // -1 if not found
     Entry *change(qsizetype index, State state);  // null if it is not open
     void countClosed()
     {
@@ -90,8 +90,8 @@ private:
     void checkInvariants() const; // after each change
 #endif
 
-    // What each operation does to the entries and the counters. Afterwards m_closed moves behind the entries that are
-    // not Open, and Settled entries before it are dropped.
+    // The effect of each operation on the entries and the counters. Afterwards m_closed moves past the entries
+    // that are not Open, and Settled entries before it are dropped.
     //
     //                 entries                        m_pending  m_settled  m_closed      m_outOfOrder
     //   delivered     new one, Open                  .          .          .             .

@@ -13,7 +13,7 @@ namespace AmqpQt::Engine
 struct ConsumerEntry;
 
 // Assembles the content of one channel from its method, header and body frames. Memory grows with the data that
-// arrived, not with what the header claims.
+// arrived, not with the size that the header announces.
 class Assembler
 {
 public:

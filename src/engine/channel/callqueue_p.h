@@ -53,14 +53,14 @@ public:
     bool isHolding() const noexcept { return !m_held.isEmpty(); }
     void hold(ChannelCall call);
     void hold(HeldPublish publish);
-    const ChannelCall *firstCall() const; // null: the first operation is a publish
+    const ChannelCall *firstCall() const; // null if the first operation is a publish
     ChannelCall takeFirstCall();
     HeldPublish takeFirstPublish();                                  // its bytes stay counted as held
     qsizetype unconfirmed() const noexcept { return m_unconfirmed; } // held messages of confirm mode
     // Held calls of basic.consume that wait for their tag.
-    const ChannelCall *consumeWaitingFor(QByteArrayView tag) const; // null: none
+    const ChannelCall *consumeWaitingFor(QByteArrayView tag) const; // null if there is none
     bool holdsDirectReplyTo() const;                                // a consumer of direct reply-to, not ending
-    void cancelWaitingConsumes(const ConsumerEntry *only);          // null: all
+    void cancelWaitingConsumes(const ConsumerEntry *only);          // all of them if null
 
     // The calls end without an answer.
     void forget(CallId id); // sent or held

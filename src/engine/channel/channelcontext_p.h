@@ -33,7 +33,7 @@ public:
     bool isCloseSent() const noexcept { return m_isCloseSent; } // channel.close is sent, so nothing more may be sent
 
     Error notOpen(const char *method) const; // acceptsCalls() is false
-    // Nothing, if channel.close is sent: until close-ok the channel may still receive anything.
+    // Does nothing if channel.close has been sent, since the channel may receive anything until close-ok.
     void reportViolation(quint16 replyCode, const QString &text) const;
     void reportUnexpected(const char *method) const;
 
@@ -62,7 +62,7 @@ protected:
 
     void setState(State state);
 
-    // How a channel closes. The last two columns are of ChannelEngine.
+    // How a channel closes. The last two columns are members of ChannelEngine.
     //
     //   m_state       m_isOnWire  m_isCloseSent  closeCall  closeWait
     //   Closed        .           .              .          .          by the end, which resets everything; the channel

@@ -22,8 +22,8 @@ bool ChannelEngine::waitsForConfirms(const ChannelCall &call) const
 
 bool ChannelEngine::mustHold(const ChannelCall &call) const
 {
-    // A basic.cancel does not wait behind held publishes, which may take long while the broker redelivers the messages
-    // that we return, nor behind a held basic.consume, which waits for the answer.
+    // A basic.cancel does not wait for held publishes, which may take long while the broker redelivers the
+    // returned messages, nor for a held basic.consume, which waits for the cancel-ok.
     if (call.is<Wire::BasicCancel>() && m_host.isOpen())
         return m_deliveries.isTransactionEnding() && !m_calls.consumeWaitingFor(call.consumer->tag);
     return holdsCalls() || waitsForConfirms(call);
@@ -238,7 +238,7 @@ void ChannelEngine::finishCall(const Method &, ReplyValue value)
         finish(call->id, std::move(value));
 }
 
-// Replies that do nothing but finish their calls.
+// Replies that only finish their calls.
 template <typename Method, typename... Methods>
 constexpr bool IsOneOf = (std::is_same_v<Method, Methods> || ...);
 template <typename Method>

@@ -22,7 +22,7 @@ class ChannelEngine final : public ChannelContext
 public:
     ChannelEngine(ChannelHost &host, quint16 number, ChannelClient *channelClient);
 
-    ChannelClient *client = nullptr; // null: released
+    ChannelClient *client = nullptr; // null once the channel has been released
 
     // The parts of the channel that have operations of their own.
     TopologyCalls &topology() noexcept { return m_topology; }
@@ -56,7 +56,7 @@ public:
 
     // Called by the connection.
     Wire::Visit receive(Wire::MethodId id, QByteArrayView arguments, QByteArrayView frame);
-    bool releaseOne(); // of the held operations; false: none can be sent now
+    bool releaseOne(); // returns false if no held operation can be sent now
     void releaseHeld() override;
     void callTimedOut(const char *method, Milliseconds timeout);
     // Ends all outstanding calls with `callError`, and drops all subscriptions.
@@ -64,7 +64,7 @@ public:
 
 private:
     void submit(ChannelCall call) override;
-    bool holdsCalls() const // that are made now
+    bool holdsCalls() const // a call made now is held
     {
         return !m_host.isOpen() || m_calls.isHolding() || m_deliveries.isTransactionEnding();
     }

@@ -38,7 +38,8 @@ public:
     qsizetype outstanding() const noexcept { return m_outstanding; }
 
     void returned(ReturnedMessage message) { m_returned.push_back(std::move(message)); }
-    // basic.ack and basic.nack; 0 with `multiple` stands for all. False: no such message was ever sent.
+    // Handles basic.ack and basic.nack; a tag of 0 with `multiple` means all messages. Returns false if no such
+    // message was ever sent.
     bool settle(quint64 deliveryTag, bool multiple, std::vector<Outcome> &outcomes);
     // The returns of messages that were published before confirm mode.
     std::vector<ReturnedMessage> takeUnclaimed();

@@ -17,7 +17,7 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
     enum class State : quint8 { Starting, Active, Cancelling, Gone };
 
     QByteArray tag;
-    ConsumerClient *client = nullptr; // receives the deliveries; null: none any more
+    ConsumerClient *client = nullptr; // receives the deliveries; null once there is no receiver
     CallId startCall = 0;
     CallId cancelCall = 0;
     int unacked = 0;
@@ -67,11 +67,11 @@ public:
 
     void insert(const std::shared_ptr<ConsumerEntry> &consumer);   // its tag is free
     const Entries &entries() const noexcept { return m_entries; }  // shorter tags first
-    std::shared_ptr<ConsumerEntry> find(QByteArrayView tag) const; // null: none has this tag now
+    std::shared_ptr<ConsumerEntry> find(QByteArrayView tag) const; // null if no consumer has this tag now
     bool hasDirectReplyTo() const;                                 // a consumer of direct reply-to, which is not ending
-    // The consumer of a delivery, which may have ended recently. Null: unknown.
+    // Returns the consumer of a delivery, which may have ended recently, or null if the tag is unknown.
     ConsumerEntry *receiver(QByteArrayView tag);
-    ConsumerEntry *lastReceiver() const noexcept { return m_lastReceiver; } // null: none, or it has ended
+    ConsumerEntry *lastReceiver() const noexcept { return m_lastReceiver; } // null if there is none, or if it has ended
 
     std::shared_ptr<ConsumerEntry> take(QByteArrayView tag); // it has ended, and its tag is free
     ConsumerEntry *addEnded(QByteArrayView tag);             // for deliveries with an unknown tag

@@ -101,7 +101,7 @@ void ContentReceiver::skip(quint64 bodySize, const QString &what, qint64 limit)
                       Wire::ReplyCode::ContentTooLarge);
     switch (kind) {
     case Assembler::Kind::Deliver:
-        // If it stayed subscribed, the consumer would get the same message again.
+        // If the consumer stayed subscribed, it would get the same message again.
         m_subscriptions.cancelTooLarge(*m_assembler->method().consumer, error);
         break;
     case Assembler::Kind::GetOk:

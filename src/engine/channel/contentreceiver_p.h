@@ -42,7 +42,8 @@ public:
     void onHeader(const Wire::ContentHeader &header, QByteArrayView frame);
     // The content exceeds `limit`; `what` describes its size for the error. Ends its consumer.
     void skip(quint64 bodySize, const QString &what, qint64 limit);
-    // The content is complete. True: `delivered` must be reported; false: the content has been handled.
+    // Called when the content is complete. Returns true if `delivered` must be reported, and false if the
+    // content has been handled.
     bool complete(Delivered &delivered);
 
     // Returns the size of the frames if `input` begins with a delivery that differs only in the fields of
@@ -56,7 +57,7 @@ public:
         return consumer->lastDelivery->match(input, delivery);
     }
     qsizetype match(QByteArrayView consumerTag, QByteArrayView input, RepeatedDelivery &delivery);
-    // A complete delivery has arrived. False: it has been handled and is not reported.
+    // Called when a delivery is complete. Returns false if it has been handled and is not reported.
     bool accept(ConsumerEntry &consumer, quint64 deliveryTag, bool isSkipped = false);
 
     void end(const Error &callError); // the channel has ended

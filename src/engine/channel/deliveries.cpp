@@ -103,7 +103,7 @@ void Deliveries::writeNack(quint64 deliveryTag, bool multiple, bool requeue)
 {
     ChannelHost &host = m_channel.host();
     if (isTransactionEnding())
-        m_transaction->hold({deliveryTag, requeue}); // one by one, earlier ones may be acked meanwhile
+        m_transaction->hold({deliveryTag, requeue}); // one by one, since earlier deliveries may be acked in between
     else if (host.hasNack())
         host.frames().send(m_channel.number(),
                            Wire::BasicNack{.deliveryTag = deliveryTag, .multiple = multiple, .requeue = requeue});

@@ -19,7 +19,7 @@ class Deliveries
 {
 public:
     struct Settled {
-        int count = 0;                      // deliveries; 0: not open, nothing is sent
+        int count = 0;                      // 0 if the delivery is not open, and nothing is sent
         ConsumerClient *consumer = nullptr; // of the deliveries
     };
 
@@ -33,13 +33,13 @@ public:
     bool isUnsettled(quint64 deliveryTag) const { return !m_channel.isCloseSent() && m_acks.isOpen(deliveryTag); }
     Settled ack(quint64 deliveryTag);
     Settled nack(quint64 deliveryTag, bool requeue);
-    // Settles this delivery, which must be open, and all earlier open ones, in runs of one consumer. Empty: nothing is
-    // sent.
+    // Settles this delivery, which must be open, and all earlier open ones, in runs of one consumer. Returns an
+    // empty list if nothing is sent.
     std::vector<Settled> ackUpTo(quint64 deliveryTag);
     std::vector<Settled> nackUpTo(quint64 deliveryTag, bool requeue);
 
-    // A message has arrived that must be settled. False: the tag is not larger than the previous one.
-    bool add(quint64 deliveryTag, ConsumerEntry *consumer) // null: by basic.get
+    // Records a delivery that must be settled. Returns false if the tag is not larger than the previous one.
+    bool add(quint64 deliveryTag, ConsumerEntry *consumer) // null for basic.get
     {
         if (!m_acks.delivered(deliveryTag, consumer))
             return false;
@@ -47,9 +47,9 @@ public:
             ++consumer->unacked;
         return true;
     }
-    void returnUnwanted(quint64 deliveryTag); // one that was not added
-    void writeAcks();                         // those that are pending
-    void flushAcks();                         // before the connection writes
+    void returnUnwanted(quint64 deliveryTag); // for a delivery that was not added
+    void writeAcks();                         // writes the pending acks
+    void flushAcks();                         // called before the connection writes
 
     // basic.recover: unsettled deliveries go back to the queues, and so do those that arrive until recover-ok.
     void recoverSent();

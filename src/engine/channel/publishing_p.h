@@ -48,7 +48,8 @@ public:
     {
     }
 
-    // As ChannelEngine::publish(), on a channel that accepts calls. `isHeld`: other operations hold the message.
+    // Does the same as ChannelEngine::publish(), on a channel that accepts calls. `isHeld` is true if other
+    // operations hold the message.
     Published publish(const QString &exchange, const QString &routingKey, const QByteArray &properties,
                       const QByteArray &body, bool mandatory, bool isHeld)
     {
@@ -80,10 +81,10 @@ public:
     Confirmed confirm(quint64 deliveryTag, bool multiple, const Error &failure); // basic.ack or basic.nack
     void returned(ReturnedMessage message);                                      // basic.return
 
-    // The maximum number of sent and unconfirmed messages; others wait. 0: no limit.
+    // Sets the maximum number of sent and unconfirmed messages; others wait. 0 means no limit.
     void setConfirmWindow(int messages);
     int confirmWindow() const noexcept { return m_confirmWindow; }
-    // True from when the window is full until half of its messages are confirmed.
+    // True from the time when the window is full until half of its messages are confirmed.
     bool isConfirmWindowFull() const noexcept { return m_isWindowFull; }
     void checkConfirmWindow();
 

@@ -94,7 +94,7 @@ CallId Subscriptions::cancel(ConsumerEntry &consumer)
         m_publishing.dropTemplate(); // a request like the last one must be checked again
     if (consumer.waitsForTag) {
         m_calls.cancelWaitingConsumes(&consumer);
-        m_channel.releaseHeld(); // the operations behind it
+        m_channel.releaseHeld(); // including the operations queued after it
     } else if (consumer.state == ConsumerEntry::State::Starting) {
         consumer.cancelHeld = true;
     } else {
@@ -123,7 +123,7 @@ void Subscriptions::cancelAll()
             cancel(*consumer);
     }
     m_calls.cancelWaitingConsumes(nullptr);
-    m_channel.releaseHeld(); // the operations behind them
+    m_channel.releaseHeld(); // including the operations queued after them
 }
 
 void Subscriptions::end(const Error &callError, bool isFailure)

@@ -40,8 +40,8 @@ public:
     void cancelAll();     // the channel is closing
     void end(const Error &callError, bool isFailure);
 
-    bool claimTag(const ChannelCall &consume);                         // before it is sent; false: the tag is taken
-    void consumeRejected(const ChannelCall &call, const Error &error); // it was too large to be sent
+    bool claimTag(const ChannelCall &consume); // called before it is sent; returns false if the tag is taken
+    void consumeRejected(const ChannelCall &call, const Error &error); // called if it was too large to be sent
     void cancelTooLarge(ConsumerEntry &consumer, const Error &reason); // after a message that is too large
     // For a delivery with an unknown tag: the consumer ended too long ago to be remembered, or never existed.
     ConsumerEntry *rejectDelivery(QByteArrayView tag);

@@ -16,7 +16,7 @@ class Transaction
 public:
     struct Settlement {
         quint64 deliveryTag = 0;
-        std::shared_ptr<ConsumerEntry> consumer; // null: of basic.get
+        std::shared_ptr<ConsumerEntry> consumer; // null for basic.get
         bool isReturned = false;                 // because the message was unwanted
     };
     struct Nack {

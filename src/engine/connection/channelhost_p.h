@@ -23,7 +23,7 @@ public:
     ChannelHost &operator=(const ChannelHost &) = delete;
 
     bool isOpen() const noexcept { return m_isOpen; }   // methods can be sent on channels
-    bool hasNack() const noexcept { return m_hasNack; } // the broker knows basic.nack
+    bool hasNack() const noexcept { return m_hasNack; } // the broker supports basic.nack
     const Settings &settings() const noexcept { return m_settings; }
     FrameWriter &frames() noexcept { return m_frames; }
     FlowControl &flow() noexcept { return m_flow; }

@@ -54,7 +54,7 @@ bool ChannelRouter::isLate(quint16 number, Wire::MethodId id)
     return id != Wire::ChannelClose::id;
 }
 
-// Null: the content is skipped, or is a protocol error.
+// Returns null if the content is skipped or is a protocol error.
 ChannelEngine *ChannelRouter::channelForContent(quint16 number)
 {
     const ChannelTable::Slot slot = m_channels.slot(number);

@@ -22,14 +22,15 @@ public:
     }
 
     Wire::Visit onMethod(quint16 number, Wire::MethodId id, QByteArrayView arguments);
-    // Handles the reader's result. True: a delivery is complete, take it.
+    // Handles the reader's result. Returns true if a delivery is complete and can be taken.
     bool onHeader(Time now);
     bool onLargeHeader();
     void onBody();
     bool onBodyEnd();
     Delivered takeDelivered() { return std::move(m_delivered); }
 
-    // A fast path for most deliveries of a steady stream, between two frames. False: use the reader.
+    // A fast path for most deliveries of a steady stream, between two frames. Returns false if the reader must
+    // be used.
     bool nextRepeated(RepeatedDelivery &delivery);
 
     void channelEnded(const ChannelEngine &channel); // the rest of its body is skipped
@@ -46,7 +47,7 @@ private:
     ChannelHost &m_host;
     ChannelTable &m_channels;
     FrameReader &m_reader;
-    ChannelEngine *m_bodyChannel = nullptr; // of the current body frame; null: skipped
+    ChannelEngine *m_bodyChannel = nullptr; // of the current body frame; null if it is skipped
     ChannelEngine *m_lastChannel = nullptr; // that received a delivery
     Delivered m_delivered;
     std::optional<Time> m_undecodableWarned; // the last warning about undecodable headers

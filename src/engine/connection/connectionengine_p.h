@@ -41,14 +41,14 @@ public:
     Error start(const Settings &settings, Time now);
 
     // Ways to end the connection. All but the last two lead to ConnectionClosed.
-    void close(Time now);                      // the application closes: channels first, then connection.close
-    void sendConnectionClose();                // the application exits: does not wait for answers
-    void abort(const Error &reason = {});      // the client gives up: sends nothing
-    void failAttempt(const Error &reason);     // the client cannot call start(): as if it had failed
-    void transportClosed(const Error &error);  // the transport is lost, or could not connect
-    void endWaiting(const Error &reason = {}); // no attempt follows: ends the waiting channels
-    bool isWaitedFor() const noexcept { return m_channels.openCount() > 0; } // by channels, without a connection
-    void postpone(ConnectionClosed event) { post(std::move(event)); }        // behind all queued events
+    void close(Time now);                      // on close(): closes the channels, then the connection
+    void sendConnectionClose();                // when the application exits: does not wait for answers
+    void abort(const Error &reason = {});      // when the client gives up: sends nothing
+    void failAttempt(const Error &reason);     // when the client cannot call start(): acts as if it had failed
+    void transportClosed(const Error &error);  // when the transport is lost or could not connect
+    void endWaiting(const Error &reason = {}); // when no attempt follows: ends the waiting channels
+    bool isWaitedFor() const noexcept { return m_channels.openCount() > 0; } // whether channels wait for the connection
+    void postpone(ConnectionClosed event) { post(std::move(event)); }        // takes effect after all queued events
 
     // Input: fill inputSpace() and report the size, then call next() until it returns nothing.
     void transportConnected() noexcept { m_handshake.transportReady(); }
@@ -56,7 +56,8 @@ public:
     void inputRead(qsizetype size, Time now);
     qsizetype feed(QByteArrayView bytes, Time now); // copies; returns the number of bytes taken
     bool hasInput() const noexcept { return !m_events.isEmpty() || m_reader.hasInput(); } // for next()
-    // False: it needs more input. A steady stream reuses `event`, which costs less than a new one each time.
+    // Returns false if more input is needed. A steady stream reuses `event`, which costs less than a new one
+    // each time.
     bool next(Event &event)
     {
         if (RepeatedDelivery delivery; m_takesRepeated && m_events.isEmpty() && m_reader.isBetweenFrames() &&
@@ -94,8 +95,8 @@ public:
     bool isWritable() const noexcept { return m_flow.isWritable(); }
 
     std::optional<Time> deadline() const;
-    // `inputIsRead`: next() has seen everything the peer has sent. Until then no call times out and the peer is not
-    // considered dead.
+    // `inputIsRead` is true if next() has seen everything the peer has sent. Until then no call times out and
+    // the peer is not considered dead.
     void tick(Time now, bool inputIsRead = true);
     bool hasIdleMemory() const noexcept
     {
@@ -115,7 +116,7 @@ public:
     using ChannelHost::isOpen;
     bool isClosing() const noexcept { return m_isClosing; }
     const Handshake &handshake() const noexcept { return m_handshake; }
-    std::chrono::seconds heartbeat() const noexcept { return m_heartbeat.interval(); } // 0: off, or not connected
+    std::chrono::seconds heartbeat() const noexcept { return m_heartbeat.interval(); } // 0 if disabled or not connected
     quint32 frameMax() const noexcept { return m_handshake.agreed().frameMax; }
     quint16 channelMax() const noexcept { return m_handshake.agreed().channelMax; }
     FieldTable serverProperties() const { return m_handshake.serverProperties(); }
@@ -140,7 +141,7 @@ private:
     template <typename Method>
     void on(const Method &);
     template <typename Method>
-    bool advance(const Method &method); // the handshake; false: the attempt has failed
+    bool advance(const Method &method); // takes a step of the handshake; returns false if the attempt has failed
     bool expect(State state, const char *method);
     void setBlocked(bool blocked, const QString &reason);
 

@@ -40,8 +40,8 @@ void FlowControl::updateWatermarks()
     m_events.post(WritableChanged{!m_isFull});
 }
 
-// As in pika, backpressure means that more bytes wait than a multiple of the average frame sent. Reported once until it
-// ends.
+// As in pika, backpressure means that the waiting bytes exceed a multiple of the average size of the frames sent. It
+// is reported once until it ends.
 void FlowControl::detectBackpressure(qint64 queued)
 {
     const qint64 frames = m_frames.frameCount();

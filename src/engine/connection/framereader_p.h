@@ -50,8 +50,8 @@ public:
     const Fault &fault() const noexcept { return m_fault; }
 
     void streamTo(Assembler *body) noexcept { m_body.to = body; } // with null, the rest of the body frame is skipped
-    // Sets the size of the body whose header has arrived. Behind the end of a large body only a little is read, lest
-    // the next large one is read into the buffer and copied.
+    // Sets the size of the body whose header has arrived. Only a little is read past the end of a large body, so
+    // that the next large body is not read into the buffer and copied.
     void expectBody(quint64 size) noexcept { m_readsShort = size >= LargeBody; }
     quint32 methodFrameLimit() const noexcept;
 

@@ -35,7 +35,7 @@ static Wire::ConnectionStartOk startOk(const QByteArray &clientProperties, const
             .locale = "en_US"};
 }
 
-// Whether `word` is one of the words of `list`, separated by spaces.
+// Returns whether `word` is one of the words of `list`, which are separated by spaces.
 static bool hasWord(QByteArrayView list, QByteArrayView word)
 {
     for (qsizetype begin = 0; begin <= list.size();) {
@@ -61,7 +61,7 @@ Error Handshake::start(const Settings &settings, Time now)
     const QByteArray clientProperties = arguments.table("clientProperties", startProperties(settings));
     if (arguments.areInvalid())
         return arguments.error();
-    // Before tune only the smallest possible frame-max is agreed.
+    // Before tune, only the smallest possible frame-max may be used.
     const qsizetype size =
         Wire::payloadSize(startOk(clientProperties, settings.saslPlainResponse)) + Wire::FrameOverhead;
     if (size > Wire::SpecFrameMinimum)
@@ -155,7 +155,7 @@ Error Handshake::on(const Wire::ConnectionOpenOk &method)
     return {};
 }
 
-// Brokers without the capability refuse a login by closing the socket.
+// Brokers without the capability reject a login by closing the socket.
 Error Handshake::transportFailed(const Error &error) const
 {
     const bool mayBeRefusal = m_step == Step::AwaitsTune && error.kind() == ErrorKind::Network;

@@ -45,7 +45,7 @@ public:
     Error on(const Wire::ConnectionTune &);
     Error on(const Wire::ConnectionOpenOk &);
     void transportReady() noexcept { m_isTransportReady = true; }
-    Error transportFailed(const Error &error) const; // the error's meaning in the current step
+    Error transportFailed(const Error &error) const; // returns the meaning of the error in the current step
     std::optional<Time> deadline() const noexcept { return m_deadline; }
     Error timedOut() const;
 
