@@ -10,7 +10,7 @@ Card {
 
     required property MessageModel messages // with the columns timestamp, routingKey, json.value, text
     property int selectedRow: -1
-    property var selectedMessage            // undefined: none
+    property var selectedMessage            // undefined if there is none
     readonly property bool narrow: width < 560
     property real totalWhenPaused: 0
     readonly property var titles: [qsTr("Time"), qsTr("Routing key"), qsTr("Value"), qsTr("Body")]

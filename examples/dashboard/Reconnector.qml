@@ -8,7 +8,7 @@ Timer {
 
     required property Connection connection
     property int attempts: 0        // failed ones in a row
-    property int secondsLeft: 0     // until the next one; 0: none is scheduled
+    property int secondsLeft: 0     // until the next attempt; 0 if none is scheduled
 
     function connectNow() {
         stop()

@@ -32,7 +32,7 @@ struct Options {
     int page = 0;
     bool isDark = false;
     int detailsRow = -1;              // none
-    std::chrono::milliseconds end{0}; // 0: when the window is closed
+    std::chrono::milliseconds end{0}; // 0 to run until the window is closed
     QString screenshot;
 };
 

@@ -73,7 +73,7 @@ public:
     void setClientProperties(const QVariant &properties);
     QVariantMap scriptServerProperties() const;
 
-    // Reset to the value of the URL, or else to the library's default.
+    // These reset the property to the value of the URL, or otherwise to the library's default.
     void resetUrl() { setUrlList(std::nullopt); }
     void resetUrls() { setUrlList(std::nullopt); }
     void resetHost() { resetParameter(m_host); }
@@ -112,7 +112,7 @@ Q_SIGNALS:
 
 private:
     Result<ConnectionParameters> wantedParameters() const;
-    void setUrlList(const std::optional<QList<QUrl>> &urls); // unset: the library's default
+    void setUrlList(const std::optional<QList<QUrl>> &urls); // std::nullopt for the library's default
     void applyParameters();
     template <typename T>
     void resetParameter(std::optional<T> &parameter)

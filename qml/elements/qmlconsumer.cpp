@@ -205,7 +205,7 @@ void QmlConsumer::dispatch()
     while (!m_held.isEmpty() && !isHolding()) {
         const bool one = isSignalConnected(deliveredSignal);
         const bool batch = isSignalConnected(batchSignal);
-        if (batch && !one) { // for models, among others: does as little as possible for each message
+        if (batch && !one) { // used by models, among others, so it does as little as possible for each message
             m_isBatchNew = true;
             m_batch.append(std::exchange(m_held, {}));
             break;

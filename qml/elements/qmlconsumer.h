@@ -81,7 +81,7 @@ public:
     void resetDispatchInterval() { setDispatchInterval(16); }
 
     Q_INVOKABLE bool ack(const AmqpQt::Message &message);
-    Q_INVOKABLE bool nack(const AmqpQt::Message &message, const QVariant &requeue = {}); // not given: true
+    Q_INVOKABLE bool nack(const AmqpQt::Message &message, const QVariant &requeue = {}); // true if not given
     Q_INVOKABLE bool reject(const AmqpQt::Message &message) { return nack(message, false); }
 
 Q_SIGNALS:
@@ -119,7 +119,7 @@ private:
     void dispatch();
     void emitBatch();
     template <typename Emit>
-    bool callHandlers(Emit emitSignal); // whether all of them returned
+    bool callHandlers(Emit emitSignal); // returns whether all of them have returned
     void keepUnsettled(const QList<Message> &messages);
     void settleAfterDelivery(const Message &message);
 

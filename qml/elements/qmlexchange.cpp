@@ -89,7 +89,7 @@ void QmlExchange::declare()
                 {.durable = m_durable, .autoDelete = m_autoDelete, .internal = m_internal, .arguments = m_arguments});
         },
         [this, sent](const Result<void> &result) {
-            if (*sent == m_revision) // else the element has changed since
+            if (*sent == m_revision) // otherwise the element has changed since
                 onDeclared(result);
         });
 }
@@ -99,7 +99,7 @@ void QmlExchange::onDeclared(const Result<void> &result)
     constexpr quint16 NotFound = 404;
     if (!result) {
         const Error error = result.error();
-        if (error.replyCode() == NotFound) // it may come
+        if (error.replyCode() == NotFound) // the exchange may be declared later
             m_backoff.start(this);
         if (error.text() != errorString()) // once for many attempts
             fail(error.text());

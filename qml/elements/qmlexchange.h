@@ -27,7 +27,7 @@ public:
     explicit QmlExchange(QObject *parent = nullptr);
 
     QString name() const { return m_name; }
-    QVariant type() const; // a Type, else the name of another type
+    QVariant type() const; // a Type, or otherwise the name of another type
     void setType(const QVariant &type);
     QVariant arguments() const { return m_arguments; }
     void setArguments(const QVariant &arguments);

@@ -55,7 +55,7 @@ void QmlPublisher::setOutboxLimit(double bytes)
 
 void QmlPublisher::replacePublisher()
 {
-    m_publisher.reset();        // what was sent is on its way
+    m_publisher.reset();        // messages that were sent are not affected
     if (!m_outstanding.empty()) // reported later, not within a call of the application
         QMetaObject::invokeMethod(
             this, [this, last = m_lastId] { settleUpTo(last); }, Qt::QueuedConnection);
@@ -132,7 +132,7 @@ Result<qint64> QmlPublisher::submit(const QJSValue &body, const QJSValue &option
     if (!m_publisher)
         return Error(ErrorKind::NotOpen, tr("There is no connection"));
     m_publisher->setMandatory(outgoing.mandatory);
-    // Not publish(), which logs what it refuses: that is a warning of this element.
+    // publish() would log a rejected message itself, but the warning must come from this element.
     const Reply<void> reply = m_publisher->publishWithReply(outgoing.exchange, outgoing.routingKey, outgoing.message);
     if (reply.isFinished())
         return reply.result().error();

@@ -97,7 +97,7 @@ void QmlQueue::declare()
     m_backoff.stop();
     const QPointer<QmlQueue> self(this);
     if (m_name != m_declaredName) {
-        setDeclaredName({}); // those who use the queue wait for the other one
+        setDeclaredName({}); // users of the old queue wait for the new one
         if (self)
             setInfo({});
         if (!self || !isLive())
@@ -111,13 +111,13 @@ void QmlQueue::declare()
         [this, declaration](Channel *channel) -> std::optional<Reply<QueueInfo>> {
             if (!declaration->isFixed) {
                 if (declaration != m_declaration)
-                    return {}; // the element has changed since, and nothing depends on this one
+                    return {}; // the element has changed since, and nothing depends on this declaration
                 readProperties(*declaration);
             }
             declaration->state = Sent;
             if (!declaration->passive)
                 return channel->declareQueue(declaration->name, declaration->options);
-            if (!declaration->name.isEmpty()) // else the broker would take it for the last queue of the channel
+            if (!declaration->name.isEmpty()) // otherwise the broker would use the last queue of the channel
                 return channel->inspectQueue(declaration->name);
             failAsNameless(declaration);
             return {};
@@ -143,7 +143,7 @@ void QmlQueue::onDeclared(const DeclarationPointer &declaration, const Result<Qu
     const QPointer<QmlQueue> self(this);
     if (!result) {
         const Error error = result.error();
-        // It may come, or another connection may let it go.
+        // The queue may be declared later, or another connection may release it.
         if (error.replyCode() == NotFound || error.replyCode() == ResourceLocked)
             m_backoff.start(this);
         setDeclaredName({});

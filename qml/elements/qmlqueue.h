@@ -32,7 +32,7 @@ class QmlQueue : public AmqpQt::QmlElement
 public:
     explicit QmlQueue(QObject *parent = nullptr);
 
-    QString declaredName() const { return m_declaredName; } // empty: it is not declared on this connection
+    QString declaredName() const { return m_declaredName; } // empty if it is not declared on this connection
     bool isDurable() const { return m_durable.value_or(!m_name.isEmpty()); }
     void setDurable(bool durable);
     bool isExclusive() const { return m_exclusive.value_or(m_name.isEmpty()); }
@@ -106,7 +106,7 @@ private:
     void onDeclared(const DeclarationPointer &declaration, const Result<QueueInfo> &result);
     void setDeclaredName(const QString &name);
     void setInfo(const QueueInfo &info);
-    DeclarationPointer declarationForCall(); // null: there is none, and the element has reported it
+    DeclarationPointer declarationForCall(); // null if there is none, which the element has then reported
     void failAsUndeclared();
     void failAsNameless(const DeclarationPointer &declaration);
     void onCallFailed(const DeclarationPointer &declaration, const Error &error);

@@ -23,7 +23,7 @@ void QmlQueueBinding::setExchange(QmlExchange *exchange)
         m_exchange->disconnect(this);
     m_exchange = exchange;
     if (exchange) {
-        connect(exchange, &QmlExchange::changed, this, &QmlQueueBinding::changed); // its name, mostly
+        connect(exchange, &QmlExchange::changed, this, &QmlQueueBinding::changed); // usually its name
         connect(exchange, &QmlExchange::declared, this, &QmlQueueBinding::onExchangeDeclared);
     }
     Q_EMIT changed();
@@ -87,13 +87,15 @@ void QmlQueueBinding::bind()
     declarations()->add(
         DeclarationQueue::Phase::Bindings, declarations(),
         [self = QPointer(this), bound = m_bound, binding](Channel *channel) -> std::optional<Reply<void>> {
-            // Made again after the refusal of another call, it still means what it was sent for first.
+            // A binding that is repeated because another call was refused is the same as when it was
+            // first sent.
             if (binding->queue.isEmpty()) {
                 if (!self || !self->isLive() || self->m_bound != bound)
                     return {};
                 self->m_attempt = Attempt::None;
                 *binding = self->wanted();
-                // The queue and the exchange have said so themselves; their declarations call this again.
+                // The queue and the exchange have reported this themselves; their declarations call
+                // this again.
                 if (binding->queue.isEmpty() || binding->exchange.isEmpty())
                     return {};
                 self->m_attempt = Attempt::Sent;
@@ -141,8 +143,8 @@ void QmlQueueBinding::onExchangeDeclared()
         bind();
 }
 
-// When the new binding is there, so that no message is lost between, and an auto-delete exchange stays. Old bindings of
-// another queue stay, as that queue does.
+// Called when the new binding exists, so that no message is lost in between, and an auto-delete exchange is not
+// deleted. The old bindings of another queue stay, as that queue does.
 void QmlQueueBinding::unbindOthers(DeclarationQueue *declarations, const QPointer<QmlQueueBinding> &element,
                                    const std::shared_ptr<BoundByElement> &bound, const Binding &kept)
 {
@@ -153,7 +155,7 @@ void QmlQueueBinding::unbindOthers(DeclarationQueue *declarations, const QPointe
             DeclarationQueue::Phase::Bindings, declarations,
             [declarations, element, bound, old](Channel *channel) -> std::optional<Reply<void>> {
                 if (element && element->m_bound == bound && element->wanted() == old)
-                    return {}; // again
+                    return {}; // the binding is wanted again
                 if (declarations->bindings().isWantedByAnother(old, bound)) {
                     bound->bindings.removeAll(old);
                     return {};
@@ -164,7 +166,7 @@ void QmlQueueBinding::unbindOthers(DeclarationQueue *declarations, const QPointe
                 if (!result) {
                     if (element)
                         element->fail(result.error().text());
-                } else if (bound->last != old) { // else it was bound again meanwhile
+                } else if (bound->last != old) { // otherwise it has been bound again
                     bound->bindings.removeAll(old);
                 }
             });

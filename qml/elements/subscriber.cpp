@@ -137,7 +137,7 @@ void Subscriber::apply()
         return;
     if (m_subscription.queue == wanted->queue && m_consumer->state() == Consumer::State::Active)
         return replace(*wanted);
-    endAll(); // and then the next one
+    endAll(); // the new subscription follows
 }
 
 void Subscriber::subscribe(const Subscription &wanted)
@@ -146,9 +146,10 @@ void Subscriber::subscribe(const Subscription &wanted)
         return; // its end calls apply() again
     if (m_settings.queue && m_settings.queue->mayBeGone()) {
         m_settings.queue->checkIfAutoDeleted();
-        return update(); // after that
+        return update(); // continues after the check
     }
-    // If the broker refuses it the channel ends, and the unsettled deliveries on it would go back to the queue.
+    // If the broker refuses the subscription it closes the channel, and the unsettled deliveries on it would go
+    // back to the queue.
     if (!m_endingConsumers.isEmpty())
         leaveChannel();
     consume(wanted);
@@ -177,7 +178,8 @@ void Subscriber::replace(const Subscription &wanted)
     }
     Subscription next = wanted;
     if (keepsTag && m_channel)
-        next.consumerTag.clear(); // in between: the tag is free when the old subscription has been cancelled
+        next.consumerTag.clear(); // a generated tag for now, since the requested one is free only when the old
+                                  // subscription has ended
     consume(next);
 }
 
@@ -218,7 +220,7 @@ void Subscriber::onStarted(Consumer *consumer)
     if (self)
         setSubscribed(true);
     if (self)
-        update(); // more may have changed meanwhile
+        update(); // the settings may have changed in the meantime
 }
 
 void Subscriber::takeNext()
@@ -269,7 +271,7 @@ void Subscriber::onCancelled(Consumer *consumer, const Error &reason)
         (isNext ? m_nextConsumer : m_consumer).clear();
         m_endingConsumers.append(consumer);
         if (isFinal || !m_settings.resubscribe)
-            m_endedSubscription = ended; // the same would happen again
+            m_endedSubscription = ended; // repeating it would have the same result
         if (!m_consumer)
             setSubscribed(false);
         if (self && reason.isError())
@@ -444,11 +446,12 @@ void Subscriber::stop()
 void Subscriber::onChannelError(const Error &error)
 {
     switch (error.kind()) {
-    case ErrorKind::StaleDelivery: // the handler has settled it itself
+    case ErrorKind::StaleDelivery: // the handler has already settled the message
         if (m_settings.ackMode == AckMode::Manual)
             Q_EMIT failed(error.text());
         break;
-    case ErrorKind::InvalidArgument: // likewise, not a delivery that can be settled; see also onCancelled()
+    case ErrorKind::InvalidArgument: // likewise, the message is not a delivery that can be settled; see also
+                                     // onCancelled()
         if (m_settings.ackMode == AckMode::Manual &&
             !m_hasTakenNoAck) // its handler cannot know which deliveries need no ack
             Q_EMIT attemptFailed(error.text());

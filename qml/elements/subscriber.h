@@ -12,7 +12,7 @@
 namespace AmqpQt
 {
 
-// What the properties of a Consumer element request.
+// The subscription that the properties of a Consumer element request.
 struct SubscriptionSettings {
     QPointer<QmlQueue> queue;
     QString queueName; // if there is no queue element

@@ -71,14 +71,14 @@ bool DeclarationQueue::settle(quint64 id, const Error &error)
     if (step == m_steps.end())
         return false;
     const ErrorKind kind = error.kind();
-    // Replies end in the order of the calls, so the first one to fail is the one the broker means.
+    // Replies end in the order of the calls, so the first one that fails is the refused call.
     const bool endsChannel = kind == ErrorKind::ChannelClosed || kind == ErrorKind::Timeout ||
                              kind == ErrorKind::NotOpen ||
                              (kind == ErrorKind::ConnectionClosed && !error.method().isEmpty());
     const bool isRefused = kind == ErrorKind::InvalidArgument || (endsChannel && !m_isBroken);
     if (error.isError() && kind != ErrorKind::InvalidArgument)
         m_isBroken = true;
-    // The broker ignores everything behind the call that it refuses. After any other error it may have carried out the
+    // The broker ignores all calls after the refused one. After any other error it may have carried out the
     // call.
     const bool isCertainlyUndone = kind == ErrorKind::ChannelClosed || kind == ErrorKind::NotOpen;
     if (error.isError() && !isRefused && (!step->fail || isCertainlyUndone)) {
@@ -112,7 +112,7 @@ void DeclarationQueue::schedule()
         QMetaObject::invokeMethod(this, &DeclarationQueue::run, Qt::QueuedConnection);
 }
 
-// The first one that may be made now; null if there is none.
+// Returns the first step that may be taken now, or null if there is none.
 DeclarationQueue::Step *DeclarationQueue::nextStep()
 {
     if (m_isBroken || !m_connection->isOpen())

@@ -22,7 +22,7 @@ class DeclarationQueue : public QObject
 {
     Q_OBJECT
 public:
-    // AnyTime neither waits for the steps of the phases nor holds them up.
+    // AnyTime neither waits for the steps of the phases nor delays them.
     enum class Phase { Exchanges, Queues, Bindings, WhenDeclared, AnyTime };
 
     explicit DeclarationQueue(Connection *connection);
@@ -82,7 +82,7 @@ private:
     void append(Phase phase, QObject *owner, std::function<void(quint64 id)> run,
                 std::function<void(const Error &error)> fail);
     void remove(quint64 id);
-    bool settle(quint64 id, const Error &error); // false: the step is not finished, or unknown
+    bool settle(quint64 id, const Error &error); // if false, the step is not finished or unknown
     Channel *channel();
     void onChannelClosed();
     void releaseChannel();
@@ -96,7 +96,7 @@ private:
     QList<Step> m_steps;
     quint64 m_lastId = 0;
     bool m_isScheduled = false;
-    bool m_isBroken = false; // the channel: it is about to be closed
+    bool m_isBroken = false; // the channel is about to be closed
 };
 
 } // namespace AmqpQt

@@ -25,7 +25,7 @@ protected:
 
     // The connections to the consumer end with the context.
     virtual void connectConsumer(QmlConsumer *consumer, QObject *context) = 0;
-    virtual void notifyConsumers(bool isReset) = 0; // isReset: the previous consumers were removed
+    virtual void notifyConsumers(bool isReset) = 0; // isReset is true if the previous consumers were removed
 
 private:
     struct Entry {

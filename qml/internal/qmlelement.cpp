@@ -75,7 +75,8 @@ void QmlElement::use(QmlConnection *connection)
         connect(connection, &Connection::closed, this, &QmlElement::stop);
         connect(connection, &QObject::destroyed, this, [this] {
             stop();
-            // Later: those who look for another one must not find what is being destroyed.
+            // Elements look for another connection later, so that they do not find the one that is being
+            // destroyed.
             QMetaObject::invokeMethod(this, &QmlElement::connectionChanged, Qt::QueuedConnection);
         });
     }

@@ -73,7 +73,7 @@ public:
     Q_INVOKABLE QVariant json(const QVariant &path = {}) const;
     Q_INVOKABLE QVariant header(const QString &name, const QVariant &fallback = {}) const;
     Q_INVOKABLE void ack() const { m_message.ack(); }
-    Q_INVOKABLE void nack(const QVariant &requeue = {}) const; // not given: Requeue::Yes
+    Q_INVOKABLE void nack(const QVariant &requeue = {}) const; // Requeue::Yes if not given
 
 private:
     Message m_message;

@@ -125,7 +125,7 @@ void tst_Options::designatedInitialisersKeepTheOtherDefaults()
 
     const ConsumeOptions consume{.ackMode = AckMode::NoAck, .prefetch = quint16(0)};
     QCOMPARE(consume.ackMode, AckMode::NoAck);
-    QVERIFY(consume.prefetch.has_value()); // 0 is "any number", which is not "the channel's"
+    QVERIFY(consume.prefetch.has_value()); // 0 means no limit, which differs from the default of the channel
     QVERIFY(!consume.exclusive);
 }
 

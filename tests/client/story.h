@@ -12,7 +12,7 @@ namespace AmqpQt::Test
 class Story : public QObject
 {
 public:
-    enum class Parents { Each, Other }; // each is the parent of the next, or none of them
+    enum class Parents { Each, Other }; // each object is the parent of the next, or none is
     explicit Story(Parents parents);
     ~Story() override;
 
@@ -32,7 +32,7 @@ public:
 private:
     template <typename T>
     void call(const Reply<T> &reply, const char *name);
-    bool waitFor(const QString &entry, int times = 1); // false: stopped
+    bool waitFor(const QString &entry, int times = 1); // returns false if the story has been stopped
     bool open();
     bool use();
     bool receive();

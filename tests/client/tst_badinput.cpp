@@ -109,7 +109,7 @@ struct NamedCall {
     Call call;
 };
 
-// Each with nothing wrong but the state of its channel.
+// Each case is wrong only for the state of its channel.
 const QList<NamedCall> &everyCall()
 {
     static const QList<NamedCall> calls = {
@@ -131,7 +131,7 @@ const QList<NamedCall> &everyCall()
     return calls;
 }
 
-using Settle = std::function<bool(Channel *, const Message &)>; // false: rejected
+using Settle = std::function<bool(Channel *, const Message &)>; // returns false if the message is rejected
 const QList<std::pair<const char *, Settle>> &everySettle()
 {
     static const QList<std::pair<const char *, Settle>> calls = {
@@ -422,7 +422,7 @@ void tst_BadInput::channelThatIsNotOpenFailsAllCalls()
         peer.send(channel->number(), Wire::ChannelCloseOk{});
         QVERIFY(waitUntil([&] { return channel->state() == Channel::State::Closed; }));
     }
-    if (client) { // it is of use again
+    if (client) { // the connection can be used again
         client->connection.open();
         channel->reopen();
         const Reply<QueueInfo> declaring = channel->declareQueue(u"q"_s);
@@ -582,7 +582,7 @@ namespace
 {
 
 using ForeignCall =
-    std::function<Error(OpenClient &, const Message &)>; // no error: it has no reply, or was not rejected
+    std::function<Error(OpenClient &, const Message &)>; // no error if the call has no reply or was not rejected
 const QMap<QString, ForeignCall> &foreignCalls()
 {
     static const QMap<QString, ForeignCall> calls = [] {
@@ -611,7 +611,7 @@ const QMap<QString, ForeignCall> &foreignCalls()
         };
         for (const auto &[name, call] : everyCall()) {
             if (qstrcmp(name, "publish") == 0 || qstrcmp(name, "consume") == 0)
-                continue; // they answer in other ways
+                continue; // these calls do not return a Reply
             all.insert(QString::fromLatin1(name),
                        [call = call](OpenClient &client, const Message &) { return call(client.channel); });
         }
@@ -649,7 +649,7 @@ int makeForeignCall(const QString &name)
     }
     if (error.kind() != ErrorKind::InvalidArgument || !client.channel->isOpen())
         return 2;
-    // Objects that were created nevertheless have an owner and live in its thread.
+    // Objects that were created in spite of the error have an owner and live in its thread.
     const bool makesAnObject = name.startsWith(u"createChannel") || name == u"consume";
     if (objects() != before + makesAnObject)
         return 4;

@@ -290,7 +290,7 @@ void tst_Cancelling::deletionCancelsAndReturnsFurtherDeliveries()
     peer.deliver(1, "c1", 1, "late");
     QVERIFY(waitUntil([&] { return peer.count("basic.nack") == 1; }));
     QVERIFY(peer.last("basic.nack").as<Wire::BasicNack>().requeue);
-    // Its tag rests until cancel-ok.
+    // Its tag cannot be reused until cancel-ok.
     Consumer *same = client.channel->consume(u"q"_s, {.consumerTag = u"c1"_s});
     settle(client.connection);
     QCOMPARE(peer.count("basic.consume"), 1);
@@ -417,7 +417,7 @@ void tst_Cancelling::tooLargeMessageEndsTheConsumer()
     connect(other, &Consumer::delivered, this, [&] { ++delivered; });
     peer.deliver(1, "c2", 3, "small");
     QVERIFY(waitUntil([&] { return delivered == 1; }));
-    m_messages.first().ack(); // what came before can be settled
+    m_messages.first().ack(); // earlier deliveries can still be settled
     QVERIFY(waitUntil([&] { return peer.count("basic.ack") == 1; }));
     QCOMPARE(peer.count("basic.consume"), 2);
     QCOMPARE(peer.violations(), QStringList());

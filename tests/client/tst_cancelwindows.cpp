@@ -151,7 +151,7 @@ void tst_CancelWindows::everythingEndsOnce()
     if (consumer)
         QVERIFY(waitUntil([&] { return !log.only(u"consumer.cancelled"_s).isEmpty(); }));
     connection.reset();
-    settleEvents(); // all of it has been reported now
+    settleEvents(); // everything has been reported by now
     QCOMPARE(log.ended.size(), log.replies.size());
     if (consumer) {
         QCOMPARE(consumer->state(), Consumer::State::Cancelled);

@@ -97,7 +97,7 @@ private Q_SLOTS:
     void protocolViolationIsReportedToThePeer();
 };
 
-// They end in one range with those that are.
+// They end in one range with the counted messages.
 void tst_Ending::messagesFromBeforeConfirmModeAreNotCounted()
 {
     ScriptedPeer peer;
@@ -170,7 +170,7 @@ void tst_Ending::aDeletedConnectionStillSendsItsAcceptedOutput()
         client->channel->publish(u"x"_s, u"k"_s, Message(QByteArray(3'000'000, 'a')));
         client.reset();
     });
-    peer.setReading(false); // the kernel's buffers cannot take it all
+    peer.setReading(false); // the kernel's buffers cannot hold all of it
     peer.deliver(1, "c1", 1, "m");
     peer.deliver(1, "c1", 2, QByteArray(100'000, 'b')); // never read by the client
     QVERIFY(waitUntil([&] { return !client; }));
@@ -206,7 +206,7 @@ void tst_Ending::aPeerThatStopsWithinAFrameIsNoticed()
     connect(QAbstractEventDispatcher::instance(), &QAbstractEventDispatcher::awake, &counting, [&] { ++wakes; });
     QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Closed; }));
     QCOMPARE(client.connection.error().kind(), ErrorKind::Timeout);
-    QCOMPARE_LT(wakes, 200); // asking for the rest again and again it would be thousands
+    QCOMPARE_LT(wakes, 200); // polling for the rest would take thousands
 }
 
 void tst_Ending::channelCreatedDuringCloseEnds()
@@ -336,7 +336,7 @@ void tst_Ending::closeWaitsNoLongerThanItsTimeout()
         for (int i = 0; i < 100; ++i)
             client.channel->publish({}, u"q"_s, Message(QByteArray(100'000, 'a')));
     } else if (what == u"an answer before") {
-        // The channel closes in order: the peer answers neither.
+        // The channel closes in order, but the peer answers neither call.
         peer.setHook([](const Command &) { return true; });
         log.watch(client.channel->declareQueue(u"q"_s), u"declareQueue"_s);
     } else {
@@ -465,7 +465,7 @@ void tst_Ending::lossIsReportedAfterReceivedData()
     log.watchDeliveries(consumer);
     log.afterEntry = [&](const QString &entry) {
         if (entry == u"consumer.delivered 1") {
-            QThread::msleep(50); // meanwhile the peer closes
+            QThread::msleep(50); // in the meantime the peer closes
             client.channel->publish({}, u"q"_s, Message(QByteArray(200'000, 'x')));
             client.channel->publish({}, u"q"_s, Message(QByteArray(200'000, 'x')));
         }
@@ -496,7 +496,7 @@ void tst_Ending::deletionEndsPendingCalls()
     QObject parent;
     Pending pending(peer, othersSurvive ? &parent : nullptr);
     delete pending.connection;
-    QCOMPARE(pending.log.ended, QStringList()); // nothing comes inside the destructor
+    QCOMPARE(pending.log.ended, QStringList()); // nothing is reported inside the destructor
     settleEvents();
     for (const QString &reply : std::as_const(pending.log.replies))
         QVERIFY2(pending.log.has(u"reply."_s + reply + u" Cancelled"_s), qPrintable(pending.log.entries.join(u'\n')));
@@ -551,7 +551,7 @@ void tst_Ending::survivorsSayNotOpen()
     QVERIFY(channel->close().result());
     QCOMPARE(channel->ack(messages.constFirst()), false);
     QCOMPARE(channel->lastCallError().kind(), ErrorKind::NotOpen);
-    messages.constFirst().ack(); // logged, nothing else
+    messages.constFirst().ack(); // is only logged
     QCOMPARE(consumer->cancel().result().value(), 0);
     Consumer *late = channel->consume(u"q"_s);
     log.watch(late, u"late"_s);
@@ -680,7 +680,7 @@ void tst_Ending::unreadAnswerDoesNotTimeOut()
     parameters.setReplyTimeout(100ms);
     OpenClient client(parameters);
     const Reply<QueueInfo> reply = client.channel->declareQueue(u"q"_s);
-    QCoreApplication::processEvents(); // writes
+    QCoreApplication::processEvents(); // writes the call
     QThread::msleep(300);              // the loop is blocked; timers come before sockets afterwards
     QVERIFY(waitUntil([&] { return reply.isFinished(); }));
     QVERIFY2(reply.result(), qPrintable(reply.result().error().toString()));
@@ -698,7 +698,7 @@ void tst_Ending::answerBehindSlowSlotsDoesNotTimeOut()
     connect(consumer, &Consumer::delivered, this, [&](const Message &) {
         if (++delivered == 1) {
             reply = client.channel->declareQueue(u"q"_s);
-            client.channel->publish({}, u"q"_s, Message(QByteArray(200'000, 'x'))); // so that both are written now
+            client.channel->publish({}, u"q"_s, Message(QByteArray(200'000, 'x'))); // so that both are written
         }
         QThread::msleep(10);
     });

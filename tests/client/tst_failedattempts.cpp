@@ -78,7 +78,7 @@ void tst_FailedAttempts::failureKeepsWaitingCalls()
                              u"connection.errorOccurred "_s + error, u"connection.stateChanged Closed"_s,
                              u"connection.closed "_s + error};
         if (attempt == 1)
-            expected.insert(2, u"reply.whenOpen "_s + error); // which is about the next attempt
+            expected.insert(2, u"reply.whenOpen "_s + error); // this reply waits for the next attempt
         QCOMPARE(log.entries, expected);
         QCOMPARE(brief(connection.error()), error);
         QCOMPARE(connection.bytesToWrite(), waitingBytes);
@@ -107,7 +107,7 @@ void tst_FailedAttempts::failureKeepsWaitingCalls()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-// Everything that can be called before.
+// Makes every call that is allowed before open().
 void tst_FailedAttempts::firstSuccessSendsAllInOrder()
 {
     ScriptedPeer peer;
@@ -253,7 +253,7 @@ void tst_FailedAttempts::reopenedChannelsWaitThroughFailures()
     client.connection.setParameters(to({closedPort()}));
     for (int attempt = 1; attempt <= 3; ++attempt) {
         failToOpen(client.connection);
-        log.watch(client.channel->reopen(), u"reopen again %1"_s.arg(attempt)); // as a loop of attempts does
+        log.watch(client.channel->reopen(), u"reopen again %1"_s.arg(attempt)); // as an application that retries does
         QCOMPARE(client.channel->state(), Channel::State::Opening);
     }
     QCOMPARE(log.entries, QStringList{u"channel.stateChanged Opening"_s});
@@ -313,7 +313,7 @@ void tst_FailedAttempts::endAfterAFailureCancelsWaitingCalls()
         QCOMPARE(log.countOf(channel + u"closed ok"_s), 1);
         QCOMPARE(log.countOf(u"consumer%1.cancelled ok"_s.arg(i)), 1);
     }
-    QCOMPARE(log.only(u"connection.closed"_s), QStringList()); // it was closed already
+    QCOMPARE(log.only(u"connection.closed"_s), QStringList()); // the connection was already closed
 
     ScriptedPeer peer;
     waiting->connection.setParameters(parametersOf(peer));
@@ -322,7 +322,7 @@ void tst_FailedAttempts::endAfterAFailureCancelsWaitingCalls()
     QCOMPARE(peer.count("queue.declare") + peer.count("basic.publish"), 0);
 }
 
-// close() is called after the attempt has failed and before that is reported.
+// close() is called after the attempt has failed and before the failure is reported.
 void tst_FailedAttempts::closeCrossesTheFailure()
 {
     Waiting waiting{ConnectionParameters()};

@@ -72,7 +72,7 @@ FieldTable decoded(const QByteArray &contents)
     return decodeTable(bytes);
 }
 
-// A table of `levels` levels, itself counted.
+// A table of `levels` levels, including itself.
 FieldTable nestedTables(int levels)
 {
     FieldTable table;

@@ -203,7 +203,7 @@ void tst_HelperChannel::resultMayEndEverything()
     QVERIFY(waitUntil([&] { return answers > 0; }));
     if (client && questions) {
         QVERIFY(waitUntil([&] { return client->connection.state() == Connection::State::Closed; }));
-        client->connection.open(); // those that were to be made again wait for this
+        client->connection.open(); // calls to be repeated wait for this
         QVERIFY(waitUntil([&] { return answers == 51; }));
     }
     if (client && !questions)

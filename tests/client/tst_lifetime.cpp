@@ -144,11 +144,11 @@ void tst_Lifetime::everythingMayBeDeletedInEverySlot()
         story.peer.answerAgain("queue.declare-ok");
         Channel *another = story.connection->createChannel();
         story.log.watch(another->declareQueue(u"another"_s), u"another"_s);
-        // Or it is lost, which has not been reported yet.
+        // The connection may also be lost already, which has not been reported yet.
         QVERIFY(waitUntil([&] {
             return story.log.ended.contains(u"another"_s) || !story.connection || !story.connection->isOpen();
         }));
-        if (!story.log.has(u"reply.another ok"_s)) // then it was lost already, and that comes next
+        if (!story.log.has(u"reply.another ok"_s)) // the connection was lost, which is reported next
             QVERIFY(waitUntil([&] { return !story.connection->isOpen(); }));
     }
     story.endRemaining();
@@ -177,7 +177,7 @@ void tst_Lifetime::everythingMayBeDeletedInEverySlot()
             QVERIFY(story.consumer->cancel().isFinished());
     }
     for (const Message &message : std::as_const(story.messages))
-        message.ack(); // too late, whatever happened
+        message.ack(); // too late in every case
     QCoreApplication::processEvents();
 
     // Calls that wait for the next open() end with the connection.

@@ -340,7 +340,7 @@ void tst_Message::receivedExpirationThatIsNoNumberIsNone()
     Message received = delivered({}, Wire::encodeProperties(onWire));
     QVERIFY(!received.expiration());
 
-    received.setType(u"t"_s); // something else: the sender's text is forwarded
+    received.setType(u"t"_s); // setting another property forwards the sender's text
     onWire.flags |= Wire::TypeFlag;
     onWire.type = QByteArrayView("t");
     QCOMPARE(encoded(received), Wire::encodeProperties(onWire));
@@ -488,7 +488,7 @@ void tst_Message::textThatIsNoUtf8IsKept()
     QVERIFY(!publishError(reply).isError());
     (reply.*property.set)(textFromBytes(QByteArray(256, '\xff')));
     QCOMPARE(publishError(reply).kind(), ErrorKind::InvalidArgument);
-    (reply.*property.set)(QString(QChar(0xd83d))); // half a character, which no bytes stand for
+    (reply.*property.set)(QString(QChar(0xd83d))); // half a surrogate pair that does not represent a byte
     QCOMPARE(publishError(reply).kind(), ErrorKind::InvalidArgument);
 }
 
@@ -510,7 +510,7 @@ void tst_Message::undecodedHeadersAreEmptyAndForwarded()
     QVERIFY(received.hasUndecodedHeaders());
     QCOMPARE(received.headers(), FieldTable());
     QCOMPARE(received.type(), u"t"_s);
-    QCOMPARE(received.header(u"s"_s), QVariant(u"ok"_s)); // those that are sound themselves
+    QCOMPARE(received.header(u"s"_s), QVariant(u"ok"_s)); // headers that are well-formed themselves can be read
     QCOMPARE(received.header(u"d"_s, 5), QVariant(5));
     QCOMPARE(received.header(u"none"_s, 5), QVariant(5));
     QCOMPARE(received.deliveryCount(), 7);
@@ -602,7 +602,8 @@ void tst_Message::encodedPropertiesAreKept()
 
 void tst_Message::untouchedReceivedMessageIsForwardedByteForByte()
 {
-    // Unsorted, one key twice, an int as one octet: all legal, but the encoder writes none of it.
+    // The table is unsorted, has a key twice and an int as one octet, which is legal, but the encoder never
+    // writes it.
     const QByteArray table = "\x01zb\x05\x01"
                              "at\x01\x01"
                              "at\x00"_ba;

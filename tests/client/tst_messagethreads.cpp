@@ -152,8 +152,8 @@ void tst_MessageThreads::memoryIsUsedAgainOnlyBehindTheLastReader_data()
     QTest::newRow("message, then changed") << true << true;
 }
 
-// Another thread reads a copy and lets it go. That is all that orders what happens here afterwards: the flag orders
-// nothing.
+// Another thread reads a copy and releases it. Nothing else orders its reads before the writes here; the flag does
+// not.
 void tst_MessageThreads::memoryIsUsedAgainOnlyBehindTheLastReader()
 {
     QFETCH(const bool, isMessageKept);
@@ -168,8 +168,8 @@ void tst_MessageThreads::memoryIsUsedAgainOnlyBehindTheLastReader()
                             body = isMessageKept ? QByteArray() : message.body(), isMessageKept]() mutable {
             bool isSame = false;
             {
-                // Let go by the destructor, which is inline: ThreadSanitizer does not see into Qt's own code, clear()
-                // for one.
+                // Released by the destructor, which is inline. ThreadSanitizer does not see into
+                // Qt's own code, such as clear().
                 const QByteArray bytes = isMessageKept ? kept.body() : std::exchange(body, {});
                 isSame = std::all_of(bytes.cbegin(), bytes.cend(), [](char byte) { return byte == 'a'; });
             }
@@ -189,7 +189,7 @@ void tst_MessageThreads::memoryIsUsedAgainOnlyBehindTheLastReader()
             QVERIFY(MessageAccess::reuseForDelivery(message, next, properties, origin, 2, false));
             QCOMPARE(message.body(), next);
         }
-        QCOMPARE(MessageAccess::body(message).constData(), memory); // else this would test nothing
+        QCOMPARE(MessageAccess::body(message).constData(), memory); // otherwise this would test nothing
         reader.join();
     }
 }

@@ -83,7 +83,7 @@ void tst_Opening::signalsComeInOrder()
     SignalLog log;
     log.watch(&connection);
     log.watch(connection.open(), u"open"_s);
-    QCOMPARE(log.entries, QStringList()); // nothing comes inside the call
+    QCOMPARE(log.entries, QStringList()); // nothing is reported inside the call
     QCOMPARE(connection.state(), Connection::State::Connecting);
     QVERIFY(waitUntil([&] { return log.has(u"connection.opened"_s); }));
     log.entries.removeIf(comesOncePerTurn);
@@ -113,7 +113,7 @@ void tst_Opening::operationsBeforeOpenGoOutInCallOrder()
     a->publish(u"x"_s, u"k"_s, Message("3"));
     a->consume(u"q"_s);
     connection.open();
-    a->publish(u"x"_s, u"k"_s, Message("4")); // also while it is opening
+    a->publish(u"x"_s, u"k"_s, Message("4")); // also while the connection is opening
     QVERIFY(waitUntil([&] { return peer.count("basic.publish") == 4; }));
     QStringList names;
     const QList<Command> received = peer.received();
@@ -270,7 +270,7 @@ void tst_Opening::peerMayDisconnectAtAnyPoint()
     QVERIFY(waitUntil([&] { return !log.only(u"connection.closed"_s).isEmpty(); }));
     const bool wasOpen = log.has(u"connection.opened"_s);
     QCOMPARE(wasOpen, !at.startsWith("connection."));
-    QCOMPARE(log.ended.size(), wasOpen ? log.replies.size() : 2); // else that of open() and of whenOpen()
+    QCOMPARE(log.ended.size(), wasOpen ? log.replies.size() : 2); // otherwise the replies of open() and whenOpen()
     QVERIFY(!log.entries.last().endsWith(u" ok"));
     QVERIFY(log.entries.last().startsWith(u"connection.closed"));
     QCOMPARE(log.only(u"connection.closed"_s).size(), 1);
@@ -310,7 +310,7 @@ void tst_Opening::closeWhileConnectingEndsWaitingCalls()
     QCOMPARE(log.only(u"connection.errorOccurred"_s), QStringList());
     log.entries.removeIf(comesOncePerTurn);
     QStringList states = log.only(u"connection."_s);
-    if (!handshaking) // the socket may have been quicker
+    if (!handshaking) // the socket may have been faster
         states.removeAll(u"connection.stateChanged Handshaking"_s);
     QCOMPARE(states.mid(states.size() - 3),
              QStringList({u"connection.stateChanged Closing"_s, u"connection.stateChanged Closed"_s,

@@ -146,7 +146,7 @@ void tst_Publisher::missingExchangeDoesNotStopTheOthers()
     peer.answerAgain("basic.ack"); // from now on
     QVERIFY(client.waitForEntries(5));
     settle(*client.connection);
-    const bool thirdWasSent = client.log.has(u"3 Unconfirmed 404"_s); // before the channel closed
+    const bool thirdWasSent = client.log.has(u"3 Unconfirmed 404"_s); // before the channel was closed
     QCOMPARE(client.log.entries,
              QStringList({u"1 ok"_s, u"2 Unconfirmed 404"_s, thirdWasSent ? u"3 Unconfirmed 404"_s : u"3 ok"_s,
                           u"4 ok"_s, u"drained"_s}));
@@ -224,7 +224,7 @@ void tst_Publisher::republishedMessageThatIsRejectedEndsOnce()
     QVERIFY(client.waitForPublishes(3));
     client.lose();
     ConnectionParameters parameters = parametersOf(peer);
-    parameters.setCredentials(u"another"_s, u"guest"_s); // who may not send it
+    parameters.setCredentials(u"another"_s, u"guest"_s); // this user may not send the message
     client.connection->setParameters(parameters);
     peer.forgetReceived();
     client.open();
@@ -304,7 +304,7 @@ void tst_Publisher::signalsComeOncePerTurn()
     QSignalSpy pressure(client.publisher, &Publisher::pressureChanged);
     QSignalSpy writable(client.publisher, &Publisher::writableChanged);
     client.publishMany(1, 10);
-    QCOMPARE(outstanding.size() + pressure.size() + writable.size(), 0); // never inside a call
+    QCOMPARE(outstanding.size() + pressure.size() + writable.size(), 0); // never emitted inside a call
     settleEvents();
     QCOMPARE(outstanding.size(), 1);
     QCOMPARE(outstanding.takeFirst().first().toInt(), 10);
@@ -329,7 +329,7 @@ void tst_Publisher::signalsComeOncePerTurn()
     QCOMPARE(writable.takeFirst().first().toBool(), true);
 }
 
-// Full and free again within one turn.
+// The window is full and free again within one turn.
 void tst_Publisher::stoppedPublisherIsNotifiedWhenItMayContinue()
 {
     ScriptedPeer peer;
@@ -447,7 +447,7 @@ void tst_Publisher::deletingInASlotIsSafe()
         reply.then(this, [&](const Result<void> &) { ++ends; });
     if (where != u"drained")
         client.publishMany(3, 4);
-    settleEvents(); // the changes up to here
+    settleEvents(); // processes the changes so far
     QVERIFY(client.waitForPublishes(2));
     bool isDone = false;
     const auto act = [&] {
@@ -484,7 +484,7 @@ void tst_Publisher::deletingInASlotIsSafe()
         QVERIFY(!client.publisher);
         return;
     }
-    // Everything has ended, once.
+    // Every message has ended once.
     QCOMPARE(client.publisher->outstandingCount(), 0);
     QCOMPARE(client.log.countOf(u"drained"_s), 1);
     QCOMPARE(client.log.entries.size(), where == u"drained" ? 3 : 5);
@@ -542,7 +542,7 @@ void tst_Publisher::deletedChannelEndsEverything()
     QCOMPARE(client.publish("5"), quint64(0));
     client.connection->close();
     QVERIFY(waitUntil([&] { return client.connection->state() == Connection::State::Closed; }));
-    client.connection->open(); // must not look for the channel
+    client.connection->open(); // must not access the channel
     QVERIFY(waitUntil([&] { return client.connection->isOpen(); }));
     settleEvents();
 }
@@ -562,10 +562,10 @@ void tst_Publisher::deletionLeavesNoReplyOpen()
     QCOMPARE(QSet<QString>(client.log.entries.cbegin(), client.log.entries.cend()),
              QSet<QString>({u"reply.sent Cancelled"_s, u"reply.kept Cancelled"_s}));
     settle(*client.connection);
-    QCOMPARE(peer.count("channel.close"), 2); // with that of settle()
+    QCOMPARE(peer.count("channel.close"), 2); // including the channel.close of settle()
 }
 
-// Others have taken its number meanwhile.
+// Other channels have taken its number in the meantime.
 void tst_Publisher::channelThatCannotOpenAgainEndsTheOutbox()
 {
     ScriptedPeer peer;

@@ -106,7 +106,7 @@ void tst_PublisherOutbox::republishedMessagesTakeRoom()
     QCOMPARE(client.publisher->error().kind(), ErrorKind::BufferFull);
 }
 
-// Although others before it are not settled, and their places are kept.
+// A settled message is released although earlier messages are not settled and keep their places.
 void tst_PublisherOutbox::settledMessageIsLetGo()
 {
     ScriptedPeer peer;
@@ -183,7 +183,7 @@ void tst_PublisherOutbox::outboxOutlivesAClose()
     PublisherClient client(peer);
     peer.answerAgain("basic.ack");
     client.connection->close();
-    client.publish("1"); // while the channel closes
+    client.publish("1"); // published while the channel closes
     QVERIFY(waitUntil([&] { return client.connection->state() == Connection::State::Closed; }));
     client.publish("2");
     settleEvents();
@@ -201,7 +201,7 @@ void tst_PublisherOutbox::publishingBeforeOpenKeepsTheOrder()
     QVERIFY(!client.publisher->isWritable());
     client.publishMany(1, 3);
     QCOMPARE(client.publisher->outstandingCount(), 3);
-    peer.setListening(false); // the first attempt fails, which ends nothing
+    peer.setListening(false); // the first attempt fails without ending a message
     client.connection->open();
     QVERIFY(waitUntil([&] { return client.connection->state() == Connection::State::Closed; }));
     settleEvents();
@@ -257,7 +257,7 @@ void tst_PublisherOutbox::pausedPublisherKeepsMessages()
     if (!isOpen)
         client.open();
     client.publisher->setPaused(false);
-    client.publisher->setPaused(true); // at once: nothing leaves in between
+    client.publisher->setPaused(true); // immediately, so nothing is sent in between
     settle(*client.connection);
     QCOMPARE(peer.count("basic.publish"), 0);
     QCOMPARE(client.publisher->outstandingCount(), 3);
@@ -265,7 +265,7 @@ void tst_PublisherOutbox::pausedPublisherKeepsMessages()
 
     client.publisher->setPaused(false);
     QVERIFY(!client.publisher->isPaused());
-    client.publish("4"); // behind those that wait
+    client.publish("4"); // queued after the waiting messages
     QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
     settle(*client.connection);
     QCOMPARE(client.published(), QByteArrayList({"1", "2", "3", "4"}));
@@ -361,7 +361,7 @@ void tst_PublisherOutbox::publishFailsWhenTheOutboxIsFull()
     int accepted = 0;
     while (accepted < 100 && client.publish(QByteArray(100, 'm')))
         ++accepted;
-    QVERIFY(accepted >= 7 && accepted <= 9); // the rest of the limit are properties
+    QVERIFY(accepted >= 7 && accepted <= 9); // the rest of the limit is used by properties
     QCOMPARE(client.publisher->error().kind(), ErrorKind::BufferFull);
     QCOMPARE(brief(client.publisher->publishWithReply({}, u"q"_s, Message(QByteArray(100, 'm'))).result().error()),
              u"BufferFull"_s);
@@ -400,7 +400,7 @@ void tst_PublisherOutbox::withoutAnOutboxNothingWaits()
     QCOMPARE(client.publish("3"), quint64(3));
 }
 
-// The write buffer is small, and taken up by others.
+// The write buffer is small, and other messages fill it.
 void tst_PublisherOutbox::fullWriteBufferIsWaitedFor()
 {
     ScriptedPeer peer;
@@ -412,7 +412,7 @@ void tst_PublisherOutbox::fullWriteBufferIsWaitedFor()
     peer.answerAgain("basic.ack");
     Channel *other = client.connection->createChannel();
     QVERIFY(waitUntil([&] { return other->isOpen(); }));
-    peer.setReading(false); // bytes written now stay in the client
+    peer.setReading(false); // bytes that are written now stay in the client
     while (client.connection->bytesToWrite() < 600'000)
         QVERIFY(other->publish({}, u"q"_s, Message(QByteArray(50'000, 'o'))));
     QVERIFY(client.publisher->isWritable());
@@ -448,7 +448,7 @@ void tst_PublisherOutbox::tooLargeForTheConnectionEndsWithAnError()
     QVERIFY(client.log.has(u"1 ok"_s));
     QVERIFY(client.log.has(u"1001 ok"_s));
     QCOMPARE(client.published(), QByteArrayList({"1", "1001"}));
-    // Known by now.
+    // The frame size is known by now.
     peer.send(0, Wire::ConnectionBlocked{});
     QVERIFY(waitUntil([&] { return client.connection->isBlocked(); }));
     QCOMPARE(client.publisher->publish(large), quint64(0));

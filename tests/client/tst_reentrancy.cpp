@@ -177,7 +177,7 @@ void tst_Reentrancy::deliveriesGoOnInANestedEventLoop()
     peer.deliver(1, "c1", 1, "1");
     peer.deliver(1, "c1", 2, "2");
     peer.deliver(1, "c1", 3, "3");
-    // One that comes when the loop is running.
+    // This delivery arrives when the loop is running.
     QTimer::singleShot(5, &peer, [&] { peer.deliver(1, "c1", 4, "4"); });
     QVERIFY(waitUntil([&] { return texts.size() == 5; }));
     QCOMPARE(texts, QStringList({u"1"_s, u"2"_s, u"3"_s, u"4"_s, u"the loop has ended"_s}));

@@ -215,7 +215,7 @@ void tst_Reopening::consumerKeepsTheNameThatTheBrokerGave()
     QCOMPARE(named.size(), 1);
 }
 
-// The queue was never named, and is not there any more.
+// The queue was never named and no longer exists.
 void tst_Reopening::consumerThatCannotStartAgainEnds()
 {
     ScriptedPeer peer;
@@ -282,7 +282,7 @@ void tst_Reopening::openChannelCannotBeReopened()
     settle(client.connection);
     QCOMPARE(log.entries, QStringList{u"channel.errorOccurred InvalidArgument"_s});
     QVERIFY(client.channel->isOpen());
-    QCOMPARE(peer.count("channel.open"), 2); // with that of settle()
+    QCOMPARE(peer.count("channel.open"), 2); // including the channel.open of settle()
 }
 
 void tst_Reopening::reopenWaitsForTheConnection()

@@ -36,7 +36,7 @@ namespace
 
 constexpr int UntilItAsksAgain = 700; // ms; after the first answer it waits for 500
 
-// A consumer that waits: for an answer about its queue, or for the next time to ask.
+// A consumer that waits for an answer about its queue, or for the time of the next check.
 struct WaitingClient {
     WaitingClient(ScriptedPeer &peer, bool isAnswered)
         : connection(std::make_unique<Connection>(parametersOf(peer)))
@@ -87,7 +87,7 @@ void tst_Resubscribing::waitsOnAfterALoss()
     WaitingClient client(peer, isAnswered);
     peer.dropConnection();
     QVERIFY(waitUntil([&] { return client.connection->state() == Connection::State::Closed; }));
-    QTest::qWait(UntilItAsksAgain); // asks without getting an answer
+    QTest::qWait(UntilItAsksAgain); // the library checks the queue without getting an answer
     QCOMPARE(client.consumer->state(), Consumer::State::Recovering);
 
     peer.answerAgain("queue.declare-ok");
@@ -146,7 +146,7 @@ void tst_Resubscribing::endComesOnce_data()
 {
     QTest::addColumn<bool>("isAnswered");
     QTest::addColumn<QString>("end");
-    QTest::addColumn<QString>("reported"); // empty: the consumer is gone
+    QTest::addColumn<QString>("reported"); // empty if the consumer is gone
     for (const bool isAnswered : {false, true}) {
         const auto add = [isAnswered](const char *end, const QString &reported) {
             QTest::addRow("%s, %s", end, isAnswered ? "between two questions" : "asking")
@@ -201,7 +201,7 @@ void tst_Resubscribing::endComesOnce()
     peer.answerAgain("queue.declare-ok");
     if (connection && connection->state() == Connection::State::Closed)
         connection->open();
-    QTest::qWait(UntilItAsksAgain); // consumers that still wait ask again
+    QTest::qWait(UntilItAsksAgain); // consumers that still wait check again
     QStringList entries{u"consumer.stateChanged Recovering"_s};
     if (!reported.isEmpty())
         entries += {u"consumer.stateChanged Cancelled"_s, u"consumer.cancelled "_s + reported};
@@ -226,7 +226,7 @@ void tst_Resubscribing::oneChannelAsksForAll()
     QVERIFY(waitUntil([&] { return peer.count("queue.declare") == 2; }));
     QCOMPARE(peer.count("channel.open"), 1);
     peer.answerAgain("queue.declare-ok");
-    peer.closeChannel(3, 404, "NOT_FOUND - no queue 'q1'"); // ends both questions, and the second is asked again
+    peer.closeChannel(3, 404, "NOT_FOUND - no queue 'q1'"); // ends both declarations, and the second is made again
     QVERIFY(waitUntil([&] { return bothAre(Consumer::State::Active); }));
     QCOMPARE(peer.count("basic.consume"), 2);
     QCOMPARE(client.connection.channels(), (QList<Channel *>{client.channel, other}));
@@ -253,7 +253,7 @@ void tst_Resubscribing::tagUsedMeanwhileEndsTheWaiting()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-// The channel that asks needs a number, and maybe all are in use.
+// The checking channel needs a number, and all numbers may be in use.
 void tst_Resubscribing::channelNumberIsWaitedFor()
 {
     ScriptedPeer peer;
@@ -271,7 +271,7 @@ void tst_Resubscribing::channelNumberIsWaitedFor()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-// One channel asks for all, and the broker closes it for each queue that is missing.
+// One channel checks all queues, and the broker closes it for each queue that is missing.
 void tst_Resubscribing::missingQueuesDoNotDelayOtherConsumers()
 {
     constexpr int Count = 1000;
@@ -300,7 +300,7 @@ void tst_Resubscribing::missingQueuesDoNotDelayOtherConsumers()
     QVERIFY(waitUntil(
         [&] { return peer.count("channel.close-ok") >= missing.size() && areIn(Consumer::State::Active, false); }));
     QVERIFY(areIn(Consumer::State::Recovering, true));
-    // At most a few dozen questions are under way, and asked again, when one is rejected.
+    // At most a few dozen declarations are outstanding, and are repeated when one is rejected.
     QVERIFY2(peer.count("queue.declare") < Count + 50 * peer.count("channel.close-ok"),
              qPrintable(QString::number(peer.count("queue.declare"))));
     areMissing = false;
@@ -377,7 +377,7 @@ void tst_Resubscribing::queueDeletedAfterTheAnswerIsAwaitedAgain()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-// Where the question was allowed and consuming is not.
+// The broker allows the passive declaration but not the consumer.
 void tst_Resubscribing::failedSubscriptionEndsTheConsumer()
 {
     ScriptedPeer peer;

@@ -237,8 +237,8 @@ void tst_Threads::bodiesOutliveTheirMessagesInOtherThreads()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-// As above, and the other thread lets go of each body before the slot returns, but nothing orders that but the body
-// itself.
+// As above, but the other thread releases each body before the slot returns, and nothing except the body orders
+// that.
 void tst_Threads::bodyIsOverwrittenBehindItsLastReader()
 {
     constexpr int Count = 500;

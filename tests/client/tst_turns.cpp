@@ -29,7 +29,7 @@ void tst_Turns::oneSignalOfTheEventLoopIsEnough_data()
     QTest::newRow("aboutToBlock") << true;
 }
 
-// Event dispatchers differ in which of them follows the events of a socket.
+// Event dispatchers differ in which of the two signals follows the events of a socket.
 void tst_Turns::oneSignalOfTheEventLoopIsEnough()
 {
     QFETCH(const bool, awakeIsMissing);
@@ -58,7 +58,7 @@ void tst_Turns::deliveriesComeAfterAnIdleTime()
     for (int i = 1; i <= 2; ++i) {
         peer.deliver(1, "c1", quint64(i), "x");
         QVERIFY(waitUntil([&] { return deliveries == i; }));
-        QTest::qWait(1200); // by then nothing is left that is kept for traffic
+        QTest::qWait(1200); // by then no resources for traffic are left
     }
 }
 
@@ -74,8 +74,8 @@ void tst_Turns::movedConnectionFollowsTheLoopOfItsThread()
     QThread thread;
     connection->moveToThread(&thread);
     for (QObject *child : connection->children())
-        QVERIFY(
-            !disconnect(QAbstractEventDispatcher::instance(), nullptr, child, nullptr)); // it has let go of this one
+        QVERIFY(!disconnect(QAbstractEventDispatcher::instance(), nullptr, child,
+                            nullptr)); // stopped watching
     connect(&thread, &QThread::finished, connection, &QObject::deleteLater);
     const auto joined = qScopeGuard([&] {
         thread.quit();
@@ -85,7 +85,7 @@ void tst_Turns::movedConnectionFollowsTheLoopOfItsThread()
     connect(connection, &Connection::opened, connection, [&] { opened.release(); });
     thread.start();
     QMetaObject::invokeMethod(connection, &Connection::open);
-    QVERIFY(opened.tryAcquire(1, 10'000)); // meanwhile no event loop runs here
+    QVERIFY(opened.tryAcquire(1, 10'000)); // no event loop runs here at this time
 }
 
 // At the end of a turn the counts of unacked deliveries are emitted before those of unconfirmed messages, whose slot
@@ -110,10 +110,10 @@ void tst_Turns::workLeftByTheLastSlotOfATurnIsDone()
     peer.deliver(1, "c1", 1, "x");
     client.channel->publish({}, u"q"_s, Message("y"));
     QVERIFY(waitUntil([&] { return unacked == 1 && client.channel->unconfirmedCount() == 1; }));
-    QTest::qWait(100); // nothing is left to do
+    QTest::qWait(100); // no work is left
     peer.send(1, Wire::BasicAck{.deliveryTag = 1});
     QVERIFY(waitUntil([&] { return isConfirmed; }));
-    QCoreApplication::sendPostedEvents(); // not only when some timer comes
+    QCoreApplication::sendPostedEvents(); // not only when a timer fires
     QCOMPARE(unacked, 0);
 }
 

@@ -144,7 +144,7 @@ void tst_TurnScheduler::remainingWorkLeadsToAnotherTurn()
 void tst_TurnScheduler::usedUpTimeKeepsTurnsFromDispatching()
 {
     Taker taker;
-    taker.hasWork = true; // does not lead to a turn: the timer does
+    taker.hasWork = true; // does not lead to a turn; the timer does
     taker.inTurn = [&] {
         taker.inTurn = nullptr;
         taker.scheduler.continueLater();
@@ -181,7 +181,7 @@ void tst_TurnScheduler::turnThatIsDueMovesToAnotherThread()
     QVERIFY(!taker.scheduler.isWatching());
     std::atomic<int> turns = 0;
     QMetaObject::invokeMethod(
-        &taker.scheduler, [] {}, Qt::BlockingQueuedConnection); // behind the turn
+        &taker.scheduler, [] {}, Qt::BlockingQueuedConnection); // after the turn
     QMetaObject::invokeMethod(
         &taker.scheduler,
         [&] {

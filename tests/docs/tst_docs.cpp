@@ -224,7 +224,7 @@ void tst_Docs::everyExampleIsListed()
     QVERIFY(count > 0);
 }
 
-// qdoc warns of undocumented functions, but not of signals that a property names.
+// qdoc warns about undocumented functions, but not about signals that a property names.
 void tst_Docs::referenceHasEverySignalAndProperty()
 {
     const QString reference = contentsOfFiles(u"src/client"_s, {u"*.cpp"_s}) +

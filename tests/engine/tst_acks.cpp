@@ -88,7 +88,7 @@ void tst_Acks::aSingleAckIsNotMultiple()
     t.deliver(1, 2);
     QVERIFY(t.ack(1));
     t.s.expectSent(BasicAck{.deliveryTag = 1, .multiple = false});
-    QVERIFY(t.ack(2)); // the lowest that is unacked, but alone
+    QVERIFY(t.ack(2)); // the lowest unacked delivery, but a single one
     t.s.expectSent(BasicAck{.deliveryTag = 2, .multiple = false}).expectNothingSent();
 }
 
@@ -215,11 +215,11 @@ void tst_Acks::noAckDeliveriesLeaveHolesThatDoNotCount()
     QCOMPARE(lossy->unacked, 0);
 }
 
-// The replies of direct reply-to: RabbitMQ 3.10 gives each the number that the next ordinary delivery has, 4.3 counts
-// them.
+// RabbitMQ 3.10 gives each reply of direct reply-to the number of the next ordinary delivery; 4.3 counts the
+// replies.
 void tst_Acks::tagsThatNeedNoAckMeanNothing_data()
 {
-    QTest::addColumn<QList<quint64>>("tags"); // of deliveries that need no ack if they are 100 or more, less 100
+    QTest::addColumn<QList<quint64>>("tags"); // 100 is added to the tags of deliveries that need no ack
     QTest::newRow("replies first") << QList<quint64>{101, 101, 101, 1, 2};
     QTest::newRow("replies last") << QList<quint64>{1, 2, 103, 103};
     QTest::newRow("in turn, not counted") << QList<quint64>{101, 1, 102, 2, 103, 103, 3, 4, 105};
@@ -232,7 +232,7 @@ void tst_Acks::tagsThatNeedNoAckMeanNothing_data()
 void tst_Acks::tagsThatNeedNoAckMeanNothing()
 {
     QFETCH(const QList<quint64>, tags);
-    for (const QByteArray &body : {QByteArray(), QByteArray("body")}) { // the latter are recognised as repeated
+    for (const QByteArray &body : {QByteArray(), QByteArray("body")}) { // with a body, they are recognised as repeated
         Subscribed t;
         const auto replies = t.s.subscribe(*t.channel, u"replies"_s, {.ackMode = AckMode::NoAck});
         quint64 last = 0;
@@ -282,7 +282,7 @@ void tst_Acks::returnedDeliveriesLeaveHolesThatDoNotCount()
     t.s.deliver("other", 2).expectNoEvent();
     t.deliver(3, 3);
     QVERIFY(t.ack(3));
-    // In every order, 2 is returned before an ack names a higher tag.
+    // In each order, 2 is returned before an ack names a higher tag.
     t.s.expectSent(BasicAck{.deliveryTag = 1});
     t.s.expectSent<Wire::BasicCancel>().expectSent(BasicNack{.deliveryTag = 2, .requeue = true});
     t.s.expectSent(BasicAck{.deliveryTag = 3}).expectNothingSent();
@@ -385,7 +385,7 @@ void tst_Acks::nothingIsSettledOnceTheChannelIsClosing()
     t.deliver(1, 3);
     QVERIFY(t.channel->close());
     t.s.expectSent<Wire::BasicCancel>().expectSent<Wire::ChannelClose>();
-    // Behind channel.close an ack would end the connection.
+    // After channel.close an ack would end the connection.
     QVERIFY(!t.ack(1));
     QVERIFY(!t.channel->deliveries().nack(2, true).count);
     QVERIFY(t.channel->deliveries().ackUpTo(3).empty());
@@ -397,7 +397,7 @@ void tst_Acks::acksOfADeletedChannelAreStale()
 {
     Subscribed t;
     t.deliver(1, 2);
-    QVERIFY(t.ack(1)); // never written: the channel goes first
+    QVERIFY(t.ack(1)); // never written, because the channel closes first
     t.s.broker(Wire::ChannelClose{.replyCode = 406, .replyText = "PRECONDITION_FAILED"});
     t.s.expectSent<Wire::ChannelCloseOk>().expectNothingSent();
     QVERIFY(!t.ack(2));
@@ -407,7 +407,7 @@ void tst_Acks::acksOfADeletedChannelAreStale()
     QVERIFY(!t.ack(2));
     t.s.expectEvent<Engine::ChannelClosed>().expectReply(opening);
     t.consumer = t.s.expectEvent<Engine::ChannelOpened>().subscribe(*t.channel, u"tag"_s);
-    t.deliver(1, 2); // the numbers restart
+    t.deliver(1, 2); // the numbers start again
     QVERIFY(t.ack(1));
     QVERIFY(t.ack(2));
     t.s.expectSent(BasicAck{.deliveryTag = 2, .multiple = true}).expectNothingSent();
@@ -417,7 +417,7 @@ void tst_Acks::acksGoOnAfterAConnectionWasLost()
 {
     Subscribed t;
     t.deliver(1, 1);
-    QVERIFY(t.ack(1)); // and not written
+    QVERIFY(t.ack(1)); // and is not written
     t.s.engine.transportClosed(Error(ErrorKind::Network, u"gone"_s));
     t.s.takeConnectionClosed();
     t.s.settings = Script::defaultSettings();
@@ -559,7 +559,7 @@ void tst_Acks::settlesEachDeliveryOnceAsAsked()
     const auto settle = [&](Fate fate, bool upTo) {
         if (open.empty())
             return;
-        // Mostly in order, as applications do.
+        // Mostly settles in order, as applications do.
         const size_t at = random.bounded(4) ? 0 : size_t(random.bounded(int(open.size())));
         const quint64 tag = open[at];
         const size_t first = upTo ? 0 : at;
@@ -584,7 +584,7 @@ void tst_Acks::settlesEachDeliveryOnceAsAsked()
         if (dice < 40) {
             const int kind = random.bounded(10);
             const bool noAck = kind == 0;
-            const bool late = kind == 1; // for a consumer that leaves: returned by the engine itself
+            const bool late = kind == 1; // for a consumer that has left: the engine returns it itself
             if (noAck) {                 // such as a reply, which may have any number
                 t.s.deliver("lossy", quint64(random.bounded(int(lastTag) + 2)));
                 continue;

@@ -66,7 +66,7 @@ void tst_CallTracker::timeStartsWhenTheLastByteHasLeft()
 
 void tst_CallTracker::expiredCallHasItsOwnerAndMethod()
 {
-    auto *const owner = reinterpret_cast<ChannelEngine *>(this); // never followed
+    auto *const owner = reinterpret_cast<ChannelEngine *>(this); // never followed by another call
     send(10, owner);
     m_calls.left(10, m_now);
     const auto expired = m_calls.takeExpired(m_now + 1s);
@@ -93,7 +93,7 @@ void tst_CallTracker::answeredCallsDoNotExpire()
     const CallId second = send(20);
     m_calls.left(10, m_now);
     m_calls.ended(first);
-    QVERIFY(!m_calls.deadline()); // the second has not left
+    QVERIFY(!m_calls.deadline()); // the second call has not left
     m_calls.left(20, m_now + 400ms);
     QCOMPARE(m_calls.deadline(), std::optional(m_now + 1400ms));
     m_calls.ended(second);

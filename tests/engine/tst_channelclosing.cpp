@@ -205,7 +205,7 @@ void tst_ChannelClosing::closesOfAChannelMayCross()
     s.expectSent<Wire::QueuePurge>().expectSent<Wire::ChannelClose>();
     s.broker(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND"}).expectSent<Wire::ChannelCloseOk>();
     s.expectReply(closing).expectReply(purging, ErrorKind::ChannelClosed).expectEvent<Engine::ChannelClosed>();
-    QVERIFY(!s.engine.createChannel(1, nullptr)); // the answer to our close is still to come
+    QVERIFY(!s.engine.createChannel(1, nullptr)); // the answer to the engine's close has not arrived yet
     s.broker(Wire::ChannelCloseOk{}).expectNoEvent().expectNothingSent();
     s.openChannel(1);
 }
@@ -420,7 +420,7 @@ void tst_ChannelClosing::aReleasedChannelIsClosedInEveryState()
     ended += int(events.filter(u"ReplyArrived"_s).size());
     QCOMPARE(ended, calls.size());
     QCOMPARE(events.filter(u"PublishFailed"_s).size(), state == u"flowed" || state == u"closing held" ? 1 : 0);
-    channel.release(); // twice is once
+    channel.release(); // a second call has no effect
     s.expectNothingSent().expectNoEvent();
 
     const auto next = s.engine.createChannel(nullptr);
@@ -453,7 +453,7 @@ void tst_ChannelClosing::framesOfAReleasedChannelAreSkipped()
 
 void tst_ChannelClosing::nothingIsSentAfterCloseIsSent()
 {
-    Script s; // whose rules would complain
+    Script s; // the rules of the script would report it
     s.open();
     auto &channel = s.openChannel();
     const auto consumer = s.subscribe(channel, u"a"_s);
@@ -462,7 +462,7 @@ void tst_ChannelClosing::nothingIsSentAfterCloseIsSent()
     s.deliver("a", 1).expectEvent<Engine::Delivered>();
     QVERIFY(channel.close());
     s.expectSent<Wire::BasicConsume>().expectSent<Wire::BasicCancel>().expectSent<Wire::ChannelClose>();
-    s.broker(Wire::BasicConsumeOk{.consumerTag = "b"}); // would release the cancel
+    s.broker(Wire::BasicConsumeOk{.consumerTag = "b"}); // would otherwise send the held cancel
     s.broker(Wire::ChannelFlow{.active = false}).broker(Wire::BasicCancel{.consumerTag = "b", .noWait = false});
     s.deliver("a", 2).deliver("nobody's", 3).broker(Wire::BasicAck{.deliveryTag = 1});
     QVERIFY(!channel.deliveries().ack(1).count);

@@ -51,7 +51,7 @@ private Q_SLOTS:
         timer.left(104, m_now + 1s);
         timer.left(108, m_now + 2s);
         QCOMPARE(timer.deadline(), std::optional(m_now + 5s));
-        timer.left(109, m_now + 3s); // of a frame behind it
+        timer.left(109, m_now + 3s); // progress of a frame after it
         QCOMPARE(timer.deadline(), std::optional(m_now + 8s));
     }
 

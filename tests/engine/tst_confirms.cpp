@@ -428,7 +428,8 @@ void tst_Confirms::aSettledMandatoryMessageKeepsNoBody_data()
     QTest::newRow("nack") << false;
 }
 
-// Though the broker has not settled those before it, some of which are not mandatory.
+// A settled message releases its body even if the broker has not settled earlier messages, of which some are not
+// mandatory.
 void tst_Confirms::aSettledMandatoryMessageKeepsNoBody()
 {
     QFETCH(bool, isAck);
@@ -459,7 +460,7 @@ void tst_Confirms::aSettledMandatoryMessageKeepsNoBody()
     QCOMPARE(kept(), QList<int>({1, 3, 7}));
     t.returns(bodies[2], "key", properties)
         .returns(bodies[6], "key", properties)
-        .acks(7, true); // the others are still known
+        .acks(7, true); // the other messages are still known
     QCOMPARE(t.s.takeEvents(), Events({u"PublishConfirmed 1 1-2"_s, u"Returned 1"_s, u"PublishFailed 1 3-3 Returned"_s,
                                        u"Returned 1"_s, u"PublishFailed 1 7-7 Returned"_s}));
     QCOMPARE(kept(), QList<int>());
@@ -479,7 +480,7 @@ void tst_Confirms::aReturnWithoutItsAckCountsWhenTheChannelEnds()
     t.publish("lost", true);
     t.s.takeSent();
     t.acks(1);
-    QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 3-3"_s}); // the return is used up
+    QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 3-3"_s}); // the return has been used
 }
 
 void tst_Confirms::aReturnOfAMessagePublishedBeforeConfirmModeHasNoNumber()

@@ -61,14 +61,14 @@ void tst_ConnectionClosing::aConnectionIsClosedAfterItsChannels()
     const auto consumer = s.takeEvents().isEmpty() ? nullptr : s.subscribe(one, u"a"_s);
     publish(two, "last words");
     s.engine.close(s.now);
-    s.engine.close(s.now); // twice is once
+    s.engine.close(s.now); // a second call has no effect
     QVERIFY(s.engine.isClosing());
     s.expectPublished("last words", "key", 2);
     s.expectSent<Wire::BasicCancel>(1).expectSent<Wire::ChannelClose>(1).expectSent<Wire::ChannelClose>(2);
     s.broker(Wire::BasicCancelOk{.consumerTag = "a"})
         .broker(Wire::ChannelCloseOk{}, 2)
         .broker(Wire::ChannelCloseOk{}, 1);
-    s.expectNothingSent(); // 7 rests
+    s.expectNothingSent(); // channel 7 is still open
     s.broker(Wire::ChannelCloseOk{}, 7);
     s.expectSent<Wire::ConnectionClose>(
         [](const Wire::ConnectionClose &close) { QCOMPARE(close.replyCode, quint16(200)); });
@@ -224,7 +224,7 @@ void tst_ConnectionClosing::closeWaitsForUnwrittenOutput()
 void tst_ConnectionClosing::closeBehindABacklogLastsAsLongAsItMoves()
 {
     Engine::Settings settings = Script::defaultSettings();
-    settings.replyTimeout = 1s; // less than it takes
+    settings.replyTimeout = 1s; // shorter than the time it takes
     Script s(settings);
     s.checksRules = false; // the output is taken by hand
     s.open();
@@ -297,7 +297,7 @@ void tst_ConnectionClosing::closeWaitsForOperationsHeldByTheBroker()
     const Engine::Time begin = s.now;
     s.engine.close(s.now);
     s.write();
-    s.advance(1s).expectHeartbeatSent(); // puts nothing off
+    s.advance(1s).expectHeartbeatSent(); // does not extend the deadline
     s.brokerBytes(encodeFrame(Wire::FrameType::Heartbeat, 0, {})).advance(2s);
     s.broker(Wire::ConnectionUnblocked{});
     s.advance(1s).takeSent();
@@ -372,7 +372,7 @@ void tst_ConnectionClosing::aLostConnectionEndsEverythingOnce()
     const CallId cancelling = channel.subscriptions().cancel(*cancelled);
     const CallId getting = *channel.get(u"q"_s, false);
     s.takeSent();
-    // The message that answers is under way.
+    // The message that answers is being received.
     s.brokerBytes(Wire::encodeFrame(1, Wire::BasicGetOk{.deliveryTag = 1}) + headerFrame(1, 10) +
                   encodeFrame(Wire::FrameType::Body, 1, "part").chopped(2));
     const CallId closingCall = *closing.close();

@@ -139,7 +139,7 @@ void tst_ConsumerRules::aTagInUseIsRejected()
     QVERIFY(duplicate());
     QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // another one waits for it
     s.expectSent<Wire::BasicCancel>().expectNothingSent();
-    // The tag is a matter of the channel.
+    // A tag belongs to its channel.
     QVERIFY(s.openChannel(2).subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
 }
 
@@ -180,7 +180,7 @@ void tst_ConsumerRules::aTagIsNotReusedBeforeConsumeOk()
         .broker(Wire::BasicConsumeOk{.consumerTag = "a"})
         .expectReply(consumer->startCall);
 
-    // The broker may end the former one first.
+    // The broker may end the first consumer first.
     const auto second = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
     const CallId cancellingSecond = channel.subscriptions().cancel(*second);
     const auto third = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"b"_s}, &s);
@@ -204,7 +204,7 @@ void tst_ConsumerRules::consumeThatWaitsForATagMayBeCancelled()
     const CallId cancellingNever = channel.subscriptions().cancel(*never);
     s.expectReply(never->startCall, ErrorKind::Cancelled).takeReply<Engine::CancelResult>(cancellingNever);
     QCOMPARE(never->state, ConsumerState::Gone);
-    s.expectSent<Wire::QueuePurge>(); // nothing holds it any more
+    s.expectSent<Wire::QueuePurge>(); // nothing holds the call any longer
     const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     s.broker(Wire::BasicCancelOk{.consumerTag = "a"}).takeReply<Engine::CancelResult>(cancelling);
     s.expectSent<Wire::BasicConsume>().expectNothingSent();
@@ -299,7 +299,7 @@ void tst_ConsumerRules::theBrokersCancelIsAnswered()
     if (isKnown)
         s.expectEvent<Engine::ConsumerCancelled>();
     s.expectNothingSent().expectNoEvent();
-    QVERIFY(!s.engine.deadline()); // there is nothing to wait for
+    QVERIFY(!s.engine.deadline()); // no deadline is needed
     // Its later deliveries are returned.
     s.deliver("a", 1).deliver("a", 2).takeEvents();
     std::deque<Frame> sent = s.takeSent();
@@ -399,7 +399,7 @@ void tst_ConsumerRules::theBrokersCancelEndsPendingCalls()
     s.expectReply(consumer->startCall, ErrorKind::ConsumerCancelled);
     s.takeReply<Engine::CancelResult>(cancelling);
     s.expectEvent<Engine::ConsumerCancelled>().expectNoEvent();
-    s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNothingSent(); // not ours as well
+    s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).expectNothingSent(); // no second basic.cancel
 }
 
 void tst_ConsumerRules::theBrokersCancelMayCrossTheClients()

@@ -277,7 +277,7 @@ void tst_Contents::aChannelMayBeReleasedWhileItsBodyIsRead()
     s.takeEvents();
     s.takeSent();
     s.brokerBytes(stream.sliced(50'000)).expectNoEvent().broker(Wire::ChannelCloseOk{}).expectNoEvent();
-    s.openChannel(1); // the frames are in step
+    s.openChannel(1); // the frames are still in sync
 }
 
 void tst_Contents::inputMayBeCutAnywhere()
@@ -342,7 +342,7 @@ void tst_Contents::largeHeadersAreAccepted()
 void tst_Contents::aMessageOverTheLimitEndsItsConsumer_data()
 {
     QTest::addColumn<AckMode>("ackMode");
-    QTest::addColumn<bool>("isHeaderTooLarge"); // else the body
+    QTest::addColumn<bool>("isHeaderTooLarge"); // otherwise the body is too large
     for (const AckMode ackMode : {AckMode::Manual, AckMode::NoAck}) {
         const char *name = ackMode == AckMode::Manual ? "acked" : "no-ack";
         QTest::addRow("body, %s", name) << ackMode << false;
@@ -391,7 +391,7 @@ void tst_Contents::aMessageOverTheLimitEndsItsConsumer()
         s.expectSent(Wire::BasicNack{.deliveryTag = 2, .requeue = true});
     s.expectNothingSent();
     QCOMPARE(consumer->lost, ackMode == AckMode::NoAck ? 1 : 0);
-    // The channel and its other consumer go on, and what came before can be settled.
+    // The channel and its other consumer continue, and earlier deliveries can still be settled.
     s.deliver("other", 3, {.body = "small"});
     s.expectEvent<Engine::Delivered>([&](const Engine::Delivered &delivered) {
         QCOMPARE(delivered.consumer, other.get());
@@ -418,7 +418,7 @@ void tst_Contents::aHeaderAboveTheLimitMayHaveNoBody()
         .expectNothingSent();
     s.expectEvent<Engine::ConsumerCancelled>().expectNoEvent();
     s.broker(Wire::BasicCancelOk{.consumerTag = "tag"}).takeEvents();
-    s.subscribe(*s.channel, u"tag"_s); // the frames are in step
+    s.subscribe(*s.channel, u"tag"_s); // the frames are still in sync
 }
 
 void tst_Contents::aMessageAboveTheLimitSparesAConsumerBeingCancelled()
@@ -453,7 +453,7 @@ void tst_Contents::aMessageOverTheLimitIsNotDrained()
     s.deliver("tag", 2, {.body = "small"}).expectEvent<Engine::Delivered>().expectNothingSent();
 }
 
-// Held publishes may wait for long, and until the broker knows it would deliver the message again and again.
+// Held publishes may wait for a long time, and until then the broker would deliver the message again and again.
 void tst_Contents::aConsumerIsCancelledBeforeHeldPublishes()
 {
     Script s;
@@ -507,7 +507,7 @@ void tst_Contents::aReturnedMessageMayBeLargerThanADelivery()
     sendBack(1000);
     QCOMPARE(s.takeEvent<Engine::Returned>().message.body, pattern(1000));
     QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"returned message was dropped.*1001 bytes"_s));
-    sendBack(1001); // which cannot be ours
+    sendBack(1001); // the client cannot have published this message
     s.expectNoEvent();
     s.deliver("tag", 1, {.body = "small"}).expectEvent<Engine::Delivered>();
 }
@@ -628,7 +628,7 @@ void tst_Contents::namesMayChangeInPlace()
     const QByteArray properties(2, '\0');
     QString exchange(2, u'e');
     QString key(2, u'k');
-    QChar *const end = &key[1]; // does not detach when it is written to
+    QChar *const end = &key[1]; // writing through it does not detach the string
     for (const QChar last : {u'1', u'2', u'2'}) {
         exchange[1] = last;
         *end = last;
@@ -656,7 +656,7 @@ void tst_Contents::aNewAccessTicketIsInTheNextPublish()
     QCOMPARE(publishedTicket(), quint16(0));
     QVERIFY(channel.requestAccess(u"/data"_s, {}));
     s.expectSent<Wire::AccessRequest>();
-    QCOMPARE(publishedTicket(), quint16(0)); // it is not granted yet
+    QCOMPARE(publishedTicket(), quint16(0)); // the ticket has not been granted yet
     s.broker(Wire::AccessRequestOk{.ticket = 7});
     QCOMPARE(publishedTicket(), quint16(7));
 }

@@ -272,7 +272,7 @@ void tst_Faults::aFaultEndsTheConnection()
     }
     expectEndOfAll(s);
 
-    Busy again; // the reason, with what the events carry
+    Busy again; // checks the reason and the contents of the events
     again.brokerBytes(input);
     const Error reason = again.takeConnectionClosed();
     QCOMPARE(reason.kind(), ErrorKind::ProtocolViolation);
@@ -411,7 +411,7 @@ void tst_Faults::isTolerated()
     }
     QCOMPARE(reported, events);
     s.expectNothingSent();
-    s.broker(Wire::ChannelCloseOk{}, 3); // the frames are in step
+    s.broker(Wire::ChannelCloseOk{}, 3); // the frames are still in sync
     QCOMPARE(s.takeEvents().last(), u"ChannelClosed 3"_s);
 }
 

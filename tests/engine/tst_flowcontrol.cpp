@@ -124,7 +124,7 @@ void tst_FlowControl::callsBehindAHeldPublishKeepTheirPlace()
     QVERIFY(s.engine.deadline());
 }
 
-// Else the broker would deliver the returned messages again and again for as long as it blocks.
+// Otherwise the broker would deliver the returned messages again and again while it blocks.
 void tst_FlowControl::aCancelDoesNotWaitBehindAHeldPublish()
 {
     Script s;
@@ -285,7 +285,7 @@ void tst_FlowControl::watermarksHaveHysteresis()
         publish(channel, bodyOf(500));
     QVERIFY(!s.engine.isWritable());
     s.expectEvent<Engine::WritableChanged>([](const Engine::WritableChanged &changed) { QVERIFY(!changed.writable); });
-    publish(channel, bodyOf(500)); // a full buffer is advice, not a limit
+    publish(channel, bodyOf(500)); // a full buffer is a hint and not a limit
     s.expectNoEvent();
     s.engine.prepareOutput(s.now);
     while (s.engine.queuedBytes() > 10'001)
@@ -353,7 +353,7 @@ void tst_FlowControl::aLostConnectionIsWritableAgain()
     s.expectEvent<Engine::WritableChanged>([](const Engine::WritableChanged &changed) { QVERIFY(changed.writable); });
     s.expectEvent<Engine::ConnectionClosed>();
     QCOMPARE(s.engine.hasOutput(), graceful);
-    s.takeSent(); // the rest, close-ok at its end, changes nothing any more
+    s.takeSent(); // the remaining output, which ends with close-ok, has no effect any more
     s.expectNoEvent();
 }
 
@@ -441,7 +441,7 @@ void tst_FlowControl::namesOfPublishedMessagesAreEncodedOneByOne()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    // An exchange that ends in half a character is rejected, and must not eat into the next key.
+    // An exchange name that ends in half a character is rejected, and must not consume part of the next key.
     const QString exchange = QString(84, QChar(0x20ac)) + QChar(0xd83d);
     const QString key(85, QChar(0x20ac));
     QCOMPARE(channel.publish(exchange, key, noProperties, {}, false).error().kind(), ErrorKind::InvalidArgument);
@@ -548,7 +548,7 @@ void tst_FlowControl::blockedForTooLongEndsTheConnection()
     Script s;
     s.settings.blockedTimeout = 60s;
     s.open();
-    for (int i = 0; i < 2; ++i) { // each time counts by itself
+    for (int i = 0; i < 2; ++i) { // each period counts separately
         s.broker(Wire::ConnectionBlocked{}).broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
         s.advance(59s).expectNoEvent();
         s.broker(Wire::ConnectionUnblocked{}).expectEvent<Engine::BlockedChanged>().advance(60s).expectNoEvent();

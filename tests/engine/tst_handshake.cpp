@@ -424,7 +424,7 @@ void tst_Handshake::aSocketClosedElsewhereEndsWithTheErrorOfTheTransport()
     QCOMPARE(closed.reason, network);
     QVERIFY(!closed.graceful);
     s.expectNoEvent().expectNothingSent();
-    s.engine.transportClosed(network); // and only once
+    s.engine.transportClosed(network); // is reported only once
     s.expectNoEvent();
 }
 
@@ -614,7 +614,7 @@ void tst_Handshake::canStartAgainAfterAFailure()
     s.brokerBytes("\x01\0\0\0\0").engine.transportClosed(Error(ErrorKind::Network, u"gone"_s));
     QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Network);
     s.settings = Script::defaultSettings();
-    s.open(); // half a frame of the old connection is forgotten, so are its limits
+    s.open(); // half a frame and the limits of the old connection are forgotten
     QCOMPARE(s.engine.frameMax(), quint32(131072));
     QVERIFY(s.engine.isChannelNumberPossible(2047));
 }

@@ -95,7 +95,7 @@ void tst_Heartbeat::offMeansOff()
     QCOMPARE(s.engine.heartbeat(), 0s);
     QVERIFY(!s.engine.deadline());
     s.advance(24h).expectNothingSent().expectNoEvent();
-    s.brokerBytes(encodeFrame(Wire::FrameType::Heartbeat, 0, {})).expectNoEvent(); // and may be sent to us
+    s.brokerBytes(encodeFrame(Wire::FrameType::Heartbeat, 0, {})).expectNoEvent(); // the peer may still send heartbeats
 }
 
 void tst_Heartbeat::aSilentPeerIsDeadAfterTwoIntervals()
@@ -136,7 +136,7 @@ void tst_Heartbeat::bytesReadIntoABodyCount()
 void tst_Heartbeat::aDelayedTimerGivesThePeerMoreTime()
 {
     Beating s;
-    s.sleep(60s).expectNoEvent(); // our own loop was blocked
+    s.sleep(60s).expectNoEvent(); // the event loop was blocked
     QVERIFY(s.engine.isOpen());
     s.advance(2499ms).expectNoEvent().advance(1ms); // a quarter of the interval for bytes still in the socket
     QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
@@ -190,7 +190,7 @@ void tst_Heartbeat::isNotSentAfterConnectionClose()
     s.open();
     s.engine.close(s.now);
     s.expectSent<Wire::ConnectionClose>().advance(3999ms).expectNothingSent().expectNoEvent();
-    s.advance(1ms); // the peer is dead nevertheless
+    s.advance(1ms); // the peer is dead all the same
     QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
 }
 

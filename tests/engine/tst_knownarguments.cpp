@@ -46,7 +46,7 @@ void tst_KnownArguments::columns()
 {
     QTest::addColumn<QString>("argument");
     QTest::addColumn<QVariant>("value");
-    QTest::addColumn<QString>("problem"); // empty: it is sent
+    QTest::addColumn<QString>("problem"); // empty if the value is sent
 }
 
 template <typename Method, typename Call>
@@ -69,7 +69,7 @@ void tst_KnownArguments::check(Call call)
     QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
     QCOMPARE(error.text(), u"arguments: \"%1\": %2"_s.arg(argument, problem));
     s.expectNothingSent().expectNoEvent();
-    QVERIFY(channel.topology().declareQueue(u"q"_s, {}, false)); // unharmed
+    QVERIFY(channel.topology().declareQueue(u"q"_s, {}, false)); // the channel is unharmed
 }
 
 void tst_KnownArguments::queueArgumentIsChecked_data()
@@ -251,7 +251,7 @@ void tst_KnownArguments::queuesThatNoBrokerAcceptsAreRejected_data()
 {
     QTest::addColumn<QString>("name");
     QTest::addColumn<QueueOptions>("options");
-    QTest::addColumn<QString>("named"); // empty: it is sent
+    QTest::addColumn<QString>("named"); // empty if the call is sent
     const auto row = [](const char *what, const QString &name, const QueueOptions &options, const char *named) {
         QTest::newRow(what) << name << options << QString::fromLatin1(named);
     };
@@ -292,8 +292,8 @@ void tst_KnownArguments::queuesThatNoBrokerAcceptsAreRejected()
         QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
         QVERIFY2(error.text().startsWith(named + u':'), qPrintable(error.text()));
         s.expectNothingSent();
-        QVERIFY(
-            channel.topology().declareQueue(name.isEmpty() ? u"q"_s : name, options, true)); // asked for, it may exist
+        // A passive declaration is allowed, since the queue may exist.
+        QVERIFY(channel.topology().declareQueue(name.isEmpty() ? u"q"_s : name, options, true));
     }
     s.expectSent<Wire::QueueDeclare>();
 }
@@ -327,7 +327,7 @@ void tst_KnownArguments::theDefaultExchangeIsLeftAlone()
 void tst_KnownArguments::messagesThatNoBrokerAcceptsAreRejected_data()
 {
     QTest::addColumn<QByteArray>("properties");
-    QTest::addColumn<QString>("named"); // empty: it is sent
+    QTest::addColumn<QString>("named"); // empty if the message is sent
     for (const char *taken : {"0", "1", "+1", "007", "315360000000", "-0"})
         QTest::addRow("expiration %s", taken)
             << Wire::encodeProperties({.flags = Wire::ExpirationFlag, .expiration = taken}) << u""_s;
@@ -370,12 +370,12 @@ void tst_KnownArguments::messagesThatNoBrokerAcceptsAreRejected()
     s.settings.userName = u"somebody"_s;
     s.open();
     auto &channel = s.openChannel();
-    for (int i = 0; i < 2; ++i) { // the second one goes the short way
+    for (int i = 0; i < 2; ++i) { // the second call takes the fast path
         const auto sequence = channel.publish({}, u"q"_s, properties, "body", false);
         QCOMPARE(sequence.error().kind(), named.isEmpty() ? ErrorKind::NoError : ErrorKind::InvalidArgument);
         if (!named.isEmpty())
             QVERIFY2(sequence.error().text().startsWith(named), qPrintable(sequence.error().text()));
-        QCOMPARE(channel.publishing().checkContent(properties, "body"), sequence.error()); // as a publisher asks
+        QCOMPARE(channel.publishing().checkContent(properties, "body"), sequence.error()); // used by Publisher
         if (named.isEmpty())
             s.expectPublished("body", "q");
         else
@@ -422,7 +422,7 @@ void tst_KnownArguments::requestsForDirectRepliesNeedTheirConsumer()
 
     const auto consumer = *channel.subscriptions().consume(DirectReplyTo, ForReplies, &s); // consume-ok may come later
     s.expectSent<Wire::BasicConsume>();
-    for (int i = 0; i < 2; ++i) { // the second one goes the short way
+    for (int i = 0; i < 2; ++i) { // the second call takes the fast path
         QVERIFY(publish());
         s.expectPublished("body", "q");
     }
@@ -432,7 +432,7 @@ void tst_KnownArguments::requestsForDirectRepliesNeedTheirConsumer()
     channel.subscriptions().cancel(*consumer);
     s.expectSent<Wire::BasicCancel>();
     QVERIFY(isRejected());
-    // One that another connection asks for goes to a queue of that.
+    // A reply-to of another connection names a queue of that connection.
     const QByteArray forwarded =
         Wire::encodeProperties({.flags = Wire::ReplyToFlag, .replyTo = "amq.rabbitmq.reply-to.g1h2"});
     QVERIFY(channel.publish({}, u"q"_s, forwarded, "body", false));
@@ -475,7 +475,8 @@ void tst_KnownArguments::directRepliesHaveOneConsumerThatDoesNotAcknowledge()
     QCOMPARE(second.kind(), ErrorKind::InvalidArgument);
     QVERIFY2(second.text().startsWith(u"queue: "_s), qPrintable(second.text()));
     s.expectNothingSent();
-    QVERIFY(s.openChannel().subscriptions().consume(DirectReplyTo, ForReplies, &s)); // another channel has its own
+    // Each channel may have one consumer of replies.
+    QVERIFY(s.openChannel().subscriptions().consume(DirectReplyTo, ForReplies, &s));
 }
 
 void tst_KnownArguments::wrongValuesOfHelpersAreRejected()

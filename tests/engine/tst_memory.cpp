@@ -128,7 +128,7 @@ void tst_Memory::memoryFollowsTheBytesThatCameIn()
                 victim.feed(frameHeader(int(Wire::FrameType::Body), 1, 131064) + QByteArray(100, 'x'));
             break;
         case 2:
-            // In pieces, so that it is read directly.
+            // The body arrives in pieces, so that it is read directly.
             victim.feed(begin(channel, claimed) + frameHeader(int(Wire::FrameType::Body), channel, 4200));
             victim.feed(QByteArray(4200, 'x'));
             victim.feed(QByteArray(1, char(Wire::FrameEnd)));
@@ -215,7 +215,7 @@ void tst_Memory::undecodableHeadersUseNoMoreMemoryThanTheirBytes()
     if (value == "Z") {
         table = arrayOf("V", 900'000) + "\x01kZ";
     } else {
-        // From the inside: each length is of what follows.
+        // Built from the inside out, since each length covers the bytes that follow.
         const qsizetype levels = 1'000'000 / 7;
         QByteArray reversed("V");
         for (qsizetype i = 0; i < levels; ++i) {
@@ -319,7 +319,7 @@ void tst_Memory::publishedBodiesAreReleasedWhenWritten()
     QCOMPARE(s.engine.queuedBytes(), 0);
 }
 
-// Mandatory ones are kept until their confirm, to know them if they come back.
+// Mandatory messages are kept until they are confirmed, so that returns can be matched to them.
 void tst_Memory::confirmedMessagesAreForgotten()
 {
     Script s;

@@ -136,7 +136,7 @@ void tst_OrderRules::aTimeoutOfAConsumeOrCancelNamesIt()
     s.open();
     auto &channel = s.openChannel();
     const auto consumer = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
-    channel.subscriptions().cancel(*consumer); // is held back and ends with the channel
+    channel.subscriptions().cancel(*consumer); // is held and ends with the channel
     s.advance(30s);
     const Error error = std::get<Error>(s.takeEvent<Engine::ReplyArrived>().value);
     QCOMPARE(error.method(), u"basic.consume"_s);
@@ -217,7 +217,7 @@ void tst_OrderRules::aCallBehindAPeerThatDoesNotReadEndsWithTheHeartbeat()
     QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), "body", false));
     const CallId purging = *channel.topology().purgeQueue(u"q"_s);
     s.engine.prepareOutput(s.now);
-    s.engine.written(10, s.now); // it reads no more
+    s.engine.written(10, s.now); // the peer stops reading
     const Engine::Time end = s.now + 20s;
     for (; s.now < end; s.now += 1s) {
         s.engine.tick(s.now);
@@ -338,7 +338,7 @@ void tst_OrderRules::callsTooLargeForTheNegotiatedFramesEndWithAnError()
     });
     s.broker(Wire::ChannelOpenOk{}).expectEvent<Engine::ReplyArrived>().expectEvent<Engine::ChannelOpened>();
     s.broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
-    // Now it is known in time, and the tag is free.
+    // Now the limit is known, so the call is rejected at once, and the tag is free.
     QCOMPARE(channel.topology().declareQueue(u"q"_s, {.arguments = large}, false).error().kind(),
              ErrorKind::InvalidArgument);
     QCOMPARE(channel.publish({}, u"q"_s, properties, {}, false).error().kind(), ErrorKind::InvalidArgument);
@@ -373,7 +373,7 @@ void tst_OrderRules::anEmptyQueueNameFollowsTheBrokersName()
     auto &channel = s.openChannel();
     QVERIFY(channel.topology().declareQueue(u"old"_s, {}, false));
     QVERIFY(channel.topology().declareQueue({}, {}, false));
-    QVERIFY(channel.topology().purgeQueue({})); // the broker knows which one is meant
+    QVERIFY(channel.topology().purgeQueue({})); // the broker knows which queue is meant
     s.expectSent<Wire::QueueDeclare>().expectSent(Wire::QueueDeclare{.durable = true});
     s.expectSent(Wire::QueuePurge{.queue = ""});
     s.broker(Wire::QueueDeclareOk{.queue = "old"}); // of the earlier declaration
@@ -408,7 +408,7 @@ void tst_OrderRules::anEmptyQueueNameNeedsADeclaration()
     QCOMPARE(attempt().kind(), ErrorKind::InvalidArgument);
     QVERIFY2(attempt().text().startsWith(u"queue:"_s), qPrintable(attempt().text()));
     s.expectNothingSent();
-    // A declaration on another channel, or before a reopen, does not count at the broker either.
+    // The broker does not count a declaration on another channel or before a reopen either.
     QVERIFY(s.openChannel(2).topology().declareQueue(u"q"_s, {}, false));
     QVERIFY(channel.topology().declareQueue(u"q"_s, {}, false));
     QCOMPARE(attempt().kind(), ErrorKind::NoError);
@@ -425,14 +425,13 @@ void tst_OrderRules::anEmptyKeyOfAnEmptyQueueIsItsName()
     s.open();
     auto &channel = s.openChannel();
     QVERIFY(channel.topology().declareQueue({}, {}, false));
-    QVERIFY(
-        channel.topology().bindQueue({}, u"e"_s, {}, {})); // both empty on the wire: the broker takes its name for both
+    QVERIFY(channel.topology().bindQueue({}, u"e"_s, {}, {})); // the broker uses the queue's name for both
     s.expectSent<Wire::QueueDeclare>().expectSent(Wire::QueueBind{.queue = "", .exchange = "e", .routingKey = ""});
     s.broker(Wire::QueueDeclareOk{.queue = "amq.gen-1"});
     QVERIFY(channel.topology().bindQueue({}, u"e"_s, {}, {}));
     QVERIFY(channel.topology().unbindQueue({}, u"e"_s, {}, {}));
     QVERIFY(channel.topology().bindQueue({}, u"e"_s, u"k"_s, {}));
-    QVERIFY(channel.topology().bindQueue(u"amq.gen-1"_s, u"e"_s, {}, {})); // named: an empty key is an empty key
+    QVERIFY(channel.topology().bindQueue(u"amq.gen-1"_s, u"e"_s, {}, {})); // here the empty key stays empty
     s.expectSent(Wire::QueueBind{.queue = "amq.gen-1", .exchange = "e", .routingKey = "amq.gen-1"});
     s.expectSent(Wire::QueueUnbind{.queue = "amq.gen-1", .exchange = "e", .routingKey = "amq.gen-1"});
     s.expectSent(Wire::QueueBind{.queue = "amq.gen-1", .exchange = "e", .routingKey = "k"});

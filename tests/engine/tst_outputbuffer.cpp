@@ -83,7 +83,7 @@ void tst_OutputBuffer::largePartsAreShared()
     QVERIFY(buffer.front().data() == large.constData());
     QVERIFY(!large.isDetached());
     buffer.consume(large.size());
-    QVERIFY(large.isDetached()); // let go as soon as it is written
+    QVERIFY(large.isDetached()); // released as soon as it is written
     QCOMPARE(drain(buffer), "tail" + small);
 }
 
@@ -176,7 +176,7 @@ void tst_OutputBuffer::keepsSpareChunks()
     append(buffer, QByteArray(100, 'b'));
     QVERIFY(buffer.front().data() == memory); // no allocation for each turn
     buffer.consume(100);
-    append(buffer, QByteArray(100'000, 'c')); // the spare one is too small
+    append(buffer, QByteArray(100'000, 'c')); // the spare chunk is too small
     append(buffer, QByteArray(10, 'd'));
     buffer.consume(100'010);
     buffer.releaseSpare();

@@ -129,7 +129,7 @@ void tst_Transactions::acksWaitForTheAnswer()
     t.deliver(1, 4);
     QVERIFY(t.ack(1));
     t.committing = *t.channel->txCommit();
-    t.s.expectSent(BasicAck{.deliveryTag = 1}).expectSent<Wire::TxCommit>(); // given before it, sent before it
+    t.s.expectSent(BasicAck{.deliveryTag = 1}).expectSent<Wire::TxCommit>(); // settled and sent before it
     QVERIFY(t.ack(2));
     QVERIFY(t.ack(3));
     t.s.expectNothingSent();
@@ -211,7 +211,7 @@ void tst_Transactions::aCommitThatIsNotAnsweredClosesTheChannel()
     QVERIFY(t.nack(1));
     t.publish("held");
     t.s.advance(t.s.settings.replyTimeout);
-    t.s.expectSent<Wire::ChannelClose>().expectNothingSent(); // the only thing that may follow a commit
+    t.s.expectSent<Wire::ChannelClose>().expectNothingSent(); // only channel.close may follow a commit
     QCOMPARE(t.s.takeEvents(), QStringList({u"ReplyArrived %1 Timeout"_s.arg(t.committing),
                                             u"PublishFailed 1 1-1 Timeout"_s, u"ChannelClosed 1 Timeout"_s}));
     QVERIFY(t.s.engine.isOpen());
@@ -284,7 +284,7 @@ void tst_Transactions::settlementsDuringARollbackBelongToTheNextTransaction()
     const auto rollingBack = *t.channel->txRollback();
     QVERIFY(t.ack(2));
     QVERIFY(t.nack(3));
-    QVERIFY(!t.ack(1)); // it is not open yet
+    QVERIFY(!t.ack(1)); // the delivery is not open again yet
     t.s.expectSent(BasicAck{.deliveryTag = 1}).expectSent<Wire::TxRollback>().expectNothingSent();
     t.s.broker(Wire::TxRollbackOk{}).expectReply(rollingBack);
     t.s.expectSent(BasicNack{.deliveryTag = 3, .requeue = true})
@@ -320,7 +320,7 @@ void tst_Transactions::rollbackReopensDeliveriesOfEndedConsumersAndOfGet()
     t.s.expectSent(BasicAck{.deliveryTag = 4, .multiple = true}).expectNothingSent();
 }
 
-// They are returned within the transaction: that is taken back as well.
+// Unwanted deliveries are returned within the transaction, so the rollback reverts this as well.
 void tst_Transactions::rollbackReturnsUnwantedDeliveriesAgain()
 {
     Transactional t;
@@ -376,7 +376,7 @@ void tst_Transactions::deliveriesUntilRecoverOkAreSkipped()
     s.expectSent<Wire::BasicGet>().expectSent<Wire::BasicRecover>();
     s.deliver("tag", 1).expectNoEvent();
     s.getOk(2);
-    s.takeReply<Engine::GotMessage>(getting); // the call returns its message, which is stale
+    s.takeReply<Engine::GotMessage>(getting); // the message of the call is stale
     QVERIFY(!channel.deliveries().isUnsettled(2));
     s.broker(Wire::BasicRecoverOk{}).expectReply(recovering);
     QCOMPARE(consumer->unacked, 0);
@@ -405,7 +405,7 @@ void tst_Transactions::severalRecoversCoverEachOther()
     const auto second = *channel.redeliverUnacked();
     s.expectSent<Wire::BasicRecover>().expectSent<Wire::BasicRecover>();
     s.deliver("tag", 1).broker(Wire::BasicRecoverOk{}).expectReply(first);
-    s.deliver("tag", 2).expectNoEvent(); // returned to the queue with the second one
+    s.deliver("tag", 2).expectNoEvent(); // returned to the queue by the second recover
     s.broker(Wire::BasicRecoverOk{}).expectReply(second);
     s.deliver("tag", 3).expectEvent<Engine::Delivered>();
     QCOMPARE(consumer->unacked, 1);

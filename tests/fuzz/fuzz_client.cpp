@@ -8,7 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-// Any bytes as a script of what the application, also in its slots, the broker and the event loop do to connections.
+// Reads arbitrary bytes as a script of the actions of the application, also in its slots, of the broker and of the
+// event loop.
 
 extern "C" int LLVMFuzzerInitialize(int *argc, char ***argv)
 {

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-// Any bytes as a script of what application, broker and time do to an engine.
+// Reads arbitrary bytes as a script of the actions of the application and the broker, and of time, on an engine.
 
 extern "C" int LLVMFuzzerInitialize(int *argc, char ***argv)
 {

@@ -8,7 +8,7 @@
 
 #include <cstdlib>
 
-// Any bytes for the decoders. What they accept must survive an encoding and a second decoding.
+// Passes arbitrary bytes to the decoders. Accepted input must survive encoding and decoding again.
 
 using namespace AmqpQt;
 using namespace AmqpQt::Wire;
@@ -43,7 +43,7 @@ void fuzzContentHeader(QByteArrayView payload)
     BasicProperties properties;
     const bool isWhole = !decodeProperties(header.properties, properties);
     require(header.undecodable || isWhole);
-    // What can be read is written again as it came, but for the flags that no property has.
+    // Decoded properties are encoded to the same bytes, except for flags that do not belong to a property.
     const QByteArray encoded = encodeProperties(properties);
     require(QByteArrayView(encoded).sliced(2) == header.properties.sliced(2, encoded.size() - 2));
     require(!isWhole || encoded.size() == header.properties.size());

@@ -3,8 +3,9 @@
 
 #include <vector>
 
-// Makes libFuzzer begin with long scripts. By itself it makes inputs longer only when it finds nothing new for a long
-// time, and after hours the scripts still have a few steps. Options on the command line take precedence.
+// Makes libFuzzer begin with long scripts. By default libFuzzer makes inputs longer only when it has found nothing
+// new for a long time, and even after hours the scripts have only a few steps. Options on the command line take
+// precedence.
 inline void useLongScripts(int *argc, char ***argv)
 {
     static char lengthControl[] = "-len_control=0";

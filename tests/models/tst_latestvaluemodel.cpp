@@ -237,7 +237,7 @@ void tst_LatestValueModel::cellsFollowTheirMessage()
     QVERIFY(!model.headerData(2, Qt::Horizontal).isValid());
     observed.show({keyed("a", "{\"n\":1}"), keyed("b", "{\"n\":2}")});
     QCOMPARE(cells(model), "1 2");
-    observed.show({keyed("b", "{\"n\":3}")}); // what was parsed for a cell is not shown again
+    observed.show({keyed("b", "{\"n\":3}")}); // a value parsed earlier for a cell is not shown again
     QCOMPARE(cells(model), "1 3");
     model.setColumns({u"size"_s});
     QCOMPARE(cells(model, 0), "7 7");

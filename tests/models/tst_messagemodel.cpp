@@ -374,7 +374,7 @@ void tst_MessageModel::filterSelectsRows()
     QCOMPARE(bodies(model), "b.x a.1 a.z a.y a.x");
 }
 
-// Values that a view has cached for a row stay right when the row has moved, was overwritten, or has other columns.
+// Values that a view has requested stay correct when their row has moved, was overwritten, or has other columns.
 void tst_MessageModel::rowsShowTheirOwnMessage()
 {
     Observed observed(4);
@@ -465,7 +465,7 @@ void tst_MessageModel::slotMayCallAnything()
     const int room = model.maximumCount();
     const auto *timer = model.findChild<QTimer *>();
     QVERIFY(waitUntil([&] { return !timer->isActive(); }));
-    if (call != "clear" && call != "filter" && room > 0) // nothing was left behind
+    if (call != "clear" && call != "filter" && room > 0) // no message is missing
         QCOMPARE(model.message(0).text(), call == "append" ? u"104"_s : u"19"_s);
     observed.show(numbered(5, 200));
     QCOMPARE(bodies(model), "204 203 202 201 200"_ba.first(qMax(0, 4 * room - 1)));
@@ -572,7 +572,7 @@ void tst_MessageModel::consumerMayBeExchanged()
     model.setConsumer(second);
     QVERIFY(deliver("1b", "2b"));
     QCOMPARE(model.totalCount(), 2.0);
-    model.setConsumer(second); // once more changes nothing
+    model.setConsumer(second); // setting it again has no effect
     QVERIFY(deliver("1c", "2c"));
     QCOMPARE(model.totalCount(), 3.0);
     model.setConsumer(nullptr);

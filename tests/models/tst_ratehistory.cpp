@@ -16,7 +16,7 @@ namespace
 
 constexpr int AnHour = 3'600'000; // no sample comes while a test runs
 
-// Checks the number of messages behind the first value of a history, whatever the time that the test takes: the history
+// Checks the number of messages before the first value of a history, however long the test takes: the history
 // measures a time between two limits that are measured here.
 class CountCheck
 {

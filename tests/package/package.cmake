@@ -7,7 +7,7 @@ function(run)
     execute_process(COMMAND ${ARGN} COMMAND_ECHO STDOUT COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
 
-file(REMOVE_RECURSE ${WORK_DIR}/prefix ${WORK_DIR}/consumer) # what an earlier run installed may be gone by now
+file(REMOVE_RECURSE ${WORK_DIR}/prefix ${WORK_DIR}/consumer) # removes the results of earlier runs
 set(common -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${CXX_COMPILER} -DCMAKE_CXX_COMPILER_LAUNCHER=${CXX_COMPILER_LAUNCHER}
     -DCMAKE_BUILD_TYPE=${BUILD_TYPE} -DCMAKE_CXX_FLAGS_DEBUG=)
 

@@ -13,7 +13,7 @@ file(REMOVE ${WORK_DIR}/CMakeCache.txt)
 set(common -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${CXX_COMPILER} -DCMAKE_CXX_COMPILER_LAUNCHER=${CXX_COMPILER_LAUNCHER}
     -DCMAKE_BUILD_TYPE=${BUILD_TYPE} -DCMAKE_CXX_FLAGS_DEBUG= -DAMQPQT_BUILD_QML=${QML} -DQML=${QML}
     -DAMQPQT_SOURCE_DIR=${SOURCE_DIR})
-if(NOT SHARED) # else it is the library's own default
+if(NOT SHARED) # otherwise the library's own default applies
     list(APPEND common -DBUILD_SHARED_LIBS=OFF)
 endif()
 
@@ -31,7 +31,7 @@ build_and_run(OFF           OFF               "of the target")
 build_and_run(ON            OFF               "setup before")
 build_and_run(ON            OFF               "after")
 
-# What the parent installs is as good as what AmqpQt installs by itself.
+# The parent's installation is as complete as AmqpQt's own.
 file(REMOVE_RECURSE ${WORK_DIR}/prefix ${WORK_DIR}/consumer)
 run(${CMAKE_COMMAND} --build ${WORK_DIR} --config ${BUILD_TYPE})
 run(${CMAKE_COMMAND} --install ${WORK_DIR} --config ${BUILD_TYPE} --prefix ${WORK_DIR}/prefix)

@@ -16,7 +16,8 @@ foreach(kind package subproject)
             -DWORK_DIR=${PROJECT_BINARY_DIR}/${test} -DGENERATOR=${CMAKE_GENERATOR} -DCXX_COMPILER=${CMAKE_CXX_COMPILER}
             -DCXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER} -DBUILD_TYPE=Debug
             -P ${CMAKE_CURRENT_SOURCE_DIR}/package/${kind}.cmake)
-        # Alone: compilers on every core make the Erlang VMs of the broker tests twenty times slower.
+        # These tests run alone, because compilers on every core make the Erlang VMs of the broker tests
+        # twenty times slower.
         set_tests_properties(${test} PROPERTIES LABELS package TIMEOUT 900 RUN_SERIAL ON)
     endforeach()
 endforeach()

@@ -17,7 +17,7 @@
 
 using namespace Qt::StringLiterals;
 
-// What the tests in tst_*.qml know besides QML, as `test`.
+// Functions for the tests in tst_*.qml, available as `test`.
 class Setup : public QObject
 {
     Q_OBJECT
@@ -30,7 +30,7 @@ public:
     int port() const { return brokerUrl().port(5672); }
 
     Q_INVOKABLE QString uniqueName(const QString &prefix) const { return ::uniqueName(prefix); }
-    // The broker, as one that takes `milliseconds` to hear us, and as long to be heard.
+    // Returns the URL of a proxy that delays the bytes in each direction by `milliseconds`.
     Q_INVOKABLE QString delayedUrl(int milliseconds)
     {
         std::unique_ptr<DelayProxy> &proxy = m_proxies[milliseconds];
@@ -56,7 +56,8 @@ public:
     {
         return typeAt(element->property(property.toUtf8().constData()), path);
     }
-    // What JavaScript cannot say: headers with integers over 2^53, a decimal and no bytes, and such a number as JSON.
+    // Publishes values that JavaScript cannot represent: headers with integers over 2^53, a decimal and empty
+    // bytes, and a JSON body with such an integer.
     Q_INVOKABLE void publishLargeNumbers(AmqpQt::Connection *connection, const QString &queue) const
     {
         AmqpQt::Message message("{\"id\":9007199254740993,\"ids\":[-9007199254740993]}", u"application/json"_s);

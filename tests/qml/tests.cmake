@@ -37,7 +37,7 @@ add_dependencies(tst_engines amqpqtplugin)
 amqpqt_test(qml tst_handlerwatch SOURCES ${PROJECT_SOURCE_DIR}/qml/internal/handlerwatch.cpp LIBRARIES Qt6::Qml)
 target_include_directories(tst_handlerwatch PRIVATE ${PROJECT_SOURCE_DIR}/qml/internal)
 
-# What qmlcachegen makes of the properties of all types, and what the interpreter does.
+# Compares the results of qmlcachegen and of the interpreter for the properties of all types.
 amqpqt_test(qml tst_compiled LIBRARIES AmqpQt::AmqpQt Qt6::Gui Qt6::Qml amqpqt_brokerfixture)
 set_source_files_properties(qml/compiled/Everything.qml PROPERTIES QT_RESOURCE_ALIAS Everything.qml)
 qt_add_qml_module(tst_compiled URI Compiled VERSION 1.0 RESOURCE_PREFIX / IMPORT_PATH ${qml_import_path}
@@ -103,7 +103,7 @@ foreach(page IN LISTS pages)
     endwhile()
 endforeach()
 file(GLOB checked CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/qml/*.qml ${snippets}/*.qml)
-if(TARGET example_dashboard) # as copied beside its qmldir, without which Theme were no singleton
+if(TARGET example_dashboard) # as copied next to its qmldir, without which Theme would not be a singleton
     file(GLOB dashboard RELATIVE ${dashboard_source} CONFIGURE_DEPENDS ${dashboard_source}/*.qml)
     list(TRANSFORM dashboard PREPEND ${PROJECT_BINARY_DIR}/examples/dashboard-build/Dashboard/)
     list(APPEND checked ${dashboard})

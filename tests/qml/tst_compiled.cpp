@@ -135,11 +135,11 @@ void tst_Compiled::open()
 
 void tst_Compiled::bindingsAreCompiled()
 {
-    // qmlcachegen leaves to the interpreter what it cannot compile.
+    // qmlcachegen leaves expressions that it cannot compile to the interpreter.
     const QString generated = contents(QStringLiteral(AMQPQT_COMPILED_CPP));
     const QString source = contents(QStringLiteral(AMQPQT_SOURCE_DIR "/tests/qml/compiled/Everything.qml"));
     const qsizetype compiled =
-        generated.count(QRegularExpression(u"\\{ \\d+, QMetaType::fromType<"_s)) - 1; // ends the list
+        generated.count(QRegularExpression(u"\\{ \\d+, QMetaType::fromType<"_s)) - 1; // the last one ends the list
     const qsizetype simple =
         source.count(QRegularExpression(u"\\n    readonly property (bool|int|real|string|amqpError) \\w+: "_s));
     QVERIFY(simple > 100);
@@ -263,7 +263,7 @@ void tst_Compiled::enumsHaveTheTypeInt()
     }
 }
 
-// JavaScript has no other integers, and Qt's tools warn of them.
+// JavaScript has no other integers, and Qt's tools warn about such values.
 void tst_Compiled::propertiesHaveTypesOfQml()
 {
     int count = 0;

@@ -57,7 +57,7 @@ const QByteArray publishing = R"(
     })";
 constexpr auto publisherPlace = "qrc:/publishing.qml:15:9: QML Publisher: "_L1;
 
-// What is logged as a warning, from here on.
+// Collects the warnings that are logged from now on.
 class Warnings
 {
 public:
@@ -133,7 +133,7 @@ void tst_Engines::engineMayBeDeletedWhileMessagesFlow()
     QVERIFY(object);
     const QPointer connection(object->property("connection").value<AmqpQt::Connection *>());
     QVERIFY(connection);
-    m_engine.reset(); // before its objects, which live on in C++
+    m_engine.reset(); // destroyed before its objects, which still exist in C++
     const quint64 bytes = connection->statistics().bytesIn;
     QVERIFY(waitFor([&] { return connection->statistics().bytesIn > bytes; }));
 }

@@ -94,7 +94,7 @@ void tst_HandlerWatch::callReportsWhetherHandlersHaveReturned()
     m_emitter.watch->start(&m_engine);
     QCOMPARE(m_emitter.emitOuter(), returns);
     QCOMPARE(object->property("calls").toInt(), 1);
-    QVERIFY(m_emitter.emitInner()); // no handler; what was thrown before does not count
+    QVERIFY(m_emitter.emitInner()); // no handler; earlier exceptions do not count
     QCOMPARE(m_emitter.emitOuter(), returns);
 }
 

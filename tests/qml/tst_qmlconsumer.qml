@@ -43,7 +43,7 @@ TestCase {
         for (let i = 0; i < count; ++i)
             system.publisher.publish("message " + i)
     }
-    // What the broker keeps, once there is nothing more to come.
+    // Waits until the broker keeps this many messages and sends no more.
     function tryReady(system, count) {
         tryVerify(() => { system.queue.refresh(); return system.queue.messageCount === count }, 30000)
     }
@@ -168,7 +168,7 @@ TestCase {
         const texts = []
         system.consumer.delivered.connect(message => { texts.push(message.text); system.consumer.paused = texts.length === 1 })
         publish(system, 4)
-        tryReady(system, 1) // one was seen, two are held
+        tryReady(system, 1) // one message was emitted and two are held
         compare(texts.length, 1)
         verify(system.consumer.subscribed)
         system.consumer.paused = false

@@ -78,7 +78,7 @@ TestCase {
         }, 30000)
         compare(system.consumer.errorString, "")
     }
-    // The unsettled deliveries of the former subscription are still the application's.
+    // The unsettled deliveries of the previous subscription can still be settled.
     function settleAll(system, count) {
         compare(system.waiting.length, count)
         tryCompare(system.consumer, "unackedCount", count, 30000)
@@ -108,8 +108,8 @@ TestCase {
         return rows
     }
 
-    // Everything published before, during and after the change arrives once and in order; what the handler holds can
-    // still be acknowledged.
+    // Every message published before, during and after the change arrives once and in order, and deliveries held
+    // by the handler can still be acknowledged.
     function test_changesKeepTheSubscription_data() { return changes() }
     function test_changesKeepTheSubscription(data) {
         const system = createOpen(test.delayedUrl(5), data.queue, data.consumer)
@@ -227,7 +227,8 @@ TestCase {
         trySubscribed(system, "after")
     }
 
-    // The channel of a destroyed element closes while the new one opens: the broker may still have the former consumer.
+    // The channel of a destroyed element closes while the new one opens, so the broker may still have the
+    // previous consumer.
     function test_exclusiveConsumerWaitsForTheFormerOne() {
         const system = createOpen(test.url, {}, { exclusive: true, consumerTag: "mine" })
         ignoreWarning(/ACCESS_REFUSED - .* in exclusive use/)

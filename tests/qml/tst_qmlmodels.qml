@@ -205,7 +205,7 @@ TestCase {
         tryCompare(pair.latest, "count", 2, 30000)
         tryVerify(() => pair.history.maximum > 0, 30000)
 
-        // A single consumer in place of both.
+        // Replaces both consumers with a single one.
         const changes = pair.changes
         for (const model of models) {
             model.consumer = pair.second

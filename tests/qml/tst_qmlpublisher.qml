@@ -50,7 +50,7 @@ TestCase {
     function spyOn(target, name) {
         return createTemporaryObject(spies, testCase, { target: target, signalName: name })
     }
-    // What becomes of a promise.
+    // Records the outcome of a promise.
     function watch(promise) {
         const end = { resolved: false, value: null, rejected: null }
         promise.then(value => { end.resolved = true; end.value = value }, reason => { end.rejected = reason })
@@ -193,7 +193,7 @@ TestCase {
         const system = createOpen()
         verify(test.setMemoryAlarm(true))
         try {
-            system.publisher.publish("1") // at the first publish the broker says it
+            system.publisher.publish("1") // the broker reports it at the first publish
             tryCompare(system.publisher, "writable", false, 30000)
             verify(system.publisher.publish("2") > 0)
         } finally {

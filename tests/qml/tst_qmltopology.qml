@@ -104,7 +104,7 @@ TestCase {
     function test_newRoutingKeyBindsAgain() {
         const broker = createBackwards()
         broker.binding.routingKey = "x.#"
-        broker.queue.refresh() // after it
+        broker.queue.refresh() // called after the change
         broker.publisher.publish("old")
         const spy = create(spies, { target: broker.queue, signalName: "declared" })
         broker.queue.name = "" // nothing changes
@@ -160,7 +160,7 @@ TestCase {
         compare(broker.third.errorString, "")
         verify(broker.missing.errorString.includes("NOT_FOUND"), broker.missing.errorString)
         verify(broker.connected)
-        // What was wrong can be put right.
+        // A wrong value can be corrected.
         refused.maximumLength = there.maximumLength < 0 ? undefined : there.maximumLength
         tryCompare(refused, "errorString", "", 30000)
         compare(refused.declaredName, broker.queueName)
@@ -175,7 +175,7 @@ TestCase {
             arguments: { "x-max-priority": 4 } }
         const queue = create(queues, properties)
         tryCompare(queue, "declaredName", queue.name, 30000)
-        // The broker takes the same queue with plain arguments, and no other.
+        // The broker accepts the same queue only with plain arguments.
         const same = create(queues, { connection: connection, name: queue.name, exclusive: true, durable: false,
             arguments: { "x-queue-type": "classic", "x-message-ttl": 60000, "x-max-length": 3,
                          "x-dead-letter-exchange": "amq.fanout", "x-max-priority": 4 } })

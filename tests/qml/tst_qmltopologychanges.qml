@@ -55,7 +55,7 @@ TestCase {
         return object
     }
 
-    // Two elements, and their queues "a" and "b" with five messages each that are in `broker` too.
+    // Creates two elements whose queues "a" and "b" hold five messages each and also exist in `broker`.
     function createFilledPair(url) {
         const pair = create(pairs, { url: url })
         const broker = create(connections, { url: test.url })
@@ -84,7 +84,7 @@ TestCase {
             return others.map(queue => queue.messageCount).join() === counts
         }, 30000)
     }
-    // The counts stay as they are: all that was asked for is done once another call has been answered.
+    // Checks that the counts do not change. All earlier calls are finished once another call has been answered.
     function compareCounts(pair, others, counts) {
         const spy = create(spies, { target: create(queues, { connection: pair }), signalName: "declared" })
         tryCompare(spy, "count", 1, 30000)
@@ -239,7 +239,7 @@ TestCase {
         compare(queue.declaredName, "")
     }
 
-    // The keys, of those in `all`, that lead into the queue.
+    // Returns the keys of `all` that are bound to the queue.
     function boundKeys(system, all) {
         system.keys = []
         for (const one of all) {
@@ -349,13 +349,13 @@ TestCase {
         system.binding.routingKey = "a"
         const other = bindings.createObject(system.queue, { exchangeName: "amq.topic", routingKey: "b" })
         tryBound(system, ["amq.topic a", "amq.topic b"], "amq.topic a,amq.topic b")
-        other.routingKey = "a" // two of them
+        other.routingKey = "a" // both elements represent the same binding
         tryBound(system, ["amq.topic a", "amq.topic b"], "amq.topic a")
-        system.binding.routingKey = "c" // the other one stays
+        system.binding.routingKey = "c" // the binding of the other element stays
         tryBound(system, ["amq.topic a", "amq.topic b", "amq.topic c"], "amq.topic a,amq.topic c")
-        other.routingKey = "c" // the last one goes
+        other.routingKey = "c" // the last element removes the binding
         tryBound(system, ["amq.topic a", "amq.topic b", "amq.topic c"], "amq.topic c")
-        // They change places.
+        // The elements swap their keys.
         other.routingKey = "d"
         tryBound(system, ["amq.topic c", "amq.topic d"], "amq.topic c,amq.topic d")
         system.binding.routingKey = "d"

@@ -44,7 +44,7 @@ void tst_Windows::windowShowsReadings_data()
 {
     QTest::addColumn<QString>("program");
     QTest::addColumn<QStringList>("options");
-    QTest::addColumn<QSize>("size"); // empty: any
+    QTest::addColumn<QSize>("size"); // empty if any size is accepted
     const QString dashboard = QStringLiteral(AMQPQT_DASHBOARD);
     QTest::newRow("dashboard") << dashboard << QStringList() << QSize(1280, 800);
     QTest::newRow("dark dashboard with details")

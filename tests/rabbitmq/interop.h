@@ -157,7 +157,7 @@ inline Message fullMessage()
     message.setType(u"סוג"_s);
     message.setUserId(u"guest"_s); // RabbitMQ rejects any other
     message.setAppId(u"تطبيق"_s);
-    message.setClusterId(QString(85, u'猫')); // 255 bytes, no more fit
+    message.setClusterId(QString(85, u'猫')); // 255 bytes, the maximum
     return message;
 }
 

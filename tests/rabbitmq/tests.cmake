@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 
 amqpqt_test(rabbitmq tst_brokerfixture LIBRARIES amqpqt_brokerfixture)
-if(EXISTS /usr/lib/rabbitmq/bin/rabbitmq-server) # else the tests use a broker somewhere else
+if(EXISTS /usr/lib/rabbitmq/bin/rabbitmq-server) # otherwise the tests use an external broker
     amqpqt_test(rabbitmq tst_brokertool TIMEOUT 400)
 endif()
 

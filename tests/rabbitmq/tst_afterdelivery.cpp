@@ -148,7 +148,7 @@ void tst_AfterDelivery::keptDeliveriesComeFirst()
     constexpr int Count = 3000;
     const QString queue = filledQueue(*m_client, Count);
     const Consumer *consumer = consume(queue);
-    QVERIFY(waitFor([&] { return consumer->unackedCount() > 0; })); // the others arrive meanwhile
+    QVERIFY(waitFor([&] { return consumer->unackedCount() > 0; })); // the other messages arrive in the meantime
     QList<Message> messages;
     if (inBatches)
         connect(consumer, &Consumer::batchDelivered, this, [&](const QList<Message> &batch) { messages += batch; });
@@ -205,9 +205,9 @@ void tst_AfterDelivery::slotMayEndEverything()
     if (connection)
         VERIFY_OK(connection->close());
     delete connection;
-    // The slot has returned: it is acked, where there was a channel left to do so.
+    // The slot has returned, so the message is acked if the channel still existed.
     const bool isAcked = what == u"consumer" || what == u"cancel";
-    if (what != u"close") // too late, or just in time
+    if (what != u"close") // the ack may or may not be in time
         QVERIFY(waitFor([&] { return queueCounts(m_client->channel, queue) == (isAcked ? "0 0" : "1 0"); }));
 }
 

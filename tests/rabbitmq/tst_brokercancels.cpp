@@ -48,11 +48,11 @@ public:
             options.arguments = {{u"x-consumer-timeout"_s, 1000}};
         return options;
     }
-    // `message` is in it afterwards, and ready.
+    // Afterwards `message` is ready in the queue.
     void cancelConsumers(const Message &message)
     {
         if (m_timesOut)
-            return; // it does so by itself, and the message that was held is ready
+            return; // the broker does so by itself, and the held message is ready
         const std::unique_ptr<Channel> own(m_client.connection.createChannel());
         own->deleteQueue(name);
         await(own->close());
@@ -117,7 +117,7 @@ void tst_BrokerCancels::theChannelAndTheTagStayUsable()
         held.ack();
     if (!resubscribe) {
         QCOMPARE(consumer->state(), Consumer::State::Cancelled);
-        VERIFY_OK(client.channel->inspectQueue(queue.name)); // the acknowledgement has been worked off
+        VERIFY_OK(client.channel->inspectQueue(queue.name)); // the acknowledgement has been processed
         // The broker sends nothing to the ended consumer, not even messages that come back at once.
         for (int i = 0; i < 10; ++i)
             client.channel->publish({}, queue.name, Message("more"));
@@ -125,7 +125,7 @@ void tst_BrokerCancels::theChannelAndTheTagStayUsable()
         const quint64 before = client.connection.statistics().bytesIn;
         for (int i = 0; i < 20; ++i)
             QVERIFY(client.messageCount(queue.name) >= 10);
-        QVERIFY(client.connection.statistics().bytesIn - before < 20 * 500); // the answers alone
+        QVERIFY(client.connection.statistics().bytesIn - before < 20 * 500); // only the answers
         Consumer *again = client.channel->consume(queue.name, options);
         connect(again, &Consumer::delivered, this, take);
         VERIFY_OK(again->whenStarted());

@@ -42,7 +42,7 @@ std::unique_ptr<QProcess> tst_BrokerTool::launch(const QStringList &arguments) c
     auto process = std::make_unique<QProcess>();
     auto environment = QProcessEnvironment::systemEnvironment();
     environment.insert(u"TMPDIR"_s, m_directory.path());
-    environment.remove(u"AMQPQT_BROKER_DIR"_s); // of the node that the other tests use
+    environment.remove(u"AMQPQT_BROKER_DIR"_s); // belongs to the node that the other tests use
     environment.remove(u"AMQPQT_TEST_URL"_s);
     process->setProcessEnvironment(environment);
     process->setProcessChannelMode(QProcess::ForwardedErrorChannel);
@@ -85,7 +85,7 @@ void tst_BrokerTool::startsPrintsItsUrlAndStops()
     QCOMPARE(remains().size(), 1);
     QCOMPARE(run({u"url"_s}).output, started.output);
     QVERIFY(run({u"ctl"_s, u"list_vhosts"_s, u"--silent"_s}).output.contains(u'/'));
-    QCOMPARE(run({u"start"_s}).exitCode, 1); // there is one
+    QCOMPARE(run({u"start"_s}).exitCode, 1); // a node is already running
     QCOMPARE(run({u"stop"_s}).exitCode, 0);
     QCOMPARE(remains(), QStringList());
     QCOMPARE(processes(m_directory.path().toLocal8Bit()), QByteArrayList());

@@ -121,7 +121,7 @@ void tst_Channels::usedUpNumbersAreALocalError()
     QVERIFY2(sixth->error().text().contains(u"number"_s), qPrintable(sixth->error().text()));
 
     for (Channel *channel : std::as_const(channels))
-        VERIFY_OK(channel->declareTemporaryQueue()); // the broker heard nothing of it
+        VERIFY_OK(channel->declareTemporaryQueue()); // the broker has not seen the rejected calls
 }
 
 // D2
@@ -134,7 +134,7 @@ void tst_Channels::closingAChannelFreesItsNumber()
     QList<Channel *> channels = {client.channel};
     while (channels.size() < 5)
         channels += client.connection.createChannel();
-    for (int i = 0; i < 50; ++i) { // often: a number that comes back too early ends the connection
+    for (int i = 0; i < 50; ++i) { // many times, since a number that is reused too early ends the connection
         VERIFY_OK(channels.takeFirst()->close());
         channels += client.connection.createChannel();
         QVERIFY(channels.last()->number() > 0);
@@ -173,7 +173,7 @@ void tst_Channels::callsBeforeOpenAreMadeInOrder()
     const auto note = [&](const QString &name) {
         return [&ended, name](const auto &result) { ended += result ? name : result.error().toString(); };
     };
-    // Each needs those before it.
+    // Each call depends on the earlier ones.
     channel->setPrefetch(10).then(this, note(u"qos"_s));
     channel->declareExchange(exchange, ExchangeType::Direct, passingExchange()).then(this, note(u"exchange"_s));
     channel->declareQueue(queue, {.exclusive = true}).then(this, note(u"queue"_s));
@@ -240,7 +240,7 @@ void tst_Channels::errorEndsTheCallsBehindIt()
     const Reply<std::optional<GetResult>> get = channel->get({});
     VERIFY_OK(before);
     VERIFY_FAILS(wrong, u"ChannelClosed 404 queue.declare"_s);
-    VERIFY_FAILS(after, u"ChannelClosed 404 queue.declare"_s); // they end, with the reason
+    VERIFY_FAILS(after, u"ChannelClosed 404 queue.declare"_s); // these end with the same reason
     VERIFY_FAILS(get, u"ChannelClosed 404 queue.declare"_s);
 }
 
@@ -264,11 +264,11 @@ void tst_Channels::reopenedChannelWorks()
     QCOMPARE(consumer->state(), Consumer::State::Recovering);
     VERIFY_OK(channel->reopen());
     QVERIFY(waitFor([&] { return opened.count() == 1 && consumer->state() == Consumer::State::Active; }));
-    QCOMPARE(channel->publish({}, queue, Message("after")), sequence + 1); // numbers go on
+    QCOMPARE(channel->publish({}, queue, Message("after")), sequence + 1); // the numbers continue
     QVERIFY(waitFor([&] { return messages.size() == 3; }));
     QCOMPARE(texts(messages), QStringList({u"before"_s, u"before"_s, u"after"_s}));
     QVERIFY(messages[1].isRedelivered());
-    // The prefetch is back as well: no third one while two are unacked.
+    // The prefetch is restored as well: the third message waits while two are unacked.
     channel->publish({}, queue, Message("third"));
     QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 1; }));
     QCOMPARE(messages.size(), 3);
@@ -307,7 +307,7 @@ void tst_Channels::closedChannelFailsAllCalls()
     const auto got = await(channel->get(queue));
     QVERIFY(got && *got);
     VERIFY_OK(channel->close());
-    VERIFY_OK(channel->close()); // twice is no error
+    VERIFY_OK(channel->close()); // a second close is not an error
 
     QCOMPARE(channel->publish({}, queue, Message("2")), 0U);
     QCOMPARE(brief(channel->lastCallError()), u"NotOpen basic.publish"_s);

@@ -115,7 +115,7 @@ void tst_Closing::closeLetsPendingCallsEnd()
     VERIFY_OK(declaring);
     VERIFY_OK(purging);
     VERIFY_OK(closing);
-    // Later calls are not taken.
+    // Later calls are rejected.
     VERIFY_FAILS(m_client->channel->declareQueue(queue), u"NotOpen queue.declare"_s);
 }
 
@@ -169,7 +169,7 @@ void tst_Closing::deletingTheConnectionLeavesNoTrace()
     connection->open();
     QVERIFY(waitFor([&] { return messages.size() == 1; }));
     delete connection;
-    messages.first().ack(); // comes to nothing
+    messages.first().ack(); // has no effect
     QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 1; }));
 }
 
@@ -286,7 +286,7 @@ void tst_Closing::blockedConnectionHoldsPublishesOnly()
     for (int i = 1; i < 100; ++i)
         QVERIFY(channel->publish({}, queue, Message(QByteArray::number(i))) > 0);
     QVERIFY(connection.bytesToWrite() > 0);
-    QVERIFY(consuming.messageCount(queue) <= 1); // 0 was on the wire before
+    QVERIFY(consuming.messageCount(queue) <= 1); // message 0 was sent before
 
     alarm.clear();
     QVERIFY(waitFor([&] { return !connection.isBlocked(); }));

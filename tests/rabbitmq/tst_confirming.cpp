@@ -262,7 +262,7 @@ void tst_Confirming::confirmWindowLimitsUnconfirmedMessages()
         m_channel->publish({}, queue.result()->name, Message(QByteArray::number(i)));
     QVERIFY(m_channel->backpressure().testFlag(BackpressureReason::ConfirmWindowFull));
     QVERIFY(!m_channel->isWritable());
-    const Reply<QueueInfo> declared = m_channel->inspectQueue(queue.result()->name); // keeps its place
+    const Reply<QueueInfo> declared = m_channel->inspectQueue(queue.result()->name); // keeps its position in the order
     VERIFY_OK(m_channel->whenConfirmed());
     VERIFY_OK(declared);
     QVERIFY(waitFor([&] { return m_channel->isWritable(); }));

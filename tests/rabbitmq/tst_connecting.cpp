@@ -167,7 +167,7 @@ void tst_Connecting::zeroAcceptsTheLimitsOfTheBroker()
     QVERIFY(client.isOpen());
     QCOMPARE(client.connection.maximumFrameSize(), 131072U); // RabbitMQ's default
     QCOMPARE(client.connection.maximumChannels(), quint16(2047));
-    QCOMPARE(client.connection.heartbeatInterval(), 0s); // off: the application does not want any
+    QCOMPARE(client.connection.heartbeatInterval(), 0s); // disabled, since the application set it to 0
 }
 
 // B8
@@ -237,7 +237,7 @@ void tst_Connecting::brokerListsNameAndProperties()
     QVERIFY2(!properties.isEmpty(), listed.output.constData());
     QCOMPARE(channels, 1);
     QCOMPARE(properties.value(u"product"_s), u"AmqpQt"_s);
-    QCOMPARE(properties.value(u"version"_s), u"7.1"_s); // ours instead of the library's
+    QCOMPARE(properties.value(u"version"_s), u"7.1"_s); // the application's value replaces the library's
     QCOMPARE(properties.value(u"site"_s), u"Genève"_s);
     QVERIFY(properties.value(u"platform"_s).toString().startsWith(u"Qt 6."_s));
     const FieldTable capabilities = properties.value(u"capabilities"_s).toMap();
@@ -321,7 +321,7 @@ void tst_Connecting::connectionOpensAgain()
     VERIFY_OK(client.connection.open());
     Channel *channel = client.connection.createChannel();
     VERIFY_OK(channel->declareTemporaryQueue());
-    VERIFY_OK(client.channel->reopen()); // the old one is of use again, too
+    VERIFY_OK(client.channel->reopen()); // the old channel can be used again, too
     VERIFY_OK(client.channel->declareTemporaryQueue());
 }
 

@@ -79,7 +79,7 @@ void tst_DirectReplyTo::repliesAndAnOrdinaryDeliveryShareAChannel()
 // G9
 void tst_DirectReplyTo::repliesMixWithAllElseOnTheirChannel()
 {
-    constexpr int Count = 2000; // of each kind
+    constexpr int Count = 2000; // requests, and ordinary messages
     EchoServer server;
     QVERIFY(server.isReady);
     BrokerClient client;

@@ -227,7 +227,7 @@ void tst_EventLoops::anyThreadMayAck()
                 messages[i].ack();
         }));
     }
-    threads.clear(); // joins
+    threads.clear(); // joins the threads
     QVERIFY(waitFor([&] { return consumer->unackedCount() == 0; }));
     QCOMPARE(queueCounts(client.channel, queue), QByteArray("0 0"));
     QCOMPARE(errors.count(), 0);
@@ -245,7 +245,7 @@ void tst_EventLoops::ackFromAnotherThreadIsStaleOnceTheChannelIsClosed()
     collect(client.channel->consume(queue), &messages);
     QVERIFY(waitFor([&] { return messages.size() == 1; }));
     VERIFY_OK(client.channel->close());
-    VERIFY_OK(client.channel->reopen()); // the same number again: an ack would hit another delivery
+    VERIFY_OK(client.channel->reopen()); // the number is the same, so an ack would settle another delivery
 
     QSignalSpy errors(client.channel, &Channel::settlementFailed);
     {

@@ -132,7 +132,7 @@ void tst_InteropLibrabbitmq::headers()
     row("the last time of QDateTime", utc(9'223'372'036'854'775), "T:9223372036854775");
     row("no value", nullptr, "V");
     row("empty table", QVariantMap(), "F{}");
-    // No empty name: librabbitmq refuses to copy one. The test with pika has it.
+    // There is no row with an empty name, since librabbitmq refuses to copy one. The test with pika has it.
     row("table", QVariantMap({{u"a"_s, 1}, {u"b"_s, QVariantMap({{u"c"_s, QVariantMap()}})}, {u"имя"_s, true}}),
         "F{a=I:1,b=F{c=F{}},%D0%B8%D0%BC%D1%8F=t:1}");
     row("name of 255 bytes", QVariantMap({{QString(85, u'猫'), 1}}),

@@ -397,7 +397,7 @@ void tst_InteropPika::propertiesOfPikaThatAreNoTextAreKept()
     QVERIFY(sendTo(*m_client, m_queue, *message));
     QCOMPARE(ask("fetch", pikas("'cluster_id': 'changed'")), QByteArray("as expected"));
 
-    // As a reply copies it.
+    // Copies the property as a reply would.
     QByteArray property = name == "app_id" ? "appId" : name;
     if (const qsizetype underscore = property.indexOf('_'); underscore > 0)
         property.replace(underscore, 2, QByteArray(1, property[underscore + 1]).toUpper());

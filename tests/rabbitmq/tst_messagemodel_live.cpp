@@ -105,7 +105,7 @@ void tst_MessageModel_Live::filterMatchesAsTheBrokerDoes()
 
     std::vector<std::unique_ptr<MessageModel>> models;
     std::vector<QStringList> routed(size_t(patterns.size()));
-    MessageModel all; // the last queue takes everything: once it has come, so has the rest
+    MessageModel all; // the last queue receives every message, so when its messages have arrived, all others have too
     for (qsizetype i = 0; i <= patterns.size(); ++i) {
         const bool isLast = i == patterns.size();
         const Result<QueueInfo> queue = await(client.channel->declareTemporaryQueue());

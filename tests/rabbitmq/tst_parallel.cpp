@@ -70,7 +70,7 @@ void tst_Parallel::everyMessageIsReceivedOnce_data()
 {
     QTest::addColumn<int>("threads");
     QTest::addColumn<int>("queues");
-    QTest::addColumn<QList<int>>("shares"); // none: it is up to the broker
+    QTest::addColumn<QList<int>>("shares"); // empty if the broker decides
     QTest::newRow("one thread, one queue") << 1 << 1 << QList<int>{500};
     QTest::newRow("one thread, three queues") << 1 << 3 << QList<int>{1500};
     QTest::newRow("two threads, one queue") << 2 << 1 << QList<int>{};
@@ -144,7 +144,7 @@ void tst_Parallel::consistentHashSpreadsOverThePartitions()
     Receiver parallel(u"parallel"_s,
                       QStringList{u"--count"_s, u"300"_s, u"--declare-partitions"_s, exchange} + ofQueues(queues));
     for (const QString &queue : queues)
-        QVERIFY(hasConsumers(client, queue, 1)); // so it is bound
+        QVERIFY(hasConsumers(client, queue, 1)); // so the queue is bound
     for (int i = 0; i < 300; ++i)
         client.channel->publish(exchange, u"customer-%1"_s.arg(i), Message("order"));
     QVERIFY(parallel.endsByItself());

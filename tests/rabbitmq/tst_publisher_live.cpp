@@ -39,7 +39,7 @@ public:
         });
     }
     int count(ErrorKind kind) const { return m_counts.value(kind); }
-    // The first id up to `last` that did not come exactly once; 0: all did.
+    // Returns the first id up to `last` that did not end exactly once, or 0 if all did.
     quint64 surprise(quint64 last) const
     {
         for (quint64 id = 1; id <= last; ++id) {
@@ -109,7 +109,7 @@ void tst_PublisherLive::confirmedMessagesAreInTheQueueInOrder()
     publisher.setRoutingKey(queue);
     const Outcomes outcomes(&publisher);
     QSignalSpy drained(&publisher, &Publisher::drained);
-    for (int i = 0; i < Count; ++i) // the window lets some go, the rest waits in the outbox
+    for (int i = 0; i < Count; ++i) // the window admits some messages, and the rest waits in the outbox
         QCOMPARE(publisher.publish(Message(QByteArray::number(i))), quint64(i + 1));
     QVERIFY(waitFor([&] { return drained.count() == 1; }));
     QCOMPARE(outcomes.surprise(Count), quint64(0));
@@ -147,7 +147,7 @@ void tst_PublisherLive::messageWithoutARouteEndsAsReturned()
             [&](quint64 id, const Error &error) { ends.insert(id, brief(error)); });
     for (int i = 0; i < 10; ++i)
         publisher.publish({}, i % 5 == 3 ? uniqueName(u"nowhere"_s) : queue, Message("m"));
-    publisher.setMandatory(false); // of what comes later
+    publisher.setMandatory(false); // applies to later messages only
     QVERIFY(waitFor([&] { return ends.size() == 10; }));
     for (quint64 id = 1; id <= 10; ++id)
         QCOMPARE(ends.value(id), id == 4 || id == 9 ? u"Returned 312 basic.return"_s : u"NoError"_s);
@@ -280,7 +280,7 @@ void tst_PublisherLive::publishFailsWhenAnAlarmHasFilledTheOutbox()
     const HeapMeter heap;
     const qint64 residentBefore = residentMemory();
     QVERIFY(residentBefore > 0);
-    while (accepted < 100'000 && publishOne()) { // without a limit this has to end too
+    while (accepted < 100'000 && publishOne()) { // without a limit this loop has to end too
     }
     const qint64 residentFull = residentMemory() - residentBefore;
     QVERIFY2(residentFull < 4 * Limit, qPrintable(QString::number(residentFull)));
@@ -303,7 +303,7 @@ void tst_PublisherLive::publishFailsWhenAnAlarmHasFilledTheOutbox()
     attempts.stop();
     QCOMPARE(closed.count(), 0);
     QVERIFY(client.connection.isBlocked());
-    QCOMPARE(client.connection.bytesToWrite(), 0); // the acks are out
+    QCOMPARE(client.connection.bytesToWrite(), 0); // the acks have been sent
     const qint64 residentGrowth = residentMemory() - residentBefore - residentFull;
     QVERIFY2(residentGrowth < 4 * Limit, qPrintable(QString::number(residentGrowth)));
     QVERIFY2(heap.live() < full + 500'000, qPrintable(QString::number(heap.live() - full)));

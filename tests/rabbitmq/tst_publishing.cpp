@@ -150,7 +150,7 @@ void tst_Publishing::absentPropertiesStayAbsent()
     QCOMPARE(got->priority(), -1);
     QCOMPARE(got->expiration(), std::nullopt);
     QVERIFY(!got->timestamp().isValid());
-    QVERIFY(got->isPersistent()); // the default is the safe one
+    QVERIFY(got->isPersistent()); // persistent is the safe default
 }
 
 void tst_Publishing::everyHeaderTypeArrives_data()
@@ -285,7 +285,7 @@ void tst_Publishing::bytesArriveUntouched()
 void tst_Publishing::bodyOfAnySizeArrives_data()
 {
     QTest::addColumn<qsizetype>("size");
-    constexpr qsizetype FullFrame = 131072 - 8; // what fits between a frame's header and its end
+    constexpr qsizetype FullFrame = 131072 - 8; // the payload of a frame
     QTest::newRow("empty") << qsizetype(0);
     QTest::newRow("1 byte") << qsizetype(1);
     QTest::newRow("one less than a frame") << FullFrame - 1;
@@ -344,7 +344,7 @@ void tst_Publishing::forwardedMessageIsTheSame()
     message.setTimestamp(QDateTime::fromSecsSinceEpoch(1'700'000'000).toUTC());
     const Result<Message> first = roundTrip(message);
     QVERIFY(first);
-    const Result<Message> second = roundTrip(*first); // nothing decoded in between
+    const Result<Message> second = roundTrip(*first); // nothing is decoded in between
     QVERIFY(second);
     QCOMPARE(second->headers(), message.headers());
     QCOMPARE(second->type(), message.type());
@@ -484,7 +484,7 @@ void tst_Publishing::mandatoryMessageWithoutARouteComesBack()
     m_client->channel->publish(u"amq.direct"_s, u"no such route"_s, message, Channel::PublishFlag::Mandatory);
     m_client->channel->publish(u"amq.direct"_s, u"no such route"_s, Message("does not come back"));
     QVERIFY(waitFor([&] { return !returned.isEmpty(); }));
-    VERIFY_OK(m_client->channel->inspectQueue(m_queue)); // what else was sent is done with
+    VERIFY_OK(m_client->channel->inspectQueue(m_queue)); // the broker has processed all other messages
     QCOMPARE(returned.size(), 1);
     QCOMPARE(brief(reason).section(u' ', 0, 1), u"Returned 312"_s);
     QCOMPARE(returned.first().body(), "comes back");
@@ -565,7 +565,7 @@ void tst_Publishing::publishFailsWhenTheBufferIsFull()
     VERIFY_OK(client.channel->declareQueue(queue, {.exclusive = true}));
 
     QCOMPARE(client.channel->publish({}, queue, Message(QByteArray(100'001, 'x'))), 0U);
-    QCOMPARE(client.channel->lastCallError().kind(), ErrorKind::InvalidArgument); // it could never pass
+    QCOMPARE(client.channel->lastCallError().kind(), ErrorKind::InvalidArgument); // the message could never be sent
     QVERIFY2(client.channel->lastCallError().text().contains(u"100000"_s),
              qPrintable(client.channel->lastCallError().text()));
 

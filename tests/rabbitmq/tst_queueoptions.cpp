@@ -105,7 +105,7 @@ void tst_QueueOptions::unusedQueueExpires()
 {
     const QString queue = uniqueName(u"q"_s);
     VERIFY_OK(m_channel->declareQueue(queue, QueueOptions().withExpiry(100ms)));
-    // Looking for it would be a use of it.
+    // Checking with a declaration would count as a use of the queue.
     QVERIFY(waitFor([&] {
         const ProcessResult list = brokerControl({u"list_queues"_s, u"--quiet"_s, u"--no-table-headers"_s, u"name"_s});
         return list.exitCode == 0 && !list.output.contains(queue.toUtf8());
@@ -161,7 +161,7 @@ void tst_QueueOptions::deadLettersGoToTheirExchange()
     VERIFY_OK(m_channel->declareExchange(exchange, ExchangeType::Direct, passingExchange()));
     const QString keeping = declare(QueueOptions().withDeadLetter(exchange));
     const QString changing = declare(QueueOptions().withDeadLetter(exchange, u"changed"_s));
-    m_channel->bindQueue(graveyard, exchange, keeping); // its key stays the one that it came with
+    m_channel->bindQueue(graveyard, exchange, keeping); // its dead letters keep their original routing key
     VERIFY_OK(m_channel->bindQueue(graveyard, exchange, u"changed"_s));
     QList<Message> dead;
     collect(m_channel->consume(graveyard), &dead);
@@ -179,7 +179,7 @@ void tst_QueueOptions::deadLettersGoToTheirExchange()
 void tst_QueueOptions::highestPriorityComesFirst()
 {
     const QString queue = declare(QueueOptions().withMaxPriority(5));
-    for (const int priority : {1, 5, 3, 5, 9}) { // more than the queue has is as much as it has
+    for (const int priority : {1, 5, 3, 5, 9}) { // a priority above the maximum counts as the maximum
         Message message(QByteArray::number(priority));
         message.setPriority(priority);
         m_channel->publish({}, queue, message);
@@ -201,7 +201,7 @@ void tst_QueueOptions::deliveryLimitEndsARetryLoop()
         message.nack();
     });
     QVERIFY(waitFor([&] { return m_client->messageCount(graveyard) == 1; }));
-    QCOMPARE(deliveries, 3); // the first one, and two again
+    QCOMPARE(deliveries, 3); // the first delivery and two redeliveries
     const QList<Message> dead = m_client->drain(graveyard);
     QCOMPARE(dead.value(0).header(u"x-first-death-reason"_s).toString(), u"delivery_limit"_s);
     delete consumer;
@@ -261,7 +261,7 @@ void tst_QueueOptions::highestPriorityConsumerIsServed()
 void tst_QueueOptions::streamIsReadFromItsOffset_data()
 {
     QTest::addColumn<QVariant>("offset");
-    QTest::addColumn<int>("first"); // -1: no message that was there before
+    QTest::addColumn<int>("first"); // -1 if no earlier message is delivered
     QTest::newRow("first") << QVariant(u"first"_s) << 0;
     QTest::newRow("number") << QVariant(6) << 6;
     QTest::newRow("large number type") << QVariant(6ull) << 6;
@@ -310,7 +310,7 @@ void tst_QueueOptions::wrongValuesLeaveTheChannelOpen()
     VERIFY_FAILS(consumer->whenStarted(), u"InvalidArgument"_s);
     QVERIFY(waitFor([&] { return cancelled.count() == 1; }));
     QVERIFY(m_channel->isOpen());
-    QCOMPARE(m_client->messageCount(queue), -1); // nothing was declared
+    QCOMPARE(m_client->messageCount(queue), -1); // the queue was not declared
 }
 
 QTEST_GUILESS_MAIN(tst_QueueOptions)

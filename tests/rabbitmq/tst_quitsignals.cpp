@@ -75,7 +75,7 @@ void tst_QuitSignals::programEndsWhileNothingArrives()
     const QString queue = uniqueName(u"q"_s);
     QProcess receive;
     receive.start(QStringLiteral(AMQPQT_RECEIVE), {u"--url"_s, brokerUrl().toString(), u"--queue"_s, queue});
-    QVERIFY(waitFor([&] { return receive.canReadLine(); })); // it is connected
+    QVERIFY(waitFor([&] { return receive.canReadLine(); })); // the program is connected
     ::kill(pid_t(receive.processId()), SIGTERM);
     QVERIFY(waitFor([&] { return receive.state() == QProcess::NotRunning; }));
     QCOMPARE(receive.exitStatus(), QProcess::NormalExit);

@@ -41,7 +41,8 @@ private:
     {
         return !settled && m_client->channel->lastCallError().kind() == ErrorKind::StaleDelivery;
     }
-    // The broker closes a channel for a wrong settlement when it comes to it, which is before it answers this.
+    // The broker closes a channel for a wrong settlement when it processes it, which it does before it answers
+    // this.
     bool isChannelUnharmed(Channel *channel, const QString &queue) const
     {
         return await(channel->inspectQueue(queue)) && channel->isOpen();
@@ -210,7 +211,7 @@ void tst_Settling::deliveryOfAnotherChannelIsStale()
         QVERIFY(isChannelUnharmed(foreign, ownQueue));
         QCOMPARE(m_client->messageCount(ownQueue), 1);
     }
-    messages[0].ack(); // finds its own channel
+    messages[0].ack(); // is acknowledged on its own channel
     QCOMPARE(queueCounts(m_client->channel, queue), QByteArray("0 0"));
 }
 
@@ -221,7 +222,7 @@ void tst_Settling::deliveryOfAClosedConnectionIsStale()
     const QList<Message> messages = receive(queue, 1);
     m_client.reset();
     QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"StaleDelivery: delivery 1 of channel 1"_s));
-    messages[0].ack(); // no object is left to report it
+    messages[0].ack(); // no object exists that could report it
     m_client.emplace();
     QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 1; }));
     QCOMPARE(texts(m_client->drain(queue)), numbers(0, 0));
@@ -329,7 +330,7 @@ void tst_Settling::deadLettersOfARetryLoopAreCounted()
         QCOMPARE(deaths.size(), attempt ? 2 : 0); // a row for each queue it has died in
         for (const QVariant &death : deaths)
             QCOMPARE(death.toMap().value(u"count"_s).toInt(), attempt);
-        QCOMPARE(m_messages.last().deliveryCount(), attempt); // the waiting between does not count
+        QCOMPARE(m_messages.last().deliveryCount(), attempt); // expiring in the waiting queue does not count
         if (attempt < 3)
             m_messages.last().nack(Requeue::No);
     }

@@ -91,7 +91,7 @@ void tst_Subscriptions::cancelledConsumerSubscribesAgainWhenItsQueueIsBack()
     for (int round = 2; round <= 3; ++round) {
         VERIFY_OK(other.channel->deleteQueue(queue));
         QVERIFY(waitFor([&] { return consumer->state() == Consumer::State::Recovering; }));
-        messages.last().ack(); // does no harm
+        messages.last().ack(); // is harmless
         VERIFY_OK(other.channel->declareQueue(queue, sharedQueue()));
         other.channel->publish({}, queue, Message(QByteArray::number(round)));
         QVERIFY(waitFor([&] { return messages.size() == round; }));
@@ -104,7 +104,7 @@ void tst_Subscriptions::cancelledConsumerSubscribesAgainWhenItsQueueIsBack()
     QCOMPARE(errors.count(), 0);
     QCOMPARE(client.channel->consumer(u"tag"_s), consumer);
     QCOMPARE(client.connection.channels(),
-             QList<Channel *>{client.channel}); // the channel that checks the queue is not listed
+             QList<Channel *>{client.channel}); // the channel that checks the queue is hidden
     VERIFY_OK(client.connection.close());
     QVERIFY(waitFor([&] { return cancelled.count() == 1; }));
 }
@@ -126,7 +126,7 @@ void tst_Subscriptions::missingQueueKeepsNoOtherConsumerWaiting()
         VERIFY_OK(other.channel->deleteQueue(queue));
     for (int i = 0; i < 5; ++i)
         QVERIFY(waitFor([&] { return consumers.at(i)->state() == Consumer::State::Recovering; }));
-    for (const int back : {4, 1, 3}) { // the first of all stays away
+    for (const int back : {4, 1, 3}) { // the first queue of all stays missing
         VERIFY_OK(other.channel->declareQueue(queues.at(back), sharedQueue()));
         QVERIFY(waitFor([&] { return consumers.at(back)->state() == Consumer::State::Active; }));
     }
@@ -215,7 +215,7 @@ void tst_Subscriptions::cancelledConsumerMayBeEndedWhileItWaits()
         QVERIFY(!cancelled.first().first().value<Error>().isError());
     }
     VERIFY_OK(other.channel->declareQueue(queue, sharedQueue()));
-    QTest::qWait(1200); // longer than it waits between two looks
+    QTest::qWait(1200); // longer than the interval of the checks
     const Result<QueueInfo> info = await(other.channel->inspectQueue(queue));
     QVERIFY(info);
     QCOMPARE(info->consumerCount, quint32(0));
@@ -351,7 +351,8 @@ void tst_Subscriptions::endOfASubscriptionReturnsUnreportedDeliveries()
     std::optional<Reply<int>> cancelled;
     bool isSentOut = false;
     const auto end = [&] {
-        // From another thread, that nothing is read here meanwhile: until the broker has sent all that it may.
+        // Uses another thread, so that nothing is read here until the broker has sent everything it may
+        // send.
         const std::unique_ptr<QThread> observer(QThread::create([&] {
             BrokerClient observing;
             isSentOut = waitFor([&] { return observing.messageCount(queue) == Count - Prefetch; });
@@ -386,7 +387,8 @@ void tst_Subscriptions::endOfASubscriptionReturnsUnreportedDeliveries()
         QCOMPARE(consumer->state(), Consumer::State::Cancelled);
     }
 
-    // The slot's own are still the application's. The others are back at their place.
+    // The application can still settle the messages that its slot has received. The others are back in the
+    // queue.
     QVERIFY(waitFor([&] { return client.messageCount(queue) == Count - seen; }));
     QCOMPARE(int(messages.size()), seen);
     QVERIFY(client.channel->ackUpTo(messages.last()));
@@ -519,7 +521,7 @@ void tst_Subscriptions::batchesOfAWorkerConnectionArriveInTheMainThread()
         elsewhere += QThread::currentThread() != this->thread();
         received += texts(messages);
         for (const Message &message : messages)
-            message.ack(); // without which no more than the prefetch would come
+            message.ack(); // otherwise only as many messages as the prefetch would arrive
     });
     thread.start();
     QMetaObject::invokeMethod(connection, &Connection::open);

@@ -61,7 +61,7 @@ QByteArray checksumOfAll()
 void fill(const QString &queue)
 {
     ConnectionParameters parameters = brokerParameters();
-    parameters.setCloseTimeout(Patience); // all of it has to pass before the broker answers
+    parameters.setCloseTimeout(Patience); // all messages have to be sent before the broker answers
     BrokerClient client(parameters);
     QVERIFY(client.isOpen());
     VERIFY_OK(client.channel->declareQueue(queue, sharedQueue()));
@@ -84,7 +84,7 @@ private Q_SLOTS:
     void backlogIsWorkedOffByAWorkerThread();
 };
 
-// One program publishes, as fast as its channel takes it, and consumes meanwhile.
+// One program publishes as fast as its channel accepts messages, and consumes at the same time.
 void tst_Throughput::messagesPassThroughTheBrokerCompleteAndInOrder()
 {
     BrokerClient client;
@@ -121,7 +121,7 @@ void tst_Throughput::messagesPassThroughTheBrokerCompleteAndInOrder()
     QCOMPARE(errors.count(), 0);
     QCOMPARE(consumer->unackedCount(), 0);
     QCOMPARE(queueCounts(receiving, queue), QByteArray("0 0"));
-    QCOMPARE(received.count(), Count); // no more came
+    QCOMPARE(received.count(), Count); // no further messages have arrived
 }
 
 // C2

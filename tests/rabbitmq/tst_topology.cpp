@@ -47,8 +47,8 @@ private Q_SLOTS:
     void exclusiveQueueOfAnotherConnectionIsLocked();
 
 private:
-    // The bodies in a queue, emptied by it. On the channel that publishes: only there it follows the publishes for
-    // certain.
+    // Takes the bodies from a queue. Uses the channel that publishes, since only there the call is sure to
+    // follow the publishes.
     QStringList bodies(const QString &queue)
     {
         QStringList bodies;
@@ -84,7 +84,7 @@ void tst_Topology::declareReturnsNameAndCounts()
     QVERIFY(again);
     QCOMPARE(again->messageCount, 2U);
     QCOMPARE(again->consumerCount, 1U);
-    QCOMPARE(reported.size(), 2); // the signal reports it to everybody else
+    QCOMPARE(reported.size(), 2); // the signal also reports the result
     QCOMPARE(reported.last().name, name);
     QCOMPARE(reported.last().messageCount, 2U);
 }
@@ -98,7 +98,7 @@ void tst_Topology::passiveDeclareLooksOnly()
     VERIFY_OK(channel->reopen());
     VERIFY_OK(
         channel->declareQueue(name, {.durable = false, .exclusive = true, .arguments = {{u"x-max-length"_s, 5}}}));
-    const Result<QueueInfo> info = await(channel->inspectQueue(name)); // needs none of the options
+    const Result<QueueInfo> info = await(channel->inspectQueue(name)); // a passive declaration needs no options
     QVERIFY(info);
     QCOMPARE(info->name, name);
 
@@ -122,7 +122,7 @@ void tst_Topology::deleteReturnsTheNumberOfDeletedMessages()
     QCOMPARE(deletedSignal.first().at(0).toString(), name);
     QCOMPARE(deletedSignal.first().at(1).toUInt(), 7U);
     QCOMPARE(m_client->messageCount(name), -1);
-    QCOMPARE(*await(channel->deleteQueue(name)), 0U); // RabbitMQ does not mind
+    QCOMPARE(*await(channel->deleteQueue(name)), 0U); // RabbitMQ does not treat this as an error
 }
 
 // E1
@@ -204,7 +204,7 @@ void tst_Topology::emptyNameIsTheLastQueueOfTheChannel()
     QVERIFY(waitFor([&] { return messages.size() == 2; }));
     QCOMPARE(messages.last().routingKey(), name);
 
-    // Another channel knows nothing of it.
+    // Another channel does not know the queue.
     Channel *other = m_client->connection.createChannel();
     VERIFY_OK(other->whenOpen());
     const Error error = await(other->get({})).error();
@@ -411,7 +411,7 @@ void tst_Topology::unbindUsesTheSameArguments()
         channel->publish(exchange, {}, message);
     }
     QCOMPARE(bodies(queue), QStringList(u"blue"_s));
-    // The other binding was the last one, and with it goes an auto-delete exchange.
+    // The other binding was the last one, so the auto-delete exchange is deleted with it.
     VERIFY_OK(channel->unbindQueue(queue, exchange, {}, blue));
     VERIFY_FAILS(channel->inspectExchange(exchange), u"ChannelClosed 404 exchange.declare"_s);
 }
@@ -434,7 +434,7 @@ void tst_Topology::predeclaredExchangesAreThere()
     const QString queue = uniqueName(u"q"_s);
     Channel *channel = m_client->channel;
     VERIFY_OK(channel->inspectExchange(exchange));
-    VERIFY_OK(channel->declareExchange(exchange, type)); // the same again is no fault
+    VERIFY_OK(channel->declareExchange(exchange, type)); // repeating the declaration is not an error
     channel->declareQueue(queue, {.exclusive = true});
     VERIFY_OK(channel->bindQueue(queue, exchange, queue, {{u"x-match"_s, u"all"_s}, {u"to"_s, queue}}));
     Message message("body");

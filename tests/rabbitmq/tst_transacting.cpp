@@ -222,7 +222,7 @@ void tst_Transacting::redeliverUnackedBringsMessagesAgain()
     QVERIFY(waitFor([&] { return messages.size() == 4; }));
     messages[0].ack();
     const Reply<void> recovered = m_channel->redeliverUnacked();
-    QVERIFY(!m_channel->ack(messages[1])); // too late: the broker has it back
+    QVERIFY(!m_channel->ack(messages[1])); // too late, because the broker has requeued it
     QCOMPARE(m_channel->lastCallError().kind(), ErrorKind::StaleDelivery);
     VERIFY_OK(recovered);
     QVERIFY(waitFor([&] { return messages.size() == 7; }));
@@ -267,7 +267,7 @@ void tst_Transacting::accessTicketIsUsed()
     const Reply<quint16> ticket = m_channel->requestAccess(
         u"/data"_s, Channel::AccessFlag::Active | Channel::AccessFlag::Write | Channel::AccessFlag::Read);
     VERIFY_OK(ticket);
-    const QString queue = filledQueue(*m_client, 2); // with the ticket, whatever it is
+    const QString queue = filledQueue(*m_client, 2); // uses the ticket, whatever its value
     QCOMPARE(texts(m_client->drain(queue)), numbers(0, 1));
     QVERIFY(m_channel->isOpen());
 }

@@ -76,7 +76,7 @@ void tst_Tutorials::workersShareTheTasks()
     VERIFY_PRINTS(busy, "Waiting for tasks\nBegin " + hours.toUtf8() + '\n');
     VERIFY_RUNS(u"newtask"_s, {u"--queue"_s, queue, u"short"_s, u"one"_s});
 
-    // It waits for a worker that is free.
+    // The task waits for an idle worker.
     Receiver idle(u"dotasks"_s, {u"--queue"_s, queue});
     VERIFY_PRINTS(idle, "Waiting for tasks\nBegin short one\nDone short one\n");
     QVERIFY(idle.endsWell());

@@ -15,7 +15,7 @@
 QUrl brokerUrl();
 
 struct ProcessResult {
-    int exitCode = -1; // -1: it did not start, crashed or took longer than two minutes
+    int exitCode = -1; // -1 if it did not start, crashed or took longer than two minutes
     QByteArray output;
     QByteArray errors; // standard error
 };

@@ -54,7 +54,7 @@ QVariantMap rabbitMqProperties();
 AmqpQt::Wire::ConnectionStart connectionStart(const QByteArray &encodedProperties, const QByteArray &mechanisms,
                                               const QByteArray &locales);
 
-// The answer of a broker that has done what the client asked for. Views show the request.
+// Returns the answer of a broker that has carried out the client's request. Its views refer to the request.
 template <typename Method>
 typename Method::Reply replyTo(const Method &method)
 {

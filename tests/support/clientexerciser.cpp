@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 namespace
 {
 
-Q_LOGGING_CATEGORY(lcExerciser, "amqpqt.exerciser") // what the application does, and the signals it gets
+Q_LOGGING_CATEGORY(lcExerciser, "amqpqt.exerciser") // the actions of the application, and the signals it gets
 
 } // namespace
 
@@ -161,11 +161,11 @@ void ClientExerciser::closeAll()
         if (m_broker.answerEverything())
             idlePasses = 0;
     }
-    m_broker.hangUp(); // in case the broker has made no sense before
+    m_broker.hangUp(); // in case the broker has stopped following the protocol
     for (int passes = 0; passes < EnoughPasses; ++passes)
         runEvents();
     for (const ClientObserver::ConnectionRecord &record : m_observer.connections) {
-        if (record.object) // ends the calls that wait for another open()
+        if (record.object) // ends calls that wait for another open()
             make([&] { return record.object->close(); }, "the very last close");
     }
     for (int passes = 0; passes < EnoughPasses; ++passes)

@@ -14,7 +14,7 @@ public:
     explicit ClientExerciser(QByteArrayView script);
     ~ClientExerciser();
 
-    QString run(); // what went wrong, and where, or an empty string
+    QString run(); // describes the failure and its place; empty if there is none
 
 private:
     struct Action {

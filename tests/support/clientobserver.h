@@ -33,7 +33,7 @@ public:
         AmqpQt::Channel::State state = AmqpQt::Channel::State::Opening;
         bool isReported = true;
         quint64 lastPublished = 0;
-        std::map<quint64, bool> published; // without an outcome; true: one must come
+        std::map<quint64, bool> published; // without an outcome; true if an outcome is required
     };
     struct ConsumerRecord {
         QPointer<AmqpQt::Consumer> object;

@@ -117,7 +117,7 @@ QString ClientRules::checkConsumerMethod(Channel &channel, const Frame &frame)
         const QByteArray tag = consume->consumerTag.toByteArray();
         if (channel.consumerTags.contains(tag))
             return u"basic.consume with a consumer tag in use"_s;
-        if (!tag.isEmpty()) // else the broker chooses one
+        if (!tag.isEmpty()) // otherwise the broker chooses one
             channel.consumerTags.append(tag);
     } else if (const auto cancel = frame.as<Wire::BasicCancel>()) {
         channel.consumerTags.removeOne(cancel->consumerTag.toByteArray());

@@ -37,7 +37,7 @@ private:
     std::map<quint16, Channel> m_channels;
     quint32 m_frameMax = AmqpQt::Wire::SpecFrameMinimum; // until tune-ok
     quint16 m_channelMax = 0xffff;
-    quint32 m_offeredFrameMax = 0; // 0: no limit, as with the next one
+    quint32 m_offeredFrameMax = 0; // 0 for no limit, as in the next member
     quint16 m_offeredChannelMax = 0;
     bool m_closeSent = false;
     bool m_brokerClosed = false; // close-ok from the client is due

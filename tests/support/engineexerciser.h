@@ -24,14 +24,14 @@ public:
 
     EngineExerciser(QByteArrayView script, Begin begin);
     ~EngineExerciser();
-    QString run(); // what went wrong, and where, or an empty string
+    QString run(); // describes the failure and its place; empty if there is none
 
 private:
     struct Channel;
     struct Consumer : Engine::ConsumerClient {
         std::shared_ptr<Engine::ConsumerEntry> entry;
         Channel *channel = nullptr;
-        bool isCancelled = false; // by us
+        bool isCancelled = false; // by the application
         bool isEnded = false;
         int unacked = 0;
     };
@@ -44,7 +44,7 @@ private:
             0; // a rollback or a recover is under way, and only the broker knows which deliveries are unsettled
         quint64 lastTag = 0;
         quint64 lastPublished = 0;
-        std::map<quint64, bool> published; // publishes whose end is not reported; true: in confirm mode
+        std::map<quint64, bool> published; // publishes whose outcome is not reported yet; true in confirm mode
         bool isWindowFull = false;
         quint64 incarnation = 0;
         size_t unconfirmed() const
@@ -58,9 +58,9 @@ private:
         quint64 deliveryTag = 0;
         std::deque<Frame> asked;     // methods that are to be answered
         QList<QByteArray> consumers; // their tags
-        QSet<QByteArray> noAck;      // those of them that need no acks
+        QSet<QByteArray> noAck;      // the consumers that need no acks
         bool confirms = false;
-        quint64 published = 0; // since
+        quint64 published = 0; // since confirm mode
     };
     struct Operation {
         const char *name;

@@ -20,7 +20,7 @@ void EngineExerciser::start()
     handshake();
 }
 
-// A start, and a broker that is well-behaved for as long as the script says.
+// Starts a connection to a broker that follows the protocol for as long as the script says.
 void EngineExerciser::handshake()
 {
     m_session = {};
@@ -256,7 +256,7 @@ void EngineExerciser::deliver()
     if (channel.consumers.isEmpty())
         return;
     const QByteArray tag = channel.consumers[m_script.byte() % channel.consumers.size()];
-    const bool isCounted = !channel.noAck.contains(tag) || m_script.chance(128); // else as one of direct reply-to
+    const bool isCounted = !channel.noAck.contains(tag) || m_script.chance(128); // otherwise like direct reply-to
     send(deliverFrames(tag, channel.deliveryTag + 1, anyContent(), number));
     channel.deliveryTag += isCounted;
 }

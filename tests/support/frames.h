@@ -47,7 +47,7 @@ struct Content {
 QByteArray frameHeader(int type, quint16 channel, quint32 size);
 QByteArray encodeFrame(AmqpQt::Wire::FrameType type, quint16 channel, const QByteArray &payload);
 QByteArray headerFrame(quint16 channel, quint64 bodySize, const QByteArray &properties = QByteArray(2, '\0'));
-// The header, and as many body frames as this frame-max requires; 0: one.
+// The header, and as many body frames as this frame-max requires, or one if it is 0.
 QByteArray contentFrames(quint16 channel, const Content &content, quint32 frameMax = 131072);
 // basic.deliver and its content.
 QByteArray deliverFrames(const QByteArray &tag, quint64 deliveryTag, const Content &content = {}, quint16 channel = 1);

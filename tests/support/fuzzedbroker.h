@@ -24,7 +24,7 @@ public:
 
     std::unique_ptr<AmqpQt::Transport> connect(QObject *parent);
     void act();              // one action of the script
-    bool answerEverything(); // accepts the connections and answers what was requested; false if there was nothing
+    bool answerEverything(); // accepts the connections and answers all requests; returns false if there were none
     void hangUp();           // ends all connections
     bool hasTransports() const;
     QStringList takeViolations() { return std::exchange(m_violations, {}); } // of the client

@@ -84,7 +84,7 @@ void __libc_free(void *);
     const size_t before = malloc_usable_size(old);
     void *memory = __libc_realloc(old, size);
     if (memory || size == 0) {
-        allocated(malloc_usable_size(memory)); // first, as if both had lived side by side
+        allocated(malloc_usable_size(memory)); // counted first, as if both blocks had existed at the same time
         freed(before);
     }
     return memory;

@@ -20,5 +20,5 @@ private:
     qint64 m_before;
 };
 
-// Bytes of the process that are in memory now, VmRSS of Linux; 0: not known.
+// Returns the resident memory of the process in bytes (VmRSS on Linux), or 0 if it is not known.
 qint64 residentMemory();

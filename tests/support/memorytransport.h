@@ -46,7 +46,7 @@ public:
     void accept();
     void fail(const AmqpQt::Error &error); // refuses the connection or breaks it; unread bytes are lost
     void send(QByteArrayView bytes);
-    void hangUp(); // ends the stream behind the bytes sent so far
+    void hangUp(); // ends the stream after the bytes sent so far
     // How many bytes the broker accepts from now on. The client keeps the others.
     void setRoom(qint64 bytes);
 

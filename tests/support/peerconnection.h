@@ -20,8 +20,8 @@ struct Command {
     quint16 channel = 0;
     AmqpQt::Wire::MethodId id;
     QByteArray name; // "basic.publish"
-    // By the specification's names, "routing-key": bool, qulonglong, QString, QByteArray (of long strings),
-    // QVariantMap.
+    // The names are those of the specification, such as "routing-key", and the values are bool, qulonglong,
+    // QString, QByteArray (for long strings) or QVariantMap.
     QVariantMap fields;
     QByteArray payload;    // of the method frame
     QByteArray properties; // of the content, as in Wire::ContentHeader
@@ -87,7 +87,7 @@ private:
     QByteArray m_input;
     QByteArray m_output; // paced
     QTimer m_pace;
-    qsizetype m_paceBytes = 0; // 0: at once
+    qsizetype m_paceBytes = 0; // 0 to send everything at once
     bool m_reading = true;
     bool m_closing = false;
     QHash<quint16, Publish> m_publishes; // whose contents are under way

@@ -32,7 +32,7 @@ inline int countOf(const std::vector<Engine::Deliveries::Settled> &settled)
 class Script : public Engine::ChannelClient, public Engine::ConsumerClient
 {
 public:
-    struct Here // where an expectation stands
+    struct Here // the place of an expectation in the test
     {
         Here(const char *fileName = __builtin_FILE(), int lineNumber = __builtin_LINE())
             : file(fileName)
@@ -53,14 +53,14 @@ public:
     Engine::Settings settings;
     Engine::ConnectionEngine engine;
     Engine::Time now{std::chrono::hours(1)};
-    qsizetype pieceSize = 0; // feed the broker's bytes in pieces of this size; 0: as many as the engine takes
+    qsizetype pieceSize = 0; // of the broker's bytes in one feed(); 0 for as many as the engine takes
     bool checksRules = true; // a violation of ClientRules fails the test
 
     Script &start(Here = {}); // as far as the protocol header
     Script &brokerStart(const QByteArray &properties = encodedServerProperties(),
                         const QByteArray &mechanisms = "AMQPLAIN PLAIN");
     Script &open(const Offer &offer = {}, Here = {});      // from start() to the event Opened
-    Engine::ChannelEngine &newChannel(quint16 number = 0); // 0: the smallest free one; open() is not called
+    Engine::ChannelEngine &newChannel(quint16 number = 0); // 0 for the smallest free number; does not call open()
     Engine::ChannelEngine &openChannel(quint16 number = 0, Here = {});
     std::shared_ptr<Engine::ConsumerEntry> subscribe(Engine::ChannelEngine &channel, const QString &tag,
                                                      AmqpQt::ConsumeOptions options = {}, Here = {});
@@ -104,7 +104,7 @@ public:
     Script &expectPublished(const QByteArray &body, const QByteArray &routingKey, quint16 channel = 1, Here = {});
     Script &expectHeartbeatSent(Here = {});
     Script &expectNothingSent(Here = {});
-    std::deque<Frame> takeSent(); // whatever it is
+    std::deque<Frame> takeSent(); // takes all of it
 
     template <typename E>
     E takeEvent(Here here = {})
@@ -139,7 +139,7 @@ public:
              here);
         return {};
     }
-    AmqpQt::Error takeConnectionClosed(Here = {});                       // skips what comes before
+    AmqpQt::Error takeConnectionClosed(Here = {});                       // skips earlier events
     int repeatedCount() const { return m_engineEvents.repeatedCount(); } // deliveries reported as RepeatedDelivery
     // All that is left, in order: {"ReplyArrived 3 Network", "ChannelClosed 1 Network", "ConnectionClosed Network"}.
     QStringList takeEvents();

@@ -69,12 +69,12 @@ void ScriptedPeer::accept()
         m_connection->setPacing(m_paceBytes, m_paceInterval);
         m_connection->setReading(m_reading);
         m_connection->headerReceived = [this, connection = m_connection] {
-            if (connection == m_connection) // else a client of another test took the port for its own peer's
+            if (connection == m_connection) // otherwise a client of another test has used this port
                 greet();
         };
         m_connection->commandReceived = [this, connection = m_connection](const Command &command) {
             m_received.append(command);
-            if (connection == m_connection) // else an earlier one, which has nothing to expect any more
+            if (connection == m_connection) // otherwise an earlier connection, which gets no more answers
                 take(command);
         };
     }

@@ -37,34 +37,36 @@ public:
     void setListening(bool listening); // on the same port again; connections stay
 
     struct Handshake : Offer {
-        bool answersHeader = true; // false: accepts the connection and says nothing
-        QByteArray greeting;       // sent instead of connection.start, if not empty
+        bool answersHeader = true; // if false, accepts the connection and sends nothing
+        QByteArray greeting;       // sent instead of connection.start unless empty
         QByteArray mechanisms = "PLAIN AMQPLAIN";
         QByteArray locales = "en_US";
         QVariantMap serverProperties = rabbitMqProperties();
         QByteArrayList challenges; // each asked by a connection.secure
-        QByteArray blockedReason;  // if not empty: connection.blocked right after open-ok
+        QByteArray blockedReason;  // unless empty, connection.blocked follows open-ok
     };
     void setHandshake(const Handshake &handshake);
 
-    // Called before the answer; true: the test has taken over, there is no answer.
+    // Called before the answer. Returns true if the test has taken over and no answer is sent.
     using Hook = std::function<bool(const Command &)>;
     void setHook(Hook hook);
-    void withhold(const QByteArray &answer);                                                  // "connection.tune"
-    void closeInsteadOf(const QByteArray &answer, quint16 replyCode, const QByteArray &text); // of channel 0: all
+    void withhold(const QByteArray &answer); // "connection.tune"
+    // Closes the channel, or the connection in place of an answer on channel 0.
+    void closeInsteadOf(const QByteArray &answer, quint16 replyCode, const QByteArray &text);
     void answerAgain(const QByteArray &answer); // ends withhold() and closeInsteadOf()
     void setQueueCounts(const QString &queue, quint32 messages, quint32 consumers);
 
-    // Of the present connection and of later ones. bytes 0: as fast as it goes; 1: byte by byte.
+    // Applies to the present connection and to later ones. Sends pieces of this many bytes, or everything at
+    // once if `bytes` is 0.
     void setPacing(qsizetype bytes, std::chrono::milliseconds interval = {});
-    void setReading(bool reading); // false: the client's bytes stay in the kernel, then in the client
+    void setReading(bool reading); // if false, the client's bytes stay in the kernel, then in the client
 
     template <typename Method>
     void send(quint16 channel, const Method &method)
     {
         sendRaw(AmqpQt::Wire::encodeFrame(channel, method));
     }
-    // Method, header and body frames. `frameMax` 0: the negotiated one.
+    // Sends method, header and body frames. If `frameMax` is 0, the negotiated one applies.
     template <typename Method>
     void sendContent(quint16 channel, const Method &method, const AmqpQt::Wire::BasicProperties &properties,
                      const QByteArray &body, quint32 frameMax = 0)
@@ -92,7 +94,7 @@ public:
     QList<Command> received() const;   // on all connections, in order; a content when it is complete
     QList<Command> received(const QByteArray &name) const;
     int count(const QByteArray &name) const;
-    Command last(const QByteArray &name) const; // without id: there was none
+    Command last(const QByteArray &name) const; // has no id if there was none
     void forgetReceived();
     int heartbeats() const; // of the latest connection, as are the next two
     qint64 bytesReceived() const;
@@ -101,7 +103,7 @@ public:
 
 private:
     struct Instead {
-        quint16 replyCode = 0; // 0: nothing
+        quint16 replyCode = 0; // 0 if not set
         QByteArray text;
     };
 

@@ -162,7 +162,7 @@ void tst_Codec::numbersAreBigEndian()
 
 void tst_Codec::consecutiveBitsShareOctets()
 {
-    // The first bit is the lowest one; the ninth opens a second octet; a bit behind another type opens a third.
+    // The first bit is the lowest one; the ninth opens a second octet; a bit after another type opens a third.
     const ManyBits method{
         .bits = {true, false, true, false, false, false, false, true, true}, .octet = 0x55, .last = true};
     QCOMPARE(payloadSize(method), 8);
@@ -278,7 +278,7 @@ void tst_Codec::aFailedReaderStaysFailed()
     QVERIFY(reader.failed());
     QCOMPARE(reader.error(), "truncated");
     QCOMPARE(reader.remaining(), 0);
-    QCOMPARE(reader.number<quint8>(), 0); // it would have fitted
+    QCOMPARE(reader.number<quint8>(), 0); // the value would have fitted
     QVERIFY(reader.shortString().isEmpty());
     QVERIFY(reader.longString().isEmpty());
     QVERIFY(reader.table().contents.isEmpty());

@@ -190,7 +190,7 @@ void tst_Methods::methodsOfOtherNumbersAreUnknown()
         }
     }
     QCOMPARE(methodName({0xffff, 0xffff}), nullptr);
-    // 10 << 16 | 10 in other clothes
+    // other combinations of the halves of 10 << 16 and 10
     QCOMPARE(methodName({0, 10}), nullptr);
     QCOMPARE(methodName({10, 0}), nullptr);
 }
@@ -344,7 +344,7 @@ void tst_Methods::mutatedMethodsAreDecodedFaithfullyOrRejected()
         if (QTest::currentTestFailed())
             return;
     }
-    // Neither everything nor nothing passed, so that both ways were taken.
+    // Some input was accepted and some rejected, so both paths were taken.
     QVERIFY2(done > 10000 && malformed > 10000, qPrintable(u"%1 read, %2 malformed"_s.arg(done).arg(malformed)));
 }
 

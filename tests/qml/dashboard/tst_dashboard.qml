@@ -98,7 +98,7 @@ Item {
                     }
                 }
             }
-            function test_tileHoldsLongReading() { // by its name one of the last tests: the tile stays
+            function test_tileHoldsLongReading() { // named so that it runs late, since the tile stays
                 publisher.publish({ value: 1234567890123.5, unit: "units with a long name" },
                     { routingKey: "sensor.77.quantity-with-a-long-name-without-end" })
                 waitForText(/^Quantity-with/)
