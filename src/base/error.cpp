@@ -68,7 +68,7 @@ QLatin1StringView nameOf(ErrorKind kind)
     Errors are values. They arrive in signals such as Connection::errorOccurred() and in every Result that has no value.
     A default-constructed Error represents success.
 
-    kind() is made for decisions in code, replyCode() and text() are those of \c connection.close, \c channel.close or
+    Use kind() for decisions in code. replyCode() and text() are those of \c connection.close, \c channel.close or
     \c basic.return if the broker reported the error (AMQP 0-9-1, section 1.2, lists the codes), and method() names the
     AMQP method that the error is about. Text from the broker is returned unchanged; toString() and the QDebug operator
     escape it, so that it can be logged.
@@ -156,10 +156,10 @@ bool operator==(const Error &a, const Error &b) noexcept
 */
 
 /*!
-    Returns \c true if connecting again may help: the network failed, something took too long, a message was left
-    unconfirmed by a lost connection, or the broker closed the connection for an internal reason, such as 320
-    (connection forced). Returns \c false if another attempt would fail in the same way: wrong credentials, no access to
-    the virtual host, a breach of the protocol, a wrong argument.
+    Returns \c true if connecting again may help, that is, if the network failed, an operation timed out, a message was
+    left unconfirmed by a lost connection, or the broker closed the connection for an internal reason, such as 320
+    (connection forced). Returns \c false if another attempt would fail in the same way, for example because of wrong
+    credentials, a virtual host without access, a violation of the protocol or an invalid argument.
 */
 bool Error::isRecoverable() const noexcept
 {
@@ -301,20 +301,20 @@ QDebug operator<<(QDebug debug, const Error &error)
 
     What happened. See AmqpQt::Error.
 
-    \value NoError All is well.
+    \value NoError There is no error.
     \value InvalidArgument A call had an argument that cannot be sent; nothing was sent.
     \value NotOpen The connection or channel is closed; nothing was sent.
-    \value BufferFull More bytes wait than ConnectionParameters::bufferLimit() or Publisher::outboxLimit() allows;
+    \value BufferFull The waiting bytes would exceed ConnectionParameters::bufferLimit() or Publisher::outboxLimit();
            nothing was sent.
     \value Timeout Connecting, a heartbeat, an answer or closing took too long.
-    \value Cancelled The application ended it by closing or deleting something.
+    \value Cancelled The application closed or deleted the object that the call or message belongs to.
     \value StaleDelivery A delivery was settled too late or twice; nothing was sent.
     \value Network Look-up, connecting or the TCP connection failed.
     \value Tls The TLS handshake or the verification of the peer failed.
-    \value Authentication The broker refused the login, or offers no mechanism that we know.
+    \value Authentication The broker refused the login, or offers no mechanism that the library supports.
     \value ConnectionClosed The broker closed the connection; Error::replyCode() says why.
     \value ChannelClosed The broker closed the channel; Error::replyCode() says why.
-    \value ConsumerCancelled The broker ended the subscription, mostly since its queue is gone (\c basic.cancel).
+    \value ConsumerCancelled The broker ended the subscription, usually because its queue was deleted (\c basic.cancel).
     \value MessageTooLarge A message from the broker was larger than ConnectionParameters::maximumMessageSize(), or its
            content header was larger than 1 MiB and the negotiated frame size.
     \value Returned A mandatory message had no route (\c basic.return).

@@ -10,8 +10,8 @@ namespace AmqpQt
     \typedef AmqpQt::FieldTable
     \relates AmqpQt::Message
 
-    A field table of AMQP 0-9-1 (section 4.2.5.5): the headers of a message, the arguments of a declaration, the
-    properties of a peer. It is a QVariantMap; the type of each value determines its type on the wire:
+    A field table of AMQP 0-9-1 (section 4.2.5.5), such as the headers of a message, the arguments of a declaration or
+    the properties of a peer. It is a QVariantMap; the type of each value determines its type on the wire:
 
     \table
     \header \li QMetaType \li Wire \li Meaning there
@@ -34,16 +34,16 @@ namespace AmqpQt
     \row \li an invalid QVariant, \c std::nullptr_t \li \c V \li void
     \endtable
 
-    Anything else is refused with ErrorKind::InvalidArgument: see validate(). Keys have at most 255 bytes of UTF-8;
-    tables and lists may be nested 32 levels deep, the outermost table counted.
+    Other types are refused with ErrorKind::InvalidArgument; see validate(). Keys have at most 255 bytes of UTF-8;
+    tables and lists may be nested 32 levels deep, including the outermost table.
 
     Received tables contain the same types, with these differences:
 
     \list
     \li \c l and \c L give a LongLong, \c s and \c U a Short, \c V a \c std::nullptr_t.
     \li \c S gives a QString, or a QByteArray where the bytes are not valid UTF-8.
-    \li \c T gives a QDateTime in UTC, or a ULongLong, the seconds, where they are beyond what QDateTime can hold (the
-        year 292278994).
+    \li \c T gives a QDateTime in UTC, or a ULongLong with the seconds if QDateTime cannot hold them (after the year
+        292278994).
     \li If a key occurs several times, the last value is used. Bytes in a key that are not UTF-8 are kept, see
         textFromBytes().
     \li Floating point values may be NaN or infinite.

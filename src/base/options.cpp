@@ -32,9 +32,9 @@ Options withField(Options options, Field Options::*field, const Value &value)
     \since 0.1
     \brief The arguments of \c queue.declare.
 
-    A plain aggregate, made for designated initialisers: \c{channel->declareQueue(u"q"_s, {.durable = false})}. The
-    default is a durable queue that other connections may use. RabbitMQ declares a queue only once: a second declaration
-    with other options ends the channel with 406.
+    This class is a plain aggregate, intended for designated initialisers:
+    \c{channel->declareQueue(u"q"_s, {.durable = false})}. The default is a durable queue that other connections may
+    use. RabbitMQ declares a queue only once: a second declaration with other options ends the channel with 406.
 
     The functions that begin with "with" return a copy with one field or argument set, and can be chained, also in
     C++17:
@@ -324,7 +324,8 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 
 /*!
     \variable AmqpQt::ConsumeOptions::consumerTag
-    \brief the name of the consumer on its channel, at most 255 bytes of UTF-8; if it is empty the library makes one.
+    \brief the name of the consumer on its channel, at most 255 bytes of UTF-8; if it is empty the library generates
+    one.
 */
 
 /*!
@@ -344,7 +345,7 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 
 /*!
     \variable AmqpQt::ConsumeOptions::resubscribe
-    \brief whether a consumer that the broker cancels waits in Consumer::State::Recovering until its queue is there, and
+    \brief whether a consumer that the broker cancels waits in Consumer::State::Recovering until its queue exists, and
     then subscribes again with the same consumer tag and prefetch. By default it is \c false, and the consumer ends. If
     channel or connection are lost meanwhile the consumer waits for Channel::reopen() as well.
 
@@ -353,8 +354,8 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
     which it also does while the node of the queue is down. If another connection has declared the queue as exclusive
     (405) the consumer ends with that error. Any other refusal, such as 403 from a broker that demands permission to
     configure the queue, leads to an attempt to subscribe. If the broker refuses this attempt it closes the channel, and
-    the consumer ends. If the queue is missing again by then, the broker closes the channel too, but the consumer goes
-    on waiting.
+    the consumer ends. If the queue is missing again by then, the broker closes the channel too, but the consumer
+    continues to wait.
 */
 
 /*!
@@ -365,7 +366,7 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 
 /*!
     \variable AmqpQt::ConsumeOptions::arguments
-    \brief the optional arguments, such as \c x-priority, by name. A wrong priority or stream offset is refused with
+    \brief the optional arguments, such as \c x-priority, by name. An invalid priority or stream offset is refused with
     ErrorKind::InvalidArgument.
 */
 
@@ -446,7 +447,7 @@ ConsumeOptions ConsumeOptions::withPriority(int priority) const
     \li an interval before now such as \c 1h: digits and one of \c Y, \c M, \c D, \c h, \c m, \c s
     \endlist
 
-    Anything else is refused by Channel::consume(). See \l{https://www.rabbitmq.com/docs/streams#consuming}.
+    Channel::consume() refuses other values. See \l{https://www.rabbitmq.com/docs/streams#consuming}.
 */
 ConsumeOptions ConsumeOptions::withStreamOffset(const QVariant &offset) const
 {

@@ -147,7 +147,7 @@ namespace AmqpQt
     \since 0.1
     \brief Contains the value of a call or the Error that occurred instead.
 
-    The subset of C++23's \c{std::expected<T, Error>} that replies need, under the standard's names. A
+    Provides the subset of C++23's \c{std::expected<T, Error>} that replies need, with the standard's names. A
     default-constructed Result is an error of kind ErrorKind::Cancelled. \c Result<void> has no value() and is
     successful when default-constructed.
 */
@@ -167,8 +167,8 @@ namespace AmqpQt
 /*!
     \fn template <typename T> AmqpQt::Result<T>::Result(Error error)
 
-    Constructs a result without a value, for the reason \a error, which has to be an error: one of kind
-    ErrorKind::NoError is asserted against, but for \c void, where it means success.
+    Constructs a result without a value, for the reason \a error. An \a error of kind ErrorKind::NoError means success
+    for \c void, and fails an assertion for other types.
 */
 
 /*!
@@ -186,7 +186,8 @@ namespace AmqpQt
 /*!
     \fn template <typename T> const T &AmqpQt::Result<T>::value() const &
 
-    Returns the value. Called on an error it ends the program, in every build, with a message that has the error's text.
+    Returns the value. If there is an error instead, the program is aborted, in release builds as well, with a message
+    that contains the text of the error.
 */
 
 /*!

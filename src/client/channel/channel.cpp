@@ -421,7 +421,8 @@ bool Channel::isWritable() const
     without a route is returned by messageReturned(); without the flag, the broker drops it.
 
     Returns the message's sequence number, which starts at 1 and is never reused by this object, not even after
-    reopen(). Returns 0 if the message was refused; then error() has the reason, and errorOccurred() follows:
+    reopen(). Returns 0 if the message was refused; then lastCallError() returns the reason, and errorOccurred()
+    follows:
 
     \table
     \header \li ErrorKind \li When

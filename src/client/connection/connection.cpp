@@ -264,11 +264,11 @@ using namespace Qt::StringLiterals;
 /*!
     \fn void AmqpQt::Connection::backpressureDetected(qint64 queuedBytes)
 
-    This signal is emitted when messages are published faster than the broker takes them: the \a queuedBytes that wait
-    to be sent exceed ConnectionParameters::backpressureMultiplier() times the average size of the frames that this
-    connection has sent, counting the frames of all methods with their overhead. It is emitted once, until the backlog
-    is smaller again, with a warning in the category \c amqpqt.connection, and has no other effect. For limits, see
-    writableChanged() and ConnectionParameters::setWriteBuffer().
+    This signal is emitted when messages are published faster than the broker accepts them, that is, when the
+    \a queuedBytes that wait to be sent exceed ConnectionParameters::backpressureMultiplier() times the average size of
+    the frames that this connection has sent, counting the frames of all methods with their overhead. It is emitted
+    once, until the backlog is smaller again, with a warning in the category \c amqpqt.connection, and has no other
+    effect. For limits, see writableChanged() and ConnectionParameters::setWriteBuffer().
 */
 
 /*!
@@ -497,7 +497,7 @@ Channel *Connection::createChannel(QObject *parent)
 /*!
     Returns the channel with this \a number, or a new one, a child of this connection, if the number is unused. Returns
     null for 0 and for numbers over the limit (maximumChannels(), or ConnectionParameters::maximumChannels() before
-    negotiation) and sets error() to ErrorKind::InvalidArgument. While the broker has not confirmed the end of the
+    negotiation), and lastCallError() is ErrorKind::InvalidArgument. While the broker has not confirmed the end of the
     number's last use, the error is ErrorKind::NotOpen.
 
     A closed channel has released its number.

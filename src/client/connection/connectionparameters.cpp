@@ -134,8 +134,8 @@ QString ConnectionParameters::virtualHost() const
 }
 
 /*!
-    Sets the virtual host to \a virtualHost as it is, at most 255 bytes of UTF-8 without a NUL character; RabbitMQ's
-    default one is \c "/".
+    Sets the virtual host to \a virtualHost, which is not decoded and has at most 255 bytes of UTF-8 without a NUL
+    character. RabbitMQ's default virtual host is \c "/".
 */
 void ConnectionParameters::setVirtualHost(const QString &virtualHost)
 {
@@ -209,8 +209,8 @@ FieldTable ConnectionParameters::clientProperties() const
 
 /*!
     Sets \a properties, which are sent in \c connection.start-ok besides the library's own. A table that cannot be sent,
-    see validate(), is rejected. Together with the login they must fit in a frame of 4096 bytes, else Connection::open()
-    fails with ErrorKind::InvalidArgument.
+    see validate(), is rejected. Together with the login they must fit in a frame of 4096 bytes; otherwise
+    Connection::open() fails with ErrorKind::InvalidArgument.
 */
 void ConnectionParameters::setClientProperties(const FieldTable &properties)
 {
@@ -408,8 +408,8 @@ bool ConnectionParameters::checksUserId() const
 }
 
 /*!
-    Sets whether publishing \a checks the user id of messages. Switch it off for a user with the tag \c impersonator,
-    who may publish for other users; the library cannot know the tags of a user.
+    Sets whether publishing \a checks the user id of messages. Disable the check for a user with the tag
+    \c impersonator, who may publish for other users; the library cannot know the tags of a user.
 */
 void ConnectionParameters::setChecksUserId(bool checks)
 {

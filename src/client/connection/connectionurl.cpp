@@ -369,9 +369,9 @@ private:
     scheme is optional and has a default.
 
     \list
-    \li The path is the virtual host. An absent or empty one is \c /, and a \c / within its name is written as
-        \c %2F, so that \c{amqp://host/%2F} is \c / too. (setVirtualHost() can name a virtual host that is really
-        called by the empty string.)
+    \li The path is the virtual host. An absent or empty one is \c /, and a \c / within its name is written as \c %2F,
+        so that \c{amqp://host/%2F} is \c / too. (setVirtualHost() can set a virtual host whose name is the empty
+        string.)
     \li A user name without a password has the empty password. The exception is \c guest: on this machine it has its
         default password, for other hosts the password is required.
     \li The query knows \c heartbeat (seconds, 0 to 65535), \c connection_timeout (milliseconds, 1 to 2147483647),

@@ -46,7 +46,7 @@ namespace AmqpQt
     \li cancel() ends the subscription. Deliveries that no slot has seen return to the queue.
     \li drain() ends the subscription too, but first emits the messages that the broker has sent before it confirms.
     \li Deleting the object has the same effect as cancel(), but no signal is emitted.
-    \li The broker may end the subscription, mostly because the queue was deleted (\c basic.cancel, see
+    \li The broker may end the subscription, usually because the queue was deleted (\c basic.cancel, see
         \l {https://www.rabbitmq.com/docs/consumer-cancel} {Consumer cancel notification}). Then cancelled() is emitted
         with ErrorKind::ConsumerCancelled. With ConsumeOptions::resubscribe, the consumer instead waits in
         State::Recovering until the queue exists, and subscribes again. The channel stays usable.

@@ -41,11 +41,11 @@ QByteArray textToBytes(const QString &text)
 /*!
     Checks whether \a table can be sent, as each call that takes a field table does before anything is queued.
 
-    Returns an error of kind ErrorKind::NoError if it can, else an ErrorKind::InvalidArgument whose text names the first
-    key that cannot and why: a type that has no counterpart in AMQP (see \l FieldTable), NaN or an infinity, an integer
-    over 2⁶³-1, an invalid QDateTime or one before 1970, a key over 255 bytes of UTF-8, text with an unpaired surrogate,
-    tables and lists nested more than 32 levels deep, more than 4 GiB. Whether the table fits the frame size of a
-    connection is known to that connection only.
+    Returns an error of kind ErrorKind::NoError if the table can be sent. Otherwise returns an
+    ErrorKind::InvalidArgument whose text contains the first invalid key and the reason: a type that has no counterpart
+    in AMQP (see \l FieldTable), NaN or an infinity, an integer over 2⁶³-1, an invalid QDateTime or one before 1970, a
+    key over 255 bytes of UTF-8, text with an unpaired surrogate, tables and lists nested more than 32 levels deep, more
+    than 4 GiB. Whether the table fits the frame size of a connection is known to that connection only.
 
     This function is thread-safe.
 */
