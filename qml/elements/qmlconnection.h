@@ -140,7 +140,7 @@ private:
     QString m_reportedError;
     bool m_reportedConnected = false;
     bool m_active = false;
-    bool m_wantsAttempt = false; // to connect, once it is closed
+    bool m_wantsAttempt = false; // set if the connection is to be opened once it is closed
     bool m_isComplete = false;
 };
 

@@ -128,11 +128,11 @@ private:
     DeliveryCounter m_counter;
     HandlerWatch m_handlers;
     int m_dispatchInterval = 16;
-    QList<Message> m_arrived;  // in this turn of the event loop, while several consumers share the channel
+    QList<Message> m_arrived;  // the messages of this turn of the event loop, while several consumers share the channel
     QList<Message> m_held;     // no handler has seen these
-    QList<Message> m_batch;    // for the next batchDelivered()
-    bool m_isBatchNew = false; // not emitted by delivered()
-    bool m_holdsNoAck = false; // among these three
+    QList<Message> m_batch;    // the messages of the next batchDelivered()
+    bool m_isBatchNew = false; // the messages of the batch were not emitted by delivered()
+    bool m_holdsNoAck = false; // one of these three lists has no-ack deliveries
     QList<Message> m_thrown;   // a handler has thrown; these stay unsettled until the subscription ends
     bool m_isDispatching = false;
     QBasicTimer m_batchTimer;

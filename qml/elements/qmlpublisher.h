@@ -72,7 +72,7 @@ private:
     void replacePublisher();
     Result<qint64> submit(const QJSValue &body, const QJSValue &options); // the id
     void settle(qint64 id, const Error &error);
-    void settleUpTo(qint64 last); // messages left from an earlier publisher
+    void settleUpTo(qint64 last); // settles messages that are left from an earlier publisher
 
     QString m_exchange;
     QString m_routingKey;
@@ -83,7 +83,7 @@ private:
     qint64 m_outboxLimit = DefaultOutboxLimit;
 
     std::unique_ptr<Publisher> m_publisher;    // on the connection; paused until everything is declared
-    std::map<qint64, JsPromise> m_outstanding; // by id; without a promise if it was published without
+    std::map<qint64, JsPromise> m_outstanding; // by id; the promise is empty for messages published without a reply
     JsPromiseFactory m_promises;
     JsonFunction m_toJson;
     qint64 m_lastId = 0;

@@ -295,7 +295,7 @@ void Subscriber::end(QPointer<Consumer> &consumer, bool drains)
     m_endingConsumers.append(ending);
     if (m_settings.queue && !m_nextConsumer)
         m_settings.queue->consumerLeft();
-    if (drains || ending->ackMode() == AckMode::NoAck) // which cannot go back
+    if (drains || ending->ackMode() == AckMode::NoAck) // these deliveries cannot go back to the queue
         ending->drain();
     else
         ending->cancel();

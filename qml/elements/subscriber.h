@@ -42,9 +42,9 @@ public:
     explicit Subscriber(const SubscriptionSettings &settings);
     ~Subscriber() override;
 
-    void start(QmlConnection *connection); // which is open
-    void stop();                           // the connection is closed
-    void update();                         // later, once for several changes
+    void start(QmlConnection *connection); // called with an open connection
+    void stop();                           // called when the connection is closed
+    void update();                         // takes effect later, once for several changes
     // The settings have changed: tries again even if the broker has ended the same subscription before.
     void retry();
 
@@ -52,17 +52,17 @@ public:
     bool isSubscribed() const { return m_isSubscribed; }
     int unackedCount() const;
     bool hasChannel() const { return m_channel || !m_formerChannels.isEmpty(); }
-    const Channel *channel() const { return m_channel; } // of new subscriptions
-    bool hasSeveralConsumers() const;                    // while one replaces another
+    const Channel *channel() const { return m_channel; } // the channel of new subscriptions
+    bool hasSeveralConsumers() const;                    // true while one subscription replaces another
     bool settle(const Message &message, bool acknowledge, Requeue requeue = Requeue::Yes);
 
 Q_SIGNALS:
     void delivered(const AmqpQt::Consumer *consumer, const QList<AmqpQt::Message> &messages);
-    void aboutToEnd();  // deliveries that no handler has seen have to go back to the queue
-    void channelLost(); // and with it the unsettled deliveries
+    void aboutToEnd();  // emitted before deliveries that no handler has seen go back to the queue
+    void channelLost(); // the unsettled deliveries are lost with it
     void succeeded();
     void failed(const QString &text);
-    void attemptFailed(const QString &text); // there may be many with the same text
+    void attemptFailed(const QString &text); // may be emitted many times with the same text
     void subscribedChanged();
     void unackedCountChanged();
     void consumerTagChanged();
@@ -105,14 +105,14 @@ private:
     void setSubscribed(bool subscribed);
 
     const SubscriptionSettings &m_settings;
-    QPointer<QmlConnection> m_connection;      // while it is open
+    QPointer<QmlConnection> m_connection;      // set while it is open
     QPointer<Channel> m_channel;               // for new subscriptions
-    QList<QPointer<Channel>> m_formerChannels; // with unsettled deliveries
+    QList<QPointer<Channel>> m_formerChannels; // those with unsettled deliveries
     QPointer<Consumer> m_consumer;
     QPointer<Consumer> m_nextConsumer;               // is starting, and then replaces m_consumer
-    QList<QPointer<Consumer>> m_endingConsumers;     // until they are cancelled and their deliveries are settled
-    Subscription m_subscription;                     // of m_consumer
-    Subscription m_nextSubscription;                 // of m_nextConsumer
+    QList<QPointer<Consumer>> m_endingConsumers;     // kept until they are cancelled and their deliveries are settled
+    Subscription m_subscription;                     // the subscription of m_consumer
+    Subscription m_nextSubscription;                 // the subscription of m_nextConsumer
     std::optional<Subscription> m_endedSubscription; // ended by the broker, not to be repeated
     Backoff m_backoff;
     bool m_hasTakenNoAck = false; // deliveries from a subscription with AckMode::NoAck

@@ -137,7 +137,7 @@ void DeclarationQueue::run()
     const QPointer<DeclarationQueue> self(this);
     while (Step *step = nextStep()) {
         step->isSent = true;
-        const auto run = step->run; // it may change the list
+        const auto run = step->run; // a copy, since the call may change the list
         run(step->id);
         if (!self)
             return;

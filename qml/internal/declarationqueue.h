@@ -49,7 +49,7 @@ public:
     // Runs use() later, when everything has been declared or has failed.
     void whenDeclared(QObject *owner, std::function<void()> use);
 
-    void clear(); // when the connection has ended
+    void clear(); // called when the connection has ended
 
     Bindings &bindings() { return m_bindings; }
 
@@ -59,7 +59,7 @@ private:
         Phase phase;
         QPointer<QObject> owner;
         std::function<void(quint64 id)> run;
-        std::function<void(const Error &error)> fail; // of calls that must not be made twice
+        std::function<void(const Error &error)> fail; // set for calls that must not be made twice
         bool isSent = false;
     };
 

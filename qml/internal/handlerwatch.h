@@ -22,14 +22,14 @@ class HandlerWatch : public QObject
 {
     Q_OBJECT
 public:
-    void start(QQmlEngine *engine); // once or more; until then exceptions are not noticed
+    void start(QQmlEngine *engine); // may be called again; exceptions are not noticed before
 
     // Calls emitSignal() and returns whether all handlers have returned. A handler may delete this object.
     template <typename Emit>
     bool call(Emit emitSignal)
     {
         const QPointer<HandlerWatch> self(this);
-        const QList<int> before = std::exchange(m_throwDepths, {}); // of a handler whose event loop led here
+        const QList<int> before = std::exchange(m_throwDepths, {}); // those of an outer handler
         emitSignal();
         if (!self)
             return false;

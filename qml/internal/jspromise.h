@@ -15,12 +15,12 @@ namespace AmqpQt
 class JsPromise
 {
 public:
-    JsPromise() = default; // none
+    JsPromise() = default; // an empty promise
     JsPromise(QJSEngine *engine, const QJSValue &ends);
 
     bool exists() const { return !m_engine.isNull(); }
-    QJSValue value() const; // for JavaScript
-    void resolve();         // with undefined
+    QJSValue value() const; // the Promise object of JavaScript
+    void resolve();         // resolves the promise with undefined
     void reject(const Error &error);
 
 private:

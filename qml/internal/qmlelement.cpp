@@ -40,7 +40,7 @@ void QmlElement::componentComplete()
         const QString text =
             tr("There is no connection; place the element inside a Connection, or set its connection property");
         if (m_isExplicit)
-            setErrorString(text); // it may come later
+            setErrorString(text); // a connection may be set later
         else
             fail(text);
     }

@@ -28,7 +28,7 @@ public:
 
     QmlConnection *connection() const { return m_connection; }
     void setConnection(QmlConnection *connection);
-    void resetConnection(); // to the nearest enclosing one
+    void resetConnection(); // sets it to the nearest enclosing Connection
     QString errorString() const { return m_errorString; }
 
     void classBegin() override;

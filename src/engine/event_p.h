@@ -29,7 +29,7 @@ protected:
     ~ConsumerClient() = default;
 };
 
-using CallId = quint64; // of a request that the broker answers; never 0, never repeated
+using CallId = quint64; // identifies a request that the broker answers; never 0 and never repeated
 
 struct ReceivedMessage {
     QByteArrayView exchange;
@@ -87,7 +87,7 @@ struct FlowChanged // channel.flow
 struct ReplyArrived {
     CallId call = 0;
     ReplyValue value;
-    const ChannelEngine *channel = nullptr; // that made the call
+    const ChannelEngine *channel = nullptr; // the channel that made the call
 };
 struct Delivered {
     ConsumerEntry *consumer = nullptr;
@@ -133,7 +133,7 @@ struct BackpressureDetected // more waits to be sent than a multiple of the aver
 {
     qint64 queuedBytes = 0;
 };
-struct ConsumerCancelled // by the broker, or by the engine with MessageTooLarge
+struct ConsumerCancelled // reported by the broker, or by the engine with MessageTooLarge
 {
     std::shared_ptr<ConsumerEntry> consumer;
     Error reason;

@@ -167,7 +167,7 @@ public:
 
     QByteArray contents() const { return m_contents; }
     QString reason() const { return m_reason; }
-    QString path() const { return m_path.mid(1); } // of the rejected value, as in x-a.b[2]
+    QString path() const { return m_path.mid(1); } // the path of the rejected value, as in x-a.b[2]
 
 private:
     bool list(const QVariantList &list, int nesting);
@@ -192,7 +192,7 @@ private:
 
     QByteArray m_contents;
     QString m_reason;
-    QString m_path; // grows at its front while a refusal is handed back
+    QString m_path; // grows at its front while the rejection is passed back
 };
 
 bool TableEncoder::append(QByteArrayView bytes)

@@ -81,7 +81,7 @@ public:
     void setConfirmWindowFull(bool full);
     void publishesEnded(quint64 first, quint64 last, const Error &failure); // called before the signals are emitted
     void emitUnconfirmedCount();
-    void recountUnacked();                   // after deliveries or settlements were undone
+    void recountUnacked();                   // called after deliveries or settlements were undone
     BackpressureReasons backpressure() const // current; the signals report each change in turn
     {
         BackpressureReasons reasons;
@@ -98,7 +98,7 @@ public:
     ConnectionPrivate *connection; // null after the connection was destroyed
     const quint64 serialNumber;    // of this object; unlike channel numbers, never used again in this connection
     std::shared_ptr<Engine::ChannelEngine> engine;
-    bool isPrefetchSet = false;            // by Channel::setPrefetch(); otherwise the default applies
+    bool isPrefetchSet = false;            // set by Channel::setPrefetch(); otherwise the default applies
     bool isInternal = false;               // owned by the library
     PublisherPrivate *publisher = nullptr; // owns the channel, if set
     State state = State::Closed;
@@ -108,18 +108,18 @@ public:
     bool reportedWindowFull = false;
     int unconfirmedCount = 0; // published in confirm mode, outcome not reported yet
     std::vector<Promise<void>> whenOpen;
-    std::optional<Reply<void>> closing;     // by close()
+    std::optional<Reply<void>> closing;     // the reply of close()
     std::optional<Promise<void>> reopening; // reopen() was called before closed() was emitted
     // Lists, because maps and hashes take much memory and there may be thousands of channels with one consumer each.
-    QList<ConsumerPrivate *> activeConsumers; // not ended; sorted by tag, see consumerPosition()
-    QList<ConsumerPrivate *> allConsumers;    // by serial number, that is, in order of creation
+    QList<ConsumerPrivate *> activeConsumers; // those that have not ended, sorted by tag; see consumerPosition()
+    QList<ConsumerPrivate *> allConsumers;    // sorted by serial number, that is, in order of creation
     quint64 lastConsumerSerial = 0;           // serial number, for generated tags and the order of consumers()
 
 private:
     void setState(State newState);
     void startReopening(const Promise<void> &promise);
     const ConsumerPrivate *rejectedConsumer(const Error &reason) const;
-    QList<ConsumerPrivate *>::iterator consumerPosition(const QString &tag); // its position or insertion point
+    QList<ConsumerPrivate *>::iterator consumerPosition(const QString &tag); // or its insertion point
     void noteUnconfirmed();
     Error checkConfirmMode(const char *function) const;
 

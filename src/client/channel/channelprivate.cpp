@@ -141,11 +141,11 @@ Reply<void> ChannelPrivate::reopen()
         return Promise<void>::finished(reportCallError(reason));
     if (reopening)
         return reopening->reply();
-    if (state == State::Opening && engine->acceptsCalls()) // it waits for the connection, or for the broker
+    if (state == State::Opening && engine->acceptsCalls()) // the channel waits for the connection or for the broker
         return whenOpen.emplace_back().reply();
     const Promise<void> promise;
     if (state != State::Closed && engine->state() == Engine::ChannelEngine::State::Closed)
-        reopening = promise; // closed() is emitted first
+        reopening = promise; // first closed() is emitted
     else
         startReopening(promise);
     return promise.reply();
@@ -176,7 +176,7 @@ Reply<void> ChannelPrivate::close()
     if (!engine || state == State::Closed || engine->state() == Engine::ChannelEngine::State::Closed)
         return Promise<void>::finished({});
     if (state == State::Closing)
-        return closing ? *closing : connection->close(); // which is closing, and this channel with it
+        return closing ? *closing : connection->close(); // closing the connection also closes this channel
     connection->takeSettlements();                       // earlier settlements of other threads are still sent
     closing = reply("close", [this] { return engine->close(); });
     noteClosing();
@@ -257,7 +257,7 @@ void ChannelPrivate::addConsumer(ConsumerPrivate *consumer)
 {
     const auto at = consumerPosition(consumer->options.consumerTag);
     if (at != activeConsumers.end() && (*at)->options.consumerTag == consumer->options.consumerTag)
-        *at = consumer; // it restarts, or replaces a consumer that waits for its queue
+        *at = consumer; // the consumer restarts, or replaces a consumer that waits for its queue
     else
         activeConsumers.insert(at, consumer);
 }
@@ -341,7 +341,7 @@ Message ChannelPrivate::makeMessage(Engine::ReceivedMessage &received, const QSt
     origin->channelSerial = serialNumber;
     origin->channelNumber = engine->number();
     origin->noAck = noAck;
-    if (received.deliveryTag > 0) // a returned message has none
+    if (received.deliveryTag > 0) // a returned message has no delivery tag
         origin->mailbox = connection->mailbox;
     return MessageAccess::makeDelivered(std::move(received.body), std::move(received.properties),
                                         QExplicitlySharedDataPointer<const DeliveryOrigin>(origin.data()),

@@ -50,7 +50,7 @@ void HelperChannel::sendCalls()
         } else {
             next.isOutstanding = true;
             ++m_outstanding;
-            next.begin(m_channel, number); // whose result comes from the event loop
+            next.begin(m_channel, number); // the result comes from the event loop
             ++call;
         }
     }
@@ -76,7 +76,7 @@ void HelperChannel::onEnded(quint64 number, const Error &failure, const std::fun
     --m_outstanding;
     const auto at = m_calls.find(number);
     at->second.isOutstanding = false;
-    // When a channel ends, its calls end in their order, and the first one is the cause.
+    // When a channel ends, its calls end in order, and the first call is the cause.
     if (mayBeChannelError(failure) && std::exchange(m_awaitsClosed, true))
         return;
     const QPointer<QObject> context = at->second.context;
@@ -90,7 +90,7 @@ void HelperChannel::onClosed(const Error &reason)
 {
     m_awaitsClosed = false;
     if (mayBeChannelError(reason) && ChannelPrivate::get(m_channel)->engine)
-        return sendCalls(); // if the connection was lost as well, they wait for open()
+        return sendCalls(); // if the connection was lost as well, the calls wait for open()
     std::map<quint64, Call> waiting;
     for (auto call = m_calls.begin(); call != m_calls.end();) {
         const auto present = call++;
@@ -98,7 +98,7 @@ void HelperChannel::onClosed(const Error &reason)
             waiting.insert(m_calls.extract(present));
     }
     const Error failure = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
-    for (const auto &[number, call] : waiting) { // each may delete this
+    for (const auto &[number, call] : waiting) { // each report may delete this object
         if (call.context)
             call.fail(failure);
     }

@@ -45,16 +45,16 @@ public:
         return state == Connection::State::Closed ? parameters : m_dialer->parameters();
     }
 
-    void setParameters(const ConnectionParameters &newParameters); // for the next open()
+    void setParameters(const ConnectionParameters &newParameters); // takes effect with the next open()
     void setUrl(const QUrl &url);
-    void setTransportFactory(TransportFactory factory); // for the next open()
+    void setTransportFactory(TransportFactory factory); // takes effect with the next open()
     Reply<void> open();
     Reply<void> close();
     void abort();
 
     void addCall(Engine::CallId id, CallHandler handler);
-    void finishCallsOf(const Engine::ChannelEngine *channel); // for an ended channel; bypasses the dispatch loop
-    void takeSettlements();                                   // settlements of other threads
+    void finishCallsOf(const Engine::ChannelEngine *channel); // called for an ended channel; bypasses the dispatch loop
+    void takeSettlements();                                   // takes the settlements of other threads
     void outputAdded() // called by a publish; writes now if there is much output, otherwise at the end of the turn
     {
         ++m_messagesOut;
@@ -63,8 +63,8 @@ public:
         scheduler.schedule();
     }
     quint64 nextChannelSerial() noexcept { return ++m_lastChannelSerial; }
-    void setError(const Error &newError);      // why the connection ended or failed to open; emits it
-    void reportCallError(const Error &reason); // for a refused call; emits it
+    void setError(const Error &newError);      // stores and emits the reason why the connection ended or failed to open
+    void reportCallError(const Error &reason); // stores and emits the reason why a call was refused
     HelperChannel &helperChannel();
     Endpoint currentEndpoint() const { return m_dialer ? m_dialer->endpoint() : Endpoint(); }
     Connection::Statistics statistics() const
@@ -85,7 +85,7 @@ public:
     void deadlineReached() override;
 
     Connection *const q;
-    ConnectionParameters parameters; // for the next open()
+    ConnectionParameters parameters; // the parameters of the next open()
     Connection::State state = Connection::State::Closed;
     Error error;
     Error lastCallError;
@@ -96,7 +96,7 @@ public:
     FlowReports flow;
     TransportLink link;
     std::shared_ptr<Mailbox> mailbox;
-    std::map<quint64, ChannelPrivate *> channels; // by serial number, that is, in creation order
+    std::map<quint64, ChannelPrivate *> channels; // sorted by serial number, that is, in order of creation
     std::vector<Promise<void>> whenOpen;
 
 protected:
@@ -115,10 +115,10 @@ private:
     void endTurn(const Dispatcher::Guard &guard);
     bool hasWork() const; // whether another turn is needed
     void setDeadline(Engine::Time time);
-    ChannelPrivate *channelOf(const Settlement &settlement) const; // null if it is gone
+    ChannelPrivate *channelOf(const Settlement &settlement) const; // returns null if the channel is gone
 
     TransportFactory m_makeTransport = makeSocketTransport;
-    std::unique_ptr<Dialer> m_dialer; // of the current or the last attempt
+    std::unique_ptr<Dialer> m_dialer; // belongs to the current or the last attempt
     std::optional<Promise<void>> m_opening;
     std::optional<Promise<void>> m_closing;
     HelperChannel *m_helperChannel = nullptr; // a child, created on demand

@@ -264,7 +264,7 @@ Reply<void> ConnectionPrivate::close()
     }
     takeSettlements(); // earlier settlements of other threads are still sent
     m_closing.emplace();
-    if (state != Connection::State::Closing) // by abort()
+    if (state != Connection::State::Closing) // otherwise abort() has set the state
         setState(Connection::State::Closing);
     engine.close(now());
     for (const auto &[serial, channel] : std::as_const(channels))
@@ -304,7 +304,7 @@ void ConnectionPrivate::wakeForSettlements()
 bool ConnectionPrivate::event(QEvent *event)
 {
     if (event->type() == QEvent::ThreadChange)
-        mailbox->forgetThread(); // until open() is called in the new one
+        mailbox->forgetThread(); // until open() is called in the new thread
     if (event->type() == SettlementsEvent) {
         takeSettlements();
         return true;

@@ -29,10 +29,10 @@ public:
     Dialer(const ConnectionParameters &parameters, TransportFactory makeTransport, QObject *parent);
 
     const ConnectionParameters &parameters() const noexcept { return m_parameters; }
-    const Endpoint &endpoint() const noexcept { return m_endpoint; } // the last one tried
+    const Endpoint &endpoint() const noexcept { return m_endpoint; } // the endpoint that was tried last
     bool hasNext() const noexcept { return !m_endpointsLeft.isEmpty(); }
     void dialNext();
-    std::unique_ptr<Transport> takeTransport(); // after ready()
+    std::unique_ptr<Transport> takeTransport(); // called after ready()
     void stop();                                // ends the attempt
 
 Q_SIGNALS:
@@ -45,7 +45,7 @@ private:
     const TransportFactory m_makeTransport;
     QList<Endpoint> m_endpointsLeft;
     Endpoint m_endpoint;
-    std::unique_ptr<Transport> m_transport; // until takeTransport()
+    std::unique_ptr<Transport> m_transport; // null after takeTransport()
 };
 
 } // namespace AmqpQt

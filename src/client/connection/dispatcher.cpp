@@ -30,7 +30,7 @@ void Dispatcher::runDeferred(const Guard &guard)
         if (!deferred.finish && !deferred.context)
             continue;
         if (!m_deferred.empty())
-            m_scheduler.schedule(); // for a nested event loop
+            m_scheduler.schedule(); // in case of a nested event loop
         if (deferred.finish)
             deferred.finish(Delivery::Direct);
         else

@@ -89,7 +89,7 @@ private:
     };
 
     TurnScheduler &m_scheduler;
-    Guard *m_guard = nullptr; // the innermost
+    Guard *m_guard = nullptr; // the innermost guard
     std::deque<Deferred> m_deferred;
     std::vector<ConsumerPrivate *> m_consumersWithBatch;
     std::vector<ConsumerPrivate *> m_consumersWithCountChange;

@@ -27,7 +27,7 @@ struct Settlement {
 class SettlementTarget
 {
 public:
-    virtual void settleNow(const Settlement &settlement) = 0; // in the target's thread; settles at once
+    virtual void settleNow(const Settlement &settlement) = 0; // called in the target's thread; settles at once
     virtual void wakeForSettlements() = 0; // in any thread, under the mailbox's mutex; posts an event that calls take()
 
 protected:
@@ -39,19 +39,19 @@ protected:
 class Mailbox
 {
 public:
-    explicit Mailbox(SettlementTarget *target); // the target's thread is the current one
-    void setThread();                           // to the current one, after QObject::moveToThread()
-    void forgetThread() { m_thread.store(nullptr, std::memory_order_relaxed); } // before moveToThread()
+    explicit Mailbox(SettlementTarget *target); // the current thread is the target's
+    void setThread();                           // called after QObject::moveToThread(); sets the current thread
+    void forgetThread() { m_thread.store(nullptr, std::memory_order_relaxed); } // called before moveToThread()
     bool isOwnThread() const
     {
         return m_thread.load(std::memory_order_relaxed) == QThread::currentThreadId();
     } // false means unknown
 
-    void settle(const Settlement &settlement); // in any thread
+    void settle(const Settlement &settlement); // may be called in any thread
 
     // In the target's thread.
     std::vector<Settlement> take(); // the settlements of other threads, in call order
-    void detach();                  // before the target is destroyed
+    void detach();                  // called before the target is destroyed
 
 private:
     std::atomic<Qt::HANDLE> m_thread;

@@ -16,7 +16,7 @@ class TransportLink final : public QObject
 public:
     TransportLink(Engine::ConnectionEngine &engine, TurnScheduler &scheduler, QObject *parent);
 
-    void setTransport(std::unique_ptr<Transport> transport); // after Transport::ready()
+    void setTransport(std::unique_ptr<Transport> transport); // called after Transport::ready()
     bool hasTransport() const noexcept { return bool(m_transport); }
     qint64 bytesToWrite() const { return m_transport ? m_transport->bytesToWrite() : 0; }
     quint64 bytesIn() const noexcept { return m_bytesIn; }
@@ -24,16 +24,16 @@ public:
     void watchIdleness() noexcept { m_bytesWhenWatched = m_bytesIn + m_bytesOut; }
     bool isIdle() const noexcept { return m_bytesWhenWatched == m_bytesIn + m_bytesOut; } // since watchIdleness()
 
-    bool isReadable() const noexcept { return m_isReadable; } // the transport may have bytes, or has failed
+    bool isReadable() const noexcept { return m_isReadable; } // whether the transport may have bytes or has failed
     void lookAgain();                                         // checks for bytes without a signal
     bool read(Engine::Time &time);                            // sets the time of reading
     void write(Engine::Time time);
-    void writeNow(); // not only at the end of the turn
+    void writeNow(); // writes before the end of the turn
     void fail(const Error &error);
 
     void release(bool graceful, std::chrono::milliseconds patience);
-    void leave(std::chrono::milliseconds patience); // the connection is being deleted
-    void reset();                                   // before another attempt
+    void leave(std::chrono::milliseconds patience); // called when the connection is being deleted
+    void reset();                                   // called before another attempt
 
 private:
     bool writeAll();

@@ -20,7 +20,7 @@ public:
                     const ConsumeOptions &consumeOptions, quint64 serialNumber);
     ~ConsumerPrivate();
 
-    void start(); // basic.consume, also after a reopen
+    void start(); // sends basic.consume; called again after a reopen
     void startFailed(const Error &reason);
     Reply<int> cancel(bool drains);
     void deliver(Engine::ReceivedMessage &received);
@@ -43,13 +43,13 @@ public:
     Consumer *const q;
     ChannelPrivate *channel; // null after the channel or its connection was destroyed
     QString queue;
-    ConsumeOptions options; // with the tag
+    ConsumeOptions options; // contain the final consumer tag
     quint64 serial;
-    std::shared_ptr<Engine::ConsumerEntry> entry; // while the engine knows the subscription
+    std::shared_ptr<Engine::ConsumerEntry> entry; // set while the engine knows the subscription
     // Subscriptions that the broker has ended but whose deliveries are still unsettled.
     std::vector<std::shared_ptr<Engine::ConsumerEntry>> previousSubscriptions;
     State state = State::Starting;
-    std::atomic<qint64> deliveredCount = 0; // as reported
+    std::atomic<qint64> deliveredCount = 0; // the last reported count
     int unackedCount = 0;
     bool waitsForQueue = false; // cancelled by the broker; resubscribes once the queue exists
     Promise<void> started;
@@ -81,13 +81,13 @@ private:
     QExplicitlySharedDataPointer<const DeliveryOrigin> m_origin; // of the previous delivery
     QByteArray m_properties;                                     // of the previous delivery
     std::atomic<bool> m_listenersChanged = true;
-    bool m_hasListener = false;      // of delivered()
-    bool m_hasBatchListener = false; // of batchDelivered()
-    quint32 m_listenersSlice = 0;    // the slice in which they were checked
+    bool m_hasListener = false;      // whether delivered() is connected
+    bool m_hasBatchListener = false; // whether batchDelivered() is connected
+    quint32 m_listenersSlice = 0;    // the slice in which the connections were checked
     QList<Message> m_batch;
-    bool m_batchIsUnseen = true; // delivered() was not emitted for its messages
+    bool m_batchIsUnseen = true; // the messages of the batch were not emitted by delivered()
     bool m_batchNoted = false;
-    bool m_hasStarted = false; // at least once
+    bool m_hasStarted = false; // the consumer has been started at least once
     std::chrono::milliseconds m_queueCheckDelay{0};
     qint64 m_deliveredCount = 0;
     int m_reportedUnackedCount = 0;

@@ -54,12 +54,12 @@ public:
     const MessageProperties &values() const { return decodedProperties().values; }
     const FieldTable &headers() const;
     QVariant header(const QString &name, const QVariant &fallback) const;
-    const char *undecodableHeaders() const // the error; null if there is none
+    const char *undecodableHeaders() const // returns the error, or null if there is none
     {
         return changed & Wire::HeadersFlag ? nullptr : checkHeaders(properties);
     }
-    void setBody(QByteArrayView bytes);         // copies them
-    const QByteArray *encodedProperties() const // null if a change is not encoded yet
+    void setBody(QByteArrayView bytes);         // copies the bytes
+    const QByteArray *encodedProperties() const // returns null if a change is not encoded yet
     {
         if (!changed)
             return &properties;

@@ -51,31 +51,31 @@ private:
         QString routingKey;
         Message message;
         bool isMandatory = true;
-        qint64 bytes = 0; // in the outbox
+        qint64 bytes = 0; // its size while it is in the outbox
         bool isSettled = false;
     };
     static qint64 size(const Outgoing &outgoing);
-    Result<quint64> submit(const QString &exchangeName, const QString &key, const Message &message); // the id
+    Result<quint64> submit(const QString &exchangeName, const QString &key, const Message &message); // returns the id
     bool isForeignThread(const char *function) const;
-    Error checkUsable() const;                           // why publishing is no longer possible
-    Error checkOutgoing(const Outgoing &outgoing) const; // the error with which the channel would refuse it
+    Error checkUsable() const;                           // returns the reason why publishing is no longer possible
+    Error checkOutgoing(const Outgoing &outgoing) const; // the channel's error for this message
     bool canSend() const;
-    bool hasRoom(qint64 bytes) const; // in the connection's write buffer
+    bool hasRoom(qint64 bytes) const; // whether the connection's write buffer has room
     bool send(Outgoing &outgoing);
-    Error outboxFull(qint64 bytes) const; // set if `bytes` more do not fit
+    Error outboxFull(qint64 bytes) const; // returns the reason why `bytes` more do not fit
     void flush();
     void onEnded(quint64 first, quint64 last, const Error &failure);
     Error reopen();
     void reopenOrEnd();
     void end(const Error &reason);
-    void finishReplies(); // after the channel or connection was destroyed
+    void finishReplies(); // called after the channel or connection was destroyed
     static Error unconfirmed(const Error &reason) { return Error(ErrorKind::Unconfirmed, reason.text()); }
     bool returnsToOutbox(const Error &failure) const;
     bool reportOutcomes(const std::vector<quint64> &ids, const Error &failure);
     void emitChanges();
 
     Error m_creationError;           // the reason why no channel was created
-    std::deque<Outgoing> m_inFlight; // by sequence; the first one is not settled
+    std::deque<Outgoing> m_inFlight; // sorted by sequence number; the first message is not settled
     std::deque<Outgoing> m_outbox;
     std::unordered_map<quint64, Promise<void>> m_replies; // by id
     qint64 m_outboxBytes = 0;
@@ -85,7 +85,7 @@ private:
     bool m_isDrained = true;
     bool m_changeNoted = false;
     bool m_reportedWritable = false;
-    bool m_wasUnwritable = false; // since the last change signal
+    bool m_wasUnwritable = false; // at some time since the last change signal
     qreal m_reportedPressure = 0;
     int m_reportedOutstandingCount = 0;
 };

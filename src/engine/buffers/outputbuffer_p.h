@@ -22,12 +22,12 @@ public:
     qint64 size() const noexcept { return m_appended - m_consumed; }
     bool isEmpty() const noexcept { return m_appended == m_consumed; }
     qint64 appended() const noexcept { return m_appended; } // bytes since clear(), as a position in the stream
-    qint64 consumed() const noexcept { return m_consumed; } // bytes written, of appended()
+    qint64 consumed() const noexcept { return m_consumed; } // bytes of appended() that are written
     // The number of bytes added since the last attempt to write.
     qint64 untried() const noexcept { return size() - m_leftUnwritten; }
     void setTried() noexcept { m_leftUnwritten = size(); }
 
-    char *append(qsizetype size) // to be filled by the caller
+    char *append(qsizetype size) // returns memory that the caller fills
     {
         if (!m_last || m_last->capacity - m_last->end < size)
             addChunk(size);
@@ -36,9 +36,9 @@ public:
         m_appended += size;
         return at;
     }
-    void append(const QByteArray &bytes, qsizetype offset, qsizetype size); // copied or shared
+    void append(const QByteArray &bytes, qsizetype offset, qsizetype size); // copies or shares the bytes
 
-    QByteArrayView front() const noexcept; // the next bytes to write; empty if there are none
+    QByteArrayView front() const noexcept; // returns the next bytes to write; empty if there are none
     // Like front(), with the pieces that follow, as many as fit into `space`. Returns the filled elements.
     std::span<const QByteArrayView> pieces(std::span<QByteArrayView> space) const noexcept;
     void consume(qsizetype size) noexcept;
@@ -70,7 +70,7 @@ private:
     std::vector<Chunk> m_spares;
     qint64 m_appended = 0;
     qint64 m_consumed = 0;
-    qint64 m_leftUnwritten = 0; // at the last attempt to write
+    qint64 m_leftUnwritten = 0; // the number of unwritten bytes at the last attempt to write
 };
 
 } // namespace AmqpQt::Engine

@@ -45,7 +45,7 @@ public:
 
     void begin(const Method &method, QByteArrayView exchange, QByteArrayView routingKey, QByteArrayView replyText = {});
     void header(const Wire::ContentHeader &header);
-    void skip(quint64 bodySize); // instead of header(): nothing of the content is kept
+    void skip(quint64 bodySize); // replaces header(); nothing of the content is kept
     bool isSkipped() const noexcept { return m_isSkipped; }
 
     // `frameRemaining` is the rest of the body in the frame, this part included. Reserves room for all of it, since a
@@ -69,7 +69,7 @@ private:
     QByteArray m_strings; // exchange, routing key, reply text
     QByteArray m_properties;
     QByteArray m_body;
-    quint64 m_bodySize = 0; // of a skipped content, the bytes still to come
+    quint64 m_bodySize = 0; // for a skipped content, the number of bytes still to arrive
     State m_state = State::Idle;
     bool m_isSkipped = false;
     quint8 m_exchangeSize = 0; // both are short strings

@@ -44,7 +44,7 @@ public:
     }
     std::optional<SentCall> take(Wire::MethodId reply, const char *received);
     template <typename Method>
-    bool awaits() const // a reply of this type
+    bool awaits() const // whether a reply of this type is expected
     {
         return awaits(Method::id);
     }
@@ -55,15 +55,15 @@ public:
     void hold(HeldPublish publish);
     const ChannelCall *firstCall() const; // null if the first operation is a publish
     ChannelCall takeFirstCall();
-    HeldPublish takeFirstPublish();                                  // its bytes stay counted as held
-    qsizetype unconfirmed() const noexcept { return m_unconfirmed; } // held messages of confirm mode
+    HeldPublish takeFirstPublish();                                  // the bytes of the message stay counted as held
+    qsizetype unconfirmed() const noexcept { return m_unconfirmed; } // the number of held messages in confirm mode
     // Held calls of basic.consume that wait for their tag.
     const ChannelCall *consumeWaitingFor(QByteArrayView tag) const; // null if there is none
-    bool holdsDirectReplyTo() const;                                // a consumer of direct reply-to, not ending
-    void cancelWaitingConsumes(const ConsumerEntry *only);          // all of them if null
+    bool holdsDirectReplyTo() const; // whether a consumer of direct reply-to is held that is not ending
+    void cancelWaitingConsumes(const ConsumerEntry *only); // all of them if null
 
     // The calls end without an answer.
-    void forget(CallId id); // sent or held
+    void forget(CallId id); // the call may be sent or held
     void endSent(const Error &error, CallId close, const ReplyValue &closeResult);
     void endHeld(const Error &error, CallId close, const ReplyValue &closeResult);
 

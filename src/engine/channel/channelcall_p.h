@@ -16,13 +16,13 @@ struct SentCall {
     CallId id = 0;
     const char *method = nullptr;
     quint32 reply = 0;  // the method that answers it
-    bool noAck = false; // of basic.get
+    bool noAck = false; // for basic.get
 };
 
 // A call that can be sent.
 struct ChannelCall : SentCall {
     QByteArray payload;
-    std::shared_ptr<ConsumerEntry> consumer; // of basic.consume and basic.cancel, which are answered by tag
+    std::shared_ptr<ConsumerEntry> consumer; // for basic.consume and basic.cancel, which are answered by tag
 
     template <typename Method>
     static ChannelCall of(CallId id, const Method &method)

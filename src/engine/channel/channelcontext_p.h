@@ -28,11 +28,11 @@ public:
     State state() const noexcept { return m_state; }
     Mode mode() const noexcept { return m_mode; } // the requested mode; open() restores it
     bool acceptsCalls() const noexcept { return m_state != State::Closed && m_state != State::Closing; }
-    bool isFlowed() const noexcept { return m_flowStopped; }    // by channel.flow
+    bool isFlowed() const noexcept { return m_flowStopped; }    // whether channel.flow has stopped publishing
     bool isOnWire() const noexcept { return m_isOnWire; }       // channel.open is sent
     bool isCloseSent() const noexcept { return m_isCloseSent; } // channel.close is sent, so nothing more may be sent
 
-    Error notOpen(const char *method) const; // acceptsCalls() is false
+    Error notOpen(const char *method) const; // the error of a call while acceptsCalls() is false
     // Does nothing if channel.close has been sent, since the channel may receive anything until close-ok.
     void reportViolation(quint16 replyCode, const QString &text) const;
     void reportUnexpected(const char *method) const;
@@ -52,9 +52,9 @@ public:
         return id;
     }
     Error checkSize(qsizetype payload, const char *method) const; // the method must fit in a frame
-    virtual void submit(ChannelCall call) = 0;                    // sends or holds it
+    virtual void submit(ChannelCall call) = 0;                    // sends or holds the call
     virtual void releaseHeld() = 0;                               // sends the held operations that can be sent now
-    void finish(CallId id, ReplyValue value);                     // a call has its answer
+    void finish(CallId id, ReplyValue value);                     // finishes a call that has been answered
 
 protected:
     ChannelContext(ChannelHost &host, quint16 number) noexcept;

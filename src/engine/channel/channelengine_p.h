@@ -64,7 +64,7 @@ public:
 
 private:
     void submit(ChannelCall call) override;
-    bool holdsCalls() const // a call made now is held
+    bool holdsCalls() const // whether a call that is made now is held
     {
         return !m_host.isOpen() || m_calls.isHolding() || m_deliveries.isTransactionEnding();
     }
@@ -87,7 +87,7 @@ private:
     template <typename Method>
     void on(const Method &);
     template <typename Method>
-    void finishCall(const Method &, ReplyValue value = {}); // which this method answers
+    void finishCall(const Method &, ReplyValue value = {}); // finishes the call that this method answers
     void onConfirm(quint64 deliveryTag, bool multiple, const Error &failure);
 
     void startCloseTime();

@@ -25,14 +25,14 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
     int lost = 0;
     State state = State::Starting;
     bool noAck = false;
-    bool isForReplies = false;   // of direct reply-to
+    bool isForReplies = false;   // whether it is a consumer of direct reply-to
     bool isSent = false;         // basic.consume has been sent
     bool cancelHeld = false;     // basic.cancel waits for consume-ok; sent earlier, it would end the connection
     bool waitsForTag = false;    // basic.consume waits for the cancel-ok of the consumer that has the tag
     bool isDraining = false;     // deliveries are taken until cancel-ok
-    bool isEndReported = false;  // by ConsumerCancelled
+    bool isEndReported = false;  // whether ConsumerCancelled has reported it
     bool consumeOkIsDue = false; // the broker cancelled the consumer before it sent consume-ok
-    std::unique_ptr<DeliveryTemplate> lastDelivery; // made with the first one
+    std::unique_ptr<DeliveryTemplate> lastDelivery; // created with the first delivery
 
     bool isEnding() const noexcept { return state > State::Active || cancelHeld; }
 };
@@ -74,9 +74,9 @@ public:
     ConsumerEntry *lastReceiver() const noexcept { return m_lastReceiver; } // null if there is none, or if it has ended
 
     std::shared_ptr<ConsumerEntry> take(QByteArrayView tag); // it has ended, and its tag is free
-    ConsumerEntry *addEnded(QByteArrayView tag);             // for deliveries with an unknown tag
-    bool takeDueConsumeOk(QByteArrayView tag);               // of a consumer that the broker has cancelled
-    Entries takeAll();                                       // the channel has ended; forgets those that have ended
+    ConsumerEntry *addEnded(QByteArrayView tag);             // adds an entry for deliveries with an unknown tag
+    bool takeDueConsumeOk(QByteArrayView tag);               // for a consumer that the broker has cancelled
+    Entries takeAll(); // called when the channel has ended; forgets the consumers that have ended
 
     // Deliveries, which keep entries that have ended.
     void settled(ConsumerEntry &consumer, int count)
@@ -85,8 +85,8 @@ public:
         if (consumer.state == ConsumerEntry::State::Gone && consumer.unacked == 0)
             forget(consumer);
     }
-    void reopened(const std::shared_ptr<ConsumerEntry> &consumer); // one delivery, by tx.rollback
-    void requeued();                                               // all deliveries
+    void reopened(const std::shared_ptr<ConsumerEntry> &consumer); // undoes one settlement; called by tx.rollback
+    void requeued();                                               // called when the broker has requeued all deliveries
 
 private:
     struct Ended {
@@ -94,7 +94,7 @@ private:
         Entries recently;
     };
 
-    Entries::const_iterator position(QByteArrayView tag) const; // or where it would be
+    Entries::const_iterator position(QByteArrayView tag) const; // or its insertion point
     void remember(const std::shared_ptr<ConsumerEntry> &ended);
     void forget(const ConsumerEntry &settled);
 
@@ -102,7 +102,7 @@ private:
     // have one consumer, for which a map takes much more memory.
     Entries m_entries;
     ConsumerEntry *m_lastReceiver = nullptr; // among m_entries
-    std::unique_ptr<Ended> m_ended;          // made with the first one
+    std::unique_ptr<Ended> m_ended;          // created with the first consumer that ends
 };
 
 } // namespace AmqpQt::Engine

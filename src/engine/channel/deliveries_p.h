@@ -76,9 +76,9 @@ private:
     ChannelContext &m_channel;
     ConsumerTable &m_consumers;
     Acks m_acks;
-    std::unique_ptr<Transaction> m_transaction; // in transaction mode
+    std::unique_ptr<Transaction> m_transaction; // set in transaction mode
     bool m_isRequeuing = false;
-    bool m_isPendingNoted = false; // the connection knows that acks wait here
+    bool m_isPendingNoted = false; // whether the connection has noted that acks are pending
 };
 
 } // namespace AmqpQt::Engine

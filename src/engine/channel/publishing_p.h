@@ -59,7 +59,7 @@ public:
             return publishPrepared(properties, body, mandatory);
         return publishOther(exchange, routingKey, properties, body, mandatory, isHeld);
     }
-    Published reject(Error reason) // a message
+    Published reject(Error reason) // rejects a message
     {
         m_rejection = std::move(reason);
         return &m_rejection;
@@ -73,13 +73,13 @@ public:
     void sendHeld(const HeldPublish &publish);
     void dropTemplate() noexcept { m_last.reset(); } // a message like the last one must be checked again
 
-    void startConfirms(); // confirm mode
+    void startConfirms(); // enters confirm mode
     qsizetype sentUnconfirmed() const noexcept { return m_confirms ? m_confirms->outstanding() : 0; }
     // Publishes that wait for their confirms, including those not sent yet.
     qsizetype unconfirmed() const noexcept { return sentUnconfirmed() + m_calls.unconfirmed(); }
     enum class Confirmed { Now, Before, NeverPublished };
-    Confirmed confirm(quint64 deliveryTag, bool multiple, const Error &failure); // basic.ack or basic.nack
-    void returned(ReturnedMessage message);                                      // basic.return
+    Confirmed confirm(quint64 deliveryTag, bool multiple, const Error &failure); // handles basic.ack and basic.nack
+    void returned(ReturnedMessage message);                                      // handles basic.return
 
     // Sets the maximum number of sent and unconfirmed messages; others wait. 0 means no limit.
     void setConfirmWindow(int messages);

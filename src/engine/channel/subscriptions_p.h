@@ -34,7 +34,7 @@ public:
     // As cancel(), but messages that the broker has sent before its cancel-ok are still delivered.
     CallId drain(ConsumerEntry &consumer);
     Result<CallId> setPrefetch(quint16 count, bool perChannel);
-    quint16 prefetch() const noexcept { return m_prefetch; } // default of consumers
+    quint16 prefetch() const noexcept { return m_prefetch; } // the default of consumers
 
     void channelOpened(); // restores the prefetch of the channel
     void cancelAll();     // the channel is closing
@@ -42,7 +42,7 @@ public:
 
     bool claimTag(const ChannelCall &consume); // called before it is sent; returns false if the tag is taken
     void consumeRejected(const ChannelCall &call, const Error &error); // called if it was too large to be sent
-    void cancelTooLarge(ConsumerEntry &consumer, const Error &reason); // after a message that is too large
+    void cancelTooLarge(ConsumerEntry &consumer, const Error &reason); // called after a message that is too large
     // For a delivery with an unknown tag: the consumer ended too long ago to be remembered, or never existed.
     ConsumerEntry *rejectDelivery(QByteArrayView tag);
 
@@ -61,8 +61,8 @@ private:
     CallQueue &m_calls;
     ConsumerTable &m_consumers;
     Publishing &m_publishing;
-    quint16 m_prefetch = 0;     // default of consumers
-    quint16 m_sentPrefetch = 0; // set on the broker for the next consumer
+    quint16 m_prefetch = 0;     // the default of consumers
+    quint16 m_sentPrefetch = 0; // the prefetch at the broker, which applies to the next consumer
     quint16 m_channelPrefetch = 0;
 };
 

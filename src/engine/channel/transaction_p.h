@@ -17,7 +17,7 @@ public:
     struct Settlement {
         quint64 deliveryTag = 0;
         std::shared_ptr<ConsumerEntry> consumer; // null for basic.get
-        bool isReturned = false;                 // because the message was unwanted
+        bool isReturned = false;                 // whether the library has returned an unwanted message
     };
     struct Nack {
         quint64 deliveryTag = 0;
@@ -25,7 +25,7 @@ public:
     };
 
     void settled(Settlement settlement) { m_settled.push_back(std::move(settlement)); }
-    bool isEnding() const noexcept { return m_isEnding; } // tx.commit or tx.rollback awaits its reply
+    bool isEnding() const noexcept { return m_isEnding; } // whether tx.commit or tx.rollback awaits its reply
     void hold(const Nack &nack) { m_nacks.push_back(nack); }
 
     void commitSent()
@@ -39,7 +39,7 @@ public:
         m_rolledBack = std::exchange(m_settled, {});
     }
     std::vector<Settlement> takeRolledBack() { return std::exchange(m_rolledBack, {}); }
-    std::vector<Nack> ended() // the reply has arrived; these can be sent now
+    std::vector<Nack> ended() // called when the reply has arrived; returns the nacks that can be sent now
     {
         m_isEnding = false;
         return std::exchange(m_nacks, {});
@@ -47,7 +47,7 @@ public:
 
 private:
     std::vector<Settlement> m_settled;
-    std::vector<Settlement> m_rolledBack; // by a tx.rollback that awaits its reply
+    std::vector<Settlement> m_rolledBack; // the settlements of a tx.rollback that awaits its reply
     std::vector<Nack> m_nacks;
     bool m_isEnding = false;
 };

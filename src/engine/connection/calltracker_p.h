@@ -31,8 +31,8 @@ public:
     Milliseconds timeout() const noexcept { return m_timeout; }
 
     CallId nextId() noexcept { return ++m_lastId; }
-    void sent(const Call &call, qint64 end); // the call ends at this position
-    void ended(CallId id);                   // answered, or given up; 0 and unknown calls are ignored
+    void sent(const Call &call, qint64 end); // `end` is the position after the call
+    void ended(CallId id);                   // the call was answered or given up; 0 and unknown calls are ignored
     void left(qint64 position, Time now)     // everything before this position has left
     {
         if (m_running < m_deadlines.size())
@@ -44,16 +44,16 @@ public:
     void pause(Time now); // the peer blocks the connection
     void resume(Time now);
 
-    std::optional<Time> deadline() const;      // of the first call; none while paused
-    std::optional<Call> takeExpired(Time now); // stays outstanding until ended()
+    std::optional<Time> deadline() const;      // the deadline of the first call; unset while paused
+    std::optional<Call> takeExpired(Time now); // the call stays outstanding until ended()
 
     void releaseIdleMemory();
 
 private:
     struct Deadline {
         CallId id = 0;
-        qint64 end = 0; // position
-        Time at;        // once the call has left
+        qint64 end = 0; // the position after the call
+        Time at;        // the time when the call has left
     };
 
     Time clock(Time now) const { return m_pausedSince.value_or(now) - m_paused; }
@@ -64,9 +64,9 @@ private:
     CallId m_lastId = 0;
     QHash<CallId, Call> m_outstanding;
     std::deque<Deadline> m_deadlines; // in clock(); ascending, since all calls have the same timeout
-    size_t m_running = 0;             // how many of them, from the first on, belong to calls that have left
+    size_t m_running = 0;             // the number of calls, from the first on, that have left
     std::optional<Time> m_pausedSince;
-    Time::duration m_paused{}; // total before m_pausedSince
+    Time::duration m_paused{}; // the total time before m_pausedSince
 };
 
 } // namespace AmqpQt::Engine

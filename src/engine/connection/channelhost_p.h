@@ -31,14 +31,14 @@ public:
     void post(Event event) { m_events.post(std::move(event)); }
     void callSent(const CallTracker::Call &call) { m_calls.sent(call, m_frames.output().appended()); }
 
-    quint64 newIncarnation() noexcept { return ++m_lastIncarnation; } // of a channel being opened
+    quint64 newIncarnation() noexcept { return ++m_lastIncarnation; } // called for a channel that is being opened
     // A channel being opened gets its previous number if it is free, otherwise another one.
     virtual Result<quint16> claimNumber(ChannelEngine &channel) = 0;
-    virtual void releaseNumber(const ChannelEngine &channel) = 0; // of a channel that was never opened
+    virtual void releaseNumber(const ChannelEngine &channel) = 0; // called for a channel that was never opened
     virtual void channelClosedByPeer(const ChannelEngine &channel) = 0;
     virtual void channelEnded(const ChannelEngine &channel, bool awaitsCloseOk) = 0;
 
-    virtual void waitForOpen(std::shared_ptr<ChannelEngine> channel) = 0; // it holds an operation until isOpen()
+    virtual void waitForOpen(std::shared_ptr<ChannelEngine> channel) = 0; // until isOpen(), to send held operations
     // Calls Deliveries::flushAcks() before the next write.
     void queueAcks(std::shared_ptr<ChannelEngine> channel) { m_channelsWithAcks.push_back(std::move(channel)); }
     virtual void noteProgress() = 0; // the broker has answered, so closing the connection may take longer

@@ -48,7 +48,7 @@ private:
     ChannelTable &m_channels;
     FrameReader &m_reader;
     ChannelEngine *m_bodyChannel = nullptr; // of the current body frame; null if it is skipped
-    ChannelEngine *m_lastChannel = nullptr; // that received a delivery
+    ChannelEngine *m_lastChannel = nullptr; // the channel that has received the last delivery
     Delivered m_delivered;
     std::optional<Time> m_undecodableWarned; // the last warning about undecodable headers
     quint64 m_undecodableSince = 0;          // messages with such headers since then

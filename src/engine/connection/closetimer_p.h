@@ -28,7 +28,7 @@ public:
         if (m_deadline)
             m_deadline = std::max(*m_deadline, now + m_timeout);
     }
-    void heartbeatQueued(qint64 end) noexcept { m_heartbeatEnd = end; } // ends at this position
+    void heartbeatQueued(qint64 end) noexcept { m_heartbeatEnd = end; } // the heartbeat ends at this position
     void left(qint64 position, Time now)                                // everything before this position has left
     {
         const qint64 before = std::exchange(m_left, position);

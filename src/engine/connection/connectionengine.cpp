@@ -67,7 +67,7 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
 void ConnectionEngine::inputRead(qsizetype size, Time now)
 {
     if (m_state == State::Idle || m_state == State::Closed)
-        return; // too late
+        return; // the input is too late
     m_now = now;
     m_heartbeat.received(now);
     m_takesRepeated = m_isOpen && !m_frames.isLogged();
@@ -221,7 +221,7 @@ void ConnectionEngine::endUnusableChannels()
     for (quint32 number = m_channels.limit() + 1u; number < m_channels.end(); ++number) {
         ChannelEngine *channel = m_channels.channel(quint16(number));
         if (channel && channel->state() == ChannelEngine::State::Closed) {
-            m_channels.release(quint16(number)); // it was never opened, so open() takes another number
+            m_channels.release(quint16(number)); // the channel was never opened, so open() takes another number
         } else if (channel) {
             const Error error(ErrorKind::InvalidArgument,
                               u"channel number %1 exceeds the negotiated channel-max of %2"_s.arg(number).arg(
@@ -516,7 +516,7 @@ void ConnectionEngine::expireCalls(Time now)
     while (const auto call = m_calls.takeExpired(now)) {
         if (call->owner)
             call->owner->callTimedOut(call->method, m_calls.timeout());
-        else // of the connection itself, which ends with it
+        else // a call of the connection, which ends with it
             end(Error(ErrorKind::Timeout,
                       u"timed out after %1 ms while waiting for the reply"_s.arg(m_calls.timeout().count()), 0,
                       QString::fromLatin1(call->method)),

@@ -67,7 +67,7 @@ public:
         }
         return nextOther(event);
     }
-    std::vector<ReplyArrived> takeReplies(const ChannelEngine *channel) // instead of by next()
+    std::vector<ReplyArrived> takeReplies(const ChannelEngine *channel) // which next() then omits
     {
         return m_events.takeReplies(channel);
     }
@@ -175,7 +175,7 @@ private:
     std::deque<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until isOpen()
     Heartbeat m_heartbeat;
     CloseTimer m_closeTimer;
-    Time m_now;                   // of the input being decoded
+    Time m_now;                   // the time of the input that is being decoded
     bool m_takesRepeated = false; // since the last read: the connection is open and frames are not logged
 };
 

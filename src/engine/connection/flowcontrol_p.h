@@ -30,7 +30,7 @@ public:
     bool hasRoom(qint64 bytes) const noexcept { return queuedBytes() + bytes <= m_bufferLimit; }
     bool isWritable() const noexcept { return !m_isFull; }
 
-    void addHeld(qint64 bytes) // a negative number of bytes is no longer held
+    void addHeld(qint64 bytes) // `bytes` is negative if they are no longer held
     {
         m_heldBytes += bytes;
         checkWatermarks();
@@ -56,12 +56,12 @@ private:
     qint64 m_bufferLimit = Settings().bufferLimit;
     qint64 m_lowWatermark = Settings().lowWatermark;
     qint64 m_highWatermark = Settings().highWatermark;
-    qint64 m_checkedFrom = m_highWatermark; // below it, nothing can change
+    qint64 m_checkedFrom = m_highWatermark; // below this number of bytes nothing can change
     int m_backpressureMultiplier = 0;
     Milliseconds m_blockedTimeout{0};
     qint64 m_heldBytes = 0;
     bool m_isOutputCounted = false;
-    bool m_isFull = false; // from the high watermark until the low one
+    bool m_isFull = false; // true from crossing the high watermark until the low watermark is reached
     bool m_isBackpressureReported = false;
     std::optional<Time> m_blockedSince;
 };

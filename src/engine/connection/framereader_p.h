@@ -32,7 +32,7 @@ public:
         bool isFraming = false; // the beginning of the next frame is unknown
     };
 
-    void start();                                        // for a new connection; forgets everything
+    void start();                                        // called for a new connection; forgets everything
     void stop();                                         // drops unread input
     void setMaximumFrameSize(quint32 frameMax) noexcept; // 0 means no limit
     void handshakeDone() noexcept { m_isHandshakeDone = true; }
@@ -44,12 +44,12 @@ public:
     Step next();
 
     // Valid until the next call of space().
-    const Wire::FrameHeader &header() const noexcept { return m_header; } // of Frame, LargeHeader and Body
-    QByteArrayView frame() const noexcept { return m_frame; }             // of Frame; the whole frame
-    QByteArrayView payload() const noexcept { return m_payload; }         // of Frame; of LargeHeader only its prefix
+    const Wire::FrameHeader &header() const noexcept { return m_header; } // valid for Frame, LargeHeader and Body
+    QByteArrayView frame() const noexcept { return m_frame; }             // valid for Frame; the whole frame
+    QByteArrayView payload() const noexcept { return m_payload; } // valid for Frame; the beginning for LargeHeader
     const Fault &fault() const noexcept { return m_fault; }
 
-    void streamTo(Assembler *body) noexcept { m_body.to = body; } // with null, the rest of the body frame is skipped
+    void streamTo(Assembler *body) noexcept { m_body.to = body; } // null skips the rest of the body frame
     // Sets the size of the body whose header has arrived. Only a little is read past the end of a large body, so
     // that the next large body is not read into the buffer and copied.
     void expectBody(quint64 size) noexcept { m_readsShort = size >= LargeBody; }
@@ -67,7 +67,7 @@ public:
 private:
     static constexpr quint32 HandshakeFrameLimit = 128 * 1024;
     static constexpr quint32 MethodFrameLimit = 1024 * 1024;
-    static constexpr qsizetype DirectReadSize = 4096; // at least this rest of a body frame is read into its place
+    static constexpr qsizetype DirectReadSize = 4096; // a smaller rest of a body frame is copied
     static constexpr quint64 LargeBody = 32 * 1024;
     static constexpr qsizetype ShortRead = 4096;
 

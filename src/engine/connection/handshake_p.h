@@ -55,7 +55,7 @@ public:
         quint16 channelMax = 0; // 0 means no limit
         quint16 heartbeat = 0;  // seconds; 0 disables heartbeats
     };
-    const Limits &agreed() const noexcept { return m_agreed; } // from tune on
+    const Limits &agreed() const noexcept { return m_agreed; } // known from tune on
     FieldTable serverProperties() const;
     bool hasCapability(const QString &name) const;
 
