@@ -134,7 +134,7 @@ QString Outgoing::setOptions(const QJSValue &options)
         return tr("The options must be an object, such as { routingKey: \"a.b\" }");
     for (auto option = table->begin(); option != table->end(); ++option) {
         if (!setOption(option.key(), option.value()))
-            return tr("The option %1 is unknown or has a wrong value").arg(option.key());
+            return tr("The option %1 is unknown or has an invalid value").arg(option.key());
     }
     return {};
 }

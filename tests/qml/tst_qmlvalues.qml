@@ -223,7 +223,7 @@ TestCase {
     }
     function test_optionsOfWrongTypesAreRejected(data) {
         const publisher = createTemporaryObject(publishers, testCase)
-        ignoreWarning(/The option \w+ is unknown or has a wrong value/)
+        ignoreWarning(/The option \w+ is unknown or has an invalid value/)
         compare(publisher.publish("x", data.options), 0)
     }
 
