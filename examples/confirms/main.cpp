@@ -66,7 +66,7 @@ int main(int argc, char *argv[])
                                                                      connection.close();
                                                              });
     } else {
-        publishAll(); // they wait in the outbox until the connection is open
+        publishAll(); // messages wait in the outbox until the connection is open
     }
 
     QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [&](const AmqpQt::Error &reason) {

@@ -8,7 +8,7 @@ Card {
     id: card
 
     property var message            // an AmqpQt::Message
-    property int maximumLength: 20000 // of the text of a body: laying out more would stall the window
+    property int maximumLength: 20000 // of the body's text, since the layout of more would stall the window
     signal closed()
 
     readonly property var properties: {
@@ -41,7 +41,7 @@ Card {
         }
     }
 
-    function readable(key, value) { // bytes and decimals, which are objects without contents for JSON
+    function readable(key, value) { // bytes and decimals, which JSON represents as empty objects
         if (value instanceof ArrayBuffer)
             return qsTr("%L1 bytes").arg(value.byteLength)
         return typeof value?.toDouble === "function" ? value.toString() : value

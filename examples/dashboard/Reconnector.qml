@@ -7,7 +7,7 @@ Timer {
     id: timer
 
     required property Connection connection
-    property int attempts: 0        // failed ones in a row
+    property int attempts: 0        // failed attempts in a row
     property int secondsLeft: 0     // until the next attempt; 0 if none is scheduled
 
     function connectNow() {

@@ -24,7 +24,7 @@ QtObject {
     readonly property color warning: dark ? "#f2b545" : "#8f5600"
     readonly property color bad: dark ? "#ff8078" : "#bf2c2c"
 
-    // Of the toast, which stands out by contrast
+    // Colours of the toast, which stands out by contrast
     readonly property color inverse: dark ? "#e8edf3" : "#1f2a38"
     readonly property color inverseText: dark ? "#16202d" : "#ffffff"
     readonly property color inverseGood: dark ? "#177a48" : "#46c98a"

@@ -103,7 +103,7 @@ int main(int argc, char *argv[])
     const Options options = parseCommandLine();
 
     QQmlApplicationEngine engine;
-    engine.addImportPath(QStringLiteral(AMQPQT_QML_IMPORT_PATH)); // the module as it was built, not installed
+    engine.addImportPath(QStringLiteral(AMQPQT_QML_IMPORT_PATH)); // uses the built module and not an installed one
     engine.setInitialProperties({{u"brokerUrl"_s, options.url},
                                  {u"dark"_s, options.isDark},
                                  {u"page"_s, options.page},

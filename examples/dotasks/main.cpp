@@ -31,7 +31,7 @@ int main(int argc, char *argv[])
 
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
     AmqpQt::Channel *channel = connection.createChannel();
-    channel->setPrefetch(1); // no second task before the first is acked, so it can go to a free worker
+    channel->setPrefetch(1); // limits the worker to one unacked task, so that other tasks go to idle workers
     channel->declareQueue(queue);
     AmqpQt::Consumer *consumer = channel->consume(queue);
 

@@ -188,7 +188,7 @@ int main(int argc, char *argv[])
             if (reason.isError()) {
                 QTextStream(stderr) << reason.toString() << Qt::endl;
                 exitCode = 1;
-                finish(); // the others too
+                finish(); // stops the other threads too
             }
             if (++closedCount == workers.size())
                 QCoreApplication::quit();

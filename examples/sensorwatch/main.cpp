@@ -70,7 +70,7 @@ int main(int argc, char *argv[])
     QTimer refresh;
     qint64 countAtRefresh = 0;
     QObject::connect(&refresh, &QTimer::timeout, &application, [&] {
-        out << u"\x1b[H\x1b[J"_s; // to the top left, and clear from there
+        out << u"\x1b[H\x1b[J"_s; // moves the cursor to the top left and clears the rest of the screen
         for (const AmqpQt::Message &message : std::as_const(latest))
             out << reading(message) << '\n';
         out << u"\n%1 messages, %2 msg/s. Ctrl-C ends."_s.arg(count).arg((count - countAtRefresh) * 2) << Qt::endl;

@@ -99,7 +99,7 @@ void tst_Options::helpersSetOneArgument()
     QFETCH(FieldTable, expected);
     QCOMPARE(arguments, expected);
     for (auto it = expected.cbegin(); it != expected.cend(); ++it)
-        QCOMPARE(arguments.value(it.key()).typeId(), it->typeId()); // it is the type on the wire
+        QCOMPARE(arguments.value(it.key()).typeId(), it->typeId()); // it determines the type on the wire
 }
 
 void tst_Options::helpersKeepOtherHeaders()

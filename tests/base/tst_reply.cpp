@@ -20,7 +20,7 @@ using Delivery = Promise<int>::Delivery;
 
 const Error notFound(ErrorKind::ChannelClosed, u"NOT_FOUND"_s, 404, u"queue.declare"_s);
 
-// The least that can be a coroutine: starts at once, and destroys its frame with the Task.
+// A minimal coroutine type: the coroutine starts at once, and the Task destroys its frame.
 class Task
 {
 public:
@@ -603,7 +603,8 @@ void tst_Reply::futureIsFinishedInAThreadWithoutEventLoop()
     QVERIFY(finished);
 }
 
-// As in a destructor: the loop may never run again. Functions and coroutines of the application do wait.
+// Finishes the reply as a destructor does, after which the loop may never run again. Functions and coroutines of the
+// application do wait for the loop.
 void tst_Reply::futureDoesNotWaitForTheEventLoop()
 {
     const Promise<int> promise;

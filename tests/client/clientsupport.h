@@ -160,8 +160,8 @@ public:
         });
     }
 
-    QStringList replies; // all that were watched
-    QStringList ended;   // one entry for each end
+    QStringList replies; // all replies that were watched
+    QStringList ended;   // one entry for each finished reply
 
     bool has(const QString &entry) const { return entries.contains(entry); }
     qsizetype countOf(const QString &entry) const { return entries.count(entry); }
@@ -238,7 +238,7 @@ inline void settle(Connection &connection)
     settleEvents();
 }
 
-// Several deliveries that arrive at once: bytes for ScriptedPeer::sendRaw().
+// Returns several deliveries that arrive at once, as bytes for ScriptedPeer::sendRaw().
 inline QByteArray deliveries(const QByteArray &consumerTag, quint64 firstTag, const QByteArrayList &bodies,
                              quint16 channel = 1)
 {

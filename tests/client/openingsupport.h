@@ -11,7 +11,7 @@ namespace AmqpQt::Test
 
 inline Endpoint closedPort()
 {
-    return {u"127.0.0.1"_s, 1}; // not a port that was free a moment ago: another process may listen on that by now
+    return {u"127.0.0.1"_s, 1}; // not a port that has just been freed, since another process may listen on it by now
 }
 
 inline Endpoint endpointOf(const ScriptedPeer &peer)
@@ -26,7 +26,7 @@ inline ConnectionParameters to(const QList<Endpoint> &endpoints)
     return parameters;
 }
 
-// A connection with all kinds of things that wait for it to open.
+// A connection with operations of all kinds that wait for it to open.
 struct Waiting {
     explicit Waiting(const ConnectionParameters &parameters)
         : connection(parameters)

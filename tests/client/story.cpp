@@ -9,7 +9,7 @@ Story::Story(Parents parents)
 {
     ConnectionParameters parameters = parametersOf(peer);
     parameters.setWriteBuffer(1000, 10'000, 1'000'000);
-    parameters.setCloseTimeout(100ms); // for a close() while the peer blocks
+    parameters.setCloseTimeout(100ms); // used to call close() while the peer blocks
     parameters.setBackpressureMultiplier(3);
     connection = new Connection;
     log.watch(connection);
@@ -59,7 +59,7 @@ Consumer *Story::consume(const QString &tag, const QString &queue)
     return made;
 }
 
-// Everything is asked for before the connection is open.
+// All calls are made before the connection is open.
 bool Story::open()
 {
     channel = connection->createChannel(m_parents == Parents::Other ? &m_otherParent : nullptr);
@@ -187,7 +187,7 @@ bool Story::loseConnection()
     return waitFor(u"connection.closed ConnectionClosed 320"_s);
 }
 
-// Of two messages the second stays unconfirmed.
+// The second of two messages stays unconfirmed.
 bool Story::confirm()
 {
     call(channel->confirmSelect(), "confirmSelect");

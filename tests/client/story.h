@@ -16,7 +16,7 @@ public:
     explicit Story(Parents parents);
     ~Story() override;
 
-    // Until the end, or until stopped is true.
+    // Runs until the end, or until stopped is true.
     void run();
     // Ends the remaining objects in the ordinary way.
     void endRemaining();
@@ -26,7 +26,7 @@ public:
     ScriptedPeer peer;
     QPointer<Connection> connection;
     QPointer<Channel> channel;
-    QPointer<Consumer> consumer; // the one that lives as long as the channel
+    QPointer<Consumer> consumer; // this consumer lives as long as the channel
     QList<Message> messages;     // of the deliveries
 
 private:

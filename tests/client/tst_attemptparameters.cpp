@@ -149,7 +149,7 @@ void tst_AttemptParameters::invalidValuesPreventConnecting()
     QCOMPARE(rejected.result().error(), parameters.error());
     QCOMPARE(peer.connectionCount(), 0);
 
-    parameters = connection.parameters(); // as when changing another parameter
+    parameters = connection.parameters(); // changing another parameter has the same effect
     parameters.setConnectionName(u"name"_s);
     connection.setParameters(parameters);
     const Reply<void> refusedAgain = connection.open();

@@ -196,7 +196,7 @@ void tst_Attempts::kindOfTheErrorDecidesAboutTheNextEndpoint()
     QCOMPARE(client.connection.currentEndpoint().host, triesNext ? u"127.0.0.2"_s : u"127.0.0.1"_s);
 }
 
-// Only a connection that is lost after start-ok may be a broker's way to refuse the login.
+// A broker can have refused the login only if the connection is lost after start-ok.
 void tst_Attempts::errorOfTheTransportIsNoRefusedLogin()
 {
     Client client;

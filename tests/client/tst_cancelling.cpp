@@ -9,7 +9,7 @@ using namespace AmqpQt::Test;
 namespace
 {
 
-// Deliveries that arrive together form one batch, however slow this machine is.
+// Deliveries that arrive together form one batch, even on a slow machine.
 ConnectionParameters inOneTurn(const ScriptedPeer &peer)
 {
     ConnectionParameters parameters = parametersOf(peer);
@@ -19,7 +19,7 @@ ConnectionParameters inOneTurn(const ScriptedPeer &peer)
 
 } // namespace
 
-// Subscriptions, from their start to all of their ends.
+// Tests subscriptions from their start to each of their ends.
 class tst_Cancelling : public QObject
 {
     Q_OBJECT
@@ -231,7 +231,7 @@ void tst_Cancelling::cancelWaitsForConsumeOk()
     log.watch(consumer->whenStarted(), u"whenStarted"_s);
     log.watch(consumer->cancel(), u"cancel"_s);
     settle(client.connection);
-    QCOMPARE(peer.count("basic.cancel"), 0); // sent earlier, it would end the connection
+    QCOMPARE(peer.count("basic.cancel"), 0); // if it were sent earlier, it would end the connection
     peer.send(1, Wire::BasicConsumeOk{.consumerTag = "t"});
     QVERIFY(waitUntil([&] { return log.has(u"consumer.cancelled ok"_s); }));
     QCOMPARE(log.entries,
@@ -377,7 +377,7 @@ void tst_Cancelling::batchIsEmittedBeforeTheEnd()
     SignalLog log;
     log.watch(consumer);
     log.watchBatches(consumer);
-    QByteArray bytes = deliveries("c1", 1, {"1", "2"}); // all in one read
+    QByteArray bytes = deliveries("c1", 1, {"1", "2"}); // all arrive in one read
     if (end == u"cancel")
         bytes += Wire::encodeFrame(1, Wire::BasicCancel{.consumerTag = "c1", .noWait = true});
     else if (end == u"channel")

@@ -67,7 +67,7 @@ void tst_CancelWindows::everythingEndsOnce()
     const bool startsFirst = end == u"cancelled after consume-ok"_s;
     if (!startsFirst)
         peer.withhold("basic.consume-ok");
-    QObject owner; // of the consumer, which may outlive the others
+    QObject owner; // owns the consumer, which may outlive the others
     ConsumeOptions options{.consumerTag = u"c"_s, .resubscribe = resubscribe};
     if (end == u"rejected here"_s)
         options.arguments.insert(u"object"_s, QVariant::fromValue(QObject().thread())); // has no AMQP type

@@ -415,7 +415,7 @@ void tst_ConnectionParameters::urlOfParametersHasNoPassword()
     QCOMPARE(withPassword->toUrl(), QUrl(u"amqp://u@h/v"_s));
     const auto guest = ConnectionParameters::fromUrl(QUrl(u"amqp://guest:hunter2@h/v"_s));
     QVERIFY(guest);
-    QCOMPARE(guest->toUrl(), QUrl(u"amqp://guest@h/v"_s)); // without a user it would mean guest's default password
+    QCOMPARE(guest->toUrl(), QUrl(u"amqp://guest@h/v"_s)); // without a user name, guest's default password would apply
 }
 
 void tst_ConnectionParameters::urlOfParametersHasOnlyWhatDiffers()

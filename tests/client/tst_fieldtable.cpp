@@ -417,7 +417,7 @@ void tst_FieldTable::nestingIsCheckedOnReceipt()
 
 void tst_FieldTable::moreThanFourGiBAreRejected()
 {
-    // One byte that claims to be many, so that the size alone must decide.
+    // The value claims to be larger than the one byte that it has, so the size alone must decide.
     for (const quint64 size : {quint64(1) << 32, (quint64(1) << 32) + 1, (quint64(1) << 32) - 1, quint64(1) << 40}) {
         const QByteArray huge = QByteArray::fromRawData("x", qsizetype(size));
         QCOMPARE(encodingError({{u"k"_s, huge}}), u"headers: \"k\": a field table cannot have more than 4 GiB"_s);

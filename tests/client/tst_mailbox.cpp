@@ -208,7 +208,7 @@ void tst_Mailbox::detachRacesWithOtherThreads()
 {
     struct Target final : SettlementTarget {
         void settleNow(const Settlement &) override { qFatal("not in the own thread"); }
-        void wakeForSettlements() override { ++wakes; } // of a deleted target: seen by the sanitizers
+        void wakeForSettlements() override { ++wakes; } // the sanitizers detect a call on a deleted target
         int wakes = 0;
     };
     QLoggingCategory::setFilterRules(u"amqpqt.channel.warning=false"_s);

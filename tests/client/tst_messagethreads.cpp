@@ -99,7 +99,7 @@ void tst_MessageThreads::copiesMayBeChangedWhileOthersAreRead()
 {
     const QByteArray properties = encoded(fullMessage());
     for (int round = 0; round < Rounds; ++round) {
-        const Message message = delivered("body"_ba, properties); // stays, so that every change detaches
+        const Message message = delivered("body"_ba, properties); // this copy stays, so that every change detaches
         const int successes = runAtOnce(message, [](Message &copy, int index) {
             if (index == 0)
                 return readsAsFullMessage(copy) && !encoded(copy).isEmpty();

@@ -12,7 +12,7 @@ using namespace AmqpQt::Test;
 namespace
 {
 
-// A server that answers with these bytes to the first that come, and closes.
+// A server that sends this answer to the first bytes that arrive, and closes.
 class RawServer
 {
 public:

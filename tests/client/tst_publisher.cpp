@@ -43,7 +43,7 @@ private Q_SLOTS:
 
 void tst_Publisher::everyConfirmSettlesItsMessage_data()
 {
-    QTest::addColumn<QByteArrayList>("confirms"); // "+1": ack, "-1": nack, "m": multiple
+    QTest::addColumn<QByteArrayList>("confirms"); // "+1" is an ack, "-1" a nack, and "m" sets `multiple`
     QTest::addColumn<QStringList>("expected");
     QTest::newRow("single") << QByteArrayList{"+1", "+2", "+3", "+4"}
                             << QStringList{u"1 ok"_s, u"2 ok"_s, u"3 ok"_s, u"4 ok"_s};

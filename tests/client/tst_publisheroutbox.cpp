@@ -37,7 +37,7 @@ private Q_SLOTS:
 namespace
 {
 
-// The smallest limit of the outbox that takes the message.
+// Returns the smallest limit of the outbox at which the message is accepted.
 qint64 sizeInOutbox(Publisher *publisher, const Message &message)
 {
     publisher->setPaused(true);
@@ -48,7 +48,7 @@ qint64 sizeInOutbox(Publisher *publisher, const Message &message)
     return limit;
 }
 
-// How many messages the outbox takes until it is full.
+// Returns the number of messages that the outbox accepts.
 int fill(PublisherClient &client)
 {
     int count = 0;
@@ -229,7 +229,7 @@ void tst_PublisherOutbox::blockedPublisherKeepsMessages()
     settle(*client.connection);
     QCOMPARE(peer.count("basic.publish"), 0);
     QCOMPARE(client.publisher->outstandingCount(), 3);
-    QCOMPARE(client.connection->bytesToWrite(), 0); // the outbox has them
+    QCOMPARE(client.connection->bytesToWrite(), 0); // the outbox has these messages
     peer.send(0, Wire::ConnectionUnblocked{});
     QVERIFY(client.waitForEntries(4));
     QCOMPARE(client.published(), QByteArrayList({"1", "2", "3"}));
@@ -284,7 +284,7 @@ void tst_PublisherOutbox::pausingKeepsSentMessages()
     client.publisher->setPaused(true);
     client.ack(1);
     QVERIFY(client.waitForEntries(1));
-    settle(*client.connection); // there is room for the second one now
+    settle(*client.connection); // there is room for the second message now
     QCOMPARE(client.published(), QByteArrayList{"1"});
     QCOMPARE(client.log.entries, QStringList{u"1 ok"_s});
     client.publisher->setPaused(false);
@@ -375,7 +375,7 @@ void tst_PublisherOutbox::publishFailsWhenTheOutboxIsFull()
     client.open();
     QVERIFY(waitUntil([&] { return client.log.has(u"drained"_s); }));
     QCOMPARE(client.log.entries.size(), accepted + 1);
-    QCOMPARE(client.publish("next"), quint64(accepted + 1)); // rejected ones have no number
+    QCOMPARE(client.publish("next"), quint64(accepted + 1)); // rejected messages have no number
 }
 
 void tst_PublisherOutbox::withoutAnOutboxNothingWaits()

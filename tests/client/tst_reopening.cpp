@@ -266,7 +266,7 @@ void tst_Reopening::publishingGoesOnWithTheNextNumber()
     QVERIFY(waitUntil([&] { return client.channel->state() == Channel::State::Closed; }));
     QCOMPARE(client.channel->publish({}, u"q"_s, Message("rejected")), quint64(0));
     client.channel->reopen();
-    QCOMPARE(client.channel->publish({}, u"q"_s, Message("2")), quint64(2)); // while it is opening
+    QCOMPARE(client.channel->publish({}, u"q"_s, Message("2")), quint64(2)); // while the channel is opening
     QVERIFY(waitUntil([&] { return peer.count("basic.publish") == 2; }));
     QCOMPARE(peer.last("basic.publish").body, "2");
     QCOMPARE(peer.violations(), QStringList());
@@ -369,7 +369,7 @@ void tst_Reopening::exhaustedNumbersAreALocalError()
     QVERIFY(third->close().result());
     QVERIFY(!third->isWritable());
     QCOMPARE(client.connection.channels(), (QList<Channel *>{client.channel, second}));
-    // A blocking broker makes all channels report it, but this one has nothing to report.
+    // A blocking broker makes all channels report backpressure, but this channel has nothing to report.
     peer.send(0, Wire::ConnectionBlocked{.reason = "low on memory"});
     QVERIFY(waitUntil([&] { return client.connection.isBlocked() && !second->isWritable(); }));
     second->close();

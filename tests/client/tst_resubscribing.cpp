@@ -34,7 +34,7 @@ private Q_SLOTS:
 namespace
 {
 
-constexpr int UntilItAsksAgain = 700; // ms; after the first answer it waits for 500
+constexpr int UntilItAsksAgain = 700; // ms; after the first answer the library waits for 500 ms
 
 // A consumer that waits for an answer about its queue, or for the time of the next check.
 struct WaitingClient {
@@ -59,7 +59,7 @@ struct WaitingClient {
         settleEvents();
     }
 
-    QObject owner; // of the consumer, which may outlive the others
+    QObject owner; // owns the consumer, which may outlive the others
     std::unique_ptr<Connection> connection;
     Channel *channel;
     Consumer *consumer;

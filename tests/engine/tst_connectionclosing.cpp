@@ -207,7 +207,7 @@ void tst_ConnectionClosing::closeHasADeadline()
 void tst_ConnectionClosing::closeWaitsForUnwrittenOutput()
 {
     Script s;
-    s.checksRules = false; // the output is taken by hand
+    s.checksRules = false; // the output is taken manually
     s.open();
     publish(s.openChannel(), "body");
     s.engine.close(s.now);
@@ -226,7 +226,7 @@ void tst_ConnectionClosing::closeBehindABacklogLastsAsLongAsItMoves()
     Engine::Settings settings = Script::defaultSettings();
     settings.replyTimeout = 1s; // shorter than the time it takes
     Script s(settings);
-    s.checksRules = false; // the output is taken by hand
+    s.checksRules = false; // the output is taken manually
     s.open();
     auto &channel = s.openChannel();
     for (int i = 0; i < 10; ++i)

@@ -519,8 +519,8 @@ void tst_FlowControl::aBacklogIsComparedWithWholeFrames()
         s.takeSent();
     }
     s.expectNoEvent();
-    // The three frames of a message have 51 bytes, the average is little more than 17: three messages are less than ten
-    // average frames, four are more.
+    // The three frames of a message have 51 bytes, so the average is a little more than 17 bytes. Three messages are
+    // less than ten average frames, and four are more.
     for (int i = 0; i < 3; ++i)
         publish(channel, bodyOf(1));
     s.expectNoEvent();

@@ -331,7 +331,7 @@ void tst_Handshake::sendsFramesOfTheNegotiatedSize()
     const QByteArray body(3 * 4088 + 1, 'b');
     QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), body, false));
     s.write();
-    const auto sent = s.takeSent(); // each one was checked against frame-max
+    const auto sent = s.takeSent(); // each frame was checked against frame-max
     QCOMPARE(sent.size(), size_t(2 + 4));
     QCOMPARE(sent.back().payload.size(), 1);
     QCOMPARE(sent[2].payload.size(), 4088);

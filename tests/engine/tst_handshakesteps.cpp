@@ -55,7 +55,7 @@ private:
         {
             return handshake.on(connectionStart(properties, "AMQPLAIN PLAIN", "en_US"));
         }
-        // To the step, as quickly as possible.
+        // Takes the handshake to the step as quickly as possible.
         void goTo(Step step)
         {
             if (step > Step::AwaitsStart)
@@ -235,7 +235,7 @@ void tst_HandshakeSteps::theDeadlineEndsWithTheHandshake()
     Attempt t(settings);
     QCOMPARE(t.handshake.deadline(), std::optional(t.now + 2s));
     t.goTo(Step::AwaitsOpenOk);
-    QCOMPARE(t.handshake.deadline(), std::optional(t.now + 2s)); // one for all steps
+    QCOMPARE(t.handshake.deadline(), std::optional(t.now + 2s)); // one deadline for all steps
     t.handshake.on(Wire::ConnectionOpenOk{});
     QVERIFY(!t.handshake.deadline());
 

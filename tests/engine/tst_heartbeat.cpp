@@ -70,7 +70,7 @@ void tst_Heartbeat::queuedMessagesDoNotCount()
     Beating s;
     auto &channel = s.openChannel();
     s.now += 4s;
-    QVERIFY(channel.publish({}, u"k"_s, QByteArray(2, '\0'), "b", false)); // the socket takes nothing
+    QVERIFY(channel.publish({}, u"k"_s, QByteArray(2, '\0'), "b", false)); // the socket accepts nothing
     s.engine.prepareOutput(s.now);
     s.now += 1s;
     s.engine.tick(s.now);

@@ -165,7 +165,7 @@ void tst_OrderRules::theTimeOfACallBeginsWithItsWriting()
 void tst_OrderRules::theTimeOfACallBeginsWithItsLastByte()
 {
     Script s;
-    s.checksRules = false; // the output is taken by hand
+    s.checksRules = false; // the output is taken manually
     s.open();
     auto &channel = s.openChannel();
     QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), QByteArray(100'000, 'b'), false)); // its body is shared
@@ -178,7 +178,7 @@ void tst_OrderRules::theTimeOfACallBeginsWithItsLastByte()
         left -= part;
         QVERIFY(!s.engine.deadline());
     }
-    s.engine.written(1, s.now += 1min, 200); // the transport has taken it, not the kernel
+    s.engine.written(1, s.now += 1min, 200); // the transport has accepted the bytes, but not the kernel
     QVERIFY(!s.engine.deadline());
     s.engine.prepareOutput(s.now += 1min, 1);
     QVERIFY(!s.engine.deadline());
@@ -556,7 +556,7 @@ void tst_OrderRules::argumentsAreCheckedBeforeAnythingIsQueued()
     }
     s.expectNothingSent().expectNoEvent();
     QVERIFY(!s.engine.deadline());
-    s.subscribe(channel, u"a"_s); // the channel is unharmed, and no tag is taken
+    s.subscribe(channel, u"a"_s); // the channel is unharmed, and no tag is in use
     QVERIFY(channel.publish(QString(127, QChar(0x44f)), QString(255, u'k'), QByteArray(2, '\0'), {}, false));
 }
 

@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 using Wire::BasicAck;
 using Wire::BasicNack;
 
-// Transactions, and basic.recover.
+// Tests transactions and basic.recover.
 class tst_Transactions : public QObject
 {
     Q_OBJECT
@@ -111,7 +111,7 @@ void tst_Transactions::nothingFollowsCommitOrRollbackBeforeItsAnswer()
         t.s.expectSent<Wire::TxRollback>();
     t.s.expectNothingSent();
     QVERIFY(other.topology().purgeQueue(u"q"_s));
-    t.s.expectSent<Wire::QueuePurge>(2); // other channels go on
+    t.s.expectSent<Wire::QueuePurge>(2); // other channels continue
     if (isCommit)
         t.s.broker(Wire::TxCommitOk{});
     else

@@ -10,7 +10,7 @@ if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     message(FATAL_ERROR "AMQPQT_BUILD_FUZZERS needs clang: libFuzzer comes with it")
 endif()
 
-# The layers too, so that the fuzzer sees which of their branches an input takes.
+# The layers are instrumented too, so that the fuzzer sees which of their branches an input takes.
 target_compile_options(amqpqt_build_flags INTERFACE -fsanitize=fuzzer-no-link)
 target_link_options(amqpqt_build_flags INTERFACE -fsanitize=fuzzer-no-link)
 

@@ -14,7 +14,7 @@
 extern "C" int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     static int noArguments = 1;
-    qputenv("QT_NO_GLIB", "1"); // whose event dispatcher is slower
+    qputenv("QT_NO_GLIB", "1"); // GLib's event dispatcher is slower
     static QCoreApplication application(noArguments, *argv);
     QLoggingCategory::setFilterRules(QStringLiteral("amqpqt.*=false"));
     useLongScripts(argc, argv);

@@ -7,7 +7,7 @@
 namespace AmqpQt::Test
 {
 
-// Delivered with this routing key; the body is the key too unless it is given.
+// Returns a delivery with this routing key. The key is also the body unless a body is given.
 inline Message keyed(const QByteArray &key, const QByteArray &body)
 {
     DeliveryOrigin origin;

@@ -121,7 +121,7 @@ void tst_LatestValueModel::eachKeyHasARow()
     QCOMPARE(cells(model), "2 4");
     QCOMPARE(observed.show({keyed("A", "5"), keyed("a", "6")}),
              QStringList({u"change 0-0"_s, u"insert 2-2"_s, u"count 3"_s}));
-    QCOMPARE(cells(model, 0), "a b A"); // rows stay where they are
+    QCOMPARE(cells(model, 0), "a b A"); // rows keep their positions
     QCOMPARE(cells(model), "6 4 5");
     QCOMPARE(model.message(1).text(), u"4"_s);
     QVERIFY(model.message(3) == Message());

@@ -59,7 +59,7 @@ public:
         QObject::connect(&model, &QAbstractItemModel::modelReset, &model, [this] { changes += u"reset"_s; });
     }
 
-    // Waits until it has emitted its counts; returns the signals emitted meanwhile.
+    // Waits until the model has emitted its counts, and returns the signals emitted until then.
     QStringList next()
     {
         changes.clear();
@@ -457,7 +457,7 @@ void tst_MessageModel::slotMayCallAnything()
         else
             model.setConsumer(nullptr);
     });
-    observed.show(numbered(10, 10)); // fills it and overwrites
+    observed.show(numbered(10, 10)); // fills the model and overwrites rows
     QVERIFY(called);
     model.setPaused(false);
     model.setFilterRoutingKey({});

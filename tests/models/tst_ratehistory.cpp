@@ -14,7 +14,7 @@ using namespace AmqpQt::Test;
 namespace
 {
 
-constexpr int AnHour = 3'600'000; // no sample comes while a test runs
+constexpr int AnHour = 3'600'000; // no sample is taken while a test runs
 
 // Checks the number of messages before the first value of a history, however long the test takes: the history
 // measures a time between two limits that are measured here.

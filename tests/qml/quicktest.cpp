@@ -51,7 +51,7 @@ public:
     {
         return typeAt(message.headers(), path);
     }
-    // The type in a table that an element was given.
+    // Returns the type of a value in a table that was set on an element.
     Q_INVOKABLE QString memberType(const QObject *element, const QString &property, const QString &path) const
     {
         return typeAt(element->property(property.toUtf8().constData()), path);

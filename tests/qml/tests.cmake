@@ -74,7 +74,7 @@ if(TARGET example_dashboard)
         ENVIRONMENT "QT_QPA_PLATFORM=offscreen;QT_QUICK_BACKEND=software")
 endif()
 
-# The module's own QML, the examples and the pages, as they are read by Qt's tool.
+# Runs qmllint on the module's own QML, the examples and the pages.
 find_program(AMQPQT_QMLLINT NAMES qmllint qmllint6 HINTS "${QT6_INSTALL_PREFIX}/${QT6_INSTALL_BINS}" /usr/lib/qt6/bin
     DOC "Qt's tool that checks QML (Debian: qt6-declarative-dev-tools)")
 mark_as_advanced(AMQPQT_QMLLINT)

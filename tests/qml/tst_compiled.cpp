@@ -50,7 +50,7 @@ QString contents(const QString &path)
     return QString::fromUtf8(file.readAll());
 }
 
-// Files with macros of properties and enums.
+// Returns the headers that contain macros of properties and enums.
 QStringList headers()
 {
     QStringList paths;
@@ -67,7 +67,7 @@ QString withLowerFirst(QString name)
     return name;
 }
 
-// An enum as its number, an object as a plain QObject, a value of JavaScript as one of C++.
+// Returns an enum as its number, an object as a plain QObject, and a JavaScript value as a C++ value.
 QVariant plain(QVariant value)
 {
     if (value.metaType() == QMetaType::fromType<QJSValue>())

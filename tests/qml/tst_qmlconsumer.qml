@@ -206,7 +206,7 @@ TestCase {
         system.consumer.queueName = test.uniqueName("none")
         tryVerify(() => system.consumer.errorString.includes("NOT_FOUND"), 30000)
         verify(!system.consumer.subscribed)
-        verify(system.publisher.writable) // it has a channel of its own
+        verify(system.publisher.writable) // each consumer has its own channel
         system.consumer.queueName = system.queue.declaredName
         tryCompare(system.consumer, "subscribed", true, 30000)
         compare(system.consumer.errorString, "")

@@ -3,7 +3,7 @@ import QtQuick
 import QtTest
 import AmqpQt
 
-// Consumers that change while they are subscribed, and queues that go.
+// Consumers that change while they are subscribed, and queues that are deleted.
 TestCase {
     id: testCase
     name: "ConsumerChanges"

@@ -220,7 +220,7 @@ TestCase {
         tryVerify(() => pair.messages.get(0).text === "two", 30000)
         tryVerify(() => pair.history.maximum > 0, 30000)
 
-        // Deleted ones leave the list; a consumer counts once.
+        // Deleted consumers are removed from the list, and a consumer counts once.
         for (const model of models) {
             model.consumers = [pair.second, pair.first, pair.second]
             compare(model.consumers.length, 2)

@@ -122,7 +122,7 @@ TestCase {
         filled.pair.first.name = ""
         tryVerify(() => filled.pair.first.declaredName && filled.pair.second.declaredName, 30000)
         ignoreWarning(/NOT_FOUND - no queue/)
-        const spy = create(spies, { target: filled.others[0], signalName: "declared" }) // again, since it is missing
+        const spy = create(spies, { target: filled.others[0], signalName: "declared" }) // declares it again
         tryVerify(() => { filled.others[0].refresh(); return spy.count === 1 }, 30000)
         tryCounts(filled.others, "0,5")
         compare(filled.pair.second.messageCount, 5)
@@ -328,7 +328,7 @@ TestCase {
         system.queue.name = test.uniqueName("away")
         system.binding.routingKey = "b"
         tryBound(system, ["amq.topic a", "amq.topic b"], "amq.topic b")
-        system.queue.name = name // and back, with a key of its own
+        system.queue.name = name // changed back, with another key
         system.binding.routingKey = "c"
         tryBound(system, ["amq.topic a", "amq.topic b", "amq.topic c"], "amq.topic c")
     }

@@ -3,7 +3,7 @@ import QtQuick
 import QtTest
 import AmqpQt
 
-// Values on their way from JavaScript into AMQP and back.
+// Values that are converted from JavaScript to AMQP and back.
 TestCase {
     id: testCase
     name: "Values"
@@ -338,7 +338,7 @@ TestCase {
         compare(third.correlationId, "c")
         compare(third.text, "other")
         compare(JSON.stringify(third.headers), JSON.stringify({ m: 2 }))
-        compare(first.text, "text") // it is a value
+        compare(first.text, "text") // a message is a value
     }
 
     function test_valuesThatJsonWouldLoseAreRejected_data() {

@@ -120,7 +120,7 @@ public:
         return info ? qint64(info->messageCount) : -1;
     }
 
-    // Takes and acknowledges all messages of the queue; in queue order.
+    // Takes and acknowledges all messages of the queue, in queue order.
     QList<Message> drain(const QString &queue)
     {
         QList<Message> messages;

@@ -44,7 +44,7 @@ private:
 inline Result<QueueInfo> sendTo(BrokerClient &client, const QString &queue, const Message &message)
 {
     client.channel->publish({}, queue, message);
-    return await(client.channel->inspectQueue(queue)); // one channel's commands come to a queue in their order
+    return await(client.channel->inspectQueue(queue)); // the commands of one channel reach a queue in order
 }
 
 // Takes the next message from the queue.
@@ -100,7 +100,7 @@ inline QString describe(const QVariant &value)
     }
 }
 
-// Body and properties, a line for each.
+// Returns body and properties, each on a line.
 inline QString describe(const Message &message)
 {
     const auto ttl = message.expiration();
@@ -151,7 +151,7 @@ inline Message fullMessage()
     message.setPriority(255);
     message.setCorrelationId(u"相関"_s);
     message.setReplyTo(u"απάντηση"_s);
-    message.setExpiration(std::chrono::milliseconds(4'294'967'295)); // the longest that RabbitMQ takes
+    message.setExpiration(std::chrono::milliseconds(4'294'967'295)); // the maximum that RabbitMQ accepts
     message.setMessageId(u"😀"_s);
     message.setTimestamp(utc(1'700'000'000));
     message.setType(u"סוג"_s);

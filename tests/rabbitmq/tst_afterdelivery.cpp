@@ -66,7 +66,7 @@ void tst_AfterDelivery::ackComesAfterTheSlot()
     const Consumer *consumer = consume(queue, 1);
     QList<QByteArray> counts;
     connect(consumer, &Consumer::delivered, this, [&] {
-        // The next one comes only when this one is acked: the prefetch is 1.
+        // The next delivery arrives only when the previous one is acked, since the prefetch is 1.
         const int before = int(counts.size());
         BrokerClient other;
         counts += queueCounts(other.channel, queue);

@@ -118,7 +118,7 @@ void tst_BrokerCancels::theChannelAndTheTagStayUsable()
     if (!resubscribe) {
         QCOMPARE(consumer->state(), Consumer::State::Cancelled);
         VERIFY_OK(client.channel->inspectQueue(queue.name)); // the acknowledgement has been processed
-        // The broker sends nothing to the ended consumer, not even messages that come back at once.
+        // The broker sends nothing to the ended consumer, not even messages that are requeued at once.
         for (int i = 0; i < 10; ++i)
             client.channel->publish({}, queue.name, Message("more"));
         QVERIFY(waitFor([&] { return client.messageCount(queue.name) >= 10; }));

@@ -56,7 +56,7 @@ void tst_Channels::numbersAreGivenInTurnAndUsedAgain()
     QCOMPARE(connection.channels(), QList<Channel *>({m_client->channel, second, third}));
 
     VERIFY_OK(second->close());
-    QCOMPARE(connection.channels().size(), 3); // it can be reopened
+    QCOMPARE(connection.channels().size(), 3); // the channel can be reopened
     Channel *next = connection.createChannel();
     QCOMPARE(next->number(), quint16(2));
     VERIFY_OK(next->declareTemporaryQueue());

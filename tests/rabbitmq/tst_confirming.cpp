@@ -35,7 +35,7 @@ private Q_SLOTS:
     void aThousandReturnsFindTheirMessages();
 
 private:
-    struct Outcomes // of each message, by its number
+    struct Outcomes // the outcome of each message, by its number
     {
         explicit Outcomes(Channel *channel)
         {
@@ -167,7 +167,7 @@ void tst_Confirming::callsThatNeedConfirmModeFailWithoutIt()
 {
     VERIFY_FAILS(m_channel->publishWithReply({}, u"q"_s, Message("body")), u"InvalidArgument"_s);
     VERIFY_FAILS(m_channel->whenConfirmed(), u"InvalidArgument"_s);
-    QCOMPARE(m_channel->publish({}, u"q"_s, Message("body")), quint64(1)); // the rejected one has no number
+    QCOMPARE(m_channel->publish({}, u"q"_s, Message("body")), quint64(1)); // the rejected message has no number
     QCOMPARE(m_channel->unconfirmedCount(), 0);
     QVERIFY(m_channel->isOpen());
 }

@@ -288,9 +288,9 @@ void tst_Connecting::signalsReportTheWholeLife()
     const Reply<void> whenOpen = connection.whenOpen();
     VERIFY_OK(connection.open());
     VERIFY_OK(whenOpen);
-    VERIFY_OK(connection.open()); // it is open
+    VERIFY_OK(connection.open()); // the connection is open
     VERIFY_OK(connection.close());
-    VERIFY_OK(connection.close()); // it is closed
+    VERIFY_OK(connection.close()); // the connection is closed
     QCOMPARE(log, QStringList({u"Connecting"_s, u"Handshaking"_s, u"Open"_s, u"opened"_s, u"Closing"_s, u"Closed"_s,
                                u"closed NoError"_s}));
     QCOMPARE(connection.error(), Error());
@@ -378,7 +378,7 @@ void tst_Connecting::forbiddenVirtualHostIsNamed()
     const ProcessResult added = brokerControl({u"-q"_s, u"add_vhost"_s, name});
     QVERIFY2(added.exitCode == 0, added.errors.constData());
     ConnectionParameters parameters = brokerParameters();
-    parameters.setVirtualHost(name); // it exists, but no user has permissions
+    parameters.setVirtualHost(name); // the virtual host exists, but no user has permissions
     Connection connection(parameters);
     const Error error = await(connection.open()).error();
     brokerControl({u"-q"_s, u"delete_vhost"_s, name});

@@ -148,7 +148,7 @@ void tst_Consuming::consumerOfHighestPriorityGetsTheMessages()
     for (int i = 0; i < 3; ++i)
         client.channel->publish({}, queue, Message(QByteArray::number(i)));
     QVERIFY(waitFor([&] { return toLow.size() + toHigh.size() == 3; }));
-    QCOMPARE(texts(toHigh), numbers(0, 1)); // the other consumer is served only when this one is at its limit
+    QCOMPARE(texts(toHigh), numbers(0, 1)); // the other consumer is served only when this consumer is at its limit
     QCOMPARE(texts(toLow), numbers(2, 2));
 }
 

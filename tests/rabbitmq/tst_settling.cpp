@@ -170,7 +170,7 @@ void tst_Settling::settledDeliveryIsStale()
     Channel *channel = m_client->channel;
     const QList<Message> messages = receive(queue, 2);
     QSignalSpy errors(channel, &Channel::settlementFailed);
-    // The later one first: RabbitMQ would reject a tag that it does not know, and close the channel.
+    // The later delivery is settled first. RabbitMQ would reject an unknown tag and close the channel.
     for (const Message &message : {messages[1], messages[0]}) {
         QVERIFY(nackFirst ? channel->nack(message, Requeue::No) : channel->ack(message));
         QVERIFY(failsAsStale(channel->ack(message)));

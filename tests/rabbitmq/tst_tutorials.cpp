@@ -82,7 +82,7 @@ void tst_Tutorials::workersShareTheTasks()
     QVERIFY(idle.endsWell());
     QVERIFY(waitFor([&] { return client.messageCount(queue) == 0; }));
     QVERIFY(busy.endsWell());
-    QVERIFY(waitFor([&] { return client.messageCount(queue) == 1; })); // the unfinished task is back in the queue
+    QVERIFY(waitFor([&] { return client.messageCount(queue) == 1; })); // the unfinished task has returned to the queue
     VERIFY_OK(client.channel->deleteQueue(queue));
 }
 

@@ -27,7 +27,7 @@ ProcessResult brokerControl(const QStringList &arguments);
 // Runs Python source with the pika client library at hand. The broker's URL is in the environment as AMQPQT_TEST_URL,
 // `arguments` are sys.argv[1:].
 ProcessResult runPika(const QString &source, const QStringList &arguments = {}, const QByteArray &input = {});
-// The same in parallel with the test; the process is killed with the object.
+// Does the same in parallel with the test; the process is killed with the object.
 std::unique_ptr<QProcess> startPika(const QString &source, const QStringList &arguments = {});
 
 // A name that no other test and no other run uses: "prefix.<test function>.<random>".

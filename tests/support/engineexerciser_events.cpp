@@ -86,7 +86,7 @@ void EngineExerciser::noteDelivered(Channel &channel, quint64 tag)
     if (channel.engine->deliveries().isUnsettled(tag))
         channel.openTags.insert(tag);
     else if (channel.engine->state() != Engine::ChannelEngine::State::Closing &&
-             !channel.unsure) // afterwards the broker takes it back
+             !channel.unsure) // afterwards the broker requeues the message
         fail(u"delivery %1 is settled before it is reported"_s.arg(tag));
 }
 

@@ -93,7 +93,7 @@ bool FuzzedBroker::answerEverything()
 {
     bool hasAnswered = false;
     m_isWellBehaved = true;
-    for (size_t i = 0; i < m_sessions.size(); ++i) { // answers may add sessions later, not now
+    for (size_t i = 0; i < m_sessions.size(); ++i) { // an answer may add sessions, but only later
         Session &session = *m_sessions[i];
         if (!session.transport || session.isClosed)
             continue;

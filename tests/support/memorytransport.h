@@ -18,7 +18,7 @@ public:
     {
     public:
         virtual void received(QByteArrayView bytes) = 0;
-        virtual void clientClosed() = 0; // after the last bytes
+        virtual void clientClosed() = 0; // called after the last bytes
 
     protected:
         ~Peer() = default;

@@ -216,7 +216,7 @@ void tst_ContentHeader::unknownFlagsAreIgnored_data()
     QTest::newRow("all bits") << QByteArray::fromHex("ffff") + encodeProperties(allProperties()).sliced(2) << AllFlags;
 }
 
-// RabbitMQ ignores them and delivers the bytes that it receives.
+// RabbitMQ ignores these flags and delivers the bytes unchanged.
 void tst_ContentHeader::unknownFlagsAreIgnored()
 {
     QFETCH(QByteArray, properties);

@@ -51,7 +51,7 @@ public:
     // `frameRemaining` is the rest of the body in the frame, this part included. Reserves room for all of it, since a
     // connection receives only one frame at a time.
     void append(QByteArrayView part, qsizetype frameRemaining);
-    // Where the next bytes can be read to.
+    // Returns the place for the next bytes.
     std::span<char> space(qsizetype frameRemaining);
     void filled(qsizetype size);
 

@@ -126,7 +126,7 @@ Result<CallId> ChannelEngine::close()
     return closing;
 }
 
-// Waits for confirms as long as they arrive. Each may take as long as the answer to a call.
+// Waits for confirms as long as they arrive. Each confirm may take as long as the answer to a call.
 void ChannelEngine::startCloseTime()
 {
     m_host.calls().ended(m_closeWait);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What AmqpQt is compiled with is not for its users.
+// The flags with which AmqpQt is compiled do not apply to its users.
 
 #ifdef QT_NO_KEYWORDS
 #    error "QT_NO_KEYWORDS is passed on"

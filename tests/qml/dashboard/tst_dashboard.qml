@@ -5,7 +5,7 @@ import QtTest
 import AmqpQt
 import Dashboard
 
-// The window of the example, with readings of its own, in the states and sizes that people see.
+// The window of the example, with generated readings, in the states and sizes that users see.
 Item {
     Connection {
         id: broker
