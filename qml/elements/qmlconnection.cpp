@@ -269,7 +269,7 @@ QString QmlConnection::errorString() const
 void QmlConnection::onStateChanged()
 {
     const QPointer<QmlConnection> self(this);
-    reportError(); // open() clears the last one
+    reportError(); // open() clears the last error
     if (self)
         Q_EMIT stateChanged();
     if (self)

@@ -90,7 +90,7 @@ bool Story::use()
     call(channel->deleteQueue(u"q"_s), "deleteQueue");
     call(channel->deleteExchange(u"x"_s), "deleteExchange");
     connection->channel(0);                                     // an error of the connection
-    channel->publish(QString(256, u'x'), {}, Message("never")); // and of the channel
+    channel->publish(QString(256, u'x'), {}, Message("never")); // an error of the channel
     return waitFor(u"reply.deleteExchange ok"_s) && waitFor(u"channel.errorOccurred InvalidArgument"_s);
 }
 
@@ -103,7 +103,7 @@ bool Story::receive()
         return false;
     for (const Message &message : std::as_const(messages))
         message.ack();
-    channel->ack(messages.constFirst()); // too late
+    channel->ack(messages.constFirst()); // too late for the delivery
     if (!waitFor(u"channel.settlementFailed StaleDelivery"_s))
         return false;
     const QPointer<Channel> shortLived = connection->createChannel();
@@ -138,7 +138,7 @@ bool Story::beBlocked()
     peer.send(0, Wire::ConnectionUnblocked{});
     if (!waitFor(u"connection.blockedChanged 0"_s) || !waitFor(u"channel.writableChanged 1"_s, 2))
         return false;
-    channel->publish(u"x"_s, u"k"_s, Message(QByteArray(20'000, 'x'))); // over the high watermark
+    channel->publish(u"x"_s, u"k"_s, Message(QByteArray(20'000, 'x'))); // exceeds the high watermark
     return waitFor(u"connection.writableChanged 1"_s, 2);
 }
 

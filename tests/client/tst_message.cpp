@@ -479,7 +479,7 @@ void tst_Message::textThatIsNoUtf8IsKept()
     (reply.*property.set)((received.*property.get)());
     QCOMPARE(encoded(reply), encoded(original));
 
-    received.setPriority(3); // another one
+    received.setPriority(3); // another property
     QCOMPARE(textToBytes((sent(received).*property.get)()), bytes);
 
     (original.*property.set)(textFromBytes("\xfe"));
@@ -555,7 +555,7 @@ void tst_Message::headersNestedTooDeeplyAreReportedWhenPublished()
 {
     QVariant tables = 1;
     QVariant lists = 1;
-    for (int i = 0; i < 2000; ++i) { // Qt's destructors take the stack for each level
+    for (int i = 0; i < 2000; ++i) { // Qt's destructors use the stack for each level
         tables = QVariantMap{{u"k"_s, tables}};
         lists = QVariantList{lists};
     }
@@ -589,7 +589,7 @@ void tst_Message::encodedPropertiesAreKept()
     const Message message = fullMessage();
     const QByteArray first = encoded(message);
     const QByteArray second = encoded(message);
-    QCOMPARE(first.constData(), second.constData()); // the same memory
+    QCOMPARE(first.constData(), second.constData()); // reuses the same memory
 
     Message copy = message;
     QCOMPARE(encoded(copy).constData(), first.constData());

@@ -211,7 +211,7 @@ void tst_MessageEnvelope::equalityComparesTheEnvelope()
 {
     const QByteArray properties = encoded(Message());
     const Message original = delivered("body"_ba, properties);
-    QCOMPARE(delivered("body"_ba, properties), original); // equal origins, not the same
+    QCOMPARE(delivered("body"_ba, properties), original); // equal origins that are not identical
     QVERIFY(Message("body"_ba) != original);
     QVERIFY(delivered("body"_ba, properties, anOrigin(), 43) != original);
     QVERIFY(delivered("body"_ba, properties, anOrigin(), 42, true) != original);

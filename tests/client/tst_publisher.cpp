@@ -143,7 +143,7 @@ void tst_Publisher::missingExchangeDoesNotStopTheOthers()
     QVERIFY(client.waitForPublishes(2));
     client.ack(1);
     peer.closeChannel(1, 404, "NOT_FOUND - no exchange 'missing'");
-    peer.answerAgain("basic.ack"); // from now on
+    peer.answerAgain("basic.ack"); // applies from now on
     QVERIFY(client.waitForEntries(5));
     settle(*client.connection);
     const bool thirdWasSent = client.log.has(u"3 Unconfirmed 404"_s); // before the channel was closed
@@ -192,7 +192,7 @@ void tst_Publisher::lossIsRepublishedInOrder()
     client.publish("9");
     QCOMPARE(client.publisher->outstandingCount(), 8);
 
-    // A second loss before anything is confirmed changes nothing.
+    // A second loss before a message is confirmed has no effect.
     for (int round = 0; round < 2; ++round) {
         peer.forgetReceived();
         client.open();
@@ -396,7 +396,7 @@ void tst_Publisher::publishingInSettledGoesOn()
     QCOMPARE(client.log.entries.last(), u"drained"_s);
 }
 
-// Even if slots run an event loop.
+// The order is kept even if slots run an event loop.
 void tst_Publisher::drainedComesOnceAndLast()
 {
     ScriptedPeer peer;

@@ -335,7 +335,7 @@ void tst_Reentrancy::reopenInTheReplyOfTheCallThatFailed()
         QVERIFY(!result);
         peer.answerAgain("queue.declare-ok");
         log.watch(client.channel->reopen(), u"reopen"_s);
-        log.watch(client.channel->reopen(), u"reopen again"_s); // is the same
+        log.watch(client.channel->reopen(), u"reopen again"_s); // returns the same reply
     });
     QVERIFY(waitUntil([&] { return log.has(u"channel.opened"_s); }));
     log.entries.removeIf([](const QString &entry) { return entry.contains(u"writable"); });

@@ -189,7 +189,7 @@ void tst_ScriptedPeer::sendsNothingIfItDoesNotAnswerTheHeader()
     Client client(peer);
     client.write(ProtocolHeader.toByteArray());
     QTRY_COMPARE(peer.protocolHeader(), ProtocolHeader.toByteArray());
-    peer.sendHeartbeat(); // the first bytes to come
+    peer.sendHeartbeat(); // the first bytes that arrive
     QCOMPARE(client.nextFrame().type, FrameType::Heartbeat);
 }
 
@@ -408,7 +408,7 @@ void tst_ScriptedPeer::leavesBytesUnreadWhenFrozen()
     client.openChannel();
     peer.setReading(false);
     const qint64 before = peer.bytesReceived();
-    const QByteArrayList bodies(400, QByteArray(100000, 'x')); // more than the kernel takes
+    const QByteArrayList bodies(400, QByteArray(100000, 'x')); // more than the kernel accepts
     client.publish(1, bodies);
     QVERIFY(!QTest::qWaitFor([&] { return client.socket.bytesToWrite() == 0; }, 200));
     QCOMPARE(peer.bytesReceived(), before);
@@ -425,7 +425,7 @@ void tst_ScriptedPeer::answersNothingAfterItsOwnClose()
     client.logIn();
     client.openChannel();
     peer.closeChannel(1, 404, "NOT_FOUND");
-    client.send(1, QueueDeclare{.queue = "q"}); // crosses
+    client.send(1, QueueDeclare{.queue = "q"}); // crosses the peer's close
     client.next<ChannelClose>(1);
     client.send(1, ChannelCloseOk{});
     client.openChannel(2);

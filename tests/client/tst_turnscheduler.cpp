@@ -103,7 +103,7 @@ void tst_TurnScheduler::turnFollowsTheEventsAtHand()
     Taker taker;
     QObject context;
     int turnsBefore = -1;
-    taker.scheduler.scheduleInLoop(); // watches the loop from now on
+    taker.scheduler.scheduleInLoop(); // from now on it watches the loop
     settleEvents();
     QMetaObject::invokeMethod(
         &context,

@@ -60,7 +60,7 @@ QByteArray randomBytes(QRandomGenerator &random, qsizetype size)
     return bytes;
 }
 
-// Small and large ones, more than a call of the system takes.
+// Small and large pieces, more than one system call accepts.
 QByteArrayList randomPieces(QRandomGenerator &random, int count)
 {
     QByteArrayList pieces;
@@ -133,7 +133,7 @@ void tst_Writing::sendsPiecesAsFastAsThePeerReads()
     Writer writer(&pair.transport, pieces);
     QVERIFY(writer.taken() < all.size());
     QVERIFY(pair.transport.bytesToWrite() > 0);           // so that written() comes
-    QVERIFY(pair.transport.bytesToWrite() < SmallBuffer); // without copying much
+    QVERIFY(pair.transport.bytesToWrite() < SmallBuffer); // without copying much data
 
     QByteArray arrived;
     arrived.reserve(all.size());
@@ -156,7 +156,7 @@ void tst_Writing::outputWrittenAfterPiecesFollowsThem()
     const std::vector<QByteArrayView> views(pieces.begin(), pieces.end());
     const qint64 taken = pair.transport.writeSome(views);
     const qint64 more =
-        pair.transport.writeSome(std::array{QByteArrayView(all).sliced(taken)}); // the kernel takes nothing
+        pair.transport.writeSome(std::array{QByteArrayView(all).sliced(taken)}); // the kernel accepts nothing
     QVERIFY(more > 0);
     const QByteArrayView rest = QByteArrayView(all).sliced(taken + more);
     QCOMPARE(pair.transport.write(rest.data(), rest.size()), rest.size());
@@ -220,7 +220,7 @@ void tst_Writing::aCallHasItsTimeWhenTheBacklogBeforeItHasLeft()
     Channel *channel = connection.createChannel();
     QVERIFY(waitUntil([&] { return channel->isOpen(); }));
     peer.setReading(false);
-    for (int i = 0; i < 32; ++i) // more than the kernel takes
+    for (int i = 0; i < 32; ++i) // more than the kernel accepts
         QVERIFY(channel->publish({}, u"q"_s, Message(QByteArray(1 << 20, 'b'))));
     const Reply<QueueInfo> declaring = channel->declareQueue(u"q"_s);
     bool isOver = false;

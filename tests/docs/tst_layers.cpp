@@ -40,7 +40,7 @@ const QString clientHeaders = u"\"client/([a-z]+/)?[a-z0-9_]+\\.h\"|\"moc_[a-z0-
 const QString modelHeaders = u"\"models/[a-z0-9_]+\\.h\""_s;
 const QString publicHeaders = u"<AmqpQt/[a-z0-9_]+\\.h>"_s;
 
-// The picture in src/CMakeLists.txt, as what each folder may include.
+// Returns the headers that a folder may include, as in the picture in src/CMakeLists.txt.
 QStringList mayInclude(const QString &folder)
 {
     static const QHash<QString, QStringList> rules{

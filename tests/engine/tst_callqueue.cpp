@@ -29,7 +29,7 @@ private Q_SLOTS:
 namespace
 {
 
-// A queue of its own that belongs to an open channel.
+// A separate queue that belongs to an open channel.
 struct Queue {
     Queue()
     {

@@ -56,8 +56,8 @@ void tst_ChannelClosing::aChannelIsClosedByAHandshake()
     s.open();
     auto &channel = s.openChannel();
     const auto a = s.subscribe(channel, u"a"_s);
-    const auto b =
-        *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"b"_s}, &s); // has not started: needs no cancel
+    const auto b = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"b"_s},
+                                                    &s); // not started, needs no cancel
     s.expectSent<Wire::BasicConsume>();
     const CallId closing = *channel.close();
     QCOMPARE(channel.state(), ChannelState::Closing);
@@ -161,7 +161,7 @@ void tst_ChannelClosing::framesAfterTheBrokersCloseAreSkipped()
     s.expectSent<Wire::ChannelOpen>();
     s.deliver("a", 2, {.body = "body"}).expectNoEvent().expectNothingSent();
     s.broker(Wire::ChannelOpenOk{}).expectReply(opening).expectEvent<Engine::ChannelOpened>();
-    s.deliver("a", 3).expectNoEvent(); // its consumer is gone
+    s.deliver("a", 3).expectNoEvent(); // the consumer is gone
     s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
     s.expectSent(Wire::BasicNack{.deliveryTag = 3, .requeue = true}).expectNothingSent();
 }
@@ -294,9 +294,9 @@ void tst_ChannelClosing::aReopenedChannelIsANewIncarnation()
     s.expectSent<Wire::ChannelOpen>().broker(Wire::ChannelOpenOk{}).expectReply(opening);
     s.expectEvent<Engine::ChannelOpened>();
     QCOMPARE(channel.number(), quint16(1));
-    QCOMPARE(*channel.publish({}, u"key"_s, noProperties, "2", false), quint64(2)); // numbers never restart
+    QCOMPARE(*channel.publish({}, u"key"_s, noProperties, "2", false), quint64(2)); // the numbers never start again
     s.expectPublished("2", "key");
-    QVERIFY(s.openChannel().incarnation() > channel.incarnation()); // nor are they shared
+    QVERIFY(s.openChannel().incarnation() > channel.incarnation()); // and are not shared
 }
 
 void tst_ChannelClosing::reopeningUsesAnotherNumberUntilCloseOk()

@@ -63,7 +63,7 @@ public:
                 route(step);
         }
     }
-    QStringList takeSent() // the methods
+    QStringList takeSent() // returns the names of the methods
     {
         QStringList methods;
         FrameParser parser;

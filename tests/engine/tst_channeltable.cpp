@@ -72,7 +72,7 @@ void tst_ChannelTable::aNumberThatAwaitsCloseOkIsNotFree()
     QCOMPARE(table.channel(number), nullptr);
     QVERIFY(table.slot(number).awaitsCloseOk);
     QVERIFY(!table.add(number, channel(1)));
-    QCOMPARE(table.openCount(), 1); // the broker still has the channel
+    QCOMPARE(table.openCount(), 1); // the channel is still open at the broker
 
     table.closed(number, false); // close-ok
     QVERIFY(!table.slot(number).awaitsCloseOk);

@@ -27,7 +27,7 @@ private Q_SLOTS:
         QCOMPARE(timer.deadline(), std::optional(m_now + 5s));
         timer.progress(m_now + 3s);
         QCOMPARE(timer.deadline(), std::optional(m_now + 8s));
-        timer.progress(m_now + 1s); // never brings it forward
+        timer.progress(m_now + 1s); // never shortens the time
         QCOMPARE(timer.deadline(), std::optional(m_now + 8s));
         timer.stop();
         timer.progress(m_now + 4s);
@@ -39,7 +39,7 @@ private Q_SLOTS:
         timer.start(m_now, 5s);
         timer.left(100, m_now + 1s);
         QCOMPARE(timer.deadline(), std::optional(m_now + 6s));
-        timer.left(100, m_now + 2s); // nothing has left
+        timer.left(100, m_now + 2s); // nothing has been sent
         QCOMPARE(timer.deadline(), std::optional(m_now + 6s));
     }
     void aHeartbeatThatLeavesIsNoProgress()

@@ -265,7 +265,7 @@ void tst_Confirms::heldPublishesGetTheirTagsWhenTheyAreWritten()
     QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 2-3"_s});
     t.s.broker(Wire::ConnectionBlocked{}).expectEvent<Engine::BlockedChanged>();
     t.publish("four");
-    t.acks(4); // it is not there yet
+    t.acks(4); // the broker cannot have received message 4 yet
     QCOMPARE(t.s.takeEvents(),
              Events({u"PublishFailed 1 4-4 ProtocolViolation"_s, u"ChannelClosed 1 ProtocolViolation"_s}));
 }
@@ -305,8 +305,7 @@ void tst_Confirms::modesExcludeEachOther()
     QVERIFY(transactional.publish({}, u"key"_s, QByteArray(2, '\0'), "body", true));
     QCOMPARE(transactional.publishing().unconfirmed(), 0);
     t.s.takeSent();
-    t.s.broker(BasicAck{.deliveryTag = 1}, 2)
-        .expectSent<Wire::ChannelClose>(2); // there are no confirms in a transaction
+    t.s.broker(BasicAck{.deliveryTag = 1}, 2).expectSent<Wire::ChannelClose>(2); // a transaction has no confirms
 }
 
 void tst_Confirms::aReturnIsTheOutcomeOfItsMessage()
@@ -316,7 +315,7 @@ void tst_Confirms::aReturnIsTheOutcomeOfItsMessage()
     t.publish("lost", true);
     t.publish("routed as well", true);
     t.s.takeSent();
-    t.returns("lost").s.expectNoEvent(); // its ack identifies the message
+    t.returns("lost").s.expectNoEvent(); // the ack identifies the message
     t.acks(3).s.expectEvent<Engine::PublishConfirmed>();
     t.acks(2, true);
     t.s.expectEvent<Engine::PublishConfirmed>([](const Engine::PublishConfirmed &confirmed) {
@@ -368,7 +367,7 @@ void tst_Confirms::aReturnIsMatchedByTheFieldsThatTheBrokerKeeps()
     t.publish("body", true, u"key"_s, propertiesOf(u"id"_s, withBcc));
     t.s.takeSent();
     t.returns(body, key, properties).acks(1);
-    // A foreign message is reported without a number.
+    // A returned message of another publisher is reported without a number.
     QCOMPARE(t.s.takeEvents(), isSame ? Events({u"Returned 1"_s, u"PublishFailed 1 1-1 Returned"_s})
                                       : Events({u"PublishConfirmed 1 1-1"_s, u"Returned 1"_s}));
 }
@@ -408,7 +407,7 @@ void tst_Confirms::aThousandReturnsFindTheirMessages()
             continue;
         const QStringList words = event.split(u' ');
         const QStringList range = words[2].split(u'-');
-        QCOMPARE(range[0].toULongLong(), next); // each exactly once, and in order
+        QCOMPARE(range[0].toULongLong(), next); // each message once, in order
         next = range[1].toULongLong() + 1;
         if (words[0] == u"PublishFailed") {
             QCOMPARE(range[0], range[1]);
@@ -564,7 +563,7 @@ void tst_Confirms::everyConfirmGivesAClosingChannelMoreTime()
         t.s.expectNothingSent().advance(29s).expectNoEvent();
         t.s.broker(BasicAck{.deliveryTag = tag}).expectEvent<Engine::PublishConfirmed>();
     }
-    t.s.expectSent<Wire::ChannelClose>().advance(29s).expectNoEvent(); // the answer has its own time
+    t.s.expectSent<Wire::ChannelClose>().advance(29s).expectNoEvent(); // the answer has its own timeout
     t.s.broker(Wire::ChannelCloseOk{}).expectReply(closing);
 }
 
@@ -576,7 +575,7 @@ void tst_Confirms::aConfirmThatCameBeforeGivesNoMoreTime()
     t.s.takeSent();
     t.s.broker(BasicAck{.deliveryTag = 1}).expectEvent<Engine::PublishConfirmed>();
     t.s.engine.close(t.s.now);
-    for (int i = 0; i < 4; ++i) // the deadline is that of the connection, 5 s
+    for (int i = 0; i < 4; ++i) // the deadline of the connection applies, 5 s
         t.s.expectNothingSent().advance(1s).broker(BasicAck{.deliveryTag = 1}).expectNoEvent();
     t.s.advance(1s);
     QCOMPARE(t.s.takeConnectionClosed().kind(), ErrorKind::Timeout);
@@ -651,7 +650,7 @@ void tst_Confirms::windowHoldsAndReleasesInOrder()
     Confirming t(2);
     for (const char *body : {"1", "2", "3"})
         t.publish(body);
-    const auto purging = *t.channel->topology().purgeQueue(u"queue"_s); // keeps its place
+    const auto purging = *t.channel->topology().purgeQueue(u"queue"_s); // keeps its position in the order
     t.publish("4");
     t.s.expectPublished("1", "key").expectPublished("2", "key").expectNothingSent();
     QCOMPARE(t.channel->publishing().unconfirmed(), 4);

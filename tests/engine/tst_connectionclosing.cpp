@@ -105,7 +105,7 @@ void tst_ConnectionClosing::aChannelThatWasNeverOpenedDoesNotKeepAConnection()
     s.expectSent<Wire::ConnectionClose>().broker(Wire::ConnectionCloseOk{}).expectEvent<Engine::ConnectionClosed>();
     s.expectNoEvent();
     s.settings = Script::defaultSettings();
-    const CallId opening = *channel.open(); // waits for the next connection
+    const CallId opening = *channel.open(); // the call waits for the next connection
     s.open().expectSent<Wire::ChannelOpen>().broker(Wire::ChannelOpenOk{}).expectReply(opening);
 }
 
@@ -237,7 +237,7 @@ void tst_ConnectionClosing::closeBehindABacklogLastsAsLongAsItMoves()
         s.engine.written(std::min<qsizetype>(s.engine.output().size(), 40'000), s.now);
         s.engine.tick(s.now);
         s.expectNoEvent();
-        s.now += 900ms; // each deadline is nearer than the end of the backlog
+        s.now += 900ms; // each deadline is earlier than the end of the backlog
     }
     s.broker(Wire::ChannelCloseOk{});
     QCOMPARE(s.takeEvents().last(), u"ChannelClosed 1"_s);
@@ -250,7 +250,7 @@ void tst_ConnectionClosing::closeBehindABacklogLastsAsLongAsItMoves()
 void tst_ConnectionClosing::closeBehindABacklogThatStandsStillHasADeadline()
 {
     Engine::Settings settings = Script::defaultSettings();
-    settings.heartbeatSeconds = 4; // the peer is alive, but its heartbeats are not progress
+    settings.heartbeatSeconds = 4; // the peer is alive, but heartbeats do not count as progress
     Script s(settings);
     s.checksRules = false;
     s.open({.heartbeat = 4});
@@ -397,7 +397,7 @@ void tst_ConnectionClosing::aLostConnectionEndsEverythingOnce()
 void tst_ConnectionClosing::abortEndsEverythingWithoutConnectionClose()
 {
     Script s;
-    s.engine.abort(); // nothing to end
+    s.engine.abort(); // there are no calls to end
     s.expectNoEvent();
     s.open();
     auto &channel = s.openChannel();

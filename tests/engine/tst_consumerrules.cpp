@@ -50,7 +50,7 @@ void tst_ConsumerRules::consumeOkMayArriveAfterCancel()
     s.expectSent<Wire::BasicConsume>().expectSent<Wire::QueueDeclare>();
     s.broker(Wire::QueueDeclareOk{.queue = "q2"});
     s.takeReply<QueueInfo>(declaring);
-    s.deliver("a", 1).expectEvent<Engine::Delivered>(); // even a delivery may come first
+    s.deliver("a", 1).expectEvent<Engine::Delivered>(); // even a delivery may arrive first
     s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectReply(consumer->startCall).expectNoEvent();
     QCOMPARE(consumer->state, ConsumerState::Active);
 }
@@ -137,7 +137,7 @@ void tst_ConsumerRules::aTagInUseIsRejected()
     QVERIFY2(duplicate().error().text().startsWith(u"consumerTag"_s), qPrintable(duplicate().error().text()));
     channel.subscriptions().cancel(*consumer);
     QVERIFY(duplicate());
-    QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // another one waits for it
+    QCOMPARE(duplicate().error().kind(), ErrorKind::InvalidArgument); // another consumer waits for the tag
     s.expectSent<Wire::BasicCancel>().expectNothingSent();
     // A tag belongs to its channel.
     QVERIFY(s.openChannel(2).subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s));
@@ -281,7 +281,7 @@ void tst_ConsumerRules::theBrokersCancelIsAnswered_data()
     }
 }
 
-// Without an answer RabbitMQ 4.3 keeps the tag, and may deliver to it.
+// Without an answer, RabbitMQ 4.3 keeps the tag and may deliver messages to it.
 void tst_ConsumerRules::theBrokersCancelIsAnswered()
 {
     QFETCH(const bool, noWait);

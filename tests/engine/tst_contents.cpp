@@ -84,7 +84,7 @@ QStringList reported(const Engine::Delivered &delivered)
             QString::number(message.redelivered)};
 }
 
-// A stream with a little of everything, and the expected result.
+// A stream with methods and contents of all kinds, and the expected result.
 QByteArray manyFrames()
 {
     const QByteArray properties = Wire::encodeProperties({.flags = Wire::ContentTypeFlag, .contentType = "text/plain"});
@@ -226,7 +226,7 @@ void tst_Contents::aLargeBodyIsReadIntoItsPlace()
     const QByteArray received = std::get<Engine::Delivered>(event).message.body;
     QCOMPARE(received, body);
     QCOMPARE(received.capacity(), received.size());
-    // The input buffer sees little of it, and growing moves it only while it is small.
+    // The input buffer holds only a small part of the body, and growing moves the body only while it is small.
     qsizetype direct = 0;
     qsizetype inPlace = 0;
     for (const std::span<char> part : reads) {
@@ -399,7 +399,7 @@ void tst_Contents::aMessageOverTheLimitEndsItsConsumer()
     });
     s.broker(Wire::QueuePurgeOk{}).expectReply(pending);
     s.broker(Wire::BasicCancelOk{.consumerTag = "tag"});
-    QCOMPARE(s.takeEvents().size(), 1); // the reply to the cancel
+    QCOMPARE(s.takeEvents().size(), 1); // the reply to basic.cancel
     if (ackMode != AckMode::NoAck) {
         QVERIFY(channel.deliveries().ack(1).count);
         s.expectSent(Wire::BasicAck{.deliveryTag = 1});
@@ -728,7 +728,7 @@ void tst_Contents::publishedContentsAreWhole()
     QCOMPARE(header.bodySize, quint64(size));
     QCOMPARE(header.properties, QByteArrayView(properties));
     const qsizetype largest = qsizetype(limit ? limit : frameMax) - 8;
-    QCOMPARE(qsizetype(sent.size()), 2 + (size + largest - 1) / largest); // as few frames as possible
+    QCOMPARE(qsizetype(sent.size()), 2 + (size + largest - 1) / largest); // as few frames as possible are sent
     QByteArray received;
     for (size_t i = 2; i < sent.size(); ++i)
         received += sent[i].payload;

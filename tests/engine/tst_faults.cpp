@@ -215,7 +215,7 @@ struct Busy : Script {
     QSet<CallId> calls;
 };
 
-// Takes all events. Each call must have ended, each channel once, the connection last.
+// Takes all events. Each call must have ended, each channel once, and the connection last.
 void expectEndOfAll(Busy &s)
 {
     QStringList channels;

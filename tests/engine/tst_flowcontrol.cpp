@@ -118,7 +118,7 @@ void tst_FlowControl::callsBehindAHeldPublishKeepTheirPlace()
     publish(channel, "2");
     QVERIFY(channel.subscriptions().setPrefetch(7, false));
     s.expectNothingSent();
-    QVERIFY(!s.engine.deadline()); // a call that was not sent needs no answer
+    QVERIFY(!s.engine.deadline()); // a call that was never sent needs no answer
     s.broker(Wire::ConnectionUnblocked{}).expectPublished("1", "key").expectSent<Wire::QueuePurge>();
     s.expectPublished("2", "key").expectSent<Wire::BasicQos>().expectNothingSent();
     QVERIFY(s.engine.deadline());
@@ -370,7 +370,7 @@ void tst_FlowControl::publishFailsAboveTheBufferLimit()
     QCOMPARE(publish(channel, bodyOf(10'000)), quint64(2)); // the rejected one has no number
     s.expectPublished(bodyOf(30'000), "key").expectPublished(bodyOf(10'000), "key").expectNothingSent();
     QCOMPARE(publish(channel, bodyOf(30'000)), quint64(3));
-    QVERIFY(channel.topology().purgeQueue(u"q"_s)); // calls are not subject to it
+    QVERIFY(channel.topology().purgeQueue(u"q"_s)); // the limit does not apply to calls
 }
 
 void tst_FlowControl::aMessageAboveTheBufferLimitIsAlwaysRejected()
@@ -421,7 +421,7 @@ void tst_FlowControl::unwrittenOutputIsOfferedAgainAfterAsMuchMoreOutput()
     for (int i = 0; i < 13; ++i)
         publish(channel, bodyOf(11'000));
     QVERIFY(s.engine.wantsWrite());
-    s.engine.writeTried(); // the socket took nothing
+    s.engine.writeTried(); // the socket accepted nothing
     for (int i = 0; i < 11; ++i) {
         QVERIFY(!s.engine.wantsWrite());
         publish(channel, bodyOf(11'000));
@@ -468,7 +468,7 @@ void tst_FlowControl::repeatedPublishesAreCheckedAndHeldLikeTheFirst()
     QCOMPARE(publish(channel, "1"), quint64(1));
     QCOMPARE(publish(channel, "2"), quint64(2));
     s.expectPublished("1", "key").expectPublished("2", "key");
-    QCOMPARE(failureOf(bodyOf(50'000)), ErrorKind::InvalidArgument); // larger than the buffer
+    QCOMPARE(failureOf(bodyOf(50'000)), ErrorKind::InvalidArgument); // larger than the buffer limit
     QCOMPARE(publish(channel, bodyOf(30'000)), quint64(3));
     QCOMPARE(failureOf(bodyOf(30'000)), ErrorKind::BufferFull);
     s.takeSent();

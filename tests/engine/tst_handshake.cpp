@@ -64,7 +64,7 @@ Wire::ConnectionTune tune(quint16 channelMax = 2047, quint32 frameMax = 131072, 
     return {.channelMax = channelMax, .frameMax = frameMax, .heartbeat = heartbeat};
 }
 
-// Goes on until the handshake is at `step`.
+// Continues until the handshake is at `step`.
 void goTo(Script &s, Step step)
 {
     s.start();
@@ -219,7 +219,7 @@ void tst_Handshake::rejectsClientPropertiesTooLargeForAFrameBeforeTune()
     qsizetype size = 0;
     s.start().brokerStart().expectSent<Wire::ConnectionStartOk>(
         [&](const Wire::ConnectionStartOk &method) { size = Wire::payloadSize(method) + Wire::FrameOverhead; });
-    const int room = int(Wire::SpecFrameMinimum - size) - 3 - 5; // beside its name and type
+    const int room = int(Wire::SpecFrameMinimum - size) - 3 - 5; // in addition to its name and type
     s.engine.abort();
     s.takeEvents();
     s.settings.clientProperties = {{u"xy"_s, QString(room, u'x')}};

@@ -113,7 +113,7 @@ void tst_Heartbeat::anyByteKeepsThePeerAlive()
 {
     Beating s;
     const QByteArray frame = Wire::encodeFrame(0, Wire::ConnectionBlocked{.reason = "any"});
-    for (const char byte : frame) { // one byte of a frame each 19 seconds
+    for (const char byte : frame) { // one byte of a frame every 19 seconds
         s.advance(19s).expectNoEvent();
         s.brokerBytes(QByteArray(1, byte));
     }
@@ -148,7 +148,7 @@ void tst_Heartbeat::aDelayedTimerAfterAnyByteGivesMoreTimeAgain()
     s.sleep(60s).expectNoEvent();
     s.brokerHeartbeat();
     s.advance(19'999ms).expectNoEvent();
-    s.sleep(10s).expectNoEvent(); // delayed again, so the peer gets more time again
+    s.sleep(10s).expectNoEvent(); // the timer is late again, so the peer gets more time again
     s.brokerHeartbeat().advance(19'999ms).expectNoEvent().advance(1ms);
     QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
 }

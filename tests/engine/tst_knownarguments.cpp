@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 Q_DECLARE_METATYPE(AmqpQt::QueueOptions)
 
-// RabbitMQ closes the channel for a wrong value of an optional argument, so the engine never sends one.
+// RabbitMQ closes the channel for an invalid value of an optional argument, so the engine never sends one.
 class tst_KnownArguments : public QObject
 {
     Q_OBJECT

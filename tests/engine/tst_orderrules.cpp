@@ -124,7 +124,7 @@ void tst_OrderRules::aTimeoutClosesTheChannelAndEndsItsOtherCalls()
     QCOMPARE(consumer->state, ConsumerState::Gone);
     QCOMPARE(channel.topology().declareQueue(u"q"_s, {}, false).error().kind(), ErrorKind::NotOpen);
 
-    // The delayed replies are ignored; the other channel is not touched.
+    // The delayed replies are ignored, and the other channel is not affected.
     s.broker(Wire::QueueDeclareOk{.queue = "q"}).broker(Wire::QueuePurgeOk{}).deliver("a", 1).expectNoEvent();
     s.broker(Wire::ChannelCloseOk{}).broker(Wire::QueuePurgeOk{}, 2).takeReply<quint32>(elsewhere);
     s.expectNoEvent().expectNothingSent();
@@ -446,7 +446,7 @@ void tst_OrderRules::prefetchIsSentBeforeAConsumerAndBackAfterwards()
     const auto consume = [&](const QString &tag, std::optional<quint16> prefetch) {
         QVERIFY(channel.subscriptions().consume(u"q"_s, {.consumerTag = tag, .prefetch = prefetch}, &s));
     };
-    consume(u"a"_s, {}); // the broker's default is no limit
+    consume(u"a"_s, {}); // the broker has no limit by default
     s.expectSent<Wire::BasicConsume>();
     const CallId setting = *channel.subscriptions().setPrefetch(100, false);
     s.expectSent(Wire::BasicQos{.prefetchCount = 100}).broker(Wire::BasicQosOk{});

@@ -165,7 +165,7 @@ void tst_RepeatedDeliveries::aDifferentDeliveryIsDecodedCompletely()
 
 void tst_RepeatedDeliveries::everyByteCountsButTagBitAndBody()
 {
-    for (qsizetype tagSize = 1; tagSize <= 16; ++tagSize) { // frames of all sizes modulo that of a word
+    for (qsizetype tagSize = 1; tagSize <= 16; ++tagSize) { // frame sizes with every remainder modulo the word size
         const QByteArray before = deliverFrames(QByteArray(tagSize, 't'), 1, Usual);
         const qsizetype body = before.size() - Usual.body.size() - 1;
         const qsizetype bodyFrame = body - Wire::FrameHeaderSize;
@@ -265,7 +265,7 @@ void tst_RepeatedDeliveries::deliveriesLongAfterTheEndOfTheirConsumerAreReturned
     Subscribed s;
     s.broker(Wire::BasicCancel{.consumerTag = "tag", .noWait = true}).expectEvent<Engine::ConsumerCancelled>();
     s.expectSent<Wire::BasicCancel>();
-    for (int i = 0; i < 20; ++i) { // more than are remembered
+    for (int i = 0; i < 20; ++i) { // more consumers than are remembered
         const QByteArray tag = "tag" + QByteArray::number(i);
         s.subscribe(*s.channel, QString::fromLatin1(tag));
         s.broker(Wire::BasicCancel{.consumerTag = QByteArrayView(tag), .noWait = true})

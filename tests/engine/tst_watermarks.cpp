@@ -133,7 +133,7 @@ void tst_Watermarks::aBlockLastsNoLongerThanItsTimeout()
     Flow t;
     QVERIFY(!t.flow.blockedDeadline());
     t.flow.setBlocked(true, {}, m_now);
-    t.flow.setBlocked(true, {}, m_now + 2s); // does not extend it
+    t.flow.setBlocked(true, {}, m_now + 2s); // does not extend the period
     QCOMPARE(t.flow.blockedDeadline(), std::optional(m_now + 3s));
     t.flow.setBlocked(false, {}, m_now + 2s);
     QVERIFY(!t.flow.blockedDeadline());

@@ -344,7 +344,8 @@ void tst_InteropPika::headersOfPikaThatAreNestedTooDeeplyDoNoHarm()
 
     QCOMPARE(ask("publish", pikas), QByteArray("published"));
     QVERIFY(waitFor([&] { return poisoned.size() == 1; }));
-    QCOMPARE(ask("publish", pikas), QByteArray("published")); // recognised as equal to the previous message
+    QCOMPARE(ask("publish", pikas),
+             QByteArray("published")); // recognised as equal to the previous message
     QVERIFY(waitFor([&] { return poisoned.size() == 2; }));
     client.channel->publish({}, other, Message("other"));
     QVERIFY(waitFor([&] { return others == 1; }));

@@ -228,7 +228,7 @@ void tst_PublisherLive::unconfirmedMessagesAreRepublished()
     QCOMPARE(outcomes.count(ErrorKind::NoError), Count);
     disconnect(&connection, nullptr, this, nullptr);
 
-    // At least once, and in order except for repeated messages.
+    // Messages arrive at least once, and in order except for repeated ones.
     QVERIFY(waitFor([&] { return m_client->messageCount(queue) >= Count; }));
     QList<Message> messages;
     const qint64 inQueue = m_client->messageCount(queue);
@@ -287,11 +287,11 @@ void tst_PublisherLive::publishFailsWhenAnAlarmHasFilledTheOutbox()
     QCOMPARE(publisher.error().kind(), ErrorKind::BufferFull);
     QVERIFY(accepted - before > 1000);
     const qint64 full = heap.live();
-    QVERIFY2(full < 2 * Limit, qPrintable(QString::number(full))); // the outbox, and what each of its messages costs
+    QVERIFY2(full < 2 * Limit, qPrintable(QString::number(full))); // the outbox and the overhead of each message
     for (const Message &message : std::as_const(deliveries))
         message.ack();
     int rejected = 0;
-    // Three heartbeats, and attempts to publish ten times the limit.
+    // Waits for three heartbeats, and tries to publish ten times the limit.
     const QDeadlineTimer threeHeartbeats(7s);
     QTimer attempts;
     connect(&attempts, &QTimer::timeout, this, [&] {

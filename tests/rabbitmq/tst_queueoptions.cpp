@@ -6,7 +6,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// Tests the effect of the helpers of QueueOptions, ExchangeOptions and ConsumeOptions at RabbitMQ.
+// Tests the effect of the helpers of QueueOptions, ExchangeOptions and ConsumeOptions on RabbitMQ.
 class tst_QueueOptions : public QObject
 {
     Q_OBJECT
@@ -64,7 +64,7 @@ QString tst_QueueOptions::declare(const QueueOptions &options)
     return queue;
 }
 
-// The broker has them all afterwards, or has rejected them.
+// Afterwards the broker has all of these messages or has rejected them.
 void tst_QueueOptions::publish(const QString &queue, const QStringList &texts)
 {
     for (const QString &text : texts)

@@ -8,7 +8,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// Ctrl-C in the way the examples show.
+// Tests Ctrl-C as the examples handle it.
 class tst_QuitSignals : public QObject
 {
     Q_OBJECT
@@ -59,7 +59,7 @@ void tst_QuitSignals::programEndsWellAndLeavesTheRest()
     for (qsizetype i = 0; i < lines.size(); ++i)
         QVERIFY2(lines[i].startsWith(QByteArray::number(i) + ' '), lines[i].left(20).constData());
 
-    // Printed messages are acked. All others are still in the queue, whether they had been sent to the program or not.
+    // Printed messages are acked. All others are still in the queue, even if they had been sent to the program.
     QVERIFY(waitFor([&] { return client.messageCount(queue) == Count - lines.size(); }));
     const Result<std::optional<GetResult>> next = await(client.channel->get(queue));
     QVERIFY(next && *next);

@@ -128,7 +128,7 @@ void tst_Settling::ackUpToAndNackUpToSettleAllBefore()
     QVERIFY(channel->nackUpTo(messages[6], Requeue::No));
     QCOMPARE(consumer->unackedCount(), 5);
     QVERIFY(isChannelUnharmed(channel, queue));
-    QCOMPARE(m_messages.size(), 12); // none of these came back
+    QCOMPARE(m_messages.size(), 12); // none of these messages was requeued
 
     QVERIFY(channel->ack(messages[8]));
     QVERIFY(channel->nackUpTo(messages[10], Requeue::Yes)); // 7, 9 and 10
@@ -200,7 +200,7 @@ void tst_Settling::deliveryOfAnotherChannelIsStale()
     QCOMPARE(otherClient.channel->number(), m_client->channel->number());
     for (Channel *foreign : {other, otherClient.channel}) {
         const QString ownQueue = filledQueue(*m_client, 1);
-        const auto own = await(foreign->get(ownQueue)); // a delivery with the same tag, which stays as it is
+        const auto own = await(foreign->get(ownQueue)); // a delivery with the same tag, which is not affected
         QVERIFY(own && *own);
         QCOMPARE((*own)->message.deliveryTag(), messages[0].deliveryTag());
         QVERIFY(!foreign->ack(messages[0]));

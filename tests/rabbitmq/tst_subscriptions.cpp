@@ -64,7 +64,7 @@ void tst_Subscriptions::deletedQueueCancelsItsConsumerOnly()
     QCOMPARE(client.channel->consumers(), QList<Consumer *>({surviving}));
     QCOMPARE(surviving->state(), Consumer::State::Active);
 
-    messages.first().ack(); // the queue is gone, its delivery is known to the channel
+    messages.first().ack(); // the queue is gone, but the channel still knows the delivery
     client.channel->publish({}, survivor, Message::fromText(u"another"));
     QVERIFY(waitFor([&] { return texts(others) == QStringList(u"another"_s); }));
     VERIFY_OK(client.channel->declareQueue(queue, sharedQueue()));
@@ -450,7 +450,7 @@ void tst_Subscriptions::batchesBringTheSameMessages()
     QCOMPARE(texts(single), numbers(0, Count - 1));
     QVERIFY(batched == single);
     QVERIFY(batches < Count);
-    QCOMPARE(consumer->unackedCount(), Count); // emitted twice, delivered once
+    QCOMPARE(consumer->unackedCount(), Count); // emitted by both signals, but delivered once
 }
 
 void tst_Subscriptions::batchSlotMayEndTheSubscription_data()
@@ -533,7 +533,7 @@ void tst_Subscriptions::batchesOfAWorkerConnectionArriveInTheMainThread()
     connect(connection, &Connection::closed, this, [&] { closed = true; });
     QMetaObject::invokeMethod(connection, &Connection::close);
     QVERIFY(waitFor([&] { return closed; }));
-    QCOMPARE(publisher.messageCount(queue), 0); // nothing went back: all acks had arrived
+    QCOMPARE(publisher.messageCount(queue), 0); // no message was requeued, since all acks had arrived
 }
 
 QTEST_GUILESS_MAIN(tst_Subscriptions)

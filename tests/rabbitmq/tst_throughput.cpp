@@ -183,7 +183,7 @@ void tst_Throughput::backlogIsWorkedOffByAWorkerThread()
     BrokerClient client;
     QVERIFY(client.isOpen());
     QSignalSpy errors(client.channel, &Channel::errorOccurred);
-    Tally received; // the worker's until it has ended
+    Tally received; // used by the worker until it has ended
     QAtomicInteger<quint64> done;
     QThread thread;
     QObject worker;

@@ -256,7 +256,7 @@ void tst_Transacting::rollbackAfterRecoverReopensSettledDeliveries()
     QVERIFY(waitFor([&] { return messages.size() == 5; }));
     VERIFY_OK(m_channel->txRollback());
     QCOMPARE(queueCounts(m_channel, queue), QByteArray("0 3"));
-    QVERIFY(m_channel->ackUpTo(messages[4])); // and the second one
+    QVERIFY(m_channel->ackUpTo(messages[4])); // settles the second delivery as well
     VERIFY_OK(m_channel->txCommit());
     QCOMPARE(queueCounts(m_channel, queue), QByteArray("0 0"));
 }

@@ -71,7 +71,7 @@ void tst_Tutorials::workersShareTheTasks()
     const QString queue = uniqueName(u"q"_s);
     Receiver busy(u"dotasks"_s, {u"--queue"_s, queue});
     VERIFY_PRINTS(busy, "Waiting for tasks\n");
-    const QString hours(3600, u'.'); // an hour of work
+    const QString hours(3600, u'.'); // a task of an hour
     VERIFY_RUNS(u"newtask"_s, {u"--queue"_s, queue, hours});
     VERIFY_PRINTS(busy, "Waiting for tasks\nBegin " + hours.toUtf8() + '\n');
     VERIFY_RUNS(u"newtask"_s, {u"--queue"_s, queue, u"short"_s, u"one"_s});
@@ -117,7 +117,7 @@ void tst_Tutorials::severitiesAreRouted()
     VERIFY_PRINTS(errors, "Waiting for logs\nerror: it burns\n");
     QVERIFY(errors.endsWell() && all.endsWell());
     VERIFY_OK(client.channel->deleteExchange(exchange));
-    QCOMPARE(run(u"receivelogsdirect"_s, {}).exitCode, 1); // it needs a severity
+    QCOMPARE(run(u"receivelogsdirect"_s, {}).exitCode, 1); // the program requires a severity
 }
 
 void tst_Tutorials::patternsChooseTopics()

@@ -122,7 +122,7 @@ void ClientExerciser::actOnce()
     }
 }
 
-// Afterwards, any object may be gone.
+// Afterwards any object may have been deleted.
 void ClientExerciser::actInSlot(const char *signal)
 {
     constexpr int MaximumDepth = 4;
@@ -131,7 +131,7 @@ void ClientExerciser::actInSlot(const char *signal)
     if (!m_actsInSlots || m_depth == MaximumDepth || m_script.isEmpty())
         return;
     ++m_depth;
-    for (int count = m_script.byte() % 8 - 4; count > 0; --count) // none in more than half of the slots
+    for (int count = m_script.byte() % 8 - 4; count > 0; --count) // more than half of the slots have no action
         actOnce();
     --m_depth;
 }

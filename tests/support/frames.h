@@ -68,7 +68,7 @@ public:
     bool isMalformed() const { return m_isMalformed; } // no more frames can be found
 
 private:
-    static constexpr quint32 MaximumPayload = 16 * 1024 * 1024; // a larger size is not meant as one
+    static constexpr quint32 MaximumPayload = 16 * 1024 * 1024; // a larger size is treated as malformed
 
     Keeps m_keeps;
     QByteArray m_bytes; // of the header, then of the payload

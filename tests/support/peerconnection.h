@@ -85,7 +85,7 @@ private:
     const int m_number;
     BrokerSession m_session;
     QByteArray m_input;
-    QByteArray m_output; // paced
+    QByteArray m_output; // output that is sent in pieces
     QTimer m_pace;
     qsizetype m_paceBytes = 0; // 0 to send everything at once
     bool m_reading = true;

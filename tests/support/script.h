@@ -127,7 +127,7 @@ public:
         return *this;
     }
     Script &expectNoEvent(Here = {});
-    Script &expectReply(Engine::CallId call, Here = {}); // a good one, next
+    Script &expectReply(Engine::CallId call, Here = {}); // the next event is a well-formed reply
     Script &expectReply(Engine::CallId call, AmqpQt::ErrorKind kind, Here = {});
     template <typename Value>
     Value takeReply(Engine::CallId call, Here here = {})
@@ -141,7 +141,8 @@ public:
     }
     AmqpQt::Error takeConnectionClosed(Here = {});                       // skips earlier events
     int repeatedCount() const { return m_engineEvents.repeatedCount(); } // deliveries reported as RepeatedDelivery
-    // All that is left, in order: {"ReplyArrived 3 Network", "ChannelClosed 1 Network", "ConnectionClosed Network"}.
+    // Takes all remaining events, in order: {"ReplyArrived 3 Network", "ChannelClosed 1 Network", "ConnectionClosed
+    // Network"}.
     QStringList takeEvents();
 
     Script &advance(Engine::Milliseconds time); // the timer fires whenever it is due, and output is written

@@ -34,7 +34,7 @@ public:
 
     quint16 port() const { return m_port; }
     QUrl url() const;                  // guest:guest, virtual host /
-    void setListening(bool listening); // on the same port again; connections stay
+    void setListening(bool listening); // uses the same port again; connections stay open
 
     struct Handshake : Offer {
         bool answersHeader = true; // if false, accepts the connection and sends nothing
@@ -84,12 +84,12 @@ public:
     void closeConnection(quint16 replyCode, const QByteArray &text); // connection.close; the socket at close-ok
     void closeChannel(quint16 channel, quint16 replyCode, const QByteArray &text);
     void hangUp();         // closes the socket after writing, without connection.close
-    void dropConnection(); // at once
+    void dropConnection(); // closes the socket at once
 
     static QByteArray table(const QVariantMap &table); // contents for the Table of a method
 
-    int connectionCount() const;       // accepted so far
-    bool isConnected() const;          // the latest
+    int connectionCount() const;       // the number of connections accepted so far
+    bool isConnected() const;          // whether the latest connection is open
     QByteArray protocolHeader() const; // of the latest
     QList<Command> received() const;   // on all connections, in order; a content when it is complete
     QList<Command> received(const QByteArray &name) const;
@@ -155,5 +155,5 @@ private:
 
     QList<PeerConnection *> m_connections;
     QList<Command> m_received;
-    int m_names = 0; // made up so far
+    int m_names = 0; // the number of generated names
 };

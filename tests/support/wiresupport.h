@@ -81,7 +81,7 @@ class FieldCollector
 public:
     QByteArrayList fields() const { return m_fields; }
 
-    template <std::unsigned_integral T> // bool is one
+    template <std::unsigned_integral T> // includes bool
     void operator()(const char *name, const T &value)
     {
         add(name, QByteArray::number(qulonglong(value)));

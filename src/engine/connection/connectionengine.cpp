@@ -270,7 +270,7 @@ void ConnectionEngine::sendConnectionClose()
 void ConnectionEngine::on(const Wire::ConnectionClose &method)
 {
     m_frames.send(0, Wire::ConnectionCloseOk{});
-    if (m_state == State::CloseSent) // the closes crossed: the connection ends either way, with no calls outstanding
+    if (m_state == State::CloseSent) // both sides have sent close, so the connection ends without outstanding calls
         return end({}, true);
     const char *cause = Wire::methodName({method.classId, method.methodId});
     const bool isLoginRefused = method.replyCode == Wire::ReplyCode::AccessRefused && m_state != State::Open;
