@@ -37,7 +37,7 @@ public:
     static void add(ReplyStateBase &reply, Entry entry);
     static void post(ReplyStateBase &reply, Entry entry);
 
-    Entry first; // most replies have one: it needs no allocation besides this one
+    Entry first; // most replies have a single continuation, which then needs no further allocation
     std::vector<Entry> others;
 };
 

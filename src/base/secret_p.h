@@ -47,7 +47,7 @@ public:
         return debug;
     }
 
-    // Through a volatile pointer, since a compiler may drop writes to memory that nobody reads again.
+    // Uses a volatile pointer, since a compiler may drop writes to memory that is never read again.
     static void wipe(char *data, qsizetype size) noexcept
     {
         for (volatile char *at = data; size > 0; --size)

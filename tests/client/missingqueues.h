@@ -8,7 +8,7 @@
 namespace AmqpQt::Test
 {
 
-// Lets the peer reject the declarations of some queues with 404. It answers nothing more on that channel until it is
+// Makes the peer reject the declarations of some queues with 404. It answers nothing more on that channel until it is
 // closed.
 template <typename IsMissing>
 void rejectMissingQueues(ScriptedPeer &peer, IsMissing isMissing)

@@ -513,7 +513,7 @@ void tst_LatestValueModel::consumerMayLiveInAnotherThread()
     model.addConsumer(consumer);
     peer.sendRaw(deliveries("c1", 1, {"a", "b"}));
     QVERIFY(waitUntil([&] { return cells(model) == "b"; }));
-    // A batch on its way when the consumer is deleted still arrives.
+    // A batch that is queued when the consumer is deleted still arrives.
     QMetaObject::invokeMethod(
         &worker,
         [&] {

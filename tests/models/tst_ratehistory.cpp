@@ -30,7 +30,7 @@ public:
         m_started = m_clock.nsecsElapsed();
     }
 
-    // Returns whether the next value stands for this number of messages.
+    // Returns whether the next value represents this number of messages.
     bool isNext(RateHistory &history, int count)
     {
         const QSignalSpy sampled(&history, &RateHistory::valuesChanged);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# Builds AmqpQt with SHARED=ON or OFF, with the QML module if QML is ON, installs it into WORK_DIR, and builds and runs an
-# application with what is there. Called as cmake -D… -P package.cmake.
+# Builds AmqpQt with SHARED=ON or OFF, with the QML module if QML is ON, installs it into WORK_DIR, and builds and runs
+# an application with the installed files. Called as cmake -D… -P package.cmake.
 
 function(run)
     execute_process(COMMAND ${ARGN} COMMAND_ECHO STDOUT COMMAND_ERROR_IS_FATAL ANY)

@@ -38,7 +38,7 @@ const QByteArray endlessFlow = R"(
         property RateHistory history: RateHistory { consumer: consumer; interval: 1 }
     })";
 
-// It has no connection until somebody sets `active`.
+// The connection is not opened until `active` is set.
 const QByteArray publishing = R"(
     import QtQml
     import AmqpQt

@@ -322,7 +322,7 @@ TestCase {
         const spy = create(spies, { target: system.queue, signalName: "declared" })
         ignoreWarning(/the broker cancelled the consumer/)
         remove(system.queue.name)
-        tryCompare(spy, "count", 1, 30000) // the queue is there again
+        tryCompare(spy, "count", 1, 30000) // the queue exists again
         tryCompare(system.consumer, "subscribed", false, 30000)
         verify(system.consumer.errorString.includes("cancelled"), system.consumer.errorString)
         system.consumer.active = false

@@ -3,7 +3,7 @@ import QtQuick
 import QtTest
 import AmqpQt
 
-// Elements that change while their calls wait or are under way.
+// Elements that change while their calls are waiting or unanswered.
 TestCase {
     id: testCase
     name: "TopologyChanges"
@@ -339,7 +339,7 @@ TestCase {
         const other = bindings.createObject(system.queue, { exchangeName: "amq.topic", routingKey: "b" })
         tryBound(system, ["amq.topic a", "amq.topic b"], "amq.topic a,amq.topic b")
         other.routingKey = "c"
-        wait(20) // the new binding is under way
+        wait(20) // the new binding is unanswered
         test.deleteNow(other)
         tryBound(system, ["amq.topic a", "amq.topic b", "amq.topic c"], "amq.topic a,amq.topic c")
     }

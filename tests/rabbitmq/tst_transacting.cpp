@@ -232,7 +232,7 @@ void tst_Transacting::redeliverUnackedBringsMessagesAgain()
     QVERIFY(!m_channel->ack(messages[3]));
     QVERIFY(m_channel->ackUpTo(messages[6]));
     QCOMPARE(queueCounts(m_channel, queue), QByteArray("0 0"));
-    // Several at once, with deliveries under way between them.
+    // Several recovers at once, with deliveries in transit between them.
     for (int i = 0; i < 200; ++i)
         m_channel->publish({}, queue, Message("more"));
     QVERIFY(waitFor([&] { return messages.size() > 10; }));

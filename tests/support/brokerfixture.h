@@ -24,7 +24,7 @@ struct ProcessResult {
 // AMQPQT_TEST_URL alone, AMQPQT_BROKER_CTL is the command to use.
 ProcessResult brokerControl(const QStringList &arguments);
 
-// Runs Python source with the pika client library at hand. The broker's URL is in the environment as AMQPQT_TEST_URL,
+// Runs Python source with the pika client library available. The broker's URL is in the environment as AMQPQT_TEST_URL,
 // `arguments` are sys.argv[1:].
 ProcessResult runPika(const QString &source, const QStringList &arguments = {}, const QByteArray &input = {});
 // Does the same in parallel with the test; the process is killed with the object.

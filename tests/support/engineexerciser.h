@@ -41,7 +41,7 @@ private:
         std::set<quint64> tags; // of this incarnation
         std::set<quint64> openTags;
         int unsure =
-            0; // a rollback or a recover is under way, and only the broker knows which deliveries are unsettled
+            0; // a rollback or a recover is unanswered, and only the broker knows which deliveries are unsettled
         quint64 lastTag = 0;
         quint64 lastPublished = 0;
         std::map<quint64, bool> published; // publishes whose outcome is not reported yet; true in confirm mode

@@ -90,7 +90,7 @@ private:
     qsizetype m_paceBytes = 0; // 0 to send everything at once
     bool m_reading = true;
     bool m_closing = false;
-    QHash<quint16, Publish> m_publishes; // whose contents are under way
+    QHash<quint16, Publish> m_publishes; // publishes whose contents are incomplete
     QStringList m_violations;
     int m_heartbeats = 0;
     qint64 m_bytesReceived = 0;

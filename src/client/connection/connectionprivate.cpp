@@ -357,7 +357,7 @@ bool ConnectionPrivate::dispatchEvents(Engine::Time deadline, const Dispatcher::
     int left = stride;
     const auto budget = activeParameters().dispatchBudget();
     Engine::Time last = deadline - budget;
-    Message spare; // reuses the memory of the previous delivery if nobody keeps it
+    Message spare; // reuses the memory of the previous delivery if it has no other owner
     scheduler.beginSlice();
     Engine::Event event;
     while (engine.next(event)) {

@@ -62,8 +62,8 @@ public:
         if (!isScheduled())
             markDue();
     }
-    // After a dispatch loop that used up its time. Uses a timer because GLib's event dispatcher lets other timers run
-    // only every second time between events that are posted again and again.
+    // Called after a dispatch loop that has used up its time. Uses a timer because GLib's event dispatcher lets other
+    // timers run only every second time between events that are posted again and again.
     void continueLater() { m_continuation.start(0, this); }
 
     void beginTurn() noexcept { m_isDue = false; }

@@ -418,7 +418,7 @@ void ConsumerPrivate::onQueueChecked(const Result<QueueInfo> &found)
     const Error &failure = found.error();
     const bool isRefused = failure.kind() == ErrorKind::ChannelClosed;
     // 404 means that the queue is missing, or on a node that is down. An error of another kind means that the broker
-    // was not asked, since the connection is lost or no channel number is free. The consumer goes on waiting in both
+    // was not asked, since the connection is lost or no channel number is free. The consumer continues to wait in both
     // cases.
     if (failure.isError() && (!isRefused || failure.replyCode() == Wire::ReplyCode::NotFound))
         return checkQueueLater();

@@ -78,7 +78,7 @@ protected:
     //   Closing       yes         yes            set        .          channel.close is sent
     //
     // Other ends need no state: release(), a call that timed out and a violation send channel.close and end the channel
-    // at once. If the broker's channel.close crosses ours, its number awaits close-ok all the same.
+    // at once. If the broker's channel.close crosses it, the number awaits close-ok all the same.
     ChannelHost &m_host;
     quint16 m_number = 0;
     State m_state = State::Closed;

@@ -12,8 +12,8 @@ namespace AmqpQt::Engine
 {
 
 // The unconfirmed messages of one channel in confirm mode. The broker numbers them by delivery tags, from 1 and without
-// gaps, in the order they are sent; we number them by sequence numbers. Returns wait here for the ack that identifies
-// their message.
+// gaps, in the order in which they are sent; the library uses sequence numbers. Returns wait here for the ack that
+// identifies their message.
 class Confirms
 {
 public:

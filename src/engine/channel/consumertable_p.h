@@ -56,10 +56,10 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
 // the channel may come in between.
 //
 // An entry that has ended is only needed for deliveries that the broker sends after the end: RabbitMQ 4.3 does so for
-// consumers that it has cancelled itself, until our answer has arrived, so within one round trip. Even if a channel
-// loses more than 16 consumers in one round trip, nothing is lost: a delivery with an unknown tag is requeued, and the
-// broker is asked to cancel the consumer once more. Only for a delivery that needs no acknowledgement would it close
-// the channel.
+// consumers that it has cancelled itself, until the library's answer has arrived, so within one round trip. Even if a
+// channel loses more than 16 consumers in one round trip, nothing is lost: a delivery with an unknown tag is requeued,
+// and the broker is asked to cancel the consumer once more. Only for a delivery that needs no acknowledgement would it
+// close the channel.
 class ConsumerTable
 {
 public:

@@ -25,8 +25,8 @@ Heartbeat::Verdict Heartbeat::tick(Time now, bool inputIsRead) noexcept
     if (!isRunning())
         return Verdict::Nothing;
     if (inputIsRead && now >= receiveDeadline()) {
-        // A late timer means that the event loop was blocked, not that the peer is dead. The peer's bytes may only
-        // now reach us.
+        // A late timer means that the event loop was blocked, not that the peer is dead. The bytes of the peer may only
+        // arrive now.
         const Milliseconds late = Milliseconds(m_interval) / 4;
         if (m_secondChance || now < receiveDeadline() + late)
             return Verdict::PeerIsDead;
