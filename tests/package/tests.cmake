@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 
-# The library as its users get it: built without tests and sanitizers, installed and found by find_package(), or as a part
-# of another project. Debug, since it builds faster, and what is linked, installed and exported is the same.
+# Tests the library as its users get it, that is, built without tests and sanitizers, and either installed and found by
+# find_package() or as a part of another project. They build in debug mode, which is faster and does not change the
+# linked, installed and exported files.
 foreach(kind package subproject)
     foreach(shared ON OFF)
         if(shared)

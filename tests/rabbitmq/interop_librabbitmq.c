@@ -145,7 +145,7 @@ static void write_table(amqp_table_t table)
     putchar('}');
 }
 
-static amqp_pool_t memory; // what was read from the current line
+static amqp_pool_t memory; // memory of the values of the current line
 static char *at;           // the rest of the line
 
 static void expect(char wanted)
