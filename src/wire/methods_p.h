@@ -1158,7 +1158,7 @@ inline const char *methodName(MethodId id) noexcept
 
 enum class Visit { Done, UnknownMethod, Malformed };
 
-// Decodes `arguments`, the bytes behind class-id and method-id, and calls handler(const M &) for the struct M of `id`.
+// Decodes `arguments`, the bytes after class-id and method-id, and calls handler(const M &) for the struct M of `id`.
 template <typename Handler>
 Visit visitMethod(MethodId id, QByteArrayView arguments, Handler &&handler)
 {
