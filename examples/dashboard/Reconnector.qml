@@ -29,7 +29,7 @@ Timer {
         target: timer.connection
         function onOpened() { timer.reset() }
         function onActiveChanged() { timer.reset() }
-        function onParametersChanged() { timer.reset() } // the connection itself connects with the new ones
+        function onParametersChanged() { timer.reset() } // the connection uses the new parameters by itself
         function onClosed(reason) {
             if (!timer.connection.active || reason.kind === Amqp.ErrorKind.NoError)
                 return

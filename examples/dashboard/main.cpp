@@ -31,7 +31,7 @@ struct Options {
     QSize size;
     int page = 0;
     bool isDark = false;
-    int detailsRow = -1;              // none
+    int detailsRow = -1;              // -1 if no row is shown
     std::chrono::milliseconds end{0}; // 0 to run until the window is closed
     QString screenshot;
 };

@@ -12,7 +12,7 @@
 namespace AmqpQt::Wire
 {
 
-inline constexpr int MaximumTableNesting = 32; // a table inside a table inside …, arrays counted too
+inline constexpr int MaximumTableNesting = 32; // nested tables and arrays, including the outermost table
 
 // Unlike QString::fromUtf8(), keeps an initial U+FEFF, since the text belongs to the peer, and bytes that are not
 // UTF-8, see AmqpQt::textFromBytes().

@@ -93,7 +93,7 @@ void tst_Delivering::consumersThatTakeTurnsGetTheirOwnMessages()
     QByteArray bytes;
     QStringList expected;
     QList<quint64> tags;
-    // Two of the same properties, then two of different ones.
+    // At first the deliveries of both consumers have the same properties, then different ones.
     for (const quint8 priorityOfB : {quint8(1), quint8(2)}) {
         for (int round = 0; round < 3; ++round) {
             for (const char tag : {'a', 'b'}) {

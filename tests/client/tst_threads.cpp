@@ -105,7 +105,7 @@ private:
     std::mutex m_mutex;
     std::condition_variable m_ended;
     std::function<void()> m_command;
-    std::thread m_thread; // the last one: it uses the others
+    std::thread m_thread; // declared last, because it uses the other members
 };
 
 // Hands values over to some threads.

@@ -381,7 +381,8 @@ void tst_Confirms::aThousandReturnsFindTheirMessages_data()
     QTest::newRow("different, acked by fifties") << true << 50;
 }
 
-// In flight at once: 1 000 that come back, between mandatory ones with a route and others that are not mandatory.
+// 1000 messages that are returned are in flight, between mandatory messages with a route and messages that are not
+// mandatory.
 void tst_Confirms::aThousandReturnsFindTheirMessages()
 {
     QFETCH(const bool, areDifferent);

@@ -367,7 +367,7 @@ void tst_FlowControl::publishFailsAboveTheBufferLimit()
     const Error error = channel.publish({}, u"key"_s, noProperties, bodyOf(30'000), false).error();
     QCOMPARE(error.kind(), ErrorKind::BufferFull);
     QVERIFY2(error.text().contains(u"50000"_s), qPrintable(error.text()));
-    QCOMPARE(publish(channel, bodyOf(10'000)), quint64(2)); // the rejected one has no number
+    QCOMPARE(publish(channel, bodyOf(10'000)), quint64(2)); // the rejected message has no number
     s.expectPublished(bodyOf(30'000), "key").expectPublished(bodyOf(10'000), "key").expectNothingSent();
     QCOMPARE(publish(channel, bodyOf(30'000)), quint64(3));
     QVERIFY(channel.topology().purgeQueue(u"q"_s)); // the limit does not apply to calls

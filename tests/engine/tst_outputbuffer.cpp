@@ -120,7 +120,7 @@ void tst_OutputBuffer::reportsThePiecesInOrder()
     QVERIFY(pieces[1].data() == large.constData());
     QCOMPARE(pieces[1].size(), large.size());
     QCOMPARE(pieces[2], "tail and head");
-    buffer.consume(3 + large.size() + 13 + 10); // into the second large one
+    buffer.consume(3 + large.size() + 13 + 10); // ends within the second large piece
     QCOMPARE(buffer.pieces(space).size(), 2u);
     QVERIFY(space[0].data() == large.constData() + 10);
     QCOMPARE(buffer.pieces(std::span(space).first(1)).size(), 1u);

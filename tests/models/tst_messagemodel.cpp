@@ -240,7 +240,7 @@ void tst_MessageModel::overwrittenMessagesAreReleased()
         for (int j = 0; j < 100; ++j)
             messages += Message(body);
         observed.model.append(std::exchange(messages, {}));
-        QVERIFY(copiesOf(body) <= 1 + 50 + 50); // the rows, and those that will overwrite them
+        QVERIFY(copiesOf(body) <= 1 + 50 + 50); // the rows, and the messages that will overwrite them
         if (i % 1000 == 0) {
             QVERIFY(observed.next() != QStringList({u"nothing"_s}));
             for (int row = 0; row < 50; ++row)

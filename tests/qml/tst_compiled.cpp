@@ -79,7 +79,7 @@ QVariant plain(QVariant value)
     return value;
 }
 
-// The properties of a class of the module, those that it inherits from others of the library included.
+// Returns the properties of a class of the module, including those inherited from other classes of the library.
 QList<QMetaProperty> properties(const QMetaObject *type)
 {
     const auto isOwn = [](const QMetaObject *one) {

@@ -155,7 +155,7 @@ inline Message fullMessage()
     message.setMessageId(u"😀"_s);
     message.setTimestamp(utc(1'700'000'000));
     message.setType(u"סוג"_s);
-    message.setUserId(u"guest"_s); // RabbitMQ rejects any other
+    message.setUserId(u"guest"_s); // RabbitMQ rejects any other user
     message.setAppId(u"تطبيق"_s);
     message.setClusterId(QString(85, u'猫')); // 255 bytes, the maximum
     return message;

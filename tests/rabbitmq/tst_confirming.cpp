@@ -192,7 +192,7 @@ void tst_Confirming::missingExchangeLeavesNoMessageWithoutAnEnd()
     for (int i = 0; i < 20; ++i) {
         QVERIFY(replies[i].isFinished());
         const QString outcome = outcomes.byNumber.value(quint64(i + 1));
-        if (i >= 10) // the broker never processed the later ones
+        if (i >= 10) // the broker never processed the later messages
             QCOMPARE(outcome, u"Unconfirmed 404"_s);
         else
             QVERIFY2(outcome == u"taken" || outcome == u"Unconfirmed 404", qPrintable(outcome));

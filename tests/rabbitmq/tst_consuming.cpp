@@ -175,7 +175,7 @@ void tst_Consuming::deliveryHasItsExchangeAndRoutingKey()
     sent.setMessageId(u"id"_s);
     sent.setTimestamp(QDateTime::fromSecsSinceEpoch(1'700'000'000).toUTC());
     sent.setType(u"type"_s);
-    sent.setUserId(brokerParameters().userName()); // the broker rejects any other
+    sent.setUserId(brokerParameters().userName()); // the broker rejects any other user
     sent.setAppId(u"app"_s);
 
     Consumer *consumer = client.channel->consume(queue, {.consumerTag = u"tag"_s});

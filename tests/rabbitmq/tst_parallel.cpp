@@ -99,7 +99,7 @@ void tst_Parallel::everyMessageIsReceivedOnce()
     QCOMPARE(sum(counts), queues * 500);
     if (!shares.isEmpty())
         QCOMPARE(counts, shares);
-    // A message counted twice would leave another one.
+    // If a message were counted twice, another message would be left.
     for (const QString &name : std::as_const(names))
         QVERIFY(waitFor([&] { return queueCounts(client.channel, name) == "0 0"; }));
 }

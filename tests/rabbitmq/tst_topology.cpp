@@ -319,7 +319,7 @@ void tst_Topology::directExchangeRoutesByKey()
     channel->bindQueue(red, exchange, u"red"_s);
     channel->bindQueue(any, exchange, u"red"_s);
     channel->bindQueue(any, exchange, u"blue"_s);
-    VERIFY_OK(channel->bindQueue(any, exchange)); // the empty key is one, too
+    VERIFY_OK(channel->bindQueue(any, exchange)); // the empty key is a routing key, too
     for (const QString &key : {u"red"_s, u"blue"_s, u"green"_s, QString()})
         channel->publish(exchange, key, Message::fromText(u'<' + key + u'>'));
     QCOMPARE(bodies(red), QStringList(u"<red>"_s));

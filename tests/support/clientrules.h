@@ -7,7 +7,7 @@
 
 #include <map>
 
-// The rules of the protocol for what a client sends. A broker closes the channel or the connection when one is broken.
+// The protocol's rules for a client. A broker closes the channel or the connection when a rule is broken.
 class ClientRules
 {
 public:

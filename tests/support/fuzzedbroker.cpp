@@ -39,7 +39,7 @@ struct FuzzedBroker::Session final : MemoryTransport::Peer {
     FuzzedBroker &broker;
     QPointer<MemoryTransport> transport;
     BrokerSession session;
-    std::map<quint16, Channel> channels; // those that the client has opened, and 0
+    std::map<quint16, Channel> channels; // the channels that the client has opened, and 0
     bool isAccepted = false;
     bool owesStart = false;
     bool isClosed = false; // by the client

@@ -33,7 +33,7 @@ private:
     struct Channel {
         std::deque<Frame> requests;
         QByteArrayList consumerTags;
-        QSet<QByteArray> noAck; // those of them that need no acks
+        QSet<QByteArray> noAck; // the consumers that need no acks
         std::set<quint64> openTags;
         quint64 lastTag = 0;
         quint64 published = 0; // in confirm mode

@@ -47,7 +47,7 @@ public:
     void fail(const AmqpQt::Error &error); // refuses the connection or breaks it; unread bytes are lost
     void send(QByteArrayView bytes);
     void hangUp(); // ends the stream after the bytes sent so far
-    // How many bytes the broker accepts from now on. The client keeps the others.
+    // Sets how many bytes the broker accepts from now on. The client keeps the remaining bytes.
     void setRoom(qint64 bytes);
 
 private:

@@ -137,7 +137,7 @@ bool isSame(const FieldTable &a, const FieldTable &b)
         return a.isSharedWith(b);
     if (a != b)
         return false;
-    // To QVariant a bool, an int and a double of equal value are the same, on the wire they are not.
+    // QVariant treats a bool, an int and a double of equal value as equal, but on the wire they differ.
     const auto first = Wire::encodeTable(a, u"headers");
     const auto second = Wire::encodeTable(b, u"headers");
     return !first || !second || *first == *second;

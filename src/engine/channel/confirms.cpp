@@ -24,7 +24,7 @@ bool isSame(const Confirms::Mandatory &message, const ReturnedMessage &returned)
         method.exchange != returned.exchange || method.routingKey != returned.routingKey)
         return false;
     Wire::BasicProperties ours, theirs;
-    Wire::decodeProperties(message.properties, ours); // up to the first malformed one
+    Wire::decodeProperties(message.properties, ours); // the properties before the first malformed one
     Wire::decodeProperties(returned.properties, theirs);
     return ours.messageId == theirs.messageId;
 }

@@ -195,7 +195,7 @@ void Subscriptions::on(const Wire::BasicCancelOk &method)
         return m_channel.reportUnexpected(method.name);
     endConsumer(consumer);
     m_channel.finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
-    m_channel.releaseHeld(); // another may wait for the tag
+    m_channel.releaseHeld(); // another consumer may wait for the tag
 }
 
 void Subscriptions::on(const Wire::BasicCancel &method)
@@ -222,7 +222,7 @@ void Subscriptions::on(const Wire::BasicCancel &method)
         m_channel.finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
     if (!std::exchange(consumer->isEndReported, true))
         m_channel.host().post(ConsumerCancelled{consumer, error});
-    m_channel.releaseHeld(); // another may wait for the tag
+    m_channel.releaseHeld(); // another consumer may wait for the tag
 }
 
 // RabbitMQ 4.3 keeps a consumer that it has cancelled, with its tag, until the client answers. Without an answer it

@@ -36,7 +36,7 @@ public:
     void sendMethod(quint16 channel, QByteArrayView payload);
     void sendContent(quint16 channel, const PublishTemplate &frames, const QByteArray &body)
     {
-        if (size_t(body.size()) - 1 >= m_copiedBodyLimit || m_frameLog.isDebugEnabled()) // an empty one, too
+        if (size_t(body.size()) - 1 >= m_copiedBodyLimit || m_frameLog.isDebugEnabled()) // also for an empty body
             return sendAnyContent(channel, frames, body);
         m_frameCount += 3;
         frames.write(m_output.append(frames.size(body)), body);
