@@ -647,7 +647,7 @@ void tst_MessageModel::consumerMayLiveInAnotherThread()
     QVERIFY(waitUntil([&] { return bodies(model) == "d c b"; }));
     QMetaObject::invokeMethod(
         &worker, [&] { Q_EMIT consumer->batchDelivered({Message("late"_ba)}); }, Qt::BlockingQueuedConnection);
-    model.setConsumer(nullptr); // messages on their way are dropped
+    model.setConsumer(nullptr); // queued messages are dropped
     QMetaObject::invokeMethod(
         &worker, [&] { delete client; }, Qt::BlockingQueuedConnection);
     settleEvents();

@@ -363,7 +363,7 @@ void tst_Methods::generatorWritesTheCommittedFile()
     QFile generated(fresh), committed(wire + u"methods_p.h"_s);
     QVERIFY(generated.open(QIODevice::ReadOnly));
     QVERIFY(committed.open(QIODevice::ReadOnly));
-    // Line by line, so that a difference is shown where it is.
+    // Compares line by line, so that a failure shows the line that differs.
     const QByteArrayList generatedLines = generated.readAll().split('\n');
     const QByteArrayList committedLines = committed.readAll().split('\n');
     for (qsizetype i = 0; i < qMin(generatedLines.size(), committedLines.size()); ++i)
