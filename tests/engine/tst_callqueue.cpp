@@ -111,17 +111,17 @@ void tst_CallQueue::heldMessagesAreCounted()
 {
     Queue t;
     t.s.write();
-    const qint64 before = t.s.engine.queuedBytes();
+    const qint64 before = t.s.engine.flow().queuedBytes();
     t.queue->hold(Queue::publish(1));
     t.queue->hold(Queue::publish(2, true));
-    QCOMPARE(t.s.engine.queuedBytes(), before + 18);
+    QCOMPARE(t.s.engine.flow().queuedBytes(), before + 18);
     QCOMPARE(t.queue->unconfirmed(), 1);
     t.queue->takeFirstPublish();
     QCOMPARE(t.queue->unconfirmed(), 1);
-    QCOMPARE(t.s.engine.queuedBytes(), before + 18); // until the message is in the output
+    QCOMPARE(t.s.engine.flow().queuedBytes(), before + 18); // until the message is in the output
     t.queue->endHeld(failure, 0, {});
     QCOMPARE(t.queue->unconfirmed(), 0);
-    QCOMPARE(t.s.engine.queuedBytes(), before + 9);
+    QCOMPARE(t.s.engine.flow().queuedBytes(), before + 9);
 }
 
 void tst_CallQueue::aConsumeThatWaitsForItsTagIsFound()

@@ -205,7 +205,7 @@ void tst_ChannelClosing::closesOfAChannelMayCross()
     s.expectSent<Wire::QueuePurge>().expectSent<Wire::ChannelClose>();
     s.broker(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND"}).expectSent<Wire::ChannelCloseOk>();
     s.expectReply(closing).expectReply(purging, ErrorKind::ChannelClosed).expectEvent<Engine::ChannelClosed>();
-    QVERIFY(!s.engine.createChannel(1, nullptr)); // the answer to the engine's close has not arrived yet
+    QVERIFY(!s.engine.createChannel(nullptr, 1)); // the answer to the engine's close has not arrived yet
     s.broker(Wire::ChannelCloseOk{}).expectNoEvent().expectNothingSent();
     s.openChannel(1);
 }
@@ -218,7 +218,7 @@ void tst_ChannelClosing::theBrokerMayCloseAReleasedChannel()
     channel.release();
     s.expectSent<Wire::ChannelClose>().takeEvents();
     s.broker(Wire::ChannelClose{.replyCode = 406}).expectSent<Wire::ChannelCloseOk>().expectNoEvent();
-    QVERIFY(!s.engine.createChannel(1, nullptr));
+    QVERIFY(!s.engine.createChannel(nullptr, 1));
     s.broker(Wire::ChannelCloseOk{});
     s.openChannel(1);
 }
@@ -256,9 +256,9 @@ void tst_ChannelClosing::aNumberMayBeChosen()
     Script s;
     s.open();
     QCOMPARE(s.openChannel(2).number(), quint16(2));
-    QVERIFY(!s.engine.createChannel(2, nullptr));
-    QVERIFY(!s.engine.createChannel(0, nullptr));
-    QVERIFY(!s.engine.createChannel(2048, nullptr));
+    QVERIFY(!s.engine.createChannel(nullptr, 2));
+    QVERIFY(!s.engine.createChannel(nullptr, 0));
+    QVERIFY(!s.engine.createChannel(nullptr, 2048));
     QCOMPARE(s.openChannel(2047).number(), quint16(2047));
     QCOMPARE(s.openChannel().number(), quint16(1));
     QCOMPARE(s.openChannel().number(), quint16(3));
@@ -274,7 +274,7 @@ void tst_ChannelClosing::numbersCanRunOut()
     for (int i = 0; i < 3; ++i)
         s.openChannel();
     QVERIFY(!s.engine.createChannel(nullptr));
-    QVERIFY(!s.engine.createChannel(4, nullptr));
+    QVERIFY(!s.engine.createChannel(nullptr, 4));
     s.broker(Wire::ChannelClose{.replyCode = 404}, 1).expectSent<Wire::ChannelCloseOk>(1).takeEvents();
     QCOMPARE(s.openChannel().number(), quint16(1));
 }
@@ -320,7 +320,7 @@ void tst_ChannelClosing::reopeningWithoutAFreeNumberFailsAndKeepsTheNumber()
     auto &channel = s.openChannel();
     s.openChannel();
     s.broker(Wire::ChannelClose{.replyCode = 404}).expectSent<Wire::ChannelCloseOk>().takeEvents();
-    const auto usurper = s.engine.createChannel(1, nullptr);
+    const auto usurper = s.engine.createChannel(nullptr, 1);
     QVERIFY(usurper->open());
     s.expectSent<Wire::ChannelOpen>();
     const Error error = channel.open().error();

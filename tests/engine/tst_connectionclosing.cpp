@@ -455,7 +455,7 @@ void tst_ConnectionClosing::heldPublishesFailWithTheirRange()
     const CallId between = *channel.topology().purgeQueue(u"q"_s);
     publish(channel, "4");
     publish(channel, "5");
-    QVERIFY(s.engine.queuedBytes() > 0);
+    QVERIFY(s.engine.flow().queuedBytes() > 0);
     if (end == u"channel.close")
         s.broker(Wire::ChannelClose{.replyCode = 406});
     else if (end == u"connection.close")
@@ -485,7 +485,7 @@ void tst_ConnectionClosing::heldPublishesFailWithTheirRange()
     QCOMPARE(s.takeEvents().filter(u"PublishFailed"_s), QStringList());
     s.checksRules = false;
     s.takeSent();
-    QCOMPARE(s.engine.queuedBytes(), 0);
+    QCOMPARE(s.engine.flow().queuedBytes(), 0);
 }
 
 QTEST_GUILESS_MAIN(tst_ConnectionClosing)

@@ -66,9 +66,9 @@ void tst_FlowControl::blockedHoldsPublishesOnly()
     Script s;
     s.open();
     auto &channel = s.openChannel();
-    QVERIFY(!s.engine.isBlocked());
+    QVERIFY(!s.engine.flow().isBlocked());
     s.broker(Wire::ConnectionBlocked{.reason = "low on disk"});
-    QVERIFY(s.engine.isBlocked());
+    QVERIFY(s.engine.flow().isBlocked());
     s.expectEvent<Engine::BlockedChanged>([](const Engine::BlockedChanged &changed) {
         QVERIFY(changed.blocked);
         QCOMPARE(changed.reason, u"low on disk"_s);
@@ -77,7 +77,7 @@ void tst_FlowControl::blockedHoldsPublishesOnly()
     QCOMPARE(publish(channel, "two"), quint64(2));
     s.expectNothingSent();
     s.broker(Wire::ConnectionUnblocked{});
-    QVERIFY(!s.engine.isBlocked());
+    QVERIFY(!s.engine.flow().isBlocked());
     s.expectEvent<Engine::BlockedChanged>([](const Engine::BlockedChanged &changed) { QVERIFY(!changed.blocked); });
     s.expectPublished("one", "key").expectPublished("two", "key").expectNothingSent().expectNoEvent();
 }
@@ -277,24 +277,24 @@ void tst_FlowControl::watermarksHaveHysteresis()
     s.settings.highWatermark = 20'000;
     s.open();
     auto &channel = s.openChannel();
-    QVERIFY(s.engine.isWritable());
-    while (s.engine.queuedBytes() < 19'000)
+    QVERIFY(s.engine.flow().isWritable());
+    while (s.engine.flow().queuedBytes() < 19'000)
         publish(channel, bodyOf(500));
     s.expectNoEvent();
-    while (s.engine.queuedBytes() < 20'000)
+    while (s.engine.flow().queuedBytes() < 20'000)
         publish(channel, bodyOf(500));
-    QVERIFY(!s.engine.isWritable());
+    QVERIFY(!s.engine.flow().isWritable());
     s.expectEvent<Engine::WritableChanged>([](const Engine::WritableChanged &changed) { QVERIFY(!changed.writable); });
     publish(channel, bodyOf(500)); // a full buffer is a hint and not a limit
     s.expectNoEvent();
     s.engine.prepareOutput(s.now);
-    while (s.engine.queuedBytes() > 10'001)
-        s.engine.written(std::min(s.engine.output().size(), qsizetype(s.engine.queuedBytes() - 10'001)), s.now);
+    while (s.engine.flow().queuedBytes() > 10'001)
+        s.engine.written(std::min(s.engine.output().size(), qsizetype(s.engine.flow().queuedBytes() - 10'001)), s.now);
     s.expectNoEvent();
-    QVERIFY(!s.engine.isWritable());
+    QVERIFY(!s.engine.flow().isWritable());
     s.engine.written(1, s.now);
     s.expectEvent<Engine::WritableChanged>([](const Engine::WritableChanged &changed) { QVERIFY(changed.writable); });
-    QVERIFY(s.engine.isWritable());
+    QVERIFY(s.engine.flow().isWritable());
     publish(channel, bodyOf(500));
     s.expectNoEvent();
 }
@@ -326,7 +326,7 @@ void tst_FlowControl::bytesMovedToTheSocketCrossNoWatermark()
         publish(channel, bodyOf(100'000));
     s.expectEvent<Engine::WritableChanged>().start().brokerStart().broker(Wire::ConnectionTune{.frameMax = 131072});
     s.broker(Wire::ConnectionOpenOk{}).expectEvent<Engine::Opened>().expectNoEvent();
-    QVERIFY(s.engine.queuedBytes() > 300'000);
+    QVERIFY(s.engine.flow().queuedBytes() > 300'000);
 }
 
 void tst_FlowControl::aLostConnectionIsWritableAgain_data()
@@ -392,10 +392,10 @@ void tst_FlowControl::messagesPublishedBeforeOpenCount()
     auto &channel = s.newChannel();
     QVERIFY(channel.open());
     QCOMPARE(publish(channel, bodyOf(30'000)), quint64(1));
-    QVERIFY(s.engine.queuedBytes() >= 30'000);
+    QVERIFY(s.engine.flow().queuedBytes() >= 30'000);
     QCOMPARE(channel.publish({}, u"key"_s, noProperties, bodyOf(30'000), false).error().kind(), ErrorKind::BufferFull);
     s.open().expectSent<Wire::ChannelOpen>().expectPublished(bodyOf(30'000), "key").expectNothingSent();
-    QCOMPARE(s.engine.queuedBytes(), 0);
+    QCOMPARE(s.engine.flow().queuedBytes(), 0);
 }
 
 void tst_FlowControl::aFullChunkAsksToBeWritten()

@@ -150,10 +150,10 @@ void tst_Handshake::reportsPropertiesAndCapabilitiesOfTheBroker()
 {
     Script s;
     s.open();
-    QCOMPARE(s.engine.serverProperties().value(u"product"_s), QVariant(u"RabbitMQ"_s));
-    QVERIFY(s.engine.hasCapability(u"publisher_confirms"_s));
+    QCOMPARE(s.engine.handshake().serverProperties().value(u"product"_s), QVariant(u"RabbitMQ"_s));
+    QVERIFY(s.engine.handshake().hasCapability(u"publisher_confirms"_s));
     QVERIFY(s.engine.hasNack());
-    QVERIFY(!s.engine.hasCapability(u"another_capability"_s));
+    QVERIFY(!s.engine.handshake().hasCapability(u"another_capability"_s));
 }
 
 void tst_Handshake::aCapabilityIsSupportedIfItsValueIsTrue_data()
@@ -180,7 +180,7 @@ void tst_Handshake::aCapabilityIsSupportedIfItsValueIsTrue()
     Script s;
     s.start().brokerStart(*Wire::encodeTable(properties, u"")).expectSent<Wire::ConnectionStartOk>();
     QCOMPARE(s.engine.hasNack(), has);
-    QCOMPARE(s.engine.hasCapability(u"basic.nack"_s), has);
+    QCOMPARE(s.engine.handshake().hasCapability(u"basic.nack"_s), has);
 }
 
 void tst_Handshake::rejectsSettingsThatCannotBeSent_data()
@@ -297,8 +297,8 @@ void tst_Handshake::negotiatesTheSmallerLimit()
     s.expectSent(Wire::ConnectionTuneOk{
         .channelMax = agreed.channelMax, .frameMax = agreed.frameMax, .heartbeat = agreed.heartbeat});
     s.expectSent<Wire::ConnectionOpen>().broker(Wire::ConnectionOpenOk{}).expectEvent<Engine::Opened>();
-    QCOMPARE(s.engine.channelMax(), agreed.channelMax);
-    QCOMPARE(s.engine.frameMax(), agreed.frameMax);
+    QCOMPARE(s.engine.handshake().agreed().channelMax, agreed.channelMax);
+    QCOMPARE(s.engine.handshake().agreed().frameMax, agreed.frameMax);
     QCOMPARE(s.engine.heartbeat(), std::chrono::seconds(agreed.heartbeat));
     const quint16 highest = agreed.channelMax ? agreed.channelMax : 65535;
     QVERIFY(s.engine.isChannelNumberPossible(highest));
@@ -400,7 +400,7 @@ void tst_Handshake::waitingCallsMayBeEndedWithoutAConnection()
     QCOMPARE(s.takeEvents(), QStringList({u"ReplyArrived %1 Cancelled"_s.arg(*opening),
                                           u"PublishFailed 1 1-1 Cancelled"_s, u"ChannelClosed 1"_s}));
     QVERIFY(!s.engine.isWaitedFor());
-    QCOMPARE(s.engine.queuedBytes(), 0);
+    QCOMPARE(s.engine.flow().queuedBytes(), 0);
     s.open();
     s.expectNothingSent();
 }
@@ -615,7 +615,7 @@ void tst_Handshake::canStartAgainAfterAFailure()
     QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Network);
     s.settings = Script::defaultSettings();
     s.open(); // half a frame and the limits of the old connection are forgotten
-    QCOMPARE(s.engine.frameMax(), quint32(131072));
+    QCOMPARE(s.engine.handshake().agreed().frameMax, quint32(131072));
     QVERIFY(s.engine.isChannelNumberPossible(2047));
 }
 

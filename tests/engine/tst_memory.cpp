@@ -188,7 +188,7 @@ void tst_Memory::aTableOfTheServerIsNotDecodedUnasked()
     QCOMPARE(s.engine.handshake().step(), Engine::Handshake::Step::AwaitsTune);
     QVERIFY2(meter.peak() <= 4 * bytes.size() + MiB, qPrintable(QString::number(meter.peak())));
     s.expectSent<Wire::ConnectionStartOk>();
-    QCOMPARE(s.engine.serverProperties().value(u"k"_s).toList().size(), (table.size() - 7) / value.size());
+    QCOMPARE(s.engine.handshake().serverProperties().value(u"k"_s).toList().size(), (table.size() - 7) / value.size());
 
     // A list of mechanisms that is split into as many pieces as possible.
     Script t;
@@ -316,7 +316,7 @@ void tst_Memory::publishedBodiesAreReleasedWhenWritten()
         s.engine.written(s.engine.output().size(), s.now);
     s.takeEvents();
     QVERIFY2(meter.live() < MiB / 4, qPrintable(QString::number(meter.live())));
-    QCOMPARE(s.engine.queuedBytes(), 0);
+    QCOMPARE(s.engine.flow().queuedBytes(), 0);
 }
 
 // Mandatory messages are kept until they are confirmed, so that returns can be matched to them.

@@ -171,7 +171,7 @@ void tst_OrderRules::theTimeOfACallBeginsWithItsLastByte()
     QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), QByteArray(100'000, 'b'), false)); // its body is shared
     QVERIFY(channel.topology().purgeQueue(u"q"_s));
     s.engine.prepareOutput(s.now);
-    qint64 left = s.engine.queuedBytes();
+    qint64 left = s.engine.flow().queuedBytes();
     while (left > 1) {
         const qsizetype part = std::min<qsizetype>({s.engine.output().size(), 10'000, left - 1});
         s.engine.written(part, s.now += 1min);

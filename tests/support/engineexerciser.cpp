@@ -159,8 +159,8 @@ void EngineExerciser::finish()
     }
     if (!m_openCalls.empty())
         fail(u"call %1 did not end"_s.arg(*m_openCalls.begin()));
-    if (m_engine.queuedBytes() != 0)
-        fail(u"%1 bytes are still queued"_s.arg(m_engine.queuedBytes()));
+    if (m_engine.flow().queuedBytes() != 0)
+        fail(u"%1 bytes are still queued"_s.arg(m_engine.flow().queuedBytes()));
     check();
 }
 
@@ -230,7 +230,7 @@ void EngineExerciser::createChannel()
     auto channel = std::make_unique<Channel>();
     const quint8 number = m_script.byte();
     channel->engine =
-        number < 64 ? m_engine.createChannel(number, channel.get()) : m_engine.createChannel(channel.get());
+        number < 64 ? m_engine.createChannel(channel.get(), number) : m_engine.createChannel(channel.get());
     if (!channel->engine)
         return;
     m_channels.push_back(std::move(channel));

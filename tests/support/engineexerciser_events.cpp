@@ -24,8 +24,8 @@ void EngineExerciser::drain()
 
 void EngineExerciser::check()
 {
-    if (m_engine.queuedBytes() < 0)
-        fail(u"%1 bytes wait"_s.arg(m_engine.queuedBytes()));
+    if (m_engine.flow().queuedBytes() < 0)
+        fail(u"%1 bytes wait"_s.arg(m_engine.flow().queuedBytes()));
     if (m_isStarted && !m_engine.hasInput() && (engineState() == State::Closed) != m_isEndReported)
         fail(u"the end was not reported"_s);
     for (const auto &channel : m_channels) {

@@ -220,7 +220,7 @@ void EngineExerciser::answerOn(quint16 number)
     PeerChannel &channel = m_peer[number];
     const Frame asked = std::move(channel.asked.front());
     channel.asked.pop_front();
-    const quint32 frameMax = m_engine.frameMax() ? m_engine.frameMax() : 131072;
+    const quint32 frameMax = m_engine.handshake().agreed().frameMax ? m_engine.handshake().agreed().frameMax : 131072;
     QByteArray bytes;
     Wire::visitMethod(asked.methodId(), asked.arguments(), [&]<typename M>(const M &method) {
         using Reply = typename M::Reply;

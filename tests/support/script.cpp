@@ -63,7 +63,7 @@ Script &Script::open(const Offer &offer, Here here)
 Engine::ChannelEngine &Script::newChannel(quint16 number)
 {
     std::shared_ptr<Engine::ChannelEngine> channel =
-        number ? engine.createChannel(number, this) : engine.createChannel(this);
+        number ? engine.createChannel(this, number) : engine.createChannel(this);
     if (!channel)
         qFatal("no channel number is free");
     return *(m_channels[channel->number()] = std::move(channel));

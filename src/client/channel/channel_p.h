@@ -87,8 +87,8 @@ public:
         BackpressureReasons reasons;
         if (!connection || !engine)
             return reasons;
-        reasons.setFlag(BackpressureReason::BrokerBlocked, connection->engine.isBlocked());
-        reasons.setFlag(BackpressureReason::WriteBufferFull, !connection->engine.isWritable());
+        reasons.setFlag(BackpressureReason::BrokerBlocked, connection->engine.flow().isBlocked());
+        reasons.setFlag(BackpressureReason::WriteBufferFull, !connection->engine.flow().isWritable());
         reasons.setFlag(BackpressureReason::ChannelFlow, engine->isFlowed());
         reasons.setFlag(BackpressureReason::ConfirmWindowFull, engine->publishing().isConfirmWindowFull());
         return reasons;

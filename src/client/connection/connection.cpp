@@ -383,7 +383,7 @@ Error Connection::lastCallError() const
 
 bool Connection::isBlocked() const
 {
-    return d->engine.isBlocked();
+    return d->engine.flow().isBlocked();
 }
 
 QString Connection::blockedReason() const
@@ -393,12 +393,12 @@ QString Connection::blockedReason() const
 
 bool Connection::isWritable() const
 {
-    return d->engine.isWritable() && !d->engine.isBlocked();
+    return d->engine.flow().isWritable() && !d->engine.flow().isBlocked();
 }
 
 qint64 Connection::bytesToWrite() const
 {
-    return d->engine.queuedBytes() + d->link.bytesToWrite();
+    return d->engine.flow().queuedBytes() + d->link.bytesToWrite();
 }
 
 /*!
@@ -433,7 +433,7 @@ std::chrono::seconds Connection::heartbeatInterval() const
 */
 quint32 Connection::maximumFrameSize() const
 {
-    return d->engine.frameMax();
+    return d->engine.handshake().agreed().frameMax;
 }
 
 /*!
@@ -442,12 +442,12 @@ quint32 Connection::maximumFrameSize() const
 */
 quint16 Connection::maximumChannels() const
 {
-    return d->engine.channelMax();
+    return d->engine.handshake().agreed().channelMax;
 }
 
 FieldTable Connection::serverProperties() const
 {
-    return d->engine.serverProperties();
+    return d->engine.handshake().serverProperties();
 }
 
 /*!
@@ -456,7 +456,7 @@ FieldTable Connection::serverProperties() const
 */
 bool Connection::hasCapability(const QString &name) const
 {
-    return d->engine.hasCapability(name);
+    return d->engine.handshake().hasCapability(name);
 }
 
 /*!
@@ -519,7 +519,7 @@ Channel *Connection::channel(quint16 number)
         return fail(ErrorKind::InvalidArgument,
                     u"number: %1 is not a valid channel number of this connection"_s.arg(number));
     auto channel = std::unique_ptr<Channel>(new Channel(this, this));
-    auto engineChannel = d->engine.createChannel(number, channel->d.get());
+    auto engineChannel = d->engine.createChannel(channel->d.get(), number);
     if (!engineChannel)
         return fail(ErrorKind::NotOpen, u"channel %1 is still closing"_s.arg(number));
     channel->d->start(std::move(engineChannel));

@@ -106,7 +106,8 @@ bool PublisherPrivate::canSend() const
 bool PublisherPrivate::hasRoom(qint64 bytes) const
 {
     const Engine::ConnectionEngine &engine = ChannelPrivate::get(channel)->connection->engine;
-    return engine.queuedBytes() == 0 || engine.hasRoom(bytes); // the channel refuses a message that never fits
+    return engine.flow().queuedBytes() == 0 ||
+           engine.flow().hasRoom(bytes); // the channel refuses a message that never fits
 }
 
 bool PublisherPrivate::send(Outgoing &outgoing)

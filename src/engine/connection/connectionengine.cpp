@@ -164,9 +164,11 @@ void ConnectionEngine::onMethodFrame()
 }
 
 template <typename Method>
-void ConnectionEngine::on(const Method &)
+void ConnectionEngine::on(const Method &method)
 {
-    if constexpr (Method::hasContent)
+    if constexpr (std::is_same_v<Method, Wire::ConnectionStart> || std::is_same_v<Method, Wire::ConnectionSecure>)
+        advance(method);
+    else if constexpr (Method::hasContent)
         reportViolation(Wire::ReplyCode::ChannelError,
                         u"received %1 on channel 0"_s.arg(QLatin1StringView(Method::name)));
     else
@@ -365,18 +367,9 @@ void ConnectionEngine::endChannels(const Error &reason)
     }
 }
 
-std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(ChannelClient *client)
+std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(ChannelClient *client, std::optional<quint16> wanted)
 {
-    return createChannelAt(m_channels.add(nullptr), client);
-}
-
-std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(quint16 number, ChannelClient *client)
-{
-    return createChannelAt(m_channels.add(number, nullptr) ? number : quint16(0), client);
-}
-
-std::shared_ptr<ChannelEngine> ConnectionEngine::createChannelAt(quint16 number, ChannelClient *client)
-{
+    const quint16 number = !wanted ? m_channels.add(nullptr) : m_channels.add(*wanted, nullptr) ? *wanted : quint16(0);
     if (number == 0)
         return nullptr;
     ChannelHost &host = *this;

@@ -89,10 +89,7 @@ public:
         return m_frames.output().untried() >= threshold;
     }
     void writeTried() noexcept { m_frames.output().setTried(); }
-    qint64 queuedBytes() const noexcept { return m_flow.queuedBytes(); }
-    bool hasRoom(qint64 bytes) const noexcept { return m_flow.hasRoom(bytes); }
-    bool isBlocked() const noexcept { return m_flow.isBlocked(); }
-    bool isWritable() const noexcept { return m_flow.isWritable(); }
+    const FlowControl &flow() const noexcept { return m_flow; }
 
     std::optional<Time> deadline() const;
     // `inputIsRead` is true if next() has seen everything the peer has sent. Until then no call times out and
@@ -104,10 +101,10 @@ public:
     }
     void releaseIdleMemory(); // memory that only the next burst needs
 
-    // Without `number`, uses the smallest free one. Null if none is free, or if `number` is taken or beyond the limit.
+    // Uses the smallest free number unless one is wanted. Null if none is free, or if `wanted` is taken or beyond the
+    // limit.
     // ChannelEngine::release() ends the channel.
-    std::shared_ptr<ChannelEngine> createChannel(ChannelClient *client);
-    std::shared_ptr<ChannelEngine> createChannel(quint16 number, ChannelClient *client);
+    std::shared_ptr<ChannelEngine> createChannel(ChannelClient *client, std::optional<quint16> wanted = {});
     ChannelEngine *channel(quint16 number) const { return m_channels.channel(number); }
     bool isChannelNumberPossible(quint16 number) const { return number > 0 && number <= m_channels.limit(); }
 
@@ -117,10 +114,6 @@ public:
     bool isClosing() const noexcept { return m_isClosing; }
     const Handshake &handshake() const noexcept { return m_handshake; }
     std::chrono::seconds heartbeat() const noexcept { return m_heartbeat.interval(); } // 0 if disabled or not connected
-    quint32 frameMax() const noexcept { return m_handshake.agreed().frameMax; }
-    quint16 channelMax() const noexcept { return m_handshake.agreed().channelMax; }
-    FieldTable serverProperties() const { return m_handshake.serverProperties(); }
-    bool hasCapability(const QString &name) const { return m_handshake.hasCapability(name); }
 
 private:
     static constexpr qsizetype WriteThreshold = 128 * 1024;
@@ -130,8 +123,6 @@ private:
 
     // received methods
     void onMethodFrame();
-    void on(const Wire::ConnectionStart &method) { advance(method); }
-    void on(const Wire::ConnectionSecure &method) { advance(method); }
     void on(const Wire::ConnectionTune &);
     void on(const Wire::ConnectionOpenOk &);
     void on(const Wire::ConnectionClose &);
@@ -139,13 +130,11 @@ private:
     void on(const Wire::ConnectionBlocked &);
     void on(const Wire::ConnectionUnblocked &);
     template <typename Method>
-    void on(const Method &);
+    void on(const Method &); // others
     template <typename Method>
     bool advance(const Method &method); // takes a step of the handshake; returns false if the attempt has failed
     bool expect(State state, const char *method);
     void setBlocked(bool blocked, const QString &reason);
-
-    std::shared_ptr<ChannelEngine> createChannelAt(quint16 number, ChannelClient *client); // null for 0
 
     // requests of channels
     Result<quint16> claimNumber(ChannelEngine &channel) override;
