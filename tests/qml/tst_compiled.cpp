@@ -55,7 +55,9 @@ QStringList headers()
 {
     QStringList paths;
     for (const QString &folder : {u"/include/AmqpQt"_s, u"/qml"_s}) {
-        for (QDirIterator files(QStringLiteral(AMQPQT_SOURCE_DIR) + folder, {u"*.h"_s}); files.hasNext();)
+        for (QDirIterator files(QStringLiteral(AMQPQT_SOURCE_DIR) + folder, {u"*.h"_s}, QDir::Files,
+                                QDirIterator::Subdirectories);
+             files.hasNext();)
             paths += files.next();
     }
     return paths;

@@ -83,7 +83,7 @@ TestCase {
         data.connect(system)
         publish(system, ["good", "bad", "good"])
         tryVerify(() => seen.length === 3 && system.consumer.unackedCount === 1, 30000)
-        verify(system.consumer.errorString.includes("thrown"))
+        verify(system.consumer.errorString.includes("threw an exception"))
         system.consumer.active = false
         tryReady(system, 1)
     }
