@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Runs all benchmarks side by side and reports which goals are met; tools/bench builds the programs and calls it."""
+"""Runs all benchmarks in turn and reports which goals are met. tools/bench builds the programs and calls this script."""
 
 import argparse
 import json
@@ -19,8 +19,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # Invisible windows, rendered by the CPU
 os.environ.update(QT_QPA_PLATFORM="offscreen", QT_QUICK_BACKEND="software")
 TIMEOUT = 300  # seconds for one program
-REPEATS = 2  # of a cell that misses its goal by less than its spread
-FIRST_COUNT = {16: 20000, 1024: 10000, 65536: 300, 1048576: 30}  # messages, to find out how many fill the time
+REPEATS = 2  # of a cell that misses its goal in some rounds only
+# The messages of a first run, which determines how many messages fill the time of a run
+FIRST_COUNT = {16: 20000, 1024: 10000, 65536: 300, 1048576: 30}
 RABBIT_COUNT = {16: 100000, 1024: 100000, 65536: 5000, 1048576: 300}
 
 
@@ -29,7 +30,7 @@ class Failure(Exception):
 
 
 def run(command):
-    """Returns the result that a program prints."""
+    """Runs a program and returns the result that it prints."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, timeout=TIMEOUT, check=False, text=True)
         result = json.loads(done.stdout)
@@ -47,7 +48,7 @@ def spread(values):
 
 
 class Cell:
-    """One kind of work, done by several clients in turn."""
+    """The results of several clients for one broker, mode and size of message."""
 
     def __init__(self, target, mode, size, clients):
         self.target = target
@@ -58,7 +59,7 @@ class Cell:
         self.errors = {}
 
     def measure(self, runs, work):
-        """work(client) is one run."""
+        """Calls work(client) for each run of each client."""
         self.results = {client: [] for client in self.clients}
         for i in range(runs):
             order = self.clients[i % len(self.clients):] + self.clients[:i % len(self.clients)]
@@ -79,13 +80,13 @@ class Cell:
         return None if mine is None or not its else mine / its
 
     def ratios(self, key, other):
-        """Of each round."""
+        """Returns the ratio of each round."""
         pairs = zip(self.results["amqpqt"], self.results[other])
         return [mine[key] / its[key] for mine, its in pairs if its[key]]
 
 
 class Goal:
-    """ours ÷ the other client, in one figure, is at most (or at least) the limit."""
+    """An upper (or lower) limit of one figure of AmqpQt ÷ that of another client."""
 
     def __init__(self, key, other, limit, at_least=False):
         self.key = key
@@ -100,7 +101,7 @@ class Goal:
         return self.holds_for(cell.ratio(self.key, self.other))
 
     def undecided(self, cell):
-        """Missed, but not in every round."""
+        """Returns whether the goal is missed, but not in every round."""
         return not self.met(cell) and any(self.holds_for(ratio) for ratio in cell.ratios(self.key, self.other))
 
     def text(self):
@@ -170,11 +171,11 @@ class Bench:
             else:
                 values = [result[key] for result in cell.results[client]]
                 columns.append(f"{median:>9.{3 if median < 100 else 0}f} ±{spread(values) * 50 if median else 0:>2.0f}%")
-        told = []
+        ratios = []
         for goal in cell_goals:
             ratio = cell.ratio(goal.key, goal.other)
-            told.append(f"{'-' if ratio is None else format(ratio, '.3f')} ({goal.text()})")
-        print(f"{cell.mode:<16}{cell.size:>8}  {'  '.join(columns)}  {'ok  ' if met else 'MISS'} {', '.join(told)}")
+            ratios.append(f"{'-' if ratio is None else format(ratio, '.3f')} ({goal.text()})")
+        print(f"{cell.mode:<16}{cell.size:>8}  {'  '.join(columns)}  {'ok  ' if met else 'MISS'} {', '.join(ratios)}")
         for client, error in cell.errors.items():
             print(f"{'':24}  {client}: {error}")
         sys.stdout.flush()
@@ -211,7 +212,7 @@ class Bench:
 
     def rabbit(self, port):
         clients = ["amqpqt", "librabbitmq", "pika"]
-        with_floor = [*clients, "floor"]  # where more is asked for than to keep up with librabbitmq
+        with_floor = [*clients, "floor"]
         self.print_head("RabbitMQ: messages per second, median ± half the spread", with_floor)
         connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port, heartbeat=0))
         channel = connection.channel()
@@ -253,8 +254,8 @@ class Bench:
             return {}
 
     def stall(self, port):
-        print("\nFlood of 16 B messages, a slot of 50 µs")
-        # RabbitMQ and the flooding process would take the processors that the measured process needs.
+        print("\nFlood of 16 B messages; the slot takes 50 µs")
+        # The synthetic broker's queue, because RabbitMQ and a flooding process would compete for the processors.
         command = [self.program("stall"), "--port", str(port), "--queue", "bench-16-1000000000", "--seconds",
                    "3" if self.options.quick else "10"]
         results = [self.try_run(command)]
@@ -268,7 +269,7 @@ class Bench:
         if not os.path.exists(self.program("qmlmodel")):
             print("\nThe QML module was not built")
             return
-        print("\n50 000 messages per second into a table of QML")
+        print("\n50 000 messages per second in a QML table")
         command = [self.program("qmlmodel"), "--port", str(port), "--queue", "paced-64-50000", "--seconds",
                    "5" if self.options.quick else "10"]
         alone, shown = [], []
@@ -280,11 +281,11 @@ class Bench:
         else:
             above = statistics.median(it["cpu_share"] - base["cpu_share"] for it, base in zip(shown, alone))
             late = statistics.median(it["p99_late_ms"] for it in shown)
-        self.check("share of one core above receiving alone", above, "", goals.MODEL["cpu_share_above"])
-        self.check("a 1 ms timer in the same thread is late by, p99", late, "ms", goals.MODEL["p99_late_ms"])
+        self.check("CPU time added to receiving, share of one core", above, "", goals.MODEL["cpu_share_above"])
+        self.check("lateness of a 1 ms timer in the same thread, p99", late, "ms", goals.MODEL["p99_late_ms"])
 
     def memory(self, port):
-        print("\nMemory, resident growth")
+        print("\nGrowth of resident memory")
         for kind, limit in goals.MEMORY.items():
             number = "1000" if kind == "channels" else "100"
             for name, goal in ("memory", limit), ("memory_librabbitmq", None):
@@ -293,7 +294,7 @@ class Bench:
                 self.check(what, result.get("rss_bytes_each"), "bytes", goal)
 
     def growth(self, port):
-        print("\nGrowth with the number of channels, consumers, unacknowledged and unconfirmed messages")
+        print("\nCosts as the number of channels, consumers, unacknowledged and unconfirmed messages grows")
         command = [self.program("growth")]
 
         def once(kind, number):
@@ -310,7 +311,7 @@ class Bench:
         for kind in "channels", "consumers":
             rounds = [(once(kind, 1000), once(kind, 10000)) for _ in range(self.runs)]
             ratios = [many["make_us_each"] / few["make_us_each"] for few, many in rounds if few and many]
-            self.check(f"making 10 000 {kind}, each ÷ each of 1 000", statistics.median(ratios) if ratios else None, "×",
+            self.check(f"creating each of 10 000 {kind} ÷ each of 1 000", statistics.median(ratios) if ratios else None, "×",
                        goals.MAKING.get(kind))
 
     def count_instructions(self, port):
@@ -345,7 +346,7 @@ def main():
                       file, indent=1)
             file.write("\n")
     total = sum(cell["met"] is not None for cell in bench.cells + bench.checks)
-    print(f"\n{total - len(bench.missed)} of {total} goals hold")
+    print(f"\n{total - len(bench.missed)} of {total} goals are met")
     for name in bench.missed:
         print(f"missed: {name}")
     return 1 if bench.missed else 0

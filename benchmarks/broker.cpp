@@ -2,16 +2,17 @@
 
 // A synthetic broker that is never the bottleneck, for measuring the cost of a client.
 //
-//   broker [--port P]     0, the default: a free one. Prints the port once it listens.
+//   broker [--port P]     prints its port as soon as it listens; by default, or if P is 0, the system chooses the port
 //
-// It ends on SIGTERM, and when its standard input closes if that is a pipe. It implements as much of AMQP 0-9-1 as the
-// programs here need, on loopback, and accepts any user. The name of a queue determines the messages of its consumers,
-// see supply.h; with any other name, consumers get published messages in turn. Without a consumer they are discarded.
+// It exits on SIGTERM, and when its standard input closes if that is a pipe. It implements the part of AMQP 0-9-1 that
+// the programs here need, on loopback, and accepts any user. The name of a queue determines the messages of its
+// consumers, see supply.h; with any other name, consumers get the published messages in turn, and a queue without
+// consumers discards them.
 //
-// Published messages are confirmed by one multiple ack for everything in one read, but for at least 64 messages, or
-// after 0.1 ms of silence, as a busy broker does, however small the client's writes are. For unconfirmed-N each further
-// message triggers one ack or none: single acks, out of order too, and multiple ones. For confirmed-N a multiple ack
-// follows each N messages, regardless of reads and time.
+// The broker sends a multiple ack after a read if 64 or more messages are unconfirmed, and after 0.1 ms without input,
+// however small the client's writes are; a busy broker does the same. With unconfirmed-N, each message after the first
+// N causes at most one ack; the acks are single, out of order or multiple. With confirmed-N, a multiple ack follows
+// each N messages, regardless of reads and time.
 
 #include "broker.h"
 
@@ -114,7 +115,7 @@ std::size_t Connection::parse(const char *const begin, const char *const end)
         const auto there = std::size_t(end - payload);
         Channel *channel = number < channels.size() ? channels[number].get() : nullptr;
         if (size > Frames::MaximumBody) {
-            closeWith(501, "the frame is larger than agreed");
+            closeWith(501, "the frame is larger than the negotiated maximum");
             break;
         }
         if (there < size + 1) {
@@ -126,7 +127,7 @@ std::size_t Connection::parse(const char *const begin, const char *const end)
             return std::size_t(end - begin);
         }
         if (payload[size] != Frames::End) {
-            closeWith(501, "the frame has no end");
+            closeWith(501, "the frame has no frame-end octet");
             break;
         }
         at = payload + size + 1;
@@ -140,7 +141,7 @@ std::size_t Connection::parse(const char *const begin, const char *const end)
         } else if (type == Frames::Body && channel && channel->target && size <= channel->bodyLeft) {
             onBody(*channel, {payload, size});
         } else if (type != Frames::Heartbeat) {
-            closeWith(505, "a frame that is not expected");
+            closeWith(505, "unexpected frame");
         }
     }
     return std::size_t(at - begin);
@@ -179,7 +180,7 @@ void Connection::published(Channel &channel)
         unconfirmed.push_back(&channel);
 }
 
-// Of four messages the first and the third get separate acks, the others share one.
+// Of each four messages, the first and the third get separate acks, and the second and the fourth share a multiple ack.
 void Connection::confirmBehind(const Channel &channel, std::uint64_t behind)
 {
     if (channel.published <= behind)
@@ -372,7 +373,7 @@ void Connection::publish(Channel &channel, Frames::Reader &arguments)
 {
     arguments.number<std::uint16_t>();
     if (!arguments.shortString().empty())
-        return closeWith(540, "the default exchange only");
+        return closeWith(540, "only the default exchange is implemented");
     channel.target = &broker.queue(std::string(arguments.shortString()));
 }
 
@@ -416,7 +417,7 @@ void Connection::deliver(Consumer &consumer, const Channel &message)
     Frames::appendBody(to, number, message.body);
 }
 
-// Sends messages to the consumers in turn, up to one write or one large body.
+// Generates messages for the consumers in turn, until there is enough for one write, or a large body.
 void Connection::makeUp()
 {
     while (!ready.empty() && !large && out.size() < WriteSize) {
@@ -444,7 +445,7 @@ void Connection::makeUp()
 
 bool Connection::send()
 {
-    for (int i = 0; i < 16; ++i) { // then the others get their turn
+    for (int i = 0; i < 16; ++i) { // the limit lets the other connections have their turn
         if (!closing)
             makeUp();
         iovec parts[] = {{out.data() + sent, out.size() - sent}, {nullptr, 0}};
@@ -521,7 +522,8 @@ void Broker::accept()
     m_connections.push_back(std::make_unique<Connection>(*this, socket));
 }
 
-// Sends the messages that are due; returns whether more will follow.
+// Makes the due messages ready for sending. Returns whether there are paced consumers, so that more messages will
+// follow.
 bool Broker::pace()
 {
     const std::uint64_t now = milliseconds();

@@ -28,7 +28,7 @@ struct Queue {
     }
 
     const std::string name;
-    Supply supply; // for each consumer
+    Supply supply; // of each consumer
     std::vector<Consumer *> consumers;
     std::size_t turn = 0;
 };
@@ -43,7 +43,7 @@ struct Channel {
     std::uint16_t prefetch = 0;
     std::vector<std::unique_ptr<Consumer>> consumers; // until the channel closes
     std::uint64_t lastTag = 0;
-    std::deque<Consumer *> unacked; // of the tags up to lastTag; nullptr: acknowledged
+    std::deque<Consumer *> unacked; // the consumers of the deliveries up to lastTag; nullptr if acknowledged
     bool confirms = false;
     std::uint64_t published = 0;
     std::uint64_t confirmed = 0;
@@ -51,7 +51,7 @@ struct Channel {
     Queue *target = nullptr;
     std::uint64_t bodyLeft = 0;
     std::string properties;
-    std::string body; // kept for the queue's consumers only
+    std::string body; // empty if the queue has no consumer
 };
 
 struct Consumer {
@@ -59,19 +59,19 @@ struct Consumer {
     Channel *channel = nullptr;
     Queue *queue = nullptr;
     std::string tag;
-    std::string arguments; // of basic.deliver, with room for the delivery tag
+    std::string arguments; // of basic.deliver, with space for the delivery tag
     std::uint32_t prefetch = 0;
     std::uint32_t unacked = 0;
     bool noAck = false;
     bool listed = false;                // in Connection::ready
-    std::uint64_t left = 0;             // messages to make up
-    std::uint64_t due = 0;              // of a paced queue, so far
-    std::uint64_t since = 0;            // milliseconds()
-    std::string delivery;               // one such: method, header and, if small, body
-    const std::string *large = nullptr; // its frames with the body, if that is large
+    std::uint64_t left = 0;             // messages still to be sent
+    std::uint64_t due = 0;              // messages of a paced queue that have been due so far
+    std::uint64_t since = 0;            // when it started, in milliseconds()
+    std::string delivery;               // the frames of one delivery; without the body if it is large
+    const std::string *large = nullptr; // the frames of a large body
 
     bool isReady() const { return left > 0 && !queue->supply.isHeld && (prefetch == 0 || unacked < prefetch); }
-    std::size_t bodyOffset() const { return delivery.size() - 1 - queue->supply.size; } // if it is not large
+    std::size_t bodyOffset() const { return delivery.size() - 1 - queue->supply.size; } // of a body that is not large
     std::size_t tagOffset() const { return Frames::HeadSize + 4 + 1 + tag.size(); } // of the delivery tag in the method
 };
 
@@ -87,7 +87,7 @@ struct Connection {
     Connection(const Connection &) = delete;
     Connection &operator=(const Connection &) = delete;
 
-    bool receive(); // false: the connection has ended
+    bool receive(); // returns false if the connection has ended
     bool send();
     bool wantsWrite() const { return sent < out.size() || large || (!closing && !ready.empty()); }
     void confirm(bool all);
@@ -123,10 +123,10 @@ private:
     bool closing = false;
     std::size_t skip = 0; // bytes of a body without a consumer
     std::vector<std::unique_ptr<Channel>> channels;
-    std::map<std::pair<std::uint16_t, std::size_t>, std::string> largeBodies; // in frames, by channel and size
+    std::map<std::pair<std::uint16_t, std::size_t>, std::string> largeBodies; // their frames by channel and size
     std::vector<Consumer *> ready;
     std::size_t turn = 0;
-    std::string out; // to be sent, then large, then afterLarge
+    std::string out; // sent first, then large, then afterLarge
     std::size_t sent = 0;
     const std::string *large = nullptr;
     std::size_t largeSent = 0;

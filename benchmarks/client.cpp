@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The measuring client: measures the cost of a message with AmqpQt. Clients of other libraries have the same command
-// line and output (measure.h), so that they can be compared.
+// The benchmark client of AmqpQt, which measures the cost of a message. The clients of other libraries have the same
+// command line and output (measure.h), so that they can be compared.
 
 #include "measure.h"
 
@@ -35,7 +35,8 @@ public:
         const auto failed = [](const AmqpQt::Error &error) { fail(error.toString().toStdString()); };
         connect(m_channel, &AmqpQt::Channel::errorOccurred, this, failed);
         connect(&m_connection, &AmqpQt::Connection::errorOccurred, this, failed);
-        // Newer brokers refuse transient queues that are not exclusive; with those the default is the better choice.
+        // Newer brokers reject this queue, because it is transient and not exclusive; with them, declare the default, a
+        // durable queue.
         m_channel->declareQueue(m_queue, {.durable = false}).then(this, [this] { start(); });
         m_connection.open();
     }
@@ -45,7 +46,7 @@ private:
     {
         AmqpQt::ConnectionParameters parameters;
         parameters.setEndpoints({{u"127.0.0.1"_s, options.port}});
-        // A whole window may wait to be sent; all its messages share one body.
+        // A whole window of messages may be buffered; all its messages share one body.
         const qint64 window = options.window * (options.size + 4096);
         parameters.setWriteBuffer(parameters.lowWatermark(), parameters.highWatermark(),
                                   std::max<qint64>(parameters.bufferLimit(), 2 * window));
@@ -124,10 +125,10 @@ private:
             ++m_done;
         }
         if (m_done == m_options.count && !std::exchange(m_lastCallMade, true))
-            m_channel->inspectQueue(m_queue).then(this, [this] { finish(); }); // the broker has read everything
+            m_channel->inspectQueue(m_queue).then(this, [this] { finish(); }); // the broker has read everything by then
     }
 
-    // Called for each confirm: the channel's own window (setConfirmWindow()) would wait until half of it is free.
+    // Called for each confirm. The channel's own window (setConfirmWindow()) would wait until half of it is free.
     void fillWindow()
     {
         while (m_done < m_options.count && m_channel->unconfirmedCount() < m_options.window) {

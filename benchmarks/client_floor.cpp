@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The measuring client without a library, as a baseline: a blocking socket, frames that are encoded once, writes of up
-// to 128 KiB, one ack for all messages of a read. No client can spend less on a message.
+// A benchmark client without a library, as a baseline. It uses a blocking socket, frames that are encoded once, writes
+// of up to 128 KiB, and one ack for all messages of a read. No client can spend less on a message.
 
 #include "frames.h"
 #include "measure.h"
@@ -56,7 +56,7 @@ private:
         const int on = 1;
         m_socket = socket(AF_INET, SOCK_STREAM, 0);
         if (connect(m_socket, reinterpret_cast<sockaddr *>(&address), sizeof address) < 0)
-            fail("no connection");
+            fail("cannot connect to the broker");
         setsockopt(m_socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         send(Frames::ProtocolHeader);
         waitFor(Frames::ConnectionStart);
@@ -84,7 +84,7 @@ private:
         call(1, Frames::QueueDeclare, arguments, Frames::QueueDeclareOk);
     }
 
-    // As many encoded messages as fit into one write.
+    // Encodes as many messages as fit into one write.
     void encodeMessages(std::int64_t most)
     {
         const std::string body(std::size_t(m_options.size), 'x');
@@ -107,7 +107,7 @@ private:
         encodeMessages(m_options.count);
         m_measurement.start();
         sendMessages(m_options.count);
-        declare(true); // the broker has read everything
+        declare(true); // when it returns, the broker has read everything
     }
 
     void publishConfirm()
@@ -256,7 +256,7 @@ private:
     std::int64_t m_perWrite = 1;
     std::string m_in = std::string(BufferSize, '\0');
     std::size_t m_inSize = 0;
-    std::size_t m_skip = 0; // of a body
+    std::size_t m_skip = 0; // bytes of a body frame that are still to be skipped
     std::uint64_t m_bodyLeft = 0;
     std::uint32_t m_answer = 0;
     std::int64_t m_received = 0;

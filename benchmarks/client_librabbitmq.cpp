@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The measuring client on librabbitmq, used in its fastest way: no heartbeats, which would cost a system call per
-// publish, and frames read in place rather than copied by amqp_consume_message().
+// The benchmark client of librabbitmq, used in its fastest way: without heartbeats, which would cost a system call per
+// publish, and reading frames in place instead of copying them with amqp_consume_message().
 
 #include "measure.h"
 
@@ -30,7 +30,7 @@ void check(const amqp_rpc_reply_t &reply, const char *what)
     if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
         message += std::string(": ") + amqp_error_string2(reply.library_error);
     else if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION)
-        message += std::string(": refused by ") + amqp_method_name(reply.reply.id);
+        message += std::string(": the broker replied with ") + amqp_method_name(reply.reply.id);
     fail(message);
 }
 
@@ -98,7 +98,7 @@ private:
         m_measurement.start();
         for (std::int64_t i = 0; i < m_options.count; ++i)
             publish();
-        declare(true); // the broker has read everything
+        declare(true); // when it returns, the broker has read everything
     }
 
     void publishConfirm()
@@ -158,8 +158,8 @@ private:
         }
     }
 
-    // Reads one message and returns the delivery tag. The parts of its body are read in place, not joined, which is
-    // less work than in any client that delivers the body in one piece.
+    // Reads one message and returns its delivery tag. The parts of the body are not joined, which is less work than in
+    // any client that delivers the body in one piece.
     std::uint64_t receive()
     {
         amqp_frame_t frame = readFrame();
@@ -169,13 +169,13 @@ private:
         frame = readFrame();
         if (frame.frame_type != AMQP_FRAME_HEADER ||
             frame.payload.properties.body_size != std::uint64_t(m_options.size))
-            fail("not the message that was expected");
+            fail("the message is not the expected one");
         const std::size_t size = frame.payload.properties.body_size;
         std::size_t received = 0;
         while (received < size) {
             frame = readFrame();
             if (frame.frame_type != AMQP_FRAME_BODY)
-                fail("a body frame was expected");
+                fail("expected a body frame");
             received += frame.payload.body_fragment.len;
         }
         amqp_maybe_release_buffers_on_channel(m_connection, channel);
@@ -188,7 +188,7 @@ private:
         check(amqp_simple_wait_frame(m_connection, &frame), "reading");
         if (frame.frame_type == AMQP_FRAME_METHOD && (frame.payload.method.id == AMQP_CHANNEL_CLOSE_METHOD ||
                                                       frame.payload.method.id == AMQP_CONNECTION_CLOSE_METHOD))
-            fail(std::string("ended by ") + amqp_method_name(frame.payload.method.id));
+            fail(std::string("the broker sent ") + amqp_method_name(frame.payload.method.id));
         return frame;
     }
 

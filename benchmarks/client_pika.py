@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The measuring client on pika, with the adapter that is fastest for it: SelectConnection.
+"""The benchmark client of pika, with its fastest adapter, SelectConnection.
 
-The command line and the output are those of measure.h.
+measure.h describes the command line and the output.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import time
 
 import pika
 
-WRITE_SIZE = 128 * 1024  # as much is published before the loop may write and read
+WRITE_SIZE = 128 * 1024  # the bytes to publish before control returns to the event loop, which writes and reads
 
 
 class Client:
@@ -82,7 +82,7 @@ class Client:
             self.publish()
         if self.published < self.options.count:
             self.connection.ioloop.add_callback_threadsafe(self.publish_some)
-        else:  # answered when the broker has read everything
+        else:  # the broker replies when it has read everything
             self.channel.queue_declare(self.options.queue, passive=True, callback=lambda _: self.finish())
 
     def fill_window(self):
@@ -92,7 +92,7 @@ class Client:
 
     def on_confirm(self, frame):
         if isinstance(frame.method, pika.spec.Basic.Nack):
-            self.error = "the broker refused a message"
+            self.error = "the broker rejected a message (basic.nack)"
             self.connection.close()
             return
         self.done = frame.method.delivery_tag if frame.method.multiple else self.done + 1
@@ -162,7 +162,7 @@ def main():
     parser.add_argument("--queue", default="bench")
     try:
         Client(parser.parse_args()).run()
-    except Exception as error:  # whatever it is: one line of JSON
+    except Exception as error:  # every failure is reported as one line of JSON
         print(json.dumps({"error": str(error) or repr(error)}))
         sys.exit(1)
 

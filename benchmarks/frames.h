@@ -14,7 +14,7 @@ namespace Frames
 enum Type : std::uint8_t { Method = 1, Header = 2, Body = 3, Heartbeat = 8 };
 inline constexpr char End = char(0xCE);
 inline constexpr std::size_t HeadSize = 7;           // type, channel, size of the payload
-inline constexpr std::uint32_t MaximumSize = 131072; // of a frame: what RabbitMQ proposes
+inline constexpr std::uint32_t MaximumSize = 131072; // of a frame; RabbitMQ's default
 inline constexpr std::size_t MaximumBody = MaximumSize - HeadSize - 1;
 inline constexpr std::string_view ProtocolHeader{"AMQP\0\0\x09\x01", 8};
 // content-type application/octet-stream, delivery-mode 1
@@ -125,7 +125,7 @@ inline void appendAck(std::string &out, std::uint16_t channel, std::uint64_t tag
     appendMethod(out, channel, BasicAck, arguments);
 }
 
-// The fields of a method, with bounds checks: fields beyond the end are zero or empty.
+// Reads the fields of a method within bounds; fields beyond the end are zero or empty.
 class Reader
 {
 public:

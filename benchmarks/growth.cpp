@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 
-// Does the cost of a message grow with the number of objects? Measures the cost of one delivery or one confirmed
-// publish, and the time to create the objects, with
+// Measures whether the cost of a message grows with the number of objects: the cost of one delivery or one confirmed
+// publish, and the time to create the objects.
 //
-//   growth {channels|consumers|unacked|confirms|publisher} --port P [--number N] [--count N]
+//   growth {channels|consumers|unacked|confirms|publisher} --port P [--number N] [--count M]
 //
 //   channels   N channels on one connection, each with a consumer, served in turn
 //   consumers  N consumers on one channel, served in turn
-//   unacked    one consumer that always has N messages unacknowledged and acknowledges the oldest of them
+//   unacked    one consumer that keeps N messages unacknowledged and acknowledges the oldest of them
 //   confirms   one channel in confirm mode, whose confirms stay N messages behind
 //   publisher  the same with a Publisher
 //
-// Runs against the synthetic broker, which generates the messages and holds back the confirms.
+// It needs the synthetic broker, which generates the messages and holds back the confirms.
 
 #include "program.h"
 
@@ -30,7 +30,7 @@ using namespace Qt::StringLiterals;
 namespace
 {
 
-// One measurement: creates the N objects, then measures the cost of count messages.
+// Creates the N objects, then measures the cost of M messages.
 class Growth : public QObject
 {
 public:
@@ -122,7 +122,7 @@ private:
         if (m_unacked) {
             m_outstanding.push_back(message);
             if (m_received == m_program.number)
-                setMade(); // what is measured begins here
+                setMade(); // the measurement begins here
             if (m_received > m_program.number) {
                 m_outstanding.front().ack();
                 m_outstanding.pop_front();
@@ -144,8 +144,8 @@ private:
     std::deque<AmqpQt::Message> m_outstanding;
 };
 
-// The number of messages in flight besides the N confirms that the broker holds back. One at a time, each would cost
-// the system calls of a round trip, which would hide everything else.
+// The number of messages in flight, in addition to the N confirms that the broker holds back. With one message at a
+// time, the system calls of each round trip would hide all other costs.
 constexpr std::int64_t OnTheirWay = 256;
 
 class Confirms : public Growth
@@ -189,7 +189,7 @@ private:
     void onConfirmed(std::int64_t messages)
     {
         if (m_confirmed == 0)
-            setMade(); // what is measured begins here
+            setMade(); // the measurement begins here
         m_confirmed += messages;
         if (m_confirmed < m_program.count)
             return publish(messages);

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Counts the instructions per message of 16 B and compares them with those that are recorded.
+"""Counts the instructions per message of 16 B and compares them with the recorded counts.
 
-tools/instructions builds what is needed and calls it.
+tools/instructions builds the programs and calls this script.
 """
 
 import argparse
@@ -21,24 +21,25 @@ import goals
 
 RECORD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "instructions.json")
 LIMIT = 0.03
-# Messages. The difference leaves out connecting and disconnecting. Multiples of the window, for its confirms come all at once.
+# The messages of two runs; the difference of their counts excludes connecting and disconnecting. Both are multiples of the
+# window, because the broker confirms a whole window at once.
 FEW, MANY = 20480, 163840
 QUEUES = {"publish": "bench", "publish-confirm": "confirmed-256"}
-# Time under callgrind is meaningless, so it does not end a turn of the event loop.
+# Under callgrind time is meaningless, so the time limit for a turn of the event loop is practically disabled.
 BUDGET = ("--dispatch-budget", "1000000")
 
 
 @contextlib.contextmanager
 def synthetic_broker(program):
-    """Its port."""
-    # It ends with this process, which closes its standard input.
+    """Runs the broker and yields its port."""
+    # The broker exits when its standard input closes, at the latest when this process ends.
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as broker:
         yield int(broker.stdout.readline())
         broker.stdin.close()
 
 
 def of_run(client, mode, port, count):
-    """The instructions of the whole program; None if it failed."""
+    """Returns the instructions of a whole run of the program, or None if the run failed."""
     with tempfile.TemporaryDirectory() as directory:
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={directory}/out", client, *goals.MODES[mode],
                    *BUDGET, "--port", str(port), "--count", str(count), "--queue", QUEUES.get(mode, f"bench-16-{count}")]
@@ -51,13 +52,13 @@ def of_run(client, mode, port, count):
 
 
 def per_message(client, mode, port):
-    """None if a run failed."""
+    """Returns the instructions per message, or None if a run failed."""
     few, many = (of_run(client, mode, port, count) for count in (FEW, MANY))
     return (many - few) / (MANY - FEW) if few and many else None
 
 
 def value_in(pattern, expression):
-    """What is set in one of CMake's files."""
+    """Returns the first match of the expression in the files, which CMake has written."""
     for name in glob.glob(pattern):
         with open(name, encoding="utf-8") as file:
             found = re.search(expression, file.read(), re.MULTILINE)
@@ -67,7 +68,7 @@ def value_in(pattern, expression):
 
 
 def made_with(build):
-    """What the figures hold for."""
+    """Returns the machine, the compiler and the Qt for which the figures are valid."""
     compiler = f"{build}/CMakeFiles/*/CMakeCXXCompiler.cmake"
     qt = value_in(f"{build}/CMakeCache.txt", r"^Qt6_DIR:PATH=(.*)$")
     return {
@@ -103,7 +104,7 @@ def main():
             def change_of(figure):
                 return figure / known[mode] - 1 if mode in known else float("inf")
 
-            # The amount that the broker has sent by the time of a read varies, so counts scatter by up to 2 %.
+            # Counts vary by up to 2 %, because a read returns as much as the broker has sent by then.
             counts = counted(3 if options.record else 1)
             if None not in counts and not options.record and abs(change_of(counts[0])) > LIMIT:
                 counts += counted(2)
@@ -127,13 +128,14 @@ def main():
         print("tools/instructions: recorded")
         return 0
     if recorded["made_with"] != made:
-        print(f"tools/instructions: not judged: recorded with {', '.join(recorded['made_with'].values())}")
+        print("tools/instructions: not checked, because the counts were recorded with "
+              + ", ".join(recorded["made_with"].values()))
         return 0
     if moved:
         print(f"tools/instructions: FAILED: {', '.join(moved)} changed by more than {LIMIT:.0%}. If the count "
-              "is better, or worse for a known reason, record it with --record; otherwise find the cause")
+              "is lower, or higher for a known reason, record it with --record; otherwise find the cause")
         return 1
-    print(f"tools/instructions: passed: within {LIMIT:.0%} of what is recorded")
+    print(f"tools/instructions: passed: all counts are within {LIMIT:.0%} of the recorded ones")
     return 0
 
 

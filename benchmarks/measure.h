@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The command line and the output of all measuring clients:
+// The command line and the output of all benchmark clients:
 //
 //   client {publish|publish-confirm|consume-ack|consume-autoack|rtt} --port P --count N --size S
 //          [--prefetch 256] [--ack-every K] [--window W] [--queue Q]
 //
-// and --dispatch-budget MS, which libraries without such a limit ignore.
+// and --dispatch-budget MS, which the clients of libraries without such a limit ignore.
 //
-// One line of JSON; on failure {"error": …} and exit code 1.
+// The output is one line of JSON. On failure it is {"error": …}, and the exit code is 1.
 
 #include "usage.h"
 
@@ -41,7 +41,7 @@ inline std::int64_t toNumber(const char *text, std::int64_t least, std::int64_t 
     char *end = nullptr;
     const long long number = std::strtoll(text, &end, 10);
     if (end == text || *end || number < least || number > greatest)
-        fail(std::string(text) + " is no number from " + std::to_string(least) + " to " + std::to_string(greatest));
+        fail(std::string(text) + " is not a number from " + std::to_string(least) + " to " + std::to_string(greatest));
     return number;
 }
 
@@ -56,10 +56,10 @@ struct Options {
     std::uint16_t prefetch = 256;
     std::int64_t ackEvery = 1;
     std::int64_t window = 256;
-    std::int64_t dispatchBudget = 0; // ms of deliveries in a row; 0: the library's default
+    std::int64_t dispatchBudget = 0; // in ms; 0 means the library's default
 
     bool isConsuming() const { return mode == Mode::ConsumeAck || mode == Mode::ConsumeAutoack; }
-    // Every ackEvery'th message is acknowledged, with all before it, and the last one.
+    // Returns whether this message is to be acknowledged, with all messages before it. The last message always is.
     bool isAckDue(std::int64_t received) const { return received % ackEvery == 0 || received == count; }
 
     static Options read(int argc, char *argv[])
@@ -110,24 +110,24 @@ struct Options {
                 options.queue = optarg;
                 break;
             default:
-                fail(std::string(argv[optind - 1]) + " is no option, or lacks its value");
+                fail(std::string(argv[optind - 1]) + " is not an option, or its value is missing");
             }
         }
         const auto mode = std::find_if(std::begin(modes), std::end(modes), [&](const auto &known) {
             return optind == argc - 1 && known.first == argv[optind];
         });
         if (mode == std::end(modes))
-            fail("the mode is one of publish, publish-confirm, consume-ack, consume-autoack, rtt");
+            fail("the mode must be one of publish, publish-confirm, consume-ack, consume-autoack, rtt");
         options.mode = mode->second;
         if (options.queue.size() > 255)
             fail("the name of the queue is too long");
         if (options.prefetch > 0 && options.ackEvery > options.prefetch)
-            fail("ack-every is at most prefetch");
+            fail("ack-every must not exceed prefetch");
         return options;
     }
 };
 
-// From start() to finish(); connecting and disconnecting are left out.
+// Measures from start() to finish(), which excludes connecting and disconnecting.
 class Measurement
 {
 public:

@@ -4,7 +4,7 @@
 //
 //   memory {channels|connections} --port P [--number N]
 //
-// One of them exists before the measurement begins.
+// The first of them is created before the measurement begins.
 
 #include "memory.h"
 
@@ -61,7 +61,7 @@ private:
     {
         ++m_added;
         if (m_added == 1) {
-            // Waits a moment until unused buffers have been released.
+            // By then, unused buffers have been released.
             QTimer::singleShot(1s, this, [this] {
                 m_growth.emplace();
                 for (std::int64_t i = 0; i < m_program.number; ++i) {
@@ -73,7 +73,7 @@ private:
             });
         } else if (m_added == 1 + m_program.number) {
             QTimer::singleShot(1s, this, [this] {
-                m_growth->tell(m_program.number);
+                m_growth->print(m_program.number);
                 QCoreApplication::quit();
             });
         }

@@ -7,7 +7,7 @@
 
 #include <cmath>
 
-// The growth of memory from the construction to tell().
+// Measures the growth of memory from its construction to print().
 class MemoryGrowth
 {
 public:
@@ -17,7 +17,7 @@ public:
     {
     }
 
-    void tell(std::int64_t number) const
+    void print(std::int64_t number) const
     {
         std::printf("{\"number\":%lld,\"heap_bytes_each\":%.0f,\"rss_bytes_each\":%.0f}\n",
                     static_cast<long long>(number), double(heapBytes() - m_heap) / double(number),

@@ -18,18 +18,18 @@ namespace
 void check(amqp_connection_state_t connection)
 {
     if (amqp_get_rpc_reply(connection).reply_type != AMQP_RESPONSE_NORMAL)
-        fail("refused by the broker");
+        fail("the broker rejected a call");
 }
 
 amqp_connection_state_t newConnection(std::uint16_t port)
 {
     const amqp_connection_state_t connection = amqp_new_connection();
     if (amqp_socket_open(amqp_tcp_socket_new(connection), "127.0.0.1", port) != AMQP_STATUS_OK)
-        fail("no connection");
+        fail("cannot connect to the broker");
     const amqp_rpc_reply_t reply =
         amqp_login(connection, "/", 65535, AMQP_DEFAULT_FRAME_SIZE, 0, AMQP_SASL_METHOD_PLAIN, "guest", "guest");
     if (reply.reply_type != AMQP_RESPONSE_NORMAL)
-        fail("no login");
+        fail("the broker rejected the login");
     return connection;
 }
 
@@ -62,7 +62,7 @@ int main(int argc, char *argv[])
         else
             connections.push_back(newConnection(program.port));
     }
-    growth.tell(program.number);
+    growth.print(program.number);
     for (const amqp_connection_state_t connection : connections)
         amqp_destroy_connection(connection);
     return 0;

@@ -35,11 +35,11 @@ struct Program {
                 program.count = toNumber(optarg, 1, 1'000'000'000);
                 break;
             default:
-                fail(std::string(argv[optind - 1]) + " is no option, or lacks its value");
+                fail(std::string(argv[optind - 1]) + " is not an option, or its value is missing");
             }
         }
         if (optind != argc - 1 || std::find(kinds.begin(), kinds.end(), argv[optind]) == kinds.end()) {
-            std::string text = "the first argument is one of";
+            std::string text = "the first argument must be one of";
             for (const std::string_view kind : kinds)
                 text.append(" ").append(kind);
             fail(text);

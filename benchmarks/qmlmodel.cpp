@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-// How much does it cost to show a flood of messages in QML? Receives from a queue that fills at a fixed rate, such as
+// Measures the cost of showing a flood of messages in QML. It receives from a queue that fills at a fixed rate, such as
 // paced-SIZE-RATE of the synthetic broker, and reports the CPU time of the process as a share of one core, the lateness
 // of a 1 ms timer of the thread, and the resident memory:
 //
 //   qmlmodel --port P [--queue paced-64-50000] [--seconds 60] [--no-ack] [--qml FILE | --no-view]
 //
-// The window shows qmlmodel.qml or FILE, whose properties brokerUrl, queueName and noAck are set if it has them. With
-// --no-view the program receives the same without QML; the difference is the cost of the view.
+// The window is that of qmlmodel.qml or FILE; its properties brokerUrl, queueName and noAck are set if they exist. With
+// --no-view, the program receives the same messages without QML; the difference is the cost of the view.
 
 #include "usage.h"
 
@@ -42,7 +42,7 @@ int fail(const QString &text)
     return 1;
 }
 
-// As the consumer of qmlmodel.qml.
+// Consumes like qmlmodel.qml, but without a view.
 std::unique_ptr<AmqpQt::Connection> receiveOnly(const QUrl &url, const QString &queue, AmqpQt::AckMode ackMode)
 {
     auto connection = std::make_unique<AmqpQt::Connection>(AmqpQt::ConnectionParameters::fromUrl(url).value());
@@ -54,7 +54,7 @@ std::unique_ptr<AmqpQt::Connection> receiveOnly(const QUrl &url, const QString &
     return connection;
 }
 
-// Counts from start() on.
+// Measures from start() to result().
 class Measurement : public QObject
 {
 public:
@@ -73,7 +73,7 @@ public:
     {
         m_messagesBefore = connection.statistics().messagesIn;
         m_framesBefore = frames;
-        m_late.assign(size_t(m_duration / 1ms) + 1000, 0); // so that the resident memory includes it from the start
+        m_late.assign(size_t(m_duration / 1ms) + 1000, 0); // makes the memory resident from the start
         m_late.clear();
         m_usageBefore = Usage::now();
         m_time.start();
@@ -123,19 +123,19 @@ int main(int argc, char *argv[])
     QGuiApplication application(argc, argv);
     QCommandLineParser parser;
     parser.addHelpOption();
-    parser.addOption({u"port"_s, u"Of the broker on 127.0.0.1."_s, u"port"_s, u"5672"_s});
-    parser.addOption({u"queue"_s, u"Fills by itself."_s, u"name"_s, u"paced-64-50000"_s});
-    parser.addOption({u"seconds"_s, u"How long."_s, u"s"_s, u"60"_s});
-    parser.addOption({u"no-ack"_s, u"Without acknowledgements; else after delivery, with a prefetch of 1000."_s});
-    parser.addOption({u"qml"_s, u"Shows this file."_s, u"file"_s, u":/qmlmodel.qml"_s});
-    parser.addOption({u"no-view"_s, u"Receives only."_s});
+    parser.addOption({u"port"_s, u"The port of the broker on 127.0.0.1."_s, u"port"_s, u"5672"_s});
+    parser.addOption({u"queue"_s, u"The queue that the broker fills."_s, u"name"_s, u"paced-64-50000"_s});
+    parser.addOption({u"seconds"_s, u"The duration of the measurement."_s, u"s"_s, u"60"_s});
+    parser.addOption({u"no-ack"_s, u"Do not acknowledge; by default, acknowledge after delivery, prefetch 1000."_s});
+    parser.addOption({u"qml"_s, u"The QML file to show."_s, u"file"_s, u":/qmlmodel.qml"_s});
+    parser.addOption({u"no-view"_s, u"Receive only, without QML."_s});
     parser.process(application);
     const QUrl url(u"amqp://guest:guest@127.0.0.1:%1/%2F"_s.arg(parser.value(u"port"_s)));
     const QString queue = parser.value(u"queue"_s);
     const bool noAck = parser.isSet(u"no-ack"_s);
     const std::chrono::seconds duration(parser.value(u"seconds"_s).toInt());
     if (duration < 2s)
-        return fail(u"seconds is a number from 2 on"_s);
+        return fail(u"seconds must be at least 2"_s);
 
     Measurement measurement(duration);
     std::unique_ptr<AmqpQt::Connection> alone;
@@ -152,7 +152,7 @@ int main(int argc, char *argv[])
         root.reset(component.beginCreate(engine.rootContext()));
         auto *window = qobject_cast<QQuickWindow *>(root.get());
         if (!window)
-            return fail(component.isError() ? component.errorString() : u"there is no window"_s);
+            return fail(component.isError() ? component.errorString() : u"the root object is not a window"_s);
         const std::pair<const char *, QVariant> properties[] = {
             {"brokerUrl", url}, {"queueName", queue}, {"noAck", noAck}};
         for (const auto &[name, value] : properties) {
@@ -165,10 +165,10 @@ int main(int argc, char *argv[])
                 connection = found;
         }
         if (!connection)
-            return fail(u"there is no Connection in the window"_s);
+            return fail(u"the window has no Connection"_s);
         QObject::connect(window, &QQuickWindow::frameSwapped, &measurement, [&measurement] { ++measurement.frames; });
     }
-    // The first second fills buffers, caches and the table.
+    // Buffers, caches and the table fill in the first second, which is not measured.
     QTimer::singleShot(1s, &measurement, [&] { measurement.start(*connection); });
     QObject::connect(connection, &AmqpQt::Connection::errorOccurred, &application,
                      [](const AmqpQt::Error &error) { QCoreApplication::exit(fail(error.toString())); });

@@ -3,7 +3,7 @@ import QtQuick
 import QtQuick.Controls
 import AmqpQt
 
-// The view of qmlmodel: a table of the latest messages, as large as that of examples/dashboard.
+// The view of qmlmodel, a table of the latest messages with the size of the one in examples/dashboard.
 ApplicationWindow {
     id: window
 

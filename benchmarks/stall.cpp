@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Does a flood freeze the event loop? Receives 16-byte messages without acks in the thread of a 1 ms timer and reports
-// the timer's longest gap and the growth of resident memory. A second process floods the queue, unless --queue names
-// one that fills by itself, as those of the synthetic broker do; two processors are then enough.
+// Measures whether a flood of messages freezes the event loop. It receives 16-byte messages without acks in the thread
+// of a 1 ms timer and reports the timer's longest gap and the growth of resident memory. A second process floods the
+// queue, unless --queue names a queue that the synthetic broker fills; two processors are then enough.
 //
 //   stall --port P [--queue bench-16-1000000000] [--seconds 10] [--slot-us 50] [--budget-ms 4]
 
@@ -63,12 +63,13 @@ int main(int argc, char *argv[])
     QCoreApplication application(argc, argv);
     QCommandLineParser parser;
     parser.addHelpOption();
-    parser.addOption({u"port"_s, u"Of the broker on 127.0.0.1."_s, u"port"_s, u"5672"_s});
-    parser.addOption({u"queue"_s, u"Fills by itself; default: one that a second process floods."_s, u"name"_s});
-    parser.addOption({u"seconds"_s, u"How long."_s, u"s"_s, u"10"_s});
-    parser.addOption({u"slot-us"_s, u"How long the slot of a delivery works."_s, u"µs"_s, u"50"_s});
-    parser.addOption({u"budget-ms"_s, u"ConnectionParameters::dispatchBudget()."_s, u"ms"_s, u"4"_s});
-    QCommandLineOption floodOption(u"flood"_s, u"Be the second process."_s, u"queue"_s);
+    parser.addOption({u"port"_s, u"The port of the broker on 127.0.0.1."_s, u"port"_s, u"5672"_s});
+    parser.addOption(
+        {u"queue"_s, u"A queue that the broker fills; by default, a second process fills one."_s, u"name"_s});
+    parser.addOption({u"seconds"_s, u"The duration of the measurement."_s, u"s"_s, u"10"_s});
+    parser.addOption({u"slot-us"_s, u"How long the slot of each delivery runs."_s, u"µs"_s, u"50"_s});
+    parser.addOption({u"budget-ms"_s, u"The value for ConnectionParameters::setDispatchBudget()."_s, u"ms"_s, u"4"_s});
+    QCommandLineOption floodOption(u"flood"_s, u"Publish to this queue as the second process."_s, u"queue"_s);
     floodOption.setFlags(QCommandLineOption::HiddenFromHelp);
     parser.addOption(floodOption);
     parser.process(application);
@@ -113,7 +114,7 @@ int main(int argc, char *argv[])
         if (filled.isEmpty())
             flooder.start(QCoreApplication::applicationFilePath(),
                           {u"--port"_s, QString::number(port), u"--flood"_s, queue->name});
-        // The first second fills buffers and caches once.
+        // Buffers and caches fill in the first second, which is not measured.
         QTimer::singleShot(1s, &application, [&] {
             residentBefore = residentKilobytes();
             received = 0;

@@ -8,25 +8,25 @@
 #include <string>
 #include <string_view>
 
-// The name of a queue of the synthetic broker determines the messages of each consumer, as far as its prefetch allows:
+// The name of a queue of the synthetic broker determines which messages each consumer gets, within its prefetch:
 //
 //   bench-SIZE-COUNT   COUNT messages of SIZE bytes, at once
 //   held-SIZE-COUNT    the same, as soon as the first message is published to the queue
-//   paced-SIZE-RATE    RATE messages of SIZE bytes in each second, evenly, without end
-//   unconfirmed-N      nothing: published messages are discarded, and their confirms stay N messages behind
-//   confirmed-N        nothing: the same, and N messages at a time are confirmed, never fewer
+//   paced-SIZE-RATE    RATE messages of SIZE bytes per second, evenly distributed, without end
+//   unconfirmed-N      none; published messages are discarded, and their confirms stay N messages behind
+//   confirmed-N        none; published messages are discarded, and each confirm covers N messages, never fewer
 //
-// Those of a paced queue, of at least 23 bytes and less than Supply::Large, are JSON: {"value":123,"unit":"xxx"}, each
-// with another value.
+// The bodies of a paced queue, if they have at least 23 bytes and fewer than Supply::Large, contain JSON such as
+// {"value":123,"unit":"xxx"} with varying values.
 struct Supply {
-    static constexpr std::size_t Large = 16 * 1024; // bodies from this size on are not copied for each message
+    static constexpr std::size_t Large = 16 * 1024; // bodies of this size or more are not copied for each message
 
     std::size_t size = 0;
-    std::uint64_t count = 0; // 0: nothing
-    std::uint64_t rate = 0;  // 0: all at once
+    std::uint64_t count = 0; // 0 means none
+    std::uint64_t rate = 0;  // 0 means all at once
     bool isHeld = false;
-    std::uint64_t unconfirmed = 0; // how far behind the confirms stay; 0: not at all
-    std::uint64_t together = 0;    // how many messages are confirmed at a time; 0: those of a read
+    std::uint64_t unconfirmed = 0; // the number of messages that the confirms stay behind
+    std::uint64_t together = 0;    // the number of messages that each confirm covers; 0 means those of a read
 
     explicit Supply(const std::string &name)
     {
@@ -61,7 +61,7 @@ struct Supply {
         const std::string digits = std::to_string(100 + tag % 900);
         std::copy(digits.begin(), digits.end(), body + Start.find('1'));
     }
-    // Returns how many messages are due this long after the consumer started.
+    // Returns how many messages are due after this time since the consumer started.
     std::uint64_t dueAfter(std::uint64_t milliseconds) const { return milliseconds * rate / 1000; }
 
 private:

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""check_program.py BROKER PROGRAM: does PROGRAM, one of benchmarks/, print what it should in each of its modes?"""
+"""check_program.py BROKER PROGRAM checks the output of PROGRAM, one of benchmarks/, in each of its modes."""
 
 import json
 import os
@@ -12,7 +12,7 @@ MODES = ["publish", "publish-confirm", "consume-ack", "consume-autoack", "rtt"]
 
 
 def run(command):
-    """Standard output and whether it succeeded; one line, and JSON, in any case."""
+    """Returns the JSON that a program prints in its single line of output, and whether the program succeeded."""
     done = subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=False, text=True)
     lines = done.stdout.splitlines()
     assert len(lines) == 1, f"{command}: not one line: {done.stdout!r}"
@@ -100,7 +100,7 @@ def main():
         checks[kind](program, port)
         assert broker.poll() is None, "the broker has ended"
         broker.stdin.close()
-        assert broker.wait(10) == 0, "the broker does not end with its standard input"
+        assert broker.wait(10) == 0, "the broker does not exit when its standard input closes"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 
-# The programs of benchmarks/ still work, against the synthetic broker and with small numbers; no figures are judged.
+# Runs the programs of benchmarks/ against the synthetic broker, with small numbers, and checks only the form of the output.
 if(NOT TARGET benchmark_broker)
     return()
 endif()
 find_program(AMQPQT_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH) # the one that python3-pika belongs to
 if(NOT AMQPQT_PYTHON)
-    message(STATUS "Without Python 3 the benchmarks are not tested")
+    message(STATUS "Python 3 was not found; the benchmarks are not tested")
     return()
 endif()
 set(programs client client_floor growth memory stall)

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 #
-# To be sourced. install_packages NAME... installs those of these Debian packages that are missing; elsewhere than on Debian
-# it leaves that to the user. dashboard_packages has those that the example dashboard needs to be built and run.
+# To be sourced. install_packages NAME... installs the missing ones of these Debian packages; on other systems it does nothing,
+# and the user installs them. dashboard_packages contains the packages that the example dashboard needs to be built and run.
 
-# shellcheck disable=SC2034 # used by those who source this
+# shellcheck disable=SC2034 # used by the scripts that source this file
 dashboard_packages=(qt6-declarative-dev qt6-declarative-dev-tools qml6-module-qtqml qml6-module-qtqml-models
     qml6-module-qtqml-workerscript qml6-module-qtquick qml6-module-qtquick-controls qml6-module-qtquick-layouts
     qml6-module-qtquick-shapes qml6-module-qtquick-templates qml6-module-qtquick-window)
