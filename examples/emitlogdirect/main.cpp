@@ -32,7 +32,7 @@ int main(int argc, char *argv[])
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
     AmqpQt::Channel *channel = connection.createChannel();
     channel->declareExchange(exchange, AmqpQt::ExchangeType::Direct);
-    // The routing key: a direct exchange routes to the queues bound with this key.
+    // A direct exchange routes the message to the queues that are bound with its routing key, the severity.
     channel->publish(exchange, severity, AmqpQt::Message::fromText(arguments.join(u' ')));
     connection.open();
 

@@ -33,7 +33,7 @@ int main(int argc, char *argv[])
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
     AmqpQt::Channel *channel = connection.createChannel();
     channel->declareExchange(exchange, AmqpQt::ExchangeType::Topic);
-    // The routing key: a topic exchange compares the key with the patterns of its bindings.
+    // A topic exchange compares the routing key with the patterns of its bindings.
     channel->publish(exchange, topic, AmqpQt::Message::fromText(arguments.join(u' ')));
     connection.open();
 

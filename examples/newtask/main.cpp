@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Work queues, the sending half: puts a task into a queue that workers share: newtask [--url URL] [--queue NAME] TEXT…
-// Each full stop in the text is a second of work.
+// Work queues, the sending half: puts a task into a queue that workers share. newtask [--url URL] [--queue NAME] TEXT…
+// Each full stop in the text stands for a second of work.
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
@@ -29,7 +29,7 @@ int main(int argc, char *argv[])
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
     AmqpQt::Channel *channel = connection.createChannel();
     channel->declareQueue(queue);
-    // The queue is durable and the message persistent, both by default: a restart of the broker loses no task.
+    // By default the queue is durable and the message persistent, so no task is lost when the broker restarts.
     channel->publish({}, queue, AmqpQt::Message::fromText(task));
     connection.open();
 

@@ -3,7 +3,8 @@
 
 #include <QtCore/qloggingcategory.h>
 
-// Never a password, never a body; text of the broker only escaped, as Error and QDebug's quoted strings do it.
+// No log entry may contain a password or a body. Text of the broker must be escaped, as by Error and by quoted strings
+// of QDebug.
 namespace AmqpQt
 {
 

@@ -31,7 +31,7 @@ public:
     // and emits written() once that has left. Returns the number of bytes accepted, or -1.
     virtual qint64 writeSome(std::span<const QByteArrayView> pieces) = 0;
     virtual qint64 bytesToWrite() const = 0;
-    virtual Error error() const = 0; // its kind says whether another endpoint may do better, see Error::isRecoverable()
+    virtual Error error() const = 0; // its kind determines whether another endpoint is tried
 
     virtual void close() = 0; // after writing its buffer; emits finished()
     virtual void abort() = 0;

@@ -239,7 +239,7 @@ const char *decodeArguments(QByteArrayView arguments, Method &method) noexcept
     return reader.error();
 }
 
-// Of the frame payload: class-id, method-id, fields.
+// The size of a method frame's payload, which consists of class-id, method-id and fields.
 template <typename Method>
 qsizetype payloadSize(const Method &method) noexcept
 {

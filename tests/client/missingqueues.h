@@ -8,8 +8,8 @@
 namespace AmqpQt::Test
 {
 
-// Makes the peer reject the declarations of some queues with 404. It answers nothing more on that channel until it is
-// closed.
+// Makes the peer reject the declarations of some queues with 404. Until that channel is closed, the peer answers
+// nothing else on it.
 template <typename IsMissing>
 void rejectMissingQueues(ScriptedPeer &peer, IsMissing isMissing)
 {

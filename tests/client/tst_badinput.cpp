@@ -163,7 +163,7 @@ QList<Message> receive(ScriptedPeer &peer, OpenClient &client, Channel *channel,
 
 } // namespace
 
-// Mistakes of an application: it gets a typed error that names the culprit, and the broker gets nothing.
+// For each mistake, the application gets a typed error that names the wrong value, and the broker gets nothing.
 class tst_BadInput : public QObject
 {
     Q_OBJECT

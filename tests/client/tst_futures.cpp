@@ -25,7 +25,7 @@ private Q_SLOTS:
 namespace
 {
 
-// All kinds of replies of a connection that is not opened, or whose peer answers nothing any more.
+// All kinds of replies of a connection that is not opened, or whose peer no longer answers.
 struct Calls {
     explicit Calls(Connection *connection)
         : channel(connection->createChannel())

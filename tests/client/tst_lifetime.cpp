@@ -14,7 +14,7 @@ const char *const VictimNames[] = {"consumer", "channel", "connection", "message
 
 } // namespace
 
-// Deletes any object in any slot: nothing is touched afterwards, every reply ends once, the other objects stay usable.
+// Deletes any object in any slot. No deleted object is accessed, every reply ends once, and other objects stay usable.
 class tst_Lifetime : public QObject
 {
     Q_OBJECT

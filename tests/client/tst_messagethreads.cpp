@@ -54,7 +54,7 @@ bool readsAsFullMessage(const Message &message)
            message.headers().size() == 3 && message.deliveryCount() == 2 && message.isPersistent();
 }
 
-// Runs function(message, index) in several threads, as nearly at once as can be, each with a copy of `message`.
+// Runs function(message, index) in several threads, as simultaneously as possible, each with a copy of `message`.
 // Returns how many of them returned true.
 template <typename Function>
 int runAtOnce(const Message &message, Function function)

@@ -168,7 +168,7 @@ QByteArrayList numbered(int count, int length = 0)
     return bodies;
 }
 
-// How many deliveries the client has acknowledged so far, none twice.
+// Returns how many of the 2000 deliveries the client has acknowledged so far.
 int acknowledged(const ScriptedPeer &peer)
 {
     QSet<quint64> open;
@@ -237,8 +237,7 @@ void tst_Threads::bodiesOutliveTheirMessagesInOtherThreads()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-// As above, but the other thread releases each body before the slot returns, and nothing except the body orders
-// that.
+// The other thread releases each body before the slot returns, and only the body's reference count orders its reads.
 void tst_Threads::bodyIsOverwrittenBehindItsLastReader()
 {
     constexpr int Count = 500;

@@ -52,7 +52,7 @@ QStringList mayInclude(const QString &folder)
         {u"src/client"_s,
          {standardHeader, qtCore, qtNetwork, baseHeaders, wireHeaders, engineHeaders, transportHeaders, clientHeaders,
           publicHeaders}},
-        // Of the client layer, models see the functions that read a part of a body, which are made of public API.
+        // One header of the client layer is allowed, whose functions read a part of a body by the public API.
         {u"src/models"_s,
          {standardHeader, qtCore, modelHeaders, publicHeaders, u"\"client/message/messagebody_p\\.h\""_s}},
         {u"qml"_s,

@@ -20,6 +20,6 @@ add_library(amqpqt_exerciser STATIC EXCLUDE_FROM_ALL
 target_link_libraries(amqpqt_exerciser PUBLIC amqpqt_script PRIVATE amqpqt_build_flags)
 amqpqt_test(engine tst_robustness TIMEOUT 300 LIBRARIES amqpqt_exerciser amqpqt_script)
 
-if(CMAKE_SYSTEM_NAME STREQUAL "Linux") # the meter stands in for glibc's malloc()
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux") # the meter replaces glibc's malloc()
     amqpqt_test(engine tst_memory LIBRARIES amqpqt_script SOURCES support/heapmeter.cpp)
 endif()

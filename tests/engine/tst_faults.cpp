@@ -9,7 +9,7 @@ using namespace Qt::StringLiterals;
 using Engine::CallId;
 using Wire::FrameType;
 
-// The faults of a peer, as listed in the table "Faults of the peer" of the design.
+// Tests the reaction to each fault of a peer.
 class tst_Faults : public QObject
 {
     Q_OBJECT

@@ -17,7 +17,7 @@ using Engine::Settings;
 using Engine::Time;
 using Step = Handshake::Step;
 
-// Handshake by itself. tst_handshake has the dialogues of an engine.
+// Tests Handshake by itself. tst_handshake tests it in the dialogues of an engine.
 class tst_HandshakeSteps : public QObject
 {
     Q_OBJECT

@@ -353,7 +353,7 @@ void tst_OrderRules::anEmptyQueueNameIsTheLastOneDeclared()
     s.open();
     auto &channel = s.openChannel();
     QVERIFY(channel.topology().declareQueue(u"first"_s, {}, false));
-    QVERIFY(channel.topology().declareQueue(u"q"_s, {}, true)); // passively too
+    QVERIFY(channel.topology().declareQueue(u"q"_s, {}, true)); // a passive declaration counts too
     QVERIFY(channel.topology().purgeQueue({}));
     QVERIFY(channel.get({}, true));
     QVERIFY(channel.subscriptions().consume({}, {.consumerTag = u"a"_s}, &s));

@@ -13,7 +13,7 @@ using Engine::Settings;
 using Engine::Time;
 using Engine::WritableChanged;
 
-// FlowControl by itself. tst_flowcontrol has the dialogues of an engine.
+// Tests FlowControl by itself. tst_flowcontrol tests it in the dialogues of an engine.
 class tst_Watermarks : public QObject
 {
     Q_OBJECT

@@ -344,7 +344,7 @@ void tst_RateHistory::consumersThatLeaveAreNotCounted()
     QCOMPARE(history.values(), QList({0.0, 0.0}));
 }
 
-// A history is no receiver of the messages.
+// A history does not count as a receiver of the messages.
 void tst_RateHistory::nothingIsAcknowledged()
 {
     ScriptedPeer peer;

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 #
-# Builds and runs an application that has AmqpQt as a part of its project, in all the ways of taking it in, and installs
-# that project. SHARED and QML are ON or OFF. Called as cmake -D… -P subproject.cmake.
+# Builds and runs an application that has AmqpQt as a part of its project, in every supported way, and installs that
+# project. SHARED and QML are ON or OFF. Called as cmake -D… -P subproject.cmake.
 #
-# All ways share WORK_DIR, so that the library is compiled once and linked again where a way changes what it is linked from.
+# All ways share WORK_DIR, so the library is compiled once, and linked again only if a way changes the inputs of the linker.
 
 function(run)
     execute_process(COMMAND ${ARGN} COMMAND_ECHO STDOUT COMMAND_ERROR_IS_FATAL ANY)

@@ -40,13 +40,13 @@ public:
     }
     // QML's destroy() waits for the event loop; an application's C++ may not.
     Q_INVOKABLE void deleteNow(QObject *object) const { delete object; }
-    // The broker blocks publishing connections while it believes that it is out of memory.
+    // While the alarm is set, the broker blocks publishing connections.
     Q_INVOKABLE bool setMemoryAlarm(bool on) const
     {
         const QStringList limit = on ? QStringList{u"0"_s} : QStringList{u"absolute"_s, u"2GB"_s};
         return brokerControl(QStringList{u"-q"_s, u"set_vm_memory_high_watermark"_s} + limit).exitCode == 0;
     }
-    // The type a header has on the wire, by that of the value it was decoded to. The path is as in "a.0.b".
+    // Returns the type that a header had on the wire, derived from its decoded value. The path is as in "a.0.b".
     Q_INVOKABLE QString headerType(const AmqpQt::Message &message, const QString &path) const
     {
         return typeAt(message.headers(), path);

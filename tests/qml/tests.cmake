@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# The QML module: each tst_*.qml is a test with Qt Quick Test, against a real broker.
+# The tests of the QML module. Each tst_*.qml is a Qt Quick Test that uses a real broker.
 
 if(NOT AMQPQT_BUILD_QML)
     return()
@@ -54,7 +54,7 @@ set_property(TEST tst_compiled_interpreted APPEND PROPERTY ENVIRONMENT QML_DISAB
 
 set(dashboard_source ${PROJECT_SOURCE_DIR}/examples/dashboard)
 if(TARGET example_dashboard)
-    # Its window with a real broker, operated by keys.
+    # Tests the window of the dashboard with a real broker, by key presses.
     amqpqt_quicktest(dashboardtest ${CMAKE_CURRENT_LIST_DIR}/dashboard dashboard_ui dashboard_uiplugin)
     foreach(name tst_dashboard tst_theme)
         add_test(NAME ${name} COMMAND dashboardtest -input ${CMAKE_CURRENT_LIST_DIR}/dashboard/${name}.qml)

@@ -141,7 +141,7 @@ void tst_Compiled::bindingsAreCompiled()
     const QString generated = contents(QStringLiteral(AMQPQT_COMPILED_CPP));
     const QString source = contents(QStringLiteral(AMQPQT_SOURCE_DIR "/tests/qml/compiled/Everything.qml"));
     const qsizetype compiled =
-        generated.count(QRegularExpression(u"\\{ \\d+, QMetaType::fromType<"_s)) - 1; // the last one ends the list
+        generated.count(QRegularExpression(u"\\{ \\d+, QMetaType::fromType<"_s)) - 1; // the last entry is a terminator
     const qsizetype simple =
         source.count(QRegularExpression(u"\\n    readonly property (bool|int|real|string|amqpError) \\w+: "_s));
     QVERIFY(simple > 100);
@@ -243,7 +243,7 @@ void tst_Compiled::enumsAreArguments()
     QVERIFY(waitFor([&] { return m_root->property("consumer_unackedCount").toInt() == 0; }));
 }
 
-// Compiled code reads the property of a smaller enum as an int, with the bytes beside it.
+// Compiled code reads a property of a smaller enum type as an int, together with the adjacent bytes.
 void tst_Compiled::enumsHaveTheTypeInt()
 {
     int count = 0;

@@ -11,7 +11,7 @@
 using namespace AmqpQt;
 using namespace Qt::StringLiterals;
 
-// Emits signals to handlers in QML by a watch.
+// Emits signals to handlers in QML through a HandlerWatch.
 class Emitter : public QObject
 {
     Q_OBJECT

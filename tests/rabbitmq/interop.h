@@ -7,7 +7,8 @@
 
 #include <bit>
 
-// Shared by the tests with other client libraries: the other side, and values as text, including their types.
+// Shared by the tests with other client libraries: the process with the other client, and the conversion of values to
+// text that includes their types.
 namespace AmqpQt::Test
 {
 

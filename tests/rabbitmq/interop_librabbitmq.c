@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 
-// The other side of tst_interop_librabbitmq: a librabbitmq client that executes each line of standard input and answers
-// with one line.
+// The librabbitmq client of tst_interop_librabbitmq, which executes each line of standard input and answers with one
+// line.
 //
 //   publish QUEUE BODY [PROPERTY=VALUE]...   answer: published
 //   get QUEUE                                answer: BODY [PROPERTY=VALUE]...   of the message, which leaves the queue
 //
-// A BODY, a text property and a name in a table are bytes with %XX for what is no letter, digit, '-', '.', '_' or '~'.
-// A field value is its AMQP type letter, ':' and the value: t:1 b:-128 D:scale/value S:text x:bytes T:seconds; f and d
-// have the hexadecimal bits of the number, so that nothing is rounded. V stands alone. F{name=value,...} A[value,...]
+// A BODY, a text property and a name in a table are bytes; all except letters, digits, '-', '.', '_' and '~' appear as
+// %XX. A field value is its AMQP type letter, ':' and the value: t:1 b:-128 D:scale/value S:text x:bytes T:seconds; f
+// and d have the hexadecimal bits of the number, so that nothing is rounded. V has no value. F{name=value,...}
+// A[value,...]
 
 #if __has_include(<rabbitmq-c/amqp.h>)
 #    include <rabbitmq-c/amqp.h>

@@ -251,7 +251,7 @@ void tst_Closing::closeByTheBrokerIsReported()
 // C6
 void tst_Closing::lostBytesAreNotSilent()
 {
-    // Publishes are accepted while the channel is open and rejected once it is closed: each has an outcome.
+    // Publishes are accepted while the channel is open and rejected once it is closed, so each has an outcome.
     QSignalSpy errors(m_client->channel, &Channel::errorOccurred);
     VERIFY_FAILS(m_client->channel->inspectQueue(uniqueName(u"missing"_s)), u"ChannelClosed 404 queue.declare"_s);
     QVERIFY(waitFor([&] { return m_client->channel->state() == Channel::State::Closed; }));

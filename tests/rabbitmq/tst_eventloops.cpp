@@ -198,7 +198,7 @@ void tst_EventLoops::otherThreadsCallByInvokeMethod()
     QVERIFY(calledInOwnThread);
     QCOMPARE(messages.first().text(), u"from another thread"_s);
 
-    // close() is a slot: a queued connection or invokeMethod() brings it to the right thread.
+    // close() is a slot, so a queued connection or invokeMethod() calls it in the right thread.
     const Thread closing([&] { QMetaObject::invokeMethod(&client.connection, &Connection::close); });
     QVERIFY(waitFor([&] { return client.connection.state() == Connection::State::Closed; }));
     QCOMPARE(client.connection.error(), Error());

@@ -6,7 +6,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// With librabbitmq, whose values keep the type letters of the wire. Lines are those of interop_librabbitmq.c.
+// Tests interoperation with librabbitmq, whose values keep the type letters of the wire. interop_librabbitmq.c
+// describes the lines.
 class tst_InteropLibrabbitmq : public QObject
 {
     Q_OBJECT
@@ -177,7 +178,7 @@ void tst_InteropLibrabbitmq::headerOfLibrabbitmqIsRead()
     QCOMPARE(describe(message->headers()), describe(QVariantMap({{u"value"_s, value}})));
 }
 
-// RabbitMQ passes headers on byte for byte, except when it adds to them: then it re-encodes the decoded values.
+// RabbitMQ passes headers on byte for byte unless it adds to them; then it encodes the decoded values again.
 void tst_InteropLibrabbitmq::headerSurvivesRabbitMqsOwnCodec()
 {
     QFETCH(const QVariant, value);
@@ -201,7 +202,7 @@ void tst_InteropLibrabbitmq::headerSurvivesRabbitMqsOwnCodec()
     QVERIFY2(deadLetter.contains(entry + ',') || deadLetter.contains(entry + '}'), deadLetter.constData());
 }
 
-// fullMessage() as a line.
+// Returns fullMessage() as a line.
 static QByteArray fullMessageLine()
 {
     return allBytes().toPercentEncoding() +

@@ -9,8 +9,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// With pika. Python values are compared by the result of ascii(), which distinguishes their types: 1 is an int, 1L
-// pika's long, True a bool, '1' text, b'1' bytes, Decimal('1') a decimal.
+// Tests interoperation with pika. Python values are compared by the result of ascii(), which distinguishes their types:
+// 1 is an int, 1L pika's long, True a bool, '1' text, b'1' bytes, Decimal('1') a decimal.
 class tst_InteropPika : public QObject
 {
     Q_OBJECT
@@ -52,8 +52,8 @@ private:
     QString m_queue;
 };
 
-// Lines of a command, a queue and an expression of Python: the body and a dict of the properties. "fetch" answers with
-// the next message of the queue or, if it is the expected one, with "as expected".
+// Each line has a command, a queue and a Python expression for the body and a dict of the properties. "fetch" answers
+// with the next message of the queue or, if it is the expected one, with "as expected".
 static const auto Pika = QStringLiteral(R"python(
 import os, sys
 import pika
@@ -241,7 +241,7 @@ void tst_InteropPika::decimalOfPikaBelowZeroIsReadUnsigned()
     QCOMPARE(describe(message->header(u"value"_s)), describe(QVariant::fromValue(Decimal{1, quint32(-15)})));
 }
 
-// fullMessage() in Python.
+// Returns fullMessage() as a Python expression.
 static QByteArray fullMessageInPython()
 {
     return "bytes(range(256)), {'content_type': 'application/octet-stream', 'content_encoding': 'x-тест', "

@@ -57,7 +57,7 @@ QByteArray checksumOfAll()
     return checksum.result();
 }
 
-// Leaves the queue full: all are in it, and the connection is closed.
+// Afterwards all messages are in the queue, and the connection is closed.
 void fill(const QString &queue)
 {
     ConnectionParameters parameters = brokerParameters();

@@ -198,7 +198,7 @@ void tst_Topology::emptyNameIsTheLastQueueOfTheChannel()
     QCOMPARE(messages.first().text(), u"2"_s);
     QCOMPARE(consumer->queue(), name);
 
-    // With an empty key the key is the queue's name, as the specification has it.
+    // If both are empty, the routing key is the name of the queue, as specified.
     VERIFY_OK(channel->bindQueue({}, u"amq.direct"_s));
     channel->publish(u"amq.direct"_s, name, Message("3"));
     QVERIFY(waitFor([&] { return messages.size() == 2; }));

@@ -6,7 +6,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// Transactions, basic.recover, and access tickets.
+// Tests transactions, basic.recover, and access tickets.
 class tst_Transacting : public QObject
 {
     Q_OBJECT

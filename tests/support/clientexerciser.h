@@ -4,10 +4,10 @@
 #include "support/clientobserver.h"
 #include "support/fuzzedbroker.h"
 
-// Drives connections with arbitrary bytes, read as a script of what the application, the broker and the event loop do.
-// The application also acts inside its slots: it makes calls, deletes any object, or runs an event loop. ClientObserver
-// and FuzzedBroker check both sides. At the end all connections close, and nothing is left once all objects are
-// deleted.
+// Drives connections with arbitrary bytes, read as a script of actions of the application, the broker and the event
+// loop. The application also acts inside its slots: it makes calls, deletes any object, or runs an event loop.
+// ClientObserver and FuzzedBroker check both sides. At the end all connections close, and nothing is left once all
+// objects are deleted.
 class ClientExerciser
 {
 public:

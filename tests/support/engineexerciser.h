@@ -14,7 +14,7 @@
 // Drives a ConnectionEngine with arbitrary bytes, read as a script of calls of the application, answers and faults of
 // the broker, and time, in any order. After each step it checks these invariants:
 //   - each call ends exactly once, each publish fails at most once, and in confirm mode ends exactly once
-//   - one Opened and one ConnectionClosed for each start; afterwards the peer and the time change nothing
+//   - each start leads to one Opened and one ConnectionClosed at most; afterwards neither peer nor time has any effect
 //   - the engine sends only whole frames that ClientRules permits
 //   - deliveries come to consumers that still want them, with growing tags, and are settled once each
 class EngineExerciser
@@ -119,7 +119,7 @@ private:
 
     // the broker
     quint16 anyNumber();
-    void send(const QByteArray &bytes); // now, or spoilt
+    void send(const QByteArray &bytes); // the bytes may be corrupted
     void feed(QByteArrayView bytes);
     void feedPart(QByteArrayView part);
     template <typename Method>

@@ -46,7 +46,7 @@ private:
     quint16 anyChannel(const Session &session);
     void onRequest(Session &session, const Frame &frame);
     void checkAck(Session &session, quint16 number, quint64 tag, bool multiple);
-    void send(Session &session, const QByteArray &bytes); // now, or mutated
+    void send(Session &session, const QByteArray &bytes); // the bytes may be corrupted
     template <typename Method>
     QByteArray filled(quint16 channel);
     Content anyContent();

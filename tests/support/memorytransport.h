@@ -55,7 +55,7 @@ private:
 
     void post(void (AmqpQt::Transport::*signal)(), bool &isPosted);
     qint64 take(QByteArrayView bytes);
-    void finish(); // what close() has begun
+    void finish(); // completes the close that close() has begun
     void end();
 
     State m_state = State::Idle;

@@ -42,7 +42,7 @@ public:
         QByteArray mechanisms = "PLAIN AMQPLAIN";
         QByteArray locales = "en_US";
         QVariantMap serverProperties = rabbitMqProperties();
-        QByteArrayList challenges; // each asked by a connection.secure
+        QByteArrayList challenges; // each is sent in a connection.secure
         QByteArray blockedReason;  // unless empty, connection.blocked follows open-ok
     };
     void setHandshake(const Handshake &handshake);

@@ -16,7 +16,7 @@ add_library(amqpqt_memorytransport STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_
 target_include_directories(amqpqt_memorytransport PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(amqpqt_memorytransport PUBLIC amqpqt_client PRIVATE amqpqt_build_flags)
 
-# Connections and a broker that do what arbitrary bytes say.
+# Connections and a broker, both driven by arbitrary bytes.
 add_library(amqpqt_clientexerciser STATIC EXCLUDE_FROM_ALL
     ${CMAKE_CURRENT_LIST_DIR}/clientexerciser.cpp ${CMAKE_CURRENT_LIST_DIR}/clientobserver.cpp
     ${CMAKE_CURRENT_LIST_DIR}/fuzzedbroker.cpp)

@@ -122,8 +122,8 @@ static_assert(!BasicGetEmpty::hasContent && !BasicGet::hasContent && !BasicAck::
 static_assert(ReplyCode::ReplySuccess == 200 && ReplyCode::NoRoute == 312 && ReplyCode::NotFound == 404 &&
               ReplyCode::InternalError == 541);
 
-// What visitMethod() called the handler with. Not lambdas in forEachMethod(): each would make a visitMethod() of its
-// own.
+// Records the arguments with which visitMethod() calls the handler. With a lambda in forEachMethod(), visitMethod()
+// would be instantiated for each method.
 struct Visited {
     Visit result = Visit::UnknownMethod;
     QByteArray name; // null if the handler was not called

@@ -23,7 +23,7 @@ public:
     };
     static std::optional<Address> address(QByteArrayView input) noexcept;
 
-    // Whole frames, as they arrive. Frames that do not make up one delivery leave no pattern.
+    // Take whole frames, as they arrive. Frames that do not make up one delivery leave the template empty.
     void method(QByteArrayView frame); // basic.deliver
     void header(QByteArrayView frame);
     void delivered() noexcept

@@ -38,7 +38,8 @@ public:
     bool delivered(quint64 deliveryTag, ConsumerEntry *consumer);
 
     bool isOpen(quint64 deliveryTag) const;
-    // Written by takeFrames(). Null if the tag is not open, otherwise valid until the next change.
+    // The ack is written by takeFrames(). Returns null if the tag is not open; otherwise the entry is valid until the
+    // next change.
     const Entry *ack(quint64 deliveryTag);
     // Acks all open deliveries up to and including this one, which must be open. Calls settled(std::span<const Entry>)
     // for each run of deliveries of the same consumer, in order.

@@ -63,7 +63,7 @@ std::shared_ptr<ConsumerEntry> ConsumerTable::take(QByteArrayView tag)
 
 void ConsumerTable::remember(const std::shared_ptr<ConsumerEntry> &ended)
 {
-    constexpr qsizetype Remembered = 16; // see above
+    constexpr qsizetype Remembered = 16; // the header of ConsumerTable explains why this suffices
     if (!m_ended)
         m_ended = std::make_unique<Ended>();
     if (m_ended->recently.size() == Remembered)

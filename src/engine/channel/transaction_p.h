@@ -9,8 +9,8 @@
 namespace AmqpQt::Engine
 {
 
-// What a channel in transaction mode has settled since the last tx.commit or tx.rollback, since a rollback opens it
-// again. After either of them nothing may be sent on the channel until the reply, so nacks wait here.
+// The settlements of a channel in transaction mode since the last tx.commit or tx.rollback, because a rollback undoes
+// them. After either method nothing may be sent on the channel until the reply, so nacks wait here.
 class Transaction
 {
 public:

@@ -16,10 +16,11 @@ class ChannelEngine;
 //   channel  awaitsCloseOk  closedByPeer
 //   no       no             no            free, or closed by channel.close of the broker and free
 //   yes      no             no            has a channel, open on the broker or not
-//   no       yes            no            the channel was let go: all is skipped until channel.close-ok
-//   no       yes            yes           the same, and the broker's channel.close crossed ours
-//   any      no             yes           RabbitMQ may send deliveries after its channel.close: all is skipped until
-//                                         channel.open-ok, or another channel.close, of a new channel with the number
+//   no       yes            no            the channel was released; all frames are skipped until channel.close-ok
+//   no       yes            yes           the same, and the channel.close of both sides crossed
+//   any      no             yes           RabbitMQ may send deliveries after its channel.close, so all frames are
+//   skipped
+//                                         until a new channel with this number gets channel.open-ok or channel.close
 class ChannelTable
 {
 public:

@@ -158,7 +158,7 @@ bool FrameReader::checkHeader()
     switch (m_header.type) {
     case quint8(Wire::FrameType::Method):
     case quint8(Wire::FrameType::Header):
-        // Correct brokers exceed frame-max here: with each death a message's x-death header grows.
+        // Even correct brokers exceed frame-max here, since dead-lettering extends the x-death header of a message.
         if (m_header.size <= methodFrameLimit() ||
             (m_header.type == quint8(Wire::FrameType::Header) && m_isHandshakeDone))
             return true;

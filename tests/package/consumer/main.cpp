@@ -18,7 +18,7 @@
 
 static_assert(AMQPQT_VERSION >= AMQPQT_VERSION_CHECK(0, 1, 0), "the version is readable by the preprocessor");
 
-// Uses a bit of each exported class, a value, a QObject, a template and a meta object: it links and runs, or does not.
+// Uses each exported class: values, QObjects, templates and meta-objects. If a symbol is not exported, linking fails.
 class Application : public QObject
 {
     Q_OBJECT

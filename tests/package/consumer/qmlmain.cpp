@@ -7,7 +7,7 @@
 
 #include <memory>
 
-// Loads the installed QML module. A Connection of QML is a Connection of C++: both have the same library.
+// Loads the installed QML module. A Connection created in QML is a C++ Connection, since both use the same library.
 int main(int argc, char *argv[])
 {
     QGuiApplication application(argc, argv);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The flags with which AmqpQt is compiled do not apply to its users.
+// AmqpQt's own compiler flags must not apply to the projects that use it.
 
 #ifdef QT_NO_KEYWORDS
 #    error "QT_NO_KEYWORDS is passed on"
