@@ -79,18 +79,13 @@ public:
     }
     QList<int> takeViolations() { return std::exchange(m_violations, {}); }
     QByteArrayList takeDelivered() { return std::exchange(m_delivered, {}); }
-    Engine::ChannelTable &channels() { return m_channels; }
+    using ChannelHost::channels;
     int progress() const { return m_progress; }
 
     Result<quint16> claimNumber(ChannelEngine &channel) override
     {
         m_channels.opened();
         return channel.number();
-    }
-    void releaseNumber(const ChannelEngine &) override {}
-    void channelClosedByPeer(const ChannelEngine &channel) override
-    {
-        m_channels.setClosedByPeer(channel.number(), true);
     }
     void channelEnded(const ChannelEngine &channel, bool awaitsCloseOk) override
     {
@@ -132,7 +127,6 @@ private:
             m_delivered += m_router.takeDelivered().message.body;
     }
 
-    Engine::ChannelTable m_channels;
     FrameReader m_reader;
     ChannelRouter m_router{*this, m_channels, m_reader};
     std::deque<std::shared_ptr<ChannelEngine>> m_engines;

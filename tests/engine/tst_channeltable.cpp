@@ -43,7 +43,9 @@ void tst_ChannelTable::aNumberInUseIsNotFree()
     QVERIFY(table.add(3, channel(0)));
     QVERIFY(!table.add(3, channel(1)));
     QCOMPARE(table.channel(3), channel(0));
-    table.release(3);
+    table.release(3, channel(1)); // another channel
+    QCOMPARE(table.channel(3), channel(0));
+    table.release(3, channel(0));
     QCOMPARE(table.channel(3), nullptr);
     QVERIFY(table.add(3, channel(1)));
     QCOMPARE(table.channel(3), channel(1));
@@ -100,9 +102,7 @@ void tst_ChannelTable::aNumberClosedByTheBrokerStaysMarkedForItsNextChannel()
 void tst_ChannelTable::numbersNeverUsedHaveEmptySlots()
 {
     ChannelTable table;
-    QCOMPARE(table.end(), 0u);
     QVERIFY(table.add(65535, channel(0)));
-    QCOMPARE(table.end(), 65536u);
     for (const quint16 number : {quint16(0), quint16(1), quint16(65534)}) {
         const ChannelTable::Slot slot = table.slot(number);
         QVERIFY(!slot.channel && !slot.awaitsCloseOk && !slot.closedByPeer);

@@ -65,7 +65,7 @@ public:
     {
         fed += bytes.size();
         while (!bytes.isEmpty() && s.engine.isOpen()) {
-            bytes = bytes.sliced(s.engine.feed(bytes, s.now));
+            bytes = bytes.sliced(feedEngine(s.engine, bytes, s.now));
             for (Engine::Event event; s.engine.next(event);)
                 events += 1;
         }

@@ -5,7 +5,20 @@
 
 #include <QtCore/qdebug.h>
 
+#include <algorithm>
+#include <cstring>
 #include <map>
+#include <span>
+
+// Passes bytes from the broker to the engine. Returns the number of bytes taken.
+inline qsizetype feedEngine(AmqpQt::Engine::ConnectionEngine &engine, QByteArrayView bytes, AmqpQt::Engine::Time now)
+{
+    const std::span<char> space = engine.inputSpace();
+    const qsizetype size = std::min(bytes.size(), qsizetype(space.size()));
+    std::memcpy(space.data(), bytes.data(), size_t(size));
+    engine.inputRead(size, now);
+    return size;
+}
 
 // The events of an engine, with repeated deliveries made whole, as the client layer does it.
 class EngineEvents

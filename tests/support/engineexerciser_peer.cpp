@@ -173,7 +173,7 @@ void EngineExerciser::feedPart(QByteArrayView part)
     const bool wasOver = isOver();
     const int countBefore = m_eventCount;
     while (!part.isEmpty()) {
-        part = part.sliced(m_engine.feed(part, m_now));
+        part = part.sliced(feedEngine(m_engine, part, m_now));
         drain();
     }
     if (wasOver && m_eventCount != countBefore)

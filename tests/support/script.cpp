@@ -95,7 +95,7 @@ Script &Script::brokerBytes(const QByteArray &bytes)
     QByteArrayView left = bytes;
     while (!left.isEmpty()) {
         const qsizetype piece = pieceSize ? std::min(pieceSize, left.size()) : left.size();
-        left = left.sliced(engine.feed(left.first(piece), now));
+        left = left.sliced(feedEngine(engine, left.first(piece), now));
         pump();
     }
     return *this;

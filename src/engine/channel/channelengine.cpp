@@ -295,7 +295,7 @@ void ChannelEngine::on(const Wire::ChannelClose &method)
         m_calls.forget(closing);
         finish(closing, {});
     }
-    m_host.channelClosedByPeer(*this);
+    m_host.channels().setClosedByPeer(m_number, true);
     end(error, error, crossing);
 }
 
@@ -377,7 +377,7 @@ void ChannelEngine::release()
 {
     client = nullptr;
     if (m_state == State::Closed) {
-        m_host.releaseNumber(*this);
+        m_host.channels().release(m_number, this);
         return;
     }
     const bool closeNow = m_isOnWire && !m_isCloseSent && m_host.isOpen();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/connection/calltracker_p.h"
+#include "engine/connection/channeltable_p.h"
 #include "engine/connection/eventqueue_p.h"
 #include "engine/connection/flowcontrol_p.h"
 #include "engine/connection/framewriter_p.h"
@@ -28,14 +29,13 @@ public:
     FrameWriter &frames() noexcept { return m_frames; }
     FlowControl &flow() noexcept { return m_flow; }
     CallTracker &calls() noexcept { return m_calls; }
+    ChannelTable &channels() noexcept { return m_channels; }
     void post(Event event) { m_events.post(std::move(event)); }
     void callSent(const CallTracker::Call &call) { m_calls.sent(call, m_frames.output().appended()); }
 
     quint64 newIncarnation() noexcept { return ++m_lastIncarnation; } // called for a channel that is being opened
     // A channel being opened gets its previous number if it is free, otherwise another one.
     virtual Result<quint16> claimNumber(ChannelEngine &channel) = 0;
-    virtual void releaseNumber(const ChannelEngine &channel) = 0; // called for a channel that was never opened
-    virtual void channelClosedByPeer(const ChannelEngine &channel) = 0;
     virtual void channelEnded(const ChannelEngine &channel, bool awaitsCloseOk) = 0;
 
     virtual void waitForOpen(std::shared_ptr<ChannelEngine> channel) = 0; // until isOpen(), to send held operations
@@ -56,6 +56,7 @@ protected:
     FrameWriter m_frames;
     FlowControl m_flow{m_frames, m_events};
     CallTracker m_calls;
+    ChannelTable m_channels;
     std::vector<std::shared_ptr<ChannelEngine>> m_channelsWithAcks;
     quint64 m_lastIncarnation = 0;
     bool m_isOpen = false;

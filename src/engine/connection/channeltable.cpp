@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "engine/connection/channeltable_p.h"
 
+#include "engine/channel/channelengine_p.h"
+
 namespace AmqpQt::Engine
 {
+
+using namespace Qt::StringLiterals;
 
 quint16 ChannelTable::add(ChannelEngine *channel)
 {
@@ -27,6 +31,12 @@ void ChannelTable::occupy(quint16 number, ChannelEngine *channel)
     m_slots[number].channel = channel;
 }
 
+void ChannelTable::release(quint16 number, const ChannelEngine *channel)
+{
+    if (this->channel(number) == channel) // otherwise another channel has the number by now
+        release(number);
+}
+
 void ChannelTable::release(quint16 number)
 {
     m_slots[number].channel = nullptr;
@@ -42,6 +52,51 @@ void ChannelTable::closed(quint16 number, bool awaitsCloseOk)
         return;
     release(number);
     --m_openCount;
+}
+
+// Below, a channel that ends may remove itself and others from the table, and the table may grow.
+
+void ChannelTable::closeAll()
+{
+    for (size_t number = 1; number < m_slots.size(); ++number) {
+        if (ChannelEngine *channel = m_slots[number].channel; channel && channel->acceptsCalls())
+            channel->close();
+    }
+}
+
+void ChannelTable::releaseHeld()
+{
+    for (size_t number = 1; number < m_slots.size(); ++number) {
+        if (ChannelEngine *channel = m_slots[number].channel)
+            channel->releaseHeld();
+    }
+}
+
+void ChannelTable::endAll(const Error &callError, const Error &reason)
+{
+    for (size_t number = 1; number < m_slots.size(); ++number) {
+        const Slot slot = m_slots[number];
+        if (slot.channel && slot.channel->state() != ChannelEngine::State::Closed)
+            slot.channel->end(callError, reason, false);
+        else if (slot.awaitsCloseOk)
+            closed(quint16(number), false);
+        m_slots[number].closedByPeer = false;
+    }
+}
+
+void ChannelTable::endBeyondLimit()
+{
+    for (size_t index = limit() + 1u; index < m_slots.size(); ++index) {
+        const quint16 number = quint16(index);
+        ChannelEngine *channel = m_slots[number].channel;
+        if (channel && channel->state() == ChannelEngine::State::Closed) {
+            release(number); // the channel was never opened, so open() takes another number
+        } else if (channel) {
+            const Error error(ErrorKind::InvalidArgument,
+                              u"channel number %1 exceeds the negotiated channel-max of %2"_s.arg(number).arg(limit()));
+            channel->end(error, error, false);
+        }
+    }
 }
 
 } // namespace AmqpQt::Engine

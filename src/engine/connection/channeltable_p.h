@@ -3,6 +3,8 @@
 
 #include "engine/connection/channelids_p.h"
 
+#include <AmqpQt/error.h>
+
 #include <vector>
 
 namespace AmqpQt::Engine
@@ -36,19 +38,23 @@ public:
     quint16 add(ChannelEngine *channel);              // uses the smallest free number; returns 0 if none is free
     bool add(quint16 number, ChannelEngine *channel); // returns false if the number is not free or beyond the limit
     void setChannel(quint16 number, ChannelEngine *channel) { m_slots[number].channel = channel; }
-    void release(quint16 number);                    // called for a channel that was never opened
-    void opened() noexcept { ++m_openCount; }        // called when a channel uses its number
-    void closed(quint16 number, bool awaitsCloseOk); // called when a channel no longer uses its number
+    void release(quint16 number, const ChannelEngine *channel); // called for a channel that was never opened
+    void opened() noexcept { ++m_openCount; }                   // called when a channel uses its number
+    void closed(quint16 number, bool awaitsCloseOk);            // called when a channel no longer uses its number
 
     Slot slot(quint16 number) const { return number < m_slots.size() ? m_slots[number] : Slot(); }
     ChannelEngine *channel(quint16 number) const { return slot(number).channel; }
     void setClosedByPeer(quint16 number, bool closed) { m_slots[number].closedByPeer = closed; }
-    // One more than the largest number that was ever used.
-    quint32 end() const noexcept { return quint32(m_slots.size()); }
     int openCount() const noexcept { return m_openCount; } // includes numbers that await close-ok
+
+    void closeAll();
+    void releaseHeld();                                       // the operations that the channels hold
+    void endAll(const Error &callError, const Error &reason); // also forgets the close-oks that the broker owes
+    void endBeyondLimit();                                    // the channels whose numbers exceed the limit
 
 private:
     void occupy(quint16 number, ChannelEngine *channel);
+    void release(quint16 number);
 
     ChannelIds m_ids;
     std::vector<Slot> m_slots; // by number

@@ -4,12 +4,16 @@
 #include "engine/arguments/arguments_p.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace AmqpQt::Engine
 {
 
 using namespace Qt::StringLiterals;
+
+static Error timeout(const QString &text, const QString &method = {})
+{
+    return Error(ErrorKind::Timeout, text, 0, method);
+}
 
 void ConnectionEngine::setState(State state)
 {
@@ -72,15 +76,6 @@ void ConnectionEngine::inputRead(qsizetype size, Time now)
     m_heartbeat.received(now);
     m_takesRepeated = m_isOpen && !m_frames.isLogged();
     m_reader.filled(size);
-}
-
-qsizetype ConnectionEngine::feed(QByteArrayView bytes, Time now)
-{
-    const std::span<char> space = inputSpace();
-    const qsizetype size = std::min(bytes.size(), qsizetype(space.size()));
-    std::memcpy(space.data(), bytes.data(), size_t(size));
-    inputRead(size, now);
-    return size;
 }
 
 bool ConnectionEngine::nextOther(Event &event)
@@ -212,25 +207,9 @@ void ConnectionEngine::on(const Wire::ConnectionOpenOk &method)
     setState(State::Open);
     m_reader.handshakeDone();
     post(Opened{});
-    endUnusableChannels();
+    m_channels.endBeyondLimit();
     for (const auto &channel : std::exchange(m_waiting, {}))
         channel->releaseOne();
-}
-
-// Their numbers exceed the negotiated limit.
-void ConnectionEngine::endUnusableChannels()
-{
-    for (quint32 number = m_channels.limit() + 1u; number < m_channels.end(); ++number) {
-        ChannelEngine *channel = m_channels.channel(quint16(number));
-        if (channel && channel->state() == ChannelEngine::State::Closed) {
-            m_channels.release(quint16(number)); // the channel was never opened, so open() takes another number
-        } else if (channel) {
-            const Error error(ErrorKind::InvalidArgument,
-                              u"channel number %1 exceeds the negotiated channel-max of %2"_s.arg(number).arg(
-                                  m_handshake.agreed().channelMax));
-            channel->end(error, error, false);
-        }
-    }
 }
 
 void ConnectionEngine::close(Time now)
@@ -241,16 +220,8 @@ void ConnectionEngine::close(Time now)
     if (m_state != State::Open)
         return end({}, false);
     m_closeTimer.start(now, m_settings.closeTimeout);
-    closeChannels();
+    m_channels.closeAll();
     sendCloseWhenChannelsAreClosed();
-}
-
-void ConnectionEngine::closeChannels()
-{
-    for (quint32 number = 1; number < m_channels.end(); ++number) {
-        if (ChannelEngine *channel = m_channels.channel(quint16(number)); channel && channel->acceptsCalls())
-            channel->close();
-    }
 }
 
 // connection.close overtakes requests that a channel has not processed yet, so the channels close first.
@@ -356,15 +327,7 @@ void ConnectionEngine::endChannels(const Error &reason)
 {
     const Error callError = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
     m_waiting.clear();
-    for (quint32 index = 1; index < m_channels.end(); ++index) {
-        const quint16 number = quint16(index);
-        const ChannelTable::Slot slot = m_channels.slot(number);
-        if (slot.channel && slot.channel->state() != ChannelEngine::State::Closed)
-            slot.channel->end(callError, reason, false);
-        else if (slot.awaitsCloseOk)
-            m_channels.closed(number, false);
-        m_channels.setClosedByPeer(number, false);
-    }
+    m_channels.endAll(callError, reason);
 }
 
 std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(ChannelClient *client, std::optional<quint16> wanted)
@@ -395,17 +358,6 @@ Result<quint16> ConnectionEngine::claimNumber(ChannelEngine &channel)
     return number;
 }
 
-void ConnectionEngine::releaseNumber(const ChannelEngine &channel)
-{
-    if (m_channels.channel(channel.number()) == &channel)
-        m_channels.release(channel.number());
-}
-
-void ConnectionEngine::channelClosedByPeer(const ChannelEngine &channel)
-{
-    m_channels.setClosedByPeer(channel.number(), true);
-}
-
 void ConnectionEngine::channelEnded(const ChannelEngine &channel, bool awaitsCloseOk)
 {
     m_router.channelEnded(channel);
@@ -425,10 +377,7 @@ void ConnectionEngine::on(const Wire::ConnectionUnblocked &method)
     if (!expect(State::Open, method.name))
         return;
     setBlocked(false, {});
-    for (quint32 number = 1; number < m_channels.end(); ++number) {
-        if (ChannelEngine *channel = m_channels.channel(quint16(number)))
-            channel->releaseHeld();
-    }
+    m_channels.releaseHeld();
 }
 
 void ConnectionEngine::setBlocked(bool blocked, const QString &reason)
@@ -477,12 +426,14 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
     if (isOver(m_handshake.deadline()))
         return end(m_handshake.timedOut(), false);
     if (isOver(m_closeTimer.deadline()))
-        return timeOut(u"the broker did not confirm the close within %1 ms"_s.arg(m_settings.closeTimeout.count()));
+        return end(timeout(u"the broker did not confirm the close within %1 ms"_s.arg(m_settings.closeTimeout.count())),
+                   false);
     if (inputIsRead)
         expireCalls(now);
     if (inputIsRead && isOver(m_flow.blockedDeadline()))
-        return timeOut(
-            u"the broker has blocked the connection for more than %1 ms"_s.arg(m_settings.blockedTimeout.count()));
+        return end(timeout(u"the broker has blocked the connection for more than %1 ms"_s.arg(
+                       m_settings.blockedTimeout.count())),
+                   false);
     switch (m_heartbeat.tick(now, inputIsRead)) {
     case Heartbeat::Verdict::Nothing:
         break;
@@ -493,15 +444,11 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
         m_closeTimer.heartbeatQueued(m_frames.output().appended());
         break;
     case Heartbeat::Verdict::PeerIsDead:
-        timeOut(u"received no data from the broker during two heartbeat intervals of %1 s"_s.arg(
-            m_heartbeat.interval().count()));
+        end(timeout(u"received no data from the broker during two heartbeat intervals of %1 s"_s.arg(
+                m_heartbeat.interval().count())),
+            false);
         break;
     }
-}
-
-void ConnectionEngine::timeOut(const QString &text)
-{
-    end(Error(ErrorKind::Timeout, text), false);
 }
 
 void ConnectionEngine::expireCalls(Time now)
@@ -510,9 +457,8 @@ void ConnectionEngine::expireCalls(Time now)
         if (call->owner)
             call->owner->callTimedOut(call->method, m_calls.timeout());
         else // a call of the connection, which ends with it
-            end(Error(ErrorKind::Timeout,
-                      u"timed out after %1 ms while waiting for the reply"_s.arg(m_calls.timeout().count()), 0,
-                      QString::fromLatin1(call->method)),
+            end(timeout(u"timed out after %1 ms while waiting for the reply"_s.arg(m_calls.timeout().count()),
+                        QString::fromLatin1(call->method)),
                 false);
     }
 }

@@ -4,7 +4,6 @@
 #include "engine/channel/channelengine_p.h"
 #include "engine/connection/channelhost_p.h"
 #include "engine/connection/channelrouter_p.h"
-#include "engine/connection/channeltable_p.h"
 #include "engine/connection/closetimer_p.h"
 #include "engine/connection/framereader_p.h"
 #include "engine/connection/handshake_p.h"
@@ -54,7 +53,6 @@ public:
     void transportConnected() noexcept { m_handshake.transportReady(); }
     std::span<char> inputSpace() { return m_reader.space(); }
     void inputRead(qsizetype size, Time now);
-    qsizetype feed(QByteArrayView bytes, Time now); // copies; returns the number of bytes taken
     bool hasInput() const noexcept { return !m_events.isEmpty() || m_reader.hasInput(); } // for next()
     // Returns false if more input is needed. A steady stream reuses `event`, which costs less than a new one
     // each time.
@@ -138,8 +136,6 @@ private:
 
     // requests of channels
     Result<quint16> claimNumber(ChannelEngine &channel) override;
-    void releaseNumber(const ChannelEngine &channel) override;
-    void channelClosedByPeer(const ChannelEngine &channel) override;
     void channelEnded(const ChannelEngine &channel, bool awaitsCloseOk) override;
     void waitForOpen(std::shared_ptr<ChannelEngine> channel) override { m_waiting.push_back(std::move(channel)); }
     void noteProgress() override { m_closeTimer.progress(m_now); }
@@ -148,18 +144,14 @@ private:
 
     void noteLeft(qint64 held, Time now);
     void expireCalls(Time now);
-    void endUnusableChannels();
     void endChannels(const Error &reason);
-    void closeChannels();
     void sendCloseWhenChannelsAreClosed();
     void end(const Error &reason, bool graceful);
-    void timeOut(const QString &text);
 
     State m_state = State::Idle;
     bool m_isClosing = false; // close() was called
     FrameReader m_reader;
     Handshake m_handshake{m_frames};
-    ChannelTable m_channels;
     ChannelRouter m_router{*this, m_channels, m_reader};
     std::deque<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until isOpen()
     Heartbeat m_heartbeat;
