@@ -63,11 +63,11 @@ public:
     bool isOpen() const { return state() == State::Open; }
     Reply<void> whenOpen();      // finishes at once if the channel is open
     Error error() const;         // why the channel closed
-    Error lastCallError() const; // why the last refused call was not sent
+    Error lastCallError() const; // why the last rejected call was not sent
 
     // Returns the sequence number of the message, from 1 and never reused by this object, or 0 if the message was
-    // refused, see lastCallError(). Before the first open, messages are queued in call order, within
-    // ConnectionParameters::bufferLimit(). A closed channel refuses them.
+    // rejected, see lastCallError(). Before the first open, messages are queued in call order, within
+    // ConnectionParameters::bufferLimit(). A closed channel rejects them.
     quint64 publish(const QString &exchange, const QString &routingKey, const Message &message,
                     PublishFlags flags = {});
     // Confirm mode. Succeeds when the broker confirms the message. Fails with Returned, Nacked, Unconfirmed or a local

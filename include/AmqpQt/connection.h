@@ -62,7 +62,7 @@ public:
     Reply<void> whenOpen(); // finishes at once if open, else with the next attempt
     Endpoint currentEndpoint() const;
     Error error() const;         // why the connection ended or failed to open
-    Error lastCallError() const; // why the last refused call was not sent
+    Error lastCallError() const; // why the last rejected call was not sent
 
     // flow control (publishers)
     bool isBlocked() const; // the broker sent connection.blocked

@@ -41,7 +41,7 @@ public:
     void swap(ConnectionParameters &other) noexcept { d.swap(other.d); }
 
     QUrl toUrl() const;  // without the password
-    Error error() const; // from a setter that refused a value; open() fails with it
+    Error error() const; // from a setter that rejected a value; open() fails with it
 
     QList<Endpoint> endpoints() const; // tried in order
     void setEndpoints(const QList<Endpoint> &endpoints);
@@ -73,12 +73,12 @@ public:
 
     qint64 lowWatermark() const;
     qint64 highWatermark() const;
-    qint64 bufferLimit() const; // publish() refuses messages above this
+    qint64 bufferLimit() const; // publish() rejects messages above this
     void setWriteBuffer(qint64 lowWatermark, qint64 highWatermark, qint64 limit);
 
     std::chrono::milliseconds dispatchBudget() const; // time for deliveries per event loop iteration, 4 ms
     void setDispatchBudget(std::chrono::milliseconds budget);
-    bool checksUserId() const; // whether publishing refuses a Message::userId() other than userName()
+    bool checksUserId() const; // whether publishing rejects a Message::userId() other than userName()
     void setChecksUserId(bool checks);
 
     int backpressureMultiplier() const; // 0 disables it; 10 by default with backpressure_detection

@@ -18,7 +18,7 @@ class AMQPQT_EXPORT Publisher : public QObject
     Q_PROPERTY(QString exchange READ exchange WRITE setExchange NOTIFY exchangeChanged)
     Q_PROPERTY(QString routingKey READ routingKey WRITE setRoutingKey NOTIFY routingKeyChanged)
     Q_PROPERTY(bool writable READ isWritable NOTIFY writableChanged)
-    Q_PROPERTY(qreal pressure READ pressure NOTIFY pressureChanged) // from 0, free, to 1, publish() refuses
+    Q_PROPERTY(qreal pressure READ pressure NOTIFY pressureChanged) // 0: free; 1: publish() rejects messages
     Q_PROPERTY(int outstandingCount READ outstandingCount NOTIFY outstandingCountChanged)
     Q_DISABLE_COPY_MOVE(Publisher)
 public:
@@ -31,7 +31,7 @@ public:
     explicit Publisher(Connection *connection, QObject *parent = nullptr);
     ~Publisher() override;
 
-    quint64 publish(const Message &message); // to exchange() with routingKey(); the id, or 0 if refused, see error()
+    quint64 publish(const Message &message); // to exchange() with routingKey(); the id, or 0 if rejected, see error()
     quint64 publish(const QString &exchange, const QString &routingKey, const Message &message);
     Reply<void> publishWithReply(const Message &message);
     Reply<void> publishWithReply(const QString &exchange, const QString &routingKey, const Message &message);

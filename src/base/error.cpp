@@ -271,14 +271,14 @@ QDebug operator<<(QDebug debug, const Error &error)
     \value Manual The application settles each message with ack or nack; until then the broker keeps it.
     \value AfterDelivery The library acks a message when the slots of Consumer::delivered() or
            Consumer::batchDelivered() have returned and have not settled it. A message that arrives while no slot is
-           connected is kept until one is. Channel::get() refuses this mode.
+           connected is kept until one is. Channel::get() rejects this mode.
     \value NoAck The broker forgets a message as soon as it has written it to the socket.
 */
 
 /*!
     \enum AmqpQt::Requeue
 
-    What the broker does with a refused delivery (the argument \c requeue of \c basic.nack and \c basic.reject).
+    Determines whether a rejected delivery is requeued (the argument \c requeue of \c basic.nack and \c basic.reject).
 
     \value No The message is dropped or goes to the queue's dead letter exchange.
     \value Yes The message goes back to its queue.
@@ -287,7 +287,7 @@ QDebug operator<<(QDebug debug, const Error &error)
 /*!
     \enum AmqpQt::BackpressureReason
 
-    Why a publisher should wait. A combination is of type BackpressureReasons.
+    The reasons why a publisher should wait. A combination is of type BackpressureReasons.
 
     \value BrokerBlocked The broker is short of memory or disk (\c connection.blocked).
     \value WriteBufferFull The bytes that are still unsent passed ConnectionParameters::highWatermark() and are not yet

@@ -28,13 +28,13 @@ namespace AmqpQt
     \row \li \l Decimal \li \c D \li decimal
     \row \li QString \li \c S \li text, UTF-8
     \row \li QByteArray \li \c x \li bytes
-    \row \li QDateTime \li \c T \li whole seconds since 1970 in UTC; fractions are cut off, earlier times refused
+    \row \li QDateTime \li \c T \li whole seconds since 1970 in UTC; fractions are cut off, earlier times rejected
     \row \li QVariantList, QStringList \li \c A \li array
     \row \li QVariantMap, QVariantHash \li \c F \li table
     \row \li an invalid QVariant, \c std::nullptr_t \li \c V \li void
     \endtable
 
-    Other types are refused with ErrorKind::InvalidArgument; see validate(). Keys have at most 255 bytes of UTF-8;
+    Other types are rejected with ErrorKind::InvalidArgument; see validate(). Keys have at most 255 bytes of UTF-8;
     tables and lists may be nested 32 levels deep, including the outermost table.
 
     Received tables contain the same types, with these differences:

@@ -41,7 +41,7 @@ Options withField(Options options, Field Options::*field, const Value &value)
     \code
     channel->declareQueue(u"orders"_s, AmqpQt::QueueOptions::quorum().withDeliveryLimit(3).withDeadLetter(u"dead"_s));
     \endcode
-    They accept any value. The declaration refuses an invalid value, such as a negative number, with
+    They accept any value. The declaration rejects an invalid value, such as a negative number, with
     ErrorKind::InvalidArgument, which names the argument, and sends nothing. The same applies to values set in
     \c arguments directly. Arguments unknown to the library are passed to the broker.
 */
@@ -166,8 +166,8 @@ QueueOptions QueueOptions::withMaxLengthBytes(qint64 bytes) const
 
 /*!
     Returns these options with a \a behaviour for a full queue (\c x-overflow): \c drop-head, the default, drops or
-    dead-letters the oldest message; \c reject-publish refuses new ones, which Channel::publishFailed() reports as
-    ErrorKind::Nacked in confirm mode; \c reject-publish-dlx also dead-letters the refused ones, in classic queues. See
+    dead-letters the oldest message; \c reject-publish rejects new ones, which Channel::publishFailed() reports as
+    ErrorKind::Nacked in confirm mode; \c reject-publish-dlx also dead-letters the rejected ones, in classic queues. See
     \l{https://www.rabbitmq.com/docs/maxlength#overflow-behaviour}.
 */
 QueueOptions QueueOptions::withOverflow(const QString &behaviour) const
@@ -366,7 +366,7 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 
 /*!
     \variable AmqpQt::ConsumeOptions::arguments
-    \brief the optional arguments, such as \c x-priority, by name. An invalid priority or stream offset is refused with
+    \brief the optional arguments, such as \c x-priority, by name. An invalid priority or stream offset is rejected with
     ErrorKind::InvalidArgument.
 */
 
@@ -447,7 +447,7 @@ ConsumeOptions ConsumeOptions::withPriority(int priority) const
     \li an interval before now such as \c 1h: digits and one of \c Y, \c M, \c D, \c h, \c m, \c s
     \endlist
 
-    Channel::consume() refuses other values. See \l{https://www.rabbitmq.com/docs/streams#consuming}.
+    Channel::consume() rejects other values. See \l{https://www.rabbitmq.com/docs/streams#consuming}.
 */
 ConsumeOptions ConsumeOptions::withStreamOffset(const QVariant &offset) const
 {

@@ -67,7 +67,7 @@ using namespace std::chrono_literals;
     \brief the minimum time between two changes of the rows in milliseconds, 50 by default; 0 means once per turn of the
     event loop.
 
-    A negative number is refused with a warning.
+    A negative number is rejected with a warning.
 */
 
 /*!
@@ -75,7 +75,7 @@ using namespace std::chrono_literals;
     \brief the maximum number of rows, 10000 by default and at least 1.
 
     Messages with further keys are left out, and a warning is logged. Setting a number below \l count clears the model.
-    A number below 1 is refused with a warning.
+    A number below 1 is rejected with a warning.
 */
 
 /*!

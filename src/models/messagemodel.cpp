@@ -100,7 +100,7 @@ Q_LOGGING_CATEGORY(lcModel, "amqpqt.channel", QtInfoMsg)
     \property AmqpQt::MessageModel::maximumCount
     \brief the maximum number of rows, 1000 by default.
 
-    Setting a smaller number removes the oldest rows. A negative number is refused with a warning.
+    Setting a smaller number removes the oldest rows. A negative number is rejected with a warning.
 */
 
 /*!
@@ -108,7 +108,7 @@ Q_LOGGING_CATEGORY(lcModel, "amqpqt.channel", QtInfoMsg)
     \brief the minimum time between two changes of the rows in milliseconds, 50 by default; 0 means once per turn of the
     event loop.
 
-    A negative number is refused with a warning.
+    A negative number is rejected with a warning.
 */
 
 /*!

@@ -47,14 +47,14 @@ using namespace std::chrono_literals;
     \property AmqpQt::RateHistory::samples
     \brief the maximum number of values that are kept, 60 by default.
 
-    A number below 2 is refused with a warning.
+    A number below 2 is rejected with a warning.
 */
 
 /*!
     \property AmqpQt::RateHistory::interval
     \brief the time between two values in milliseconds, 1000 by default.
 
-    A number below 1 is refused with a warning.
+    A number below 1 is rejected with a warning.
 */
 
 /*!

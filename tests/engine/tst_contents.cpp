@@ -542,7 +542,7 @@ void tst_Contents::undecodableHeadersAreWarnedOfOnceAMinute()
 {
     const auto warning = [](const char *what) {
         return QRegularExpression(
-            u"Channel 1: the headers of a message cannot be decoded: %1"_s.arg(QLatin1StringView(what)));
+            u"channel 1: the headers of a message cannot be decoded: %1"_s.arg(QLatin1StringView(what)));
     };
     const auto properties = [](const QByteArray &headers) {
         return Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {headers}});

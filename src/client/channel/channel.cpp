@@ -59,7 +59,7 @@ using Engine::ReplyValue;
 
     An empty queue name stands for the queue that was last declared on this channel, even if it has no name yet. The
     channel forgets this queue when it ends. If the routing key of a binding is empty as well, the name of the queue is
-    used as the key (AMQP 0-9-1, \c queue.bind). If no queue was declared, the call is refused with
+    used as the key (AMQP 0-9-1, \c queue.bind). If no queue was declared, the call is rejected with
     ErrorKind::InvalidArgument.
 
     \section1 Errors
@@ -81,7 +81,7 @@ using Engine::ReplyValue;
     Publisher does all this automatically.
 
     A publisher that is faster than the network or the broker should stop while writable is \c false. Otherwise messages
-    accumulate in memory up to ConnectionParameters::bufferLimit(), and then publish() refuses them.
+    accumulate in memory up to ConnectionParameters::bufferLimit(), and then publish() rejects them.
 
     \section1 Life and threads
 
@@ -99,7 +99,7 @@ using Engine::ReplyValue;
     \value Opening The channel is waiting for the connection or for \c channel.open-ok. Calls may be made.
     \value Open The broker has opened the channel.
     \value Recovering Reserved for connections that recover automatically; no channel has this state yet.
-    \value Closing close() was called and has not been answered yet. Calls are refused with ErrorKind::NotOpen.
+    \value Closing close() was called and has not been answered yet. Calls are rejected with ErrorKind::NotOpen.
 */
 
 /*!
@@ -190,12 +190,12 @@ using Engine::ReplyValue;
     \property AmqpQt::Channel::error
     \brief the reason why the channel closed; no error if the channel is open or was closed by close().
 
-    lastCallError() returns the reason why a call was refused.
+    lastCallError() returns the reason why a call was rejected.
 */
 
 /*!
     \property AmqpQt::Channel::lastCallError
-    \brief the reason why a call on this channel was last refused without being sent: an invalid argument, a channel
+    \brief the reason why a call on this channel was last rejected without being sent: an invalid argument, a channel
     that is not open, a full buffer, or a delivery that can no longer be settled.
 
     The error is set before the call returns. errorOccurred() or settlementFailed() follows from the event loop.
@@ -261,8 +261,8 @@ using Engine::ReplyValue;
 /*!
     \fn void AmqpQt::Channel::errorOccurred(const AmqpQt::Error &error)
 
-    This signal is emitted when a call was refused because of \a error, see lastCallError(), or when \a error closes the
-    channel, in which case closed() follows.
+    This signal is emitted when a call was rejected because of \a error, see lastCallError(), or when \a error closes
+    the channel, in which case closed() follows.
 */
 
 /*!
@@ -421,7 +421,7 @@ bool Channel::isWritable() const
     without a route is returned by messageReturned(); without the flag, the broker drops it.
 
     Returns the message's sequence number, which starts at 1 and is never reused by this object, not even after
-    reopen(). Returns 0 if the message was refused; then lastCallError() returns the reason, and errorOccurred()
+    reopen(). Returns 0 if the message was rejected; then lastCallError() returns the reason, and errorOccurred()
     follows:
 
     \table
@@ -453,7 +453,7 @@ quint64 Channel::publish(const QString &exchange, const QString &routingKey, con
     ErrorKind::InvalidArgument.
 
     The reply succeeds when the broker has taken responsibility for the message (\c basic.ack). It ends with
-    ErrorKind::Returned if a mandatory message had no route, with ErrorKind::Nacked if the broker refused it
+    ErrorKind::Returned if a mandatory message had no route, with ErrorKind::Nacked if the broker rejected it
     (\c basic.nack), with ErrorKind::Unconfirmed if the channel closed first and the outcome is unknown, and with the
     errors of publish() if it was not sent. publishConfirmed() and publishFailed() are emitted as well.
 */
@@ -465,7 +465,7 @@ Reply<void> Channel::publishWithReply(const QString &exchange, const QString &ro
 
 /*!
     Puts the channel into confirm mode (\c confirm.select): publishConfirmed() or publishFailed() reports the outcome of
-    each message published after this call once. The mode cannot be left. A channel in transaction mode refuses the call
+    each message published after this call once. The mode cannot be left. A channel in transaction mode rejects the call
     with ErrorKind::InvalidArgument. reopen() sets the mode again.
 
     See \l {https://www.rabbitmq.com/docs/confirms#publisher-confirms} {publisher confirms}.
@@ -508,7 +508,7 @@ int Channel::confirmWindow() const
     counted in unconfirmedCount() and queued until confirms arrive, within ConnectionParameters::bufferLimit().
     Subsequent calls wait behind them, so order is kept. BackpressureReason::ConfirmWindowFull is set when the limit is
     reached and cleared when half of these messages are confirmed. The limit has an effect in confirm mode only. A
-    negative number is refused with ErrorKind::InvalidArgument in lastCallError().
+    negative number is rejected with ErrorKind::InvalidArgument in lastCallError().
 */
 void Channel::setConfirmWindow(int messages)
 {
@@ -698,7 +698,7 @@ Reply<void> Channel::setPrefetch(quint16 count, PrefetchScope scope)
     consumer is never null. It is a child of \a parent, or of this channel if \a parent is null. An empty \a queue means
     the queue last declared on this channel.
 
-    If the library refuses the call, the consumer emits Consumer::cancelled() from the event loop: ErrorKind::NotOpen if
+    If the library rejects the call, the consumer emits Consumer::cancelled() from the event loop: ErrorKind::NotOpen if
     the channel is closed or closing, ErrorKind::InvalidArgument for a name over 255 bytes, for arguments that cannot be
     sent, and for a consumer tag that is in use on this channel. The broker closes the channel with 404 if there is no
     such queue, and with 403 if the queue already has an exclusive consumer, or if this consumer is exclusive and the
@@ -706,14 +706,14 @@ Reply<void> Channel::setPrefetch(quint16 count, PrefetchScope scope)
 
     Replies from \c amq.rabbitmq.reply-to (RabbitMQ's direct reply-to) need AckMode::NoAck. A channel has at most one
     consumer for them, which gets the replies to messages published on the same channel with that Message::replyTo().
-    Other uses are refused with ErrorKind::InvalidArgument.
+    Other uses are rejected with ErrorKind::InvalidArgument.
 
     The tag of a consumer that was cancelled or deleted may be used again at once: this call, and all later calls of the
     channel, wait until the broker has confirmed the cancellation.
 
     If \a parent lives in another thread than the channel, the consumer becomes a child of the channel instead, and a
-    warning is logged. A call from another thread is refused; the refused consumer still becomes a child of its parent,
-    in the parent's thread.
+    warning is logged. A call from another thread is rejected; the consumer still becomes a child of its parent, in the
+    parent's thread.
 */
 Consumer *Channel::consume(const QString &queue, const ConsumeOptions &options, QObject *parent)
 {
@@ -749,7 +749,7 @@ Consumer *Channel::consumer(const QString &consumerTag) const
     AckMode::NoAck. An empty \a queue is the one last declared on this channel. If there is no such queue the broker
     closes the channel with 404.
 
-    AckMode::AfterDelivery is refused with ErrorKind::InvalidArgument, since a reply has no slots to wait for. Use
+    AckMode::AfterDelivery is rejected with ErrorKind::InvalidArgument, since a reply has no slots to wait for. Use
     AckMode::Manual and Message::ack().
 
     To receive more than a few messages, use a Consumer, since each get costs a round trip.
@@ -833,7 +833,7 @@ Reply<void> Channel::redeliverUnacked()
 
 /*!
     Puts the channel into transaction mode (\c tx.select): messages that are published and deliveries that are settled
-    afterwards take effect with the next txCommit(). The mode cannot be left. A channel in confirm mode refuses the call
+    afterwards take effect with the next txCommit(). The mode cannot be left. A channel in confirm mode rejects the call
     with ErrorKind::InvalidArgument. reopen() sets the mode again; uncommitted messages and settlements are lost.
 
     Transactions are slow. Prefer confirmSelect() to learn whether the broker has a message; see

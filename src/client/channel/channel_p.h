@@ -36,7 +36,7 @@ public:
     {
         return connection && engine && connection->mailbox->isOwnThread();
     } // if false, checkUsable() has the reason
-    // Store an error, which is the reason why a call was refused or why the channel closed, and emit it from the
+    // Store an error, which is the reason why a call was rejected or why the channel closed, and emit it from the
     // dispatch loop.
     Error reportCallError(const Error &reason);
     void setError(const Error &reason);

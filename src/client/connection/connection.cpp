@@ -76,7 +76,7 @@ using namespace Qt::StringLiterals;
     A connection and all of its channels and consumers live in one thread, which needs a running event loop. To use a
     thread other than the one that created the connection, call QObject::moveToThread() before open(), which creates the
     socket in the connection's thread. All functions must be called in that thread. Calls from another thread fail an
-    assertion in debug builds, and are refused with a warning and ErrorKind::InvalidArgument in other builds. Use
+    assertion in debug builds, and are rejected with a warning and ErrorKind::InvalidArgument in other builds. Use
     QMetaObject::invokeMethod() instead:
 
     \code
@@ -101,7 +101,7 @@ using namespace Qt::StringLiterals;
     \value Handshaking The AMQP login is in progress, from the protocol header to \c connection.open-ok.
     \value Open The connection and its channels can be used.
     \value Recovering Reserved for connections that recover automatically; no connection has this state yet.
-    \value Closing close() or abort() was called and has not finished yet. New calls on channels are refused.
+    \value Closing close() or abort() was called and has not finished yet. New calls on channels are rejected.
 */
 
 /*!
@@ -131,12 +131,12 @@ using namespace Qt::StringLiterals;
     \brief the last error of the connection; no error initially and after each open().
 
     It is the reason why the connection ended or could not be made. lastCallError() returns the reason why a call was
-    refused.
+    rejected.
 */
 
 /*!
     \property AmqpQt::Connection::lastCallError
-    \brief the reason why a call was last refused without being sent: why channel() returned null, or why a delivery
+    \brief the reason why a call was last rejected without being sent: why channel() returned null, or why a delivery
     whose channel has been deleted can no longer be settled.
 */
 
@@ -205,7 +205,7 @@ using namespace Qt::StringLiterals;
 
     \table
     \header \li ErrorKind \li When
-    \row \li InvalidArgument \li The URL was invalid, a setter of ConnectionParameters has refused a value, or a
+    \row \li InvalidArgument \li The URL was invalid, a setter of ConnectionParameters has rejected a value, or a
              parameter cannot be sent.
     \row \li Network \li Host look-up or connecting failed, at the last endpoint as well, or the connection was lost.
     \row \li Timeout \li The last endpoint took longer than ConnectionParameters::connectTimeout(), nothing arrived for
@@ -222,7 +222,7 @@ using namespace Qt::StringLiterals;
 /*!
     \fn void AmqpQt::Connection::errorOccurred(const AmqpQt::Error &error)
 
-    This signal is emitted when a call was refused because of \a error, see lastCallError(), or when \a error ends the
+    This signal is emitted when a call was rejected because of \a error, see lastCallError(), or when \a error ends the
     connection, in which case closed() follows with the same error. Channel::errorOccurred() reports the errors of a
     channel.
 */
@@ -320,7 +320,7 @@ ConnectionParameters Connection::parameters() const
     attempt, and the connection that results from it, use the parameters that were set when open() was called, at every
     endpoint.
 
-    If a setter of \a parameters has refused a value, open() fails with ConnectionParameters::error().
+    If a setter of \a parameters has rejected a value, open() fails with ConnectionParameters::error().
 */
 void Connection::setParameters(const ConnectionParameters &parameters)
 {
@@ -469,7 +469,7 @@ bool Connection::hasCapability(const QString &name) const
     fewer channels than exist when the connection opens, those with higher numbers end with ErrorKind::InvalidArgument.
 
     If \a parent lives in another thread than the connection, the channel becomes a child of the connection instead, and
-    a warning is logged. A call from another thread is refused: the channel ends with ErrorKind::InvalidArgument and
+    a warning is logged. A call from another thread is rejected: the channel ends with ErrorKind::InvalidArgument and
     cannot be used. It still becomes a child of \a parent or of the connection, in the thread of that object.
 */
 Channel *Connection::createChannel(QObject *parent)
@@ -569,7 +569,7 @@ Reply<void> Connection::open()
 /*!
     Closes the connection cleanly: sends all accepted messages and calls, cancels all consumers, closes all channels,
     sends \c connection.close and waits for \c connection.close-ok. Pending calls still get their answers; new ones are
-    refused with ErrorKind::NotOpen.
+    rejected with ErrorKind::NotOpen.
 
     If there is no progress within ConnectionParameters::closeTimeout(), the connection is dropped, and the reply and
     closed() report ErrorKind::Timeout. This also happens if a broker that blocks the connection holds back publishes.

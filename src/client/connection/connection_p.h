@@ -64,7 +64,7 @@ public:
     }
     quint64 nextChannelSerial() noexcept { return ++m_lastChannelSerial; }
     void setError(const Error &newError);      // stores and emits the reason why the connection ended or failed to open
-    void reportCallError(const Error &reason); // stores and emits the reason why a call was refused
+    void reportCallError(const Error &reason); // stores and emits the reason why a call was rejected
     HelperChannel &helperChannel();
     Endpoint currentEndpoint() const { return m_dialer ? m_dialer->endpoint() : Endpoint(); }
     Connection::Statistics statistics() const

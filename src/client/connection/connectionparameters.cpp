@@ -399,7 +399,7 @@ void ConnectionParameters::setDispatchBudget(std::chrono::milliseconds budget)
 }
 
 /*!
-    Returns whether publishing refuses a message whose Message::userId() is neither empty nor userName(); \c true by
+    Returns whether publishing rejects a message whose Message::userId() is neither empty nor userName(); \c true by
     default. RabbitMQ closes the channel with 406 for such a message, unless the user has the tag \c impersonator.
 */
 bool ConnectionParameters::checksUserId() const

@@ -154,7 +154,7 @@ namespace AmqpQt
 
     This signal is emitted when the subscription has ended; it is the last signal of a consumer. \a reason is not an
     error (Error::isError() is \c false) after cancel(), Channel::close() and Connection::close(). For other reasons,
-    see \l {The end of a subscription}. A refused call of Channel::consume() also ends with this signal, with
+    see \l {The end of a subscription}. A rejected call of Channel::consume() also ends with this signal, with
     ErrorKind::InvalidArgument or ErrorKind::NotOpen.
 */
 
@@ -245,7 +245,7 @@ int Consumer::unackedCount() const
 
 /*!
     Returns a reply that succeeds with \c basic.consume-ok. It ends with the error of the channel if the channel is
-    closed first, with ErrorKind::InvalidArgument or ErrorKind::NotOpen if the call was refused, and with
+    closed first, with ErrorKind::InvalidArgument or ErrorKind::NotOpen if the call was rejected, and with
     ErrorKind::Cancelled if the consumer, channel or connection is deleted. After Channel::reopen(), a new reply reports
     the new subscription.
 */

@@ -34,7 +34,7 @@ namespace AmqpQt
 
     The publishing call reports unsendable values as ErrorKind::InvalidArgument with the name of the property: a string
     over 255 bytes of UTF-8, a value in the headers that has no AMQP type, and a value for which RabbitMQ would close
-    the channel, see Channel::publish(). A setter refuses a number or a time out of range with a warning in the category
+    the channel, see Channel::publish(). A setter rejects a number or a time out of range with a warning in the category
     \c amqpqt.channel, and keeps the old value.
 
     New messages are \e persistent, because a default must not lose data: setPersistent(\c false) trades that for speed.
@@ -163,7 +163,7 @@ bool isSame(const DeliveryOrigin *a, const DeliveryOrigin *b)
 void settle(const MessagePrivate &message, Settlement::Kind kind)
 {
     if (!message.origin || !message.origin->mailbox || message.deliveryTag == 0) {
-        qCWarning(lcChannel, "A message that was not delivered by a broker cannot be settled");
+        qCWarning(lcChannel, "a message that was not delivered by a broker cannot be settled");
         return;
     }
     const DeliveryOrigin &origin = *message.origin;
@@ -480,7 +480,7 @@ std::optional<std::chrono::milliseconds> Message::expiration() const
 
 /*!
     Limits the time that the message may wait in a queue to \a ttl, from 0, which means that it is delivered at once or
-    not at all; std::nullopt lifts the limit. A negative time is refused with a warning, more than ten years
+    not at all; std::nullopt lifts the limit. A negative time is rejected with a warning, more than ten years
     (315360000000 ms, RabbitMQ's limit) when the message is published.
 */
 void Message::setExpiration(std::optional<std::chrono::milliseconds> ttl)
@@ -510,7 +510,7 @@ void Message::setMessageId(const QString &id)
     \property AmqpQt::Message::timestamp
     \brief the time set by the sender, in UTC and whole seconds; invalid if absent.
 
-    Fractions of a second are cut off. A time before 1970 cannot be sent and is refused with a warning.
+    Fractions of a second are cut off. A time before 1970 cannot be sent and is rejected with a warning.
 */
 QDateTime Message::timestamp() const
 {
@@ -550,7 +550,7 @@ void Message::setType(const QString &type)
     \property AmqpQt::Message::userId
     \brief the user who published the message; empty if absent.
 
-    RabbitMQ closes the channel with 406 if it differs from the user of the connection, so publishing refuses other
+    RabbitMQ closes the channel with 406 if it differs from the user of the connection, so publishing rejects other
     names; see ConnectionParameters::setChecksUserId().
 */
 QString Message::userId() const

@@ -17,7 +17,7 @@ using namespace Qt::StringLiterals;
     once, in settled(): the broker has the message, does not have it, or the outcome is unknown. At most confirmWindow()
     messages are unconfirmed at a time. Further messages, and messages published while there is no connection or while
     the broker blocks, wait in the outbox, which holds up to outboxLimit() bytes. A message that does not fit is
-    refused, and publish() returns 0.
+    rejected, and publish() returns 0.
 
     \code
     auto *publisher = new AmqpQt::Publisher(connection, this);
@@ -34,7 +34,7 @@ using namespace Qt::StringLiterals;
     \table
     \header \li ErrorKind \li Outcome
     \row \li NoError \li The broker has the message.
-    \row \li Nacked \li The broker rejected the message, for example because a queue is full and refuses messages.
+    \row \li Nacked \li The broker rejected the message, for example because a queue is full and rejects messages.
     \row \li Returned \li The message had no route, and isMandatory() was \c true.
     \row \li Unconfirmed \li The connection or the channel ended first, and the broker may or may not have the message.
              The reply code is that of the error, such as 404 for a missing exchange. Messages that were sent together
@@ -97,7 +97,7 @@ using namespace Qt::StringLiterals;
 
 /*!
     \property AmqpQt::Publisher::pressure
-    \brief how close the limits are, from 0 (nothing is outstanding) to 1 (publish() refuses messages).
+    \brief how close the limits are, from 0 (nothing is outstanding) to 1 (publish() rejects messages).
 
     The first half of the range is the window, the second half is the outbox. Without an outbox the whole range is the
     window, and the value is 1 while nothing can be sent.
@@ -159,7 +159,7 @@ using namespace Qt::StringLiterals;
     messages wait in the outbox until the connection is open.
 
     The publisher has to be created in the thread of \a connection. If \a connection is null or lives in another thread,
-    error() is of kind ErrorKind::InvalidArgument from the start, every message is refused with that error, and
+    error() is of kind ErrorKind::InvalidArgument from the start, every message is rejected with that error, and
     channel() is null.
 */
 Publisher::Publisher(Connection *connection, QObject *parent)
@@ -177,8 +177,8 @@ Publisher::~Publisher() = default;
 
 /*!
     Publishes \a message to exchange() with routingKey(). Returns its id, which settled() uses to report the outcome.
-    Ids start at 1 and increase by one. Returns 0 if the message was refused. error() then returns the reason, which is
-    logged unless it is the same as before: ErrorKind::InvalidArgument for a message that Channel::publish() refuses,
+    Ids start at 1 and increase by one. Returns 0 if the message was rejected. error() then returns the reason, which is
+    logged unless it is the same as before: ErrorKind::InvalidArgument for a message that Channel::publish() rejects,
     ErrorKind::BufferFull if it cannot be sent now and would not fit into the outbox, ErrorKind::NotOpen once the
     connection has been deleted.
 
@@ -202,7 +202,7 @@ quint64 Publisher::publish(const QString &exchange, const QString &routingKey, c
 
 /*!
     Publishes \a message to exchange() with routingKey() as publish() does. The reply succeeds when the broker has
-    the message, and ends with the error of settled() otherwise, or with that of error() if it was refused.
+    the message, and ends with the error of settled() otherwise, or with that of error() if it was rejected.
 */
 Reply<void> Publisher::publishWithReply(const Message &message)
 {
@@ -267,7 +267,7 @@ int Publisher::confirmWindow() const
 }
 
 /*!
-    Sets the maximum number of unconfirmed messages to \a messages, at least 1; other values are refused with
+    Sets the maximum number of unconfirmed messages to \a messages, at least 1; other values are rejected with
     ErrorKind::InvalidArgument in error().
 */
 void Publisher::setConfirmWindow(int messages)
@@ -291,9 +291,9 @@ qint64 Publisher::outboxLimit() const
 }
 
 /*!
-    Limits the outbox to \a bytes, 0 or more. With 0, messages that cannot be sent at once are refused. A negative limit
-    is refused with ErrorKind::InvalidArgument in error(). Messages in the outbox stay. Messages that return to it after
-    a loss are kept regardless of the limit.
+    Limits the outbox to \a bytes, 0 or more. With 0, messages that cannot be sent at once are rejected. A negative
+    limit is rejected with ErrorKind::InvalidArgument in error(). Messages in the outbox stay. Messages that return to
+    it after a loss are kept regardless of the limit.
 */
 void Publisher::setOutboxLimit(qint64 bytes)
 {
@@ -352,7 +352,7 @@ Channel *Publisher::channel() const
 }
 
 /*!
-    Returns the reason for the last refused call.
+    Returns the reason for the last rejected call.
 */
 Error Publisher::error() const
 {

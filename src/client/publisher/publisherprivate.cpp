@@ -107,7 +107,7 @@ bool PublisherPrivate::hasRoom(qint64 bytes) const
 {
     const Engine::ConnectionEngine &engine = ChannelPrivate::get(channel)->connection->engine;
     return engine.flow().queuedBytes() == 0 ||
-           engine.flow().hasRoom(bytes); // the channel refuses a message that never fits
+           engine.flow().hasRoom(bytes); // the channel rejects a message that never fits
 }
 
 bool PublisherPrivate::send(Outgoing &outgoing)

@@ -126,7 +126,7 @@ void ChannelRouter::warnOfUndecodable(ChannelEngine &channel, const char *what, 
         return;
     m_undecodableWarned = now;
     const Assembler &content = channel.contents().content();
-    qCWarning(lcChannel).nospace() << "Channel " << channel.number()
+    qCWarning(lcChannel).nospace() << "channel " << channel.number()
                                    << ": the headers of a message cannot be decoded: " << what << " (exchange "
                                    << Wire::decodeText(content.exchange()) << ", routing key "
                                    << Wire::decodeText(content.routingKey())
