@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 
+amqpqt_test(client tst_certificates LIBRARIES amqpqt_certificates)
 amqpqt_test(client tst_scriptedpeer LAYERS wire base LIBRARIES amqpqt_scriptedpeer)
+amqpqt_test(client tst_scriptedtls LAYERS wire base LIBRARIES amqpqt_scriptedpeer)
 
 add_library(amqpqt_clienttests STATIC EXCLUDE_FROM_ALL client/story.cpp)
 target_include_directories(amqpqt_clienttests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})

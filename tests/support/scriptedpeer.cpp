@@ -16,8 +16,8 @@ ScriptedPeer::ScriptedPeer(Lives lives)
         moveToThread(&m_thread);
     }
     inItsThread([this] {
-        m_server = std::make_unique<QTcpServer>();
-        connect(m_server.get(), &QTcpServer::newConnection, this, &ScriptedPeer::accept);
+        m_server = std::make_unique<TlsServer>();
+        connect(m_server.get(), &TlsServer::newConnection, this, &ScriptedPeer::accept);
     });
     setListening(true);
 }
@@ -35,7 +35,14 @@ ScriptedPeer::~ScriptedPeer()
 
 QUrl ScriptedPeer::url() const
 {
-    return QUrl(u"amqp://guest:guest@127.0.0.1:%1/%2F"_s.arg(QString::number(port()), u"%"_s));
+    const bool isEncrypted = inItsThread([this] { return m_server->tls().has_value(); });
+    const QString scheme = isEncrypted ? u"amqps"_s : u"amqp"_s;
+    return QUrl(u"%1://guest:guest@127.0.0.1:%2/%3"_s.arg(scheme, QString::number(port()), u"%2F"_s));
+}
+
+void ScriptedPeer::setTls(const std::optional<TlsSettings> &settings)
+{
+    inItsThread([&] { m_server->setTls(settings); });
 }
 
 void ScriptedPeer::setListening(bool listening)
@@ -66,8 +73,6 @@ void ScriptedPeer::accept()
         m_frameMax = SpecFrameMinimum;
         m_challenge = 0;
         m_confirms.clear();
-        m_connection->setPacing(m_paceBytes, m_paceInterval);
-        m_connection->setReading(m_reading);
         m_connection->headerReceived = [this, connection = m_connection] {
             if (connection == m_connection) // otherwise a client of another test has used this port
                 greet();
@@ -77,6 +82,8 @@ void ScriptedPeer::accept()
             if (connection == m_connection) // otherwise an earlier connection, which gets no more answers
                 take(command);
         };
+        m_connection->setPacing(m_paceBytes, m_paceInterval);
+        m_connection->setReading(m_reading); // may handle bytes at once
     }
 }
 
@@ -281,6 +288,16 @@ QByteArray ScriptedPeer::table(const QVariantMap &table)
 int ScriptedPeer::connectionCount() const
 {
     return inItsThread([this] { return int(m_connections.size()); });
+}
+
+int ScriptedPeer::acceptedCount() const
+{
+    return inItsThread([this] { return m_server->acceptedCount(); });
+}
+
+QByteArray ScriptedPeer::indicatedName() const
+{
+    return inItsThread([this] { return m_server->indicatedName(); });
 }
 
 bool ScriptedPeer::isConnected() const

@@ -2,12 +2,12 @@
 #pragma once
 
 #include "support/peerconnection.h"
+#include "support/tlsserver.h"
 
 #include <QtCore/qmap.h>
 #include <QtCore/qthread.h>
 #include <QtCore/qurl.h>
 #include <QtNetwork/qhostaddress.h>
-#include <QtNetwork/qtcpserver.h>
 
 #include <memory>
 #include <optional>
@@ -33,8 +33,10 @@ public:
     ~ScriptedPeer() override;
 
     quint16 port() const { return m_port; }
-    QUrl url() const;                  // guest:guest, virtual host /
+    QUrl url() const;                  // guest:guest, virtual host /; amqps with TLS
     void setListening(bool listening); // uses the same port again; connections stay open
+    // Encrypts later connections, or ends that if there are no settings. The certificates are in certificates.h.
+    void setTls(const std::optional<TlsSettings> &settings);
 
     struct Handshake : Offer {
         bool answersHeader = true; // if false, accepts the connection and sends nothing
@@ -88,7 +90,9 @@ public:
 
     static QByteArray table(const QVariantMap &table); // contents for the Table of a method
 
-    int connectionCount() const;       // the number of connections accepted so far
+    int connectionCount() const;       // connections accepted so far, with TLS those with a complete handshake
+    int acceptedCount() const;         // TCP connections accepted so far, also those without a complete handshake
+    QByteArray indicatedName() const;  // the server's name in the latest TLS handshake (server_name_indication)
     bool isConnected() const;          // whether the latest connection is open
     QByteArray protocolHeader() const; // of the latest
     QList<Command> received() const;   // on all connections, in order; a content when it is complete
@@ -96,8 +100,8 @@ public:
     int count(const QByteArray &name) const;
     Command last(const QByteArray &name) const; // has no id if there was none
     void forgetReceived();
-    int heartbeats() const; // of the latest connection, as are the next two
-    qint64 bytesReceived() const;
+    int heartbeats() const;       // of the latest connection, as are the next two
+    qint64 bytesReceived() const; // decrypted
     qsizetype largestFrame() const;
     QStringList violations() const; // anything that a client must not send, on all connections
 
@@ -136,7 +140,7 @@ private:
     void tune();
 
     QThread m_thread;
-    std::unique_ptr<QTcpServer> m_server;
+    std::unique_ptr<TlsServer> m_server;
     std::unique_ptr<QTcpSocket> m_reservedPort; // while not listening
     quint16 m_port = 0;
     Handshake m_handshake;

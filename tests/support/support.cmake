@@ -6,10 +6,17 @@ add_library(amqpqt_brokersession STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DI
 target_include_directories(amqpqt_brokersession PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(amqpqt_brokersession PUBLIC amqpqt_wire amqpqt_base PRIVATE amqpqt_build_flags)
 
+# The certificates of tools/certificates.
+add_library(amqpqt_certificates STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/certificates.cpp)
+target_include_directories(amqpqt_certificates PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_compile_definitions(amqpqt_certificates PRIVATE AMQPQT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+target_link_libraries(amqpqt_certificates PUBLIC Qt6::Network PRIVATE amqpqt_build_flags)
+
 # A broker on loopback that a test controls.
-add_library(amqpqt_scriptedpeer STATIC EXCLUDE_FROM_ALL
-    ${CMAKE_CURRENT_LIST_DIR}/peerconnection.cpp ${CMAKE_CURRENT_LIST_DIR}/scriptedpeer.cpp)
-target_link_libraries(amqpqt_scriptedpeer PUBLIC amqpqt_brokersession Qt6::Network PRIVATE amqpqt_build_flags)
+add_library(amqpqt_scriptedpeer STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/peerconnection.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/scriptedpeer.cpp ${CMAKE_CURRENT_LIST_DIR}/tlsserver.cpp)
+target_link_libraries(amqpqt_scriptedpeer PUBLIC amqpqt_brokersession amqpqt_certificates Qt6::Network
+    PRIVATE amqpqt_build_flags)
 
 # A transport without a socket, for tests of the client layer.
 add_library(amqpqt_memorytransport STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/memorytransport.cpp)
