@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "transport/sockettransport_p.h"
 
-#include <QtNetwork/qnetworkproxy.h>
-
 #include <algorithm>
 #include <limits>
 
@@ -20,18 +18,10 @@ using namespace Qt::StringLiterals;
 
 SocketTransport::SocketTransport(QObject *parent)
     : Transport(parent)
-    , m_socket(this) // a child, so that it moves to another thread as well
+    , m_race(QNetworkProxy::NoProxy, std::make_unique<QTcpSocket>, this)
 {
-    // Distributions may enable system proxies by default, but an AMQP connection uses a proxy only if configured.
-    m_socket.setProxy(QNetworkProxy::NoProxy);
-    connect(&m_socket, &QAbstractSocket::connected, this, [this] {
-        m_socket.setSocketOption(QAbstractSocket::LowDelayOption, 1); // Qt loses the option if it is set earlier
-        Q_EMIT ready();
-    });
-    connect(&m_socket, &QAbstractSocket::readyRead, this, &Transport::readable);
-    connect(&m_socket, &QAbstractSocket::bytesWritten, this, &Transport::written);
-    connect(&m_socket, &QAbstractSocket::errorOccurred, this, [this] { Q_EMIT failed(error()); });
-    connect(&m_socket, &QAbstractSocket::disconnected, this, &Transport::finished);
+    connect(&m_race, &AddressRace::connected, this, &SocketTransport::useSocket);
+    connect(&m_race, &AddressRace::failed, this, &Transport::failed);
 }
 
 void SocketTransport::connectTo(const QString &host, quint16 port)
@@ -39,7 +29,18 @@ void SocketTransport::connectTo(const QString &host, quint16 port)
     m_peer = u"%1:%2"_s.arg(host).arg(port);
     // Unbuffered, so that reads copy from the kernel directly to their destination, and the kernel's buffer throttles
     // the broker.
-    m_socket.connectToHost(host, port, QIODevice::ReadWrite | QIODevice::Unbuffered);
+    m_race.start(host, port, QIODevice::ReadWrite | QIODevice::Unbuffered);
+}
+
+void SocketTransport::useSocket()
+{
+    m_socket = m_race.takeSocket();
+    m_socket->setParent(this); // so that it moves to another thread as well
+    connect(m_socket.get(), &QAbstractSocket::readyRead, this, &Transport::readable);
+    connect(m_socket.get(), &QAbstractSocket::bytesWritten, this, &Transport::written);
+    connect(m_socket.get(), &QAbstractSocket::errorOccurred, this, [this] { Q_EMIT failed(error()); });
+    connect(m_socket.get(), &QAbstractSocket::disconnected, this, &Transport::finished);
+    Q_EMIT ready();
 }
 
 #ifdef AMQPQT_SEND_PIECES
@@ -70,12 +71,13 @@ constexpr qsizetype Remainder = std::numeric_limits<qsizetype>::max();
 // or TLS.
 qint64 SocketTransport::writeSome(std::span<const QByteArrayView> pieces)
 {
-    const qint64 sent = isReady() && m_socket.bytesToWrite() == 0 ? sendPieces(m_socket.socketDescriptor(), pieces) : 0;
+    const qint64 sent =
+        isReady() && m_socket->bytesToWrite() == 0 ? sendPieces(m_socket->socketDescriptor(), pieces) : 0;
     qsizetype skip = qsizetype(sent);
     for (const QByteArrayView piece : pieces) {
         if (skip < piece.size()) {
             const QByteArrayView rest = piece.sliced(skip);
-            const qint64 taken = m_socket.write(rest.data(), std::min(rest.size(), Remainder));
+            const qint64 taken = m_socket->write(rest.data(), std::min(rest.size(), Remainder));
             return taken < 0 ? -1 : sent + taken;
         }
         skip -= piece.size();
@@ -85,14 +87,23 @@ qint64 SocketTransport::writeSome(std::span<const QByteArrayView> pieces)
 
 Error SocketTransport::error() const
 {
-    return Error(ErrorKind::Network, u"%1: %2"_s.arg(m_peer, m_socket.errorString()));
+    return Error(ErrorKind::Network, u"%1: %2"_s.arg(m_peer, m_socket->errorString()));
 }
 
 void SocketTransport::close()
 {
-    m_socket.disconnectFromHost();
-    if (m_socket.state() == QAbstractSocket::UnconnectedState)
+    m_race.stop();
+    if (m_socket)
+        m_socket->disconnectFromHost();
+    if (!m_socket || m_socket->state() == QAbstractSocket::UnconnectedState)
         QMetaObject::invokeMethod(this, &Transport::finished, Qt::QueuedConnection);
+}
+
+void SocketTransport::abort()
+{
+    m_race.stop();
+    if (m_socket)
+        m_socket->abort();
 }
 
 } // namespace AmqpQt

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "transport/addressrace_p.h"
 #include "transport/transport_p.h"
-
-#include <QtNetwork/qtcpsocket.h>
 
 namespace AmqpQt
 {
@@ -15,18 +14,21 @@ public:
     explicit SocketTransport(QObject *parent = nullptr);
 
     void connectTo(const QString &host, quint16 port) override;
-    bool isReady() const override { return m_socket.state() == QAbstractSocket::ConnectedState; }
-    qint64 read(char *to, qint64 size) override { return m_socket.read(to, size); }
-    qint64 write(const char *from, qint64 size) override { return m_socket.write(from, size); }
+    bool isReady() const override { return m_socket && m_socket->state() == QAbstractSocket::ConnectedState; }
+    qint64 read(char *to, qint64 size) override { return m_socket->read(to, size); }
+    qint64 write(const char *from, qint64 size) override { return m_socket->write(from, size); }
     qint64 writeSome(std::span<const QByteArrayView> pieces) override;
-    qint64 bytesToWrite() const override { return m_socket.bytesToWrite(); }
+    qint64 bytesToWrite() const override { return m_socket ? m_socket->bytesToWrite() : 0; }
     Error error() const override;
     void close() override;
-    void abort() override { m_socket.abort(); }
+    void abort() override;
 
 private:
-    QTcpSocket m_socket;
-    QString m_peer; // for error texts
+    void useSocket();
+
+    AddressRace m_race;
+    std::unique_ptr<QTcpSocket> m_socket; // null until ready()
+    QString m_peer;                       // for error texts
 };
 
 } // namespace AmqpQt
