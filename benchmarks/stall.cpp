@@ -37,7 +37,7 @@ AmqpQt::ConnectionParameters parameters(quint16 port)
     return parameters;
 }
 
-// The second process: publishes as fast as flow control allows until it is killed.
+// Runs in the second process, and publishes as fast as flow control allows until the process is killed.
 int flood(quint16 port, const QString &queue)
 {
     AmqpQt::Connection connection(parameters(port));

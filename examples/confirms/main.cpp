@@ -33,7 +33,7 @@ int main(int argc, char *argv[])
 
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
     AmqpQt::Publisher publisher(&connection);
-    publisher.setRoutingKey(queue);  // to the default exchange; without such a queue a message is returned
+    publisher.setRoutingKey(queue);  // of the default exchange, which returns the message if the queue does not exist
     publisher.setConfirmWindow(100); // unconfirmed messages at a time
 
     int confirmed = 0;

@@ -45,7 +45,7 @@ public:
     void start(QmlConnection *connection); // called with an open connection
     void stop();                           // called when the connection is closed
     void update();                         // takes effect later, once for several changes
-    // The settings have changed: tries again even if the broker has ended the same subscription before.
+    // Called when the settings have changed. Tries again even if the broker has ended the same subscription before.
     void retry();
 
     QString consumerTag() const; // of the current subscription, if there is one

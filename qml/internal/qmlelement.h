@@ -13,8 +13,8 @@
 namespace AmqpQt
 {
 
-// The base of a connection's elements: finds the connection and reports errors. Base classes are written with their
-// namespace, since qmltypes files copy them as written and qmllint would not find them otherwise.
+// The base of a connection's elements, which finds the connection and reports errors. Base classes are written with
+// their namespace, since qmltypes files copy them as written and qmllint would not find them otherwise.
 class QmlElement : public QObject, public QQmlParserStatus
 {
     Q_OBJECT

@@ -244,9 +244,9 @@ namespace AmqpQt
 
     The destructors of Connection, Channel, Consumer and Publisher finish the replies that would stay unfinished, and
     their futures, before they return. So another thread that waits for such a future continues, although the thread of
-    the connection may no longer run an event loop. No code of the application runs inside a destructor: functions given
-    to then() are called by the event loop of the thread of their context, and coroutines are resumed by that of the
-    thread of the connection. Without an event loop neither happens.
+    the connection may no longer run an event loop. No code of the application runs inside a destructor. The event loop
+    of the context's thread calls functions that were passed to then(), and the event loop of the connection's thread
+    resumes coroutines. Without an event loop neither happens.
 */
 
 /*!

@@ -173,7 +173,7 @@ QString LatestValueModelPrivate::keyOf(const Message &message) const
     return (isText ? value : m_keyColumn.display(message, json)).toString();
 }
 
-// Does as little as possible per message: most are replaced before a view shows them.
+// Does as little as possible per message, since most messages are replaced before a view shows them.
 void LatestValueModelPrivate::append(const QList<Message> &messages)
 {
     bool isFull = false;

@@ -20,7 +20,7 @@ using Delivery = Promise<int>::Delivery;
 
 const Error notFound(ErrorKind::ChannelClosed, u"NOT_FOUND"_s, 404, u"queue.declare"_s);
 
-// A minimal coroutine type: the coroutine starts at once, and the Task destroys its frame.
+// A minimal coroutine type, whose coroutine starts at once and whose destructor destroys the frame.
 class Task
 {
 public:

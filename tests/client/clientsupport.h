@@ -227,8 +227,8 @@ inline void settleEvents()
     QCoreApplication::processEvents();
 }
 
-// Runs the event loop until everything that was sent and posted has arrived: the peer answers a request on a separate
-// channel.
+// Runs the event loop until the peer has answered a request on a separate channel. By then everything that was sent and
+// posted before has arrived.
 inline void settle(Connection &connection)
 {
     Channel *channel = connection.createChannel();

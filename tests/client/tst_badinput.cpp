@@ -649,7 +649,7 @@ int makeForeignCall(const QString &name)
     }
     if (error.kind() != ErrorKind::InvalidArgument || !client.channel->isOpen())
         return 2;
-    // Objects that were created in spite of the error have an owner and live in its thread.
+    // Objects that were created despite the error have an owner and live in its thread.
     const bool makesAnObject = name.startsWith(u"createChannel") || name == u"consume";
     if (objects() != before + makesAnObject)
         return 4;

@@ -167,8 +167,8 @@ void tst_Mailbox::everythingFromManyThreadsArrivesOnceAndInOrder()
     static constexpr quint64 Count = 5000;
     static constexpr quint16 Threads = 4;
 
-    // Works as a connection does: each wake-up takes all queued settlements. It does not use an event, since Qt
-    // is not built for ThreadSanitizer, which would not see the transfer.
+    // Takes all queued settlements at each wake-up, as a connection does. It does not use an event, since Qt is not
+    // built for ThreadSanitizer, which would not see the transfer.
     struct Target final : SettlementTarget {
         void settleNow(const Settlement &) override { qFatal("not in the own thread"); }
         void wakeForSettlements() override { woken = true; }

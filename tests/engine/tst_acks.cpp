@@ -88,7 +88,7 @@ void tst_Acks::aSingleAckIsNotMultiple()
     t.deliver(1, 2);
     QVERIFY(t.ack(1));
     t.s.expectSent(BasicAck{.deliveryTag = 1, .multiple = false});
-    QVERIFY(t.ack(2)); // the lowest unacked delivery, but a single one
+    QVERIFY(t.ack(2)); // the lowest unacked delivery; a single ack needs no `multiple`
     t.s.expectSent(BasicAck{.deliveryTag = 2, .multiple = false}).expectNothingSent();
 }
 
@@ -584,8 +584,8 @@ void tst_Acks::settlesEachDeliveryOnceAsAsked()
         if (dice < 40) {
             const int kind = random.bounded(10);
             const bool noAck = kind == 0;
-            const bool late = kind == 1; // for a consumer that has left: the engine returns it itself
-            if (noAck) {                 // such as a reply, which may have any number
+            const bool late = kind == 1; // for a consumer that has ended, so the engine returns the delivery
+            if (noAck) {                 // a reply, for example, may have any number
                 t.s.deliver("lossy", quint64(random.bounded(int(lastTag) + 2)));
                 continue;
             }

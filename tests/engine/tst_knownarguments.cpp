@@ -69,7 +69,7 @@ void tst_KnownArguments::check(Call call)
     QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
     QCOMPARE(error.text(), u"arguments: \"%1\": %2"_s.arg(argument, problem));
     s.expectNothingSent().expectNoEvent();
-    QVERIFY(channel.topology().declareQueue(u"q"_s, {}, false)); // the channel is unharmed
+    QVERIFY(channel.topology().declareQueue(u"q"_s, {}, false)); // the channel is not affected
 }
 
 void tst_KnownArguments::queueArgumentIsChecked_data()

@@ -556,7 +556,7 @@ void tst_OrderRules::argumentsAreCheckedBeforeAnythingIsQueued()
     }
     s.expectNothingSent().expectNoEvent();
     QVERIFY(!s.engine.deadline());
-    s.subscribe(channel, u"a"_s); // the channel is unharmed, and no tag is in use
+    s.subscribe(channel, u"a"_s); // the channel is not affected, and no tag is in use
     QVERIFY(channel.publish(QString(127, QChar(0x44f)), QString(255, u'k'), QByteArray(2, '\0'), {}, false));
 }
 

@@ -16,8 +16,8 @@ namespace
 
 constexpr int AnHour = 3'600'000; // no sample is taken while a test runs
 
-// Checks the number of messages before the first value of a history, however long the test takes: the history
-// measures a time between two limits that are measured here.
+// Checks the number of messages before the first value of a history, however long the test takes, because the time that
+// the history measures is between two times that are measured here.
 class CountCheck
 {
 public:

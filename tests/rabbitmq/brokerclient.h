@@ -78,14 +78,15 @@ inline ConnectionParameters brokerParameters()
     return parameters ? *parameters : ConnectionParameters();
 }
 
-// For a queue that several connections use. Unlike an exclusive queue it outlives its connection, so it expires.
+// The options of a queue that several connections use. Unlike an exclusive queue it outlives its connection, so it
+// expires.
 inline QueueOptions sharedQueue(FieldTable arguments = {})
 {
     arguments.insert(u"x-expires"_s, 120'000);
     return {.arguments = arguments};
 }
 
-// For an exchange, which is deleted with its last binding.
+// The options of an exchange that is deleted with its last binding.
 inline ExchangeOptions passingExchange(const FieldTable &arguments = {})
 {
     return {.durable = false, .autoDelete = true, .arguments = arguments};

@@ -6,7 +6,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// AckMode::AfterDelivery: the library acks deliveries after the slots have returned.
+// Tests AckMode::AfterDelivery, with which the library acks deliveries after the slots have returned.
 class tst_AfterDelivery : public QObject
 {
     Q_OBJECT

@@ -268,7 +268,7 @@ void tst_Channels::reopenedChannelWorks()
     QVERIFY(waitFor([&] { return messages.size() == 3; }));
     QCOMPARE(texts(messages), QStringList({u"before"_s, u"before"_s, u"after"_s}));
     QVERIFY(messages[1].isRedelivered());
-    // The prefetch is restored as well: the third message waits while two are unacked.
+    // The prefetch is restored as well, so the third message waits while two are unacked.
     channel->publish({}, queue, Message("third"));
     QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 1; }));
     QCOMPARE(messages.size(), 3);
@@ -360,7 +360,7 @@ void tst_Channels::consumerTagInUseIsRejected()
     Channel *other = m_client->connection.createChannel();
     VERIFY_OK(other->consume(queue, {.consumerTag = u"the tag"_s})->whenStarted());
 
-    // The tag may be used again at once: the subscription waits until the broker has confirmed the cancellation.
+    // The tag may be used again at once, since the subscription waits until the broker has confirmed the cancellation.
     const Reply<int> cancelling = first->cancel();
     Consumer *third = channel->consume(queue, {.consumerTag = u"the tag"_s});
     VERIFY_OK(third->whenStarted());

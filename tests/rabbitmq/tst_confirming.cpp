@@ -135,7 +135,7 @@ void tst_Confirming::confirmModeFailsOnATransactionChannel()
     VERIFY_OK(m_channel->txSelect());
     VERIFY_FAILS(m_channel->confirmSelect(), u"InvalidArgument confirm.select"_s);
     QCOMPARE(m_channel->mode(), Channel::Mode::Transaction);
-    VERIFY_OK(m_channel->txCommit()); // the channel is unharmed
+    VERIFY_OK(m_channel->txCommit()); // the channel is not affected
     Channel *other = m_client->connection.createChannel();
     VERIFY_OK(other->confirmSelect());
     VERIFY_FAILS(other->txSelect(), u"InvalidArgument tx.select"_s);

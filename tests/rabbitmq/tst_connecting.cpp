@@ -15,7 +15,7 @@ using namespace AmqpQt::Test;
 namespace
 {
 
-// A server that is not an AMQP broker: it accepts, answers the first bytes with this text, and sends nothing else.
+// A server that is not an AMQP broker. It accepts, answers the first bytes with this text, and sends nothing else.
 class OtherServer : public QTcpServer
 {
 public:

@@ -547,7 +547,7 @@ void tst_Publishing::unusableMessagesAreRejected()
     QVERIFY2(error.text().contains(named), qPrintable(error.text()));
     QVERIFY(waitFor([&] { return errors.count() == 1; }));
 
-    // Nothing was sent: the channel still works, and the number was not used.
+    // Nothing was sent, so the channel still works, and the number was not used.
     QCOMPARE(m_client->channel->publish({}, m_queue, Message("usable")), 1U);
     const auto got = await(m_client->channel->get(m_queue, AckMode::NoAck));
     QVERIFY(got && *got);

@@ -20,8 +20,8 @@ struct Offer {
     }
 };
 
-// The broker's side of one connection, without a socket: splits the bytes of both sides into frames and checks that the
-// client keeps the rules.
+// The broker's side of one connection, without a socket. Splits the bytes of both sides into frames and checks that the
+// client follows the rules.
 class BrokerSession
 {
 public:

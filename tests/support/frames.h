@@ -18,7 +18,7 @@ struct Frame {
     quint16 channel = 0;
     QByteArray payload;
 
-    AmqpQt::Wire::MethodId methodId() const; // zeros if this is no method
+    AmqpQt::Wire::MethodId methodId() const; // zeros if this is not a method
     bool is(AmqpQt::Wire::MethodId id) const
     {
         return type == AmqpQt::Wire::FrameType::Method && methodId().value() == id.value();
@@ -35,7 +35,7 @@ struct Frame {
     QString describe() const;
 };
 
-// A message that a broker delivers, returns or hands out.
+// A message that a broker delivers, returns, or sends in answer to basic.get.
 struct Content {
     QByteArray body;
     QByteArray properties = QByteArray(2, '\0'); // encoded

@@ -347,7 +347,7 @@ void FuzzedBroker::closeChannel(Session &session)
     if (number == 0 || session.session.awaitsCloseOk(number))
         return;
     Channel &channel = session.channels[number];
-    // The broker has forgotten the channel: it answers a crossing channel.close only.
+    // The broker has forgotten the channel and answers only a channel.close that crosses.
     std::erase_if(channel.requests, [](const Frame &request) { return !request.is(Wire::ChannelClose::id); });
     channel.consumerTags.clear();
     if (m_script.chance(128))

@@ -15,7 +15,7 @@
 
 // A broker on memory transports that follows a script of arbitrary bytes. It accepts and refuses connections, answers
 // requests late, in any order of the channels or not at all, and sends, closes and hangs up at any time; with faults it
-// also sends anything else. It records what the client must not send, such as acks of deliveries that are not open.
+// also sends anything else. It records violations by the client, such as acks of deliveries that are not open.
 class FuzzedBroker
 {
 public:

@@ -40,8 +40,8 @@ struct Command {
     AmqpQt::Wire::BasicProperties basicProperties() const;
 };
 
-// The broker's side of one connection on a socket: reads the client's commands and writes the bytes it is given. It
-// records anything that the client must not send.
+// The broker's side of one connection on a socket. Reads the client's commands, writes the bytes that it is given, and
+// records everything that the client must not send.
 class PeerConnection : public QObject
 {
 public:

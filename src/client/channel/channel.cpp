@@ -836,8 +836,8 @@ Reply<void> Channel::redeliverUnacked()
     afterwards take effect with the next txCommit(). The mode cannot be left. A channel in confirm mode rejects the call
     with ErrorKind::InvalidArgument. reopen() sets the mode again; uncommitted messages and settlements are lost.
 
-    Transactions are slow. Prefer confirmSelect() to learn whether the broker has a message; see
-    \l {https://www.rabbitmq.com/docs/semantics} {what a transaction guarantees}.
+    Transactions are slow. Prefer confirmSelect() to learn whether the broker has a message. For the guarantees of
+    transactions, see \l {https://www.rabbitmq.com/docs/semantics} {Broker Semantics}.
 */
 Reply<void> Channel::txSelect()
 {

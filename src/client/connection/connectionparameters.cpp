@@ -167,7 +167,7 @@ QString ConnectionParameters::password() const
 }
 
 /*!
-    Sets the \a userName and the \a password for SASL PLAIN. A NUL character in one of them is rejected, since PLAIN
+    Sets the \a userName and the \a password for SASL PLAIN. A NUL character in either is rejected, since PLAIN
     separates them by NUL (RFC 4616).
 */
 void ConnectionParameters::setCredentials(const QString &userName, const QString &password)
@@ -260,8 +260,8 @@ void ConnectionParameters::setConnectTimeout(std::chrono::milliseconds timeout)
 
 /*!
     Returns how long the broker may take to answer a method. A channel whose call got no answer in time is closed, since
-    later answers could not be distinguished. The timeout starts when the kernel has accepted the last byte of the call.
-    It is suspended while the broker blocks the connection.
+    later answers could not be matched to their calls. The timeout starts when the kernel has accepted the last byte of
+    the call. It is suspended while the broker blocks the connection.
 */
 std::chrono::milliseconds ConnectionParameters::replyTimeout() const
 {

@@ -18,8 +18,8 @@ using TransportFactory =
     std::function<std::unique_ptr<Transport>(const ConnectionParameters &parameters, QObject *parent)>;
 std::unique_ptr<Transport> makeSocketTransport(const ConnectionParameters &parameters, QObject *parent);
 
-// One attempt to connect: tries the endpoints of its parameters in order until a transport is ready. It owns a copy of
-// the parameters, so later changes never send a password to another host.
+// One attempt to connect, which tries the endpoints of its parameters in order until a transport is ready. It owns a
+// copy of the parameters, so later changes never send a password to another host.
 //
 // The engine has the deadline, since a single one covers the look-up, the transport and the login at an endpoint.
 class Dialer final : public QObject

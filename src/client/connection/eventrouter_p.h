@@ -29,7 +29,8 @@ public:
     void countMessage() noexcept { ++m_messagesIn; }
 
     void route(Engine::Event &event, Message &spare); // a repeated delivery reuses the memory of `spare` if possible
-    // While the connection is being deleted: reports only the outcome of calls and messages, from the event loop.
+    // Called while the connection is being deleted. Reports only the outcome of calls and messages, from the event
+    // loop.
     void routeLast(Engine::Event &event);
     void finish(Engine::ReplyArrived &reply, Internal::ReplyStateBase::Delivery delivery);
 

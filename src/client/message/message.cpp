@@ -28,17 +28,18 @@ namespace AmqpQt
 
     \section1 Content
 
-    The body is bytes. text(), json() and jsonDocument() decode them, fromText() and fromJson() make them. The
-    properties are the 14 of the class \c basic in AMQP 0-9-1. An empty string means that the property is absent. They
-    are decoded when one of them is asked for, the headers apart from the others.
+    The body consists of bytes. text(), json() and jsonDocument() decode them, and fromText() and fromJson() create a
+    message from text or JSON. The properties are the 14 properties of the class \c basic in AMQP 0-9-1. An empty string
+    means that the property is absent. Properties are decoded when one of them is read for the first time; the headers
+    are decoded separately.
 
     The publishing call reports unsendable values as ErrorKind::InvalidArgument with the name of the property: a string
     over 255 bytes of UTF-8, a value in the headers that has no AMQP type, and a value for which RabbitMQ would close
     the channel, see Channel::publish(). A setter rejects a number or a time out of range with a warning in the category
     \c amqpqt.channel, and keeps the old value.
 
-    New messages are \e persistent, because a default must not lose data: setPersistent(\c false) trades that for speed.
-    A message from the broker reports what was on the wire, and without a delivery mode there it is transient.
+    New messages are \e persistent, because a default must not lose data; setPersistent(\c false) makes them faster. A
+    message from the broker has the delivery mode that was sent, and is transient if none was sent.
 
     \section1 Text
 

@@ -16,7 +16,7 @@ namespace AmqpQt
 namespace
 {
 
-// For the character encoding of that name. Compressed bodies and the like have none.
+// Returns the decoder of a character encoding. It is invalid for other encodings, such as that of a compressed body.
 QStringDecoder decoderOf(const QString &encoding, QStringDecoder::Flag flag)
 {
     if (!encoding.isEmpty()) {
@@ -50,7 +50,7 @@ QJsonValue parseJson(const Message &message)
     const QJsonDocument document = QJsonDocument::fromJson(utf8, &error);
     if (error.error == QJsonParseError::NoError)
         return document.isArray() ? QJsonValue(document.array()) : QJsonValue(document.object());
-    // JSON may also be a mere string or number, which QJsonDocument reads only inside an array.
+    // A JSON text may also be a single string or number, which QJsonDocument reads only inside an array.
     const QJsonArray scalar = QJsonDocument::fromJson('[' + utf8 + ']').array();
     return scalar.size() == 1 ? scalar.first() : QJsonValue(QJsonValue::Undefined);
 }

@@ -22,7 +22,7 @@ public:
     bool areInvalid() const noexcept { return m_error.isError(); }
     const Error &error() const noexcept { return m_error; }
 
-    // For informational texts: as much of the text as fits a short string.
+    // Returns as much of an informational text as fits in a short string.
     static QByteArray shortened(const QString &text);
 
 private:

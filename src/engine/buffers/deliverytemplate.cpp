@@ -15,8 +15,8 @@ namespace AmqpQt::Engine
 namespace
 {
 constexpr qsizetype MethodIdSize = 4;
-constexpr qsizetype ConsumerTagOffset = Wire::FrameHeaderSize + MethodIdSize; // of its length byte
-constexpr qsizetype TagAndBitSize = 8 + 1;   // of basic.deliver: delivery-tag, redelivered
+constexpr qsizetype ConsumerTagOffset = Wire::FrameHeaderSize + MethodIdSize; // begins with the length byte
+constexpr qsizetype TagAndBitSize = 8 + 1;   // delivery-tag and redelivered of basic.deliver
 constexpr qsizetype BodySizeOffset = 2 + 2;  // in a content header, after class-id and weight
 constexpr qsizetype FrameSizeOffset = 1 + 2; // in a frame header, after type and channel
 } // namespace

@@ -24,7 +24,7 @@ public:
 
     ChannelClient *client = nullptr; // null once the channel has been released
 
-    // The parts of the channel that have operations of their own.
+    // The parts of the channel whose operations are called directly.
     TopologyCalls &topology() noexcept { return m_topology; }
     Subscriptions &subscriptions() noexcept { return m_subscriptions; }
     Deliveries &deliveries() noexcept { return m_deliveries; }

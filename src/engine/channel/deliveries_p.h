@@ -51,7 +51,8 @@ public:
     void writeAcks();                         // writes the pending acks
     void flushAcks();                         // called before the connection writes
 
-    // basic.recover: unsettled deliveries go back to the queues, and so do those that arrive until recover-ok.
+    // After basic.recover, unsettled deliveries go back to the queues, and so do deliveries that arrive before
+    // recover-ok.
     void recoverSent();
     void recoverDone(bool isSentAgain) noexcept { m_isRequeuing = isSentAgain; }
     bool isRequeuing() const noexcept { return m_isRequeuing; }

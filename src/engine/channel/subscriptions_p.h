@@ -43,7 +43,7 @@ public:
     bool claimTag(const ChannelCall &consume); // called before it is sent; returns false if the tag is taken
     void consumeRejected(const ChannelCall &call, const Error &error); // called if it was too large to be sent
     void cancelTooLarge(ConsumerEntry &consumer, const Error &reason); // called after a message that is too large
-    // For a delivery with an unknown tag: the consumer ended too long ago to be remembered, or never existed.
+    // Called for a delivery with an unknown tag, whose consumer ended too long ago to be remembered, or never existed.
     ConsumerEntry *rejectDelivery(QByteArrayView tag);
 
     void on(const Wire::BasicConsumeOk &);

@@ -33,23 +33,23 @@ public:
         Closed,
     };
 
-    void configure(const Settings &settings); // before start(): the limits for operations that wait for it
+    void configure(const Settings &settings); // called before start(); sets the limits for operations that wait for it
     // Starts an attempt and queues the protocol header. Returns an error, without starting, if a setting cannot be
     // sent. A failed attempt ends no channel: channels that wait for the connection keep waiting until an attempt
     // succeeds or endWaiting() is called.
     Error start(const Settings &settings, Time now);
 
     // Ways to end the connection. All but the last two lead to ConnectionClosed.
-    void close(Time now);                      // on close(): closes the channels, then the connection
-    void sendConnectionClose();                // when the application exits: does not wait for answers
-    void abort(const Error &reason = {});      // when the client gives up: sends nothing
-    void failAttempt(const Error &reason);     // when the client cannot call start(): acts as if it had failed
-    void transportClosed(const Error &error);  // when the transport is lost or could not connect
-    void endWaiting(const Error &reason = {}); // when no attempt follows: ends the waiting channels
+    void close(Time now);                      // called on close(); closes the channels, then the connection
+    void sendConnectionClose();                // called when the application exits; does not wait for answers
+    void abort(const Error &reason = {});      // called when the client gives up; sends nothing
+    void failAttempt(const Error &reason);     // called when the client cannot call start(); acts as if it had failed
+    void transportClosed(const Error &error);  // called when the transport is lost or could not connect
+    void endWaiting(const Error &reason = {}); // called when no attempt follows; ends the waiting channels
     bool isWaitedFor() const noexcept { return m_channels.openCount() > 0; } // whether channels wait for the connection
     void postpone(ConnectionClosed event) { post(std::move(event)); }        // takes effect after all queued events
 
-    // Input: fill inputSpace() and report the size, then call next() until it returns nothing.
+    // For input, fill inputSpace() and report the size, then call next() until it returns nothing.
     void transportConnected() noexcept { m_handshake.transportReady(); }
     std::span<char> inputSpace() { return m_reader.space(); }
     void inputRead(qsizetype size, Time now);
