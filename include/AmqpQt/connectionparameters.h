@@ -13,14 +13,21 @@ namespace AmqpQt
 
 struct AMQPQT_EXPORT Endpoint {
     QString host = QStringLiteral("localhost");
-    quint16 port = 5672;
+    quint16 port = 0; // 0: 5672, or 5671 with TLS
+    bool encrypted = false;
+    QString peerName = {}; // the name that the broker's certificate must have; empty: host
 
-    [[nodiscard]] static Result<Endpoint> fromString(const QString &hostAndPort); // "host", "host:5673", "[::1]:5672"
-    QString toString() const;
+    quint16 effectivePort() const noexcept { return port ? port : quint16(encrypted ? 5671 : 5672); }
+    QString effectivePeerName() const { return peerName.isEmpty() ? host : peerName; }
+
+    // "host", "host:5673", "[::1]:5672", "amqps://host"
+    [[nodiscard]] static Result<Endpoint> fromString(const QString &text);
+    QString toString() const; // without peerName
 
     friend bool operator==(const Endpoint &a, const Endpoint &b) noexcept
     {
-        return a.port == b.port && a.host == b.host;
+        return a.effectivePort() == b.effectivePort() && a.encrypted == b.encrypted && a.host == b.host &&
+               a.peerName == b.peerName;
     }
     friend bool operator!=(const Endpoint &a, const Endpoint &b) noexcept { return !(a == b); }
 };

@@ -11,6 +11,8 @@
 namespace AmqpQt
 {
 
+using namespace Qt::StringLiterals;
+
 QmlConnection::QmlConnection(QObject *parent)
     : Connection(parent)
     , m_declarations(std::make_unique<DeclarationQueue>(this))
@@ -70,7 +72,7 @@ void QmlConnection::setHost(const QString &host)
 
 int QmlConnection::port() const
 {
-    return parameters().endpoints().constFirst().port;
+    return parameters().endpoints().constFirst().effectivePort();
 }
 
 void QmlConnection::setPort(int port)
@@ -152,25 +154,35 @@ QVariantMap QmlConnection::scriptServerProperties() const
     return toScript(serverProperties());
 }
 
+// Returns a URL that ConnectionParameters refuses for the same reason as a property, if one is invalid.
+std::optional<QUrl> QmlConnection::invalidUrl() const
+{
+    for (const QUrl &url : m_urls.value_or(QList<QUrl>())) {
+        if (!ConnectionParameters::fromUrl(url))
+            return url;
+    }
+    if (m_port && (*m_port < 1 || *m_port > 65535))
+        return QUrl(u"amqp://localhost:0"_s);
+    return std::nullopt;
+}
+
 // Named properties override the URL, regardless of the order in which they were set. A value that a setter of the
 // parameters rejects becomes the error of the next attempt.
-Result<ConnectionParameters> QmlConnection::wantedParameters() const
+ConnectionParameters QmlConnection::wantedParameters() const
 {
     ConnectionParameters wanted;
     QList<Endpoint> endpoints = m_urls ? QList<Endpoint>() : wanted.endpoints();
     for (const QUrl &url : m_urls.value_or(QList<QUrl>())) {
         const Result<ConnectionParameters> parsed = ConnectionParameters::fromUrl(url);
-        if (!parsed)
-            return parsed;
         if (endpoints.isEmpty())
             wanted = *parsed;
         endpoints += parsed->endpoints();
     }
     if (m_host)
-        endpoints = {Endpoint{*m_host, endpoints.value(0).port}};
+        endpoints = {Endpoint{*m_host, endpoints.value(0).port, endpoints.value(0).encrypted}};
     for (Endpoint &endpoint : endpoints) {
         if (m_port)
-            endpoint.port = *m_port >= 1 && *m_port <= 65535 ? quint16(*m_port) : 0; // which is rejected
+            endpoint.port = quint16(*m_port);
     }
     wanted.setEndpoints(endpoints);
     if (m_virtualHost)
@@ -188,15 +200,10 @@ Result<ConnectionParameters> QmlConnection::wantedParameters() const
 
 void QmlConnection::applyParameters()
 {
-    const Result<ConnectionParameters> wanted = wantedParameters();
-    if (wanted) {
-        setParameters(*wanted);
-    } else {
-        for (const QUrl &url : m_urls.value_or(QList<QUrl>())) {
-            if (!ConnectionParameters::fromUrl(url))
-                Connection::setUrl(url); // so that open() fails with its error
-        }
-    }
+    if (const std::optional<QUrl> invalid = invalidUrl())
+        Connection::setUrl(*invalid); // so that open() fails with its error
+    else
+        setParameters(wantedParameters());
     m_wantsAttempt = m_active;
     QMetaObject::invokeMethod(this, &QmlConnection::update, Qt::QueuedConnection); // once for several changes
 }

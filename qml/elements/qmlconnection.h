@@ -111,7 +111,8 @@ Q_SIGNALS:
     void errorStringChanged();
 
 private:
-    Result<ConnectionParameters> wantedParameters() const;
+    std::optional<QUrl> invalidUrl() const;
+    ConnectionParameters wantedParameters() const;
     void setUrlList(const std::optional<QList<QUrl>> &urls); // std::nullopt for the library's default
     void applyParameters();
     template <typename T>

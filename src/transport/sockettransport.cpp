@@ -24,12 +24,12 @@ SocketTransport::SocketTransport(QObject *parent)
     connect(&m_race, &AddressRace::failed, this, &Transport::failed);
 }
 
-void SocketTransport::connectTo(const QString &host, quint16 port)
+void SocketTransport::connectTo(const PeerAddress &address)
 {
-    m_peer = u"%1:%2"_s.arg(host).arg(port);
+    m_peer = u"%1:%2"_s.arg(address.host).arg(address.port);
     // Unbuffered, so that reads copy from the kernel directly to their destination, and the kernel's buffer throttles
     // the broker.
-    m_race.start(host, port, QIODevice::ReadWrite | QIODevice::Unbuffered);
+    m_race.start(address.host, address.port, QIODevice::ReadWrite | QIODevice::Unbuffered);
 }
 
 void SocketTransport::useSocket()

@@ -13,7 +13,7 @@ class SocketTransport final : public Transport
 public:
     explicit SocketTransport(QObject *parent = nullptr);
 
-    void connectTo(const QString &host, quint16 port) override;
+    void connectTo(const PeerAddress &address) override;
     bool isReady() const override { return m_socket && m_socket->state() == QAbstractSocket::ConnectedState; }
     qint64 read(char *to, qint64 size) override { return m_socket->read(to, size); }
     qint64 write(const char *from, qint64 size) override { return m_socket->write(from, size); }

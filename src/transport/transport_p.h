@@ -11,6 +11,12 @@
 namespace AmqpQt
 {
 
+struct PeerAddress {
+    QString host; // a name or an IP address
+    quint16 port = 0;
+    QString name; // the name in the certificate of the peer
+};
+
 // A byte stream to a broker. Never blocks. Its signals are emitted from within the socket's signals, so their receivers
 // must not run the application's code.
 class Transport : public QObject
@@ -19,7 +25,7 @@ class Transport : public QObject
 public:
     using QObject::QObject;
 
-    virtual void connectTo(const QString &host, quint16 port) = 0;
+    virtual void connectTo(const PeerAddress &address) = 0;
     virtual bool isReady() const = 0;
 
     // Returns the number of bytes read; 0 if there are none at the moment, before readable(); -1 if the stream has

@@ -129,9 +129,6 @@ void tst_AttemptParameters::invalidValuesPreventConnecting_data()
     row("no host name", u"endpoints"_s, [](P &p, bool good) {
         p.setEndpoints(good ? p.endpoints() : p.endpoints() + QList<Endpoint>{{u"a b"_s, 1}});
     });
-    row("port 0", u"endpoints"_s, [](P &p, bool good) {
-        p.setEndpoints(good ? p.endpoints() : p.endpoints() + QList<Endpoint>{{u"a"_s, 0}});
-    });
 }
 
 void tst_AttemptParameters::invalidValuesPreventConnecting()

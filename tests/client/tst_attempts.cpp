@@ -77,11 +77,12 @@ public:
     explicit Client(const ConnectionParameters &parameters = {})
         : connection(parameters)
     {
-        ConnectionPrivate::of(&connection)->setTransportFactory([this](const ConnectionParameters &, QObject *parent) {
-            auto transport = std::make_unique<MemoryTransport>(parent);
-            brokers.push_back(std::make_unique<Broker>(transport.get()));
-            return transport;
-        });
+        ConnectionPrivate::of(&connection)
+            ->setTransportFactory([this](const ConnectionParameters &, const Endpoint &, QObject *parent) {
+                auto transport = std::make_unique<MemoryTransport>(parent);
+                brokers.push_back(std::make_unique<Broker>(transport.get()));
+                return transport;
+            });
         log.watch(&connection);
     }
 
@@ -154,10 +155,10 @@ void tst_Attempts::attemptKeepsItsParameters()
     ConnectionParameters others = withEndpoints({u"127.0.0.3"_s, u"127.0.0.4"_s});
     others.setCredentials(u"second"_s, u"second password"_s);
     client.connection.setParameters(others);
-    QCOMPARE(client.broker().transport->endpoint().host, u"127.0.0.1"_s);
+    QCOMPARE(client.broker().transport->address().host, u"127.0.0.1"_s);
     client.broker().transport->fail(Error(ErrorKind::Network, u"unreachable"_s));
     QVERIFY(waitUntil([&] { return client.brokers.size() == 2; }));
-    QCOMPARE(client.broker().transport->endpoint().host, u"127.0.0.2"_s);
+    QCOMPARE(client.broker().transport->address().host, u"127.0.0.2"_s);
     client.broker().transport->accept();
     QVERIFY(waitUntil([&] { return client.connection.isOpen(); }));
     QVERIFY(client.broker().input.contains("first password"));
@@ -166,7 +167,7 @@ void tst_Attempts::attemptKeepsItsParameters()
     client.connection.abort();
     QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Closed; }));
     QVERIFY(client.open());
-    QCOMPARE(client.broker().transport->endpoint().host, u"127.0.0.3"_s);
+    QCOMPARE(client.broker().transport->address().host, u"127.0.0.3"_s);
     QVERIFY(client.broker().input.contains("second password"));
     QVERIFY(!client.broker().input.contains("first"));
 }
@@ -268,11 +269,12 @@ void tst_Attempts::deletingTheConnectionEndsAPendingTransport()
     std::unique_ptr<Broker> broker;
     {
         Connection connection;
-        ConnectionPrivate::of(&connection)->setTransportFactory([&](const ConnectionParameters &, QObject *parent) {
-            auto transport = std::make_unique<MemoryTransport>(parent);
-            broker = std::make_unique<Broker>(transport.get());
-            return transport;
-        });
+        ConnectionPrivate::of(&connection)
+            ->setTransportFactory([&](const ConnectionParameters &, const Endpoint &, QObject *parent) {
+                auto transport = std::make_unique<MemoryTransport>(parent);
+                broker = std::make_unique<Broker>(transport.get());
+                return transport;
+            });
         connection.open();
     }
     QVERIFY(broker->isClosed);

@@ -47,7 +47,7 @@ private Q_SLOTS:
     void badEndpointIsRejectedWithReason();
     void zonesComeBack_data();
     void zonesComeBack();
-    void endpointsWithoutHostOrPortAreRejected();
+    void endpointsWithoutHostAreRejected();
 
     void valuesInRangeAreAccepted();
     void valuesOutOfRangeChangeNothing();
@@ -67,7 +67,9 @@ void tst_ConnectionParameters::defaultsAreDocumented()
     const ConnectionParameters parameters;
     QCOMPARE(parameters.endpoints().size(), 1);
     QCOMPARE(parameters.endpoints().constFirst().host, u"localhost"_s);
-    QCOMPARE(parameters.endpoints().constFirst().port, quint16(5672));
+    QCOMPARE(parameters.endpoints().constFirst().effectivePort(), quint16(5672));
+    QVERIFY(!parameters.endpoints().constFirst().encrypted);
+    QCOMPARE(parameters.endpoints().constFirst().effectivePeerName(), u"localhost"_s);
     QCOMPARE(parameters.virtualHost(), u"/"_s);
     QCOMPARE(parameters.userName(), u"guest"_s);
     QCOMPARE(parameters.password(), u"guest"_s);
@@ -162,7 +164,7 @@ void tst_ConnectionParameters::urlNamesBrokerAndLogin()
     QVERIFY2(parameters, qPrintable(parameters.error().toString()));
     QCOMPARE(parameters->endpoints().size(), 1);
     QTEST(parameters->endpoints().constFirst().host, "host");
-    QTEST(int(parameters->endpoints().constFirst().port), "port");
+    QTEST(int(parameters->endpoints().constFirst().effectivePort()), "port");
     QTEST(parameters->virtualHost(), "virtualHost");
     QTEST(parameters->userName(), "userName");
     QTEST(parameters->password(), "password");
@@ -459,6 +461,10 @@ void tst_ConnectionParameters::endpointIsReadFromText_data()
     QTest::newRow("192.0.2.1:65535") << u"192.0.2.1"_s << 65535;
     QTest::newRow("[::1]:5673") << u"::1"_s << 5673;
     QTest::newRow("[::1]") << u"::1"_s << 5672;
+    QTest::newRow("amqp://broker") << u"broker"_s << 5672;
+    QTest::newRow("amqps://broker") << u"broker"_s << 5671;
+    QTest::newRow("amqps://broker:5672") << u"broker"_s << 5672;
+    QTest::newRow("AMQP://[::1]:1") << u"::1"_s << 1;
     QTest::newRow("::1") << u"::1"_s << 5672;
     QTest::newRow("2001:db8::5673") << u"2001:db8::5673"_s << 5672;
     QTest::newRow("fe80::1%eth0") << u"fe80::1%eth0"_s << 5672;
@@ -472,7 +478,8 @@ void tst_ConnectionParameters::endpointIsReadFromText()
     const auto endpoint = Endpoint::fromString(QString::fromUtf8(QTest::currentDataTag()));
     QVERIFY2(endpoint, qPrintable(endpoint.error().toString()));
     QTEST(endpoint->host, "host");
-    QTEST(int(endpoint->port), "port");
+    QTEST(int(endpoint->effectivePort()), "port");
+    QCOMPARE(endpoint->encrypted, QByteArrayView(QTest::currentDataTag()).startsWith("amqps"));
 }
 
 void tst_ConnectionParameters::badEndpointIsRejectedWithReason_data()
@@ -500,7 +507,10 @@ void tst_ConnectionParameters::badEndpointIsRejectedWithReason_data()
     row(u"[h]:5672"_s, u"\"h\" is not an IPv6 address"_s);
     row(u"[127.0.0.1]:5672"_s, u"\"127.0.0.1\" is not an IPv6 address"_s);
     row(u"h:5672:5673"_s, u"\"h:5672:5673\" is not an IPv6 address"_s);
-    row(u"amqp://h"_s, badPort(u"//h"_s));
+    row(u"http://h"_s, u"the scheme \"http\" is neither \"amqp\" nor \"amqps\""_s);
+    row(u"://h"_s, u"the scheme \"\" is neither \"amqp\" nor \"amqps\""_s);
+    row(u"amqps://"_s, u"the host is missing"_s);
+    row(u"amqps:/h"_s, badPort(u"/h"_s));
     row(u"a b"_s, u"\"a b\" is not a host name"_s);
     row(u"fe80::1%"_s, u"the zone after \"%\" is missing"_s);
     row(u"[fe80::1%]:5673"_s, u"the zone after \"%\" is missing"_s);
@@ -541,20 +551,17 @@ void tst_ConnectionParameters::zonesComeBack()
         const auto again = ConnectionParameters::fromUrl(url);
         QVERIFY2(again, qPrintable(url.toString()));
         QCOMPARE(again->endpoints().constFirst().host, endpoint.host);
-        QCOMPARE(again->endpoints().constFirst().port, endpoint.port);
+        QCOMPARE(again->endpoints().constFirst().effectivePort(), endpoint.port);
     }
 }
 
-void tst_ConnectionParameters::endpointsWithoutHostOrPortAreRejected()
+void tst_ConnectionParameters::endpointsWithoutHostAreRejected()
 {
     ConnectionParameters parameters;
     parameters.setEndpoints({{u"a"_s, 1}, {u"b"_s, 2}});
 
     QTest::ignoreMessage(QtWarningMsg, "setEndpoints: the list is empty");
     parameters.setEndpoints({});
-    QTest::ignoreMessage(QtWarningMsg,
-                         "setEndpoints: the port of the host \"d\" is out of range; the range is 1 to 65535");
-    parameters.setEndpoints({{u"c"_s, 1}, {u"d"_s, 0}});
     QTest::ignoreMessage(QtWarningMsg, "setEndpoints: the host is missing");
     parameters.setEndpoints({{QString(), 5672}});
 
@@ -729,7 +736,8 @@ void tst_ConnectionParameters::secretPrintsAsStars()
 void tst_ConnectionParameters::endpointReadsItsOwnText()
 {
     for (const Endpoint &endpoint :
-         {Endpoint(), Endpoint{u"rabbit"_s, 5673}, Endpoint{u"::1"_s, 5672}, Endpoint{u"fe80::1%1"_s, 65535}}) {
+         {Endpoint(), Endpoint{u"rabbit"_s, 5673}, Endpoint{u"::1"_s, 5672}, Endpoint{u"fe80::1%1"_s, 65535},
+          Endpoint{u"rabbit"_s, 0, true}, Endpoint{u"::1"_s, 5672, true}}) {
         const Result<Endpoint> read = Endpoint::fromString(endpoint.toString());
         QVERIFY2(read, qPrintable(endpoint.toString()));
         QCOMPARE(*read, endpoint);
@@ -737,6 +745,11 @@ void tst_ConnectionParameters::endpointReadsItsOwnText()
     QCOMPARE((Endpoint{u"::1"_s, 5673}).toString(), u"[::1]:5673"_s);
     QVERIFY((Endpoint{u"a"_s, 1}) != (Endpoint{u"a"_s, 2}));
     QVERIFY((Endpoint{u"a"_s, 1}) != (Endpoint{u"b"_s, 1}));
+    QCOMPARE((Endpoint{u"a"_s, 0}), (Endpoint{u"a"_s, 5672}));
+    QCOMPARE((Endpoint{u"a"_s, 0, true}), (Endpoint{u"a"_s, 5671, true}));
+    QVERIFY((Endpoint{u"a"_s, 5671}) != (Endpoint{u"a"_s, 5671, true}));
+    QVERIFY((Endpoint{u"a"_s, 1, true, u"x"_s}) != (Endpoint{u"a"_s, 1, true, u"y"_s}));
+    QCOMPARE((Endpoint{u"::1"_s, 0, true}).toString(), u"amqps://[::1]:5671"_s);
 }
 
 QTEST_APPLESS_MAIN(tst_ConnectionParameters)

@@ -41,7 +41,7 @@ public:
     Pair()
     {
         server.listen(QHostAddress::LocalHost);
-        transport.connectTo(u"127.0.0.1"_s, server.serverPort());
+        transport.connectTo({u"127.0.0.1"_s, server.serverPort(), {}});
         if (!waitUntil([this] { return transport.isReady() && server.hasPendingConnections(); }))
             qFatal("no connection");
         peer.reset(server.nextPendingConnection());

@@ -270,9 +270,10 @@ void ClientExerciser::createConnection()
     if (m_observer.connections.size() == MaximumConnections)
         return;
     auto *connection = new Connection;
-    ConnectionPrivate::of(connection)->setTransportFactory([this](const ConnectionParameters &, QObject *parent) {
-        return m_broker.connect(parent);
-    });
+    ConnectionPrivate::of(connection)
+        ->setTransportFactory([this](const ConnectionParameters &, const Endpoint &, QObject *parent) {
+            return m_broker.connect(parent);
+        });
     m_observer.watch(connection);
     setParameters();
 }

@@ -18,9 +18,9 @@ MemoryTransport::~MemoryTransport()
     end();
 }
 
-void MemoryTransport::connectTo(const QString &host, quint16 port)
+void MemoryTransport::connectTo(const PeerAddress &address)
 {
-    m_endpoint = {host, port};
+    m_address = address;
     m_state = State::Connecting;
 }
 

@@ -28,7 +28,7 @@ public:
     ~MemoryTransport() override;
 
     // The client's end.
-    void connectTo(const QString &host, quint16 port) override;
+    void connectTo(const AmqpQt::PeerAddress &address) override;
     bool isReady() const override { return m_state == State::Ready; }
     qint64 read(char *to, qint64 size) override;
     qint64 write(const char *from, qint64 size) override;
@@ -39,7 +39,7 @@ public:
     void abort() override;
 
     // The broker's end.
-    AmqpQt::Endpoint endpoint() const { return m_endpoint; } // of connectTo()
+    AmqpQt::PeerAddress address() const { return m_address; } // of connectTo()
     void setPeer(Peer *peer) { m_peer = peer; }
     bool isConnecting() const { return m_state == State::Connecting; }
     bool isOpen() const { return m_state == State::Ready && !m_isEnded; }
@@ -60,7 +60,7 @@ private:
 
     State m_state = State::Idle;
     Peer *m_peer = nullptr;
-    AmqpQt::Endpoint m_endpoint;
+    AmqpQt::PeerAddress m_address;
     AmqpQt::Error m_error;
     QByteArray m_input; // not read yet
     QByteArray m_unsent;

@@ -105,8 +105,8 @@ QList<Endpoint> ConnectionParameters::endpoints() const
 }
 
 /*!
-    Sets the \a endpoints to try, in this order. An empty list, a host that is empty or neither a host name nor an
-    address, and port 0 are rejected.
+    Sets the \a endpoints to try, in this order. An empty list, and a host that is empty or neither a host name nor an
+    address, are rejected.
 */
 void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
 {
@@ -116,9 +116,8 @@ void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
     for (const Endpoint &endpoint : endpoints) {
         if (const QString problem = hostProblem(endpoint.host); !problem.isEmpty())
             return d->reject(property, problem);
-        if (endpoint.port == 0)
-            return d->reject(
-                property, u"the port of the host \"%1\" is out of range; the range is 1 to 65535"_s.arg(endpoint.host));
+        if (endpoint.encrypted)
+            return d->reject(property, u"TLS is not available in this version"_s);
     }
     d->endpoints = endpoints;
     d->accept(property);

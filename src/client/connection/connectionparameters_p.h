@@ -51,7 +51,6 @@ inline const QString UrlProperty = QStringLiteral("url"); // of a Connection
 QString hostProblem(const QString &host); // why the host is invalid; empty if it is valid
 
 // The ranges shared by setters and URLs.
-inline constexpr quint16 DefaultPort = 5672;
 inline constexpr int DefaultBackpressureMultiplier = 10; // pika's
 inline constexpr quint32 RabbitMqFrameMinimum = 8192;    // RabbitMQ 4.1 and later reject smaller values
 inline constexpr qsizetype MaximumVirtualHost = 255;

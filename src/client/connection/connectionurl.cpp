@@ -88,23 +88,65 @@ QString hostProblem(const QString &host)
 
 /*!
     \variable AmqpQt::Endpoint::port
-    \brief a TCP port; 5672 by default.
+    \brief a TCP port. 0, the default, means 5672, or 5671 if the connection is encrypted.
+
+    \sa effectivePort()
 */
 
 /*!
-    Reads \a hostAndPort: \c "host", \c "host:5673", \c "[::1]:5673", \c "[::1]" or \c "::1", and
-    \c "[fe80::1%eth0]:5673" for an address with a zone. A port after an IPv6 address requires brackets; the default
-    port is 5672. Other input returns an ErrorKind::InvalidArgument that describes the problem.
+    \variable AmqpQt::Endpoint::encrypted
+    \brief whether the connection to the broker uses TLS; \c false by default.
 */
-Result<Endpoint> Endpoint::fromString(const QString &hostAndPort)
+
+/*!
+    \variable AmqpQt::Endpoint::peerName
+    \brief the host name or IP address that the broker's certificate must be valid for, and the name that is sent to the
+    broker as the Server Name Indication of TLS. If it is empty, which is the default, the name is \l host.
+
+    A name is needed if the host is an address for which the certificate is not valid.
+*/
+
+/*!
+    \fn quint16 AmqpQt::Endpoint::effectivePort() const
+
+    Returns the TCP port to connect to: \l port, or the default port of AMQP if that is 0.
+*/
+
+/*!
+    \fn QString AmqpQt::Endpoint::effectivePeerName() const
+
+    Returns the name that the broker's certificate must be valid for: \l peerName, or \l host if that is empty.
+*/
+
+/*!
+    \fn bool AmqpQt::Endpoint::operator==(const Endpoint &a, const Endpoint &b)
+
+    Returns whether \a a and \a b have the same host, port, encryption and peer name. A port of 0 equals the default
+    port.
+*/
+
+/*!
+    Reads \a text: \c "host", \c "host:5673", \c "[::1]:5673", \c "[::1]" or \c "::1", and
+    \c "[fe80::1%eth0]:5673" for an address with a zone. A port after an IPv6 address requires brackets. The text may
+    begin with \c "amqp://", or with \c "amqps://" for a connection with TLS; the default port is 5672, with TLS 5671.
+    Other input returns an ErrorKind::InvalidArgument that describes the problem.
+*/
+Result<Endpoint> Endpoint::fromString(const QString &text)
 {
     const auto bad = [&](const QString &what) {
         // The text in front of an "@" may be a password, which must not be shown.
-        return invalid(hostAndPort.contains(u'@') ? u"invalid endpoint: "_s + hostProblem(u"@"_s)
-                                                  : u"invalid endpoint \"%1\": %2"_s.arg(hostAndPort, what));
+        return invalid(text.contains(u'@') ? u"invalid endpoint: "_s + hostProblem(u"@"_s)
+                                           : u"invalid endpoint \"%1\": %2"_s.arg(text, what));
     };
 
-    QStringView host = hostAndPort;
+    QStringView host = text;
+    QStringView scheme;
+    if (const qsizetype end = host.indexOf("://"_L1); end >= 0) {
+        scheme = host.first(end);
+        host = host.sliced(end + 3);
+        if (scheme.compare("amqp"_L1, Qt::CaseInsensitive) != 0 && scheme.compare("amqps"_L1, Qt::CaseInsensitive) != 0)
+            return bad(u"the scheme \"%1\" is neither \"amqp\" nor \"amqps\""_s.arg(scheme));
+    }
     std::optional<QStringView> port;
     bool isBracketed = false;
     if (host.startsWith(u'[')) {
@@ -129,7 +171,7 @@ Result<Endpoint> Endpoint::fromString(const QString &hostAndPort)
     if (const QString problem = hostProblem(host.toString()); !problem.isEmpty())
         return bad(problem);
 
-    Endpoint endpoint{.host = host.toString()};
+    Endpoint endpoint{.host = host.toString(), .encrypted = scheme.compare("amqps"_L1, Qt::CaseInsensitive) == 0};
     if (port) {
         const auto number = wholeNumber(*port, 1, std::numeric_limits<quint16>::max());
         if (!number)
@@ -140,12 +182,15 @@ Result<Endpoint> Endpoint::fromString(const QString &hostAndPort)
 }
 
 /*!
-    Returns the endpoint as fromString() reads it: \c{host:port}, with an IPv6 address in brackets.
+    Returns the endpoint as fromString() reads it: \c{host:port}, or \c{amqps://host:port} with TLS, with an IPv6
+   address in brackets. The text does not contain \l peerName.
 */
 QString Endpoint::toString() const
 {
     const bool isIpv6 = host.contains(u':');
-    return (isIpv6 ? u"[%1]:%2"_s : u"%1:%2"_s).arg(host, QString::number(port)); // the host may contain "%1"
+    const QString hostAndPort = (isIpv6 ? u"[%1]:%2"_s : u"%1:%2"_s) // the host may contain "%1"
+                                    .arg(host, QString::number(effectivePort()));
+    return encrypted ? "amqps://"_L1 + hostAndPort : hostAndPort;
 }
 
 namespace
@@ -232,10 +277,10 @@ private:
         Endpoint endpoint;
         if (!m_url.host().isEmpty())
             endpoint.host = m_url.host();
-        const int port = m_url.port(DefaultPort);
+        const int port = m_url.port(-1);
         if (port == 0)
             return fail(u"port 0 is out of range; the range is 1 to 65535"_s);
-        endpoint.port = quint16(port);
+        endpoint.port = quint16(std::max(port, 0));
         if (const QString problem = hostProblem(endpoint.host); !problem.isEmpty())
             return fail(problem);
         m_parameters.setEndpoints({endpoint});
@@ -405,9 +450,9 @@ QUrl ConnectionParameters::toUrl() const
     const Endpoint endpoint = endpoints().constFirst();
 
     QUrl url;
-    url.setScheme(u"amqp"_s);
+    url.setScheme(endpoint.encrypted ? u"amqps"_s : u"amqp"_s);
     url.setHost(endpoint.host, QUrl::DecodedMode);
-    if (endpoint.port != DefaultPort)
+    if (endpoint.effectivePort() != Endpoint{.encrypted = endpoint.encrypted}.effectivePort())
         url.setPort(endpoint.port);
     if (userName() != defaults.userName() || d->password != defaults.d->password)
         url.setUserName(userName(), QUrl::DecodedMode);

@@ -16,7 +16,7 @@ static bool isLoopback(const QString &host)
     return host.compare("localhost"_L1, Qt::CaseInsensitive) == 0 || QHostAddress(host).isLoopback();
 }
 
-std::unique_ptr<Transport> makeSocketTransport(const ConnectionParameters &, QObject *parent)
+std::unique_ptr<Transport> makeSocketTransport(const ConnectionParameters &, const Endpoint &, QObject *parent)
 {
     return std::make_unique<SocketTransport>(parent);
 }
@@ -32,12 +32,12 @@ Dialer::Dialer(const ConnectionParameters &parameters, TransportFactory makeTran
 void Dialer::dialNext()
 {
     m_endpoint = m_endpointsLeft.takeFirst();
-    if (!isLoopback(m_endpoint.host))
+    if (!m_endpoint.encrypted && !isLoopback(m_endpoint.host))
         qCWarning(lcConnection).noquote() << "the password is sent to" << m_endpoint.host << "without encryption";
-    m_transport = m_makeTransport(m_parameters, this);
+    m_transport = m_makeTransport(m_parameters, m_endpoint, this);
     connect(m_transport.get(), &Transport::ready, this, &Dialer::ready);
     connect(m_transport.get(), &Transport::failed, this, &Dialer::failed);
-    m_transport->connectTo(m_endpoint.host, m_endpoint.port);
+    m_transport->connectTo({m_endpoint.host, m_endpoint.effectivePort(), m_endpoint.effectivePeerName()});
 }
 
 std::unique_ptr<Transport> Dialer::takeTransport()

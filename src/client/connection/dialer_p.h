@@ -14,9 +14,10 @@ namespace AmqpQt
 {
 
 // Creates the transport to one endpoint of an attempt with these parameters, as a child of `parent`.
-using TransportFactory =
-    std::function<std::unique_ptr<Transport>(const ConnectionParameters &parameters, QObject *parent)>;
-std::unique_ptr<Transport> makeSocketTransport(const ConnectionParameters &parameters, QObject *parent);
+using TransportFactory = std::function<std::unique_ptr<Transport>(const ConnectionParameters &parameters,
+                                                                  const Endpoint &endpoint, QObject *parent)>;
+std::unique_ptr<Transport> makeSocketTransport(const ConnectionParameters &parameters, const Endpoint &endpoint,
+                                               QObject *parent);
 
 // One attempt to connect, which tries the endpoints of its parameters in order until a transport is ready. It owns a
 // copy of the parameters, so later changes never send a password to another host.
