@@ -67,7 +67,7 @@ public:
         connect(consumer, &AmqpQt::Consumer::started, this, &Worker::started);
         connect(consumer, &AmqpQt::Consumer::batchDelivered, this,
                 [this, channel](const QList<AmqpQt::Message> &messages) {
-                    // No thread takes more than the total still missing; the rest goes back to the queue.
+                    // No thread takes more messages than the total still needs; the rest goes back to the queue.
                     const qint64 wanted = m_wanted->fetch_sub(messages.size());
                     const qint64 count = std::clamp(wanted, qint64(0), qint64(messages.size()));
                     if (count == 0)

@@ -30,8 +30,8 @@ struct Resolver {
     }
 };
 
-// Returns the addresses with IPv6 and IPv4 alternating, as RFC 8305, section 4, describes. The order within each family
-// and the first family are the resolver's.
+// Returns the addresses with IPv6 and IPv4 alternating, as RFC 8305, section 4, describes. The resolver determines the
+// order within each family, and which family is first.
 QList<QHostAddress> interleaved(const QList<QHostAddress> &addresses);
 
 // Connects a socket to the first address of a host that accepts the connection. Attempts start 250 ms apart, or at once

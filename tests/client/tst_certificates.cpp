@@ -12,7 +12,7 @@ using namespace Qt::StringLiterals;
 
 Q_DECLARE_METATYPE(QSslError::SslError)
 
-// Tests that each certificate of tools/certificates is right or wrong in the way that its name says.
+// Tests that each certificate of tools/certificates is valid, or has the fault that its name describes.
 class tst_Certificates : public QObject
 {
     Q_OBJECT

@@ -417,7 +417,7 @@ void tst_Acks::acksGoOnAfterAConnectionWasLost()
 {
     Subscribed t;
     t.deliver(1, 1);
-    QVERIFY(t.ack(1)); // and is not written
+    QVERIFY(t.ack(1)); // the ack is not written
     t.s.engine.transportClosed(Error(ErrorKind::Network, u"gone"_s));
     t.s.takeConnectionClosed();
     t.s.settings = Script::defaultSettings();

@@ -124,7 +124,7 @@ void tst_InteropPika::cleanup()
     VERIFY_OK(m_client->channel->deleteQueue(m_queue));
 }
 
-// Values that pika can send, too.
+// These values can be sent by pika as well.
 void tst_InteropPika::headers()
 {
     QTest::addColumn<QVariant>("value");

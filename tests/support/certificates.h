@@ -11,7 +11,7 @@
 QString certificatesDirectory();
 QString certificateFile(const QString &fileName); // "server.pem", "client.key"
 
-// These read NAME.pem and NAME.key: readCertificate("server").
+// The following functions read NAME.pem and NAME.key, as in readCertificate("server").
 QSslCertificate readCertificate(const QString &name);
 QList<QSslCertificate> readCertificateChain(const QString &name); // with the intermediate certificate if there is one
 QSslKey readCertificateKey(const QString &name);

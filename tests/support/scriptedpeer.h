@@ -35,7 +35,7 @@ public:
     quint16 port() const { return m_port; }
     QUrl url() const;                  // guest:guest, virtual host /; amqps with TLS
     void setListening(bool listening); // uses the same port again; connections stay open
-    // Encrypts later connections, or ends that if there are no settings. The certificates are in certificates.h.
+    // Sets whether later connections are encrypted, and how. certificates.h has the certificates.
     void setTls(const std::optional<TlsSettings> &settings);
 
     struct Handshake : Offer {

@@ -76,7 +76,7 @@ QSslConfiguration configuration(const TlsSettings &settings)
         configuration.setPeerVerifyMode(settings.clientCertificate == TlsSettings::ClientCertificate::Required
                                             ? QSslSocket::VerifyPeer
                                             : QSslSocket::QueryPeer);
-        // So that the client gets an alert with the cause.
+        // OpenSSL then sends the client an alert with the cause.
         configuration.setHandshakeMustInterruptOnError(true);
         configuration.setMissingCertificateIsFatal(settings.clientCertificate ==
                                                    TlsSettings::ClientCertificate::Required);

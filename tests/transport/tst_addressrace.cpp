@@ -402,8 +402,8 @@ void tst_AddressRace::errorNamesTheProxy()
     QVERIFY(race.waitForAttempts(1));
     race.sockets[0]->fail(u"no route"_s, QAbstractSocket::ProxyNotFoundError);
     QTRY_COMPARE(race.failures, 1);
-    QCOMPARE(race.error, Error(ErrorKind::Network,
-                               u"broker.example:5672 through the HTTP proxy proxy.example:3128: no route"_s));
+    QCOMPARE(race.error,
+             Error(ErrorKind::Network, u"broker.example:5672 through the HTTP proxy proxy.example:3128: no route"_s));
 }
 
 void tst_AddressRace::aProxyThatRefusesTheLoginIsNotRecoverable()
@@ -418,12 +418,13 @@ void tst_AddressRace::aProxyThatRefusesTheLoginIsNotRecoverable()
     QVERIFY(!race.error.isRecoverable());
 }
 
-// localhost has an IPv6 address on most machines, which nobody listens on here.
+// On most machines localhost also has an IPv6 address, on which no server listens in this test.
 void tst_AddressRace::realSocketsConnectByName()
 {
     QTcpServer server;
     QVERIFY(server.listen(QHostAddress::LocalHost));
-    AddressRace race(QNetworkProxy::NoProxy, [] { return std::make_unique<QTcpSocket>(); }, nullptr);
+    AddressRace race(
+        QNetworkProxy::NoProxy, [] { return std::make_unique<QTcpSocket>(); }, nullptr);
     QSignalSpy connected(&race, &AddressRace::connected);
     QSignalSpy failed(&race, &AddressRace::failed);
     race.start(u"localhost"_s, server.serverPort(), QIODevice::ReadWrite | QIODevice::Unbuffered);

@@ -111,7 +111,8 @@ private:
     bool triesNextEndpoint(const Error &reason) const;
     void cancelWaiting();
 
-    bool dispatchEvents(Engine::Time deadline, const Dispatcher::Guard &guard); // false if out of time or gone
+    // Returns false if the time is used up or the connection was deleted.
+    bool dispatchEvents(Engine::Time deadline, const Dispatcher::Guard &guard);
     void endTurn(const Dispatcher::Guard &guard);
     bool hasWork() const; // whether another turn is needed
     void setDeadline(Engine::Time time);
