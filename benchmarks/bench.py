@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # Invisible windows, rendered by the CPU
 os.environ.update(QT_QPA_PLATFORM="offscreen", QT_QUICK_BACKEND="software")
 TIMEOUT = 300  # seconds for one program
-REPEATS = 2  # of a cell that misses its goal in some rounds only
+REPEATS = 2  # how often a cell is measured again if it misses its goal in some rounds only
 # The messages of a first run, which determines how many messages fill the time of a run
 FIRST_COUNT = {16: 20000, 1024: 10000, 65536: 300, 1048576: 30}
 RABBIT_COUNT = {16: 100000, 1024: 100000, 65536: 5000, 1048576: 300}

@@ -71,7 +71,7 @@ struct Consumer {
     const std::string *large = nullptr; // the frames of a large body
 
     bool isReady() const { return left > 0 && !queue->supply.isHeld && (prefetch == 0 || unacked < prefetch); }
-    std::size_t bodyOffset() const { return delivery.size() - 1 - queue->supply.size; } // of a body that is not large
+    std::size_t bodyOffset() const { return delivery.size() - 1 - queue->supply.size; } // unless the body is large
     std::size_t tagOffset() const { return Frames::HeadSize + 4 + 1 + tag.size(); } // of the delivery tag in the method
 };
 

@@ -11,8 +11,8 @@ ApplicationWindow {
     property bool dark: false
     property alias page: tabs.currentIndex              // of a narrow window
     property alias selectedRow: table.selectedRow       // of the table; -1 if there is none
-    readonly property bool compact: width < 840         // one page at a time, with tabs
-    readonly property bool wide: width >= 1500          // the details fit beside the form
+    readonly property bool compact: width < 840         // shows one page at a time, with tabs
+    readonly property bool wide: width >= 1500          // shows the details beside the form
     readonly property bool detailed: table.selectedMessage !== undefined
 
     visible: true

@@ -154,7 +154,7 @@ QWidget *MonitorWindow::makeTables(const QStringList &columns)
     if (valueColumns.isEmpty())
         valueColumns = {u"text"_s};
     m_latest.setColumns(QStringList{m_latest.keyColumn()} + valueColumns);
-    m_latest.setUpdateInterval(250); // these numbers are for users
+    m_latest.setUpdateInterval(250); // users cannot read faster
     m_rates.setInterval(500);
     m_rates.setSamples(120); // a minute
 

@@ -48,7 +48,7 @@ public:
     void swap(ConnectionParameters &other) noexcept { d.swap(other.d); }
 
     QUrl toUrl() const;  // without the password
-    Error error() const; // from a setter that rejected a value; open() fails with it
+    Error error() const; // set by a setter that rejected a value; open() fails with this error
 
     QList<Endpoint> endpoints() const; // tried in order
     void setEndpoints(const QList<Endpoint> &endpoints);
@@ -75,7 +75,7 @@ public:
     void setMaximumFrameSize(quint32 bytes);
     quint16 maximumChannels() const;
     void setMaximumChannels(quint16 count);
-    qint64 maximumMessageSize() const; // of a delivery; larger ones fail with MessageTooLarge
+    qint64 maximumMessageSize() const; // larger deliveries fail with MessageTooLarge
     void setMaximumMessageSize(qint64 bytes);
 
     qint64 lowWatermark() const;

@@ -46,11 +46,11 @@ public:
     explicit MessageModel(QObject *parent = nullptr);
     ~MessageModel() override;
 
-    void setConsumer(Consumer *consumer); // in place of all others; nullptr for none
+    void setConsumer(Consumer *consumer); // replaces all consumers; nullptr removes them
     void addConsumer(Consumer *consumer);
     void removeConsumer(Consumer *consumer);
     [[nodiscard]] QList<Consumer *> consumers() const;
-    void append(const QList<Message> &messages); // for other sources
+    void append(const QList<Message> &messages); // for messages of other sources
     Q_INVOKABLE void clear();
     [[nodiscard]] Q_INVOKABLE AmqpQt::Message message(int row) const;
 

@@ -31,7 +31,7 @@ public:
     explicit Publisher(Connection *connection, QObject *parent = nullptr);
     ~Publisher() override;
 
-    quint64 publish(const Message &message); // to exchange() with routingKey(); the id, or 0 if rejected, see error()
+    quint64 publish(const Message &message); // returns the id, or 0 if it was rejected
     quint64 publish(const QString &exchange, const QString &routingKey, const Message &message);
     Reply<void> publishWithReply(const Message &message);
     Reply<void> publishWithReply(const QString &exchange, const QString &routingKey, const Message &message);
@@ -51,7 +51,7 @@ public:
     LossPolicy lossPolicy() const;
     void setLossPolicy(LossPolicy policy);
 
-    Channel *channel() const; // for its state, errors and backpressure
+    Channel *channel() const; // has the state, the errors and the backpressure
     Error error() const;      // why publish() last returned 0
     bool isWritable() const;  // publish() would send at once
     qreal pressure() const;

@@ -28,7 +28,7 @@ public:
     explicit RateHistory(QObject *parent = nullptr);
     ~RateHistory() override;
 
-    void setConsumer(Consumer *consumer); // in place of all others; nullptr for none
+    void setConsumer(Consumer *consumer); // replaces all consumers; nullptr removes them
     void addConsumer(Consumer *consumer);
     void removeConsumer(Consumer *consumer);
     [[nodiscard]] QList<Consumer *> consumers() const;

@@ -129,7 +129,7 @@ protected:
     void inThread(ReplyStateBase::Delivery delivery, std::function<void(ReplyStateBase::Delivery)> finish);
 
 private:
-    QPointer<QObject> m_thread; // its event dispatcher
+    QPointer<QObject> m_thread; // the event dispatcher of the thread
 };
 
 template <typename T>

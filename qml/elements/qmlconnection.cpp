@@ -201,7 +201,7 @@ ConnectionParameters QmlConnection::wantedParameters() const
 void QmlConnection::applyParameters()
 {
     if (const std::optional<QUrl> invalid = invalidUrl())
-        Connection::setUrl(*invalid); // so that open() fails with its error
+        Connection::setUrl(*invalid); // open() then fails with the error of the URL
     else
         setParameters(wantedParameters());
     m_wantsAttempt = m_active;

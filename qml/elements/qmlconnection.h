@@ -105,7 +105,7 @@ public:
 
 Q_SIGNALS:
     void activeChanged();
-    void stateChanged(); // without the argument, which would hide the property in handlers
+    void stateChanged(); // an argument `state` would hide the property in handlers
     void connectedChanged();
     void stateTextChanged();
     void errorStringChanged();

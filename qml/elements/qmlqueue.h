@@ -106,7 +106,7 @@ private:
     void onDeclared(const DeclarationPointer &declaration, const Result<QueueInfo> &result);
     void setDeclaredName(const QString &name);
     void setInfo(const QueueInfo &info);
-    DeclarationPointer declarationForCall(); // null if there is none, which the element has then reported
+    DeclarationPointer declarationForCall(); // null if there is none; the element has then reported the reason
     void failAsUndeclared();
     void failAsNameless(const DeclarationPointer &declaration);
     void onCallFailed(const DeclarationPointer &declaration, const Error &error);

@@ -143,7 +143,7 @@ void Subscriber::apply()
 void Subscriber::subscribe(const Subscription &wanted)
 {
     if (isEnding())
-        return; // its end calls apply() again
+        return; // apply() is called again when the subscription has ended
     if (m_settings.queue && m_settings.queue->mayBeGone()) {
         m_settings.queue->checkIfAutoDeleted();
         return update(); // continues after the check

@@ -107,7 +107,7 @@ private:
     const SubscriptionSettings &m_settings;
     QPointer<QmlConnection> m_connection;      // set while it is open
     QPointer<Channel> m_channel;               // for new subscriptions
-    QList<QPointer<Channel>> m_formerChannels; // those with unsettled deliveries
+    QList<QPointer<Channel>> m_formerChannels; // the previous channels with unsettled deliveries
     QPointer<Consumer> m_consumer;
     QPointer<Consumer> m_nextConsumer;               // is starting, and then replaces m_consumer
     QList<QPointer<Consumer>> m_endingConsumers;     // kept until they are cancelled and their deliveries are settled

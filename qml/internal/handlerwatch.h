@@ -29,7 +29,7 @@ public:
     bool call(Emit emitSignal)
     {
         const QPointer<HandlerWatch> self(this);
-        const QList<int> before = std::exchange(m_throwDepths, {}); // those of an outer handler
+        const QList<int> before = std::exchange(m_throwDepths, {}); // the exceptions of an outer handler
         emitSignal();
         if (!self)
             return false;

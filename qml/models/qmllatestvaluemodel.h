@@ -14,7 +14,7 @@ class QmlLatestValueModel : public AmqpQt::LatestValueModel, private ModelConsum
     Q_OBJECT
     Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer RESET resetConsumer NOTIFY consumerChanged)
     Q_PROPERTY(QQmlListProperty<AmqpQt::QmlConsumer> consumers READ consumers NOTIFY consumersChanged)
-    // As in the library; assigning undefined resets them.
+    // The properties of the library's model; assigning undefined resets a property.
     Q_PROPERTY(QString keyColumn READ keyColumn WRITE setKeyColumn RESET resetKeyColumn NOTIFY keyColumnChanged)
     Q_PROPERTY(QStringList columns READ columns WRITE setColumns RESET resetColumns NOTIFY columnsChanged)
     Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval RESET resetUpdateInterval NOTIFY

@@ -14,7 +14,7 @@ class QmlMessageModel : public AmqpQt::MessageModel, private ModelConsumers
     Q_OBJECT
     Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer RESET resetConsumer NOTIFY consumerChanged)
     Q_PROPERTY(QQmlListProperty<AmqpQt::QmlConsumer> consumers READ consumers NOTIFY consumersChanged)
-    // As in the library; assigning undefined resets them.
+    // The properties of the library's model; assigning undefined resets a property.
     Q_PROPERTY(
         int maximumCount READ maximumCount WRITE setMaximumCount RESET resetMaximumCount NOTIFY maximumCountChanged)
     Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval RESET resetUpdateInterval NOTIFY

@@ -16,7 +16,7 @@ class QmlRateHistory : public AmqpQt::RateHistory, private ModelConsumers
     Q_OBJECT
     Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer RESET resetConsumer NOTIFY consumerChanged)
     Q_PROPERTY(QQmlListProperty<AmqpQt::QmlConsumer> consumers READ consumers NOTIFY consumersChanged)
-    // As in the library; assigning undefined resets them.
+    // The properties of the library's history; assigning undefined resets a property.
     Q_PROPERTY(int samples READ samples WRITE setSamples RESET resetSamples NOTIFY samplesChanged)
     Q_PROPERTY(int interval READ interval WRITE setInterval RESET resetInterval NOTIFY intervalChanged)
     QML_NAMED_ELEMENT(RateHistory)

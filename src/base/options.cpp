@@ -136,9 +136,9 @@ QueueOptions QueueOptions::withMessageTtl(std::chrono::milliseconds ttl) const
 }
 
 /*!
-    Returns these options with an expiry of the queue (\c x-expires): it is deleted, with its messages and without
-    dead-lettering them, once it was \a unused for that long, without a consumer, a declaration or a get; 1 ms to
-    ten years. See \l{https://www.rabbitmq.com/docs/ttl#queue-ttl}.
+    Returns these options with an expiry of the queue (\c x-expires). The queue and its messages are deleted, without
+    dead-lettering, after a time without a consumer, a declaration or a get, given by \a unused, 1 ms to ten years. See
+    \l{https://www.rabbitmq.com/docs/ttl#queue-ttl}.
 */
 QueueOptions QueueOptions::withExpiry(std::chrono::milliseconds unused) const
 {
@@ -330,7 +330,7 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 
 /*!
     \variable AmqpQt::ConsumeOptions::ackMode
-    \brief who settles deliveries; AckMode::Manual by default.
+    \brief the way in which deliveries are settled; AckMode::Manual by default.
 */
 
 /*!

@@ -120,7 +120,7 @@ public:
 
     struct Row {
         Message message;
-        std::optional<QJsonValue> json; // of the body, parsed when a view requests it
+        std::optional<QJsonValue> json; // the body, parsed when a view requests it
     };
 
     void append(const QList<Message> &messages);

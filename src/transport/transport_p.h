@@ -39,11 +39,11 @@ public:
     virtual qint64 bytesToWrite() const = 0;
     virtual Error error() const = 0; // its kind determines whether another endpoint is tried
 
-    virtual void close() = 0; // after writing its buffer; emits finished()
+    virtual void close() = 0; // writes the buffer first; emits finished()
     virtual void abort() = 0;
 
 Q_SIGNALS:
-    void ready(); // for read() and write(), after all that the transport itself negotiates
+    void ready(); // read() and write() may be called; all negotiation of the transport is done
     void readable();
     void written();                          // the buffer has shrunk
     void failed(const AmqpQt::Error &error); // not emitted for errors that read() and write() have returned

@@ -20,8 +20,8 @@ namespace AmqpQt::Wire
 namespace
 {
 
-constexpr qsizetype ShownBytes = 256;  // of one string
-constexpr qsizetype ShownEntries = 32; // of one table or array
+constexpr qsizetype ShownBytes = 256;  // the longest part of a string that is shown
+constexpr qsizetype ShownEntries = 32; // the largest number of entries of a table or array that is shown
 
 // The credentials and the SASL exchange.
 bool isSecret(std::string_view fieldName)

@@ -698,7 +698,7 @@ void tst_Ending::answerBehindSlowSlotsDoesNotTimeOut()
     connect(consumer, &Consumer::delivered, this, [&](const Message &) {
         if (++delivered == 1) {
             reply = client.channel->declareQueue(u"q"_s);
-            client.channel->publish({}, u"q"_s, Message(QByteArray(200'000, 'x'))); // so that both are written
+            client.channel->publish({}, u"q"_s, Message(QByteArray(200'000, 'x'))); // both are then written
         }
         QThread::msleep(10);
     });

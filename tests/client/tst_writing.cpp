@@ -132,7 +132,7 @@ void tst_Writing::sendsPiecesAsFastAsThePeerReads()
     Pair pair;
     Writer writer(&pair.transport, pieces);
     QVERIFY(writer.taken() < all.size());
-    QVERIFY(pair.transport.bytesToWrite() > 0);           // so that written() comes
+    QVERIFY(pair.transport.bytesToWrite() > 0);           // written() is therefore emitted later
     QVERIFY(pair.transport.bytesToWrite() < SmallBuffer); // without copying much data
 
     QByteArray arrived;

@@ -11,7 +11,7 @@ list(JOIN layers_with_moc "," layers_with_moc)
 target_compile_definitions(tst_layers PRIVATE AMQPQT_LAYERS_WITH_MOC="${layers_with_moc}")
 
 amqpqt_test(docs tst_docs)
-if(TARGET docs) # with qdoc, tests that the reference is complete and its links resolve
+if(TARGET docs) # if qdoc is installed, tests that the reference is complete and that its links resolve
     add_test(NAME reference COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target docs)
     set_tests_properties(reference PROPERTIES LABELS docs TIMEOUT 120)
 endif()

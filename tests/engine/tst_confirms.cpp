@@ -256,7 +256,7 @@ void tst_Confirms::heldPublishesGetTheirTagsWhenTheyAreWritten()
     t.publish("three");
     t.s.expectNothingSent();
     QCOMPARE(t.channel->publishing().unconfirmed(), 3);
-    t.acks(0, true); // of everything received so far
+    t.acks(0, true); // confirms everything received so far
     QCOMPARE(t.s.takeEvents(), Events{u"PublishConfirmed 1 1-1"_s});
     QCOMPARE(t.channel->publishing().unconfirmed(), 2);
     t.s.broker(Wire::ConnectionUnblocked{}).expectEvent<Engine::BlockedChanged>();

@@ -539,7 +539,7 @@ void tst_FlowControl::aBacklogIsComparedWithFramesOfAllKinds()
         QVERIFY(channel.topology().purgeQueue(u"q"_s));
         s.takeSent();
     }
-    publish(channel, bodyOf(200)); // 248 bytes; the average frame has less than 20, of this message alone it has 83
+    publish(channel, bodyOf(200)); // 248 bytes in three frames; the average frame so far has less than 20 bytes
     s.expectEvent<Engine::BackpressureDetected>();
 }
 

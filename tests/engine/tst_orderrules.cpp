@@ -168,7 +168,7 @@ void tst_OrderRules::theTimeOfACallBeginsWithItsLastByte()
     s.checksRules = false; // the output is taken manually
     s.open();
     auto &channel = s.openChannel();
-    QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), QByteArray(100'000, 'b'), false)); // its body is shared
+    QVERIFY(channel.publish({}, u"key"_s, QByteArray(2, '\0'), QByteArray(100'000, 'b'), false)); // the body is shared
     QVERIFY(channel.topology().purgeQueue(u"q"_s));
     s.engine.prepareOutput(s.now);
     qint64 left = s.engine.flow().queuedBytes();

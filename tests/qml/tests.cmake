@@ -103,7 +103,7 @@ foreach(page IN LISTS pages)
     endwhile()
 endforeach()
 file(GLOB checked CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/qml/*.qml ${snippets}/*.qml)
-if(TARGET example_dashboard) # as copied next to its qmldir, without which Theme would not be a singleton
+if(TARGET example_dashboard) # the copy beside the qmldir file, without which Theme would not be a singleton
     file(GLOB dashboard RELATIVE ${dashboard_source} CONFIGURE_DEPENDS ${dashboard_source}/*.qml)
     list(TRANSFORM dashboard PREPEND ${PROJECT_BINARY_DIR}/examples/dashboard-build/Dashboard/)
     list(APPEND checked ${dashboard})

@@ -93,7 +93,7 @@ TestCase {
 
     function test_newUrlConnectsAgain() {
         const connection = openOne()
-        connection.url = connection.url // as an unchanged editor does, which has no password
+        connection.url = connection.url // an editor that was not changed does the same, and has no password
         connection.url = test.url + "?heartbeat=17"
         tryVerify(() => connection.log.filter(entry => entry === "opened").length === 2, 30000)
         compare(connection.heartbeat, 17)

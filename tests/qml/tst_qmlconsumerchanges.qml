@@ -408,7 +408,7 @@ TestCase {
         tryBound("bound")
         ignoreWarning(/the broker cancelled the consumer/)
         ignoreWarning(/NOT_FOUND - no exchange/)
-        remove(system.queue.name) // and with it the last binding of the exchange
+        remove(system.queue.name) // also removes the last binding of the exchange
         tryBound("bound again")
         compare(binding.errorString + parts.exchange.errorString + system.queue.errorString, "")
         parts.destroy()

@@ -144,7 +144,7 @@ void tst_Parallel::consistentHashSpreadsOverThePartitions()
     Receiver parallel(u"parallel"_s,
                       QStringList{u"--count"_s, u"300"_s, u"--declare-partitions"_s, exchange} + ofQueues(queues));
     for (const QString &queue : queues)
-        QVERIFY(hasConsumers(client, queue, 1)); // so the queue is bound
+        QVERIFY(hasConsumers(client, queue, 1)); // the queue is bound by then
     for (int i = 0; i < 300; ++i)
         client.channel->publish(exchange, u"customer-%1"_s.arg(i), Message("order"));
     QVERIFY(parallel.endsByItself());

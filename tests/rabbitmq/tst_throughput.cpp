@@ -48,7 +48,7 @@ private:
     quint64 m_count = 0;
 };
 
-// Everything that is published; the receiver's Tally has to match it at the end.
+// Returns the checksum of all published messages, which the receiver's Tally has to match at the end.
 QByteArray checksumOfAll()
 {
     QCryptographicHash checksum(QCryptographicHash::Sha1);

@@ -82,7 +82,7 @@ private:
     const char *m_action = "";
     const char *m_signal = ""; // whose slot acts
     int m_steps = 0;
-    int m_depth = 0; // of slots that act
+    int m_depth = 0; // the number of slots on the stack that act
     bool m_actsInSlots = true;
     int m_tags = 0;
 };

@@ -26,7 +26,7 @@ public:
     struct ConnectionRecord {
         QPointer<AmqpQt::Connection> object;
         AmqpQt::Connection::State state = AmqpQt::Connection::State::Closed; // the last one reported
-        bool isReported = true; // by opened() or closed(), if the state has such a signal
+        bool isReported = true; // whether opened() or closed() was emitted, if the state has such a signal
     };
     struct ChannelRecord {
         QPointer<AmqpQt::Channel> object;

@@ -38,7 +38,7 @@ private:
     struct Channel : Engine::ChannelClient {
         std::shared_ptr<Engine::ChannelEngine> engine;
         std::vector<std::unique_ptr<Consumer>> consumers;
-        std::set<quint64> tags; // of this incarnation
+        std::set<quint64> tags; // the delivery tags of this incarnation
         std::set<quint64> openTags;
         int unsure =
             0; // a rollback or a recover is unanswered, and only the broker knows which deliveries are unsettled

@@ -53,7 +53,7 @@ public:
     Engine::Settings settings;
     Engine::ConnectionEngine engine;
     Engine::Time now{std::chrono::hours(1)};
-    qsizetype pieceSize = 0; // of the broker's bytes in one feed(); 0 for as many as the engine takes
+    qsizetype pieceSize = 0; // how many bytes of the broker one feed() passes; 0 for as many as the engine takes
     bool checksRules = true; // a violation of ClientRules fails the test
 
     Script &start(Here = {}); // as far as the protocol header
@@ -152,7 +152,7 @@ public:
     void failTest(const QString &what, Here here) { fail(what, here); }
 
 private:
-    struct KeptEvent // with the bytes that its views show
+    struct KeptEvent // owns the bytes to which the views of the event refer
     {
         Engine::Event event;
         QByteArray exchange;

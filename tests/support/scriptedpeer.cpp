@@ -79,7 +79,7 @@ void ScriptedPeer::accept()
         };
         m_connection->commandReceived = [this, connection = m_connection](const Command &command) {
             m_received.append(command);
-            if (connection == m_connection) // otherwise an earlier connection, which gets no more answers
+            if (connection == m_connection) // earlier connections get no more answers
                 take(command);
         };
         m_connection->setPacing(m_paceBytes, m_paceInterval);

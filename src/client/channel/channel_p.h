@@ -111,7 +111,7 @@ public:
     std::optional<Reply<void>> closing;     // the reply of close()
     std::optional<Promise<void>> reopening; // reopen() was called before closed() was emitted
     // Lists, because maps and hashes take much memory and there may be thousands of channels with one consumer each.
-    QList<ConsumerPrivate *> activeConsumers; // those that have not ended, sorted by tag; see consumerPosition()
+    QList<ConsumerPrivate *> activeConsumers; // consumers that have not ended, sorted by tag; see consumerPosition()
     QList<ConsumerPrivate *> allConsumers;    // sorted by serial number, that is, in order of creation
     quint64 lastConsumerSerial = 0;           // serial number, for generated tags and the order of consumers()
 
@@ -119,7 +119,7 @@ private:
     void setState(State newState);
     void startReopening(const Promise<void> &promise);
     const ConsumerPrivate *rejectedConsumer(const Error &reason) const;
-    QList<ConsumerPrivate *>::iterator consumerPosition(const QString &tag); // or its insertion point
+    QList<ConsumerPrivate *>::iterator consumerPosition(const QString &tag); // the insertion point if not found
     void noteUnconfirmed();
     Error checkConfirmMode(const char *function) const;
 

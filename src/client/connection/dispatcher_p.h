@@ -54,7 +54,7 @@ public:
     // This keeps the order of several notifications even if a slot runs an event loop or deletes the connection.
     void defer(QObject *context, std::function<void()> action);
     template <typename T>
-    void finishLater(const Promise<T> &promise, const Result<T> &result) // in the same order
+    void finishLater(const Promise<T> &promise, const Result<T> &result) // keeps the same order
     {
         m_deferred.push_back({nullptr, {}, [promise, result](Delivery delivery) { promise.finish(result, delivery); }});
         m_scheduler.schedule();

@@ -28,7 +28,8 @@ class SettlementTarget
 {
 public:
     virtual void settleNow(const Settlement &settlement) = 0; // called in the target's thread; settles at once
-    virtual void wakeForSettlements() = 0; // in any thread, under the mailbox's mutex; posts an event that calls take()
+    // Called in any thread, under the mailbox's mutex. Posts an event that calls take().
+    virtual void wakeForSettlements() = 0;
 
 protected:
     ~SettlementTarget() = default;

@@ -77,7 +77,7 @@ bool TransportLink::read(Engine::Time &time)
 void TransportLink::write(Engine::Time time)
 {
     m_engine.prepareOutput(time, bytesToWrite());
-    std::array<QByteArrayView, 32> space; // of 15 bodies of one frame each
+    std::array<QByteArrayView, 32> space; // enough for 15 bodies of one frame each
     while (m_transport && !m_error.isError() && m_transport->isReady() && m_transport->bytesToWrite() == 0) {
         const std::span<const QByteArrayView> pieces = m_engine.output(space);
         if (pieces.empty())
@@ -171,7 +171,7 @@ void TransportLink::leave(std::chrono::milliseconds patience)
         return m_transport.reset();
     Transport *const leaving = m_transport.release();
     disconnect(leaving, nullptr, this, nullptr);
-    leaving->setParent(loop); // which deletes it with the thread
+    leaving->setParent(loop); // the event dispatcher deletes it when the thread ends
     connect(leaving, &Transport::readable, leaving, [leaving] { discardInput(leaving); });
     connect(leaving, &Transport::failed, leaving, &QObject::deleteLater);
     deleteWhenStuck(leaving, patience);

@@ -77,7 +77,7 @@ public:
     // Returns whether the timer was set. A timer that fires earlier is kept, and then fires without effect.
     bool setDeadline(std::optional<Engine::Time> deadline, Engine::Time now);
     bool isWatching() const noexcept { return m_watchedLoop; }
-    void stopWatching(); // so that an idle connection costs nothing in each pass of the loop
+    void stopWatching(); // an idle connection then costs nothing in each pass of the loop
 
 protected:
     bool event(QEvent *event) override;

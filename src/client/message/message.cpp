@@ -703,7 +703,7 @@ int Message::deliveryCount() const
     } else {
         quint64 expired = 0;
         const QVariantList deaths = message.header(u"x-death"_s, {}).toList();
-        for (const QVariant &death : deaths) { // one for each queue and reason
+        for (const QVariant &death : deaths) { // there is one for each queue and reason
             const QVariantMap row = death.toMap();
             quint64 &sum = row.value(u"reason"_s) == u"expired"_s ? expired : count;
             sum = qMin<quint64>(sum + integer(row.value(u"count"_s)), std::numeric_limits<int>::max());

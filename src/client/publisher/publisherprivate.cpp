@@ -68,7 +68,7 @@ PublisherPrivate::~PublisherPrivate()
 // Returns at least the size of the message in the write buffer.
 qint64 PublisherPrivate::size(const Outgoing &outgoing)
 {
-    Error invalid; // which the channel reports
+    Error invalid; // the channel reports the error
     const QByteArray *properties = MessageAccess::encodedProperties(outgoing.message, &invalid);
     return Wire::ContentHeaderPrefix + (properties ? properties->size() : 0) +
            MessageAccess::body(outgoing.message).size() + outgoing.exchange.size() + outgoing.routingKey.size();
@@ -214,7 +214,7 @@ void PublisherPrivate::flush()
         m_outboxBytes -= outgoing.bytes;
         if (!send(outgoing) &&
             !reportOutcomes({outgoing.id},
-                            channel->lastCallError())) // for example, too large for the frames of this connection
+                            channel->lastCallError())) // the message may be too large for the frames of this connection
             return;
     }
 }

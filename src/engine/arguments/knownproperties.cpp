@@ -16,7 +16,7 @@ namespace
 
 constexpr qint64 LongestExpiration = 315'360'000'000; // ten years in milliseconds
 
-// RabbitMQ parses it as digits, with or without a sign.
+// RabbitMQ parses an expiration as digits, with or without a sign.
 bool isExpiration(QByteArrayView text)
 {
     const bool isNegative = text.startsWith('-');

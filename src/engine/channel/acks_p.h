@@ -25,7 +25,7 @@ public:
         ConsumerEntry *consumer = nullptr;
         State state = State::Open;
     };
-    struct Frame // one basic.ack
+    struct Frame // the fields of one basic.ack
     {
         quint64 deliveryTag = 0;
         bool multiple = false;

@@ -60,7 +60,7 @@ public:
     void reset() noexcept; // drops a partly received content
 
 private:
-    static constexpr qsizetype LargestRoom = 128 * 1024; // for announced bytes that have not arrived
+    static constexpr qsizetype LargestRoom = 128 * 1024; // reserved for announced bytes that have not arrived
 
     void reserve(qsizetype more);
     void completeIfWhole() noexcept { m_state = bodyRemaining() == 0 ? State::Complete : State::Body; }

@@ -41,7 +41,7 @@ void ChannelEngine::sendCall(const ChannelCall &call)
 {
     m_deliveries.writeAcks(); // the order of calls is the order on the wire
     if (const Error error = checkSize(call.payload.size(), call.method); error.isError()) {
-        finish(call.id, error); // known only now, since the call was made before tune
+        finish(call.id, error); // the limit was unknown when the call was made before tune
         if (call.consumer)
             m_subscriptions.consumeRejected(call, error);
         return;

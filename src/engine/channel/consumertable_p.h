@@ -65,7 +65,7 @@ class ConsumerTable
 public:
     using Entries = QList<std::shared_ptr<ConsumerEntry>>; // quick at both ends
 
-    void insert(const std::shared_ptr<ConsumerEntry> &consumer);   // its tag is free
+    void insert(const std::shared_ptr<ConsumerEntry> &consumer);   // the tag must be free
     const Entries &entries() const noexcept { return m_entries; }  // shorter tags first
     std::shared_ptr<ConsumerEntry> find(QByteArrayView tag) const; // null if no consumer has this tag now
     bool hasDirectReplyTo() const;                                 // a consumer of direct reply-to, which is not ending
@@ -73,9 +73,9 @@ public:
     ConsumerEntry *receiver(QByteArrayView tag);
     ConsumerEntry *lastReceiver() const noexcept { return m_lastReceiver; } // null if there is none, or if it has ended
 
-    std::shared_ptr<ConsumerEntry> take(QByteArrayView tag); // it has ended, and its tag is free
+    std::shared_ptr<ConsumerEntry> take(QByteArrayView tag); // called when the consumer has ended; frees the tag
     ConsumerEntry *addEnded(QByteArrayView tag);             // adds an entry for deliveries with an unknown tag
-    bool takeDueConsumeOk(QByteArrayView tag);               // for a consumer that the broker has cancelled
+    bool takeDueConsumeOk(QByteArrayView tag);               // called for a consumer that the broker has cancelled
     Entries takeAll(); // called when the channel has ended; forgets the consumers that have ended
 
     // Deliveries, which keep entries that have ended.
@@ -94,7 +94,7 @@ private:
         Entries recently;
     };
 
-    Entries::const_iterator position(QByteArrayView tag) const; // or its insertion point
+    Entries::const_iterator position(QByteArrayView tag) const; // the insertion point if the tag is not found
     void remember(const std::shared_ptr<ConsumerEntry> &ended);
     void forget(const ConsumerEntry &settled);
 

@@ -144,7 +144,7 @@ void Deliveries::rolledBack()
 {
     for (const Transaction::Settlement &settlement : m_transaction->takeRolledBack()) {
         if (settlement.isReturned) {
-            returnUnwanted(settlement.deliveryTag); // as soon as it may be written
+            returnUnwanted(settlement.deliveryTag); // the nack is sent as soon as possible
             continue;
         }
         m_acks.reopen(settlement.deliveryTag, settlement.consumer.get());

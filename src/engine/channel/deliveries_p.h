@@ -47,7 +47,7 @@ public:
             ++consumer->unacked;
         return true;
     }
-    void returnUnwanted(quint64 deliveryTag); // for a delivery that was not added
+    void returnUnwanted(quint64 deliveryTag); // called for a delivery that was not added
     void writeAcks();                         // writes the pending acks
     void flushAcks();                         // called before the connection writes
 

@@ -156,7 +156,7 @@ private:
     quint64 m_sequence = 0;
     std::unique_ptr<Last> m_last;         // the last message, or a rejected one
     std::unique_ptr<Confirms> m_confirms; // in confirm mode
-    Error m_rejection;                    // of the last message that was rejected
+    Error m_rejection;                    // the error of the last message that was rejected
     int m_confirmWindow = 0;
     bool m_isWindowFull = false;
 };

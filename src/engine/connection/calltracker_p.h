@@ -63,7 +63,7 @@ private:
     Milliseconds m_timeout{0};
     CallId m_lastId = 0;
     QHash<CallId, Call> m_outstanding;
-    std::deque<Deadline> m_deadlines; // in clock(); ascending, since all calls have the same timeout
+    std::deque<Deadline> m_deadlines; // as clock() measures time; ascending, since all calls have the same timeout
     size_t m_running = 0;             // the number of calls, from the first on, that have left
     std::optional<Time> m_pausedSince;
     Time::duration m_paused{}; // the total time before m_pausedSince

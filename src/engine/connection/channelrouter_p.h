@@ -47,7 +47,7 @@ private:
     ChannelHost &m_host;
     ChannelTable &m_channels;
     FrameReader &m_reader;
-    ChannelEngine *m_bodyChannel = nullptr; // of the current body frame; null if it is skipped
+    ChannelEngine *m_bodyChannel = nullptr; // has the current body frame; null if the frame is skipped
     ChannelEngine *m_lastChannel = nullptr; // the channel that has received the last delivery
     Delivered m_delivered;
     std::optional<Time> m_undecodableWarned; // the last warning about undecodable headers

@@ -65,7 +65,7 @@ public:
         }
         return nextOther(event);
     }
-    std::vector<ReplyArrived> takeReplies(const ChannelEngine *channel) // which next() then omits
+    std::vector<ReplyArrived> takeReplies(const ChannelEngine *channel) // next() omits these replies
     {
         return m_events.takeReplies(channel);
     }
