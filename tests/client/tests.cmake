@@ -8,10 +8,10 @@ add_library(amqpqt_clienttests STATIC EXCLUDE_FROM_ALL client/story.cpp)
 target_include_directories(amqpqt_clienttests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(amqpqt_clienttests PUBLIC amqpqt_scriptedpeer amqpqt_client Qt6::Test PRIVATE amqpqt_build_flags)
 
-foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows tst_delivering tst_ending
-        tst_failedattempts tst_futures tst_helperchannel tst_latesettlements
-        tst_lifetime tst_opening tst_publisher tst_publisheroutbox tst_reentrancy
-        tst_reopening tst_resubscribing tst_turns tst_writing)
+foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows tst_close tst_delivering tst_ending
+        tst_failedattempts tst_foreignthreads tst_futures tst_helperchannel tst_latesettlements
+        tst_lifetime tst_opening tst_publisher tst_publisherdeletion tst_publisheroutbox tst_reentrancy
+        tst_reopening tst_replytimeout tst_resubscribing tst_turns tst_writing tst_wrongsettling)
     amqpqt_test(client ${test} LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
 amqpqt_test(client tst_turnscheduler LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests)
@@ -29,7 +29,7 @@ add_library(amqpqt_message STATIC EXCLUDE_FROM_ALL # the part of the client laye
     ${PROJECT_SOURCE_DIR}/src/client/message/messageproperties.cpp)
 set_target_properties(amqpqt_message PROPERTIES AUTOMOC ON)
 target_link_libraries(amqpqt_message PUBLIC amqpqt_wire PRIVATE amqpqt_build_flags)
-foreach(test tst_fieldtable tst_message tst_messagebody tst_messageenvelope)
+foreach(test tst_fieldtable tst_message tst_messagebody tst_messageenvelope tst_messageproperties)
     amqpqt_test(client ${test} LIBRARIES amqpqt_message LAYERS wire base)
 endforeach()
 foreach(test tst_mailbox tst_messagethreads)

@@ -1,41 +1,16 @@
 // SPDX-License-Identifier: MIT
-#include "client/clientsupport.h"
-
-#include <AmqpQt/publisher.h>
+#include "client/namedcalls.h"
 
 #include <QtCore/qpoint.h>
-#include <QtCore/qprocess.h>
 #include <QtCore/qregularexpression.h>
 
 #include <limits>
-#include <thread>
 
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// A call of a channel; the error is that of its reply, if it has one.
-using Call = std::function<Error(Channel *)>;
-Q_DECLARE_METATYPE(Call)
-
 namespace
 {
-
-template <typename T>
-Error errorOf(const Reply<T> &reply)
-{
-    return reply.isFinished() ? reply.result().error() : Error();
-}
-
-Error publish(Channel *channel, const QString &exchange, const QString &routingKey,
-              const Message &message = Message("body"))
-{
-    return channel->publish(exchange, routingKey, message) == 0 ? channel->lastCallError() : Error();
-}
-
-Error consume(Channel *channel, const QString &queue, const ConsumeOptions &options = {})
-{
-    return channel->consume(queue, options)->state() == Consumer::State::Cancelled ? channel->lastCallError() : Error();
-}
 
 void addCall(const char *tag, const Call &call, const QString &named)
 {
@@ -104,63 +79,6 @@ public:
     Channel *const channel;
 };
 
-struct NamedCall {
-    const char *name;
-    Call call;
-};
-
-// Each case is wrong only for the state of its channel.
-const QList<NamedCall> &everyCall()
-{
-    static const QList<NamedCall> calls = {
-        {"publish", [](Channel *c) { return publish(c, {}, u"q"_s); }},
-        {"declareTemporaryQueue()", [](Channel *c) { return errorOf(c->declareTemporaryQueue()); }},
-        {"declareQueue", [](Channel *c) { return errorOf(c->declareQueue(u"q"_s)); }},
-        {"inspectQueue", [](Channel *c) { return errorOf(c->inspectQueue(u"q"_s)); }},
-        {"deleteQueue", [](Channel *c) { return errorOf(c->deleteQueue(u"q"_s)); }},
-        {"purgeQueue", [](Channel *c) { return errorOf(c->purgeQueue(u"q"_s)); }},
-        {"bindQueue", [](Channel *c) { return errorOf(c->bindQueue(u"q"_s, u"e"_s)); }},
-        {"unbindQueue", [](Channel *c) { return errorOf(c->unbindQueue(u"q"_s, u"e"_s)); }},
-        {"declareExchange", [](Channel *c) { return errorOf(c->declareExchange(u"e"_s, ExchangeType::Direct)); }},
-        {"inspectExchange", [](Channel *c) { return errorOf(c->inspectExchange(u"e"_s)); }},
-        {"deleteExchange", [](Channel *c) { return errorOf(c->deleteExchange(u"e"_s)); }},
-        {"setPrefetch", [](Channel *c) { return errorOf(c->setPrefetch(1)); }},
-        {"get", [](Channel *c) { return errorOf(c->get(u"q"_s)); }},
-        {"consume", [](Channel *c) { return consume(c, u"q"_s); }},
-    };
-    return calls;
-}
-
-using Settle = std::function<bool(Channel *, const Message &)>; // returns false if the message is rejected
-const QList<std::pair<const char *, Settle>> &everySettle()
-{
-    static const QList<std::pair<const char *, Settle>> calls = {
-        {"ack", [](Channel *c, const Message &m) { return c->ack(m); }},
-        {"ackUpTo", [](Channel *c, const Message &m) { return c->ackUpTo(m); }},
-        {"nack", [](Channel *c, const Message &m) { return c->nack(m); }},
-        {"nackUpTo", [](Channel *c, const Message &m) { return c->nackUpTo(m); }},
-    };
-    return calls;
-}
-
-// The messages of a new consumer, delivered with the tags from `first` on.
-QList<Message> receive(ScriptedPeer &peer, OpenClient &client, Channel *channel, AckMode ackMode, quint64 first,
-                       int count)
-{
-    const QString tag = u"t%1"_s.arg(first);
-    Consumer *consumer = channel->consume(u"q"_s, {.consumerTag = tag, .ackMode = ackMode});
-    QList<Message> messages;
-    QObject::connect(consumer, &Consumer::delivered, &client.connection,
-                     [&messages](const Message &message) { messages += message; });
-    if (!waitUntil([&] { return consumer->state() == Consumer::State::Active; }))
-        qFatal("the consumer does not start");
-    peer.sendRaw(deliveries(tag.toUtf8(), first, QByteArrayList(count, "m"), channel->number()));
-    if (!waitUntil([&] { return messages.size() == count; }))
-        qFatal("nothing is delivered");
-    consumer->disconnect();
-    return messages;
-}
-
 } // namespace
 
 // For each mistake, the application gets a typed error that names the wrong value, and the broker gets nothing.
@@ -177,16 +95,9 @@ private Q_SLOTS:
     void impossibleCallsFail();
     void channelThatIsNotOpenFailsAllCalls_data();
     void channelThatIsNotOpenFailsAllCalls();
-    void wrongSettlingSendsNothing_data();
-    void wrongSettlingSendsNothing();
-    void noAckDeliveryCannotBeSettledByItself_data();
-    void noAckDeliveryCannotBeSettledByItself();
     void impossibleChannelNumbersAreRejected_data();
     void impossibleChannelNumbersAreRejected();
     void tooLargeClientPropertiesFailTheOpening();
-    void callsOfForeignThreadsFail_data();
-    void callsOfForeignThreadsFail();
-    void parentsOfOtherThreadsAreReplaced();
 };
 
 void tst_BadInput::tooLongNamesAreRejected_data()
@@ -432,98 +343,6 @@ void tst_BadInput::channelThatIsNotOpenFailsAllCalls()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-void tst_BadInput::wrongSettlingSendsNothing_data()
-{
-    QTest::addColumn<QString>("what");
-    QTest::addColumn<ErrorKind>("kind");
-    QTest::newRow("acked") << u"acked"_s << ErrorKind::StaleDelivery;
-    QTest::newRow("nacked") << u"nacked"_s << ErrorKind::StaleDelivery;
-    QTest::newRow("of another channel") << u"foreign"_s << ErrorKind::StaleDelivery;
-    QTest::newRow("of another connection") << u"connection"_s << ErrorKind::StaleDelivery;
-    QTest::newRow("no-ack") << u"no-ack"_s << ErrorKind::InvalidArgument;
-    QTest::newRow("never delivered") << u"new"_s << ErrorKind::InvalidArgument;
-    QTest::newRow("returned") << u"returned"_s << ErrorKind::InvalidArgument;
-}
-
-void tst_BadInput::wrongSettlingSendsNothing()
-{
-    QFETCH(const QString, what);
-    QFETCH(const ErrorKind, kind);
-    ScriptedPeer peer, otherPeer;
-    OpenClient client(peer), otherClient(otherPeer);
-    Channel *channel = client.channel;
-    const QList<Message> open = receive(peer, client, channel, AckMode::Manual, 1, 2); // stay open
-    Message message("new");
-    if (what == u"acked" || what == u"nacked") {
-        message = receive(peer, client, channel, AckMode::Manual, 3, 1).constFirst();
-        QVERIFY(what == u"acked" ? channel->ack(message) : channel->nack(message));
-    } else if (what == u"foreign") {
-        Channel *other = client.connection.createChannel();
-        QVERIFY(waitUntil([&] { return other->isOpen(); }));
-        message = receive(peer, client, other, AckMode::Manual, 1, 1).constFirst();
-    } else if (what == u"connection") {
-        message = receive(otherPeer, otherClient, otherClient.channel, AckMode::Manual, 1, 1).constFirst();
-    } else if (what == u"no-ack") {
-        message = receive(peer, client, channel, AckMode::NoAck, 3, 1).constFirst();
-    } else if (what == u"returned") {
-        connect(channel, &Channel::messageReturned, this,
-                [&](quint64, const Message &returned) { message = returned; });
-        peer.sendContent(1, Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE"}, {}, "returned");
-        QVERIFY(waitUntil([&] { return message.body() == "returned"; }));
-    }
-    settle(client.connection);
-    peer.forgetReceived();
-    SignalLog log;
-    log.watch(channel);
-
-    for (const auto &[name, settleOne] : everySettle()) {
-        QVERIFY2(!settleOne(channel, message), name);
-        QVERIFY2(channel->lastCallError().kind() == kind, qPrintable(channel->lastCallError().toString()));
-        QVERIFY2(
-            channel->lastCallError().text().contains(kind == ErrorKind::StaleDelivery ? u"delivery "_s : u"message"_s),
-            qPrintable(channel->lastCallError().text()));
-    }
-    settle(client.connection);
-    const QString report =
-        (kind == ErrorKind::StaleDelivery ? u"channel.settlementFailed "_s : u"channel.errorOccurred "_s);
-    QCOMPARE(log.entries, QStringList(everySettle().size(), report + nameOf(kind)));
-    QCOMPARE(peer.count("basic.ack") + peer.count("basic.nack") + peer.count("basic.reject"), 0);
-
-    QVERIFY(channel->ackUpTo(open.constLast())); // still works
-    QVERIFY(waitUntil([&] { return peer.count("basic.ack") == 1; }));
-    QVERIFY(peer.last("basic.ack").as<Wire::BasicAck>().multiple);
-    QCOMPARE(peer.last("basic.ack").as<Wire::BasicAck>().deliveryTag, quint64(2));
-    QCOMPARE(peer.violations(), QStringList());
-}
-
-void tst_BadInput::noAckDeliveryCannotBeSettledByItself_data()
-{
-    QTest::addColumn<bool>("inAnotherThread");
-    QTest::newRow("in its thread") << false;
-    QTest::newRow("in another thread") << true;
-}
-
-void tst_BadInput::noAckDeliveryCannotBeSettledByItself()
-{
-    QFETCH(const bool, inAnotherThread);
-    ScriptedPeer peer;
-    OpenClient client(peer);
-    const Message message = receive(peer, client, client.channel, AckMode::NoAck, 1, 1).constFirst();
-    SignalLog log;
-    log.watch(client.channel);
-    const auto settleIt = [&] {
-        message.ack();
-        message.nack(Requeue::No);
-    };
-    inAnotherThread ? std::thread(settleIt).join() : settleIt();
-    QVERIFY(waitUntil([&] { return log.entries.size() == 2; }));
-    QCOMPARE(log.entries, QStringList(2, u"channel.errorOccurred InvalidArgument"_s));
-    QVERIFY2(client.channel->lastCallError().text().contains(u"delivery 1 on channel 1"_s),
-             qPrintable(client.channel->lastCallError().text()));
-    settle(client.connection);
-    QCOMPARE(peer.count("basic.ack") + peer.count("basic.nack"), 0);
-}
-
 void tst_BadInput::impossibleChannelNumbersAreRejected_data()
 {
     QTest::addColumn<quint16>("number");
@@ -578,138 +397,5 @@ void tst_BadInput::tooLargeClientPropertiesFailTheOpening()
     QCOMPARE(peer.violations(), QStringList());
 }
 
-namespace
-{
-
-using ForeignCall =
-    std::function<Error(OpenClient &, const Message &)>; // no error if the call has no reply or was not rejected
-const QMap<QString, ForeignCall> &foreignCalls()
-{
-    static const QMap<QString, ForeignCall> calls = [] {
-        QMap<QString, ForeignCall> all = {
-            {u"open"_s, [](OpenClient &client, const Message &) { return errorOf(client.connection.open()); }},
-            {u"closeConnection"_s,
-             [](OpenClient &client, const Message &) { return errorOf(client.connection.close()); }},
-            {u"createChannel"_s,
-             [](OpenClient &client, const Message &) { return client.connection.createChannel()->error(); }},
-            {u"createChannelWithAParent"_s,
-             [](OpenClient &client, const Message &) {
-                 return client.connection.createChannel(client.channel)->error();
-             }},
-            {u"consume"_s,
-             [](OpenClient &client, const Message &) {
-                 const bool isRejected = client.channel->consume(u"q"_s)->state() == Consumer::State::Cancelled;
-                 return isRejected ? Error(ErrorKind::InvalidArgument, {}) : Error();
-             }},
-            {u"Publisher"_s,
-             [](OpenClient &client, const Message &message) {
-                 Publisher publisher(&client.connection);
-                 return publisher.publish(message) > 0 || publisher.channel() ? Error() : publisher.error();
-             }},
-            {u"close"_s, [](OpenClient &client, const Message &) { return errorOf(client.channel->close()); }},
-            {u"reopen"_s, [](OpenClient &client, const Message &) { return errorOf(client.channel->reopen()); }},
-        };
-        for (const auto &[name, call] : everyCall()) {
-            if (qstrcmp(name, "publish") == 0 || qstrcmp(name, "consume") == 0)
-                continue; // these calls do not return a Reply
-            all.insert(QString::fromLatin1(name),
-                       [call = call](OpenClient &client, const Message &) { return call(client.channel); });
-        }
-        const auto rejected = [](bool accepted) { return accepted ? Error() : Error(ErrorKind::InvalidArgument, {}); };
-        all.insert(u"publish"_s, [rejected](OpenClient &client, const Message &message) {
-            return rejected(client.channel->publish({}, u"q"_s, message) > 0);
-        });
-        for (const auto &[name, settleOne] : everySettle()) {
-            all.insert(QString::fromLatin1(name),
-                       [rejected, settleOne = settleOne](OpenClient &client, const Message &message) {
-                           return rejected(settleOne(client.channel, message));
-                       });
-        }
-        return all;
-    }();
-    return calls;
-}
-
-// Runs in a separate process, since debug builds assert. The exit code is the result.
-int makeForeignCall(const QString &name)
-{
-    ScriptedPeer peer;
-    OpenClient client(peer);
-    const Message message = receive(peer, client, client.channel, AckMode::Manual, 1, 1).constFirst();
-    settle(client.connection);
-    peer.forgetReceived();
-    const auto objects = [&] { return client.connection.findChildren<QObject *>().size(); };
-    const qsizetype before = objects();
-    Error error;
-    std::thread([&] { error = foreignCalls().value(name)(client, message); }).join();
-    settle(client.connection);
-    for (const Command &command : peer.received()) {
-        if (command.channel == client.channel->number())
-            return 1;
-    }
-    if (error.kind() != ErrorKind::InvalidArgument || !client.channel->isOpen())
-        return 2;
-    // Objects that were created despite the error have an owner and live in its thread.
-    const bool makesAnObject = name.startsWith(u"createChannel") || name == u"consume";
-    if (objects() != before + makesAnObject)
-        return 4;
-    return client.channel->ack(message) ? 0 : 3;
-}
-
-constexpr char ForeignCallOption[] = "--foreign-call";
-
-} // namespace
-
-void tst_BadInput::callsOfForeignThreadsFail_data()
-{
-    QTest::addColumn<QString>("call");
-    for (const QString &call : foreignCalls().keys())
-        QTest::newRow(qPrintable(call)) << call;
-}
-
-void tst_BadInput::callsOfForeignThreadsFail()
-{
-    QFETCH(const QString, call);
-    QProcess process;
-    process.setProcessChannelMode(QProcess::MergedChannels);
-    process.start(QCoreApplication::applicationFilePath(), {QLatin1StringView(ForeignCallOption), call});
-    QVERIFY(process.waitForFinished());
-    const QByteArray output = process.readAll();
-    if (call != u"Publisher")
-        QVERIFY2(output.contains("called from another thread"), output.constData());
-#ifdef QT_NO_DEBUG
-    QVERIFY2(process.exitStatus() == QProcess::NormalExit && process.exitCode() == 0, output.constData());
-#else
-    if (call != u"Publisher")
-        QVERIFY2(process.exitStatus() == QProcess::CrashExit && output.contains("ASSERT"), output.constData());
-#endif
-}
-
-void tst_BadInput::parentsOfOtherThreadsAreReplaced()
-{
-    ScriptedPeer peer;
-    OpenClient client(peer);
-    QThread thread;
-    QObject foreign;
-    foreign.moveToThread(&thread);
-    QTest::ignoreMessage(QtWarningMsg,
-                         QRegularExpression(u"^createChannel\\(\\): the parent lives in another thread"_s));
-    const Channel *channel = client.connection.createChannel(&foreign);
-    QCOMPARE(channel->parent(), &client.connection);
-    QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^consume\\(\\): the parent lives in another thread"_s));
-    const Consumer *consumer = client.channel->consume(u"q"_s, {}, &foreign);
-    QCOMPARE(consumer->parent(), client.channel);
-    QVERIFY(waitUntil([&] { return channel->isOpen() && consumer->state() == Consumer::State::Active; }));
-}
-
-int main(int argc, char **argv)
-{
-    QCoreApplication application(argc, argv);
-    if (const QStringList arguments = application.arguments();
-        arguments.value(1) == QLatin1StringView(ForeignCallOption))
-        return makeForeignCall(arguments.value(2));
-    tst_BadInput test;
-    return QTest::qExec(&test, argc, argv);
-}
-
+QTEST_GUILESS_MAIN(tst_BadInput)
 #include "tst_badinput.moc"

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "support/script.h"
+#include "engine/acking.h"
 
-#include <QtCore/qrandom.h>
 #include <QtTest/qtest.h>
-
-#include <set>
 
 using namespace AmqpQt;
 using namespace Qt::StringLiterals;
@@ -41,39 +38,11 @@ private Q_SLOTS:
     void acksGoOnAfterAConnectionWasLost();
     void anEndedConsumersDeliveriesCanStillBeSettled();
     void aDeliveryHeldOpenDoesNotKeepTheSettledOnes();
-    void settlesEachDeliveryOnceAsAsked_data();
-    void settlesEachDeliveryOnceAsAsked();
 };
-
-namespace
-{
-
-struct Subscribed {
-    explicit Subscribed(const QByteArray &serverProperties = encodedServerProperties())
-    {
-        s.start().brokerStart(serverProperties).expectSent<Wire::ConnectionStartOk>();
-        s.broker(Wire::ConnectionTune{.channelMax = 2047, .frameMax = 131072}).broker(Wire::ConnectionOpenOk{});
-        s.expectSent<Wire::ConnectionTuneOk>().expectSent<Wire::ConnectionOpen>().expectEvent<Engine::Opened>();
-        channel = &s.openChannel();
-        consumer = s.subscribe(*channel, u"tag"_s);
-    }
-    void deliver(quint64 first, quint64 last)
-    {
-        for (quint64 tag = first; tag <= last; ++tag)
-            s.deliver("tag", tag).expectEvent<Engine::Delivered>();
-    }
-    bool ack(quint64 tag) { return channel->deliveries().ack(tag).count; }
-
-    Script s;
-    Engine::ChannelEngine *channel = nullptr;
-    std::shared_ptr<Engine::ConsumerEntry> consumer;
-};
-
-} // namespace
 
 void tst_Acks::aContiguousRunLeavesAsOneMultiple()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 5);
     for (quint64 tag = 1; tag <= 4; ++tag)
         QVERIFY(t.ack(tag));
@@ -84,7 +53,7 @@ void tst_Acks::aContiguousRunLeavesAsOneMultiple()
 
 void tst_Acks::aSingleAckIsNotMultiple()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 2);
     QVERIFY(t.ack(1));
     t.s.expectSent(BasicAck{.deliveryTag = 1, .multiple = false});
@@ -94,7 +63,7 @@ void tst_Acks::aSingleAckIsNotMultiple()
 
 void tst_Acks::theOrderOfTheCallsDoesNotMatterForARun()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 4);
     for (const quint64 tag : {3, 1, 4, 2})
         QVERIFY(t.ack(tag));
@@ -103,7 +72,7 @@ void tst_Acks::theOrderOfTheCallsDoesNotMatterForARun()
 
 void tst_Acks::aHoleSplitsTheRun()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 6);
     for (const quint64 tag : {1, 2, 4, 5})
         QVERIFY(t.ack(tag));
@@ -117,7 +86,7 @@ void tst_Acks::aHoleSplitsTheRun()
 
 void tst_Acks::writtenAcksAreNotRepeated()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 4);
     QVERIFY(t.ack(2));
     t.s.expectSent(BasicAck{.deliveryTag = 2});
@@ -129,7 +98,7 @@ void tst_Acks::writtenAcksAreNotRepeated()
 
 void tst_Acks::aNackBreaksTheRunAndKeepsItsPlace()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 5);
     QVERIFY(t.ack(1));
     QVERIFY(t.ack(2));
@@ -144,7 +113,7 @@ void tst_Acks::aNackBreaksTheRunAndKeepsItsPlace()
 
 void tst_Acks::nackUpToSettlesAllUnsettledDeliveries()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 6);
     QVERIFY(t.ack(2));
     QCOMPARE(countOf(t.channel->deliveries().nackUpTo(4, true)), 3);
@@ -159,7 +128,7 @@ void tst_Acks::nackUpToSettlesAllUnsettledDeliveries()
 
 void tst_Acks::ackUpToSettlesAllUnsettledDeliveries()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 6);
     QVERIFY(t.channel->deliveries().nack(2, false).count);
     QCOMPARE(countOf(t.channel->deliveries().ackUpTo(4)), 3);
@@ -172,7 +141,7 @@ void tst_Acks::ackUpToSettlesAllUnsettledDeliveries()
 
 void tst_Acks::rejectReplacesNackIfTheBrokerHasNone()
 {
-    Subscribed t{QByteArray()};
+    Acking t{QByteArray()};
     t.deliver(1, 3);
     QVERIFY(t.channel->deliveries().nack(2, false).count);
     t.s.expectSent(BasicReject{.deliveryTag = 2, .requeue = false});
@@ -183,7 +152,7 @@ void tst_Acks::rejectReplacesNackIfTheBrokerHasNone()
 
 void tst_Acks::getAndDeliverShareTheNumbers()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 1);
     const auto call = *t.channel->get(u"queue"_s, false);
     t.s.expectSent<Wire::BasicGet>().getOk(2);
@@ -196,7 +165,7 @@ void tst_Acks::getAndDeliverShareTheNumbers()
 
 void tst_Acks::noAckDeliveriesLeaveHolesThatDoNotCount()
 {
-    Subscribed t;
+    Acking t;
     const auto lossy = t.s.subscribe(*t.channel, u"lossy"_s, {.ackMode = AckMode::NoAck});
     t.deliver(1, 1);
     t.s.deliver("lossy", 2).expectEvent<Engine::Delivered>();
@@ -233,7 +202,7 @@ void tst_Acks::tagsThatNeedNoAckMeanNothing()
 {
     QFETCH(const QList<quint64>, tags);
     for (const QByteArray &body : {QByteArray(), QByteArray("body")}) { // with a body, they are recognised as repeated
-        Subscribed t;
+        Acking t;
         const auto replies = t.s.subscribe(*t.channel, u"replies"_s, {.ackMode = AckMode::NoAck});
         quint64 last = 0;
         int count = 0;
@@ -258,7 +227,7 @@ void tst_Acks::tagsThatNeedNoAckMeanNothing()
 
 void tst_Acks::gotMessagesThatNeedNoAckMeanNothing()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 2);
     for (const quint64 tag : {3, 1, 1, 2}) {
         const auto call = *t.channel->get(u"queue"_s, true);
@@ -274,7 +243,7 @@ void tst_Acks::gotMessagesThatNeedNoAckMeanNothing()
 
 void tst_Acks::returnedDeliveriesLeaveHolesThatDoNotCount()
 {
-    Subscribed t;
+    Acking t;
     const auto other = t.s.subscribe(*t.channel, u"other"_s);
     t.deliver(1, 1);
     QVERIFY(t.ack(1)); // not yet written
@@ -290,7 +259,7 @@ void tst_Acks::returnedDeliveriesLeaveHolesThatDoNotCount()
 
 void tst_Acks::twoConsumersShareTheNumbersAndAreCountedApart()
 {
-    Subscribed t;
+    Acking t;
     const auto other = t.s.subscribe(*t.channel, u"other"_s);
     struct : Engine::ConsumerClient {
     } otherClient;
@@ -325,7 +294,7 @@ void tst_Acks::settlingFailsWhenNothingIsOpen_data()
 void tst_Acks::settlingFailsWhenNothingIsOpen()
 {
     QFETCH(quint64, tag);
-    Subscribed t;
+    Acking t;
     t.deliver(1, 4);
     QVERIFY(t.ack(1));
     QVERIFY(t.channel->deliveries().nack(3, true).count);
@@ -343,7 +312,7 @@ void tst_Acks::settlingFailsWhenNothingIsOpen()
 
 void tst_Acks::acksLeaveBeforeALaterCall()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 3);
     QVERIFY(t.ack(1));
     QVERIFY(t.ack(2));
@@ -355,7 +324,7 @@ void tst_Acks::acksLeaveBeforeALaterCall()
 
 void tst_Acks::acksLeaveBeforeTheChannelIsClosed()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 3);
     for (const quint64 tag : {1, 2})
         QVERIFY(t.ack(tag));
@@ -363,13 +332,13 @@ void tst_Acks::acksLeaveBeforeTheChannelIsClosed()
     t.s.expectSent(BasicAck{.deliveryTag = 2, .multiple = true}).expectSent<Wire::BasicCancel>();
     t.s.expectSent<Wire::ChannelClose>().expectNothingSent();
 
-    Subscribed deleted;
+    Acking deleted;
     deleted.deliver(1, 1);
     QVERIFY(deleted.ack(1));
     deleted.channel->release();
     deleted.s.expectSent<BasicAck>().expectSent<Wire::ChannelClose>().expectNothingSent();
 
-    Subscribed closed;
+    Acking closed;
     closed.deliver(1, 1);
     QVERIFY(closed.ack(1));
     closed.s.engine.close(closed.s.now);
@@ -381,7 +350,7 @@ void tst_Acks::acksLeaveBeforeTheChannelIsClosed()
 
 void tst_Acks::nothingIsSettledOnceTheChannelIsClosing()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 3);
     QVERIFY(t.channel->close());
     t.s.expectSent<Wire::BasicCancel>().expectSent<Wire::ChannelClose>();
@@ -395,7 +364,7 @@ void tst_Acks::nothingIsSettledOnceTheChannelIsClosing()
 
 void tst_Acks::acksOfADeletedChannelAreStale()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 2);
     QVERIFY(t.ack(1)); // never written, because the channel closes first
     t.s.broker(Wire::ChannelClose{.replyCode = 406, .replyText = "PRECONDITION_FAILED"});
@@ -415,7 +384,7 @@ void tst_Acks::acksOfADeletedChannelAreStale()
 
 void tst_Acks::acksGoOnAfterAConnectionWasLost()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 1);
     QVERIFY(t.ack(1)); // the ack is not written
     t.s.engine.transportClosed(Error(ErrorKind::Network, u"gone"_s));
@@ -433,7 +402,7 @@ void tst_Acks::acksGoOnAfterAConnectionWasLost()
 
 void tst_Acks::anEndedConsumersDeliveriesCanStillBeSettled()
 {
-    Subscribed t;
+    Acking t;
     t.deliver(1, 3);
     const auto cancelling = t.channel->subscriptions().cancel(*t.consumer);
     t.s.expectSent<Wire::BasicCancel>().broker(Wire::BasicCancelOk{.consumerTag = "tag"});
@@ -471,152 +440,6 @@ void tst_Acks::aDeliveryHeldOpenDoesNotKeepTheSettledOnes()
     acks.takeFrames(frames);
     QCOMPARE(frames.size(), size_t(1));
     QVERIFY(!frames[0].multiple);
-}
-
-namespace
-{
-
-enum class Fate { Unsettled, Acked, Requeued, Dropped };
-
-// Models RabbitMQ's handling of the deliveries of one channel.
-class BrokerModel
-{
-public:
-    void deliver(quint64 tag)
-    {
-        fates[tag] = Fate::Unsettled;
-        m_unacked.insert(tag);
-    }
-    void take(const Frame &frame)
-    {
-        const QByteArrayView arguments = QByteArrayView(frame.payload).sliced(4);
-        if (frame.is(BasicAck::id)) {
-            BasicAck ack;
-            Wire::decodeArguments(arguments, ack);
-            settle(ack.deliveryTag, ack.multiple, Fate::Acked);
-            ++frames;
-        } else if (frame.is(BasicNack::id)) {
-            BasicNack nack;
-            Wire::decodeArguments(arguments, nack);
-            settle(nack.deliveryTag, nack.multiple, nack.requeue ? Fate::Requeued : Fate::Dropped);
-        } else if (frame.is(BasicReject::id)) {
-            BasicReject reject;
-            Wire::decodeArguments(arguments, reject);
-            settle(reject.deliveryTag, false, reject.requeue ? Fate::Requeued : Fate::Dropped);
-        }
-    }
-
-    std::map<quint64, Fate> fates;
-    QString offence;
-    int frames = 0;
-
-private:
-    void settle(quint64 tag, bool multiple, Fate fate)
-    {
-        if (!m_unacked.contains(tag)) {
-            offence = u"PRECONDITION_FAILED - unknown delivery tag %1"_s.arg(tag);
-            return;
-        }
-        const auto first = multiple ? m_unacked.begin() : m_unacked.find(tag);
-        const auto end = std::next(m_unacked.find(tag));
-        std::for_each(first, end, [&](quint64 each) { fates[each] = fate; });
-        m_unacked.erase(first, end);
-    }
-    std::set<quint64> m_unacked;
-};
-
-} // namespace
-
-void tst_Acks::settlesEachDeliveryOnceAsAsked_data()
-{
-    QTest::addColumn<bool>("hasNack");
-    QTest::addColumn<quint32>("seed");
-    for (quint32 seed = 1; seed <= 20; ++seed) {
-        QTest::addRow("with basic.nack, %u", seed) << true << seed;
-        QTest::addRow("without, %u", seed) << false << seed;
-    }
-}
-
-void tst_Acks::settlesEachDeliveryOnceAsAsked()
-{
-    QFETCH(bool, hasNack);
-    QFETCH(quint32, seed);
-    QRandomGenerator random(seed);
-    Subscribed t(hasNack ? encodedServerProperties() : QByteArray());
-    t.s.subscribe(*t.channel, u"lossy"_s, {.ackMode = AckMode::NoAck});
-    auto leaving = t.s.subscribe(*t.channel, u"leaving"_s);
-    BrokerModel broker;
-    std::map<quint64, Fate> asked;
-    std::vector<quint64> open;
-    quint64 lastTag = 0;
-    int acks = 0;
-
-    const auto flush = [&] {
-        t.s.write();
-        for (const Frame &frame : t.s.takeSent())
-            broker.take(frame);
-    };
-    const auto settle = [&](Fate fate, bool upTo) {
-        if (open.empty())
-            return;
-        // Mostly settles in order, as applications do.
-        const size_t at = random.bounded(4) ? 0 : size_t(random.bounded(int(open.size())));
-        const quint64 tag = open[at];
-        const size_t first = upTo ? 0 : at;
-        for (size_t i = first; i <= at; ++i)
-            asked[open[i]] = fate;
-        const size_t count = at + 1 - first;
-        open.erase(open.begin() + qsizetype(first), open.begin() + qsizetype(at) + 1);
-        if (fate == Fate::Acked) {
-            acks += int(count);
-            QCOMPARE(upTo ? countOf(t.channel->deliveries().ackUpTo(tag)) : t.channel->deliveries().ack(tag).count,
-                     int(count));
-        } else {
-            const bool requeue = fate == Fate::Requeued;
-            QCOMPARE(upTo ? countOf(t.channel->deliveries().nackUpTo(tag, requeue))
-                          : t.channel->deliveries().nack(tag, requeue).count,
-                     int(count));
-        }
-        QVERIFY(!t.channel->deliveries().isUnsettled(tag));
-    };
-    for (int step = 0; step < 3000 && broker.offence.isEmpty(); ++step) {
-        const int dice = random.bounded(100);
-        if (dice < 40) {
-            const int kind = random.bounded(10);
-            const bool noAck = kind == 0;
-            const bool late = kind == 1; // for a consumer that has ended, so the engine returns the delivery
-            if (noAck) {                 // a reply, for example, may have any number
-                t.s.deliver("lossy", quint64(random.bounded(int(lastTag) + 2)));
-                continue;
-            }
-            lastTag += random.bounded(20) ? 1 : 3;
-            broker.deliver(lastTag);
-            if (late && leaving->state == Engine::ConsumerEntry::State::Active)
-                t.channel->subscriptions().cancel(*leaving);
-            t.s.deliver(late ? "leaving" : "tag", lastTag);
-            asked[lastTag] = late ? Fate::Requeued : Fate::Unsettled;
-            if (!late)
-                open.push_back(lastTag);
-        } else if (dice < 80) {
-            settle(Fate::Acked, false);
-        } else if (dice < 84) {
-            settle(Fate::Acked, true);
-        } else if (dice < 90) {
-            settle(random.bounded(2) ? Fate::Requeued : Fate::Dropped, false);
-        } else if (dice < 92) {
-            settle(random.bounded(2) ? Fate::Requeued : Fate::Dropped, true);
-        } else {
-            flush();
-            for (const quint64 tag : open)
-                QVERIFY(t.channel->deliveries().isUnsettled(tag));
-        }
-        if (QTest::currentTestFailed())
-            return;
-    }
-    flush();
-    QCOMPARE(broker.offence, QString());
-    QCOMPARE(broker.fates, asked);
-    QVERIFY2(broker.frames < acks, "acks were not merged");
 }
 
 QTEST_GUILESS_MAIN(tst_Acks)

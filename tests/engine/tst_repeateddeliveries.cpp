@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "engine/buffers/deliverytemplate_p.h"
-#include "support/script.h"
+#include "engine/subscribed.h"
 
 #include <QtCore/qregularexpression.h>
 #include <QtTest/qtest.h>
@@ -38,24 +38,19 @@ namespace
 
 const Content Usual{.body = "body"};
 
-struct Subscribed : Script {
-    explicit Subscribed(const Engine::Settings &usedSettings = defaultSettings(), const Offer &offer = {})
-        : Script(usedSettings)
+struct AfterADelivery : Subscribed {
+    explicit AfterADelivery(const Engine::Settings &usedSettings = defaultSettings(), const Offer &offer = {})
+        : Subscribed(usedSettings, offer)
     {
-        open(offer);
-        channel = &openChannel();
-        consumer = subscribe(*channel, u"tag"_s);
         deliver("tag", 1, Usual).expectEvent<Engine::Delivered>();
     }
-    Engine::ChannelEngine *channel = nullptr;
-    std::shared_ptr<Engine::ConsumerEntry> consumer;
 };
 
 } // namespace
 
 void tst_RepeatedDeliveries::theNextOneIsRecognised()
 {
-    Subscribed s;
+    AfterADelivery s;
     QCOMPARE(s.repeatedCount(), 0);
     const QByteArray bodies[] = {"x", "body", QByteArray(2'000, 'l')};
     quint64 tag = 1;
@@ -193,7 +188,7 @@ void tst_RepeatedDeliveries::itMayComeInPieces()
 {
     const QByteArray frames = deliverFrames("tag", 2, Usual);
     for (qsizetype size = 1; size < frames.size(); ++size) {
-        Subscribed s;
+        AfterADelivery s;
         s.brokerBytes(frames.first(size)).expectNoEvent().brokerBytes(frames.sliced(size));
         QCOMPARE(s.takeEvent<Engine::Delivered>().message.body, "body");
         s.deliver("tag", 3, Usual).expectEvent<Engine::Delivered>().expectNoEvent();
@@ -202,7 +197,7 @@ void tst_RepeatedDeliveries::itMayComeInPieces()
 
 void tst_RepeatedDeliveries::anEndlessFrameIsAFault()
 {
-    Subscribed s;
+    AfterADelivery s;
     QByteArray frames = deliverFrames("tag", 2, Usual);
     frames.back() = 'x';
     s.brokerBytes(frames);
@@ -211,7 +206,7 @@ void tst_RepeatedDeliveries::anEndlessFrameIsAFault()
 
 void tst_RepeatedDeliveries::aTagThatDoesNotGrowIsAFault()
 {
-    Subscribed s;
+    AfterADelivery s;
     s.deliver("tag", 1, Usual);
     QCOMPARE(s.takeConnectionClosed().replyCode(), quint16(503));
 }
@@ -220,7 +215,7 @@ void tst_RepeatedDeliveries::aBodyOverTheLimitEndsItsConsumer()
 {
     Engine::Settings settings = Script::defaultSettings();
     settings.maximumMessageSize = 100;
-    Subscribed s(settings);
+    AfterADelivery s(settings);
     s.deliver("tag", 2, {.body = QByteArray(100, 'b')}).expectEvent<Engine::Delivered>();
     s.deliver("tag", 3, {.body = QByteArray(101, 'b')});
     s.expectEvent<Engine::ConsumerCancelled>(
@@ -232,7 +227,7 @@ void tst_RepeatedDeliveries::aBodyOverTheLimitEndsItsConsumer()
 
 void tst_RepeatedDeliveries::aBodyOverFrameMaxIsAFault()
 {
-    Subscribed s(Script::defaultSettings(), {.frameMax = 4096});
+    AfterADelivery s(Script::defaultSettings(), {.frameMax = 4096});
     s.deliver("tag", 2, {.body = QByteArray(4088, 'b')}).expectEvent<Engine::Delivered>(); // in one frame
     s.deliver("tag", 3, {.body = QByteArray(4089, 'b')});
     QCOMPARE(s.takeConnectionClosed().replyCode(), quint16(501));
@@ -240,7 +235,7 @@ void tst_RepeatedDeliveries::aBodyOverFrameMaxIsAFault()
 
 void tst_RepeatedDeliveries::itIsCountedAsUnacked()
 {
-    Subscribed s;
+    AfterADelivery s;
     s.deliver("tag", 2, Usual).expectEvent<Engine::Delivered>();
     QCOMPARE(s.repeatedCount(), 1);
     QCOMPARE(s.consumer->unacked, 2);
@@ -253,7 +248,7 @@ void tst_RepeatedDeliveries::itIsCountedAsUnacked()
 
 void tst_RepeatedDeliveries::deliveriesAfterCancelAreReturned()
 {
-    Subscribed s;
+    AfterADelivery s;
     s.channel->subscriptions().cancel(*s.consumer);
     s.expectSent<Wire::BasicCancel>().deliver("tag", 2, Usual).expectNoEvent();
     QCOMPARE(s.consumer->returned, 1);
@@ -262,7 +257,7 @@ void tst_RepeatedDeliveries::deliveriesAfterCancelAreReturned()
 
 void tst_RepeatedDeliveries::deliveriesLongAfterTheEndOfTheirConsumerAreReturned()
 {
-    Subscribed s;
+    AfterADelivery s;
     s.broker(Wire::BasicCancel{.consumerTag = "tag", .noWait = true}).expectEvent<Engine::ConsumerCancelled>();
     s.expectSent<Wire::BasicCancel>();
     for (int i = 0; i < 20; ++i) { // more consumers than are remembered
@@ -284,7 +279,7 @@ void tst_RepeatedDeliveries::deliveriesLongAfterTheEndOfTheirConsumerAreReturned
 
 void tst_RepeatedDeliveries::aConsumerOfTheSameNameGetsItsOwn()
 {
-    Subscribed s;
+    AfterADelivery s;
     s.broker(Wire::BasicCancel{.consumerTag = "tag", .noWait = true}).expectEvent<Engine::ConsumerCancelled>();
     s.expectSent<Wire::BasicCancel>();
     const auto again = s.subscribe(*s.channel, u"tag"_s);
@@ -296,7 +291,7 @@ void tst_RepeatedDeliveries::aConsumerOfTheSameNameGetsItsOwn()
 
 void tst_RepeatedDeliveries::aReopenedChannelStartsWithoutOldState()
 {
-    Subscribed s;
+    AfterADelivery s;
     s.broker(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND"}).expectSent<Wire::ChannelCloseOk>();
     s.expectEvent<Engine::ChannelClosed>();
     const auto opening = s.channel->open();
@@ -312,7 +307,7 @@ void tst_RepeatedDeliveries::aReopenedChannelStartsWithoutOldState()
 
 void tst_RepeatedDeliveries::redeliveredMessagesAreNotReported()
 {
-    Subscribed s;
+    AfterADelivery s;
     const auto recovering = s.channel->redeliverUnacked();
     s.expectSent<Wire::BasicRecover>().deliver("tag", 2, Usual).expectNoEvent();
     s.broker(Wire::BasicRecoverOk{}).expectReply(*recovering).deliver("tag", 3, Usual).expectEvent<Engine::Delivered>();
@@ -320,7 +315,7 @@ void tst_RepeatedDeliveries::redeliveredMessagesAreNotReported()
 
 void tst_RepeatedDeliveries::eventsBeforeItComeFirst()
 {
-    Subscribed s;
+    AfterADelivery s;
     s.brokerBytes(Wire::encodeFrame(0, Wire::ConnectionBlocked{.reason = "low on memory"}) +
                   deliverFrames("tag", 2, Usual));
     QCOMPARE(s.takeEvents(), QStringList({u"BlockedChanged true"_s, u"Delivered 2"_s}));
@@ -328,7 +323,7 @@ void tst_RepeatedDeliveries::eventsBeforeItComeFirst()
 
 void tst_RepeatedDeliveries::aContentBetweenIsAFault()
 {
-    Subscribed s;
+    AfterADelivery s;
     s.brokerBytes(
         Wire::encodeFrame(
             1, Wire::BasicReturn{.replyCode = 312, .replyText = "NO_ROUTE", .exchange = "e", .routingKey = "k"}) +
