@@ -44,7 +44,7 @@ int main(int argc, char *argv[])
         connection.close();
     });
 
-    // Ctrl-C: close, then end when everything is settled. closed() is the last signal.
+    // Ctrl-C closes the connection. closed(), the last signal, is emitted when everything is settled.
     const QuitSignals quit;
     QObject::connect(&quit, &QuitSignals::received, &connection, &AmqpQt::Connection::close);
     QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [&](const AmqpQt::Error &reason) {

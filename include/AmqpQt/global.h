@@ -38,7 +38,7 @@ Q_DECLARE_OPERATORS_FOR_FLAGS(BackpressureReasons)
 
 enum class ErrorKind : int {
     NoError,
-    // local: nothing was sent
+    // local errors; nothing was sent
     InvalidArgument, // a name over 255 bytes, an unsupported table value, …
     NotOpen,
     BufferFull,    // over ConnectionParameters::bufferLimit()

@@ -5,7 +5,7 @@ if(EXISTS /usr/lib/rabbitmq/bin/rabbitmq-server) # otherwise the tests use an ex
     amqpqt_test(rabbitmq tst_brokertool TIMEOUT 400)
 endif()
 
-# These use the public API only, as an application does.
+# The following tests use the public API only, as an application does.
 foreach(test tst_afterdelivery tst_brokercancels tst_channels tst_closing tst_confirming tst_connecting tst_consuming
         tst_directreplyto tst_eventloops
         tst_messagemodel_live tst_publishing tst_queueoptions tst_rejectedpublishes tst_settling tst_subscriptions

@@ -146,7 +146,7 @@ public:
     QStringList takeEvents();
 
     Script &advance(Engine::Milliseconds time); // the timer fires whenever it is due, and output is written
-    Script &sleep(Engine::Milliseconds time);   // the timer fires once, at the end: the loop was blocked
+    Script &sleep(Engine::Milliseconds time);   // the timer fires once, at the end, as if the loop had been blocked
 
     void write(); // all output
     void failTest(const QString &what, Here here) { fail(what, here); }

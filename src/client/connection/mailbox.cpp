@@ -49,7 +49,7 @@ void Mailbox::settle(const Settlement &settlement)
             return;
         }
     }
-    reportStale(settlement); // without the mutex: a message handler is the application's code
+    reportStale(settlement); // without the mutex, since a message handler is the application's code
 }
 
 std::vector<Settlement> Mailbox::take()

@@ -69,7 +69,7 @@ QString boolean(const QVariant &value)
     return value.typeId() == QMetaType::Bool ? QString() : needed("a bool"_L1, value);
 }
 
-// RabbitMQ accepts names that are too long for an exchange or a queue, and routes nowhere.
+// RabbitMQ accepts names that are too long for an exchange or a queue, and drops the messages.
 QString text(const QVariant &value)
 {
     return isText(value) ? QString() : needed("a string"_L1, value);

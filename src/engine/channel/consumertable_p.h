@@ -58,12 +58,12 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
 // An entry that has ended is only needed for deliveries that the broker sends after the end: RabbitMQ 4.3 does so for
 // consumers that it has cancelled itself, until the library's answer has arrived, so within one round trip. Even if a
 // channel loses more than 16 consumers in one round trip, nothing is lost: a delivery with an unknown tag is requeued,
-// and the broker is asked to cancel the consumer once more. Only for a delivery that needs no acknowledgement would it
-// close the channel.
+// and the broker is asked to cancel the consumer once more. The channel is closed only for a
+// delivery that needs no acknowledgement.
 class ConsumerTable
 {
 public:
-    using Entries = QList<std::shared_ptr<ConsumerEntry>>; // quick at both ends
+    using Entries = QList<std::shared_ptr<ConsumerEntry>>; // a QList, which is quick at both ends
 
     void insert(const std::shared_ptr<ConsumerEntry> &consumer);   // the tag must be free
     const Entries &entries() const noexcept { return m_entries; }  // shorter tags first
