@@ -154,7 +154,7 @@ QVariantMap QmlConnection::scriptServerProperties() const
     return toScript(serverProperties());
 }
 
-// Returns a URL that ConnectionParameters refuses for the same reason as a property, if one is invalid.
+// Returns a URL that ConnectionParameters rejects for the same reason as an invalid property, if there is one.
 std::optional<QUrl> QmlConnection::invalidUrl() const
 {
     for (const QUrl &url : m_urls.value_or(QList<QUrl>())) {

@@ -73,7 +73,7 @@ public:
     void setClientProperties(const QVariant &properties);
     QVariantMap scriptServerProperties() const;
 
-    // These reset the property to the value of the URL, or otherwise to the library's default.
+    // The reset functions set a property to the value of the URL, or otherwise to the library's default.
     void resetUrl() { setUrlList(std::nullopt); }
     void resetUrls() { setUrlList(std::nullopt); }
     void resetHost() { resetParameter(m_host); }

@@ -27,7 +27,7 @@ void QmlElement::resetConnection()
     if (m_isComplete)
         findConnection();
     else
-        use(nullptr); // componentComplete() looks for one
+        use(nullptr); // componentComplete() looks for a connection
 }
 
 void QmlElement::classBegin() {}

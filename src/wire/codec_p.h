@@ -31,7 +31,7 @@ struct LongString : QByteArrayView {
     }
 };
 
-// The contents of a field table, without its length. A decoded one has passed checkTable().
+// The contents of a field table, without its length. A decoded table has passed checkTable().
 struct Table {
     QByteArrayView contents;
 };

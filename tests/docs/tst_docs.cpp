@@ -265,7 +265,7 @@ void tst_Docs::referenceHasEverythingOfQml()
                 missing += command + u' ' + type + "::"_L1 + name;
         }
     };
-    QStringList common; // the properties of every element that is made for a connection
+    QStringList common; // the properties of every element that is created for a connection
     const QList<Class> classes = classesOf(contentsOfFiles(u"qml"_s, {u"*.h"_s}));
     for (const Class &theClass : classes) {
         if (theClass.name == "QmlElement"_L1)

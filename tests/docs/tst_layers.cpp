@@ -52,7 +52,7 @@ QStringList mayInclude(const QString &folder)
         {u"src/client"_s,
          {standardHeader, qtCore, qtNetwork, baseHeaders, wireHeaders, engineHeaders, transportHeaders, clientHeaders,
           publicHeaders}},
-        // One header of the client layer is allowed, whose functions read a part of a body by the public API.
+        // One header of the client layer is allowed, because its functions use only the public API.
         {u"src/models"_s,
          {standardHeader, qtCore, modelHeaders, publicHeaders, u"\"client/message/messagebody_p\\.h\""_s}},
         {u"qml"_s,

@@ -339,7 +339,7 @@ void tst_ConsumerRules::consumeOkMayComeAfterTheBrokersCancel()
     s.broker(Wire::BasicConsumeOk{.consumerTag = "a"}).expectNoEvent();
     QVERIFY(s.engine.isOpen());
 
-    // The same when the tag is in use again by then.
+    // Checks the same when the tag is in use again by then.
     const auto second = *channel.subscriptions().consume(u"q"_s, {.consumerTag = u"a"_s}, &s);
     s.expectSent<Wire::BasicConsume>().broker(Wire::BasicCancel{.consumerTag = "a", .noWait = true}).takeEvents();
     QCOMPARE(second->state, ConsumerState::Gone);

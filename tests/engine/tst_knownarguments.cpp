@@ -318,7 +318,7 @@ void tst_KnownArguments::theDefaultExchangeIsLeftAlone()
         QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
     QVERIFY(std::end(errors)[-1].text().startsWith(u"type: "_s));
     s.expectNothingSent();
-    // These may exist already.
+    // These exchanges may exist already.
     QVERIFY(channel.topology().declareExchange(u"amq.direct"_s, u"direct"_s, {}, false));
     QVERIFY(channel.topology().declareExchange(u"e"_s, {}, {}, true));
     s.expectSent<Wire::ExchangeDeclare>().expectSent<Wire::ExchangeDeclare>();

@@ -166,7 +166,7 @@ TestCase {
         tryVerify(() => system.first.declaredName && system.second.declaredName === named && system.publisher.writable, 30000)
         system.publisher.publish("x", { routingKey: named })
         tryCompare(system.publisher, "outstanding", 0, 30000)
-        system.reconnect() // the exclusive queues are gone; each element declares its own again
+        system.reconnect() // the exclusive queues are gone; each element declares its queue again
         tryVerify(() => !system.connected, 30000)
         tryVerify(() => system.connected, 30000)
         system.second.declared.connect(() => system.publisher.publish("y", { routingKey: named }))

@@ -25,7 +25,7 @@ class ClientObserver : public QObject
 public:
     struct ConnectionRecord {
         QPointer<AmqpQt::Connection> object;
-        AmqpQt::Connection::State state = AmqpQt::Connection::State::Closed; // the last one reported
+        AmqpQt::Connection::State state = AmqpQt::Connection::State::Closed; // the last reported state
         bool isReported = true; // whether opened() or closed() was emitted, if the state has such a signal
     };
     struct ChannelRecord {

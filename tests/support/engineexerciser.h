@@ -177,7 +177,7 @@ private:
     Engine::ConnectionEngine m_engine;
     EngineEvents m_engineEvents;
     Engine::Time m_now{std::chrono::hours(1)};
-    std::vector<std::unique_ptr<Channel>> m_channels; // released ones stay, without engine
+    std::vector<std::unique_ptr<Channel>> m_channels; // released channels stay, without an engine
     std::set<Engine::CallId> m_openCalls;
     std::set<Engine::CallId> m_endedCalls;
     std::map<Engine::CallId, Channel *> m_gets;   // with AckMode::Manual

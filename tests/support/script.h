@@ -180,7 +180,7 @@ private:
     std::map<quint16, std::shared_ptr<Engine::ChannelEngine>> m_channels;
     EngineEvents m_engineEvents;
     std::deque<KeptEvent> m_events;
-    std::optional<KeptEvent> m_event; // the last one taken
+    std::optional<KeptEvent> m_event; // the last event that was taken
     QSet<Engine::CallId> m_endedCalls;
     int m_connectionsClosed = 0;
     int m_connectionsStarted = 0;

@@ -145,7 +145,7 @@ Reply<void> ChannelPrivate::reopen()
         return whenOpen.emplace_back().reply();
     const Promise<void> promise;
     if (state != State::Closed && engine->state() == Engine::ChannelEngine::State::Closed)
-        reopening = promise; // first closed() is emitted
+        reopening = promise; // closed() must be emitted first
     else
         startReopening(promise);
     return promise.reply();

@@ -39,7 +39,7 @@ public:
     // Returns false, with a warning that names the function, outside the connection's thread.
     bool isOwnThread(const char *function) const { return mailbox->isOwnThread() || !isForeignThread(function); }
     bool isLost() const; // not reported to the application yet
-    // The parameters of the current attempt or connection, or otherwise of the next one.
+    // The parameters of the current attempt or connection, or otherwise of the next attempt.
     const ConnectionParameters &activeParameters() const
     {
         return state == Connection::State::Closed ? parameters : m_dialer->parameters();

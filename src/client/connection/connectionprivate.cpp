@@ -287,7 +287,7 @@ void ConnectionPrivate::abort()
     scheduler.schedule();
 }
 
-// Without a connection, ends the calls that wait for the next one.
+// Without a connection, ends the calls that wait for the next connection.
 void ConnectionPrivate::cancelWaiting()
 {
     engine.endWaiting();
@@ -413,8 +413,8 @@ void ConnectionPrivate::setDeadline(Engine::Time time)
 
 void ConnectionPrivate::addCall(Engine::CallId id, CallHandler handler)
 {
-    // Setting up a channel takes a few calls. Those of thousands of channels must not pile up, since memory is rarely
-    // returned.
+    // Setting up a channel takes a few calls. The calls of thousands of channels must not pile up, since memory is
+    // rarely returned.
     constexpr qsizetype EnoughToWrite = 16 * 1024;
     router.expectReply(id, std::move(handler));
     if (engine.wantsWrite(EnoughToWrite))

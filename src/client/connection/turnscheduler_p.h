@@ -19,7 +19,7 @@ class TurnTaker
 public:
     // Either may delete the scheduler.
     virtual void takeTurn() = 0;
-    virtual void deadlineReached() = 0; // set by setDeadline(), or an earlier one
+    virtual void deadlineReached() = 0; // of setDeadline(), or earlier
 
 protected:
     ~TurnTaker() = default;
@@ -96,7 +96,7 @@ private:
     int m_depth = 0;
     quint32 m_slice = 0;
     QBasicTimer m_deadlineTimer;
-    std::optional<Engine::Time> m_deadline; // of the running timer
+    std::optional<Engine::Time> m_deadline; // the deadline of the running timer
 };
 
 } // namespace AmqpQt

@@ -308,7 +308,8 @@ void ConsumerPrivate::emitKeptDeliveries()
         channel->connection->dispatcher.noteBatch(this);
         channel->connection->scheduler.schedule();
     } else if (q->isSignalConnected(QMetaMethod::fromSignal(&Consumer::delivered))) {
-        // Emits them one by one from the dispatch loop, each after the slots of the previous one have returned.
+        // Emits the deliveries one by one from the dispatch loop, each after the slots of the previous one have
+        // returned.
         const Message message = m_batch.takeFirst();
         defer([this, message] { emitAndAck({message}, [this, &message] { Q_EMIT q->delivered(message); }); });
         defer([this] { emitKeptDeliveries(); });

@@ -77,7 +77,7 @@ private:
     Deliveries &m_deliveries;
     Publishing &m_publishing;
     Subscriptions &m_subscriptions;
-    std::unique_ptr<Assembler> m_assembler; // made with the first content
+    std::unique_ptr<Assembler> m_assembler; // created with the first content
     CallId m_getCall = 0;                   // answered by the current content
     bool m_getNoAck = false;                // of m_getCall
 };

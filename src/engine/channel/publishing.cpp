@@ -96,8 +96,8 @@ Error Publishing::prepare(const QString &exchange, const QString &routingKey, co
         m_last = std::make_unique<Last>();
     m_last->frames.encode(m_channel.number(), QByteArrayView(payload, Wire::writePayload(payload, method) - payload),
                           properties);
-    // Deep copies, since the application's strings may be made by QString::fromRawData(), or the application may write
-    // to their characters through a pointer.
+    // Deep copies, since the application's strings may refer to raw data (QString::fromRawData()), or the application
+    // may write to their characters through a pointer.
     m_last->exchange = QString(exchange.constData(), exchange.size());
     m_last->routingKey = QString(routingKey.constData(), routingKey.size());
     m_last->properties = properties;

@@ -183,7 +183,7 @@ bool ChannelRouter::nextRepeated(RepeatedDelivery &delivery)
     return m_lastChannel->contents().accept(*delivery.consumer, delivery.deliveryTag);
 }
 
-// Consumers may take turns. If it matches, its channel is the last one now.
+// Consumers may take turns. If the delivery matches, its channel becomes the last channel.
 qsizetype ChannelRouter::matchDelivery(RepeatedDelivery &delivery)
 {
     const auto address = DeliveryTemplate::address(m_reader.input());
