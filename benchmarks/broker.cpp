@@ -62,7 +62,7 @@ Connection::~Connection()
 
 bool Connection::receive()
 {
-    // Skips the rest of a large body without a copy: TCP discards data that is read with MSG_TRUNC.
+    // Skips the rest of a large body without a copy, since TCP discards data that is read with MSG_TRUNC.
     const ssize_t size = skip ? recv(socket, in.data(), std::min(skip, in.size()), MSG_TRUNC)
                               : recv(socket, in.data() + inSize, in.size() - inSize, 0);
     if (size <= 0)

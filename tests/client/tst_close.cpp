@@ -28,7 +28,7 @@ private Q_SLOTS:
     void destructorSendsConnectionClose();
 };
 
-// They end in one range with the counted messages.
+// The messages without a count end in one range with the counted messages.
 void tst_Close::messagesFromBeforeConfirmModeAreNotCounted()
 {
     ScriptedPeer peer;

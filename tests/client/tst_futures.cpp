@@ -8,8 +8,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// A destructor finishes the futures of everything that it ends, without an event loop. No test here runs one after it
-// has deleted something.
+// A destructor finishes the futures of everything that it ends, without an event loop. No test here runs an event
+// loop after it has deleted something.
 class tst_Futures : public QObject
 {
     Q_OBJECT

@@ -413,7 +413,7 @@ void tst_Publisher::drainedComesOnceAndLast()
     QCOMPARE(left, QList<int>({2, 2, 1, 0}));
 }
 
-// Other channels have taken its number in the meantime.
+// Other channels have taken the number of the publisher's channel in the meantime.
 void tst_Publisher::channelThatCannotOpenAgainEndsTheOutbox()
 {
     ScriptedPeer peer;

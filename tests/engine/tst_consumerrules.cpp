@@ -247,7 +247,7 @@ void tst_ConsumerRules::aTagIsFreeAfterTheBrokerCancelled_data()
     QTest::newRow("never") << false;
 }
 
-// A consumer that holds a message for too long: RabbitMQ 4.3 takes the message back, and delivers it again.
+// If a consumer holds a message for too long, RabbitMQ 4.3 takes the message back and delivers it again.
 void tst_ConsumerRules::aTagIsFreeAfterTheBrokerCancelled()
 {
     QFETCH(const bool, acksLate);

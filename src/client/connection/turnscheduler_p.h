@@ -17,7 +17,7 @@ namespace AmqpQt
 class TurnTaker
 {
 public:
-    // Either may delete the scheduler.
+    // Either function may delete the scheduler.
     virtual void takeTurn() = 0;
     virtual void deadlineReached() = 0; // of setDeadline(), or earlier
 

@@ -12,7 +12,7 @@ namespace AmqpQt
     Returns \a bytes of a peer as text. Valid UTF-8 is decoded, and each other byte \e b becomes the unpaired surrogate
     U+DC00 + \e b. So no byte is lost, and textToBytes() returns the same bytes. AMQP's short strings are UTF-8 by the
     specification, but RabbitMQ does not check those of a message, and other clients put binary identifiers there. All
-    text of a received message is made this way.
+    text of a received message is converted this way.
 
     This function is thread-safe.
 */

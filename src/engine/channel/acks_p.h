@@ -33,8 +33,9 @@ public:
 
     using Frames = QVarLengthArray<Frame, 16>;
 
-    // Only for deliveries that need settling: RabbitMQ does not count the deliveries of direct reply-to, so their tags
-    // repeat. False if the tag does not grow, since two open deliveries with the same tag could not be distinguished.
+    // Called only for deliveries that need settling, since RabbitMQ does not count the deliveries of direct reply-to,
+    // whose tags repeat. Returns false if the tag does not grow, since open deliveries with the same tag cannot be
+    // distinguished.
     bool delivered(quint64 deliveryTag, ConsumerEntry *consumer);
 
     bool isOpen(quint64 deliveryTag) const;

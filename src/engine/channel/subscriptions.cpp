@@ -207,7 +207,7 @@ void Subscriptions::on(const Wire::BasicCancel &method)
     else if (!isCancelling)
         stopDeliveries(method.consumerTag);
     if (isCancelling)
-        return; // its cancel-ok will arrive as well
+        return; // the consumer's cancel-ok will arrive as well
     if (!consumer || !consumer->isSent)
         return; // refers to an earlier consumer, whose cancel-ok has arrived
     const Error error(ErrorKind::ConsumerCancelled,
