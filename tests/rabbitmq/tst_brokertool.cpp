@@ -18,6 +18,7 @@ private Q_SLOTS:
     void startsPrintsItsUrlAndStops();
     void endsWithItsOwner();
     void givesTheExitCodeOfTheCommand();
+    void givesTheUrlsAndTheCertificates();
     void endsProcessesThatTheCommandLeftBehind();
     void endsWhenSignalled_data();
     void endsWhenSignalled();
@@ -112,6 +113,24 @@ void tst_BrokerTool::givesTheExitCodeOfTheCommand()
     QVERIFY(result.output.startsWith(u"amqp://"_s));
     QVERIFY(result.output.contains(m_directory.path()));
     QCOMPARE(remains(), QStringList());
+}
+
+void tst_BrokerTool::givesTheUrlsAndTheCertificates()
+{
+    // openssl fails if the server does not speak TLS, or has no certificate that ca.pem has issued.
+    const Result result = run({u"run"_s, u"sh"_s, u"-c"_s,
+                               u"echo $AMQPQT_TEST_URL; cat $AMQPQT_BROKER_DIR/url;"
+                               "echo $AMQPQT_TEST_TLS_URL; cat $AMQPQT_BROKER_DIR/tls-url;"
+                               "authority=${AMQPQT_TEST_TLS_URL##*@};"
+                               "openssl s_client -connect ${authority%%/*} -verify_return_error"
+                               " -CAfile $AMQPQT_TEST_CERTIFICATES/ca.pem -verify_ip 127.0.0.1 < /dev/null >&2"_s});
+    QCOMPARE(result.exitCode, 0);
+    const QStringList urls = result.output.split(u'\n');
+    QCOMPARE(urls.size(), 4);
+    QVERIFY(urls.at(0).startsWith(u"amqp://"_s));
+    QCOMPARE(urls.at(1), urls.at(0));
+    QVERIFY(urls.at(2).startsWith(u"amqps://"_s));
+    QCOMPARE(urls.at(3), urls.at(2));
 }
 
 void tst_BrokerTool::endsProcessesThatTheCommandLeftBehind()

@@ -4,6 +4,7 @@
 #include <QtCore/qcoreapplication.h>
 #include <QtCore/qdir.h>
 #include <QtCore/qeventloop.h>
+#include <QtCore/qfile.h>
 #include <QtCore/qtimer.h>
 #include <QtCore/quuid.h>
 #include <QtTest/qtestcase.h>
@@ -17,6 +18,7 @@ namespace
 {
 
 const auto urlVariable = "AMQPQT_TEST_URL";
+const auto tlsUrlVariable = "AMQPQT_TEST_TLS_URL";
 const auto directoryVariable = "AMQPQT_BROKER_DIR"; // tools/broker reads it
 
 QString brokerScript()
@@ -67,7 +69,8 @@ void stopNode()
 QString startNode()
 {
     const qint64 pid = QCoreApplication::applicationPid();
-    qputenv(directoryVariable, QDir::temp().filePath(u"amqpqt-broker.test.%1"_s.arg(pid)).toLocal8Bit());
+    const QDir directory(QDir::temp().filePath(u"amqpqt-broker.test.%1"_s.arg(pid)));
+    qputenv(directoryVariable, directory.path().toLocal8Bit());
     const ProcessResult started =
         run(brokerScript(), {u"start"_s, u"--owner"_s, QString::number(pid)}); // a crash ends the node, too
     if (started.exitCode != 0) {
@@ -76,6 +79,11 @@ QString startNode()
     }
     qAddPostRoutine(stopNode);
     qputenv(urlVariable, started.output.trimmed());
+    QFile tlsUrl(directory.filePath(u"tls-url"_s));
+    if (!tlsUrl.open(QFile::ReadOnly))
+        return tlsUrl.errorString();
+    qputenv(tlsUrlVariable, tlsUrl.readAll().trimmed());
+    qputenv("AMQPQT_TEST_CERTIFICATES", directory.filePath(u"certificates"_s).toLocal8Bit()); // see certificates.h
     return {};
 }
 
@@ -91,6 +99,16 @@ QUrl brokerUrl()
         return QUrl(url);
     QTest::qFail(qPrintable(u"There is no broker to test against. "_s + error), __FILE__, __LINE__);
     return {};
+}
+
+QUrl brokerTlsUrl()
+{
+    if (brokerUrl().isEmpty())
+        return {};
+    const QString url = qEnvironmentVariable(tlsUrlVariable);
+    if (url.isEmpty())
+        QTest::qFail("The broker under test has no listener for TLS.", __FILE__, __LINE__);
+    return QUrl(url);
 }
 
 ProcessResult brokerControl(const QStringList &arguments)

@@ -13,6 +13,8 @@
 // The broker to test against: AMQPQT_TEST_URL, or else a private node that is started for this executable and ends with
 // it. Without a broker the running test fails and the URL is empty.
 QUrl brokerUrl();
+// The same broker over TLS: AMQPQT_TEST_TLS_URL. Its certificates are those of certificates.h.
+QUrl brokerTlsUrl();
 
 struct ProcessResult {
     int exitCode = -1; // -1 if it did not start, crashed or took longer than two minutes
@@ -24,8 +26,8 @@ struct ProcessResult {
 // AMQPQT_TEST_URL alone, AMQPQT_BROKER_CTL is the command to use.
 ProcessResult brokerControl(const QStringList &arguments);
 
-// Runs Python source with the pika client library available. The broker's URL is in the environment as AMQPQT_TEST_URL,
-// `arguments` are sys.argv[1:].
+// Runs Python source with the pika client library available. The environment has AMQPQT_TEST_URL, AMQPQT_TEST_TLS_URL
+// and AMQPQT_TEST_CERTIFICATES; `arguments` are sys.argv[1:].
 ProcessResult runPika(const QString &source, const QStringList &arguments = {}, const QByteArray &input = {});
 // Does the same in parallel with the test; the process is killed with the object.
 std::unique_ptr<QProcess> startPika(const QString &source, const QStringList &arguments = {});
