@@ -257,7 +257,7 @@ QDebug operator<<(QDebug debug, const Error &error)
 /*!
     \enum AmqpQt::DeliveryMode
 
-    Whether the broker writes a message to disk (the property \c delivery-mode of class \c basic).
+    Specifies whether the broker writes a message to disk (the property \c delivery-mode of class \c basic).
 
     \value Transient A restart of the broker may lose the message.
     \value Persistent The message survives a restart if its queue is durable.
@@ -266,7 +266,7 @@ QDebug operator<<(QDebug debug, const Error &error)
 /*!
     \enum AmqpQt::AckMode
 
-    How deliveries are settled (the argument \c no-ack of \c basic.consume and \c basic.get).
+    Specifies how deliveries are settled (the argument \c no-ack of \c basic.consume and \c basic.get).
 
     \value Manual The application settles each message with ack or nack; until then the broker keeps it.
     \value AfterDelivery The library acks a message when the slots of Consumer::delivered() or
@@ -299,7 +299,7 @@ QDebug operator<<(QDebug debug, const Error &error)
 /*!
     \enum AmqpQt::ErrorKind
 
-    What happened. See AmqpQt::Error.
+    Describes the kind of an error. See AmqpQt::Error.
 
     \value NoError There is no error.
     \value InvalidArgument A call had an argument that cannot be sent; nothing was sent.

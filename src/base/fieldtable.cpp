@@ -67,7 +67,7 @@ namespace AmqpQt
 
 /*!
     \variable AmqpQt::Decimal::scale
-    \brief how many decimal places the number has.
+    \brief the number of decimal places.
 */
 
 /*!

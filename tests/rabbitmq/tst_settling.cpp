@@ -327,7 +327,7 @@ void tst_Settling::deadLettersOfARetryLoopAreCounted()
     for (int attempt = 0; attempt < 4; ++attempt) {
         QVERIFY(waitFor([&] { return m_messages.size() == attempt + 1; }));
         const QVariantList deaths = m_messages.last().header(u"x-death"_s).toList();
-        QCOMPARE(deaths.size(), attempt ? 2 : 0); // a row for each queue it has died in
+        QCOMPARE(deaths.size(), attempt ? 2 : 0); // one entry for each queue that has dead-lettered the message
         for (const QVariant &death : deaths)
             QCOMPARE(death.toMap().value(u"count"_s).toInt(), attempt);
         QCOMPARE(m_messages.last().deliveryCount(), attempt); // expiring in the waiting queue does not count

@@ -100,7 +100,7 @@ public:
     int count(const QByteArray &name) const;
     Command last(const QByteArray &name) const; // has no id if there was none
     void forgetReceived();
-    int heartbeats() const;       // of the latest connection, as are the next two
+    int heartbeats() const;       // of the latest connection; so are the next two
     qint64 bytesReceived() const; // decrypted
     qsizetype largestFrame() const;
     QStringList violations() const; // anything that a client must not send, on all connections

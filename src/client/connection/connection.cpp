@@ -553,7 +553,7 @@ QList<Channel *> Connection::channels() const
     connection during the login, the connection has been lost (ErrorKind::Network). With other brokers, a drop means
     that the login was refused (ErrorKind::Authentication).
 
-    A failed attempt ends only its own reply and those of whenOpen(). Channels that were made before, or reopened by
+    A failed attempt ends only its own reply and those of whenOpen(). Channels that were created before, or reopened by
     Channel::reopen(), keep waiting with all of their calls, in order, through any number of attempts until one
     succeeds. close() and abort() end them with ErrorKind::Cancelled.
 

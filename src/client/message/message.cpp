@@ -622,7 +622,7 @@ void Message::nack(Requeue requeue) const
 
 /*!
     Returns whether this message was delivered to a consumer or fetched by Channel::get(), and thus can be settled. It
-    is \c false for a message that the application made and for one that the broker returned as unroutable.
+    is \c false for a message that the application created and for one that the broker returned as unroutable.
 */
 bool Message::isDelivered() const
 {

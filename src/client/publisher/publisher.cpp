@@ -97,7 +97,7 @@ using namespace Qt::StringLiterals;
 
 /*!
     \property AmqpQt::Publisher::pressure
-    \brief how close the limits are, from 0 (nothing is outstanding) to 1 (publish() rejects messages).
+    \brief the fill level of the limits, from 0 (nothing is outstanding) to 1 (publish() rejects messages).
 
     The first half of the range is the window, the second half is the outbox. Without an outbox the whole range is the
     window, and the value is 1 while nothing can be sent.
