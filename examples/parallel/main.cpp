@@ -72,7 +72,7 @@ public:
                     const qint64 count = std::clamp(wanted, qint64(0), qint64(messages.size()));
                     if (count == 0)
                         return;
-                    // … the work, for each of them …
+                    // … the work for each message …
                     channel->ackUpTo(messages[count - 1]);
                     Q_EMIT handled(count);
                 });

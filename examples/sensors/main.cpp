@@ -86,8 +86,8 @@ int main(int argc, char *argv[])
         const double seconds = double(sinceLast.nsecsElapsed()) / 1e9;
         sinceLast.start();
         due = rate > 0 ? due + rate * seconds : 1000;
-        // If it is not writable, the write buffer is full or the broker has blocked the connection. Readings due in the
-        // meantime are dropped.
+        // If the channel is not writable, the write buffer is full or the broker has blocked the connection. Readings
+        // due in the meantime are dropped.
         for (; due >= 1 && channel->isWritable(); due -= 1) {
             constexpr int kinds = int(std::size(quantities));
             publishReading(channel, 1 + next / kinds, quantities[next % kinds]);

@@ -75,7 +75,7 @@ public:
     Reply<void> publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
                                  PublishFlags flags = PublishFlag::Mandatory);
     Reply<void> confirmSelect();
-    Reply<void> whenConfirmed(); // succeeds once all messages so far are confirmed, else fails with the first error
+    Reply<void> whenConfirmed(); // succeeds once all messages so far are confirmed, or fails with the first error
     Mode mode() const;
     int unconfirmedCount() const;
     int confirmWindow() const; // 0 means no limit

@@ -59,7 +59,7 @@ public:
 
     State state() const;
     bool isOpen() const { return state() == State::Open; }
-    Reply<void> whenOpen(); // finishes at once if open, else with the next attempt
+    Reply<void> whenOpen(); // finishes at once if open, otherwise with the next attempt
     Endpoint currentEndpoint() const;
     Error error() const;         // why the connection ended or failed to open
     Error lastCallError() const; // why the last rejected call was not sent

@@ -266,7 +266,7 @@ void QmlConsumer::keepUnsettled(const QList<Message> &messages)
     m_thrown += messages;
     const QString text =
         tr("A handler threw an exception; its message stays unacknowledged until the subscription ends");
-    if (errorString() != text) // once for many of them
+    if (errorString() != text) // one warning for many exceptions
         fail(text);
 }
 

@@ -119,7 +119,7 @@ private:
     void dispatch();
     void emitBatch();
     template <typename Emit>
-    bool callHandlers(Emit emitSignal); // returns whether all of them have returned
+    bool callHandlers(Emit emitSignal); // returns whether all handlers have returned
     void keepUnsettled(const QList<Message> &messages);
     void settleAfterDelivery(const Message &message);
 

@@ -149,7 +149,7 @@ void QmlPublisher::settle(qint64 id, const Error &error)
         promise.reject(error);
     else
         promise.resolve();
-    if (error.isError() && !hasReceiver && error.text() != errorString()) // once for many of them
+    if (error.isError() && !hasReceiver && error.text() != errorString()) // one warning for many failures
         fail(error.text());
     else
         Q_EMIT settled(double(id), error);

@@ -94,7 +94,8 @@ private:
         QueueOptions options;
         bool passive = false;
         State state = State::Waiting;
-        bool isFixed = false; // a call belongs to it, so later changes of the element need another declaration
+        bool isFixed =
+            false; // a call belongs to this declaration, so later changes of the element need another declaration
         bool isBeingRemoved = false;
         bool isRefreshing = false; // a call waits to be sent
     };

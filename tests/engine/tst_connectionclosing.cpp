@@ -372,7 +372,7 @@ void tst_ConnectionClosing::aLostConnectionEndsEverythingOnce()
     const CallId cancelling = channel.subscriptions().cancel(*cancelled);
     const CallId getting = *channel.get(u"q"_s, false);
     s.takeSent();
-    // The message that answers is being received.
+    // The message that answers basic.get is being received.
     s.brokerBytes(Wire::encodeFrame(1, Wire::BasicGetOk{.deliveryTag = 1}) + headerFrame(1, 10) +
                   encodeFrame(Wire::FrameType::Body, 1, "part").chopped(2));
     const CallId closingCall = *closing.close();

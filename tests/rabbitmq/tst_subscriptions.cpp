@@ -416,7 +416,7 @@ void tst_Subscriptions::floodLetsOtherEventsRun()
             timer.start(0);
             callAgain();
         }
-        QThread::msleep(1); // four of them use up the time of one turn of the event loop
+        QThread::msleep(1); // four slots use up the time of one turn of the event loop
     });
     int timeoutsMeanwhile = 0, callsMeanwhile = 0;
     QVERIFY(waitFor([&] {

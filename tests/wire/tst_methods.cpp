@@ -17,7 +17,7 @@ using WireSupport::ExactBytes;
 namespace
 {
 
-// By hand from the specification and RabbitMQ's extensions, not from the generated file.
+// Written by hand from the specification and RabbitMQ's extensions, not from the generated file.
 constexpr struct {
     MethodId id;
     const char *name;

@@ -19,7 +19,7 @@ public:
     Reply<void> whenConfirmed(quint64 sequence) { return m_ofMessages[sequence].reply(); }
     // The reply waits for `outstanding` messages with numbers up to `last`.
     Reply<void> whenAllConfirmed(quint64 last, int outstanding);
-    // The outcome of the messages `first` to `last`; the dispatcher finishes the replies.
+    // Reports the outcome of the messages `first` to `last`; the dispatcher finishes the replies.
     void publishesEnded(quint64 first, quint64 last, const Error &failure, Dispatcher &dispatcher);
     void fail(const Error &reason); // no further outcomes will arrive
 

@@ -292,7 +292,7 @@ Message::~Message() = default;
 
 /*!
     \property AmqpQt::Message::body
-    \brief the bytes of the message; any number, none included.
+    \brief the bytes of the message; there may be none.
 */
 QByteArray Message::body() const
 {

@@ -60,7 +60,7 @@ public:
     // Held calls of basic.consume that wait for their tag.
     const ChannelCall *consumeWaitingFor(QByteArrayView tag) const; // null if there is none
     bool holdsDirectReplyTo() const; // whether a consumer of direct reply-to is held that is not ending
-    void cancelWaitingConsumes(const ConsumerEntry *only); // all of them if null
+    void cancelWaitingConsumes(const ConsumerEntry *only); // null for all such calls
 
     // The calls end without an answer.
     void forget(CallId id); // the call may be sent or held
