@@ -4,16 +4,32 @@
 namespace AmqpQt
 {
 
-QObject *ConsumerList::add(Consumer *consumer)
+ConsumerList::ConsumerList(QObject *model, Connect connect)
+    : m_model(model)
+    , m_connect(std::move(connect))
+{
+}
+
+void ConsumerList::set(Consumer *consumer)
+{
+    if (consumer && consumers() == QList{consumer})
+        return;
+    for (const Entry &entry : std::as_const(m_entries))
+        delete entry.context;
+    m_entries.clear();
+    add(consumer);
+}
+
+void ConsumerList::add(Consumer *consumer)
 {
     m_entries.removeIf([](const Entry &entry) { return !entry.consumer; });
     if (!consumer || consumers().contains(consumer))
-        return nullptr;
+        return;
     auto *context = new QObject(m_model);
     // If the consumer lives in another thread, its queued signals arrive before this one.
     QObject::connect(consumer, &QObject::destroyed, context, &QObject::deleteLater);
     m_entries.append({consumer, context});
-    return context;
+    m_connect(consumer, context);
 }
 
 void ConsumerList::remove(Consumer *consumer)
@@ -28,13 +44,6 @@ void ConsumerList::remove(Consumer *consumer)
     });
 }
 
-void ConsumerList::clear()
-{
-    for (const Entry &entry : std::as_const(m_entries))
-        delete entry.context;
-    m_entries.clear();
-}
-
 QList<Consumer *> ConsumerList::consumers() const
 {
     QList<Consumer *> consumers;
@@ -43,6 +52,13 @@ QList<Consumer *> ConsumerList::consumers() const
             consumers.append(entry.consumer);
     }
     return consumers;
+}
+
+ConsumerList::Connect batchesTo(std::function<void(const QList<Message> &messages)> receive)
+{
+    return [receive = std::move(receive)](Consumer *consumer, QObject *context) {
+        QObject::connect(consumer, &Consumer::batchDelivered, context, receive);
+    };
 }
 
 } // namespace AmqpQt

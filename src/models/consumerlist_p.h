@@ -6,6 +6,8 @@
 #include <QtCore/qlist.h>
 #include <QtCore/qpointer.h>
 
+#include <functional>
+
 namespace AmqpQt
 {
 
@@ -13,17 +15,16 @@ namespace AmqpQt
 class ConsumerList
 {
 public:
-    explicit ConsumerList(QObject *model)
-        : m_model(model)
-    {
-    }
+    // Connects the model to a consumer that was added. The connections must have this context.
+    using Connect = std::function<void(Consumer *consumer, QObject *context)>;
 
-    // Returns the context for the connections of the model to this consumer, or null if there is nothing to connect
-    // because the consumer is null or in the list already.
-    QObject *add(Consumer *consumer);
+    ConsumerList(QObject *model, Connect connect);
+
+    void set(Consumer *consumer); // in place of all others; null for none
+    // Does nothing if the consumer is null or in the list already.
+    void add(Consumer *consumer);
     // Ends the connections of the consumer's context, and drops its queued signals from another thread.
     void remove(Consumer *consumer);
-    void clear();
 
     QList<Consumer *> consumers() const;
     bool isEmpty() const { return consumers().isEmpty(); }
@@ -35,7 +36,11 @@ private:
     };
 
     QObject *const m_model;
+    const Connect m_connect;
     QList<Entry> m_entries;
 };
+
+// Returns a function that connects Consumer::batchDelivered() to `receive`.
+ConsumerList::Connect batchesTo(std::function<void(const QList<Message> &messages)> receive);
 
 } // namespace AmqpQt

@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: MIT
 #include <AmqpQt/latestvaluemodel.h>
 
+#include "models/columnlist_p.h"
 #include "models/consumerlist_p.h"
 #include "models/logging_p.h"
-#include "models/messagecolumn_p.h"
+#include "models/updatetimer_p.h"
 
 #include <AmqpQt/messagemodel.h>
 
 #include <QtCore/qhash.h>
 #include <QtCore/qmap.h>
-#include <QtCore/qtimer.h>
 
 #include <algorithm>
-#include <chrono>
 
 namespace AmqpQt
 {
 
 using namespace Qt::StringLiterals;
-using namespace std::chrono_literals;
 
 /*!
     \class AmqpQt::LatestValueModel
@@ -129,23 +127,24 @@ public:
     void setMaximumCount(int newCount);
     void clear();
 
+    static constexpr int DefaultMaximumCount = 10'000;
+    static QString defaultKeyColumn() { return u"routingKey"_s; }
+
     LatestValueModel *const q;
     ConsumerList consumers;
-    QTimer timer; // runs while changes are pending
+    UpdateTimer updateTimer; // runs while changes are pending
     QList<Row> rows;
-    int maximumCount = 10'000;
-    QString keyColumnName;
-    QStringList columnNames;
-    QList<MessageColumn> columns;
+    int maximumCount = DefaultMaximumCount;
+    QString keyColumnName = defaultKeyColumn();
+    ColumnList columns;
 
 private:
     QString keyOf(const Message &message) const;
-    MessageColumn checkedColumn(const char *property, const QString &name) const;
     void update();
     void changeRows();
     void addRows();
 
-    MessageColumn m_keyColumn;
+    MessageColumn m_keyColumn{keyColumnName};
     QHash<QString, int> m_rowOfKey;
     // Since the last update:
     QHash<int, Message> m_changed; // by row
@@ -155,14 +154,9 @@ private:
 
 LatestValueModelPrivate::LatestValueModelPrivate(LatestValueModel *model)
     : q(model)
-    , consumers(model)
-    , timer(model) // a child, so that it moves to another thread with the model
-    , keyColumnName(u"routingKey"_s)
-    , m_keyColumn(keyColumnName)
+    , consumers(model, batchesTo([this](const QList<Message> &messages) { append(messages); }))
+    , updateTimer(model, [this] { update(); })
 {
-    timer.setSingleShot(true);
-    timer.setInterval(50ms);
-    QObject::connect(&timer, &QTimer::timeout, model, [this] { update(); });
 }
 
 QString LatestValueModelPrivate::keyOf(const Message &message) const
@@ -186,8 +180,8 @@ void LatestValueModelPrivate::append(const QList<Message> &messages)
         else
             isFull = true;
     }
-    if ((!m_changed.isEmpty() || !m_new.isEmpty()) && !timer.isActive())
-        timer.start();
+    if (!m_changed.isEmpty() || !m_new.isEmpty())
+        updateTimer.schedule();
     if (isFull && !std::exchange(m_hasWarnedOfFullModel, true))
         q->warn(
             u"maximumCount: there are more than %1 keys; messages with further keys are not shown"_s.arg(maximumCount));
@@ -212,8 +206,8 @@ void LatestValueModelPrivate::changeRows()
         first = std::min(first, change.key());
         last = std::max(last, change.key());
     }
-    if (last >= 0 && !columns.isEmpty())
-        Q_EMIT q->dataChanged(q->index(first, 0), q->index(last, int(columns.size()) - 1));
+    if (last >= 0 && columns.count() > 0)
+        Q_EMIT q->dataChanged(q->index(first, 0), q->index(last, columns.count() - 1));
 }
 
 void LatestValueModelPrivate::addRows()
@@ -235,22 +229,13 @@ void LatestValueModelPrivate::addRows()
         Q_EMIT q->countChanged();
 }
 
-MessageColumn LatestValueModelPrivate::checkedColumn(const char *property, const QString &name) const
-{
-    const MessageColumn column(name);
-    if (!column.isKnown())
-        q->warn(u"%1: \"%2\" is not a column of a message and stays empty"_s.arg(QLatin1StringView(property), name));
-    return column;
-}
-
 void LatestValueModelPrivate::setColumns(const QStringList &names)
 {
     const QPointer<LatestValueModel> alive(q);
     q->beginResetModel();
-    columnNames = names;
-    columns.clear();
-    for (const QString &name : names)
-        columns.append(checkedColumn("columns", name));
+    columns.setNames(names);
+    for (const QString &name : columns.unknownNames())
+        q->warn(unknownColumnWarning("columns"_L1, name));
     q->endResetModel();
     if (alive)
         Q_EMIT q->columnsChanged();
@@ -260,7 +245,9 @@ void LatestValueModelPrivate::setKeyColumn(const QString &name)
 {
     const QPointer<LatestValueModel> alive(q);
     keyColumnName = name;
-    m_keyColumn = checkedColumn("keyColumn", name);
+    m_keyColumn = MessageColumn(name);
+    if (!m_keyColumn.isKnown())
+        q->warn(unknownColumnWarning("keyColumn"_L1, name));
     clear(); // the rows have other keys
     if (alive)
         Q_EMIT q->keyColumnChanged();
@@ -279,7 +266,7 @@ void LatestValueModelPrivate::setMaximumCount(int newCount)
 
 void LatestValueModelPrivate::clear()
 {
-    timer.stop();
+    updateTimer.cancel();
     m_changed.clear();
     m_new.clear();
     if (rows.isEmpty())
@@ -301,7 +288,6 @@ LatestValueModel::LatestValueModel(QObject *parent)
     : QAbstractTableModel(parent)
     , d(std::make_unique<LatestValueModelPrivate>(this))
 {
-    d->setColumns({u"routingKey"_s, u"text"_s});
 }
 
 /*! Destroys the model. The messages in it stay as they are, settled or not. */
@@ -315,10 +301,7 @@ LatestValueModel::~LatestValueModel() = default;
 */
 void LatestValueModel::setConsumer(Consumer *consumer)
 {
-    if (consumer && consumers() == QList{consumer})
-        return;
-    d->consumers.clear();
-    addConsumer(consumer);
+    d->consumers.set(consumer);
 }
 
 /*!
@@ -329,9 +312,7 @@ void LatestValueModel::setConsumer(Consumer *consumer)
 */
 void LatestValueModel::addConsumer(Consumer *consumer)
 {
-    if (QObject *context = d->consumers.add(consumer))
-        connect(consumer, &Consumer::batchDelivered, context,
-                [this](const QList<Message> &messages) { d->append(messages); });
+    d->consumers.add(consumer);
 }
 
 /*!
@@ -389,28 +370,26 @@ void LatestValueModel::setKeyColumn(const QString &column)
 
 QStringList LatestValueModel::columns() const
 {
-    return d->columnNames;
+    return d->columns.names();
 }
 
 void LatestValueModel::setColumns(const QStringList &columns)
 {
-    if (columns != d->columnNames)
+    if (columns != d->columns.names())
         d->setColumns(columns);
 }
 
 int LatestValueModel::updateInterval() const
 {
-    return d->timer.interval();
+    return d->updateTimer.interval();
 }
 
 void LatestValueModel::setUpdateInterval(int milliseconds)
 {
-    if (milliseconds < 0) {
+    if (milliseconds < 0)
         warn(u"updateInterval: %1 ms is out of range; the minimum is 0 ms"_s.arg(milliseconds));
-    } else if (milliseconds != d->timer.interval()) {
-        d->timer.setInterval(milliseconds);
+    else if (d->updateTimer.setInterval(milliseconds))
         Q_EMIT updateIntervalChanged();
-    }
 }
 
 int LatestValueModel::maximumCount() const
@@ -440,7 +419,7 @@ int LatestValueModel::rowCount(const QModelIndex &parent) const
 /*! \reimp */
 int LatestValueModel::columnCount(const QModelIndex &parent) const
 {
-    return parent.isValid() ? 0 : int(d->columns.size());
+    return parent.isValid() ? 0 : d->columns.count();
 }
 
 /*!
@@ -451,7 +430,7 @@ int LatestValueModel::columnCount(const QModelIndex &parent) const
 */
 QVariant LatestValueModel::data(const QModelIndex &index, int role) const
 {
-    if (!index.isValid() || index.row() >= count() || index.column() >= d->columns.size())
+    if (!index.isValid() || index.row() >= count() || index.column() >= d->columns.count())
         return {};
     LatestValueModelPrivate::Row &row = d->rows[index.row()];
     switch (role) {
@@ -475,7 +454,7 @@ QVariant LatestValueModel::headerData(int section, Qt::Orientation orientation, 
 {
     if (orientation == Qt::Vertical || role != Qt::DisplayRole)
         return QAbstractTableModel::headerData(section, orientation, role);
-    return section >= 0 && section < d->columns.size() ? d->columns.at(section).title() : QVariant();
+    return d->columns.title(section);
 }
 
 /*! \reimp */

@@ -153,6 +153,11 @@ QVariant printable(const QVariant &value)
 
 } // namespace
 
+QString unknownColumnWarning(QLatin1StringView property, const QString &name)
+{
+    return u"%1: \"%2\" is not a column of a message and stays empty"_s.arg(property, name);
+}
+
 const QJsonValue &parsedJson(const Message &message, std::optional<QJsonValue> &json)
 {
     if (!json)

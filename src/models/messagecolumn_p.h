@@ -32,6 +32,9 @@ private:
     QMetaProperty m_property; // of Property
 };
 
+// Returns the warning about a property of a model with a name that is not a column.
+QString unknownColumnWarning(QLatin1StringView property, const QString &name);
+
 // Returns the JSON body of a message, parsing it on first use.
 const QJsonValue &parsedJson(const Message &message, std::optional<QJsonValue> &json);
 

@@ -197,7 +197,6 @@ MessageModel::MessageModel(QObject *parent)
     : QAbstractTableModel(parent)
     , d(std::make_unique<MessageModelPrivate>(this))
 {
-    setColumns({u"routingKey"_s, u"text"_s});
 }
 
 /*! Destroys the model. The messages in it stay as they are, settled or not. */
@@ -211,10 +210,7 @@ MessageModel::~MessageModel() = default;
 */
 void MessageModel::setConsumer(Consumer *consumer)
 {
-    if (consumer && consumers() == QList{consumer})
-        return;
-    d->consumers.clear();
-    addConsumer(consumer);
+    d->consumers.set(consumer);
 }
 
 /*!
@@ -225,9 +221,7 @@ void MessageModel::setConsumer(Consumer *consumer)
 */
 void MessageModel::addConsumer(Consumer *consumer)
 {
-    if (QObject *context = d->consumers.add(consumer))
-        connect(consumer, &Consumer::batchDelivered, context,
-                [this](const QList<Message> &messages) { d->append(messages); });
+    d->consumers.add(consumer);
 }
 
 /*!
@@ -287,17 +281,15 @@ void MessageModel::setMaximumCount(int rows)
 
 int MessageModel::updateInterval() const
 {
-    return d->timer.interval();
+    return d->updateTimer.interval();
 }
 
 void MessageModel::setUpdateInterval(int milliseconds)
 {
-    if (milliseconds < 0) {
+    if (milliseconds < 0)
         warn(u"updateInterval: %1 ms is out of range; the minimum is 0 ms"_s.arg(milliseconds));
-    } else if (milliseconds != d->timer.interval()) {
-        d->timer.setInterval(milliseconds);
+    else if (d->updateTimer.setInterval(milliseconds))
         Q_EMIT updateIntervalChanged();
-    }
 }
 
 bool MessageModel::isPaused() const
@@ -316,12 +308,12 @@ void MessageModel::setPaused(bool paused)
 
 QStringList MessageModel::columns() const
 {
-    return d->columnNames;
+    return d->columns.names();
 }
 
 void MessageModel::setColumns(const QStringList &columns)
 {
-    if (columns != d->columnNames)
+    if (columns != d->columns.names())
         d->setColumns(columns);
 }
 
@@ -388,7 +380,7 @@ int MessageModel::rowCount(const QModelIndex &parent) const
 /*! \reimp */
 int MessageModel::columnCount(const QModelIndex &parent) const
 {
-    return parent.isValid() ? 0 : int(d->columns.size());
+    return parent.isValid() ? 0 : d->columns.count();
 }
 
 /*!
@@ -400,7 +392,7 @@ int MessageModel::columnCount(const QModelIndex &parent) const
 */
 QVariant MessageModel::data(const QModelIndex &index, int role) const
 {
-    if (!index.isValid() || index.row() >= d->rows.size() || index.column() >= d->columns.size())
+    if (!index.isValid() || index.row() >= d->rows.size() || index.column() >= d->columns.count())
         return {};
     const Message &message = d->rows.at(index.row());
     switch (role) {
@@ -442,7 +434,7 @@ QVariant MessageModel::headerData(int section, Qt::Orientation orientation, int 
 {
     if (orientation == Qt::Vertical || role != Qt::DisplayRole)
         return QAbstractTableModel::headerData(section, orientation, role);
-    return section >= 0 && section < d->columns.size() ? d->columns.at(section).title() : QVariant();
+    return d->columns.title(section);
 }
 
 /*! \reimp */

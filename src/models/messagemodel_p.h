@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "models/columnlist_p.h"
 #include "models/consumerlist_p.h"
-#include "models/messagecolumn_p.h"
 #include "models/topicfilter_p.h"
+#include "models/updatetimer_p.h"
 
 #include <AmqpQt/messagemodel.h>
 
 #include <QtCore/qhash.h>
-#include <QtCore/qtimer.h>
 
 namespace AmqpQt
 {
@@ -29,17 +29,18 @@ public:
     QVariant value(int row, int column) const;
     const QJsonValue &json(int row) const;
 
+    static constexpr int DefaultMaximumCount = 1000;
+
     MessageModel *const q;
     ConsumerList consumers;
-    QTimer timer;           // runs while signals are pending
-    QList<Message> rows;    // newest first
-    QList<Message> pending; // newest last; not more than maximumCount
+    UpdateTimer updateTimer; // runs while signals are pending
+    QList<Message> rows;     // newest first
+    QList<Message> pending;  // newest last; not more than maximumCount
     qint64 totalCount = 0;
     qint64 droppedCount = 0;
-    int maximumCount = 1000;
+    int maximumCount = DefaultMaximumCount;
     bool paused = false;
-    QStringList columnNames;
-    QList<MessageColumn> columns;
+    ColumnList columns;
     TopicFilter filter;
 
 private:

@@ -3,22 +3,16 @@
 
 #include <QtCore/qpointer.h>
 
-#include <chrono>
-
 namespace AmqpQt
 {
 
 using namespace Qt::StringLiterals;
-using namespace std::chrono_literals;
 
 MessageModelPrivate::MessageModelPrivate(MessageModel *model)
     : q(model)
-    , consumers(model)
-    , timer(model) // a child, so that it moves to another thread with the model
+    , consumers(model, batchesTo([this](const QList<Message> &messages) { append(messages); }))
+    , updateTimer(model, [this] { update(); })
 {
-    timer.setSingleShot(true);
-    timer.setInterval(50ms);
-    QObject::connect(&timer, &QTimer::timeout, model, [this] { update(); });
 }
 
 // Does as little as possible per message, since 100 000 may arrive in a second and most are never shown.
@@ -48,8 +42,8 @@ void MessageModelPrivate::trimPending()
 void MessageModelPrivate::schedule()
 {
     const bool rowsAreNew = !paused && !pending.isEmpty();
-    if ((rowsAreNew || m_countIsNew) && !timer.isActive())
-        timer.start();
+    if (rowsAreNew || m_countIsNew)
+        updateTimer.schedule();
 }
 
 // A slot may call any function of the model, or delete it, so the state is checked again after each signal.
@@ -90,8 +84,8 @@ void MessageModelPrivate::overwriteWithPending()
         rows.removeLast();
         rows.prepend(pending.takeFirst());
     }
-    if (!columns.isEmpty())
-        Q_EMIT q->dataChanged(q->index(0, 0), q->index(int(rows.size()) - 1, int(columns.size()) - 1));
+    if (columns.count() > 0)
+        Q_EMIT q->dataChanged(q->index(0, 0), q->index(int(rows.size()) - 1, columns.count() - 1));
 }
 
 void MessageModelPrivate::setMaximumCount(int newCount)
@@ -130,13 +124,9 @@ void MessageModelPrivate::setColumns(const QStringList &names)
 {
     const QPointer<MessageModel> alive(q);
     q->beginResetModel();
-    columnNames = names;
-    columns.clear();
-    for (const QString &name : names) {
-        columns.append(MessageColumn(name));
-        if (!columns.constLast().isKnown())
-            q->warn(u"columns: \"%1\" is not a column of a message and stays empty"_s.arg(name));
-    }
+    columns.setNames(names);
+    for (const QString &name : columns.unknownNames())
+        q->warn(unknownColumnWarning("columns"_L1, name));
     forgetCells();
     q->endResetModel();
     if (alive)
@@ -183,7 +173,7 @@ MessageModelPrivate::Cells &MessageModelPrivate::cells(int row) const
 QVariant MessageModelPrivate::display(int row, int column) const
 {
     Cells &known = cells(row);
-    known.display.resize(columns.size());
+    known.display.resize(columns.count());
     QVariant &display = known.display[column];
     if (!display.isValid())
         display = columns.at(column).display(rows.at(row), known.json);

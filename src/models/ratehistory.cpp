@@ -8,13 +8,11 @@
 #include <QtCore/qtimer.h>
 
 #include <algorithm>
-#include <chrono>
 
 namespace AmqpQt
 {
 
 using namespace Qt::StringLiterals;
-using namespace std::chrono_literals;
 
 /*!
     \class AmqpQt::RateHistory
@@ -93,14 +91,18 @@ public:
     void start();
     void clear();
 
+    static constexpr int DefaultSamples = 60;
+    static constexpr int DefaultInterval = 1000; // ms
+
     RateHistory *const q;
     ConsumerList consumers;
     QTimer timer;
     QList<double> values; // messages per second, the newest last
-    int samples = 60;
+    int samples = DefaultSamples;
     qint64 newCount = 0; // messages since the last sample
 
 private:
+    void connectTo(Consumer *consumer, QObject *context);
     void sample();
 
     QElapsedTimer m_sinceSample;
@@ -108,11 +110,20 @@ private:
 
 RateHistoryPrivate::RateHistoryPrivate(RateHistory *history)
     : q(history)
-    , consumers(history)
+    , consumers(history, [this](Consumer *consumer, QObject *context) { connectTo(consumer, context); })
     , timer(history) // a child, so that it moves to another thread with the history
 {
-    timer.setInterval(1s);
+    timer.setInterval(DefaultInterval);
     QObject::connect(&timer, &QTimer::timeout, history, [this] { sample(); });
+}
+
+void RateHistoryPrivate::connectTo(Consumer *consumer, QObject *context)
+{
+    const auto count = [this, last = double(consumer->deliveredCount())](double total) mutable {
+        newCount += qint64(total - std::exchange(last, total));
+    };
+    QObject::connect(consumer, &Consumer::deliveredCountChanged, context, count);
+    start();
 }
 
 void RateHistoryPrivate::start()
@@ -169,10 +180,7 @@ RateHistory::~RateHistory() = default;
 */
 void RateHistory::setConsumer(Consumer *consumer)
 {
-    if (consumer && consumers() == QList{consumer})
-        return;
-    d->consumers.clear();
-    addConsumer(consumer);
+    d->consumers.set(consumer);
 }
 
 /*!
@@ -183,14 +191,7 @@ void RateHistory::setConsumer(Consumer *consumer)
 */
 void RateHistory::addConsumer(Consumer *consumer)
 {
-    QObject *context = d->consumers.add(consumer);
-    if (!context)
-        return;
-    const auto count = [this, last = double(consumer->deliveredCount())](double total) mutable {
-        d->newCount += qint64(total - std::exchange(last, total));
-    };
-    connect(consumer, &Consumer::deliveredCountChanged, context, count);
-    d->start();
+    d->consumers.add(consumer);
 }
 
 /*!
