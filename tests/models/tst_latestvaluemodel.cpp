@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "client/clientsupport.h"
 #include "models/modelmessages.h"
+#include "models/observedmodel.h"
+#include "models/workerconsumer.h"
 
 #include <AmqpQt/latestvaluemodel.h>
 #include <AmqpQt/messagemodel.h>
 
 #include <QtCore/qregularexpression.h>
-#include <QtCore/qthread.h>
-#include <QtTest/qabstractitemmodeltester.h>
 
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
@@ -15,30 +14,12 @@ using namespace AmqpQt::Test;
 namespace
 {
 
-// The column of all rows: "a b c".
-QByteArray cells(const QAbstractItemModel &model, int column = 1)
-{
-    QByteArrayList cells;
-    for (int row = 0; row < model.rowCount(); ++row)
-        cells += model.index(row, column).data().toByteArray();
-    return cells.join(' ');
-}
-
-// A model whose operations and signals are all checked.
-class Observed
+// Records changes of the count too.
+class Observed : public ObservedModel<LatestValueModel>
 {
 public:
     Observed()
     {
-        model.setUpdateInterval(0);
-        QObject::connect(
-            &model, &QAbstractItemModel::rowsInserted, &model,
-            [this](const QModelIndex &, int first, int last) { changes += u"insert %1-%2"_s.arg(first).arg(last); });
-        QObject::connect(&model, &QAbstractItemModel::dataChanged, &model,
-                         [this](const QModelIndex &first, const QModelIndex &last) {
-                             changes += u"change %1-%2"_s.arg(first.row()).arg(last.row());
-                         });
-        QObject::connect(&model, &QAbstractItemModel::modelReset, &model, [this] { changes += u"reset"_s; });
         QObject::connect(&model, &LatestValueModel::countChanged, &model,
                          [this] { changes += u"count %1"_s.arg(model.count()); });
     }
@@ -58,11 +39,13 @@ public:
             return {u"no end"_s};
         return changes;
     }
-
-    LatestValueModel model;
-    QAbstractItemModelTester tester{&model, QAbstractItemModelTester::FailureReportingMode::QtTest};
-    QStringList changes;
 };
+
+// The column "text" of the default columns.
+QByteArray texts(const LatestValueModel &model)
+{
+    return cells(model, 1);
+}
 
 } // namespace
 
@@ -116,13 +99,13 @@ void tst_LatestValueModel::eachKeyHasARow()
     QCOMPARE(observed.show({keyed("b", "1"), keyed("a", "2"), keyed("b", "3")}),
              QStringList({u"insert 0-1"_s, u"count 2"_s}));
     QCOMPARE(cells(model, 0), "a b"); // new keys are sorted
-    QCOMPARE(cells(model), "2 3");
+    QCOMPARE(texts(model), "2 3");
     QCOMPARE(observed.show({keyed("b", "4")}), QStringList({u"change 1-1"_s}));
-    QCOMPARE(cells(model), "2 4");
+    QCOMPARE(texts(model), "2 4");
     QCOMPARE(observed.show({keyed("A", "5"), keyed("a", "6")}),
              QStringList({u"change 0-0"_s, u"insert 2-2"_s, u"count 3"_s}));
     QCOMPARE(cells(model, 0), "a b A"); // rows keep their positions
-    QCOMPARE(cells(model), "6 4 5");
+    QCOMPARE(texts(model), "6 4 5");
     QCOMPARE(model.message(1).text(), u"4"_s);
     QVERIFY(model.message(3) == Message());
     QVERIFY(model.message(-1) == Message());
@@ -138,13 +121,13 @@ void tst_LatestValueModel::anyNumberOfMessagesIsOneChange()
         model.append({keyed("a", QByteArray::number(i)), keyed("b", QByteArray::number(-i))});
     QCOMPARE(model.count(), 0);
     QCOMPARE(observed.finish(), QStringList({u"insert 0-1"_s, u"count 2"_s}));
-    QCOMPARE(cells(model), "999 -999");
+    QCOMPARE(texts(model), "999 -999");
     observed.changes.clear();
     for (int i = 0; i < 1000; ++i)
         model.append({keyed("b", QByteArray::number(i)), keyed("a", QByteArray::number(-i))});
-    QCOMPARE(cells(model), "999 -999");
+    QCOMPARE(texts(model), "999 -999");
     QCOMPARE(observed.finish(), QStringList({u"change 0-1"_s}));
-    QCOMPARE(cells(model), "-999 999");
+    QCOMPARE(texts(model), "-999 999");
 }
 
 void tst_LatestValueModel::changesAreAnIntervalApart()
@@ -160,7 +143,7 @@ void tst_LatestValueModel::changesAreAnIntervalApart()
     model.setUpdateInterval(0);
     QCOMPARE(changed.size(), 2);
     observed.finish();
-    QCOMPARE(cells(model), "a");
+    QCOMPARE(texts(model), "a");
 }
 
 void tst_LatestValueModel::idleModelHasNoTimer()
@@ -193,7 +176,7 @@ void tst_LatestValueModel::keyIsTheValueOfAColumn()
     Observed observed;
     observed.model.setKeyColumn(column);
     observed.show({keyed("a", "{\"id\":1}"), keyed("a", "{\"id\":2}"), keyed("b", "{\"id\":3}")});
-    QCOMPARE(cells(observed.model), rows);
+    QCOMPARE(texts(observed.model), rows);
 }
 
 // The display value, which ends after 1000 characters, is not the key.
@@ -220,7 +203,7 @@ void tst_LatestValueModel::otherKeyColumnClearsTheModel()
     QCOMPARE(observed.changes, QStringList({u"reset"_s, u"count 0"_s}));
     QCOMPARE(observed.finish(), QStringList({u"reset"_s, u"count 0"_s})); // the pending message is dropped too
     observed.show({keyed("a", "x"), keyed("b", "x"), keyed("b", "y")});
-    QCOMPARE(cells(model), "x y");
+    QCOMPARE(texts(model), "x y");
     QCOMPARE(cells(model, 0), "b b");
 }
 
@@ -236,9 +219,9 @@ void tst_LatestValueModel::cellsFollowTheirMessage()
     QCOMPARE(model.headerData(1, Qt::Horizontal).toString(), u"n"_s);
     QVERIFY(!model.headerData(2, Qt::Horizontal).isValid());
     observed.show({keyed("a", "{\"n\":1}"), keyed("b", "{\"n\":2}")});
-    QCOMPARE(cells(model), "1 2");
+    QCOMPARE(texts(model), "1 2");
     observed.show({keyed("b", "{\"n\":3}")}); // a value parsed earlier for a cell is not shown again
-    QCOMPARE(cells(model), "1 3");
+    QCOMPARE(texts(model), "1 3");
     model.setColumns({u"size"_s});
     QCOMPARE(cells(model, 0), "7 7");
     model.setColumns({});
@@ -282,12 +265,12 @@ void tst_LatestValueModel::furtherKeysAreLeftOut()
     QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^maximumCount: there are more than 3 keys"_s));
     observed.show({keyed("d", "2"), keyed("c", "3"), keyed("b", "4"), keyed("d", "5"), keyed("a", "6")});
     QCOMPARE(cells(model, 0), "a c d");
-    QCOMPARE(cells(model), "6 3 5");
+    QCOMPARE(texts(model), "6 3 5");
     QTest::failOnWarning(QRegularExpression(u"more keys"_s)); // once
     QCOMPARE(observed.show({keyed("b", "7")}), QStringList());
     model.setMaximumCount(4);
     observed.show({keyed("b", "8")});
-    QCOMPARE(cells(model), "6 3 5 8");
+    QCOMPARE(texts(model), "6 3 5 8");
 }
 
 void tst_LatestValueModel::smallerMaximumClearsTheModel()
@@ -305,7 +288,7 @@ void tst_LatestValueModel::smallerMaximumClearsTheModel()
     QCOMPARE(changed.size(), 2);
     QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"^maximumCount: there are more than 1 keys"_s));
     observed.show({keyed("b"), keyed("a")});
-    QCOMPARE(cells(model), "b");
+    QCOMPARE(texts(model), "b");
 }
 
 void tst_LatestValueModel::clearRemovesPendingMessagesToo()
@@ -370,14 +353,14 @@ void tst_LatestValueModel::slotMayCallAnything()
     QVERIFY(called);
     observed.finish();
     if (call == "append")
-        QCOMPARE(cells(model), "3 4 5");
+        QCOMPARE(texts(model), "3 4 5");
     else if (call == "columns")
-        QCOMPARE(cells(model), "a b");
+        QCOMPARE(texts(model), "a b");
     else
         QCOMPARE(model.count(), 0);
     model.setColumns({u"routingKey"_s, u"text"_s});
     observed.show({keyed("a", "9")});
-    QCOMPARE(cells(model).first(1), "9");
+    QCOMPARE(texts(model).first(1), "9");
 }
 
 void tst_LatestValueModel::slotMayDeleteTheModel_data()
@@ -444,14 +427,14 @@ void tst_LatestValueModel::severalConsumersShareTheModel()
     model.addConsumer(nullptr);
     QCOMPARE(model.consumers(), QList({first, second}));
     peer.sendRaw(deliveries("c1", 1, {"1a", "1b"}) + deliveries("c2", 3, {"2a"}));
-    QVERIFY(waitUntil([&] { return cells(model) == "1b 2a"; }));
+    QVERIFY(waitUntil([&] { return texts(model) == "1b 2a"; }));
 
     model.removeConsumer(first);
     model.removeConsumer(first);
     model.removeConsumer(nullptr);
     QCOMPARE(model.consumers(), QList({second}));
     peer.sendRaw(deliveries("c1", 4, {"1c"}) + deliveries("c2", 5, {"2b"}));
-    QVERIFY(waitUntil([&] { return cells(model) == "1b 2b"; }));
+    QVERIFY(waitUntil([&] { return texts(model) == "1b 2b"; }));
 }
 
 void tst_LatestValueModel::consumerReplacesAllOthers()
@@ -497,35 +480,16 @@ void tst_LatestValueModel::consumerMayLiveInAnotherThread()
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
     Observed observed;
     LatestValueModel &model = observed.model;
-    QThread thread;
-    QObject worker;
-    OpenClient *client = nullptr;
-    Consumer *consumer = nullptr;
-    worker.moveToThread(&thread);
-    thread.start();
-    QMetaObject::invokeMethod(
-        &worker,
-        [&] {
-            client = new OpenClient(peer);
-            consumer = client->consume({.ackMode = AckMode::NoAck});
-        },
-        Qt::BlockingQueuedConnection);
-    model.addConsumer(consumer);
+    WorkerConsumer worker(peer);
+    model.addConsumer(worker.consumer());
     peer.sendRaw(deliveries("c1", 1, {"a", "b"}));
-    QVERIFY(waitUntil([&] { return cells(model) == "b"; }));
+    QVERIFY(waitUntil([&] { return texts(model) == "b"; }));
     // A batch that is queued when the consumer is deleted still arrives.
-    QMetaObject::invokeMethod(
-        &worker,
-        [&] {
-            Q_EMIT consumer->batchDelivered({Message("last"_ba)});
-            delete client;
-        },
-        Qt::BlockingQueuedConnection);
+    worker.call([&] { Q_EMIT worker.consumer()->batchDelivered({Message("last"_ba)}); });
+    worker.removeClient();
     QVERIFY(model.consumers().isEmpty());
     model.addConsumer(nullptr);
-    QVERIFY(waitUntil([&] { return cells(model) == "last"; }));
-    thread.quit();
-    QVERIFY(thread.wait());
+    QVERIFY(waitUntil([&] { return texts(model) == "last"; }));
 }
 
 void tst_LatestValueModel::modelSettlesNothing()
@@ -537,7 +501,7 @@ void tst_LatestValueModel::modelSettlesNothing()
         Consumer *consumer = client.consume();
         observed.model.addConsumer(consumer);
         peer.sendRaw(deliveries("c1", 1, {"a", "b", "c"}));
-        QVERIFY(waitUntil([&] { return cells(observed.model) == "c"; }));
+        QVERIFY(waitUntil([&] { return texts(observed.model) == "c"; }));
         QCOMPARE(consumer->unackedCount(), 3);
     }
     settle(client.connection);

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "client/clientsupport.h"
 #include "models/modelmessages.h"
+#include "models/observedmodel.h"
+#include "models/workerconsumer.h"
 
 #include <AmqpQt/messagemodel.h>
 
 #include <QtCore/qregularexpression.h>
-#include <QtCore/qthread.h>
-#include <QtTest/qabstractitemmodeltester.h>
 
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
@@ -26,10 +25,7 @@ QList<Message> numbered(int count, int first = 0)
 // The bodies from row 0 on, as the views get them: "2 1 0".
 QByteArray bodies(const QAbstractItemModel &model)
 {
-    QByteArrayList bodies;
-    for (int row = 0; row < model.rowCount(); ++row)
-        bodies += model.index(row, 0).data(MessageModel::TextRole).toByteArray();
-    return bodies.join(' ');
+    return cells(model, 0, MessageModel::TextRole);
 }
 
 // How many copies of the body there are.
@@ -38,26 +34,10 @@ int copiesOf(QByteArray &body)
     return body.data_ptr().d_ptr()->ref_.loadRelaxed();
 }
 
-// A model whose operations and signals are all checked.
-class Observed
+class Observed : public ObservedModel<MessageModel>
 {
 public:
-    explicit Observed(int maximumCount)
-    {
-        model.setMaximumCount(maximumCount);
-        model.setUpdateInterval(0);
-        QObject::connect(
-            &model, &QAbstractItemModel::rowsInserted, &model,
-            [this](const QModelIndex &, int first, int last) { changes += u"insert %1-%2"_s.arg(first).arg(last); });
-        QObject::connect(
-            &model, &QAbstractItemModel::rowsRemoved, &model,
-            [this](const QModelIndex &, int first, int last) { changes += u"remove %1-%2"_s.arg(first).arg(last); });
-        QObject::connect(&model, &QAbstractItemModel::dataChanged, &model,
-                         [this](const QModelIndex &first, const QModelIndex &last) {
-                             changes += u"change %1-%2"_s.arg(first.row()).arg(last.row());
-                         });
-        QObject::connect(&model, &QAbstractItemModel::modelReset, &model, [this] { changes += u"reset"_s; });
-    }
+    explicit Observed(int maximumCount) { model.setMaximumCount(maximumCount); }
 
     // Waits until the model has emitted its counts, and returns the signals emitted until then.
     QStringList next()
@@ -74,10 +54,6 @@ public:
         model.append(messages);
         return next();
     }
-
-    MessageModel model;
-    QAbstractItemModelTester tester{&model, QAbstractItemModelTester::FailureReportingMode::QtTest};
-    QStringList changes;
 };
 
 } // namespace
@@ -385,35 +361,29 @@ void tst_MessageModel::rowsShowTheirOwnMessage()
             messages += Message("{\"n\": " + QByteArray::number(i) + '}');
         return messages;
     };
-    const auto shown = [&model](int column) {
-        QByteArrayList cells;
-        for (int row = 0; row < model.rowCount(); ++row)
-            cells += model.index(row, column).data().toByteArray();
-        return cells.join(' ');
-    };
     model.setColumns({u"json.n"_s, u"size"_s});
     observed.show(jsonNumbers(8, 9));
-    QCOMPARE(shown(0), "9 8");
+    QCOMPARE(cells(model, 0), "9 8");
     observed.show(jsonNumbers(10, 10));
-    QCOMPARE(shown(0), "10 9 8");
-    QCOMPARE(shown(1), "9 8 8");
+    QCOMPARE(cells(model, 0), "10 9 8");
+    QCOMPARE(cells(model, 1), "9 8 8");
     observed.show(jsonNumbers(11, 12));
-    QCOMPARE(shown(0), "12 11 10 9");
+    QCOMPARE(cells(model, 0), "12 11 10 9");
     observed.show(jsonNumbers(100, 102));
-    QCOMPARE(shown(0), "102 101 100 12");
+    QCOMPARE(cells(model, 0), "102 101 100 12");
     model.setColumns({u"text"_s, u"json.n"_s});
-    QCOMPARE(shown(0), "{\"n\": 102} {\"n\": 101} {\"n\": 100} {\"n\": 12}");
-    QCOMPARE(shown(1), "102 101 100 12");
+    QCOMPARE(cells(model, 0), "{\"n\": 102} {\"n\": 101} {\"n\": 100} {\"n\": 12}");
+    QCOMPARE(cells(model, 1), "102 101 100 12");
     model.setMaximumCount(2);
     observed.show(jsonNumbers(3, 3));
-    QCOMPARE(shown(1), "3 102");
+    QCOMPARE(cells(model, 1), "3 102");
     model.clear();
     observed.show(jsonNumbers(4, 4));
-    QCOMPARE(shown(1), "4");
+    QCOMPARE(cells(model, 1), "4");
     model.setFilterRoutingKey(u"none"_s);
     model.setFilterRoutingKey({});
     observed.show(jsonNumbers(5, 5));
-    QCOMPARE(shown(1), "5");
+    QCOMPARE(cells(model, 1), "5");
 }
 
 void tst_MessageModel::slotMayCallAnything_data()
@@ -629,31 +599,15 @@ void tst_MessageModel::consumerMayLiveInAnotherThread()
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
     Observed observed(3);
     MessageModel &model = observed.model;
-    QThread thread;
-    QObject worker;
-    OpenClient *client = nullptr;
-    Consumer *consumer = nullptr;
-    worker.moveToThread(&thread);
-    thread.start();
-    QMetaObject::invokeMethod(
-        &worker,
-        [&] {
-            client = new OpenClient(peer);
-            consumer = client->consume({.ackMode = AckMode::NoAck});
-        },
-        Qt::BlockingQueuedConnection);
-    model.setConsumer(consumer);
+    WorkerConsumer worker(peer);
+    model.setConsumer(worker.consumer());
     peer.sendRaw(deliveries("c1", 1, {"a", "b", "c", "d"}));
     QVERIFY(waitUntil([&] { return bodies(model) == "d c b"; }));
-    QMetaObject::invokeMethod(
-        &worker, [&] { Q_EMIT consumer->batchDelivered({Message("late"_ba)}); }, Qt::BlockingQueuedConnection);
+    worker.call([&] { Q_EMIT worker.consumer()->batchDelivered({Message("late"_ba)}); });
     model.setConsumer(nullptr); // queued messages are dropped
-    QMetaObject::invokeMethod(
-        &worker, [&] { delete client; }, Qt::BlockingQueuedConnection);
+    worker.removeClient();
     settleEvents();
     QCOMPARE(model.totalCount(), 4.0);
-    thread.quit();
-    QVERIFY(thread.wait());
 }
 
 void tst_MessageModel::modelSettlesNothing()

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "client/clientsupport.h"
+#include "models/workerconsumer.h"
 
 #include <AmqpQt/ratehistory.h>
 
 #include <QtCore/qelapsedtimer.h>
-#include <QtCore/qthread.h>
 
 #include <algorithm>
 
@@ -370,31 +369,17 @@ void tst_RateHistory::consumerMayLiveInAnotherThread()
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
     RateHistory history;
     history.setInterval(AnHour);
-    QThread thread;
-    QObject worker;
-    OpenClient *client = nullptr;
-    Consumer *consumer = nullptr;
-    worker.moveToThread(&thread);
-    thread.start();
-    QMetaObject::invokeMethod(
-        &worker,
-        [&] {
-            client = new OpenClient(peer);
-            consumer = client->consume({.ackMode = AckMode::NoAck});
-            connect(consumer, &Consumer::delivered, &worker, [] {});
-        },
-        Qt::BlockingQueuedConnection);
+    WorkerConsumer worker(peer);
+    Consumer *consumer = worker.consumer();
+    worker.call([consumer] { connect(consumer, &Consumer::delivered, consumer, [] {}); });
     CountCheck check([&] { history.addConsumer(consumer); });
     double counted = 0;
     connect(consumer, &Consumer::deliveredCountChanged, this, [&](double count) { counted = count; });
     peer.sendRaw(deliveries("c1", 1, {"a", "b", "c"}));
     QVERIFY(waitUntil([&] { return counted == 3; }));
-    QMetaObject::invokeMethod(
-        &worker, [&] { delete client; }, Qt::BlockingQueuedConnection);
+    worker.removeClient();
     QVERIFY(history.consumers().isEmpty());
     QVERIFY(check.isNext(history, 3));
-    thread.quit();
-    QVERIFY(thread.wait());
 }
 
 QTEST_GUILESS_MAIN(tst_RateHistory)
