@@ -18,10 +18,12 @@ class LatestValueModelPrivate;
 class AMQPQT_EXPORT LatestValueModel : public QAbstractTableModel
 {
     Q_OBJECT
-    Q_PROPERTY(QString keyColumn READ keyColumn WRITE setKeyColumn NOTIFY keyColumnChanged)
-    Q_PROPERTY(QStringList columns READ columns WRITE setColumns NOTIFY columnsChanged)
-    Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval NOTIFY updateIntervalChanged) // ms
-    Q_PROPERTY(int maximumCount READ maximumCount WRITE setMaximumCount NOTIFY maximumCountChanged)
+    Q_PROPERTY(QString keyColumn READ keyColumn WRITE setKeyColumn RESET resetKeyColumn NOTIFY keyColumnChanged)
+    Q_PROPERTY(QStringList columns READ columns WRITE setColumns RESET resetColumns NOTIFY columnsChanged)
+    Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval RESET resetUpdateInterval NOTIFY
+                   updateIntervalChanged) // ms
+    Q_PROPERTY(
+        int maximumCount READ maximumCount WRITE setMaximumCount RESET resetMaximumCount NOTIFY maximumCountChanged)
     Q_PROPERTY(int count READ count NOTIFY countChanged)
     Q_DISABLE_COPY_MOVE(LatestValueModel)
 public:
@@ -64,6 +66,12 @@ protected:
     virtual void warn(const QString &text) const; // reports an invalid property value, and a full model
 
 private:
+    // Set the defaults: for QMetaProperty::reset(), and for QML, where undefined resets a property.
+    void resetKeyColumn();
+    void resetColumns();
+    void resetUpdateInterval();
+    void resetMaximumCount();
+
     friend class LatestValueModelPrivate;
     std::unique_ptr<LatestValueModelPrivate> d;
 };

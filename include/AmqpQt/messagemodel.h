@@ -18,12 +18,15 @@ class MessageModelPrivate;
 class AMQPQT_EXPORT MessageModel : public QAbstractTableModel
 {
     Q_OBJECT
-    Q_PROPERTY(int maximumCount READ maximumCount WRITE setMaximumCount NOTIFY maximumCountChanged)
-    Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval NOTIFY updateIntervalChanged) // ms
-    Q_PROPERTY(bool paused READ isPaused WRITE setPaused NOTIFY pausedChanged)
+    Q_PROPERTY(
+        int maximumCount READ maximumCount WRITE setMaximumCount RESET resetMaximumCount NOTIFY maximumCountChanged)
+    Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval RESET resetUpdateInterval NOTIFY
+                   updateIntervalChanged) // ms
+    Q_PROPERTY(bool paused READ isPaused WRITE setPaused RESET resetPaused NOTIFY pausedChanged)
     // "routingKey" "json.value" "headers.x" "text" …
-    Q_PROPERTY(QStringList columns READ columns WRITE setColumns NOTIFY columnsChanged)
-    Q_PROPERTY(QString filterRoutingKey READ filterRoutingKey WRITE setFilterRoutingKey NOTIFY filterRoutingKeyChanged)
+    Q_PROPERTY(QStringList columns READ columns WRITE setColumns RESET resetColumns NOTIFY columnsChanged)
+    Q_PROPERTY(QString filterRoutingKey READ filterRoutingKey WRITE setFilterRoutingKey RESET resetFilterRoutingKey
+                   NOTIFY filterRoutingKeyChanged)
     Q_PROPERTY(int count READ count NOTIFY countChanged)
     Q_PROPERTY(double totalCount READ totalCount NOTIFY countChanged)
     Q_PROPERTY(double droppedCount READ droppedCount NOTIFY countChanged) // dropped before a view saw them
@@ -92,6 +95,13 @@ protected:
     virtual void warn(const QString &text) const; // reports an invalid property value
 
 private:
+    // Set the defaults: for QMetaProperty::reset(), and for QML, where undefined resets a property.
+    void resetMaximumCount();
+    void resetUpdateInterval();
+    void resetPaused();
+    void resetColumns();
+    void resetFilterRoutingKey();
+
     friend class MessageModelPrivate;
     std::unique_ptr<MessageModelPrivate> d;
 };

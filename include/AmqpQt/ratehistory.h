@@ -19,8 +19,8 @@ class RateHistoryPrivate;
 class AMQPQT_EXPORT RateHistory : public QObject
 {
     Q_OBJECT
-    Q_PROPERTY(int samples READ samples WRITE setSamples NOTIFY samplesChanged)
-    Q_PROPERTY(int interval READ interval WRITE setInterval NOTIFY intervalChanged) // ms
+    Q_PROPERTY(int samples READ samples WRITE setSamples RESET resetSamples NOTIFY samplesChanged)
+    Q_PROPERTY(int interval READ interval WRITE setInterval RESET resetInterval NOTIFY intervalChanged) // ms
     Q_PROPERTY(QList<double> values READ values NOTIFY valuesChanged)
     Q_PROPERTY(double maximum READ maximum NOTIFY valuesChanged)
     Q_DISABLE_COPY_MOVE(RateHistory)
@@ -53,6 +53,10 @@ protected:
     virtual void warn(const QString &text) const; // reports an invalid property value
 
 private:
+    // Set the defaults: for QMetaProperty::reset(), and for QML, where undefined resets a property.
+    void resetSamples();
+    void resetInterval();
+
     friend class RateHistoryPrivate;
     std::unique_ptr<RateHistoryPrivate> d;
 };

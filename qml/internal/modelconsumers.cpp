@@ -19,11 +19,8 @@ QmlConsumer *ModelConsumers::firstConsumer()
 
 void ModelConsumers::setSingleConsumer(QmlConsumer *consumer)
 {
-    if (firstConsumer() == consumer && m_entries.size() <= 1)
-        return;
-    m_entries.clear();
-    insert(consumer);
-    notifyConsumers(true);
+    if (firstConsumer() != consumer || m_entries.size() > 1)
+        replaceBy(consumer);
 }
 
 void ModelConsumers::insert(QmlConsumer *consumer)
@@ -35,12 +32,31 @@ void ModelConsumers::insert(QmlConsumer *consumer)
     connectConsumer(consumer, m_entries.back().context.get());
 }
 
-QQmlListProperty<QmlConsumer> ModelConsumers::consumerList(QObject *model)
+void ModelConsumers::replaceBy(QmlConsumer *consumer)
+{
+    m_entries.clear();
+    insert(consumer);
+    const QPointer<QObject> self(element());
+    consumersReplaced();
+    if (self)
+        emitChanges();
+}
+
+// A slot may delete the element.
+void ModelConsumers::emitChanges()
+{
+    const QPointer<QObject> self(element());
+    Q_EMIT consumerChanged();
+    if (self)
+        Q_EMIT consumersChanged();
+}
+
+QQmlListProperty<QmlConsumer> ModelConsumers::consumerList()
 {
     const auto append = [](Property *property, QmlConsumer *consumer) {
         of(property)->removeDeleted();
         of(property)->insert(consumer);
-        of(property)->notifyConsumers(false);
+        of(property)->emitChanges();
     };
     const auto count = [](Property *property) {
         of(property)->removeDeleted();
@@ -49,11 +65,8 @@ QQmlListProperty<QmlConsumer> ModelConsumers::consumerList(QObject *model)
     const auto at = [](Property *property, qsizetype index) {
         return of(property)->m_entries.at(std::size_t(index)).consumer.data();
     };
-    const auto clear = [](Property *property) {
-        of(property)->m_entries.clear();
-        of(property)->notifyConsumers(true);
-    };
-    return {model, this, append, count, at, clear};
+    const auto clear = [](Property *property) { of(property)->replaceBy(nullptr); };
+    return {element(), this, append, count, at, clear};
 }
 
 } // namespace AmqpQt

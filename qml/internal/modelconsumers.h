@@ -11,8 +11,8 @@
 namespace AmqpQt
 {
 
-// The consumers of a model element: the property `consumers`, and `consumer` as its shorthand for a single one. Deleted
-// consumers are removed from the list.
+// The second base class of a model element, with its consumers. They are its property `consumers`, and `consumer` is
+// the shorthand for a single one. Deleted consumers are removed from the list.
 class ModelConsumers
 {
 public:
@@ -21,11 +21,15 @@ public:
 protected:
     QmlConsumer *firstConsumer();
     void setSingleConsumer(QmlConsumer *consumer);
-    QQmlListProperty<QmlConsumer> consumerList(QObject *model);
+    void removeConsumers() { setSingleConsumer(nullptr); }
+    QQmlListProperty<QmlConsumer> consumerList();
 
     // The connections to the consumer end with the context.
     virtual void connectConsumer(QmlConsumer *consumer, QObject *context) = 0;
-    virtual void notifyConsumers(bool isReset) = 0; // isReset is true if the previous consumers were removed
+    virtual void consumersReplaced() {} // the previous consumers were removed
+    // The element has these as its signals.
+    virtual void consumerChanged() = 0;
+    virtual void consumersChanged() = 0;
 
 private:
     struct Entry {
@@ -35,8 +39,11 @@ private:
     using Property = QQmlListProperty<QmlConsumer>;
 
     static ModelConsumers *of(Property *property) { return static_cast<ModelConsumers *>(property->data); }
+    QObject *element() { return dynamic_cast<QObject *>(this); }
     void removeDeleted();
     void insert(QmlConsumer *consumer);
+    void replaceBy(QmlConsumer *consumer);
+    void emitChanges();
 
     std::vector<Entry> m_entries;
 };

@@ -8,28 +8,15 @@
 namespace AmqpQt
 {
 
-QmlLatestValueModel::QmlLatestValueModel(QObject *parent)
-    : LatestValueModel(parent)
+QVariant QmlLatestValueModel::data(const QModelIndex &index, int role) const
 {
+    return toScript(LatestValueModel::data(index, role));
 }
 
 void QmlLatestValueModel::connectConsumer(QmlConsumer *consumer, QObject *context)
 {
     connect(consumer, &QmlConsumer::batchDelivered, context,
             [this](const QList<Message> &messages) { append(messages); });
-}
-
-void QmlLatestValueModel::notifyConsumers(bool)
-{
-    const QPointer<QmlLatestValueModel> self(this);
-    Q_EMIT consumerChanged();
-    if (self)
-        Q_EMIT consumersChanged();
-}
-
-QVariant QmlLatestValueModel::data(const QModelIndex &index, int role) const
-{
-    return toScript(LatestValueModel::data(index, role));
 }
 
 void QmlLatestValueModel::warn(const QString &text) const

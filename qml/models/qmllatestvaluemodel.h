@@ -9,48 +9,25 @@ namespace AmqpQt
 {
 
 // The library's model, with the consumers that QML knows.
-class QmlLatestValueModel : public AmqpQt::LatestValueModel, private ModelConsumers
+class QmlLatestValueModel : public AmqpQt::LatestValueModel, public ModelConsumers
 {
     Q_OBJECT
-    Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ consumer WRITE setConsumer RESET resetConsumer NOTIFY consumerChanged)
-    Q_PROPERTY(QQmlListProperty<AmqpQt::QmlConsumer> consumers READ consumers NOTIFY consumersChanged)
-    // The properties of the library's model; assigning undefined resets a property.
-    Q_PROPERTY(QString keyColumn READ keyColumn WRITE setKeyColumn RESET resetKeyColumn NOTIFY keyColumnChanged)
-    Q_PROPERTY(QStringList columns READ columns WRITE setColumns RESET resetColumns NOTIFY columnsChanged)
-    Q_PROPERTY(int updateInterval READ updateInterval WRITE setUpdateInterval RESET resetUpdateInterval NOTIFY
-                   updateIntervalChanged)
-    Q_PROPERTY(
-        int maximumCount READ maximumCount WRITE setMaximumCount RESET resetMaximumCount NOTIFY maximumCountChanged)
+    Q_PROPERTY(AmqpQt::QmlConsumer *consumer READ firstConsumer WRITE setSingleConsumer RESET removeConsumers NOTIFY
+                   consumerChanged)
+    Q_PROPERTY(QQmlListProperty<AmqpQt::QmlConsumer> consumers READ consumerList NOTIFY consumersChanged)
     QML_NAMED_ELEMENT(LatestValueModel)
 public:
-    explicit QmlLatestValueModel(QObject *parent = nullptr);
-
-    QmlConsumer *consumer() { return firstConsumer(); }
-    void setConsumer(QmlConsumer *consumer) { setSingleConsumer(consumer); }
-    QQmlListProperty<QmlConsumer> consumers() { return consumerList(this); }
-
-    void resetConsumer() { setConsumer(nullptr); }
-    void resetKeyColumn() { setKeyColumn(QStringLiteral("routingKey")); }
-    void resetColumns() { setColumns(m_firstColumns); }
-    void resetUpdateInterval() { setUpdateInterval(50); }
-    void resetMaximumCount() { setMaximumCount(10'000); }
-
     QVariant data(const QModelIndex &index, int role = Qt::DisplayRole) const override;
 
     Q_INVOKABLE AmqpQt::Message get(int row) const { return message(row); }
 
 Q_SIGNALS:
-    void consumerChanged();
-    void consumersChanged();
+    void consumerChanged() override;
+    void consumersChanged() override;
 
 protected:
-    void warn(const QString &text) const override; // with the element's file and line
-
-private:
     void connectConsumer(QmlConsumer *consumer, QObject *context) override;
-    void notifyConsumers(bool isReset) override;
-
-    const QStringList m_firstColumns = columns();
+    void warn(const QString &text) const override; // with the element's file and line
 };
 
 } // namespace AmqpQt

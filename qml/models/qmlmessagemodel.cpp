@@ -8,28 +8,15 @@
 namespace AmqpQt
 {
 
-QmlMessageModel::QmlMessageModel(QObject *parent)
-    : MessageModel(parent)
+QVariant QmlMessageModel::data(const QModelIndex &index, int role) const
 {
+    return toScript(MessageModel::data(index, role));
 }
 
 void QmlMessageModel::connectConsumer(QmlConsumer *consumer, QObject *context)
 {
     connect(consumer, &QmlConsumer::batchDelivered, context,
             [this](const QList<Message> &messages) { append(messages); });
-}
-
-void QmlMessageModel::notifyConsumers(bool)
-{
-    const QPointer<QmlMessageModel> self(this);
-    Q_EMIT consumerChanged();
-    if (self)
-        Q_EMIT consumersChanged();
-}
-
-QVariant QmlMessageModel::data(const QModelIndex &index, int role) const
-{
-    return toScript(MessageModel::data(index, role));
 }
 
 void QmlMessageModel::warn(const QString &text) const

@@ -6,25 +6,9 @@
 namespace AmqpQt
 {
 
-QmlRateHistory::QmlRateHistory(QObject *parent)
-    : RateHistory(parent)
-{
-}
-
 void QmlRateHistory::connectConsumer(QmlConsumer *consumer, QObject *context)
 {
     connect(consumer->counter(), &DeliveryCounter::counted, context, [this](int count) { add(count); });
-}
-
-void QmlRateHistory::notifyConsumers(bool isReset)
-{
-    const QPointer<QmlRateHistory> self(this);
-    if (isReset)
-        clear();
-    if (self)
-        Q_EMIT consumerChanged();
-    if (self)
-        Q_EMIT consumersChanged();
 }
 
 QVariantList QmlRateHistory::polyline(double width, double height) const

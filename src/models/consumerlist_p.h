@@ -20,7 +20,7 @@ public:
 
     ConsumerList(QObject *model, Connect connect);
 
-    void set(Consumer *consumer); // in place of all others; null for none
+    void set(Consumer *consumer); // replaces all consumers; null removes them
     // Does nothing if the consumer is null or in the list already.
     void add(Consumer *consumer);
     // Ends the connections of the consumer's context, and drops its queued signals from another thread.

@@ -480,4 +480,24 @@ void LatestValueModel::warn(const QString &text) const
     qCWarning(lcModel).noquote() << text;
 }
 
+void LatestValueModel::resetKeyColumn()
+{
+    setKeyColumn(LatestValueModelPrivate::defaultKeyColumn());
+}
+
+void LatestValueModel::resetColumns()
+{
+    setColumns(ColumnList::defaultNames());
+}
+
+void LatestValueModel::resetUpdateInterval()
+{
+    setUpdateInterval(UpdateTimer::DefaultInterval);
+}
+
+void LatestValueModel::resetMaximumCount()
+{
+    setMaximumCount(LatestValueModelPrivate::DefaultMaximumCount);
+}
+
 } // namespace AmqpQt

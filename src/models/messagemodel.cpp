@@ -471,4 +471,29 @@ void MessageModel::warn(const QString &text) const
     qCWarning(lcModel).noquote() << text;
 }
 
+void MessageModel::resetMaximumCount()
+{
+    setMaximumCount(MessageModelPrivate::DefaultMaximumCount);
+}
+
+void MessageModel::resetUpdateInterval()
+{
+    setUpdateInterval(UpdateTimer::DefaultInterval);
+}
+
+void MessageModel::resetPaused()
+{
+    setPaused(false);
+}
+
+void MessageModel::resetColumns()
+{
+    setColumns(ColumnList::defaultNames());
+}
+
+void MessageModel::resetFilterRoutingKey()
+{
+    setFilterRoutingKey({});
+}
+
 } // namespace AmqpQt

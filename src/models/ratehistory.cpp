@@ -309,4 +309,14 @@ void RateHistory::warn(const QString &text) const
     qCWarning(lcModel).noquote() << text;
 }
 
+void RateHistory::resetSamples()
+{
+    setSamples(RateHistoryPrivate::DefaultSamples);
+}
+
+void RateHistory::resetInterval()
+{
+    setInterval(RateHistoryPrivate::DefaultInterval);
+}
+
 } // namespace AmqpQt

@@ -29,12 +29,10 @@ public:
         const auto record = [this](const QString &change, int first, int last) {
             changes += u"%1 %2-%3"_s.arg(change).arg(first).arg(last);
         };
-        QObject::connect(
-            &model, &QAbstractItemModel::rowsInserted, &model,
-            [record](const QModelIndex &, int first, int last) { record(u"insert"_s, first, last); });
-        QObject::connect(
-            &model, &QAbstractItemModel::rowsRemoved, &model,
-            [record](const QModelIndex &, int first, int last) { record(u"remove"_s, first, last); });
+        QObject::connect(&model, &QAbstractItemModel::rowsInserted, &model,
+                         [record](const QModelIndex &, int first, int last) { record(u"insert"_s, first, last); });
+        QObject::connect(&model, &QAbstractItemModel::rowsRemoved, &model,
+                         [record](const QModelIndex &, int first, int last) { record(u"remove"_s, first, last); });
         QObject::connect(&model, &QAbstractItemModel::dataChanged, &model,
                          [record](const QModelIndex &first, const QModelIndex &last) {
                              record(u"change"_s, first.row(), last.row());
