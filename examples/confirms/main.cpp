@@ -20,12 +20,12 @@ int main(int argc, char *argv[])
     QCommandLineParser options;
     options.setApplicationDescription(u"Publishes messages and waits for their confirms."_s);
     options.addHelpOption();
-    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+    options.addOption({u"url"_s, u"The broker; by default $AMQPQT_URL or the local broker."_s, u"URL"_s,
                        qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
     options.addOption(
-        {u"queue"_s, u"The queue; it has to be there unless --declare is given."_s, u"name"_s, u"confirmed"_s});
-    options.addOption({u"declare"_s, u"Declare the queue, durable."_s});
-    options.addOption({u"count"_s, u"How many messages."_s, u"N"_s, u"1000"_s});
+        {u"queue"_s, u"The queue, which must exist unless --declare is given."_s, u"name"_s, u"confirmed"_s});
+    options.addOption({u"declare"_s, u"Declares the queue as durable."_s});
+    options.addOption({u"count"_s, u"The number of messages."_s, u"N"_s, u"1000"_s});
     options.process(application);
     const QString queue = options.value(u"queue"_s);
     const int count = qMax(1, options.value(u"count"_s).toInt());

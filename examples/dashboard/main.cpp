@@ -48,10 +48,10 @@ Options parseCommandLine()
     QCommandLineParser parser;
     parser.setApplicationDescription(u"Shows readings of sensors in a window as they arrive."_s);
     parser.addHelpOption();
-    parser.addOption({u"url"_s, u"The broker. Default: $AMQPQT_URL, or the local broker."_s, u"URL"_s,
+    parser.addOption({u"url"_s, u"The broker; by default $AMQPQT_URL or the local broker."_s, u"URL"_s,
                       qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
     parser.addOption({u"dark"_s, u"Light text on a dark background."_s});
-    parser.addOption({u"size"_s, u"The size of the window. Default: 1280x800"_s, u"WxH"_s, u"1280x800"_s});
+    parser.addOption({u"size"_s, u"The size of the window."_s, u"WxH"_s, u"1280x800"_s});
     parser.addOption(
         {u"page"_s, u"The first page of a narrow window: %1."_s.arg(pages.join(u", "_s)), u"NAME"_s, pages.first()});
     parser.addOption({u"seconds"_s, u"Ends after this many seconds."_s, u"N"_s});

@@ -22,7 +22,7 @@ int main(int argc, char *argv[])
     QCommandLineParser options;
     options.setApplicationDescription(u"Does the tasks of a queue, one at a time."_s);
     options.addHelpOption();
-    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+    options.addOption({u"url"_s, u"The broker; by default $AMQPQT_URL or the local broker."_s, u"URL"_s,
                        qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
     options.addOption({u"queue"_s, u"The queue, declared durable."_s, u"name"_s, u"task_queue"_s});
     options.process(application);

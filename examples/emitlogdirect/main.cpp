@@ -17,7 +17,7 @@ int main(int argc, char *argv[])
     QCommandLineParser options;
     options.setApplicationDescription(u"Sends a line with a severity."_s);
     options.addHelpOption();
-    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+    options.addOption({u"url"_s, u"The broker; by default $AMQPQT_URL or the local broker."_s, u"URL"_s,
                        qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
     options.addOption({u"exchange"_s, u"The exchange."_s, u"name"_s, u"direct_logs"_s});
     options.addPositionalArgument(u"severity"_s, u"The severity, such as error."_s, u"SEVERITY"_s);

@@ -35,14 +35,14 @@ int main(int argc, char *argv[])
     QCommandLineParser options;
     options.setApplicationDescription(u"Shows messages as they arrive, and publishes by hand."_s);
     options.addHelpOption();
-    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+    options.addOption({u"url"_s, u"The broker; by default $AMQPQT_URL or the local broker."_s, u"URL"_s,
                        qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
     options.addOption({u"exchange"_s, u"The topic exchange to watch."_s, u"NAME"_s, u"sensors"_s});
-    options.addOption({u"routing-key"_s, u"Which of its messages."_s, u"PATTERN"_s, u"#"_s});
+    options.addOption({u"routing-key"_s, u"The routing key pattern of the messages to show."_s, u"PATTERN"_s, u"#"_s});
     options.addOption(
-        {u"columns"_s, u"What to show of them."_s, u"LIST"_s, u"routingKey,json.value,json.unit,size,text"_s});
-    options.addOption({u"dark"_s, u"A dark palette, whatever the desktop has."_s});
-    options.addOption({u"seconds"_s, u"Ends after so many seconds."_s, u"N"_s});
+        {u"columns"_s, u"The columns to show."_s, u"LIST"_s, u"routingKey,json.value,json.unit,size,text"_s});
+    options.addOption({u"dark"_s, u"Uses a dark palette instead of that of the desktop."_s});
+    options.addOption({u"seconds"_s, u"Ends after this many seconds."_s, u"N"_s});
     options.addOption({u"screenshot"_s, u"Saves a picture of the window before it ends."_s, u"FILE"_s});
     options.process(application);
 

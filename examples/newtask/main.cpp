@@ -18,10 +18,10 @@ int main(int argc, char *argv[])
     QCommandLineParser options;
     options.setApplicationDescription(u"Puts a task into a queue that workers share."_s);
     options.addHelpOption();
-    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+    options.addOption({u"url"_s, u"The broker; by default $AMQPQT_URL or the local broker."_s, u"URL"_s,
                        qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
     options.addOption({u"queue"_s, u"The queue, declared durable."_s, u"name"_s, u"task_queue"_s});
-    options.addPositionalArgument(u"text"_s, u"The task; each full stop is a second of work."_s, u"TEXT…"_s);
+    options.addPositionalArgument(u"text"_s, u"The task; each full stop stands for a second of work."_s, u"TEXT…"_s);
     options.process(application);
     const QString queue = options.value(u"queue"_s);
     const QString task = options.positionalArguments().join(u' ');

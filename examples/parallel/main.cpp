@@ -122,16 +122,18 @@ int main(int argc, char *argv[])
     QCommandLineParser options;
     options.setApplicationDescription(u"Consumes queues with a connection in each of several threads."_s);
     options.addHelpOption();
-    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+    options.addOption({u"url"_s, u"The broker; by default $AMQPQT_URL or the local broker."_s, u"URL"_s,
                        qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
-    options.addOption({u"threads"_s, u"How many threads, each with a connection."_s, u"N"_s, u"2"_s});
-    options.addOption({u"queue"_s, u"A queue; give several and the threads share them."_s, u"name"_s, u"task_queue"_s});
-    options.addOption({u"count"_s, u"Ends after so many messages in all."_s, u"N"_s});
-    options.addOption({u"declare-partitions"_s,
-                       u"Declare the queues, durable, and bind them to this consistent-hash exchange."_s,
-                       u"exchange"_s});
+    options.addOption({u"threads"_s, u"The number of threads, each with a connection."_s, u"N"_s, u"2"_s});
     options.addOption(
-        {u"stream"_s, u"The queues are streams; where to begin: first, last, next, a number, 1h …"_s, u"offset"_s});
+        {u"queue"_s, u"A queue; with several queues, the threads share them."_s, u"name"_s, u"task_queue"_s});
+    options.addOption({u"count"_s, u"Ends after this many messages in total."_s, u"N"_s});
+    options.addOption({u"declare-partitions"_s,
+                       u"Declares the queues as durable and binds them to this consistent-hash exchange."_s,
+                       u"exchange"_s});
+    options.addOption({u"stream"_s,
+                       u"The queues are streams, read from this offset: first, last, next, a number, 1h …"_s,
+                       u"offset"_s});
     options.process(application);
 
     const auto threadCount = number(options, u"threads"_s, 256);

@@ -19,9 +19,9 @@ int main(int argc, char *argv[])
 {
     QCoreApplication application(argc, argv);
     QCommandLineParser options;
-    options.setApplicationDescription(u"Prints what emitlog sends."_s);
+    options.setApplicationDescription(u"Prints the lines that emitlog sends."_s);
     options.addHelpOption();
-    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+    options.addOption({u"url"_s, u"The broker; by default $AMQPQT_URL or the local broker."_s, u"URL"_s,
                        qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
     options.addOption({u"exchange"_s, u"The exchange."_s, u"name"_s, u"logs"_s});
     options.process(application);

@@ -18,9 +18,9 @@ int main(int argc, char *argv[])
 {
     QCoreApplication application(argc, argv);
     QCommandLineParser options;
-    options.setApplicationDescription(u"Prints the lines that fit, until Ctrl-C."_s);
+    options.setApplicationDescription(u"Prints the matching lines until Ctrl-C."_s);
     options.addHelpOption();
-    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+    options.addOption({u"url"_s, u"The broker; by default $AMQPQT_URL or the local broker."_s, u"URL"_s,
                        qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
     options.addOption({u"exchange"_s, u"The exchange."_s, u"name"_s, u"direct_logs"_s});
     options.addPositionalArgument(u"severities"_s, u"The severities to print."_s, u"SEVERITY…"_s);

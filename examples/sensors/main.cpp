@@ -64,12 +64,13 @@ int main(int argc, char *argv[])
 {
     QCoreApplication application(argc, argv);
     QCommandLineParser options;
-    options.setApplicationDescription(u"Publishes readings of made-up sensors."_s);
+    options.setApplicationDescription(u"Publishes readings of simulated sensors."_s);
     options.addHelpOption();
-    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+    options.addOption({u"url"_s, u"The broker; by default $AMQPQT_URL or the local broker."_s, u"URL"_s,
                        qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
-    options.addOption({u"sensors"_s, u"How many sensors."_s, u"N"_s, u"4"_s});
-    options.addOption({u"rate"_s, u"Readings per second, all sensors together; 0: as many as go."_s, u"N"_s, u"20"_s});
+    options.addOption({u"sensors"_s, u"The number of sensors."_s, u"N"_s, u"4"_s});
+    options.addOption(
+        {u"rate"_s, u"Readings per second of all sensors together; 0 for as many as possible."_s, u"N"_s, u"20"_s});
     options.process(application);
     const int sensors = qMax(1, options.value(u"sensors"_s).toInt());
     const double rate = options.value(u"rate"_s).toDouble();

@@ -38,11 +38,11 @@ int main(int argc, char *argv[])
     QCommandLineParser options;
     options.setApplicationDescription(u"Shows readings of sensors as they arrive."_s);
     options.addHelpOption();
-    options.addOption({u"url"_s, u"The broker; default: $AMQPQT_URL, else the local one."_s, u"URL"_s,
+    options.addOption({u"url"_s, u"The broker; by default $AMQPQT_URL or the local broker."_s, u"URL"_s,
                        qEnvironmentVariable("AMQPQT_URL", u"amqp://guest:guest@localhost/%2F"_s)});
-    options.addOption({u"lines"_s, u"A line for each reading instead of a table that is refreshed."_s});
-    options.addOption({u"quiet"_s, u"Only how many there were, at the end."_s});
-    options.addOption({u"seconds"_s, u"Ends after so many seconds."_s, u"N"_s});
+    options.addOption({u"lines"_s, u"Prints a line for each reading instead of a table that is refreshed."_s});
+    options.addOption({u"quiet"_s, u"Prints only the number of readings, at the end."_s});
+    options.addOption({u"seconds"_s, u"Ends after this many seconds."_s, u"N"_s});
     options.process(application);
     const bool lines = options.isSet(u"lines"_s);
     const bool table = !lines && !options.isSet(u"quiet"_s);

@@ -59,7 +59,7 @@ QVariant fromNumber(double number)
     return isShort ? QVariant(int(integer)) : QVariant(integer);
 }
 
-// "Map" of a Map, "Object" of an ordinary object or one of a class.
+// Returns "Map" for a Map, and "Object" for an ordinary object or an instance of a class.
 QString className(const QJSValue &object)
 {
     QJSValue root = object;

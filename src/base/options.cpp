@@ -236,7 +236,7 @@ QueueOptions QueueOptions::withSingleActiveConsumer() const
 
 /*!
     \variable AmqpQt::ExchangeOptions::internal
-    \brief only other exchanges may feed it; publishing to it is refused.
+    \brief only other exchanges may route messages to it; publishing to it is refused.
 */
 
 /*!

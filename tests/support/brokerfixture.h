@@ -13,7 +13,7 @@
 // The broker to test against: AMQPQT_TEST_URL, or else a private node that is started for this executable and ends with
 // it. Without a broker the running test fails and the URL is empty.
 QUrl brokerUrl();
-// The same broker over TLS: AMQPQT_TEST_TLS_URL. Its certificates are those of certificates.h.
+// The URL of the same broker over TLS, AMQPQT_TEST_TLS_URL. certificates.h has the certificates.
 QUrl brokerTlsUrl();
 
 struct ProcessResult {

@@ -307,7 +307,7 @@ using Engine::ReplyValue;
 /*!
     \fn void AmqpQt::Channel::publishFailed(quint64 first, quint64 last, const AmqpQt::Error &error)
 
-    This signal is emitted when the messages with the sequence numbers from \a first to \a last, both included, were
+    This signal is emitted when the messages with the sequence numbers from \a first to \a last, inclusive, were
     accepted by publish() and have failed. Either they were never sent: they were waiting for the connection to open, or
     for the broker to stop blocking, when \a error ended the channel, or they are too large for the negotiated frame
     size (ErrorKind::InvalidArgument). Or, in confirm mode, the broker nacked them (ErrorKind::Nacked), they had no
@@ -846,7 +846,7 @@ Reply<void> Channel::txSelect()
 
 /*!
     Commits the messages and settlements since the last commit or rollback (\c tx.commit). Calls made before the reply
-    arrives, settlements included, wait for it and belong to the next transaction, since the broker closes the
+    arrives, including settlements, wait for it and belong to the next transaction, since the broker closes the
     connection when anything follows a commit that it has not answered. Without txSelect() the reply ends with
     ErrorKind::InvalidArgument.
 */

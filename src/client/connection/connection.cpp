@@ -527,7 +527,7 @@ Channel *Connection::channel(quint16 number)
 }
 
 /*!
-    Returns the channels of this connection that have a number, closed ones included, in ascending order of their
+    Returns the channels of this connection that have a number, including closed ones, in ascending order of their
     numbers.
 */
 QList<Channel *> Connection::channels() const

@@ -48,7 +48,7 @@ public:
     void skip(quint64 bodySize); // replaces header(); nothing of the content is kept
     bool isSkipped() const noexcept { return m_isSkipped; }
 
-    // `frameRemaining` is the rest of the body in the frame, this part included. Reserves room for all of it, since a
+    // `frameRemaining` is the rest of the body in the frame, including this part. Reserves room for all of it, since a
     // connection receives only one frame at a time.
     void append(QByteArrayView part, qsizetype frameRemaining);
     // Returns the place for the next bytes.

@@ -40,7 +40,7 @@ public:
     void on(const Wire::BasicGetEmpty &);
     void on(const Wire::BasicReturn &);
     void onHeader(const Wire::ContentHeader &header, QByteArrayView frame);
-    // The content exceeds `limit`; `what` describes its size for the error. Ends its consumer.
+    // Skips a content that exceeds `limit`, and ends its consumer. `what` describes the size in the error.
     void skip(quint64 bodySize, const QString &what, qint64 limit);
     // Called when the content is complete. Returns true if `delivered` must be reported, and false if the
     // content has been handled.

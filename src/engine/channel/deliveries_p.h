@@ -59,7 +59,7 @@ public:
 
     void startTransactions(); // transaction mode
     bool isTransacted() const noexcept { return m_transaction != nullptr; }
-    // After tx.commit and tx.rollback nothing may follow before the reply, acks included.
+    // After tx.commit and tx.rollback nothing may follow before the reply, not even acks.
     bool isTransactionEnding() const noexcept { return m_transaction && m_transaction->isEnding(); }
     void commitSent() { m_transaction->commitSent(); }
     void rollbackSent() { m_transaction->rollbackSent(); }
