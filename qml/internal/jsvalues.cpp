@@ -105,7 +105,7 @@ QVariant FromScript::value(const QJSValue &value)
         return value.toString();
     if (value.isCallable())
         return QVariant::fromValue(JavaScript::Function());
-    if (!value.isObject() && !value.isVariant())
+    if (!value.isObject())
         return QVariant::fromValue(JavaScript::Symbol());
     const QVariant variant = value.toVariant(QJSValue::RetainJSObjects);
     if (variant.metaType() != QMetaType::fromType<QJSValue>())
