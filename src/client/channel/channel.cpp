@@ -726,10 +726,8 @@ Consumer *Channel::consume(const QString &queue, const ConsumeOptions &options, 
 */
 QList<Consumer *> Channel::consumers() const
 {
-    QList<ConsumerPrivate *> sorted = d->activeConsumers;
-    std::sort(sorted.begin(), sorted.end(), [](const auto *a, const auto *b) { return a->serial < b->serial; });
     QList<Consumer *> consumers;
-    for (const ConsumerPrivate *consumer : std::as_const(sorted))
+    for (const ConsumerPrivate *consumer : d->consumers.active())
         consumers.append(consumer->q);
     return consumers;
 }
@@ -739,7 +737,7 @@ QList<Consumer *> Channel::consumers() const
 */
 Consumer *Channel::consumer(const QString &consumerTag) const
 {
-    const ConsumerPrivate *consumer = d->findConsumer(consumerTag);
+    const ConsumerPrivate *consumer = d->consumers.find(consumerTag);
     return consumer ? consumer->q : nullptr;
 }
 

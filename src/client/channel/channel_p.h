@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "client/channel/channelconsumers_p.h"
+#include "client/channel/channelflowreports_p.h"
 #include "client/channel/confirmreplies_p.h"
 #include "client/connection/connection_p.h"
 #include "client/message/message_p.h"
@@ -62,9 +64,6 @@ public:
     Reply<void> whenConfirmed();
     Reply<void> select(const char *function, const Call &call); // enters a mode
     Consumer *consume(const QString &queue, ConsumeOptions options, QObject *parent);
-    ConsumerPrivate *findConsumer(const QString &tag); // finds only consumers that have not ended
-    void addConsumer(ConsumerPrivate *consumer);
-    void removeConsumer(const ConsumerPrivate *consumer); // has no effect on a consumer that has ended
     Reply<void> reopen();
     Reply<void> close();
     bool settle(const char *function, const Message &message, Settlement::Kind kind, bool upTo);
@@ -76,9 +75,6 @@ public:
     // engine events
     void onOpened();
     void onClosed(const Error &reason);
-    void notifyBackpressure();
-    void setFlow(bool active);
-    void setConfirmWindowFull(bool full);
     void publishesEnded(quint64 first, quint64 last, const Error &failure); // called before the signals are emitted
     void emitUnconfirmedCount();
     void recountUnacked();                   // called after deliveries or settlements were undone
@@ -104,33 +100,25 @@ public:
     State state = State::Closed;
     Error error;
     Error lastCallError;
-    bool reportedFlowStopped = false; // channel.flow
-    bool reportedWindowFull = false;
     int unconfirmedCount = 0; // published in confirm mode, outcome not reported yet
     std::vector<Promise<void>> whenOpen;
     std::optional<Reply<void>> closing;     // the reply of close()
     std::optional<Promise<void>> reopening; // reopen() was called before closed() was emitted
-    // Lists, because maps and hashes take much memory and there may be thousands of channels with one consumer each.
-    QList<ConsumerPrivate *> activeConsumers; // consumers that have not ended, sorted by tag; see consumerPosition()
-    QList<ConsumerPrivate *> allConsumers;    // sorted by serial number, that is, in order of creation
-    quint64 lastConsumerSerial = 0;           // serial number, for generated tags and the order of consumers()
+    ChannelConsumers consumers;
+    ChannelFlowReports flow{*this};
 
 private:
     void setState(State newState);
     void startReopening(const Promise<void> &promise);
-    const ConsumerPrivate *rejectedConsumer(const Error &reason) const;
-    QList<ConsumerPrivate *>::iterator consumerPosition(const QString &tag); // the insertion point if not found
     void noteUnconfirmed();
     Error checkConfirmMode(const char *function) const;
+    Result<Engine::CallId> submit(const char *function, const Call &call);
 
     ConfirmReplies m_confirmReplies;
     quint64 m_firstConfirmed = 0; // the first sequence number in confirm mode
     quint64 m_lastSequence = 0;
     int m_reportedUnconfirmedCount = 0;
     bool m_unconfirmedNoted = false;
-    BackpressureReasons m_reportedBackpressure;
-    bool m_reportedWritable = false;
-    Result<Engine::CallId> submit(const char *function, const Call &call);
 };
 
 template <typename T, typename Convert, typename Emit>

@@ -30,7 +30,7 @@ ChannelPrivate::~ChannelPrivate()
     const Error deleted(ErrorKind::Cancelled, u"the channel was deleted"_s);
     if (connection)
         connection->takeSettlements(); // earlier settlements of other threads are still sent
-    for (ConsumerPrivate *consumer : std::exchange(allConsumers, {}))
+    for (ConsumerPrivate *consumer : consumers.takeAll())
         consumer->channelDestroyed(deleted);
     for (const Promise<void> &promise : whenOpen)
         promise.finish(deleted, ConnectionPrivate::Delivery::Posted);
@@ -65,9 +65,8 @@ void ChannelPrivate::startFailed(const Error &reason)
 
 void ChannelPrivate::connectionDestroyed(const Error &gone)
 {
-    for (ConsumerPrivate *consumer : std::exchange(allConsumers, {}))
+    for (ConsumerPrivate *consumer : consumers.takeAll())
         consumer->channelDestroyed(gone);
-    activeConsumers.clear();
     if (engine)
         engine->client = nullptr;
     engine.reset();
@@ -80,7 +79,7 @@ void ChannelPrivate::connectionDestroyed(const Error &gone)
     if (state == State::Closed)
         return;
     state = State::Closed;
-    notifyBackpressure();
+    flow.report();
     setError(gone);
     setState(State::Closed);
     defer(q, [channel = q, gone] { Q_EMIT channel->closed(gone); });
@@ -188,26 +187,7 @@ void ChannelPrivate::noteClosing()
     if (state == State::Closing || !engine || engine->state() != Engine::ChannelEngine::State::Closing)
         return;
     setState(State::Closing);
-    notifyBackpressure();
-}
-
-// Finds the consumer whose basic.consume made the broker close the channel. channel.close does not contain the tag,
-// so this returns the oldest unanswered consumer whose queue it names, as RabbitMQ does, or otherwise the oldest
-// unanswered consumer. Answers may overtake each other.
-const ConsumerPrivate *ChannelPrivate::rejectedConsumer(const Error &reason) const
-{
-    if (reason.method() != "basic.consume"_L1)
-        return nullptr;
-    const ConsumerPrivate *oldest = nullptr;
-    for (const ConsumerPrivate *consumer : std::as_const(allConsumers)) {
-        if (consumer->state != Consumer::State::Starting)
-            continue;
-        if (reason.text().contains(u"'%1'"_s.arg(consumer->queue)))
-            return consumer;
-        if (!oldest)
-            oldest = consumer;
-    }
-    return oldest;
+    flow.report();
 }
 
 Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, QObject *parent)
@@ -215,7 +195,7 @@ Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, 
     const Error reason = checkUsable("consume");
     if (reason.isError()) {
         auto *failed = new Consumer(q, nullptr);
-        failed->d = std::make_unique<ConsumerPrivate>(failed, nullptr, queue, options, 0);
+        failed->d = std::make_unique<ConsumerPrivate>(failed, nullptr, queue, options);
         failed->d->startFailed(reportCallError(reason));
         adopt(parent, failed);
         return failed;
@@ -226,47 +206,11 @@ Consumer *ChannelPrivate::consume(const QString &queue, ConsumeOptions options, 
         parent = q;
     }
     auto *consumer = new Consumer(q, parent);
-    const quint64 serial = ++lastConsumerSerial;
-    if (options.consumerTag.isEmpty()) {
-        QString tag = u"amqpqt-%1"_s.arg(serial);
-        while (findConsumer(tag))
-            tag += u'+';
-        options.consumerTag = tag;
-    }
-    consumer->d = std::make_unique<ConsumerPrivate>(consumer, this, queue, options, serial);
+    if (options.consumerTag.isEmpty())
+        options.consumerTag = consumers.unusedTag();
+    consumer->d = std::make_unique<ConsumerPrivate>(consumer, this, queue, options);
     consumer->d->start();
     return consumer;
-}
-
-QList<ConsumerPrivate *>::iterator ChannelPrivate::consumerPosition(const QString &tag)
-{
-    return std::lower_bound(activeConsumers.begin(), activeConsumers.end(), tag,
-                            [](const ConsumerPrivate *consumer, const QString &searched) {
-                                const QString &own = consumer->options.consumerTag;
-                                return own.size() != searched.size() ? own.size() < searched.size() : own < searched;
-                            });
-}
-
-ConsumerPrivate *ChannelPrivate::findConsumer(const QString &tag)
-{
-    const auto at = consumerPosition(tag);
-    return at != activeConsumers.end() && (*at)->options.consumerTag == tag ? *at : nullptr;
-}
-
-void ChannelPrivate::addConsumer(ConsumerPrivate *consumer)
-{
-    const auto at = consumerPosition(consumer->options.consumerTag);
-    if (at != activeConsumers.end() && (*at)->options.consumerTag == consumer->options.consumerTag)
-        *at = consumer; // the consumer restarts, or replaces a consumer that waits for its queue
-    else
-        activeConsumers.insert(at, consumer);
-}
-
-void ChannelPrivate::removeConsumer(const ConsumerPrivate *consumer)
-{
-    const auto at = consumerPosition(consumer->options.consumerTag);
-    if (at != activeConsumers.end() && *at == consumer)
-        activeConsumers.erase(at);
 }
 
 bool ChannelPrivate::settle(const char *function, const Message &message, Settlement::Kind kind, bool upTo)
@@ -350,7 +294,7 @@ Message ChannelPrivate::makeMessage(Engine::ReceivedMessage &received, const QSt
 
 void ChannelPrivate::recountUnacked()
 {
-    for (ConsumerPrivate *consumer : std::as_const(allConsumers))
+    for (ConsumerPrivate *consumer : consumers.all())
         consumer->recountUnacked();
 }
 
@@ -368,23 +312,22 @@ void ChannelPrivate::onOpened()
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         connection->dispatcher.finishLater(promise, {});
     setState(State::Open);
-    notifyBackpressure();
+    flow.report();
     defer(q, [channel = q] { Q_EMIT channel->opened(); });
 }
 
 void ChannelPrivate::onClosed(const Error &reason)
 {
     closing.reset();
-    reportedFlowStopped = false;
-    reportedWindowFull = false;
+    flow.channelEnded();
     state = State::Closed;
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         connection->dispatcher.finishLater<void>(
             promise, reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the channel was closed"_s));
-    const ConsumerPrivate *rejected = rejectedConsumer(reason);
-    for (ConsumerPrivate *consumer : std::as_const(allConsumers))
+    const ConsumerPrivate *rejected = consumers.rejectedBy(reason);
+    for (ConsumerPrivate *consumer : consumers.all())
         consumer->onChannelClosed(reason, consumer == rejected);
-    notifyBackpressure();
+    flow.report();
     if (reason.isError())
         setError(reason);
     setState(State::Closed);
@@ -494,32 +437,6 @@ void ChannelPrivate::emitUnconfirmedCount()
     m_unconfirmedNoted = false;
     if (std::exchange(m_reportedUnconfirmedCount, unconfirmedCount) != unconfirmedCount)
         Q_EMIT q->unconfirmedCountChanged(unconfirmedCount);
-}
-
-void ChannelPrivate::setConfirmWindowFull(bool full)
-{
-    reportedWindowFull = full;
-    notifyBackpressure();
-}
-
-void ChannelPrivate::setFlow(bool active)
-{
-    reportedFlowStopped = !active;
-    notifyBackpressure();
-}
-
-void ChannelPrivate::notifyBackpressure()
-{
-    BackpressureReasons reasons;
-    reasons.setFlag(BackpressureReason::BrokerBlocked, connection && connection->flow.isBlocked());
-    reasons.setFlag(BackpressureReason::WriteBufferFull, connection && connection->flow.isBufferFull());
-    reasons.setFlag(BackpressureReason::ChannelFlow, reportedFlowStopped);
-    reasons.setFlag(BackpressureReason::ConfirmWindowFull, reportedWindowFull);
-    const bool isWritable = state == State::Open && !reasons;
-    if (std::exchange(m_reportedBackpressure, reasons) != reasons)
-        defer(q, [channel = q, reasons] { Q_EMIT channel->backpressureChanged(reasons); });
-    if (std::exchange(m_reportedWritable, isWritable) != isWritable)
-        defer(q, [channel = q, isWritable] { Q_EMIT channel->writableChanged(isWritable); });
 }
 
 } // namespace AmqpQt

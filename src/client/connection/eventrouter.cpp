@@ -84,7 +84,7 @@ void EventRouter::on(Engine::ChannelClosed &event)
 void EventRouter::on(Engine::FlowChanged &event)
 {
     if (auto *channel = static_cast<ChannelPrivate *>(event.channel->client))
-        channel->setFlow(event.active);
+        channel->flow.setFlow(event.active);
 }
 
 void EventRouter::on(Engine::Returned &event)
@@ -121,7 +121,7 @@ void EventRouter::on(Engine::PublishFailed &event)
 void EventRouter::on(Engine::ConfirmWindowChanged &event)
 {
     if (auto *channel = static_cast<ChannelPrivate *>(event.channel->client))
-        channel->setConfirmWindowFull(event.full);
+        channel->flow.setConfirmWindowFull(event.full);
 }
 
 void EventRouter::on(Engine::BackpressureDetected &event)

@@ -46,7 +46,7 @@ void FlowReports::reportToChannels()
 {
     for (const auto &[serial, channel] : m_connection.channels) {
         if (channel->engine && !channel->isInternal)
-            channel->notifyBackpressure();
+            channel->flow.report();
     }
 }
 

@@ -17,7 +17,7 @@ public:
     static constexpr quint16 DefaultPrefetch = 100;
 
     ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPrivate, const QString &queueName,
-                    const ConsumeOptions &consumeOptions, quint64 serialNumber);
+                    const ConsumeOptions &consumeOptions);
     ~ConsumerPrivate();
 
     void start(); // sends basic.consume; called again after a reopen
@@ -43,8 +43,8 @@ public:
     Consumer *const q;
     ChannelPrivate *channel; // null after the channel or its connection was destroyed
     QString queue;
-    ConsumeOptions options; // contain the final consumer tag
-    quint64 serial;
+    ConsumeOptions options;                       // contain the final consumer tag
+    const quint64 serial;                         // in order of creation within the channel; 0 without a channel
     std::shared_ptr<Engine::ConsumerEntry> entry; // set while the engine knows the subscription
     // Subscriptions that the broker has ended but whose deliveries are still unsettled.
     std::vector<std::shared_ptr<Engine::ConsumerEntry>> previousSubscriptions;

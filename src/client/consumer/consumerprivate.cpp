@@ -16,15 +16,13 @@ namespace AmqpQt
 using namespace Qt::StringLiterals;
 
 ConsumerPrivate::ConsumerPrivate(Consumer *consumer, ChannelPrivate *channelPrivate, const QString &queueName,
-                                 const ConsumeOptions &consumeOptions, quint64 serialNumber)
+                                 const ConsumeOptions &consumeOptions)
     : q(consumer)
     , channel(channelPrivate)
     , queue(queueName)
     , options(consumeOptions)
-    , serial(serialNumber)
+    , serial(channelPrivate ? channelPrivate->consumers.add(this) : 0)
 {
-    if (channel)
-        channel->allConsumers.append(this);
 }
 
 ConsumerPrivate::~ConsumerPrivate()
@@ -32,13 +30,7 @@ ConsumerPrivate::~ConsumerPrivate()
     started.finish(Error(ErrorKind::Cancelled, u"the consumer was deleted"_s), ConnectionPrivate::Delivery::Posted);
     if (!channel)
         return;
-    QList<ConsumerPrivate *> &all = channel->allConsumers;
-    const auto at =
-        std::lower_bound(all.cbegin(), all.cend(), serial,
-                         [](const ConsumerPrivate *consumer, quint64 number) { return consumer->serial < number; });
-    if (at != all.cend() && *at == this) // otherwise the channel is ending and has forgotten all consumers
-        all.erase(at);
-    channel->removeConsumer(this);
+    channel->consumers.remove(this);
     channel->connection->dispatcher.forget(this);
     releasePreviousSubscriptions();
     if (!entry)
@@ -84,7 +76,7 @@ void ConsumerPrivate::start()
     auto starting = channel->engine->subscriptions().consume(queue, options, this);
     if (!starting)
         return startFailed(channel->reportCallError(starting.error()));
-    channel->addConsumer(this);
+    channel->consumers.setActive(this);
     std::erase_if(previousSubscriptions, [](const auto &subscription) { return subscription->unacked == 0; });
     if (entry && entry->unacked > 0)
         previousSubscriptions.push_back(std::move(entry));
@@ -371,7 +363,7 @@ void ConsumerPrivate::onCancelled(const Error &reason, int returned)
         return;
     waitsForQueue = false;
     if (channel)
-        channel->removeConsumer(this);
+        channel->consumers.setEnded(this);
     emitPendingSignals();
     if (cancelled)
         finishLater<int>(*cancelled, returned);
