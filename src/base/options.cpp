@@ -360,7 +360,7 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 
 /*!
     \variable AmqpQt::ConsumeOptions::prefetch
-    \brief how many unsettled messages this consumer may have, 0 for no limit. If it is unset, the
+    \brief the maximum number of unsettled messages of this consumer, 0 for no limit. If it is unset, the
     limit is that of Channel::setPrefetch(), or 100 if that has not been called.
 */
 

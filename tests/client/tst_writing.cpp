@@ -69,7 +69,7 @@ QByteArrayList randomPieces(QRandomGenerator &random, int count)
     return pieces;
 }
 
-// Writes them as a connection does, more after each written(). Continues while the event loop runs.
+// Writes the pieces as a connection does, more after each written(). Continues while the event loop runs.
 class Writer : public QObject
 {
 public:

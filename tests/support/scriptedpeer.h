@@ -83,7 +83,8 @@ public:
                  const AmqpQt::Wire::BasicProperties &properties = {});
     void sendHeartbeat();
     void sendRaw(const QByteArray &bytes);
-    void closeConnection(quint16 replyCode, const QByteArray &text); // connection.close; the socket at close-ok
+    void closeConnection(quint16 replyCode,
+                         const QByteArray &text); // sends connection.close, and closes the socket at close-ok
     void closeChannel(quint16 channel, quint16 replyCode, const QByteArray &text);
     void hangUp();         // closes the socket after writing, without connection.close
     void dropConnection(); // closes the socket at once

@@ -215,7 +215,7 @@ using Engine::ReplyValue;
 
 /*!
     \property AmqpQt::Channel::mode
-    \brief what the broker reports about published messages; Mode::Plain initially.
+    \brief the mode, which determines the reports about published messages; Mode::Plain initially.
 
     The mode changes when confirmSelect() or txSelect() is called, and applies to messages published afterwards.
 */

@@ -69,7 +69,7 @@ void ConsumerPrivate::finishLater(const Promise<T> &promise, const Result<T> &re
 
 void ConsumerPrivate::start()
 {
-    if (!options.prefetch) { // kept when it starts again, even if the channel has another limit by then
+    if (!options.prefetch) { // a consumer that starts again keeps its limit
         const bool usesDefault = !channel->isPrefetchSet && options.ackMode != AckMode::NoAck;
         options.prefetch = usesDefault ? DefaultPrefetch : channel->engine->subscriptions().prefetch();
     }

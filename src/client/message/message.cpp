@@ -375,7 +375,7 @@ bool Message::hasUndecodedHeaders() const
 
 /*!
     Sets the header \a name to \a value and leaves the others. An invalid QVariant is sent as a header without a value;
-    setHeaders() removes one. Headers that could not be decoded stay as they are, and a warning says so.
+    setHeaders() removes one. Headers that could not be decoded stay as they are, and a warning is logged.
 */
 void Message::setHeader(const QString &name, const QVariant &value)
 {
