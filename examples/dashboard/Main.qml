@@ -143,7 +143,7 @@ ApplicationWindow {
         sequence: "Ctrl+F"
         onActivated: {
             if (window.compact) {
-                table.resume()      // the details hide the table there
+                table.resume()      // in a compact window, the details hide the table
                 window.page = 1
             }
             table.focusFilter()

@@ -129,7 +129,7 @@ private:
     HandlerWatch m_handlers;
     int m_dispatchInterval = 16;
     QList<Message> m_arrived;  // the messages of this turn of the event loop, while several consumers share the channel
-    QList<Message> m_held;     // no handler has seen these
+    QList<Message> m_held;     // no handler has seen these messages
     QList<Message> m_batch;    // the messages of the next batchDelivered()
     bool m_isBatchNew = false; // the messages of the batch were not emitted by delivered()
     bool m_holdsNoAck = false; // one of these three lists has no-ack deliveries

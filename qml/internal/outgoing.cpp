@@ -43,7 +43,7 @@ std::optional<bool> boolFrom(const QVariant &value)
     return std::nullopt;
 }
 
-// A whole number. fromScript() has made an integer of it.
+// Returns a whole number, which fromScript() has converted to an integer.
 std::optional<qint64> integerFrom(const QVariant &value, qint64 minimum, qint64 maximum)
 {
     if (value.typeId() != QMetaType::Int && value.typeId() != QMetaType::LongLong)

@@ -376,7 +376,7 @@ void tst_Faults::isTolerated_data()
     QTest::newRow("headers nested 32 levels")
         << deliver(1) + headerFrame(1, 0, Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {nested(32)}}))
         << delivered;
-    // Any publisher can send these.
+    // Any publisher can send these headers.
     const auto withHeaders = [](const QByteArray &contents) {
         return deliver(1) +
                headerFrame(1, 0, Wire::encodeProperties({.flags = Wire::HeadersFlag, .headers = {contents}}));

@@ -148,7 +148,7 @@ void tst_KnownArguments::queueArgumentIsChecked_data()
     QTest::newRow("no locator")
         << u"x-queue-leader-locator"_s << QVariant(u"here"_s)
         << u"\"here\" is not one of client-local, balanced, random, least-leaders, min-masters"_s;
-    // RabbitMQ accepts any value there.
+    // RabbitMQ accepts any value of these arguments.
     for (const QVariant &limit :
          {QVariant(-2), QVariant(-1), QVariant(0), QVariant(7), QVariant(1.0), QVariant(u"7"_s)})
         QTest::addRow("limit %s", qPrintable(limit.toString())) << u"x-delivery-limit"_s << limit << u""_s;

@@ -413,7 +413,7 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool a
 {
     setState(State::Closed);
     const ReplyValue closeResult = closeReason.isError() ? ReplyValue(callError) : ReplyValue();
-    // The order of these is the order of the events.
+    // The events have the order of these calls.
     m_calls.endSent(callError, m_closeCall, closeResult);
     m_contents.end(callError);
     m_subscriptions.end(callError, closeReason.isError());

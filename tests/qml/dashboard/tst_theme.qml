@@ -37,7 +37,7 @@ TestCase {
             const verifyOn = (foreground, minimum) => verifyContrast(foreground, Theme[foreground], name, surfaces[name], minimum)
             verifyOn("text", 7)
             verifyOn("muted", 4.5)
-            if (name !== "selected" && name !== "alarm") // there are no controls on these
+            if (name !== "selected" && name !== "alarm") // there are no controls on these surfaces
                 verifyOn("control", 3)
         }
         for (const name of ["surface", "raised"]) {
