@@ -10,8 +10,8 @@
 namespace AmqpQt
 {
 
-// A JavaScript promise that C++ settles. It is settled by an event posted to the engine, so this is safe anywhere, even
-// while the engine destroys its objects; nothing happens once the engine is gone.
+// A JavaScript promise that C++ settles. It is settled by an event posted to the engine, so settling is safe anywhere,
+// even while the engine destroys its objects; nothing happens once the engine is gone.
 class JsPromise
 {
 public:

@@ -6,7 +6,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// Messages that cannot be settled: each call fails with an error, and the broker gets nothing.
+// Tests messages that cannot be settled. Each call fails with an error, and the broker gets nothing.
 class tst_WrongSettling : public QObject
 {
     Q_OBJECT

@@ -21,7 +21,7 @@ class FrameWriter;
 //
 //   step          method of the broker    answer
 //   AwaitsStart   connection.start        start-ok, with the login
-//   AwaitsTune    connection.secure       (a challenge: PLAIN has none)
+//   AwaitsTune    connection.secure       (a challenge, which PLAIN does not have)
 //                 connection.tune         tune-ok, open
 //   AwaitsOpenOk  connection.open-ok      nothing
 //   Done
