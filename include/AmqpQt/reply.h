@@ -111,7 +111,7 @@ std::unique_ptr<Continuation> continuation(F &&function)
     return std::make_unique<ContinuationOf<T, std::decay_t<F>>>(std::forward<F>(function));
 }
 
-// Finishes a reply that depends on a continuation, in the thread in which it was made; with Cancelled if the
+// Finishes a reply that depends on a continuation, in the thread in which it was created; with Cancelled if the
 // continuation is destroyed without running.
 class AMQPQT_EXPORT DependentBase
 {

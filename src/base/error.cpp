@@ -312,8 +312,8 @@ QDebug operator<<(QDebug debug, const Error &error)
     \value Network Look-up, connecting or the TCP connection failed.
     \value Tls The TLS handshake or the verification of the peer failed.
     \value Authentication The broker refused the login, or offers no mechanism that the library supports.
-    \value ConnectionClosed The broker closed the connection; Error::replyCode() says why.
-    \value ChannelClosed The broker closed the channel; Error::replyCode() says why.
+    \value ConnectionClosed The broker closed the connection; Error::replyCode() has the reason.
+    \value ChannelClosed The broker closed the channel; Error::replyCode() has the reason.
     \value ConsumerCancelled The broker ended the subscription, usually because its queue was deleted (\c basic.cancel).
     \value MessageTooLarge A message from the broker was larger than ConnectionParameters::maximumMessageSize(), or its
            content header was larger than 1 MiB and the negotiated frame size.

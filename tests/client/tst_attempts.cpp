@@ -111,7 +111,7 @@ ConnectionParameters withEndpoints(const QStringList &hosts)
 
 } // namespace
 
-// Attempts to connect and the transports they make.
+// Tests attempts to connect and the transports that they create.
 class tst_Attempts : public QObject
 {
     Q_OBJECT

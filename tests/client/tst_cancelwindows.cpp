@@ -144,7 +144,7 @@ void tst_CancelWindows::everythingEndsOnce()
     const auto isReported = [&] { return log.ended.contains(u"started"_s) && isOver(); };
     QVERIFY(waitUntil(isReported));
 
-    // Consumers that still wait for a reopen or for their queue end with this.
+    // Cancels a consumer that still waits for a reopen or for its queue.
     if (consumer && consumer->state() != Consumer::State::Cancelled)
         cancel();
     QVERIFY(waitUntil([&] { return log.ended.size() == log.replies.size(); }));

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 
 # Tests the library as its users get it, that is, built without tests and sanitizers, and either installed and found by
-# find_package() or as a part of another project. They build in debug mode, which is faster and does not change the
+# find_package() or as a part of another project. The tests build in debug mode, which is faster and does not change the
 # linked, installed and exported files.
 foreach(kind package subproject)
     foreach(shared ON OFF)

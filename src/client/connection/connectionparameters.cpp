@@ -125,7 +125,7 @@ void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
 }
 
 /*!
-    Returns the virtual host that \c connection.open asks for.
+    Returns the virtual host that \c connection.open requests.
 */
 QString ConnectionParameters::virtualHost() const
 {
@@ -230,7 +230,7 @@ std::chrono::seconds ConnectionParameters::heartbeatInterval() const
 }
 
 /*!
-    Sets the heartbeat \a interval, 0 to 65535 seconds; 0 disables heartbeats, whatever the broker asks for.
+    Sets the heartbeat \a interval, 0 to 65535 seconds; 0 disables heartbeats, regardless of the broker's value.
 */
 void ConnectionParameters::setHeartbeatInterval(std::chrono::seconds interval)
 {

@@ -365,8 +365,9 @@ QVariant Message::header(const QString &name, const QVariant &fallback) const
 /*!
     Returns whether the message came with headers that cannot be decoded, since they are nested more than 32 levels
     deep, truncated or of an unknown type. Any publisher can send such headers. headers() is empty in this case, and a
-    warning in the category \c amqpqt.channel says why, at most once a minute for each connection. header() still finds
-    headers that are well-formed themselves. The message can be settled as any other, and is forwarded byte for byte.
+    warning in the category \c amqpqt.channel has the reason, at most once a minute for each connection. header() still
+    finds headers that are well-formed themselves. The message can be settled as any other, and is forwarded byte for
+    byte.
 */
 bool Message::hasUndecodedHeaders() const
 {

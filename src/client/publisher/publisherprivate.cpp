@@ -385,7 +385,7 @@ void PublisherPrivate::emitChanges()
         Q_EMIT q->pressureChanged(m_reportedPressure);
     if (!guard)
         return;
-    // A caller that has seen it as not writable in the meantime waits for the signal.
+    // A caller to which the publisher was not writable in the meantime waits for the signal.
     const bool writable = isWritable();
     const bool wasUnwritable = std::exchange(m_wasUnwritable, !writable);
     if (std::exchange(m_reportedWritable, writable) != writable || (writable && wasUnwritable))

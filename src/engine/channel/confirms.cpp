@@ -90,7 +90,7 @@ QList<Confirms::Mandatory>::iterator Confirms::mandatory(quint64 deliveryTag)
                             [](const Mandatory &message, quint64 tag) { return message.deliveryTag < tag; });
 }
 
-// Takes the return of this message. Of equal messages, the first one settled takes it.
+// Takes the return of this message. If several messages are equal, the first settled one takes the return.
 std::optional<ReturnedMessage> Confirms::claimReturn(quint64 deliveryTag)
 {
     if (m_returned.empty())
