@@ -19,7 +19,7 @@ class TurnTaker
 public:
     // Either function may delete the scheduler.
     virtual void takeTurn() = 0;
-    virtual void deadlineReached() = 0; // of setDeadline(), or earlier
+    virtual void deadlineReached() = 0; // may be called before the time of setDeadline()
 
 protected:
     ~TurnTaker() = default;
