@@ -8,7 +8,7 @@ Card {
     id: card
 
     property var message            // an AmqpQt::Message
-    property int maximumLength: 20000 // of the body's text, since the layout of more would stall the window
+    property int maximumLength: 20000 // characters of the body to show; the layout of more would stall the window
     signal closed()
 
     readonly property var properties: {

@@ -71,7 +71,7 @@ public:
     double totalCount() const;
     double droppedCount() const;
 
-    // For custom models: the value of a column for a message.
+    // For custom models; value() returns the value of a column for a message.
     [[nodiscard]] static bool isColumn(const QString &name);
     [[nodiscard]] static QString columnTitle(const QString &name);
     [[nodiscard]] static QVariant value(const Message &message, const QString &column, int role = Qt::EditRole);

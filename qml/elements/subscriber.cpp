@@ -15,8 +15,8 @@ namespace
 
 constexpr quint16 AccessRefused = 403, NotFound = 404; // reply codes
 
-// Returns whether a later subscription may succeed, because the queue may appear or an exclusive consumer may end,
-// which may belong to this application if its channel is still closing.
+// Returns whether a later subscription may succeed, because the queue may appear or an exclusive consumer may end. The
+// exclusive consumer may be an earlier consumer of this application whose channel is still closing.
 bool mayPass(const Error &refusal)
 {
     return refusal.replyCode() == NotFound ||

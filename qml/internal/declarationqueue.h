@@ -38,7 +38,7 @@ public:
         append(phase, owner, runner(owner, call, finished), {});
     }
 
-    // For calls that must not be made twice. If the connection is lost, before or after the call was sent, finished()
+    // Adds a call that must not be made twice. If the connection is lost, before or after the call was sent, finished()
     // gets the error.
     template <typename Call, typename Finished>
     void addOnce(QObject *owner, Call call, Finished finished)

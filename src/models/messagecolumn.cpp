@@ -79,7 +79,7 @@ QString shortened(QString text)
     return text + u'…';
 }
 
-// As text, or as hexadecimal digits if the bytes are not text.
+// Returns the body as text, or as hexadecimal digits if the bytes are not text.
 QString printable(const Message &message)
 {
     if (std::optional<QString> text = textStart(message, MaximumCharacters))

@@ -70,7 +70,7 @@ public:
         m_thread.join();
     }
 
-    // For run().
+    // Used by functions that run() calls.
     Connection *connection = nullptr;
     Channel *channel = nullptr;
     Consumer *consumer = nullptr;

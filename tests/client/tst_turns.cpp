@@ -9,7 +9,7 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
-// When the event loop calls the connection to read, dispatch and write.
+// Tests when the event loop calls the connection to read, dispatch and write.
 class tst_Turns : public QObject
 {
     Q_OBJECT

@@ -192,7 +192,7 @@ void addChannelFaults()
     row("unknown method on a channel", encodeFrame(FrameType::Method, 1, methodPayload({60, 255}, {})), 540);
 }
 
-// Open, with as many outstanding operations as possible.
+// An open connection with as many outstanding operations as possible.
 struct Busy : Script {
     Busy()
     {

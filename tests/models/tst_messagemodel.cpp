@@ -28,7 +28,7 @@ QByteArray bodies(const QAbstractItemModel &model)
     return cells(model, 0, MessageModel::TextRole);
 }
 
-// How many copies of the body there are.
+// Returns how many copies of the body there are.
 int copiesOf(QByteArray &body)
 {
     return body.data_ptr().d_ptr()->ref_.loadRelaxed();

@@ -206,7 +206,7 @@ void tst_Connecting::heartbeatsKeepAnIdleConnection()
     QVERIFY(client.isOpen());
     QCOMPARE(client.connection.heartbeatInterval(), 1s);
     QSignalSpy closed(&client.connection, &Connection::closed);
-    // Without the client's heartbeats the broker would end it after two to three seconds, and vice versa.
+    // Without the client's heartbeats the broker would end the connection after two to three seconds, and vice versa.
     QTest::qWait(4000);
     QCOMPARE(closed.count(), 0);
     VERIFY_OK(client.channel->declareTemporaryQueue());

@@ -14,7 +14,7 @@ public:
     QString check(const Frame &frame); // of the client; returns the violation, or an empty string
     void brokerSent(const Frame &frame);
 
-    // Whether the broker has closed the channel, or on channel 0 the connection, and close-ok has not arrived.
+    // Returns whether the broker has closed the channel, or on channel 0 the connection, and close-ok has not arrived.
     bool awaitsCloseOk(quint16 channel) const;
 
 private:

@@ -18,7 +18,7 @@
 namespace Engine = AmqpQt::Engine;
 namespace Wire = AmqpQt::Wire;
 
-// How many deliveries ackUpTo() or nackUpTo() has settled.
+// The number of deliveries that ackUpTo() or nackUpTo() has settled.
 inline int countOf(const std::vector<Engine::Deliveries::Settled> &settled)
 {
     int count = 0;

@@ -7,7 +7,7 @@
 
 class QSslSocket;
 
-// How a server performs the TLS handshake.
+// The settings of a server for the TLS handshake.
 struct TlsSettings {
     enum class ClientCertificate { Ignored, Optional, Required };
     enum class Handshake {

@@ -129,7 +129,7 @@ QString hostProblem(const QString &host)
     Reads \a text: \c "host", \c "host:5673", \c "[::1]:5673", \c "[::1]" or \c "::1", and
     \c "[fe80::1%eth0]:5673" for an address with a zone. A port after an IPv6 address requires brackets. The text may
     begin with \c "amqp://", or with \c "amqps://" for a connection with TLS; the default port is 5672, with TLS 5671.
-    Other input returns an ErrorKind::InvalidArgument that describes the problem.
+    For other input, returns an ErrorKind::InvalidArgument that describes the problem.
 */
 Result<Endpoint> Endpoint::fromString(const QString &text)
 {

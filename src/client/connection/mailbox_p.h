@@ -50,7 +50,7 @@ public:
 
     void settle(const Settlement &settlement); // may be called in any thread
 
-    // In the target's thread.
+    // Called in the target's thread.
     std::vector<Settlement> take(); // the settlements of other threads, in call order
     void detach();                  // called before the target is destroyed
 

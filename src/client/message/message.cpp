@@ -79,7 +79,7 @@ namespace AmqpQt
 namespace
 {
 
-// For messages without data, that is, default-constructed or moved from.
+// Also handles messages without data, that is, default-constructed or moved-from ones.
 const MessagePrivate &read(const QSharedDataPointer<MessagePrivate> &d)
 {
     if (d)

@@ -44,7 +44,7 @@ void setPresent(BasicProperties &onWire, Wire::PropertyFlag flag, bool present)
     onWire.flags = quint16(present ? onWire.flags | flag : onWire.flags & ~flag);
 }
 
-// As far as they are well-formed.
+// Returns the well-formed properties before the first error.
 BasicProperties view(QByteArrayView encoded)
 {
     BasicProperties onWire;

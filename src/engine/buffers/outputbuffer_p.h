@@ -39,7 +39,7 @@ public:
     void append(const QByteArray &bytes, qsizetype offset, qsizetype size); // copies or shares the bytes
 
     QByteArrayView front() const noexcept; // returns the next bytes to write; empty if there are none
-    // Like front(), with the pieces that follow, as many as fit into `space`. Returns the filled elements.
+    // Returns front() and the pieces that follow, as many as fit into `space`, in its first elements.
     std::span<const QByteArrayView> pieces(std::span<QByteArrayView> space) const noexcept;
     void consume(qsizetype size) noexcept;
     void clear() noexcept;

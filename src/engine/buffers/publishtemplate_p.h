@@ -20,11 +20,11 @@ public:
     void encode(quint16 channel, QByteArrayView methodPayload, const QByteArray &properties);
     QByteArrayView methodPayload() const { return QByteArrayView(m_bytes).sliced(Wire::FrameHeaderSize, m_methodSize); }
 
-    // Method and header frame. `at` has headSize() bytes.
+    // Writes the method and header frames to `at`, which has headSize() bytes.
     qsizetype headSize() const noexcept { return m_bytes.size() - Wire::FrameHeaderSize; }
     void writeHead(char *at, quint64 bodySize) const noexcept { write(at, headSize(), bodySize); }
 
-    // With the body, which is not empty, in one frame. `at` has size() bytes.
+    // Writes all frames to `at`, which has size() bytes. The body is not empty and fits in one frame.
     qsizetype size(const QByteArray &body) const noexcept { return m_bytes.size() + body.size() + 1; }
     void write(char *at, const QByteArray &body) const noexcept
     {

@@ -31,7 +31,7 @@ public:
     Result<std::shared_ptr<ConsumerEntry>> consume(const QString &queue, const ConsumeOptions &options,
                                                    ConsumerClient *client);
     CallId cancel(ConsumerEntry &consumer); // Starting or Active
-    // As cancel(), but messages that the broker has sent before its cancel-ok are still delivered.
+    // Cancels like cancel(), but messages that the broker has sent before its cancel-ok are still delivered.
     CallId drain(ConsumerEntry &consumer);
     Result<CallId> setPrefetch(quint16 count, bool perChannel);
     quint16 prefetch() const noexcept { return m_prefetch; } // the default of consumers

@@ -43,7 +43,7 @@ void ChannelRouter::onMethodWhileClosing(quint16 number, Wire::MethodId id)
     }
 }
 
-// For the channel that the broker has closed, not for a new one with the same number.
+// Returns whether the method is for a channel that the broker has closed, not for a new one with the same number.
 bool ChannelRouter::isLate(quint16 number, Wire::MethodId id)
 {
     const ChannelEngine *channel = m_channels.channel(number);
