@@ -13,9 +13,9 @@ namespace AmqpQt
 
 struct AMQPQT_EXPORT Endpoint {
     QString host = QStringLiteral("localhost");
-    quint16 port = 0; // 0: 5672, or 5671 with TLS
+    quint16 port = 0; // 0 means 5672, or 5671 with TLS
     bool encrypted = false;
-    QString peerName = {}; // the name that the broker's certificate must have; empty: host
+    QString peerName = {}; // the name that the certificate must have; if empty, that is host
 
     quint16 effectivePort() const noexcept { return port ? port : quint16(encrypted ? 5671 : 5672); }
     QString effectivePeerName() const { return peerName.isEmpty() ? host : peerName; }

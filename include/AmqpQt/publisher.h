@@ -18,7 +18,7 @@ class AMQPQT_EXPORT Publisher : public QObject
     Q_PROPERTY(QString exchange READ exchange WRITE setExchange NOTIFY exchangeChanged)
     Q_PROPERTY(QString routingKey READ routingKey WRITE setRoutingKey NOTIFY routingKeyChanged)
     Q_PROPERTY(bool writable READ isWritable NOTIFY writableChanged)
-    Q_PROPERTY(qreal pressure READ pressure NOTIFY pressureChanged) // 0: free; 1: publish() rejects messages
+    Q_PROPERTY(qreal pressure READ pressure NOTIFY pressureChanged) // 0 means free; at 1 publish() rejects
     Q_PROPERTY(int outstandingCount READ outstandingCount NOTIFY outstandingCountChanged)
     Q_DISABLE_COPY_MOVE(Publisher)
 public:

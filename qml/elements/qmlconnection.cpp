@@ -205,7 +205,7 @@ void QmlConnection::applyParameters()
     else
         setParameters(wantedParameters());
     m_wantsAttempt = m_active;
-    QMetaObject::invokeMethod(this, &QmlConnection::update, Qt::QueuedConnection); // once for several changes
+    QMetaObject::invokeMethod(this, &QmlConnection::update, Qt::QueuedConnection); // called once for several changes
 }
 
 void QmlConnection::setActive(bool active)

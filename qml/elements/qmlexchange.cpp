@@ -101,7 +101,7 @@ void QmlExchange::onDeclared(const Result<void> &result)
         const Error error = result.error();
         if (error.replyCode() == NotFound) // the exchange may be declared later
             m_backoff.start(this);
-        if (error.text() != errorString()) // once for many attempts
+        if (error.text() != errorString()) // one warning for many attempts
             fail(error.text());
         return;
     }

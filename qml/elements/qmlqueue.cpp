@@ -147,7 +147,7 @@ void QmlQueue::onDeclared(const DeclarationPointer &declaration, const Result<Qu
         if (error.replyCode() == NotFound || error.replyCode() == ResourceLocked)
             m_backoff.start(this);
         setDeclaredName({});
-        if (self && error.text() != errorString()) // once for many attempts
+        if (self && error.text() != errorString()) // one warning for many attempts
             fail(error.text());
         return;
     }

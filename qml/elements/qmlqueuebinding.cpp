@@ -126,7 +126,7 @@ void QmlQueueBinding::onBound(const Binding &binding, const Result<void> &result
     constexpr quint16 NotFound = 404;
     const Error error = result.error();
     const QPointer<QmlQueueBinding> self(this);
-    if (error.text() != errorString()) // once for many attempts
+    if (error.text() != errorString()) // one warning for many attempts
         fail(error.text());
     if (!self || error.replyCode() != NotFound)
         return;
