@@ -79,7 +79,7 @@ QLatin1StringView nameOf(ErrorKind kind)
 /*!
     \fn AmqpQt::Error::Error()
 
-    Constructs an object without an error: isError() returns \c false.
+    Constructs an object without an error, for which isError() returns \c false.
 */
 
 /*!
@@ -146,7 +146,7 @@ bool operator==(const Error &a, const Error &b) noexcept
 
 /*!
     \property AmqpQt::Error::method
-    \brief the AMQP method the error is about, such as \c "queue.declare"; empty where none is known.
+    \brief the AMQP method that the error is about, such as \c "queue.declare"; empty if it is not known.
 */
 
 /*!

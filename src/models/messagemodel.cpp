@@ -127,7 +127,7 @@ Q_LOGGING_CATEGORY(lcModel, "amqpqt.channel", QtInfoMsg)
 
 /*!
     \property AmqpQt::MessageModel::filterRoutingKey
-    \brief the routing key pattern of the messages that become rows; empty, the default, for all messages.
+    \brief the routing key pattern of the messages that become rows; if it is empty, the default, all messages do.
 
     The pattern has the form of a binding key for a topic exchange (AMQP 0-9-1, section 3.1.3.3). It consists of words
     separated by dots, where \c * stands for one word and \c # for any number of words. A new pattern removes the rows

@@ -41,8 +41,8 @@ using Engine::ReplyValue;
 
     \table
     \header \li ErrorKind \li When
-    \row \li InvalidArgument \li An argument cannot be sent: a name over 255 bytes of UTF-8, a table value without an
-             AMQP type, or arguments over the negotiated frame size. Or the call came from another thread. Nothing is
+    \row \li InvalidArgument \li An argument cannot be sent (a name over 255 bytes of UTF-8, a table value without an
+             AMQP type, or arguments over the negotiated frame size), or the call came from another thread. Nothing is
              sent, and the channel is not affected.
     \row \li NotOpen \li The channel is closed or closing, its connection is gone or closing, or it has no number.
              Nothing is sent.

@@ -155,7 +155,7 @@ using namespace Qt::StringLiterals;
 
 /*!
     \property AmqpQt::Connection::blockedReason
-    \brief the broker's description of why it blocks the connection; empty while the connection is not blocked.
+    \brief the broker's reason for blocking the connection; empty while the connection is not blocked.
 */
 
 /*!

@@ -5,7 +5,7 @@
 
 #include <QtCore/qjsonvalue.h>
 
-// Parts of a body, for callers that need less of it, or more often, than Message provides.
+// Functions that read parts of a body, for callers that need only a part of it, or need it often.
 namespace AmqpQt
 {
 
