@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Publisher confirms: publishes messages and ends when the broker has confirmed them all: confirms [--url URL] [--queue
-// NAME]
-// [--count N]
+// Publisher confirms: publishes messages and ends when the broker has confirmed all of them.
+//
+//   confirms [--url URL] [--queue NAME] [--count N]
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

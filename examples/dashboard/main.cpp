@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 
-// The window of Main.qml: dashboard [--url URL] [--dark] [--size WxH] [--page NAME]. With --seconds it ends by itself
-// with the line "delivered N messages in S s, R msg/s", and fails if there were none; --screenshot and --details are
-// for pictures of it.
+// Shows the window of Main.qml.
+//
+//   dashboard [--url URL] [--dark] [--size WxH] [--page NAME]
+//
+// With --seconds it ends by itself with the line "delivered N messages in S s, R msg/s", and fails if there were none.
+// --screenshot and --details are for pictures of the window.
 
 #include "../shared/quitsignals.h"
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-// Work queues, the working half: does the tasks of a queue until Ctrl-C. dotasks [--url URL] [--queue NAME]
-// If several workers run, each gets a new task when it has finished its previous one.
+// Work queues, the working half: does the tasks of a queue until Ctrl-C. If several workers run, each gets a new task
+// when it has finished its previous one.
+//
+//   dotasks [--url URL] [--queue NAME]
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

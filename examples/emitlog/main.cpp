@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Publish/subscribe, the publishing half: sends a line to all subscribers. emitlog [--url URL] [--exchange NAME] TEXT…
+// Publish/subscribe, the publishing half: sends a line to all subscribers.
+//
+//   emitlog [--url URL] [--exchange NAME] TEXT…
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Routing, the publishing half: emitlogdirect [--url URL] [--exchange NAME] SEVERITY TEXT…
+// Routing, the publishing half: sends a line with a severity.
+//
+//   emitlogdirect [--url URL] [--exchange NAME] SEVERITY TEXT…
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Topics, the publishing half: emitlogtopic [--url URL] [--exchange NAME] TOPIC TEXT…
+// Topics, the publishing half: sends a line with a topic.
+//
+//   emitlogtopic [--url URL] [--exchange NAME] TOPIC TEXT…
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

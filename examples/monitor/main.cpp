@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-// A window that shows the messages of a topic exchange and publishes by hand:
-// monitor [--url URL] [--exchange NAME] [--routing-key PATTERN] [--columns LIST]. The example "sensors" gives it
-// something to show.
+// A window that shows the messages of a topic exchange and publishes by hand. The example "sensors" publishes messages
+// to show.
+//
+//   monitor [--url URL] [--exchange NAME] [--routing-key PATTERN] [--columns LIST]
 
 #include "monitorwindow.h"
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-// Work queues, the sending half: puts a task into a queue that workers share. newtask [--url URL] [--queue NAME] TEXT…
-// Each full stop in the text stands for a second of work.
+// Work queues, the sending half: puts a task into a queue that workers share. Each full stop in the text stands for a
+// second of work.
+//
+//   newtask [--url URL] [--queue NAME] TEXT…
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

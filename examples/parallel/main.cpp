@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 // Scale out: consumes one queue, or several that share the load, with a connection in each of N threads, until Ctrl-C
-// or until --count messages have arrived: parallel [--url URL] [--threads N] [--queue NAME]... [--count N]
-// [--declare-partitions EXCHANGE]
-// [--stream OFFSET]
+// or until --count messages have arrived.
+//
+//   parallel [--url URL] [--threads N] [--queue NAME]... [--count N] [--declare-partitions EXCHANGE]
+//            [--stream OFFSET]
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

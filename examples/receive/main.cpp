@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Prints the messages of a queue until Ctrl-C: receive [--url URL] [--queue NAME]
+// Prints the messages of a queue until Ctrl-C.
+//
+//   receive [--url URL] [--queue NAME]
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Publish/subscribe, the subscribing half: prints the lines of emitlog until Ctrl-C. receivelogs [--url URL]
-// [--exchange NAME]
+// Publish/subscribe, the subscribing half: prints the lines of emitlog until Ctrl-C.
+//
+//   receivelogs [--url URL] [--exchange NAME]
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Routing, the subscribing half: receivelogsdirect [--url URL] [--exchange NAME] SEVERITY…
+// Routing, the subscribing half: prints the lines with these severities until Ctrl-C.
+//
+//   receivelogsdirect [--url URL] [--exchange NAME] SEVERITY…
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Topics, the subscribing half: receivelogstopic [--url URL] [--exchange NAME] PATTERN…
+// Topics, the subscribing half: prints the lines with matching topics until Ctrl-C.
+//
+//   receivelogstopic [--url URL] [--exchange NAME] PATTERN…
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Publishes one message to a queue and ends: send [--url URL] [--queue NAME] TEXT…
+// Publishes one message to a queue and ends.
+//
+//   send [--url URL] [--queue NAME] TEXT…
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 // Publishes readings of simulated sensors to the topic exchange "sensors" until Ctrl-C, no faster than the broker
-// accepts them: sensors [--url URL] [--sensors N] [--rate N]. The routing keys are sensor.1.temperature,
-// sensor.1.humidity …
+// accepts them. The routing keys are sensor.1.temperature, sensor.1.humidity …
+//
+//   sensors [--url URL] [--sensors N] [--rate N]
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

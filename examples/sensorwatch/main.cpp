@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Shows the latest reading of each sensor that the example "sensors" publishes, until Ctrl-C or for some seconds:
-// sensorwatch [--url URL] [--lines | --quiet] [--seconds N]
+// Shows the latest reading of each sensor that the example "sensors" publishes, until Ctrl-C or for some seconds.
+//
+//   sensorwatch [--url URL] [--lines | --quiet] [--seconds N]
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 // Runs the connection in its own thread and handles messages in the main thread, as a user interface does. Even a main
-// thread that is busy for minutes misses no heartbeat. worker [--url URL] [--queue NAME]
+// thread that is busy for minutes misses no heartbeat.
+//
+//   worker [--url URL] [--queue NAME]
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>

@@ -198,9 +198,9 @@ QueueOptions QueueOptions::withMaxPriority(quint8 levels) const
 }
 
 /*!
-    Returns these options with a limit for redelivery in quorum queues (\c x-delivery-limit). A message that was requeued
-    more often than \a times, 0 or more, is dropped or dead-lettered. -1 means no limit; RabbitMQ 4 has a default limit
-    of 20. See \l{https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling}.
+    Returns these options with a limit for redelivery in quorum queues (\c x-delivery-limit). A message that was
+    requeued more often than \a times, 0 or more, is dropped or dead-lettered. -1 means no limit; RabbitMQ 4 has a
+    default limit of 20. See \l{https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling}.
 */
 QueueOptions QueueOptions::withDeliveryLimit(int times) const
 {

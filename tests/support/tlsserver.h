@@ -26,7 +26,7 @@ struct TlsSettings {
     QByteArray instead;
 };
 
-// A QTcpServer whose connections can be encrypted; then a connection is pending when its handshake is complete.
+// A QTcpServer whose connections can be encrypted. An encrypted connection is pending once its handshake is complete.
 class TlsServer : public QTcpServer
 {
 public:
