@@ -347,7 +347,7 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
     \variable AmqpQt::ConsumeOptions::resubscribe
     \brief whether a consumer that the broker cancels waits in Consumer::State::Recovering until its queue exists, and
     then subscribes again with the same consumer tag and prefetch. By default it is \c false, and the consumer ends. If
-    channel or connection are lost meanwhile the consumer waits for Channel::reopen() as well.
+    the channel or the connection is lost in the meantime, the consumer also waits for Channel::reopen().
 
     The library checks for the queue on a separate channel: at once, after half a second, and then at growing intervals
     up to about 30 seconds, which vary from consumer to consumer. The consumer waits as long as the broker answers 404,

@@ -104,7 +104,7 @@ public:
     Script &expectPublished(const QByteArray &body, const QByteArray &routingKey, quint16 channel = 1, Here = {});
     Script &expectHeartbeatSent(Here = {});
     Script &expectNothingSent(Here = {});
-    std::deque<Frame> takeSent(); // takes all of it
+    std::deque<Frame> takeSent(); // takes all frames
 
     template <typename E>
     E takeEvent(Here here = {})

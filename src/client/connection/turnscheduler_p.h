@@ -36,7 +36,7 @@ protected:
 //                                          only notify and write                used up its time
 //
 // schedule() and scheduleInLoop() have no effect while a turn is posted or due. `continued` may coincide with either,
-// since a slot may publish meanwhile. If the object moves to another thread, due becomes posted.
+// since a slot may publish in between. If the object moves to another thread, due becomes posted.
 //
 // The other members only qualify these states. m_watchedLoop is set from the first scheduleInLoop() until
 // stopWatching(); its signals have no effect unless a turn is due. m_depth counts the dispatch loops on the stack, one
