@@ -13,8 +13,8 @@ using namespace Qt::StringLiterals;
 namespace
 {
 
-// The largest number of calls that one refusal repeats. Without a limit, many refusals would repeat all calls many
-// times.
+// The maximum number of outstanding calls. A refused call causes all calls after it to be repeated, so without a limit
+// many refused calls would cause very many repetitions.
 constexpr int MaximumOutstanding = 32;
 
 // Returns whether the error may have ended only the channel and not the connection.
