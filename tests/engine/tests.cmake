@@ -11,7 +11,8 @@ foreach(test tst_ackmerging tst_acks tst_calltracker tst_channelclosing tst_chan
     amqpqt_test(engine ${test} LIBRARIES amqpqt_script)
 endforeach()
 
-foreach(test tst_callqueue tst_consumertable tst_transaction) # the parts of a channel
+foreach(test tst_callqueue tst_channelpublishing tst_channelsubscriptions tst_consumertable tst_contentreceiver
+        tst_deliveries tst_topologycalls tst_transaction) # the parts of a channel
     amqpqt_test(engine ${test} LIBRARIES amqpqt_script)
 endforeach()
 
