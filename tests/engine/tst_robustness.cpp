@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "support/callsofchannel.h"
 #include "support/engineexerciser.h"
 
 #include <QtTest/qtest.h>
@@ -13,23 +14,24 @@ class tst_Robustness : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
+    void everyCallOfAChannelIsExercised();
     void survivesAnythingInAnyOrder_data();
     void survivesAnythingInAnyOrder();
 };
 
-namespace
+void tst_Robustness::everyCallOfAChannelIsExercised()
 {
-
-QByteArray randomBytes(quint32 seed)
-{
-    QRandomGenerator random(seed);
-    QByteArray bytes(random.bounded(20, 1500), Qt::Uninitialized);
-    for (char &byte : bytes)
-        byte = char(random.bounded(256));
-    return bytes;
+    const QStringList ofTheClientOnly{u"whenOpen"_s, u"whenConfirmed"_s};
+    const QHash<QString, QString> names{{u"reopen"_s, u"openChannel"_s},
+                                        {u"close"_s, u"closeChannel"_s},
+                                        {u"declareTemporaryQueue"_s, u"declareQueue"_s},
+                                        {u"publishWithReply"_s, u"publish"_s}};
+    const QStringList exercised = EngineExerciser::channelCalls();
+    for (const QString &call : AmqpQt::Test::callsOfChannel()) {
+        if (!ofTheClientOnly.contains(call))
+            QVERIFY2(exercised.contains(names.value(call, call)), qPrintable(call));
+    }
 }
-
-} // namespace
 
 void tst_Robustness::survivesAnythingInAnyOrder_data()
 {
@@ -45,7 +47,7 @@ void tst_Robustness::survivesAnythingInAnyOrder()
     QFETCH(const quint32, firstSeed);
     constexpr quint32 Scripts = 1500;
     for (quint32 seed = firstSeed; seed < firstSeed + Scripts; ++seed) {
-        const QByteArray script = randomBytes(seed);
+        const QByteArray script = randomScript(seed);
         const QString failure = EngineExerciser(script, begin).run();
         QVERIFY2(failure.isEmpty(), qPrintable(u"seed %1: %2"_s.arg(seed).arg(failure)));
     }

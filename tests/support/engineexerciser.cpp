@@ -43,8 +43,7 @@ const std::vector<EngineExerciser::Operation> &EngineExerciser::applicationOpera
         {"openChannel", 4, &E::openChannel},
         {"closeChannel", 2, &E::closeChannel},
         {"releaseChannel", 2, &E::releaseChannel},
-        {"declareOrDelete", 5, &E::declareOrDelete},
-        {"bind", 3, &E::bind},
+        {"callTopology", 8, &E::callTopology},
         {"setPrefetch", 2, &E::setPrefetch},
         {"get", 5, &E::get},
         {"consume", 9, &E::consume},
@@ -53,10 +52,14 @@ const std::vector<EngineExerciser::Operation> &EngineExerciser::applicationOpera
         {"publish", 10, &E::publish},
         {"ack", 8, &E::ack},
         {"nack", 5, &E::nack},
-        {"settleUpTo", 4, &E::settleUpTo},
-        {"select", 4, &E::select},
-        {"endTransaction", 3, &E::endTransaction},
-        {"recover", 2, &E::recover},
+        {"ackUpTo", 2, &E::ackUpTo},
+        {"nackUpTo", 2, &E::nackUpTo},
+        {"confirmSelect", 2, &E::confirmSelect},
+        {"txSelect", 2, &E::txSelect},
+        {"txCommit", 2, &E::txCommit},
+        {"txRollback", 1, &E::txRollback},
+        {"redeliverUnacked", 2, &E::redeliverUnacked},
+        {"requestAccess", 1, &E::requestAccess},
         {"setConfirmWindow", 2, &E::setConfirmWindow},
         {"close", 1, &E::close},
         {"abort", 1, &E::abort},
@@ -89,6 +92,53 @@ const std::vector<EngineExerciser::Operation> &EngineExerciser::otherOperations(
     return operations;
 }
 
+const std::vector<EngineExerciser::TopologyCall> &EngineExerciser::topologyCalls()
+{
+    using Calls = Engine::TopologyCalls;
+    using Call = Result<Engine::CallId>;
+    static constexpr auto bind = [](EngineExerciser &e, Calls &calls, auto call) -> Call {
+        const QString to = e.anyName(), from = e.anyName(), key = e.anyName();
+        return (calls.*call)(to, from, key, e.anyTable());
+    };
+    static const std::vector<TopologyCall> all = {
+        {"declareQueue", 4,
+         [](EngineExerciser &e, Calls &calls) -> Call {
+             return calls.declareQueue(e.anyName(), {.arguments = e.anyTable()}, false);
+         }},
+        {"inspectQueue", 1,
+         [](EngineExerciser &e, Calls &calls) -> Call { return calls.declareQueue(e.anyName(), {}, true); }},
+        {"deleteQueue", 1,
+         [](EngineExerciser &e, Calls &calls) -> Call { return calls.deleteQueue(e.anyName(), false, false); }},
+        {"purgeQueue", 1, [](EngineExerciser &e, Calls &calls) -> Call { return calls.purgeQueue(e.anyName()); }},
+        {"bindQueue", 3, [](EngineExerciser &e, Calls &calls) -> Call { return bind(e, calls, &Calls::bindQueue); }},
+        {"unbindQueue", 1,
+         [](EngineExerciser &e, Calls &calls) -> Call { return bind(e, calls, &Calls::unbindQueue); }},
+        {"declareExchange", 1,
+         [](EngineExerciser &e, Calls &calls) -> Call {
+             return calls.declareExchange(e.anyName(), u"direct"_s, {.arguments = e.anyTable()}, false);
+         }},
+        {"inspectExchange", 1,
+         [](EngineExerciser &e, Calls &calls) -> Call { return calls.declareExchange(e.anyName(), {}, {}, true); }},
+        {"deleteExchange", 1,
+         [](EngineExerciser &e, Calls &calls) -> Call { return calls.deleteExchange(e.anyName(), true); }},
+        {"bindExchange", 1,
+         [](EngineExerciser &e, Calls &calls) -> Call { return bind(e, calls, &Calls::bindExchange); }},
+        {"unbindExchange", 1,
+         [](EngineExerciser &e, Calls &calls) -> Call { return bind(e, calls, &Calls::unbindExchange); }},
+    };
+    return all;
+}
+
+QStringList EngineExerciser::channelCalls()
+{
+    QStringList names;
+    for (const Operation &operation : applicationOperations())
+        names += QLatin1StringView(operation.name);
+    for (const TopologyCall &call : topologyCalls())
+        names += QLatin1StringView(call.name);
+    return names;
+}
+
 QString EngineExerciser::run()
 {
     if (m_begin == Begin::Open)
@@ -113,19 +163,22 @@ void EngineExerciser::step()
     check();
 }
 
-void EngineExerciser::runOne(const std::vector<Operation> &operations)
+template <typename Weighted>
+const Weighted &EngineExerciser::anyOf(const std::vector<Weighted> &choices)
 {
     int total = 0;
-    for (const Operation &operation : operations)
-        total += operation.weight;
-    int choice = m_script.byte() * total / 256;
-    for (const Operation &operation : operations) {
-        choice -= operation.weight;
-        if (choice < 0) {
-            m_operation = operation.name;
-            return (this->*operation.run)();
-        }
-    }
+    for (const Weighted &choice : choices)
+        total += choice.weight;
+    int at = m_script.byte() * total / 256;
+    return *std::find_if(choices.begin(), choices.end(),
+                         [&at](const Weighted &choice) { return (at -= choice.weight) < 0; });
+}
+
+void EngineExerciser::runOne(const std::vector<Operation> &operations)
+{
+    const Operation &operation = anyOf(operations);
+    m_operation = operation.name;
+    (this->*operation.run)();
 }
 
 // Ends the connection, whatever its state.
@@ -270,35 +323,10 @@ void EngineExerciser::releaseChannel()
     channel->engine.reset();
 }
 
-void EngineExerciser::declareOrDelete()
+void EngineExerciser::callTopology()
 {
-    Channel *channel = anyChannel();
-    if (!channel)
-        return;
-    Engine::ChannelEngine &engine = *channel->engine;
-    const QString name = anyName();
-    switch (m_script.byte() % 8) {
-    case 0:
-        return note(engine.topology().deleteQueue(name, false, false));
-    case 1:
-        return note(engine.topology().purgeQueue(name));
-    case 2:
-        return note(engine.topology().declareExchange(name, u"direct"_s, {.arguments = anyTable()}, false));
-    case 3:
-        return note(engine.topology().deleteExchange(name, true));
-    default:
-        return note(engine.topology().declareQueue(name, {.arguments = anyTable()}, m_script.chance(64)));
-    }
-}
-
-void EngineExerciser::bind()
-{
-    if (Channel *channel = anyChannel()) {
-        const bool isUnbind = m_script.chance(64);
-        const QString queue = anyName(), exchange = anyName(), key = anyName();
-        note(isUnbind ? channel->engine->topology().unbindQueue(queue, exchange, key, anyTable())
-                      : channel->engine->topology().bindQueue(queue, exchange, key, anyTable()));
-    }
+    if (Channel *channel = anyChannel())
+        note(anyOf(topologyCalls()).make(*this, channel->engine->topology()));
 }
 
 void EngineExerciser::setPrefetch()
@@ -418,45 +446,74 @@ void EngineExerciser::nack()
     }
 }
 
-void EngineExerciser::settleUpTo()
+void EngineExerciser::ackUpTo()
 {
     Channel *channel = anyChannel();
     if (!channel)
         return;
     const quint64 tag = anyTag(*channel);
-    const bool isOpen = channel->engine->deliveries().isUnsettled(tag);
-    const auto all = m_script.chance(128) ? channel->engine->deliveries().ackUpTo(tag)
-                                          : channel->engine->deliveries().nackUpTo(tag, m_script.chance(128));
-    if (channel->unsure)
+    const bool wasOpen = channel->engine->deliveries().isUnsettled(tag);
+    noteSettledUpTo(*channel, tag, wasOpen, channel->engine->deliveries().ackUpTo(tag));
+}
+
+void EngineExerciser::nackUpTo()
+{
+    Channel *channel = anyChannel();
+    if (!channel)
         return;
-    const auto end = channel->openTags.upper_bound(tag);
-    if (countOf(all) != (isOpen ? std::distance(channel->openTags.begin(), end) : 0))
+    const quint64 tag = anyTag(*channel);
+    const bool wasOpen = channel->engine->deliveries().isUnsettled(tag);
+    noteSettledUpTo(*channel, tag, wasOpen, channel->engine->deliveries().nackUpTo(tag, m_script.chance(128)));
+}
+
+void EngineExerciser::noteSettledUpTo(Channel &channel, quint64 tag, bool wasOpen,
+                                      const std::vector<Engine::Deliveries::Settled> &all)
+{
+    if (channel.unsure)
+        return;
+    const auto end = channel.openTags.upper_bound(tag);
+    if (countOf(all) != (wasOpen ? std::distance(channel.openTags.begin(), end) : 0))
         fail(u"%1 deliveries were settled up to %2"_s.arg(countOf(all)).arg(tag));
     for (const auto &run : all) {
-        for (int i = 0; i < run.count && !channel->openTags.empty(); ++i)
-            noteSettled(*channel, *channel->openTags.begin(), {1, run.consumer});
+        for (int i = 0; i < run.count && !channel.openTags.empty(); ++i)
+            noteSettled(channel, *channel.openTags.begin(), {1, run.consumer});
     }
 }
 
-void EngineExerciser::select()
+void EngineExerciser::confirmSelect()
 {
     if (Channel *channel = anyChannel())
-        note(m_script.chance(128) ? channel->engine->confirmSelect() : channel->engine->txSelect());
+        note(channel->engine->confirmSelect());
 }
 
-void EngineExerciser::endTransaction()
+void EngineExerciser::txSelect()
 {
-    Channel *channel = anyChannel();
-    if (channel && m_script.chance(128))
+    if (Channel *channel = anyChannel())
+        note(channel->engine->txSelect());
+}
+
+void EngineExerciser::txCommit()
+{
+    if (Channel *channel = anyChannel())
         note(channel->engine->txCommit());
-    else if (channel)
+}
+
+void EngineExerciser::txRollback()
+{
+    if (Channel *channel = anyChannel())
         noteUnsure(*channel, channel->engine->txRollback());
 }
 
-void EngineExerciser::recover()
+void EngineExerciser::redeliverUnacked()
 {
     if (Channel *channel = anyChannel())
         noteUnsure(*channel, channel->engine->redeliverUnacked());
+}
+
+void EngineExerciser::requestAccess()
+{
+    if (Channel *channel = anyChannel())
+        note(channel->engine->requestAccess(u"/data"_s, {}));
 }
 
 void EngineExerciser::noteUnsure(Channel &channel, const Result<Engine::CallId> &call)

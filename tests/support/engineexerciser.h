@@ -24,7 +24,8 @@ public:
 
     EngineExerciser(QByteArrayView script, Begin begin);
     ~EngineExerciser();
-    QString run(); // describes the failure and its place; empty if there is none
+    QString run();                     // describes the failure and its place; empty if there is none
+    static QStringList channelCalls(); // the functions of ChannelEngine and its parts that it calls
 
 private:
     struct Channel;
@@ -69,8 +70,16 @@ private:
     };
     static const std::vector<Operation> &applicationOperations();
     static const std::vector<Operation> &otherOperations();
+    struct TopologyCall {
+        const char *name;
+        int weight;
+        AmqpQt::Result<Engine::CallId> (*make)(EngineExerciser &exerciser, Engine::TopologyCalls &calls);
+    };
+    static const std::vector<TopologyCall> &topologyCalls();
 
     void step();
+    template <typename Weighted>
+    const Weighted &anyOf(const std::vector<Weighted> &choices); // one of them, by weight
     void runOne(const std::vector<Operation> &operations);
     void finish();
     void fail(const QString &what);
@@ -88,8 +97,7 @@ private:
     void openChannel();
     void closeChannel();
     void releaseChannel();
-    void declareOrDelete();
-    void bind();
+    void callTopology();
     void setPrefetch();
     void get();
     void consume();
@@ -98,10 +106,16 @@ private:
     void publish();
     void ack();
     void nack();
-    void settleUpTo();
-    void select();
-    void endTransaction();
-    void recover();
+    void ackUpTo();
+    void nackUpTo();
+    void noteSettledUpTo(Channel &channel, quint64 tag, bool wasOpen,
+                         const std::vector<Engine::Deliveries::Settled> &all);
+    void confirmSelect();
+    void txSelect();
+    void txCommit();
+    void txRollback();
+    void redeliverUnacked();
+    void requestAccess();
     void noteUnsure(Channel &channel, const AmqpQt::Result<Engine::CallId> &call);
     void setConfirmWindow();
     void close();

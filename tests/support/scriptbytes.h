@@ -3,6 +3,7 @@
 
 #include <QtCore/qbytearray.h>
 #include <QtCore/qbytearrayview.h>
+#include <QtCore/qrandom.h>
 
 #include <algorithm>
 
@@ -40,3 +41,12 @@ public:
 private:
     QByteArrayView m_left;
 };
+
+inline QByteArray randomScript(quint32 seed)
+{
+    QRandomGenerator random(seed);
+    QByteArray bytes(random.bounded(20, 1500), Qt::Uninitialized);
+    for (char &byte : bytes)
+        byte = char(random.bounded(256));
+    return bytes;
+}
