@@ -217,9 +217,8 @@ void tst_ChannelSubscriptions::consumersThatCannotWorkAreRejected_data()
     QTest::addColumn<ConsumeOptions>("options");
     QTest::addColumn<QString>("argument");
     const FieldTable stream{{u"x-stream-offset"_s, u"first"_s}};
-    const auto row = [](const char *name, const QString &queue, const ConsumeOptions &options, const QString &argument) {
-        QTest::newRow(name) << queue << options << argument;
-    };
+    const auto row = [](const char *name, const QString &queue, const ConsumeOptions &options,
+                        const QString &argument) { QTest::newRow(name) << queue << options << argument; };
     row("no tag", u"q"_s, {}, u"consumerTag"_s);
     row("long tag", u"q"_s, {.consumerTag = QString(256, u't')}, u"consumerTag"_s);
     row("no queue", {}, {.consumerTag = u"a"_s}, u"queue"_s);

@@ -20,12 +20,11 @@ QList<ConsumerPrivate *> ChannelConsumers::active() const
 
 qsizetype ChannelConsumers::position(const QString &tag) const
 {
-    const auto at = std::lower_bound(m_active.cbegin(), m_active.cend(), tag,
-                                     [](const ConsumerPrivate *consumer, const QString &searched) {
-                                         const QString &own = consumer->options.consumerTag;
-                                         return own.size() != searched.size() ? own.size() < searched.size()
-                                                                              : own < searched;
-                                     });
+    const auto at = std::lower_bound(
+        m_active.cbegin(), m_active.cend(), tag, [](const ConsumerPrivate *consumer, const QString &searched) {
+            const QString &own = consumer->options.consumerTag;
+            return own.size() != searched.size() ? own.size() < searched.size() : own < searched;
+        });
     return at - m_active.cbegin();
 }
 
