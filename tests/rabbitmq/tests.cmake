@@ -32,6 +32,8 @@ endif()
 
 # The other clients to test with: librabbitmq through a separate program, pika through Python.
 amqpqt_test(rabbitmq tst_interop_pika LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
+amqpqt_test(rabbitmq tst_interop_tls LAYERS base wire engine transport client
+    LIBRARIES amqpqt_scriptedpeer amqpqt_brokerfixture)
 find_library(AMQPQT_LIBRABBITMQ rabbitmq)
 if(AMQPQT_LIBRABBITMQ)
     enable_language(C)
@@ -41,6 +43,11 @@ if(AMQPQT_LIBRABBITMQ)
     target_compile_definitions(tst_interop_librabbitmq PRIVATE
         AMQPQT_INTEROP_LIBRABBITMQ="$<TARGET_FILE:interop_librabbitmq>")
     add_dependencies(tst_interop_librabbitmq interop_librabbitmq)
+    add_executable(interop_tls_librabbitmq rabbitmq/interop_tls_librabbitmq.c)
+    target_link_libraries(interop_tls_librabbitmq PRIVATE ${AMQPQT_LIBRABBITMQ})
+    target_compile_definitions(tst_interop_tls PRIVATE
+        AMQPQT_INTEROP_TLS_LIBRABBITMQ="$<TARGET_FILE:interop_tls_librabbitmq>")
+    add_dependencies(tst_interop_tls interop_tls_librabbitmq)
 else()
     message(STATUS "Without librabbitmq there is no tst_interop_librabbitmq")
 endif()
