@@ -8,6 +8,8 @@
 
 #include <chrono>
 
+QT_FORWARD_DECLARE_CLASS(QNetworkProxy)
+
 namespace AmqpQt
 {
 
@@ -52,6 +54,14 @@ public:
 
     QList<Endpoint> endpoints() const; // tried in order
     void setEndpoints(const QList<Endpoint> &endpoints);
+    bool shuffleEndpoints() const; // whether each pass over the endpoints has a random order
+    void setShuffleEndpoints(bool shuffle);
+    int connectionAttempts() const; // passes over the endpoints in one open(); 1
+    void setConnectionAttempts(int attempts);
+    std::chrono::milliseconds retryDelay() const; // between two passes; 2 s
+    void setRetryDelay(std::chrono::milliseconds delay);
+    QNetworkProxy proxy() const; // none by default
+    void setProxy(const QNetworkProxy &proxy);
     QString virtualHost() const;
     void setVirtualHost(const QString &virtualHost);
 

@@ -139,18 +139,23 @@ void AddressRace::note(const QString &failure)
     ++m_failureCount;
 }
 
-static QString proxyText(const QNetworkProxy &proxy)
+static QString hostAndPort(const QString &host, quint16 port)
 {
-    const QLatin1StringView type = proxy.type() == QNetworkProxy::Socks5Proxy ? "SOCKS5"_L1 : "HTTP"_L1;
-    return u" through the %1 proxy %2:%3"_s.arg(type, proxy.hostName(), QString::number(proxy.port()));
+    return (host.contains(u':') ? u"[%1]:%2"_s : u"%1:%2"_s).arg(host, QString::number(port));
+}
+
+QString AddressRace::peerText() const
+{
+    const QString peer = hostAndPort(m_host, m_port);
+    if (!usesProxy())
+        return peer;
+    const QLatin1StringView type = m_proxy.type() == QNetworkProxy::Socks5Proxy ? "SOCKS5"_L1 : "HTTP"_L1;
+    return u"%1 through the %2 proxy %3"_s.arg(peer, type, hostAndPort(m_proxy.hostName(), m_proxy.port()));
 }
 
 Error AddressRace::error() const
 {
-    QString text = (m_host.contains(u':') ? u"[%1]:%2"_s : u"%1:%2"_s).arg(m_host, QString::number(m_port));
-    if (m_proxy.type() != QNetworkProxy::NoProxy)
-        text += proxyText(m_proxy);
-    text += ": "_L1 + m_failures.join("; "_L1);
+    QString text = peerText() + ": "_L1 + m_failures.join("; "_L1);
     if (m_failureCount > m_failures.size())
         text += u"; and %1 more addresses failed"_s.arg(m_failureCount - m_failures.size());
     return Error(m_isProxyRefusal ? ErrorKind::Authentication : ErrorKind::Network, text);

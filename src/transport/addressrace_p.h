@@ -50,7 +50,8 @@ public:
     void start(const QString &host, quint16 port, QIODevice::OpenMode mode);
     void stop();
     std::unique_ptr<QTcpSocket> takeSocket() { return std::move(m_winner); } // called after connected()
-    const QNetworkProxy &proxy() const noexcept { return m_proxy; }
+    bool usesProxy() const { return m_proxy.type() != QNetworkProxy::NoProxy; }
+    QString peerText() const; // host, port and proxy, for error texts
 
 Q_SIGNALS:
     // Emitted at most once per start(), and never from within start().

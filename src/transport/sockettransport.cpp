@@ -16,9 +16,9 @@ namespace AmqpQt
 
 using namespace Qt::StringLiterals;
 
-SocketTransport::SocketTransport(QObject *parent)
+SocketTransport::SocketTransport(const QNetworkProxy &proxy, QObject *parent)
     : Transport(parent)
-    , m_race(QNetworkProxy::NoProxy, std::make_unique<QTcpSocket>, this)
+    , m_race(proxy, std::make_unique<QTcpSocket>, this)
 {
     connect(&m_race, &AddressRace::connected, this, &SocketTransport::useSocket);
     connect(&m_race, &AddressRace::failed, this, &Transport::failed);
@@ -26,7 +26,6 @@ SocketTransport::SocketTransport(QObject *parent)
 
 void SocketTransport::connectTo(const PeerAddress &address)
 {
-    m_peer = u"%1:%2"_s.arg(address.host).arg(address.port);
     // Unbuffered, so that reads copy from the kernel directly to their destination, and the kernel's buffer throttles
     // the broker.
     m_race.start(address.host, address.port, QIODevice::ReadWrite | QIODevice::Unbuffered);
@@ -40,7 +39,31 @@ void SocketTransport::useSocket()
     connect(m_socket.get(), &QAbstractSocket::bytesWritten, this, &Transport::written);
     connect(m_socket.get(), &QAbstractSocket::errorOccurred, this, [this] { Q_EMIT failed(error()); });
     connect(m_socket.get(), &QAbstractSocket::disconnected, this, &Transport::finished);
+    if (m_race.usesProxy()) {
+        // With an HTTP proxy QTcpSocket passes everything on to this socket, which buffers it, and reports it as
+        // written.
+        m_tunnel = m_socket->findChild<QTcpSocket *>();
+        if (m_tunnel) {
+            connect(m_tunnel, &QAbstractSocket::bytesWritten, this, [this] {
+                if (!m_isWriting) // it may emit the signal from within write()
+                    Q_EMIT written();
+            });
+        }
+    }
     Q_EMIT ready();
+}
+
+qint64 SocketTransport::write(const char *from, qint64 size)
+{
+    m_isWriting = true;
+    const qint64 taken = m_socket->write(from, size);
+    m_isWriting = false;
+    return taken;
+}
+
+qint64 SocketTransport::bytesToWrite() const
+{
+    return (m_socket ? m_socket->bytesToWrite() : 0) + (m_tunnel ? m_tunnel->bytesToWrite() : 0);
 }
 
 #ifdef AMQPQT_SEND_PIECES
@@ -67,17 +90,16 @@ static qint64 sendPieces(qintptr, std::span<const QByteArrayView>)
 constexpr qsizetype Remainder = std::numeric_limits<qsizetype>::max();
 #endif
 
-// Bypasses QTcpSocket only while it has nothing to write, and the descriptor takes the bytes as they are, without proxy
-// or TLS.
+// Bypasses QTcpSocket only while it has nothing to write, and never with a proxy, whose protocol it implements.
 qint64 SocketTransport::writeSome(std::span<const QByteArrayView> pieces)
 {
-    const qint64 sent =
-        isReady() && m_socket->bytesToWrite() == 0 ? sendPieces(m_socket->socketDescriptor(), pieces) : 0;
+    const bool bypassesSocket = isReady() && m_socket->bytesToWrite() == 0 && !m_race.usesProxy();
+    const qint64 sent = bypassesSocket ? sendPieces(m_socket->socketDescriptor(), pieces) : 0;
     qsizetype skip = qsizetype(sent);
     for (const QByteArrayView piece : pieces) {
         if (skip < piece.size()) {
             const QByteArrayView rest = piece.sliced(skip);
-            const qint64 taken = m_socket->write(rest.data(), std::min(rest.size(), Remainder));
+            const qint64 taken = write(rest.data(), std::min(rest.size(), Remainder));
             return taken < 0 ? -1 : sent + taken;
         }
         skip -= piece.size();
@@ -87,7 +109,7 @@ qint64 SocketTransport::writeSome(std::span<const QByteArrayView> pieces)
 
 Error SocketTransport::error() const
 {
-    return Error(ErrorKind::Network, u"%1: %2"_s.arg(m_peer, m_socket->errorString()));
+    return Error(ErrorKind::Network, u"%1: %2"_s.arg(m_race.peerText(), m_socket->errorString()));
 }
 
 void SocketTransport::close()

@@ -4,6 +4,8 @@
 #include "transport/addressrace_p.h"
 #include "transport/transport_p.h"
 
+#include <QtCore/qpointer.h>
+
 namespace AmqpQt
 {
 
@@ -11,14 +13,14 @@ class SocketTransport final : public Transport
 {
     Q_OBJECT
 public:
-    explicit SocketTransport(QObject *parent = nullptr);
+    explicit SocketTransport(const QNetworkProxy &proxy = QNetworkProxy::NoProxy, QObject *parent = nullptr);
 
     void connectTo(const PeerAddress &address) override;
     bool isReady() const override { return m_socket && m_socket->state() == QAbstractSocket::ConnectedState; }
     qint64 read(char *to, qint64 size) override { return m_socket->read(to, size); }
-    qint64 write(const char *from, qint64 size) override { return m_socket->write(from, size); }
+    qint64 write(const char *from, qint64 size) override;
     qint64 writeSome(std::span<const QByteArrayView> pieces) override;
-    qint64 bytesToWrite() const override { return m_socket ? m_socket->bytesToWrite() : 0; }
+    qint64 bytesToWrite() const override;
     Error error() const override;
     void close() override;
     void abort() override;
@@ -28,7 +30,8 @@ private:
 
     AddressRace m_race;
     std::unique_ptr<QTcpSocket> m_socket; // null until ready()
-    QString m_peer;                       // for error texts
+    QPointer<QTcpSocket> m_tunnel;        // the socket to the proxy, which belongs to m_socket; null without a proxy
+    bool m_isWriting = false;
 };
 
 } // namespace AmqpQt

@@ -14,13 +14,19 @@ foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows
         tst_reopening tst_replytimeout tst_resubscribing tst_turns tst_writing tst_wrongsettling)
     amqpqt_test(client ${test} LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
+amqpqt_test(client tst_proxies LAYERS base wire engine transport client
+    LIBRARIES amqpqt_proxyserver amqpqt_clienttests amqpqt_scriptedpeer)
 amqpqt_test(client tst_turnscheduler LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests)
-amqpqt_test(client tst_attempts LAYERS base wire engine transport client
-    LIBRARIES amqpqt_memorytransport amqpqt_clienttests amqpqt_scriptedpeer)
+foreach(test tst_attempts tst_retries)
+    amqpqt_test(client ${test} LAYERS base wire engine transport client
+        LIBRARIES amqpqt_memorytransport amqpqt_clienttests amqpqt_scriptedpeer)
+endforeach()
 amqpqt_test(client tst_clientrobustness TIMEOUT 300 LAYERS base wire engine transport client
     LIBRARIES amqpqt_clientexerciser amqpqt_memorytransport amqpqt_brokersession)
 amqpqt_test(client tst_threads THREADS LAYERS base wire engine transport client models LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
-amqpqt_test(client tst_connectionparameters LAYERS client transport engine wire base)
+foreach(test tst_addressparameters tst_connectionparameters)
+    amqpqt_test(client ${test} LAYERS client transport engine wire base)
+endforeach()
 
 add_library(amqpqt_message STATIC EXCLUDE_FROM_ALL # the part of the client layer that needs no engine
     ${PROJECT_SOURCE_DIR}/include/AmqpQt/message.h ${PROJECT_SOURCE_DIR}/src/client/message/fieldtable.cpp

@@ -61,6 +61,7 @@ ${includes}
 #include <QtCore/QDebug>
 #include <QtCore/QThread>
 #include <QtCore/QTimer>
+#include <QtNetwork/QNetworkProxy>
 
 using namespace Qt::StringLiterals;
 

@@ -18,6 +18,10 @@ add_library(amqpqt_scriptedpeer STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR
 target_link_libraries(amqpqt_scriptedpeer PUBLIC amqpqt_brokersession amqpqt_certificates Qt6::Network
     PRIVATE amqpqt_build_flags)
 
+add_library(amqpqt_proxyserver STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/proxyserver.cpp)
+target_include_directories(amqpqt_proxyserver PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(amqpqt_proxyserver PUBLIC Qt6::Network PRIVATE amqpqt_build_flags)
+
 # A transport without a socket, for tests of the client layer.
 add_library(amqpqt_memorytransport STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/memorytransport.cpp)
 target_include_directories(amqpqt_memorytransport PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})

@@ -97,11 +97,11 @@ using namespace Qt::StringLiterals;
     \enum AmqpQt::Connection::State
 
     \value Closed There is no connection, before open() and after closed().
-    \value Connecting The host is looked up and the TCP connection is made.
-    \value Handshaking The AMQP login is in progress, from the protocol header to \c connection.open-ok.
-    \value Open The connection and its channels can be used.
-    \value Recovering Reserved for connections that recover automatically; no connection has this state yet.
-    \value Closing close() or abort() was called and has not finished yet. New calls on channels are rejected.
+    \value Connecting The host is looked up and the TCP connection is made, or the connection waits for the next pass
+   over the endpoints. \value Handshaking The AMQP login is in progress, from the protocol header to \c
+   connection.open-ok. \value Open The connection and its channels can be used. \value Recovering Reserved for
+   connections that recover automatically; no connection has this state yet. \value Closing close() or abort() was
+   called and has not finished yet. New calls on channels are rejected.
 */
 
 /*!
@@ -211,7 +211,8 @@ using namespace Qt::StringLiterals;
     \row \li Timeout \li The last endpoint took longer than ConnectionParameters::connectTimeout(), nothing arrived for
              two heartbeat intervals, or the broker did not answer close() in time.
     \row \li Authentication \li The broker refused the login (403, or it closed the socket during the login and does not
-             announce \c authentication_failure_close), or it offers no mechanism that the library supports.
+             announce \c authentication_failure_close), or it offers no mechanism that the library supports, or the
+             proxy refused its login.
     \row \li ConnectionClosed \li The broker closed the connection. Error::replyCode(), Error::text() and
              Error::method() are from its \c connection.close. 320 means an operator or a shutdown, 530 an unknown
              virtual host.
@@ -543,11 +544,15 @@ QList<Channel *> Connection::channels() const
 }
 
 /*!
-    Connects to the broker with the current parameters(). Their endpoints are tried in order; each has
-    ConnectionParameters::connectTimeout() for the look-up, the TCP connection and the login. If an endpoint fails with
+    Connects to the broker with the current parameters(). Their endpoints are tried in order, or in a random order with
+    ConnectionParameters::shuffleEndpoints(); each has ConnectionParameters::connectTimeout() for the look-up, the TCP
+    connection and the login. The addresses of a host are tried 250 ms apart, IPv6 and IPv4 in turn, until one of them
+    accepts the connection (RFC 8305). If an endpoint fails with
     a recoverable error (Error::isRecoverable()) the next one is tried: the endpoint cannot be reached, does not answer
-    in time, drops the connection, or closes it with a code such as 320. The error of the attempt is that of the last
-    endpoint. A refused login, a missing virtual host and a server that speaks another protocol end the attempt.
+    in time, drops the connection, or closes it with a code such as 320. After the last endpoint, another pass over all
+    endpoints follows after ConnectionParameters::retryDelay(), until ConnectionParameters::connectionAttempts() passes
+    have been made. The error of the attempt is that of the last endpoint. A refused login, a missing virtual host and a
+    server that speaks another protocol end the attempt.
 
     A broker with the capability \c authentication_failure_close reports a refused login. If such a broker drops the
     connection during the login, the connection has been lost (ErrorKind::Network). With other brokers, a drop means

@@ -109,6 +109,7 @@ private:
     void dialNextEndpoint();
     void onTransportReady();
     bool triesNextEndpoint(const Error &reason) const;
+    bool endWaitForNextEndpoint();
     void cancelWaiting();
 
     // Returns false if the time is used up or the connection was deleted.

@@ -31,6 +31,33 @@ void setTimeout(ConnectionParametersPrivate &d, std::chrono::milliseconds Connec
     d.accept(property);
 }
 
+// Returns why connections cannot be made through the proxy, or an empty string.
+QString proxyProblem(const QNetworkProxy &proxy)
+{
+    if (proxy.type() == QNetworkProxy::NoProxy)
+        return {};
+    if (proxy.type() == QNetworkProxy::DefaultProxy)
+        return u"the type DefaultProxy names no proxy; set QNetworkProxy::NoProxy, or a SOCKS5 or HTTP proxy"_s;
+    if (proxy.type() != QNetworkProxy::Socks5Proxy && proxy.type() != QNetworkProxy::HttpProxy)
+        return u"a caching proxy cannot be used for AMQP; set a SOCKS5 or HTTP proxy"_s;
+    if (const QString problem = hostProblem(proxy.hostName()); !problem.isEmpty())
+        return problem;
+    if (proxy.port() == 0)
+        return u"port 0 is out of range; the range is 1 to 65535"_s;
+    constexpr qsizetype MaximumSocksLogin = 255; // RFC 1929
+    for (const QString &text : {proxy.user(), proxy.password()}) {
+        if (text.contains(QChar::Null))
+            return u"the user name or the password contains a NUL character"_s;
+        if (proxy.type() != QNetworkProxy::Socks5Proxy)
+            continue;
+        if (text.size() > MaximumSocksLogin)
+            return u"the user name or the password is longer than 255 characters"_s;
+        if (QString::fromLatin1(text.toLatin1()) != text) // QTcpSocket would send "?" instead
+            return u"the user name or the password contains a character that is not in Latin-1"_s;
+    }
+    return {};
+}
+
 } // namespace
 
 /*!
@@ -50,6 +77,9 @@ void setTimeout(ConnectionParametersPrivate &d, std::chrono::milliseconds Connec
     \table
     \header \li Setting \li Default
     \row \li endpoints() \li localhost, port 5672
+    \row \li shuffleEndpoints() \li false
+    \row \li connectionAttempts(), retryDelay() \li 1, 2 s
+    \row \li proxy() \li none
     \row \li virtualHost() \li \c /
     \row \li userName(), password() \li guest, guest
     \row \li heartbeatInterval() \li 60 s
@@ -97,7 +127,7 @@ Error ConnectionParameters::error() const
 }
 
 /*!
-    Returns the endpoints, which are tried in this order.
+    Returns the endpoints, which are tried in this order unless shuffleEndpoints() is set.
 */
 QList<Endpoint> ConnectionParameters::endpoints() const
 {
@@ -105,8 +135,8 @@ QList<Endpoint> ConnectionParameters::endpoints() const
 }
 
 /*!
-    Sets the \a endpoints to try, in this order. An empty list, and a host that is empty or neither a host name nor an
-    address, are rejected.
+    Sets the \a endpoints to try, in this order unless shuffleEndpoints() is set. An empty list, and a host that is
+   empty or neither a host name nor an address, are rejected.
 */
 void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
 {
@@ -122,6 +152,98 @@ void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
     d->endpoints = endpoints;
     d->accept(property);
     d->accept(UrlProperty); // a previous invalid URL no longer matters
+}
+
+/*!
+    Returns whether the endpoints are tried in a random order, which is different in each pass over them; \c false by
+    default.
+*/
+bool ConnectionParameters::shuffleEndpoints() const
+{
+    return d->shuffleEndpoints;
+}
+
+/*!
+    Sets whether to \a shuffle the endpoints. Many clients with the same list of endpoints then connect to different
+    nodes of a cluster.
+*/
+void ConnectionParameters::setShuffleEndpoints(bool shuffle)
+{
+    d->shuffleEndpoints = shuffle;
+}
+
+/*!
+    Returns how many passes over the endpoints Connection::open() makes before it fails; 1 by default.
+
+    \sa retryDelay()
+*/
+int ConnectionParameters::connectionAttempts() const
+{
+    return d->connectionAttempts;
+}
+
+/*!
+    Sets the number of passes over the endpoints to \a attempts, 1 to 2147483647. An error that another attempt cannot
+    remedy, such as a rejected login or a missing virtual host, ends the attempts at once, see Error::isRecoverable().
+*/
+void ConnectionParameters::setConnectionAttempts(int attempts)
+{
+    const QString property = u"connectionAttempts"_s;
+    if (attempts < 1)
+        return d->reject(property, u"%1 is out of range; the minimum is 1"_s.arg(attempts));
+    d->connectionAttempts = attempts;
+    d->accept(property);
+}
+
+/*!
+    Returns the time between two passes over the endpoints; 2 seconds by default, as in pika.
+
+    \sa connectionAttempts()
+*/
+std::chrono::milliseconds ConnectionParameters::retryDelay() const
+{
+    return d->retryDelay;
+}
+
+/*!
+    Sets the time between two passes over the endpoints to \a delay, 0 to 2147483647 ms. During this time
+    Connection::state() is Connection::State::Connecting, and Connection::close() and Connection::abort() end the
+    attempts at once.
+*/
+void ConnectionParameters::setRetryDelay(std::chrono::milliseconds delay)
+{
+    setTimeout(*d, &ConnectionParametersPrivate::retryDelay, delay, 0ms, u"retryDelay"_s);
+}
+
+/*!
+    Returns the proxy through which the endpoints are reached; of the type QNetworkProxy::NoProxy by default.
+*/
+QNetworkProxy ConnectionParameters::proxy() const
+{
+    return d->proxy;
+}
+
+/*!
+    Sets the \a proxy through which the endpoints are reached: one of the type QNetworkProxy::Socks5Proxy (RFC 1928) or
+    QNetworkProxy::HttpProxy, which must allow \c CONNECT to the broker's port, or QNetworkProxy::NoProxy. Other types,
+    a proxy without host or port, and a login that cannot be sent are rejected.
+
+    The proxy looks up the names of the endpoints, unless its QNetworkProxy::HostNameLookupCapability is cleared, so a
+    host such as \c localhost is the proxy's own machine. Errors name the endpoint, the proxy and the cause: a proxy
+    that cannot be reached and an endpoint that the proxy cannot reach or refuses are an ErrorKind::Network, a rejected
+    login at the proxy is an ErrorKind::Authentication.
+
+    A proxy is used only if it is set here. QNetworkProxy::setApplicationProxy(), QNetworkProxyFactory and the proxies
+   of the system have no effect; pass QNetworkProxy::applicationProxy() to use that. The parts of the proxy do not
+   appear in toUrl().
+*/
+void ConnectionParameters::setProxy(const QNetworkProxy &proxy)
+{
+    const QString property = u"proxy"_s;
+    if (const QString problem = proxyProblem(proxy); !problem.isEmpty())
+        return d->reject(property, problem);
+    d->proxy = proxy;
+    d->accept(property);
 }
 
 /*!
@@ -242,7 +364,8 @@ void ConnectionParameters::setHeartbeatInterval(std::chrono::seconds interval)
 }
 
 /*!
-    Returns how long connecting to one endpoint may take: one deadline for the look-up, TCP and the login.
+    Returns how long connecting to one endpoint may take; 15 seconds by default. A single deadline covers the look-up of
+    the host, the attempts to connect to its addresses, a proxy's and TLS's negotiation and the login.
 */
 std::chrono::milliseconds ConnectionParameters::connectTimeout() const
 {

@@ -6,6 +6,7 @@
 #include <AmqpQt/connectionparameters.h>
 
 #include <QtCore/qmap.h>
+#include <QtNetwork/qnetworkproxy.h>
 
 #include <limits>
 
@@ -16,6 +17,10 @@ class ConnectionParametersPrivate : public QSharedData
 {
 public:
     QList<Endpoint> endpoints{Endpoint()};
+    bool shuffleEndpoints = false;
+    int connectionAttempts = 1;
+    std::chrono::milliseconds retryDelay{2'000};
+    QNetworkProxy proxy{QNetworkProxy::NoProxy};
     QString virtualHost = QStringLiteral("/");
     QString userName = QStringLiteral("guest");
     Secret password{QStringLiteral("guest")};

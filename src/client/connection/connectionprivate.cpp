@@ -179,6 +179,10 @@ Reply<void> ConnectionPrivate::open()
         m_dialer = std::make_unique<Dialer>(parameters, m_makeTransport, this);
         connect(m_dialer.get(), &Dialer::ready, this, &ConnectionPrivate::onTransportReady);
         connect(m_dialer.get(), &Dialer::failed, &link, &TransportLink::fail);
+        connect(m_dialer.get(), &Dialer::nextIsDue, this, [this] {
+            dialNextEndpoint();
+            scheduler.schedule();
+        });
         dialNextEndpoint();
         setDeadline(now());
     }
@@ -216,6 +220,16 @@ bool ConnectionPrivate::triesNextEndpoint(const Error &reason) const
     return isAttempt && m_dialer->hasNext() && reason.isRecoverable();
 }
 
+// Between two attempts the engine has none that it could end.
+bool ConnectionPrivate::endWaitForNextEndpoint()
+{
+    if (!m_dialer->isNextScheduled())
+        return false;
+    m_dialer->stop();
+    engine.failAttempt({});
+    return true;
+}
+
 void ConnectionPrivate::onOpened()
 {
     m_dialer->stop();
@@ -235,8 +249,11 @@ void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
         return engine.postpone(std::move(event));
     }
     link.release(event.graceful, activeParameters().closeTimeout());
-    if (triesNextEndpoint(reason))
-        return dialNextEndpoint();
+    if (triesNextEndpoint(reason)) {
+        if (state != Connection::State::Connecting)
+            setState(Connection::State::Connecting);
+        return m_dialer->scheduleNext();
+    }
     m_dialer->stop();
     configureEngine();
     flow.reportBytesToWrite();
@@ -266,7 +283,8 @@ Reply<void> ConnectionPrivate::close()
     m_closing.emplace();
     if (state != Connection::State::Closing) // otherwise abort() has set the state
         setState(Connection::State::Closing);
-    engine.close(now());
+    if (!endWaitForNextEndpoint())
+        engine.close(now());
     for (const auto &[serial, channel] : std::as_const(channels))
         channel->noteClosing();
     setDeadline(now());
@@ -281,7 +299,8 @@ void ConnectionPrivate::abort()
         return cancelWaiting();
     if (state != Connection::State::Closing)
         setState(Connection::State::Closing);
-    engine.abort();
+    if (!endWaitForNextEndpoint())
+        engine.abort();
     m_dialer->stop();
     link.release(false, {});
     scheduler.schedule();

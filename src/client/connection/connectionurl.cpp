@@ -5,6 +5,7 @@
 #include <QtNetwork/qhostaddress.h>
 
 #include <algorithm>
+#include <array>
 
 using namespace Qt::StringLiterals;
 
@@ -30,6 +31,31 @@ std::optional<qint64> wholeNumber(QStringView text, qint64 minimum, qint64 maxim
     if (!ok || number < minimum || number > maximum)
         return std::nullopt;
     return number;
+}
+
+// Reads seconds with up to three decimals, such as "2" or "0.25".
+std::optional<std::chrono::milliseconds> secondsFrom(QStringView text)
+{
+    const qsizetype point = text.indexOf(u'.');
+    const auto seconds = wholeNumber(text.first(point < 0 ? text.size() : point), 0, MaximumTimeout.count() / 1000);
+    const QStringView decimals = point < 0 ? QStringView(u"0") : text.sliced(point + 1);
+    const auto fraction = decimals.size() > 3 ? std::nullopt : wholeNumber(decimals, 0, 999);
+    if (!seconds || !fraction)
+        return std::nullopt;
+    constexpr std::array<int, 4> Scale{0, 100, 10, 1};
+    return std::chrono::seconds(*seconds) + std::chrono::milliseconds(*fraction * Scale.at(size_t(decimals.size())));
+}
+
+QString secondsText(std::chrono::milliseconds time)
+{
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+    QString text = QString::number(seconds.count());
+    if (time > seconds) {
+        text += u".%1"_s.arg((time - seconds).count(), 3, 10, QChar(u'0'));
+        while (text.endsWith(u'0'))
+            text.chop(1);
+    }
+    return text;
 }
 
 bool isLoopback(const QString &host)
@@ -380,6 +406,16 @@ private:
         } else if (key == "blocked_connection_timeout"_L1) {
             if (const auto seconds = number(0, MaximumTimeout.count() / 1000))
                 m_parameters.setBlockedTimeout(std::chrono::seconds(*seconds));
+        } else if (key == "connection_attempts"_L1) {
+            if (const auto attempts = number(1, std::numeric_limits<int>::max()))
+                m_parameters.setConnectionAttempts(int(*attempts));
+        } else if (key == "retry_delay"_L1) {
+            const auto delay = secondsFrom(value);
+            if (!delay || *delay > MaximumTimeout)
+                return fail(
+                    u"%1 has the value \"%2\", which is not a number of seconds from 0 to 2147483.647 with up to "
+                    "three decimals"_s.arg(place, value));
+            m_parameters.setRetryDelay(*delay);
         } else if (key == "backpressure_detection"_L1) {
             if (value != "t"_L1 && value != "f"_L1)
                 return fail(u"%1 has the value \"%2\", which is neither \"t\" nor \"f\""_s.arg(place, value));
@@ -421,7 +457,8 @@ private:
         default password, for other hosts the password is required.
     \li The query knows \c heartbeat (seconds, 0 to 65535), \c connection_timeout (milliseconds, 1 to 2147483647),
         \c channel_max (0 to 65535), \c frame_max (bytes, 0 or 8192 to 4294967295), \c blocked_connection_timeout
-        (seconds, 0 to 2147483), \c backpressure_detection (\c t or \c f; \c t means a multiplier of 10),
+        (seconds, 0 to 2147483), \c connection_attempts (1 to 2147483647), \c retry_delay (seconds with up to three
+        decimals, 0 to 2147483.647), \c backpressure_detection (\c t or \c f; \c t means a multiplier of 10),
         \c backpressure_multiplier (0 to 2147483647) and \c name (connectionName()).
     \endlist
 
@@ -441,8 +478,8 @@ Result<ConnectionParameters> ConnectionParameters::fromUrl(const QUrl &url)
     first endpoint, and the query keys whose values differ from the defaults. A user name is left out if it and the
     password are the defaults.
 
-    It does not contain the password, further endpoints, client properties, limits without a query key, or a virtual
-    host whose name is empty.
+    It does not contain the password, further endpoints, the proxy, client properties, limits without a query key, or a
+   virtual host whose name is empty.
 */
 QUrl ConnectionParameters::toUrl() const
 {
@@ -470,6 +507,10 @@ QUrl ConnectionParameters::toUrl() const
     if (blockedTimeout() != defaults.blockedTimeout()) // in whole seconds, rounded up
         query +=
             u"blocked_connection_timeout=%1"_s.arg(std::chrono::ceil<std::chrono::seconds>(blockedTimeout()).count());
+    if (connectionAttempts() != defaults.connectionAttempts())
+        query += u"connection_attempts=%1"_s.arg(connectionAttempts());
+    if (retryDelay() != defaults.retryDelay())
+        query += "retry_delay="_L1 + secondsText(retryDelay());
     if (backpressureMultiplier() == DefaultBackpressureMultiplier)
         query += u"backpressure_detection=t"_s;
     else if (backpressureMultiplier() != defaults.backpressureMultiplier())

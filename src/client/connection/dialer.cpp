@@ -5,6 +5,9 @@
 #include "transport/sockettransport_p.h"
 
 #include <QtNetwork/qhostaddress.h>
+#include <QtNetwork/qnetworkproxy.h>
+
+#include <algorithm>
 
 namespace AmqpQt
 {
@@ -16,23 +19,46 @@ static bool isLoopback(const QString &host)
     return host.compare("localhost"_L1, Qt::CaseInsensitive) == 0 || QHostAddress(host).isLoopback();
 }
 
-std::unique_ptr<Transport> makeSocketTransport(const ConnectionParameters &, const Endpoint &, QObject *parent)
+std::unique_ptr<Transport> makeSocketTransport(const ConnectionParameters &parameters, const Endpoint &,
+                                               QObject *parent)
 {
-    return std::make_unique<SocketTransport>(parent);
+    return std::make_unique<SocketTransport>(parameters.proxy(), parent);
 }
 
-Dialer::Dialer(const ConnectionParameters &parameters, TransportFactory makeTransport, QObject *parent)
+Dialer::Dialer(const ConnectionParameters &parameters, TransportFactory makeTransport, QObject *parent,
+               QRandomGenerator &random)
     : QObject(parent) // a child, so that it moves to another thread as well
     , m_parameters(parameters)
     , m_makeTransport(std::move(makeTransport))
-    , m_endpointsLeft(parameters.endpoints())
+    , m_random(random)
+    , m_passesLeft(parameters.connectionAttempts())
+    , m_nextTimer(this)
 {
+    m_nextTimer.setSingleShot(true);
+    connect(&m_nextTimer, &QTimer::timeout, this, &Dialer::nextIsDue);
+}
+
+void Dialer::beginPass()
+{
+    --m_passesLeft;
+    m_endpointsLeft = m_parameters.endpoints();
+    if (m_parameters.shuffleEndpoints())
+        std::shuffle(m_endpointsLeft.begin(), m_endpointsLeft.end(), m_random);
+}
+
+void Dialer::scheduleNext()
+{
+    m_transport.reset();
+    m_nextTimer.start(m_endpointsLeft.isEmpty() ? m_parameters.retryDelay() : std::chrono::milliseconds(0));
 }
 
 void Dialer::dialNext()
 {
+    if (m_endpointsLeft.isEmpty())
+        beginPass();
     m_endpoint = m_endpointsLeft.takeFirst();
-    if (!m_endpoint.encrypted && !isLoopback(m_endpoint.host))
+    const bool isLocal = isLoopback(m_endpoint.host) && m_parameters.proxy().type() == QNetworkProxy::NoProxy;
+    if (!m_endpoint.encrypted && !isLocal)
         qCWarning(lcConnection).noquote() << "the password is sent to" << m_endpoint.host << "without encryption";
     m_transport = m_makeTransport(m_parameters, m_endpoint, this);
     connect(m_transport.get(), &Transport::ready, this, &Dialer::ready);
@@ -48,8 +74,10 @@ std::unique_ptr<Transport> Dialer::takeTransport()
 
 void Dialer::stop()
 {
+    m_nextTimer.stop();
     m_transport.reset();
     m_endpointsLeft.clear();
+    m_passesLeft = 0;
 }
 
 } // namespace AmqpQt

@@ -6,6 +6,8 @@
 #include <AmqpQt/connectionparameters.h>
 
 #include <QtCore/qlist.h>
+#include <QtCore/qrandom.h>
+#include <QtCore/qtimer.h>
 
 #include <functional>
 #include <memory>
@@ -19,19 +21,24 @@ using TransportFactory = std::function<std::unique_ptr<Transport>(const Connecti
 std::unique_ptr<Transport> makeSocketTransport(const ConnectionParameters &parameters, const Endpoint &endpoint,
                                                QObject *parent);
 
-// One attempt to connect, which tries the endpoints of its parameters in order until a transport is ready. It owns a
-// copy of the parameters, so later changes never send a password to another host.
+// One attempt to connect, which tries the endpoints of its parameters in order until a transport is ready, in as many
+// passes as the parameters ask for. It owns a copy of the parameters, so later changes never send a password to another
+// host.
 //
 // The engine has the deadline, since a single one covers the look-up, the transport and the login at an endpoint.
 class Dialer final : public QObject
 {
     Q_OBJECT
 public:
-    Dialer(const ConnectionParameters &parameters, TransportFactory makeTransport, QObject *parent);
+    // Endpoints are shuffled with `random`.
+    Dialer(const ConnectionParameters &parameters, TransportFactory makeTransport, QObject *parent,
+           QRandomGenerator &random = *QRandomGenerator::global());
 
     const ConnectionParameters &parameters() const noexcept { return m_parameters; }
     const Endpoint &endpoint() const noexcept { return m_endpoint; } // the endpoint that was tried last
-    bool hasNext() const noexcept { return !m_endpointsLeft.isEmpty(); }
+    bool hasNext() const noexcept { return !m_endpointsLeft.isEmpty() || m_passesLeft > 0; }
+    void scheduleNext(); // ends the current transport; nextIsDue() follows, in a new pass after the retry delay
+    bool isNextScheduled() const { return m_nextTimer.isActive(); }
     void dialNext();
     std::unique_ptr<Transport> takeTransport(); // called after ready()
     void stop();                                // ends the attempt
@@ -40,11 +47,18 @@ Q_SIGNALS:
     // Emitted from within the signals of the transport.
     void ready();
     void failed(const AmqpQt::Error &reason);
+    // Emitted from the event loop.
+    void nextIsDue();
 
 private:
+    void beginPass();
+
     const ConnectionParameters m_parameters;
     const TransportFactory m_makeTransport;
-    QList<Endpoint> m_endpointsLeft;
+    QRandomGenerator &m_random;
+    int m_passesLeft;
+    QList<Endpoint> m_endpointsLeft; // in the current pass
+    QTimer m_nextTimer;
     Endpoint m_endpoint;
     std::unique_ptr<Transport> m_transport; // null after takeTransport()
 };
