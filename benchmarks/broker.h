@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The types of the synthetic broker, broker.cpp.
+// The types of the synthetic broker. Connection is in brokerconnection.cpp, Broker in broker.cpp.
 
 #include "frames.h"
+#include "stream.h"
 #include "supply.h"
 
 #include <ctime>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,6 +18,20 @@
 #include <vector>
 
 inline constexpr std::size_t ReadSize = 512 * 1024;
+
+inline time_t seconds()
+{
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return now.tv_sec;
+}
+
+inline std::uint64_t milliseconds()
+{
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return std::uint64_t(now.tv_sec) * 1000 + std::uint64_t(now.tv_nsec) / 1'000'000;
+}
 
 struct Consumer;
 struct Connection;
@@ -78,9 +94,9 @@ struct Consumer {
 class Broker;
 
 struct Connection {
-    Connection(Broker &itsBroker, int itsSocket)
+    Connection(Broker &itsBroker, std::unique_ptr<Stream> itsStream)
         : broker(itsBroker)
-        , socket(itsSocket)
+        , stream(std::move(itsStream))
     {
     }
     ~Connection();
@@ -89,7 +105,10 @@ struct Connection {
 
     bool receive(); // returns false if the connection has ended
     bool send();
-    bool wantsWrite() const { return sent < out.size() || large || (!closing && !ready.empty()); }
+    bool wantsWrite() const
+    {
+        return sent < out.size() || large || (!closing && !ready.empty()) || stream->hasOutput();
+    }
     void confirm(bool all);
     void beatIfIdle(time_t now);
     void enlist(Consumer *consumer);
@@ -135,14 +154,16 @@ private:
     std::uint16_t heartbeat = 0;
 
 public:
-    const int socket;
+    const std::unique_ptr<Stream> stream;
     std::vector<Channel *> unconfirmed;
 };
 
 class Broker
 {
 public:
-    explicit Broker(std::uint16_t port);
+    using StreamFactory = std::function<std::unique_ptr<Stream>(int socket)>;
+
+    Broker(std::uint16_t port, StreamFactory makeStream);
     [[noreturn]] void run();
 
     Queue &queue(std::string name);
@@ -151,6 +172,7 @@ private:
     void accept();
     bool pace();
 
+    const StreamFactory m_makeStream;
     int m_listener = -1;
     std::vector<std::unique_ptr<Connection>> m_connections;
     std::map<std::string, Queue, std::less<>> m_queues;

@@ -163,6 +163,8 @@ private:
 int main(int argc, char *argv[])
 {
     const Options options = Options::read(argc, argv);
+    if (!options.caFile.empty())
+        fail("this client has no TLS");
     QCoreApplication application(argc, argv);
     const Client client(options);
     return application.exec();

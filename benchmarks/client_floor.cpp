@@ -268,6 +268,8 @@ private:
 int main(int argc, char *argv[])
 {
     const Options options = Options::read(argc, argv);
+    if (!options.caFile.empty())
+        fail("this client has no TLS");
     Floor(options).run();
     return 0;
 }

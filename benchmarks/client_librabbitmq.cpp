@@ -8,10 +8,12 @@
 #if __has_include(<rabbitmq-c/amqp.h>)
 #    include <rabbitmq-c/amqp.h>
 #    include <rabbitmq-c/framing.h>
+#    include <rabbitmq-c/ssl_socket.h>
 #    include <rabbitmq-c/tcp_socket.h>
 #else
 #    include <amqp.h>
 #    include <amqp_framing.h>
+#    include <amqp_ssl_socket.h>
 #    include <amqp_tcp_socket.h>
 #endif
 
@@ -51,8 +53,7 @@ public:
 
     void run()
     {
-        amqp_socket_t *socket = amqp_tcp_socket_new(m_connection);
-        check(amqp_socket_open(socket, "127.0.0.1", m_options.port), "connecting");
+        openSocket();
         check(amqp_login(m_connection, "/", 0, AMQP_DEFAULT_FRAME_SIZE, 0, AMQP_SASL_METHOD_PLAIN, "guest", "guest"),
               "login");
         amqp_channel_open(m_connection, channel);
@@ -81,6 +82,18 @@ public:
     }
 
 private:
+    void openSocket()
+    {
+        if (m_options.caFile.empty()) {
+            check(amqp_socket_open(amqp_tcp_socket_new(m_connection), "127.0.0.1", m_options.port), "connecting");
+            return;
+        }
+        amqp_socket_t *socket = amqp_ssl_socket_new(m_connection);
+        check(amqp_ssl_socket_set_cacert(socket, m_options.caFile.c_str()), "reading the CA file");
+        // It finds names in certificates, but no addresses.
+        check(amqp_socket_open(socket, "localhost", m_options.port), "connecting");
+    }
+
     void declare(bool passive)
     {
         amqp_queue_declare(m_connection, channel, m_queue, passive, 0, 0, 0, amqp_empty_table);

@@ -8,6 +8,7 @@ measure.h describes the command line and the output.
 import argparse
 import json
 import resource
+import ssl
 import sys
 import time
 
@@ -27,7 +28,9 @@ class Client:
         self.body = b"x" * options.size
         self.properties = pika.BasicProperties(content_type="application/octet-stream", delivery_mode=1)
         self.per_write = max(1, WRITE_SIZE // (options.size + 80))
-        parameters = pika.ConnectionParameters("127.0.0.1", options.port)
+        host = "127.0.0.1"
+        tls = pika.SSLOptions(ssl.create_default_context(cafile=options.ca_file), host) if options.ca_file else None
+        parameters = pika.ConnectionParameters(host, options.port, ssl_options=tls)
         self.connection = pika.SelectConnection(parameters, self.on_open, self.on_lost, self.on_closed)
 
     def run(self):
@@ -160,6 +163,7 @@ def main():
     for name, default in ("port", 5672), ("count", 100000), ("size", 16), ("prefetch", 256), ("ack-every", 1), ("window", 256):
         parser.add_argument("--" + name, type=int, default=default)
     parser.add_argument("--queue", default="bench")
+    parser.add_argument("--ca-file")
     try:
         Client(parser.parse_args()).run()
     except Exception as error:  # every failure is reported as one line of JSON

@@ -30,10 +30,10 @@ BUDGET = ("--dispatch-budget", "1000000")
 
 
 @contextlib.contextmanager
-def synthetic_broker(program):
+def synthetic_broker(program, *options):
     """Runs the broker and yields its port."""
     # The broker exits when its standard input closes, at the latest when this process ends.
-    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as broker:
+    with subprocess.Popen([program, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as broker:
         yield int(broker.stdout.readline())
         broker.stdin.close()
 

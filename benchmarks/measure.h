@@ -4,9 +4,10 @@
 // The command line and the output of all benchmark clients:
 //
 //   client {publish|publish-confirm|consume-ack|consume-autoack|rtt} --port P --count N --size S
-//          [--prefetch 256] [--ack-every K] [--window W] [--queue Q]
+//          [--prefetch 256] [--ack-every K] [--window W] [--queue Q] [--ca-file FILE]
 //
-// and --dispatch-budget MS, which the clients of libraries without such a limit ignore.
+// --ca-file makes the client connect over TLS, and names the file of the authorities that it trusts.
+// There is also --dispatch-budget MS, which the clients of libraries without such a limit ignore.
 //
 // The output is one line of JSON. On failure it is {"error": …}, and the exit code is 1.
 
@@ -57,6 +58,7 @@ struct Options {
     std::int64_t ackEvery = 1;
     std::int64_t window = 256;
     std::int64_t dispatchBudget = 0; // in ms; 0 means the library's default
+    std::string caFile;              // empty without TLS
 
     bool isConsuming() const { return mode == Mode::ConsumeAck || mode == Mode::ConsumeAutoack; }
     // Returns whether this message is to be acknowledged, with all messages before it. The last message always is.
@@ -70,15 +72,11 @@ struct Options {
             {"rtt", Mode::RoundTrip},
         };
         static constexpr option names[] = {
-            {"port", required_argument, nullptr, 'p'},
-            {"count", required_argument, nullptr, 'n'},
-            {"size", required_argument, nullptr, 's'},
-            {"prefetch", required_argument, nullptr, 'f'},
-            {"ack-every", required_argument, nullptr, 'k'},
-            {"window", required_argument, nullptr, 'w'},
-            {"queue", required_argument, nullptr, 'q'},
-            {"dispatch-budget", required_argument, nullptr, 'b'},
-            {},
+            {"port", required_argument, nullptr, 'p'},      {"count", required_argument, nullptr, 'n'},
+            {"size", required_argument, nullptr, 's'},      {"prefetch", required_argument, nullptr, 'f'},
+            {"ack-every", required_argument, nullptr, 'k'}, {"window", required_argument, nullptr, 'w'},
+            {"queue", required_argument, nullptr, 'q'},     {"dispatch-budget", required_argument, nullptr, 'b'},
+            {"ca-file", required_argument, nullptr, 'c'},   {},
         };
         constexpr std::int64_t most = 1'000'000'000;
         Options options;
@@ -108,6 +106,9 @@ struct Options {
                 break;
             case 'q':
                 options.queue = optarg;
+                break;
+            case 'c':
+                options.caFile = optarg;
                 break;
             default:
                 fail(std::string(argv[optind - 1]) + " is not an option, or its value is missing");

@@ -1,11 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""check_program.py BROKER PROGRAM checks the output of PROGRAM, one of benchmarks/, in each of its modes."""
+"""check_program.py BROKER PROGRAM [CERTIFICATES] checks the output of PROGRAM, one of benchmarks/, in each of its modes.
+
+CERTIFICATES is tools/certificates; with it, PROGRAM is a client that connects over TLS.
+"""
 
 import json
 import os
 import subprocess
 import sys
+import tempfile
 
 KEYS = {"seconds", "msgs_per_s", "MB_per_s", "cpu_us_per_msg", "user_us", "sys_us", "rss_kb"}
 MODES = ["publish", "publish-confirm", "consume-ack", "consume-autoack", "rtt"]
@@ -33,16 +37,20 @@ def check_measurement(command, keys, count, size):
     assert abs(result["MB_per_s"] * 1e6 * result["seconds"] - count * size) <= 0.01 * count * size + 1e3, result
 
 
-def check_client(program, port):
+def check_modes(program, port, *options):
     for mode in MODES:
         for size, count in (16, 1000), (0, 10), (65536, 30), (300000, 5):
-            command = [program, mode, "--port", port, "--size", str(size), "--count", str(count)]
+            command = [program, mode, "--port", port, "--size", str(size), "--count", str(count), *options]
             keys = KEYS | ({"p50_us", "p99_us"} if mode == "rtt" else set())
             if mode.startswith("consume"):
                 command += ["--queue", f"bench-{size}-{count}"]
             elif mode == "rtt":
                 command += ["--queue", "echo"]
             check_measurement(command, keys, count, size)
+
+
+def check_client(program, port):
+    check_modes(program, port)
     many = ["--port", port, "--count", "1000", "--queue", "bench-16-1000"]
     check_measurement([program, "consume-ack", "--ack-every", "64", *many], KEYS, 1000, 16)
     check_measurement([program, "consume-ack", "--prefetch", "1", *many], KEYS, 1000, 16)
@@ -90,17 +98,38 @@ def check_qmlmodel(program, port):
     check_error([program, "--port", "1", "--no-view"])
 
 
-def main():
-    broker_program, program = sys.argv[1:]
-    with subprocess.Popen([broker_program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as broker:
-        port = str(int(broker.stdout.readline()))
-        kind = os.path.basename(program).split("_")[0]
-        checks = {"client": check_client, "growth": check_growth, "memory": check_memory, "qmlmodel": check_qmlmodel,
-                  "stall": check_stall}
-        checks[kind](program, port)
+def with_broker(command, check):
+    """Calls check(port) while the broker runs."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as broker:
+        check(str(int(broker.stdout.readline())))
         assert broker.poll() is None, "the broker has ended"
         broker.stdin.close()
         assert broker.wait(10) == 0, "the broker does not exit when its standard input closes"
+
+
+def check_tls(broker_program, program, create_certificates):
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run([create_certificates, directory], check=True)
+        trusted, foreign = ["--ca-file", f"{directory}/ca.pem"], ["--ca-file", f"{directory}/foreign-ca.pem"]
+
+        def check(port):
+            check_modes(program, port, *trusted)
+            check_error([program, "publish", "--port", port, *foreign])
+            check_error([program, "publish", "--port", port])  # without TLS
+
+        with_broker([broker_program, "--certificate", f"{directory}/server.pem", "--key", f"{directory}/server.key"], check)
+        with_broker([broker_program], lambda port: check_error([program, "publish", "--port", port, *trusted]))
+
+
+def main():
+    broker_program, program, *create_certificates = sys.argv[1:]
+    if create_certificates:
+        check_tls(broker_program, program, create_certificates[0])
+        return
+    kind = os.path.basename(program).split("_")[0]
+    checks = {"client": check_client, "growth": check_growth, "memory": check_memory, "qmlmodel": check_qmlmodel,
+              "stall": check_stall}
+    with_broker([broker_program], lambda port: checks[kind](program, port))
 
 
 if __name__ == "__main__":
