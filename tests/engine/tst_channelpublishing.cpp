@@ -71,6 +71,10 @@ void tst_ChannelPublishing::aMessageLikeTheLastOneIsTheSameOnTheWire()
     QCOMPARE(again, framesOf(other, "again")); // its first message
     t.publishing.dropTemplate();
     QCOMPARE(framesOf(t, "again"), again);
+    // A message that differs is not like the last one, nor is the next one like the message before it.
+    t.publishing.publish(u"x"_s, u"other"_s, NoProperties, "2", false, false);
+    t.publish("3");
+    t.s.expectPublished("2", "other").expectPublished("3", "key").expectNothingSent();
 }
 
 void tst_ChannelPublishing::aHeldMessageIsSentLater()
