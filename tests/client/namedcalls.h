@@ -2,6 +2,7 @@
 #pragma once
 
 #include "client/clientsupport.h"
+#include "support/channelcalls.h"
 
 // The calls of a channel, and the messages to settle.
 namespace AmqpQt::Test
@@ -27,44 +28,63 @@ inline Error consume(Channel *channel, const QString &queue, const ConsumeOption
     return channel->consume(queue, options)->state() == Consumer::State::Cancelled ? channel->lastCallError() : Error();
 }
 
+// Each returns the error of its reply, or lastCallError() if it was refused.
 struct NamedCall {
     const char *name;
     Call call;
 };
 
-// Each case is wrong only for the state of its channel.
+template <typename T>
+bool isRefused(const Reply<T> &reply)
+{
+    return errorOf(reply).isError();
+}
+inline bool isRefused(const Consumer *consumer)
+{
+    return consumer->state() == Consumer::State::Cancelled;
+}
+inline bool isRefused(quint64 sequence)
+{
+    return sequence == 0;
+}
+
+// All calls that are not about a delivery. Each is wrong only for the state of its channel.
 inline const QList<NamedCall> &everyCall()
 {
-    static const QList<NamedCall> calls = {
-        {"publish", [](Channel *c) { return publish(c, {}, u"q"_s); }},
-        {"declareTemporaryQueue()", [](Channel *c) { return errorOf(c->declareTemporaryQueue()); }},
-        {"declareQueue", [](Channel *c) { return errorOf(c->declareQueue(u"q"_s)); }},
-        {"inspectQueue", [](Channel *c) { return errorOf(c->inspectQueue(u"q"_s)); }},
-        {"deleteQueue", [](Channel *c) { return errorOf(c->deleteQueue(u"q"_s)); }},
-        {"purgeQueue", [](Channel *c) { return errorOf(c->purgeQueue(u"q"_s)); }},
-        {"bindQueue", [](Channel *c) { return errorOf(c->bindQueue(u"q"_s, u"e"_s)); }},
-        {"unbindQueue", [](Channel *c) { return errorOf(c->unbindQueue(u"q"_s, u"e"_s)); }},
-        {"declareExchange", [](Channel *c) { return errorOf(c->declareExchange(u"e"_s, ExchangeType::Direct)); }},
-        {"inspectExchange", [](Channel *c) { return errorOf(c->inspectExchange(u"e"_s)); }},
-        {"deleteExchange", [](Channel *c) { return errorOf(c->deleteExchange(u"e"_s)); }},
-        {"setPrefetch", [](Channel *c) { return errorOf(c->setPrefetch(1)); }},
-        {"get", [](Channel *c) { return errorOf(c->get(u"q"_s)); }},
-        {"consume", [](Channel *c) { return consume(c, u"q"_s); }},
-    };
+    static const QList<NamedCall> calls = [] {
+        QList<NamedCall> all;
+        visitChannelCalls([&all](const char *name, auto call) {
+            using Returned = ReturnedBy<decltype(call)>;
+            if constexpr (IsReply<Returned>) {
+                all += {name, [call](Channel *c) { return errorOf(call(c, {})); }};
+            } else if constexpr (std::is_void_v<Returned>) {
+                all += {name, [call](Channel *c) {
+                            call(c, {});
+                            return c->lastCallError();
+                        }};
+            } else if constexpr (!std::is_same_v<Returned, bool>) {
+                all += {name, [call](Channel *c) { return isRefused(call(c, {})) ? c->lastCallError() : Error(); }};
+            }
+        });
+        return all;
+    }();
     return calls;
 }
 
 using Settle = std::function<bool(Channel *, const Message &)>; // returns false if the message is rejected
 inline const QList<std::pair<const char *, Settle>> &everySettle()
 {
-    static const QList<std::pair<const char *, Settle>> calls = {
-        {"ack", [](Channel *c, const Message &m) { return c->ack(m); }},
-        {"ackUpTo", [](Channel *c, const Message &m) { return c->ackUpTo(m); }},
-        {"nack", [](Channel *c, const Message &m) { return c->nack(m); }},
-        {"nackUpTo", [](Channel *c, const Message &m) { return c->nackUpTo(m); }},
-    };
+    static const QList<std::pair<const char *, Settle>> calls = [] {
+        QList<std::pair<const char *, Settle>> all;
+        visitChannelCalls([&all](const char *name, auto call) {
+            if constexpr (std::is_same_v<ReturnedBy<decltype(call)>, bool>)
+                all += {name, [call](Channel *c, const Message &m) { return call(c, {.message = m}); }};
+        });
+        return all;
+    }();
     return calls;
 }
+
 // The messages of a new consumer, delivered with the tags from `first` on.
 inline QList<Message> receive(ScriptedPeer &peer, OpenClient &client, Channel *channel, AckMode ackMode, quint64 first,
                               int count)

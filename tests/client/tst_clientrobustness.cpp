@@ -2,7 +2,6 @@
 #include "support/clientexerciser.h"
 
 #include <QtCore/qloggingcategory.h>
-#include <QtCore/qrandom.h>
 #include <QtTest/qtest.h>
 
 using namespace Qt::StringLiterals;
@@ -18,20 +17,6 @@ private Q_SLOTS:
     void survivesAnythingInAnyOrder_data();
     void survivesAnythingInAnyOrder();
 };
-
-namespace
-{
-
-QByteArray randomBytes(quint32 seed)
-{
-    QRandomGenerator random(seed);
-    QByteArray bytes(random.bounded(20, 1500), Qt::Uninitialized);
-    for (char &byte : bytes)
-        byte = char(random.bounded(256));
-    return bytes;
-}
-
-} // namespace
 
 void tst_ClientRobustness::initTestCase()
 {
@@ -55,7 +40,7 @@ void tst_ClientRobustness::survivesAnythingInAnyOrder()
     QFETCH(const quint32, firstSeed);
     QFETCH(const quint32, lastSeed);
     for (quint32 seed = firstSeed; seed <= lastSeed; ++seed) {
-        const QByteArray script = randomBytes(seed);
+        const QByteArray script = randomScript(seed);
         const QString failure = ClientExerciser(script).run();
         QVERIFY2(failure.isEmpty(), qPrintable(u"seed %1: %2"_s.arg(seed).arg(failure)));
     }

@@ -40,35 +40,29 @@ const QMap<QString, ForeignCall> &foreignCalls()
              [](OpenClient &client, const Message &) {
                  return client.connection.createChannel(client.channel)->error();
              }},
-            {u"consume"_s,
-             [](OpenClient &client, const Message &) {
-                 const bool isRejected = client.channel->consume(u"q"_s)->state() == Consumer::State::Cancelled;
-                 return isRejected ? Error(ErrorKind::InvalidArgument, {}) : Error();
-             }},
             {u"Publisher"_s,
              [](OpenClient &client, const Message &message) {
                  Publisher publisher(&client.connection);
                  return publisher.publish(message) > 0 || publisher.channel() ? Error() : publisher.error();
              }},
-            {u"close"_s, [](OpenClient &client, const Message &) { return errorOf(client.channel->close()); }},
-            {u"reopen"_s, [](OpenClient &client, const Message &) { return errorOf(client.channel->reopen()); }},
         };
-        for (const auto &[name, call] : everyCall()) {
-            if (qstrcmp(name, "publish") == 0 || qstrcmp(name, "consume") == 0)
-                continue; // these calls do not return a Reply
-            all.insert(QString::fromLatin1(name),
-                       [call = call](OpenClient &client, const Message &) { return call(client.channel); });
-        }
-        const auto rejected = [](bool accepted) { return accepted ? Error() : Error(ErrorKind::InvalidArgument, {}); };
-        all.insert(u"publish"_s, [rejected](OpenClient &client, const Message &message) {
-            return rejected(client.channel->publish({}, u"q"_s, message) > 0);
+        visitChannelCalls([&all](const char *name, auto call) {
+            all.insert(QLatin1StringView(name), [call](OpenClient &client, const Message &message) {
+                const Error rejected(ErrorKind::InvalidArgument, {});
+                const ChannelArguments arguments{.message = message};
+                using Returned = ReturnedBy<decltype(call)>;
+                if constexpr (IsReply<Returned>) {
+                    return errorOf(call(client.channel, arguments));
+                } else if constexpr (std::is_void_v<Returned>) {
+                    call(client.channel, arguments);
+                    return client.channel->confirmWindow() == 0 ? rejected : Error();
+                } else if constexpr (std::is_same_v<Returned, bool>) {
+                    return call(client.channel, arguments) ? Error() : rejected;
+                } else {
+                    return isRefused(call(client.channel, arguments)) ? rejected : Error();
+                }
+            });
         });
-        for (const auto &[name, settleOne] : everySettle()) {
-            all.insert(QString::fromLatin1(name),
-                       [rejected, settleOne = settleOne](OpenClient &client, const Message &message) {
-                           return rejected(settleOne(client.channel, message));
-                       });
-        }
         return all;
     }();
     return calls;

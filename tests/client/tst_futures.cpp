@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "client/clientsupport.h"
+#include "support/channelcalls.h"
 
 #include <AmqpQt/publisher.h>
 
@@ -25,6 +26,11 @@ private Q_SLOTS:
 namespace
 {
 
+bool isOfConfirming(const QString &call) // not of the other channel
+{
+    return call == u"confirmSelect" || call == u"publishWithReply" || call == u"whenConfirmed";
+}
+
 // All kinds of replies of a connection that is not opened, or whose peer no longer answers.
 struct Calls {
     explicit Calls(Connection *connection)
@@ -33,32 +39,15 @@ struct Calls {
         , publisher(new Publisher(connection))
     {
         note("connection.whenOpen", connection->whenOpen());
-        note("channel.whenOpen", channel->whenOpen());
-        note("declareQueue", channel->declareQueue(u"q"_s));
-        note("inspectQueue", channel->inspectQueue(u"q"_s));
-        note("bindQueue", channel->bindQueue(u"q"_s, u"x"_s));
-        note("unbindQueue", channel->unbindQueue(u"q"_s, u"x"_s));
-        note("purgeQueue", channel->purgeQueue(u"q"_s));
-        note("deleteQueue", channel->deleteQueue(u"q"_s));
-        note("declareExchange", channel->declareExchange(u"x"_s, ExchangeType::Fanout));
-        note("inspectExchange", channel->inspectExchange(u"x"_s));
-        note("bindExchange", channel->bindExchange(u"y"_s, u"x"_s));
-        note("unbindExchange", channel->unbindExchange(u"y"_s, u"x"_s));
-        note("deleteExchange", channel->deleteExchange(u"x"_s));
-        note("setPrefetch", channel->setPrefetch(1));
-        note("get", channel->get(u"q"_s));
-        note("redeliverUnacked", channel->redeliverUnacked());
-        note("requestAccess", channel->requestAccess(u"/"_s, {}));
         consumer = channel->consume(u"q"_s);
         note("whenStarted", consumer->whenStarted());
         note("cancel", channel->consume(u"q"_s)->cancel());
-        note("confirmSelect", confirming->confirmSelect());
-        note("publishWithReply", confirming->publishWithReply({}, u"q"_s, Message("1")));
-        note("whenConfirmed", confirming->whenConfirmed());
-        note("txSelect", channel->txSelect());
-        note("txCommit", channel->txCommit());
-        note("txRollback", channel->txRollback());
-        note("channel.close", channel->close());
+        visitChannelCalls([this](const char *name, auto call) {
+            if constexpr (IsReply<ReturnedBy<decltype(call)>>) {
+                if (qstrcmp(name, "reopen") != 0) // fails at once, since the channel is not closed
+                    note(name, call(isOfConfirming(QLatin1StringView(name)) ? confirming : channel, {}));
+            }
+        });
         note("publisher", publisher->publishWithReply({}, u"q"_s, Message("2")));
     }
 
@@ -118,7 +107,7 @@ void tst_Futures::everyCallEndsWithItsObject()
         calls.note("open", connection->open());
     const QString early = isOpen ? u"connection.whenOpen"_s : QString();
     const auto isOf = [&](const QString &call) {
-        const bool ofConfirming = call == u"confirmSelect" || call == u"publishWithReply" || call == u"whenConfirmed";
+        const bool ofConfirming = isOfConfirming(call);
         const bool ofConnection = call == u"open" || call == u"connection.whenOpen";
         if (victim == u"connection")
             return true;
@@ -155,7 +144,7 @@ void tst_Futures::everyCallEndsWithItsObject()
     connection.reset();
     QCOMPARE(calls.unfinished(), QStringList());
     for (auto end = calls.ends.cbegin(); end != calls.ends.cend(); ++end) {
-        if (end.key() != early && end.key() != u"cancel" && end.key() != u"channel.close") // these may succeed
+        if (end.key() != early && end.key() != u"cancel" && end.key() != u"close") // these may succeed
             QVERIFY2(end.value()() != u"ok", qPrintable(end.key()));
     }
 }

@@ -21,7 +21,7 @@ inline QStringList callsOfChannel()
     const qsizetype begin = text.indexOf(u"class AMQPQT_EXPORT Channel "_s);
     text = text.sliced(begin, text.indexOf(u"Q_SIGNALS:"_s) - begin);
     static const QRegularExpression declaration(
-        u"^    (?:\\w[\\w:<>*, ]*[ *])(\\w+)\\([^;{]*\\)( const)?(?: override)?(?=;| \\{)"_s,
+        u"^    (?:\\w[\\w:<>*, ]*[ *])(\\w+)\\([^;]*\\)( const)?(?: override)?(?=;| \\{)"_s,
         QRegularExpression::MultilineOption);
     QStringList names;
     for (const QRegularExpressionMatch &match : declaration.globalMatch(text)) {

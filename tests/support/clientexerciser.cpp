@@ -23,7 +23,7 @@ ClientExerciser::ClientExerciser(QByteArrayView script)
     , m_flags(m_script.byte())
     , m_broker(m_script, m_flags & 1)
 {
-    m_observer.inSlot = [this](const char *signal) { actInSlot(signal); };
+    m_observer.inSlot = [this](const QByteArray &signal) { actInSlot(signal); };
     m_observer.failed = [this](const QString &what) { fail(what); };
 }
 
@@ -64,6 +64,35 @@ const std::vector<ClientExerciser::Action> &ClientExerciser::actions()
         {1, "deletePublisher", &E::deletePublisher},
         {6, "runNestedLoop", &E::runNestedLoop},
     };
+    return all;
+}
+
+const ClientExerciser::ChannelCalls &ClientExerciser::channelCalls()
+{
+    static const ChannelCalls all = [] {
+        const QList<QByteArrayView> actions{"whenOpen",         "consume",    "get",           "publish",
+                                            "publishWithReply", "reopen",     "confirmSelect", "txSelect",
+                                            "txCommit",         "txRollback", "close"};
+        ChannelCalls calls;
+        Test::visitChannelCalls([&](const char *name, auto call) {
+            using Returned = Test::ReturnedBy<decltype(call)>;
+            if constexpr (std::is_same_v<Returned, bool>) {
+                calls.settling.push_back([call](ClientExerciser &e, Channel *channel, const auto &arguments) {
+                    e.m_observer.called([&] { return call(channel, arguments); });
+                });
+            } else if constexpr (Test::IsReply<Returned>) {
+                if (!actions.contains(name))
+                    calls.others.push_back([name, call](ClientExerciser &e, Channel *channel, const auto &arguments) {
+                        e.make([&] { return call(channel, arguments); }, name);
+                    });
+            } else if (!actions.contains(name)) {
+                calls.others.push_back([call](ClientExerciser &e, Channel *channel, const auto &arguments) {
+                    e.m_observer.called([&] { return call(channel, arguments); });
+                });
+            }
+        });
+        return calls;
+    }();
     return all;
 }
 
@@ -123,7 +152,7 @@ void ClientExerciser::actOnce()
 }
 
 // Afterwards any object may have been deleted.
-void ClientExerciser::actInSlot(const char *signal)
+void ClientExerciser::actInSlot(const QByteArray &signal)
 {
     constexpr int MaximumDepth = 4;
     m_signal = signal;
@@ -359,29 +388,9 @@ void ClientExerciser::callChannel()
     Channel *const channel = anyChannel();
     if (!channel)
         return;
-    const QString name = anyName();
-    switch (m_script.byte() % 10) {
-    case 0:
-        return make([&] { return channel->declareQueue(name); }, "declareQueue");
-    case 1:
-        return make([&] { return channel->declareTemporaryQueue(); }, "declareTemporaryQueue");
-    case 2:
-        return make([&] { return channel->inspectQueue(name); }, "inspectQueue");
-    case 3:
-        return make([&] { return channel->deleteQueue(name); }, "deleteQueue");
-    case 4:
-        return make([&] { return channel->bindQueue(name, u"x"_s, u"k"_s); }, "bindQueue");
-    case 5:
-        return make([&] { return channel->declareExchange(name, u"direct"_s); }, "declareExchange");
-    case 6:
-        return make([&] { return channel->setPrefetch(m_script.byte()); }, "setPrefetch");
-    case 7:
-        return make([&] { return channel->redeliverUnacked(); }, "redeliverUnacked");
-    case 8:
-        return make([&] { return channel->whenConfirmed(); }, "whenConfirmed");
-    default:
-        return m_observer.called([&] { channel->setConfirmWindow(m_script.byte() % 4); });
-    }
+    const Test::ChannelArguments arguments{.name = anyName(), .number = m_script.byte()};
+    const std::vector<ChannelCall> &calls = channelCalls().others;
+    calls[m_script.byte() % calls.size()](*this, channel, arguments);
 }
 
 void ClientExerciser::selectMode()
@@ -506,18 +515,8 @@ void ClientExerciser::settleByChannel()
     if (!channel || m_observer.messages.isEmpty())
         return;
     const Message message = m_observer.messages.at(m_script.byte() % m_observer.messages.size());
-    m_observer.called([&] {
-        switch (m_script.byte() % 4) {
-        case 0:
-            return channel->ack(message);
-        case 1:
-            return channel->ackUpTo(message);
-        case 2:
-            return channel->nack(message);
-        default:
-            return channel->nackUpTo(message);
-        }
-    });
+    const std::vector<ChannelCall> &calls = channelCalls().settling;
+    calls[m_script.byte() % calls.size()](*this, channel, {.message = message});
 }
 
 void ClientExerciser::forgetMessages()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "support/channelcalls.h"
 #include "support/clientobserver.h"
 #include "support/fuzzedbroker.h"
 
@@ -23,10 +24,17 @@ private:
         void (ClientExerciser::*run)();
     };
     static const std::vector<Action> &actions();
+    using ChannelCall =
+        std::function<void(ClientExerciser &, AmqpQt::Channel *, const AmqpQt::Test::ChannelArguments &)>;
+    struct ChannelCalls {
+        std::vector<ChannelCall> settling; // a message
+        std::vector<ChannelCall> others;   // that are not actions of their own
+    };
+    static const ChannelCalls &channelCalls();
 
     void step();
     void runEvents();
-    void actInSlot(const char *signal);
+    void actInSlot(const QByteArray &signal);
     void actOnce();
     void finish();
     void closeAll();
@@ -80,7 +88,7 @@ private:
     QObject m_parent; // of some channels and consumers
     QString m_failure;
     const char *m_action = "";
-    const char *m_signal = ""; // whose slot acts
+    QByteArray m_signal; // whose slot acts
     int m_steps = 0;
     int m_depth = 0; // the number of slots on the stack that act
     bool m_actsInSlots = true;

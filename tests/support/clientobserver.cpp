@@ -81,18 +81,34 @@ bool mayFollow(Consumer::State before, Consumer::State after)
 
 } // namespace
 
-void ClientObserver::report(const char *signal)
+void ClientObserver::report(const QByteArray &signal)
 {
     if (m_isInCall)
         failed(u"%1 was reported within a call"_s.arg(QLatin1StringView(signal)));
     inSlot(signal);
 }
 
-void ClientObserver::reportOf(const ConsumerRecord &record, const char *signal)
+void ClientObserver::reportSignals(const QObject *object, const QList<QMetaMethod> &except)
+{
+    const QMetaObject *type = object->metaObject();
+    const QMetaMethod slot = staticMetaObject.method(staticMetaObject.indexOfSlot("onSignal()"));
+    for (int i = type->methodOffset(); i < type->methodCount(); ++i) {
+        const QMetaMethod method = type->method(i);
+        if (method.methodType() == QMetaMethod::Signal && !except.contains(method))
+            connect(object, method, this, slot);
+    }
+}
+
+void ClientObserver::onSignal()
+{
+    const QMetaObject *type = sender()->metaObject();
+    report(type->className() + "::"_ba + type->method(senderSignalIndex()).name());
+}
+
+void ClientObserver::checkNotCancelled(const ConsumerRecord &record, const char *signal)
 {
     if (record.isCancelled)
         failed(u"%1 came after cancelled()"_s.arg(QLatin1StringView(signal)));
-    report(signal);
 }
 
 template <typename Record, typename State>
@@ -108,37 +124,28 @@ void ClientObserver::noteState(Record &record, State state)
     record.state = state;
 }
 
-template <typename Record, typename State>
-void ClientObserver::noteEnd(Record &record, State expected, const char *signal)
+// For a connection or a channel.
+template <typename Record>
+void ClientObserver::watchState(Record &record)
 {
-    if (record.state != expected || std::exchange(record.isReported, true))
-        failed(u"%1 came in %2"_s.arg(QLatin1StringView(signal), nameOf(record.state)));
+    using Object = std::remove_pointer_t<decltype(record.object.data())>;
+    const auto noteEnd = [this, &record](typename Object::State expected, const char *signal) {
+        if (record.state != expected || std::exchange(record.isReported, true))
+            failed(u"%1 came in %2"_s.arg(QLatin1StringView(signal), nameOf(record.state)));
+    };
+    Object *const object = record.object;
+    connect(object, &Object::stateChanged, this,
+            [this, &record](typename Object::State state) { noteState(record, state); });
+    connect(object, &Object::opened, this, [noteEnd] { noteEnd(Object::State::Open, "opened()"); });
+    connect(object, &Object::closed, this, [noteEnd] { noteEnd(Object::State::Closed, "closed()"); });
 }
 
 void ClientObserver::watch(Connection *connection)
 {
     ConnectionRecord &record = connections.emplace_back();
     record.object = connection;
-    connect(connection, &Connection::stateChanged, this, [this, &record](Connection::State state) {
-        noteState(record, state);
-        report("Connection::stateChanged");
-    });
-    connect(connection, &Connection::opened, this, [this, &record] {
-        noteEnd(record, Connection::State::Open, "Connection::opened");
-        report("Connection::opened");
-    });
-    connect(connection, &Connection::closed, this, [this, &record] {
-        noteEnd(record, Connection::State::Closed, "Connection::closed");
-        report("Connection::closed");
-    });
-    connect(connection, &Connection::errorOccurred, this, [this] { report("Connection::errorOccurred"); });
-    connect(connection, &Connection::settlementFailed, this, [this] { report("Connection::settlementFailed"); });
-    connect(connection, &Connection::parametersChanged, this, [this] { report("Connection::parametersChanged"); });
-    connect(connection, &Connection::blockedChanged, this, [this] { report("Connection::blockedChanged"); });
-    connect(connection, &Connection::writableChanged, this, [this] { report("Connection::writableChanged"); });
-    connect(connection, &Connection::backpressureDetected, this,
-            [this] { report("Connection::backpressureDetected"); });
-    connect(connection, &Connection::bytesToWriteChanged, this, [this] { report("Connection::bytesToWriteChanged"); });
+    watchState(record);
+    reportSignals(connection);
 }
 
 void ClientObserver::watch(Channel *channel)
@@ -147,40 +154,16 @@ void ClientObserver::watch(Channel *channel)
     record.object = channel;
     record.state = channel->state();
     record.isReported = record.state != Channel::State::Closed; // it could not be opened, and closed() follows
-    connect(channel, &Channel::stateChanged, this, [this, &record](Channel::State state) {
-        noteState(record, state);
-        report("Channel::stateChanged");
-    });
-    connect(channel, &Channel::opened, this, [this, &record] {
-        noteEnd(record, Channel::State::Open, "Channel::opened");
-        report("Channel::opened");
-    });
-    connect(channel, &Channel::closed, this, [this, &record] {
-        noteEnd(record, Channel::State::Closed, "Channel::closed");
-        report("Channel::closed");
-    });
-    connect(channel, &Channel::publishConfirmed, this, [this, &record](quint64 first, quint64 last) {
-        noteOutcome(record, first, last, true);
-        report("Channel::publishConfirmed");
-    });
-    connect(channel, &Channel::publishFailed, this, [this, &record](quint64 first, quint64 last) {
-        noteOutcome(record, first, last, false);
-        report("Channel::publishFailed");
-    });
+    watchState(record);
+    connect(channel, &Channel::publishConfirmed, this,
+            [this, &record](quint64 first, quint64 last) { noteOutcome(record, first, last, true); });
+    connect(channel, &Channel::publishFailed, this,
+            [this, &record](quint64 first, quint64 last) { noteOutcome(record, first, last, false); });
     connect(channel, &Channel::unconfirmedCountChanged, this, [this](int count) {
         if (count < 0)
             failed(u"%1 messages are unconfirmed"_s.arg(count));
-        report("Channel::unconfirmedCountChanged");
     });
-    connect(channel, &Channel::modeChanged, this, [this] { report("Channel::modeChanged"); });
-    connect(channel, &Channel::errorOccurred, this, [this] { report("Channel::errorOccurred"); });
-    connect(channel, &Channel::settlementFailed, this, [this] { report("Channel::settlementFailed"); });
-    connect(channel, &Channel::queueDeclared, this, [this] { report("Channel::queueDeclared"); });
-    connect(channel, &Channel::queueDeleted, this, [this] { report("Channel::queueDeleted"); });
-    connect(channel, &Channel::exchangeDeclared, this, [this] { report("Channel::exchangeDeclared"); });
-    connect(channel, &Channel::messageReturned, this, [this] { report("Channel::messageReturned"); });
-    connect(channel, &Channel::backpressureChanged, this, [this] { report("Channel::backpressureChanged"); });
-    connect(channel, &Channel::writableChanged, this, [this] { report("Channel::writableChanged"); });
+    reportSignals(channel);
 }
 
 void ClientObserver::notePublished(ChannelRecord &record, quint64 sequence, bool needsOutcome)
@@ -211,44 +194,45 @@ void ClientObserver::watch(Consumer *consumer)
     record.object = consumer;
     connect(consumer, &Consumer::stateChanged, this, [this, &record](Consumer::State state) {
         noteState(record, state);
-        reportOf(record, "Consumer::stateChanged");
+        checkNotCancelled(record, "stateChanged()");
     });
     connect(consumer, &Consumer::started, this, [this, &record] {
         if (record.state != Consumer::State::Active)
             failed(u"started() came in %1"_s.arg(nameOf(record.state)));
-        reportOf(record, "Consumer::started");
+        checkNotCancelled(record, "started()");
     });
     connect(consumer, &Consumer::cancelled, this, [this, &record] {
         if (record.state != Consumer::State::Cancelled || std::exchange(record.isCancelled, true))
             failed(u"cancelled() came in %1"_s.arg(nameOf(record.state)));
-        report("Consumer::cancelled");
     });
     connect(consumer, &Consumer::unackedCountChanged, this, [this](int count) {
         if (count < 0)
             failed(u"%1 deliveries are unacked"_s.arg(count));
-        report("Consumer::unackedCountChanged");
     });
-    connect(consumer, &Consumer::queueChanged, this, [this] { report("Consumer::queueChanged"); });
+    // Only a consumer whose deliveries are watched has a slot for them.
+    reportSignals(consumer,
+                  {QMetaMethod::fromSignal(&Consumer::delivered), QMetaMethod::fromSignal(&Consumer::batchDelivered)});
 }
 
 void ClientObserver::watchDeliveries(ConsumerRecord &record)
 {
     connect(record.object, &Consumer::delivered, this, [this, &record](const Message &message) {
-        keep({message});
-        reportOf(record, "Consumer::delivered");
+        noteReceived(record, {message});
+        report("Consumer::delivered");
     });
 }
 
 void ClientObserver::watchBatches(ConsumerRecord &record)
 {
     connect(record.object, &Consumer::batchDelivered, this, [this, &record](const QList<Message> &received) {
-        keep(received);
-        reportOf(record, "Consumer::batchDelivered");
+        noteReceived(record, received);
+        report("Consumer::batchDelivered");
     });
 }
 
-void ClientObserver::keep(const QList<Message> &received)
+void ClientObserver::noteReceived(const ConsumerRecord &record, const QList<Message> &received)
 {
+    checkNotCancelled(record, "a message");
     constexpr qsizetype Enough = 64;
     if (messages.size() < Enough)
         messages += received;
@@ -261,13 +245,8 @@ void ClientObserver::watch(Publisher *publisher)
     connect(publisher, &Publisher::settled, this, [this, &record](quint64 id) {
         if (record.outstanding.erase(id) == 0)
             failed(u"message %1 of a publisher got an outcome, but was not outstanding"_s.arg(id));
-        report("Publisher::settled");
     });
-    connect(publisher, &Publisher::drained, this, [this] { report("Publisher::drained"); });
-    connect(publisher, &Publisher::writableChanged, this, [this] { report("Publisher::writableChanged"); });
-    connect(publisher, &Publisher::pressureChanged, this, [this] { report("Publisher::pressureChanged"); });
-    connect(publisher, &Publisher::outstandingCountChanged, this,
-            [this] { report("Publisher::outstandingCountChanged"); });
+    reportSignals(publisher);
 }
 
 void ClientObserver::checkClosed()

@@ -6,6 +6,7 @@
 #include <AmqpQt/consumer.h>
 #include <AmqpQt/publisher.h>
 
+#include <QtCore/qmetaobject.h>
 #include <QtCore/qpointer.h>
 #include <QtCore/qscopedvaluerollback.h>
 
@@ -22,6 +23,7 @@
 //   - a consumer reports nothing after cancelled()
 class ClientObserver : public QObject
 {
+    Q_OBJECT
 public:
     struct ConnectionRecord {
         QPointer<AmqpQt::Connection> object;
@@ -45,7 +47,7 @@ public:
         std::set<quint64> outstanding;
     };
 
-    std::function<void(const char *signal)> inSlot; // called in each slot; may delete anything but this
+    std::function<void(const QByteArray &signal)> inSlot; // called in each slot; may delete anything but this
     std::function<void(const QString &what)> failed;
 
     std::deque<ConnectionRecord> connections;
@@ -91,14 +93,16 @@ private:
         int finished = 0;
     };
 
-    void report(const char *signal); // in a slot
-    void reportOf(const ConsumerRecord &record, const char *signal);
+    void report(const QByteArray &signal);                                            // in a slot
+    void reportSignals(const QObject *object, const QList<QMetaMethod> &except = {}); // after the slots that check them
+    Q_SLOT void onSignal();
+    void checkNotCancelled(const ConsumerRecord &record, const char *signal);
+    template <typename Record>
+    void watchState(Record &record);
     template <typename Record, typename State>
     void noteState(Record &record, State state);
-    template <typename Record, typename State>
-    void noteEnd(Record &record, State expected, const char *signal);
     void noteOutcome(ChannelRecord &record, quint64 first, quint64 last, bool confirmed);
-    void keep(const QList<AmqpQt::Message> &received);
+    void noteReceived(const ConsumerRecord &record, const QList<AmqpQt::Message> &received);
 
     std::deque<ReplyRecord> m_replies;
     bool m_isInCall = false;

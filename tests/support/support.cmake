@@ -31,6 +31,7 @@ target_link_libraries(amqpqt_memorytransport PUBLIC amqpqt_client PRIVATE amqpqt
 add_library(amqpqt_clientexerciser STATIC EXCLUDE_FROM_ALL
     ${CMAKE_CURRENT_LIST_DIR}/clientexerciser.cpp ${CMAKE_CURRENT_LIST_DIR}/clientobserver.cpp
     ${CMAKE_CURRENT_LIST_DIR}/fuzzedbroker.cpp)
+set_target_properties(amqpqt_clientexerciser PROPERTIES AUTOMOC ON)
 target_link_libraries(amqpqt_clientexerciser PUBLIC amqpqt_brokersession amqpqt_memorytransport amqpqt_client
     PRIVATE amqpqt_build_flags)
 
