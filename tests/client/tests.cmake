@@ -8,8 +8,9 @@ add_library(amqpqt_clienttests STATIC EXCLUDE_FROM_ALL client/story.cpp)
 target_include_directories(amqpqt_clienttests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(amqpqt_clienttests PUBLIC amqpqt_scriptedpeer amqpqt_client Qt6::Test PRIVATE amqpqt_build_flags)
 
-foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows tst_close tst_delivering tst_ending
-        tst_failedattempts tst_foreignthreads tst_futures tst_helperchannel tst_latesettlements
+foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows tst_close tst_delivering tst_dispatcher
+        tst_ending tst_eventrouter tst_failedattempts tst_flowreports tst_foreignthreads tst_futures
+        tst_helperchannel tst_latesettlements
         tst_lifetime tst_opening tst_publisher tst_publisherdeletion tst_publisheroutbox tst_reentrancy
         tst_reopening tst_replytimeout tst_resubscribing tst_turns tst_writing tst_wrongsettling)
     amqpqt_test(client ${test} LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
@@ -17,7 +18,7 @@ endforeach()
 amqpqt_test(client tst_proxies LAYERS base wire engine transport client
     LIBRARIES amqpqt_proxyserver amqpqt_clienttests amqpqt_scriptedpeer)
 amqpqt_test(client tst_turnscheduler LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests)
-foreach(test tst_attempts tst_retries)
+foreach(test tst_attempts tst_retries tst_transportlink)
     amqpqt_test(client ${test} LAYERS base wire engine transport client
         LIBRARIES amqpqt_memorytransport amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()

@@ -1,44 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "client/connection/turnscheduler_p.h"
-
 #include "client/clientsupport.h"
-
-#include <QtCore/qthread.h>
+#include "client/turntaker.h"
 
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
 namespace
 {
-
-class Taker final : public TurnTaker
-{
-public:
-    Taker()
-        : scheduler(this, nullptr)
-    {
-    }
-
-    void takeTurn() override
-    {
-        ++turns;
-        thread = QThread::currentThread();
-        scheduler.beginTurn();
-        mayDispatch = scheduler.mayDispatch();
-        if (inTurn)
-            inTurn();
-        scheduler.endTurn(std::exchange(hasWork, false));
-    }
-    void deadlineReached() override { ++deadlines; }
-
-    int turns = 0;
-    int deadlines = 0;
-    bool mayDispatch = false;
-    bool hasWork = false;
-    QThread *thread = nullptr;
-    std::function<void()> inTurn;
-    TurnScheduler scheduler;
-};
 
 Engine::Time now()
 {
