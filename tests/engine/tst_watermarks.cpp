@@ -26,6 +26,7 @@ private Q_SLOTS:
     void aBlockLastsNoLongerThanItsTimeout();
     void withoutTimeoutABlockLastsForEver();
     void backpressureIsReportedOncePerEpisode();
+    void backpressureNeedsAConnection();
 
 private:
     // A buffer of 1000 bytes with watermarks at 100 and 500, and nothing sent.
@@ -153,10 +154,12 @@ void tst_Watermarks::backpressureIsReportedOncePerEpisode()
 {
     Flow t(3);
     t.frames.start();
+    t.flow.countOutput(true);
     t.frames.output().consume(t.frames.output().size());
     t.flow.addHeld(50); // no frame has been sent yet, so there is no average
     QVERIFY(t.events.isEmpty());
     t.frames.sendHeartbeat(); // 8 bytes
+    t.frames.output().consume(t.frames.output().size());
     t.flow.addHeld(-26);
     QVERIFY(t.events.isEmpty()); // 24 bytes are three frames
     t.flow.addHeld(1);
@@ -166,6 +169,20 @@ void tst_Watermarks::backpressureIsReportedOncePerEpisode()
     t.flow.addHeld(-125);
     t.flow.addHeld(30);
     QCOMPARE(std::get<BackpressureDetected>(t.events.takeFirst()).queuedBytes, 30);
+    QVERIFY(t.events.isEmpty());
+}
+
+void tst_Watermarks::backpressureNeedsAConnection()
+{
+    Flow t(3);
+    t.frames.start();
+    t.flow.countOutput(true);
+    t.frames.sendHeartbeat();
+    t.frames.output().consume(t.frames.output().size());
+    t.flow.countOutput(false); // the connection ends as in ConnectionEngine::end()
+    t.frames.output().clear();
+    t.flow.checkWatermarks();
+    t.flow.addHeld(100);
     QVERIFY(t.events.isEmpty());
 }
 

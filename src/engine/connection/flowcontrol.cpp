@@ -41,14 +41,15 @@ void FlowControl::updateWatermarks()
 }
 
 // As in pika, backpressure means that the waiting bytes exceed a multiple of the average size of the frames sent. It
-// is reported once until it ends.
+// is reported once until it ends. Without a connection there is none, since nothing can be sent.
 void FlowControl::detectBackpressure(qint64 queued)
 {
     const qint64 frames = m_frames.frameCount();
     if (m_backpressureMultiplier == 0 || frames == 0)
         return;
     const qint64 sent = m_output.appended() - Wire::ProtocolHeader.size();
-    const bool detected = double(queued) * double(frames) > double(sent) * m_backpressureMultiplier;
+    const bool detected =
+        m_isOutputCounted && double(queued) * double(frames) > double(sent) * m_backpressureMultiplier;
     if (detected && !m_isBackpressureReported)
         m_events.post(BackpressureDetected{queued});
     m_isBackpressureReported = detected;
