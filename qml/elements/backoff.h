@@ -36,7 +36,6 @@ public:
         m_delay = 0;
     }
     bool isActive() const { return m_timer.isActive(); }
-    int timerId() const { return m_timer.timerId(); }
 
 private:
     QBasicTimer m_timer;

@@ -37,7 +37,8 @@ void ConnectionStatistics::sample()
     const double rateIn = m_in.rate(double(now.messagesIn));
     const double rateOut = m_out.rate(double(now.messagesOut));
     if (now.bytesIn == m_reported.bytesIn && now.bytesOut == m_reported.bytesOut &&
-        now.messagesOut == m_reported.messagesOut && rateIn == m_rateIn && rateOut == m_rateOut)
+        now.messagesIn == m_reported.messagesIn && now.messagesOut == m_reported.messagesOut && rateIn == m_rateIn &&
+        rateOut == m_rateOut)
         return;
     m_reported = now;
     m_rateIn = rateIn;

@@ -22,8 +22,10 @@ QmlConnection::QmlConnection(QObject *parent)
     connect(this, &Connection::stateChanged, this, &QmlConnection::onStateChanged);
     connect(this, &Connection::blockedChanged, this, &QmlConnection::stateTextChanged);
     connect(this, &Connection::closed, this, [this] {
+        const QPointer<QmlConnection> self(this);
         m_declarations->clear();
-        update();
+        if (self)
+            update();
     });
 }
 

@@ -76,7 +76,8 @@ bool DeclarationQueue::settle(quint64 id, const Error &error)
                              kind == ErrorKind::NotOpen ||
                              (kind == ErrorKind::ConnectionClosed && !error.method().isEmpty());
     const bool isRefused = kind == ErrorKind::InvalidArgument || (endsChannel && !m_isBroken);
-    if (error.isError() && kind != ErrorKind::InvalidArgument)
+    // A channel that never had a number may be closed already, and then no closed() follows.
+    if (error.isError() && kind != ErrorKind::InvalidArgument && m_channel)
         m_isBroken = true;
     // The broker ignores all calls after the refused one. After any other error it may have carried out the
     // call.
