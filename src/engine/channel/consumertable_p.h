@@ -46,9 +46,8 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
 //   Active      entries()                    consume-ok                               basic.cancel
 //   Cancelling  entries()                    basic.cancel is sent                     cancel-ok
 //   Gone        recently ended; unsettled,   cancel-ok, the broker's basic.cancel,    16 more have ended; its
-//   deliveries
-//               too, if it has unsettled     or a rejected basic.consume              are settled or requeued
-//               deliveries
+//               too, if it has unsettled     or a rejected basic.consume              deliveries are settled or
+//               deliveries                                                            requeued
 //   Gone        nowhere                      the end of the channel
 //
 // Acks and the assembler have plain pointers to entries. Those of unsettled deliveries stay valid since the entry is in

@@ -21,8 +21,8 @@ class ChannelEngine;
 //   no       yes            no            the channel was released; all frames are skipped until channel.close-ok
 //   no       yes            yes           the same, and the channel.close of both sides crossed
 //   any      no             yes           RabbitMQ may send deliveries after its channel.close, so all frames are
-//   skipped
-//                                         until a new channel with this number gets channel.open-ok or channel.close
+//                                         skipped until a new channel with this number gets channel.open-ok or
+//                                         channel.close
 class ChannelTable
 {
 public:

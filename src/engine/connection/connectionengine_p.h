@@ -39,7 +39,7 @@ public:
     // succeeds or endWaiting() is called.
     Error start(const Settings &settings, Time now);
 
-    // Ways to end the connection. All but the last two lead to ConnectionClosed.
+    // Ways to end the connection. All but endWaiting() lead to ConnectionClosed.
     void close(Time now);                      // called on close(); closes the channels, then the connection
     void sendConnectionClose();                // called when the application exits; does not wait for answers
     void abort(const Error &reason = {});      // called when the client gives up; sends nothing
