@@ -5,6 +5,8 @@
 #include <AmqpQt/options.h>
 
 #include <QtCore/qobject.h>
+#include <QtNetwork/qsslcertificate.h>
+#include <QtNetwork/qsslerror.h>
 
 #include <memory>
 
@@ -32,7 +34,7 @@ class AMQPQT_EXPORT Connection : public QObject
 public:
     enum class State : int {
         Closed,
-        Connecting,  // name look-up, TCP
+        Connecting,  // name look-up, TCP, TLS
         Handshaking, // AMQP start .. open-ok
         Open,
         Recovering,
@@ -61,6 +63,9 @@ public:
     bool isOpen() const { return state() == State::Open; }
     Reply<void> whenOpen(); // finishes at once if open, otherwise with the next attempt
     Endpoint currentEndpoint() const;
+    QSslCertificate peerCertificate() const; // of the broker, also if it was rejected; null without TLS
+    // Accepts that certificate in spite of those errors, from the next attempt on.
+    void ignoreSslErrors(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors);
     Error error() const;         // why the connection ended or failed to open
     Error lastCallError() const; // why the last rejected call was not sent
 
@@ -99,6 +104,7 @@ Q_SIGNALS:
     // Emitted only for a delivery whose channel no longer exists; otherwise see Channel::settlementFailed().
     void settlementFailed(quint64 deliveryTag, const AmqpQt::Error &error);
     void parametersChanged();
+    void sslErrors(const QList<QSslError> &errors); // the broker's certificate was rejected
 
     void blockedChanged(bool blocked, const QString &reason);
     void writableChanged(bool writable);

@@ -4,11 +4,13 @@
 #include <AmqpQt/fieldtable.h>
 
 #include <QtCore/qshareddata.h>
+#include <QtCore/qstringlist.h>
 #include <QtCore/qurl.h>
 
 #include <chrono>
 
 QT_FORWARD_DECLARE_CLASS(QNetworkProxy)
+QT_FORWARD_DECLARE_CLASS(QSslConfiguration)
 
 namespace AmqpQt
 {
@@ -68,6 +70,20 @@ public:
     QString userName() const;
     QString password() const;
     void setCredentials(const QString &userName, const QString &password); // SASL PLAIN
+
+    QSslConfiguration sslConfiguration() const;
+    void setSslConfiguration(const QSslConfiguration &configuration);
+    QStringList authorityFiles() const;     // PEM
+    bool trustsSystemAuthorities() const;   // besides authorityFiles()
+    void trustOnly(const QString &pemFile); // the authorities in this file and no others
+    void trustAlso(const QString &pemFile); // besides those trusted so far
+    QString clientCertificateFile() const;  // PEM or PKCS#12
+    QString clientKeyFile() const;          // PEM; empty if clientCertificateFile() contains the key
+    void setClientCertificate(const QString &certificateFile, const QString &keyFile = {},
+                              const QString &passphrase = {});
+    void setClientPkcs12(const QString &fileName, const QString &passphrase = {});
+    bool isTlsRequired() const; // whether endpoints without TLS are rejected
+    void setTlsRequired(bool required);
 
     QString connectionName() const; // shown in the management UI
     void setConnectionName(const QString &name);

@@ -5,6 +5,7 @@
 
 #include <QtCore/qbytearrayview.h>
 #include <QtCore/qobject.h>
+#include <QtNetwork/qsslerror.h>
 
 #include <span>
 
@@ -43,6 +44,8 @@ public:
     virtual void abort() = 0;
 
 Q_SIGNALS:
+    void awaiting(const QString &what); // the transport has a TCP connection, and waits for this before ready()
+    void sslErrors(const QList<QSslError> &errors);
     void ready(); // read() and write() may be called; all negotiation of the transport is done
     void readable();
     void written();                          // the buffer has shrunk

@@ -4,6 +4,8 @@ amqpqt_test(client tst_certificates LIBRARIES amqpqt_certificates)
 amqpqt_test(client tst_scriptedpeer LAYERS wire base LIBRARIES amqpqt_scriptedpeer)
 amqpqt_test(client tst_scriptedtls LAYERS wire base LIBRARIES amqpqt_scriptedpeer)
 
+amqpqt_test(client tst_tlsoptions LAYERS transport base LIBRARIES amqpqt_certificates)
+
 add_library(amqpqt_clienttests STATIC EXCLUDE_FROM_ALL client/story.cpp)
 target_include_directories(amqpqt_clienttests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(amqpqt_clienttests PUBLIC amqpqt_scriptedpeer amqpqt_client Qt6::Test PRIVATE amqpqt_build_flags)
@@ -12,20 +14,24 @@ foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows
         tst_ending tst_eventrouter tst_failedattempts tst_flowreports tst_foreignthreads tst_futures
         tst_helperchannel tst_latesettlements
         tst_lifetime tst_opening tst_publisher tst_publisherdeletion tst_publisheroutbox tst_reentrancy
-        tst_reopening tst_replytimeout tst_resubscribing tst_turns tst_writing tst_wrongsettling)
+        tst_reopening tst_replytimeout tst_resubscribing tst_tlsmatrix tst_turns tst_writing
+        tst_wrongsettling)
     amqpqt_test(client ${test} LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
-amqpqt_test(client tst_proxies LAYERS base wire engine transport client
-    LIBRARIES amqpqt_proxyserver amqpqt_clienttests amqpqt_scriptedpeer)
+foreach(test tst_proxies tst_tls)
+    amqpqt_test(client ${test} LAYERS base wire engine transport client
+        LIBRARIES amqpqt_proxyserver amqpqt_clienttests amqpqt_scriptedpeer)
+endforeach()
 amqpqt_test(client tst_turnscheduler LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests)
 foreach(test tst_attempts tst_retries tst_transportlink)
     amqpqt_test(client ${test} LAYERS base wire engine transport client
         LIBRARIES amqpqt_memorytransport amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
+amqpqt_test(client tst_tlstransport LAYERS transport wire base LIBRARIES amqpqt_scriptedpeer)
 amqpqt_test(client tst_clientrobustness TIMEOUT 300 LAYERS base wire engine transport client
     LIBRARIES amqpqt_clientexerciser amqpqt_memorytransport amqpqt_brokersession)
 amqpqt_test(client tst_threads THREADS LAYERS base wire engine transport client models LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
-foreach(test tst_addressparameters tst_connectionparameters)
+foreach(test tst_addressparameters tst_connectionparameters tst_tlsparameters)
     amqpqt_test(client ${test} LAYERS client transport engine wire base)
 endforeach()
 

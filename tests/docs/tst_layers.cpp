@@ -30,6 +30,7 @@ QStringList includesOf(const QString &source)
 const QString standardHeader = u"<[a-z0-9_]+>"_s;
 const QString qtCore = u"<QtCore/[a-z0-9]+\\.h>"_s;
 const QString qtNetwork = u"<QtNetwork/[a-z0-9]+\\.h>"_s;
+const QString certificateHeaders = u"<QtNetwork/qssl(certificate|error)\\.h>"_s;
 const QString systemSockets = u"<sys/(socket|uio)\\.h>"_s;
 const QString baseHeaders =
     u"<AmqpQt/(amqpqt_export|error|fieldtable|global|options|reply|version)\\.h>|\"base/[a-z0-9_]+\\.h\""_s;
@@ -44,7 +45,7 @@ const QString publicHeaders = u"<AmqpQt/[a-z0-9_]+\\.h>"_s;
 QStringList mayInclude(const QString &folder)
 {
     static const QHash<QString, QStringList> rules{
-        {u"include/AmqpQt"_s, {standardHeader, qtCore, publicHeaders}},
+        {u"include/AmqpQt"_s, {standardHeader, qtCore, certificateHeaders, publicHeaders}},
         {u"src/base"_s, {standardHeader, qtCore, baseHeaders}},
         {u"src/wire"_s, {standardHeader, qtCore, baseHeaders, wireHeaders}},
         {u"src/engine"_s, {standardHeader, qtCore, baseHeaders, wireHeaders, engineHeaders}},
@@ -127,6 +128,9 @@ void tst_Layers::rulesFindFaults_data()
         {u"QObject"_s, u"QTimer"_s, u"QElapsedTimer"_s});
     row("transport does not see engine", u"src/transport"_s, u"#include \"engine/event_p.h\""_s,
         {u"#include \"engine/event_p.h\""_s});
+    row("public API has certificates, but no sockets", u"include/AmqpQt"_s,
+        u"#include <QtNetwork/qsslcertificate.h>\n#include <QtNetwork/qsslsocket.h>\n"_s,
+        {u"#include <QtNetwork/qsslsocket.h>"_s});
     row("client has no user interface", u"src/client"_s, u"#include <QtGui/qimage.h>"_s,
         {u"#include <QtGui/qimage.h>"_s});
     row("client does not see models", u"src/client"_s, u"#include \"models/messagecolumn_p.h\""_s,

@@ -32,6 +32,7 @@ private Q_SLOTS:
     void anAttemptThatCannotStartChangesNothing();
     void aTimeoutNamesTheAwaitedMethod();
     void theDeadlineEndsWithTheHandshake();
+    void aSocketClosedBeforeStartMayExpectTls();
     void aClosedSocketDuringTheLoginIsAFailedLogin();
     void capabilitiesAreThoseOfTheCurrentBroker();
 
@@ -220,7 +221,11 @@ void tst_HandshakeSteps::aTimeoutNamesTheAwaitedMethod()
     Attempt t(settings);
     QCOMPARE(t.handshake.timedOut(),
              Error(ErrorKind::Timeout, u"timed out after 2000 ms while waiting for a TCP connection"_s));
-    t.handshake.transportReady();
+    t.handshake.transportAwaits(u"the TLS handshake"_s);
+    QVERIFY(t.handshake.timedOut().text().endsWith(u"waiting for the TLS handshake"_s));
+    t.start();
+    QVERIFY(t.handshake.timedOut().text().endsWith(u"waiting for a TCP connection"_s));
+    t.handshake.transportReady(true);
     QVERIFY(t.handshake.timedOut().text().endsWith(u"waiting for connection.start"_s));
     t.receiveStart();
     QVERIFY(t.handshake.timedOut().text().endsWith(u"waiting for connection.tune"_s));
@@ -242,6 +247,23 @@ void tst_HandshakeSteps::theDeadlineEndsWithTheHandshake()
     t.start();
     t.handshake.stop();
     QVERIFY(!t.handshake.deadline());
+}
+
+void tst_HandshakeSteps::aSocketClosedBeforeStartMayExpectTls()
+{
+    const Error network(ErrorKind::Network, u"closed"_s);
+    Attempt t;
+    QCOMPARE(t.handshake.transportFailed(network), network); // the TCP connection failed
+    t.handshake.transportReady(true);
+    QCOMPARE(t.handshake.transportFailed(network), network); // it is encrypted already
+    t.start();
+    t.handshake.transportReady(false);
+    const Error error = t.handshake.transportFailed(network);
+    QCOMPARE(error.kind(), ErrorKind::Network);
+    QCOMPARE(error.text(), u"closed, without an answer to the protocol header; if this port expects TLS, an encrypted "
+                           "endpoint is needed, as in amqps://host"_s);
+    t.receiveStart();
+    QVERIFY(!t.handshake.transportFailed(network).text().contains(u"TLS"_s));
 }
 
 void tst_HandshakeSteps::aClosedSocketDuringTheLoginIsAFailedLogin()

@@ -87,8 +87,24 @@ using namespace Qt::StringLiterals;
 
     \section1 Security
 
-    This version does not support TLS. A password that is sent to another machine can be read in transit, and a warning
-    is logged.
+    An endpoint with Endpoint::encrypted, or a URL with the scheme \c amqps, uses TLS 1.2 or later, and the certificate
+    of the broker is verified: it must have been issued by a trusted authority, be valid now, and have the name of the
+    endpoint. If it is rejected, open() fails with ErrorKind::Tls, and nothing is sent to the broker.
+    ConnectionParameters has the trusted authorities and the certificate of this client. There is no fallback to an
+    unencrypted connection.
+
+    \code
+    ConnectionParameters parameters = *ConnectionParameters::fromUrl(QUrl(u"amqps://broker.example"_s));
+    parameters.trustOnly(u"/etc/broker/ca.pem"_s);
+    parameters.setClientCertificate(u"/etc/broker/client.pem"_s, u"/etc/broker/client.key"_s);
+    \endcode
+
+    Qt's TLS backend of the platform is used. OpenSSL supports everything described here. Schannel does not resume
+    sessions, and Secure Transport supports only TLS 1.2, so that it cannot connect to a broker that requires TLS 1.3;
+    \c{QSslSocket::setActiveBackend("openssl")} selects OpenSSL where it is installed.
+
+    Without TLS, a password that is sent to another machine can be read in transit, and a warning is logged.
+    ConnectionParameters::setTlsRequired() turns this into an error.
 
     \sa Channel, ConnectionParameters
 */
@@ -97,11 +113,12 @@ using namespace Qt::StringLiterals;
     \enum AmqpQt::Connection::State
 
     \value Closed There is no connection, before open() and after closed().
-    \value Connecting The host is looked up and the TCP connection is made, or the connection waits for the next pass
-   over the endpoints. \value Handshaking The AMQP login is in progress, from the protocol header to \c
-   connection.open-ok. \value Open The connection and its channels can be used. \value Recovering Reserved for
-   connections that recover automatically; no connection has this state yet. \value Closing close() or abort() was
-   called and has not finished yet. New calls on channels are rejected.
+    \value Connecting The host is looked up, and the TCP connection and TLS are set up, or the connection waits for the
+            next pass over the endpoints.
+    \value Handshaking The AMQP login is in progress, from the protocol header to \c connection.open-ok.
+    \value Open The connection and its channels can be used.
+    \value Recovering Reserved for connections that recover automatically; no connection has this state yet.
+    \value Closing close() or abort() was called and has not finished yet. New calls on channels are rejected.
 */
 
 /*!
@@ -210,6 +227,9 @@ using namespace Qt::StringLiterals;
     \row \li Network \li Host look-up or connecting failed, at the last endpoint as well, or the connection was lost.
     \row \li Timeout \li The last endpoint took longer than ConnectionParameters::connectTimeout(), nothing arrived for
              two heartbeat intervals, or the broker did not answer close() in time.
+    \row \li Tls \li The certificate of the broker was rejected, the broker refused the certificate of this client, the
+             TLS handshake failed in another way that will not change, or a file for TLS cannot be read. The text
+             names the cause and the remedy.
     \row \li Authentication \li The broker refused the login (403, or it closed the socket during the login and does not
              announce \c authentication_failure_close), or it offers no mechanism that the library supports, or the
              proxy refused its login.
@@ -240,6 +260,17 @@ using namespace Qt::StringLiterals;
     \fn void AmqpQt::Connection::parametersChanged()
 
     This signal is emitted when setParameters() or setUrl() was called.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::sslErrors(const QList<QSslError> &errors)
+
+    This signal is emitted when the verification of the broker's certificate has found \a errors. It is for information:
+    the attempt to connect has failed already, and error() reports the reason. Only a configuration that does not verify
+    the broker, see ConnectionParameters::setSslConfiguration(), goes on. peerCertificate() returns the certificate.
+
+    \since 0.1
+    \sa ignoreSslErrors()
 */
 
 /*!
@@ -362,6 +393,40 @@ Reply<void> Connection::whenOpen()
     if (isOpen() && !d->isLost())
         return Promise<void>::finished({});
     return d->whenOpen.emplace_back().reply();
+}
+
+/*!
+    Returns the certificate that the broker presented to this connection or in the last attempt to connect, even if it
+   was rejected. It is null if the endpoint does not use TLS, and before the TLS handshake.
+    QSslCertificate::expiryDate() tells when it must have been renewed.
+    \since 0.1
+    \sa sslErrors()
+*/
+QSslCertificate Connection::peerCertificate() const
+{
+    return d->peerCertificate();
+}
+
+/*!
+    Accepts the broker's \a certificate in spite of these \a errors, from the next attempt to connect on. If the broker
+    presents another certificate, or this certificate has a further error, it is rejected. A warning is logged for each
+    error each time. An empty list ends the acceptance of the certificate. Other connections are not affected.
+
+    This is meant for a person who has compared the certificate's fingerprint with the broker's. If the issuer is known,
+    ConnectionParameters::trustOnly() is better.
+
+    \code
+    connect(connection, &Connection::sslErrors, this, [=](const QList<QSslError> &errors) {
+        const QSslCertificate certificate = connection->peerCertificate();
+        if (askUser(certificate, errors))
+            connection->ignoreSslErrors(certificate, {QSslError::SelfSignedCertificate}); // and then open() again
+    });
+    \endcode
+    \since 0.1
+*/
+void Connection::ignoreSslErrors(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors)
+{
+    d->ignoreSslErrors(certificate, errors);
 }
 
 /*!

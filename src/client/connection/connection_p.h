@@ -10,6 +10,7 @@
 #include "client/connection/turnscheduler_p.h"
 #include "client/promise_p.h"
 #include "engine/connection/connectionengine_p.h"
+#include "transport/tlsmemory_p.h"
 
 #include <AmqpQt/connection.h>
 #include <AmqpQt/message.h>
@@ -48,6 +49,8 @@ public:
     void setParameters(const ConnectionParameters &newParameters); // takes effect with the next open()
     void setUrl(const QUrl &url);
     void setTransportFactory(TransportFactory factory); // takes effect with the next open()
+    void ignoreSslErrors(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors);
+    QSslCertificate peerCertificate() const { return m_tls->peerCertificate(); }
     Reply<void> open();
     Reply<void> close();
     void abort();
@@ -107,6 +110,8 @@ private:
     void setState(Connection::State newState);
     void configureEngine();
     void dialNextEndpoint();
+    std::unique_ptr<Transport> makeTransport(const ConnectionParameters &attempt, const Endpoint &endpoint,
+                                             QObject *parent) const;
     void onTransportReady();
     bool triesNextEndpoint(const Error &reason) const;
     bool endWaitForNextEndpoint();
@@ -119,7 +124,8 @@ private:
     void setDeadline(Engine::Time time);
     ChannelPrivate *channelOf(const Settlement &settlement) const; // returns null if the channel is gone
 
-    TransportFactory m_makeTransport = makeSocketTransport;
+    const std::shared_ptr<TlsMemory> m_tls = std::make_shared<TlsMemory>();
+    TransportFactory m_makeTransport;
     std::unique_ptr<Dialer> m_dialer; // belongs to the current or the last attempt
     std::optional<Promise<void>> m_opening;
     std::optional<Promise<void>> m_closing;

@@ -3,6 +3,8 @@
 
 #include "base/logging_p.h"
 
+#include <QtNetwork/qsslconfiguration.h>
+
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
@@ -82,6 +84,9 @@ QString proxyProblem(const QNetworkProxy &proxy)
     \row \li proxy() \li none
     \row \li virtualHost() \li \c /
     \row \li userName(), password() \li guest, guest
+    \row \li sslConfiguration() \li TLS 1.2 or later, with verification of the broker
+    \row \li trustsSystemAuthorities() \li \c true
+    \row \li isTlsRequired() \li \c false
     \row \li heartbeatInterval() \li 60 s
     \row \li connectTimeout() \li 15 s
     \row \li replyTimeout() \li 30 s
@@ -119,11 +124,19 @@ ConnectionParameters::~ConnectionParameters() = default;
 /*!
     Returns the error of a setter that has rejected a value and has not accepted a value since. It is of kind
     ErrorKind::InvalidArgument, and its text names the property. If several setters have rejected a value, one of their
-    errors is returned. If none has, Error::isError() is \c false.
+    errors is returned. An endpoint without TLS is an error as well if isTlsRequired(). Otherwise Error::isError() is
+    \c false.
 */
 Error ConnectionParameters::error() const
 {
-    return d->rejected.isEmpty() ? Error() : d->rejected.first();
+    if (!d->rejected.isEmpty())
+        return d->rejected.first();
+    for (const Endpoint &endpoint : std::as_const(d->endpoints)) {
+        if (d->isTlsRequired && !endpoint.encrypted)
+            return Error(ErrorKind::InvalidArgument,
+                         u"tlsRequired: the endpoint \"%1\" does not use TLS"_s.arg(endpoint.toString()));
+    }
+    return {};
 }
 
 /*!
@@ -146,8 +159,10 @@ void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
     for (const Endpoint &endpoint : endpoints) {
         if (const QString problem = hostProblem(endpoint.host); !problem.isEmpty())
             return d->reject(property, problem);
-        if (endpoint.encrypted)
-            return d->reject(property, u"TLS is not available in this version"_s);
+        if (!endpoint.peerName.isEmpty()) {
+            if (const QString problem = hostProblem(endpoint.peerName); !problem.isEmpty())
+                return d->reject(property, "peerName: "_L1 + problem);
+        }
     }
     d->endpoints = endpoints;
     d->accept(property);
@@ -301,6 +316,184 @@ void ConnectionParameters::setCredentials(const QString &userName, const QString
     d->userName = userName;
     d->password = Secret(password);
     d->accept(property);
+}
+
+/*!
+    Returns the configuration for TLS: the one that setSslConfiguration() has set, or else a copy of
+    QSslConfiguration::defaultConfiguration() that verifies the broker.
+    \since 0.1
+*/
+QSslConfiguration ConnectionParameters::sslConfiguration() const
+{
+    if (d->tls.configuration)
+        return *d->tls.configuration;
+    return *tlsConfiguration({});
+}
+
+/*!
+    Sets the \a configuration for TLS, such as ciphers, a verification depth, or certificates and keys that are not read
+    from files. Files that were set by trustOnly(), trustAlso(), setClientCertificate() and setClientPkcs12() take
+    precedence. The default configuration of the process is never changed.
+
+    TLS 1.2 is the minimum: QSsl::SecureProtocols means TLS 1.2 and later, and a protocol that allows older versions is
+    rejected. With QSslSocket::VerifyNone or QSslSocket::QueryPeer as QSslConfiguration::peerVerifyMode() the
+    certificate of the broker is not verified, so that anybody in the network can read and change everything that is
+    sent; each connection then logs a warning.
+    \since 0.1
+*/
+void ConnectionParameters::setSslConfiguration(const QSslConfiguration &configuration)
+{
+    const QString property = u"sslConfiguration"_s;
+    switch (configuration.protocol()) {
+    case QSsl::SecureProtocols:
+    case QSsl::TlsV1_2:
+    case QSsl::TlsV1_2OrLater:
+    case QSsl::TlsV1_3:
+    case QSsl::TlsV1_3OrLater:
+        break;
+    default:
+        return d->reject(property, u"the protocol is not TLS 1.2 or later"_s);
+    }
+    d->tls.configuration = configuration;
+    d->accept(property);
+}
+
+/*!
+    Returns the files that contain trusted certificate authorities, in PEM format.
+    \since 0.1
+    \sa trustOnly(), trustAlso()
+*/
+QStringList ConnectionParameters::authorityFiles() const
+{
+    return d->tls.authorityFiles;
+}
+
+/*!
+    Returns whether the authorities that the system or sslConfiguration() trusts are trusted besides those in
+    authorityFiles(); \c true by default.
+    \since 0.1
+*/
+bool ConnectionParameters::trustsSystemAuthorities() const
+{
+    return d->tls.trustsSystem;
+}
+
+/*!
+    Trusts only the certificate authorities in \a pemFile, which contains one or more certificates in PEM format. The
+    authorities of the system, and those trusted before, are not trusted any more. This is the right choice for a broker
+    whose certificate was issued by an authority of the company. The file may also contain the self-signed certificate
+   of the broker itself.
+
+    The file is read for each attempt to connect. If it cannot be read or contains no certificate, the attempt fails
+   with ErrorKind::Tls. \since 0.1 \sa trustAlso()
+*/
+void ConnectionParameters::trustOnly(const QString &pemFile)
+{
+    const QString property = u"authorityFiles"_s;
+    if (pemFile.isEmpty())
+        return d->reject(property, u"the file name is empty"_s);
+    d->tls.authorityFiles = {pemFile};
+    d->tls.trustsSystem = false;
+    d->accept(property);
+}
+
+/*!
+    Trusts the certificate authorities in \a pemFile as well: besides those of the system, or besides those in the file
+    that trustOnly() has set. The file is read for each attempt, as with trustOnly().
+    \since 0.1
+*/
+void ConnectionParameters::trustAlso(const QString &pemFile)
+{
+    const QString property = u"authorityFiles"_s;
+    if (pemFile.isEmpty())
+        return d->reject(property, u"the file name is empty"_s);
+    if (!d->tls.authorityFiles.contains(pemFile))
+        d->tls.authorityFiles.append(pemFile);
+    d->accept(property);
+}
+
+/*!
+    Returns the file that contains the certificate of this client, in PEM or PKCS#12 format; empty by default.
+    \since 0.1
+*/
+QString ConnectionParameters::clientCertificateFile() const
+{
+    return d->tls.certificateFile;
+}
+
+/*!
+    Returns the file that contains the private key of this client, in PEM format. It is empty if clientCertificateFile()
+    contains the key as well.
+    \since 0.1
+*/
+QString ConnectionParameters::clientKeyFile() const
+{
+    return d->tls.keyFile;
+}
+
+/*!
+    Sets the certificate that this client presents to the broker, and its private key, both in PEM format. The
+    \a certificateFile may contain intermediate certificates after the certificate. If \a keyFile is empty, the
+    certificate file contains the key as well. RSA and EC keys are supported; an encrypted one requires its
+    \a passphrase, which is wiped from memory when it is no longer needed. An empty certificate file means no
+   certificate.
+
+    The files are read for each attempt to connect, so renewed certificates are used without restarting the application.
+    If a file is missing or damaged, the passphrase is wrong, or the key does not belong to the certificate, the attempt
+    fails with ErrorKind::Tls.
+    \since 0.1
+    \sa setClientPkcs12()
+*/
+void ConnectionParameters::setClientCertificate(const QString &certificateFile, const QString &keyFile,
+                                                const QString &passphrase)
+{
+    const QString property = u"clientCertificate"_s;
+    if (certificateFile.isEmpty() && !keyFile.isEmpty())
+        return d->reject(property, u"there is a key file, but no certificate file"_s);
+    d->tls.certificateFile = certificateFile;
+    d->tls.keyFile = keyFile;
+    d->tls.isPkcs12 = false;
+    d->tls.passphrase = Secret(passphrase);
+    d->accept(property);
+}
+
+/*!
+    Sets the certificate that this client presents to the broker, and its private key, which \a fileName contains in
+    PKCS#12 format (.p12 or .pfx), encrypted with \a passphrase. It is read for each attempt, as with
+    setClientCertificate().
+
+    OpenSSL 3 cannot read files that are encrypted with RC2 or RC4, which older programs create. The error then names
+   the commands that convert such a file. \since 0.1
+*/
+void ConnectionParameters::setClientPkcs12(const QString &fileName, const QString &passphrase)
+{
+    const QString property = u"clientCertificate"_s;
+    if (fileName.isEmpty())
+        return d->reject(property, u"the file name is empty"_s);
+    d->tls.certificateFile = fileName;
+    d->tls.keyFile.clear();
+    d->tls.isPkcs12 = true;
+    d->tls.passphrase = Secret(passphrase);
+    d->accept(property);
+}
+
+/*!
+    Returns whether an endpoint without TLS is an error; \c false by default.
+    \since 0.1
+*/
+bool ConnectionParameters::isTlsRequired() const
+{
+    return d->isTlsRequired;
+}
+
+/*!
+    Sets whether TLS is \a required. If it is, and one of the endpoints() is not encrypted, error() describes it, and
+    Connection::open() fails with it before it connects to any endpoint.
+    \since 0.1
+*/
+void ConnectionParameters::setTlsRequired(bool required)
+{
+    d->isTlsRequired = required;
 }
 
 /*!

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/secret_p.h"
+#include "transport/tlsoptions_p.h"
 
 #include <AmqpQt/connectionparameters.h>
 
@@ -24,6 +25,8 @@ public:
     QString virtualHost = QStringLiteral("/");
     QString userName = QStringLiteral("guest");
     Secret password{QStringLiteral("guest")};
+    TlsOptions tls;
+    bool isTlsRequired = false;
     QString connectionName;
     FieldTable clientProperties;
     std::chrono::seconds heartbeat{60};

@@ -7,6 +7,8 @@
 #include "client/connection/connectionparameters_p.h"
 #include "client/consumer/consumer_p.h"
 #include "engine/connection/sasl_p.h"
+#include "transport/sockettransport_p.h"
+#include "transport/tlstransport_p.h"
 
 #include <AmqpQt/version.h>
 
@@ -14,6 +16,7 @@
 #include <QtCore/qcoreevent.h>
 #include <QtCore/qsysinfo.h>
 #include <QtCore/qthread.h>
+#include <QtNetwork/qnetworkproxy.h>
 
 #include <algorithm>
 
@@ -72,6 +75,9 @@ ConnectionPrivate::ConnectionPrivate(Connection *connection)
     , flow(*this)
     , link(engine, scheduler, this)
     , mailbox(std::make_shared<Mailbox>(this))
+    , m_makeTransport([this](const ConnectionParameters &attempt, const Endpoint &endpoint, QObject *parent) {
+        return makeTransport(attempt, endpoint, parent);
+    })
 {
 }
 
@@ -177,6 +183,11 @@ Reply<void> ConnectionPrivate::open()
         error = {};
         mailbox->setThread();
         m_dialer = std::make_unique<Dialer>(parameters, m_makeTransport, this);
+        connect(m_dialer.get(), &Dialer::awaiting, this, [this](const QString &what) { engine.transportAwaits(what); });
+        connect(m_dialer.get(), &Dialer::sslErrors, this, [this](const QList<QSslError> &errors) {
+            dispatcher.defer(q, [this, errors] { Q_EMIT q->sslErrors(errors); });
+            scheduler.schedule();
+        });
         connect(m_dialer.get(), &Dialer::ready, this, &ConnectionPrivate::onTransportReady);
         connect(m_dialer.get(), &Dialer::failed, &link, &TransportLink::fail);
         connect(m_dialer.get(), &Dialer::nextIsDue, this, [this] {
@@ -194,6 +205,7 @@ void ConnectionPrivate::dialNextEndpoint()
     if (state != Connection::State::Connecting)
         setState(Connection::State::Connecting);
     link.reset();
+    m_tls->setPeerCertificate(QSslCertificate());
     const ConnectionParameters &attempt = m_dialer->parameters();
     Engine::Settings login = engineSettings(attempt);
     login.saslPlainResponse = Engine::saslPlain(attempt.d->userName, attempt.d->password.bytes());
@@ -203,12 +215,30 @@ void ConnectionPrivate::dialNextEndpoint()
     m_dialer->dialNext();
 }
 
+std::unique_ptr<Transport> ConnectionPrivate::makeTransport(const ConnectionParameters &attempt,
+                                                            const Endpoint &endpoint, QObject *parent) const
+{
+    if (endpoint.encrypted)
+        return std::make_unique<TlsTransport>(attempt.d->tls, m_tls, attempt.proxy(), parent);
+    return std::make_unique<SocketTransport>(attempt.proxy(), parent);
+}
+
+void ConnectionPrivate::ignoreSslErrors(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors)
+{
+    if (!isOwnThread("ignoreSslErrors"))
+        return;
+    if (certificate.isNull())
+        qCWarning(lcConnection, "ignoreSslErrors: the certificate is null");
+    else
+        m_tls->accept(certificate, errors);
+}
+
 void ConnectionPrivate::onTransportReady()
 {
     if (state != Connection::State::Connecting)
         return; // close() was called
     link.setTransport(m_dialer->takeTransport());
-    engine.transportConnected();
+    engine.transportConnected(m_dialer->endpoint().encrypted);
     setState(Connection::State::Handshaking);
     link.writeNow();
 }

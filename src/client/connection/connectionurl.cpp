@@ -3,6 +3,8 @@
 
 #include <QtCore/qset.h>
 #include <QtNetwork/qhostaddress.h>
+#include <QtNetwork/qsslconfiguration.h>
+#include <QtNetwork/qsslsocket.h>
 
 #include <algorithm>
 #include <array>
@@ -269,11 +271,9 @@ private:
         else if (!m_url.isValid())
             failInvalid();
         else if (m_url.scheme().isEmpty())
-            fail(u"the scheme is missing; a URL begins with \"amqp://\""_s);
-        else if (m_url.scheme() == "amqps"_L1)
-            fail(u"the scheme \"amqps\" needs TLS, which is not available in this version"_s);
-        else if (m_url.scheme() != "amqp"_L1)
-            fail(u"the scheme \"%1\" is not \"amqp\""_s.arg(m_url.scheme()));
+            fail(u"the scheme is missing; a URL begins with \"amqp://\" or \"amqps://\""_s);
+        else if (m_url.scheme() != "amqp"_L1 && m_url.scheme() != "amqps"_L1)
+            fail(u"the scheme \"%1\" is neither \"amqp\" nor \"amqps\""_s.arg(m_url.scheme()));
     }
 
     // The rest of QUrl's text may contain the password.
@@ -300,7 +300,7 @@ private:
 
     void readEndpoint()
     {
-        Endpoint endpoint;
+        Endpoint endpoint{.encrypted = m_url.scheme() == "amqps"_L1};
         if (!m_url.host().isEmpty())
             endpoint.host = m_url.host();
         const int port = m_url.port(-1);
@@ -342,7 +342,7 @@ private:
         if (path.isEmpty() || path == "/"_L1)
             return;
         if (!path.startsWith(u'/'))
-            return fail(u"\"//\" is missing after \"amqp:\""_s);
+            return fail(u"\"//\" is missing after \"%1:\""_s.arg(m_url.scheme()));
         if (path.indexOf(u'/', 1) >= 0)
             return fail(u"the virtual host contains a second \"/\"; write it as \"%2F\""_s);
         const QString virtualHost = decoded(QStringView(path).sliced(1), u"the virtual host"_s);
@@ -372,6 +372,7 @@ private:
             if (m_error.isError())
                 return;
         }
+        setClientCertificate();
         if (m_detectsBackpressure) // the keys may come in either order
             m_parameters.setBackpressureMultiplier(
                 *m_detectsBackpressure ? m_multiplier.value_or(DefaultBackpressureMultiplier) : 0);
@@ -389,7 +390,9 @@ private:
                          .arg(maximum));
             return result;
         };
-        if (key == "heartbeat"_L1) {
+        if (isTlsKey(key)) {
+            readTlsItem(key, value, place);
+        } else if (key == "heartbeat"_L1) {
             if (const auto seconds = number(0, MaximumHeartbeat.count()))
                 m_parameters.setHeartbeatInterval(std::chrono::seconds(*seconds));
         } else if (key == "connection_timeout"_L1) {
@@ -430,6 +433,51 @@ private:
         }
     }
 
+    static bool isTlsKey(const QString &key)
+    {
+        return key == "cacertfile"_L1 || key == "certfile"_L1 || key == "keyfile"_L1 || key == "verify"_L1 ||
+               key == "server_name_indication"_L1;
+    }
+
+    void readTlsItem(const QString &key, const QString &value, const QString &place)
+    {
+        Endpoint endpoint = m_parameters.endpoints().constFirst();
+        if (!endpoint.encrypted)
+            return fail(place + " requires the scheme \"amqps\""_L1);
+        if (value.isEmpty())
+            return fail(place + " has no value"_L1);
+        if (key == "cacertfile"_L1) {
+            m_parameters.trustOnly(value);
+        } else if (key == "certfile"_L1) {
+            m_certificateFile = value;
+        } else if (key == "keyfile"_L1) {
+            m_keyFile = value;
+        } else if (key == "verify"_L1) {
+            if (value != "verify_peer"_L1 && value != "verify_none"_L1)
+                return fail(u"%1 has the value \"%2\", which is neither \"verify_peer\" nor \"verify_none\""_s.arg(
+                    place, value));
+            QSslConfiguration configuration = m_parameters.sslConfiguration();
+            configuration.setPeerVerifyMode(QSslSocket::VerifyNone);
+            if (value == "verify_none"_L1)
+                m_parameters.setSslConfiguration(configuration);
+        } else if (value == "disable"_L1) {
+            fail(place + " has the value \"disable\", which is not supported; the name is needed for verification"_L1);
+        } else if (const QString problem = hostProblem(value); !problem.isEmpty()) {
+            fail(u"%1 has an invalid value: %2"_s.arg(place, problem));
+        } else {
+            endpoint.peerName = value;
+            m_parameters.setEndpoints({endpoint});
+        }
+    }
+
+    void setClientCertificate() // whose keys may come in either order
+    {
+        if (!m_certificateFile.isEmpty())
+            m_parameters.setClientCertificate(m_certificateFile, m_keyFile);
+        else if (!m_keyFile.isEmpty())
+            fail(u"the query key \"keyfile\" requires \"certfile\""_s);
+    }
+
     void readFragment()
     {
         if (m_url.hasFragment())
@@ -440,6 +488,8 @@ private:
     ConnectionParameters m_parameters;
     std::optional<bool> m_detectsBackpressure;
     std::optional<int> m_multiplier;
+    QString m_certificateFile;
+    QString m_keyFile;
     Error m_error;
 };
 
@@ -460,12 +510,16 @@ private:
         (seconds, 0 to 2147483), \c connection_attempts (1 to 2147483647), \c retry_delay (seconds with up to three
         decimals, 0 to 2147483.647), \c backpressure_detection (\c t or \c f; \c t means a multiplier of 10),
         \c backpressure_multiplier (0 to 2147483647) and \c name (connectionName()).
+    \li With the scheme \c amqps the connection uses TLS, and the default port is 5671. The query then also knows
+        \c cacertfile (trustOnly()), \c certfile and \c keyfile (setClientCertificate()), \c server_name_indication
+        (Endpoint::peerName) and \c verify: \c verify_peer, the default, verifies the certificate of the broker,
+        \c verify_none does not, see setSslConfiguration().
     \endlist
 
     Everything is percent-encoded UTF-8 and decoded once. In a user name, a password and a virtual host \c{#}, \c{/},
     \c{?} and \c{@} are written as \c{%23}, \c{%2F}, \c{%3F} and \c{%40}; QUrl::toPercentEncoding() does that. An
-    invalid URL, another scheme (also \c amqps: TLS is not available in this version), invalid UTF-8, NUL characters, a
-    second \c / in the path, port 0, an unknown or repeated query key, a value out of its range and a fragment give an
+    invalid URL, another scheme, invalid UTF-8, NUL characters, a second \c / in the path, port 0, an unknown or
+   repeated query key, a key for TLS with the scheme \c amqp, a value out of its range and a fragment give an
     ErrorKind::InvalidArgument whose text names the place, and never shows the password.
 */
 Result<ConnectionParameters> ConnectionParameters::fromUrl(const QUrl &url)
@@ -473,13 +527,33 @@ Result<ConnectionParameters> ConnectionParameters::fromUrl(const QUrl &url)
     return UrlReader(url).read();
 }
 
+static QStringList tlsQuery(const TlsOptions &options, const Endpoint &endpoint)
+{
+    QStringList query;
+    const auto add = [&query](QLatin1StringView key, const QString &value) {
+        query += key + u'=' + QString::fromLatin1(QUrl::toPercentEncoding(value));
+    };
+    if (!options.trustsSystem && options.authorityFiles.size() == 1)
+        add("cacertfile"_L1, options.authorityFiles.constFirst());
+    if (!options.certificateFile.isEmpty() && !options.isPkcs12)
+        add("certfile"_L1, options.certificateFile);
+    if (!options.keyFile.isEmpty())
+        add("keyfile"_L1, options.keyFile);
+    if (options.configuration && options.configuration->peerVerifyMode() == QSslSocket::VerifyNone)
+        add("verify"_L1, u"verify_none"_s);
+    if (!endpoint.peerName.isEmpty())
+        add("server_name_indication"_L1, endpoint.peerName);
+    return query;
+}
+
 /*!
     Returns these parameters as a URL without the password, suitable for display, logs and fromUrl(). It contains the
     first endpoint, and the query keys whose values differ from the defaults. A user name is left out if it and the
     password are the defaults.
 
-    It does not contain the password, further endpoints, the proxy, client properties, limits without a query key, or a
-   virtual host whose name is empty.
+    It does not contain the password, further endpoints, the proxy, client properties, limits without a query key, a
+    virtual host whose name is empty, or settings for TLS other than those that fromUrl() reads. If authorityFiles() has
+   one file and the authorities of the system are not trusted, it is the value of \c cacertfile.
 */
 QUrl ConnectionParameters::toUrl() const
 {
@@ -515,6 +589,8 @@ QUrl ConnectionParameters::toUrl() const
         query += u"backpressure_detection=t"_s;
     else if (backpressureMultiplier() != defaults.backpressureMultiplier())
         query += u"backpressure_multiplier=%1"_s.arg(backpressureMultiplier());
+    if (endpoint.encrypted)
+        query += tlsQuery(d->tls, endpoint);
     if (connectionName() != defaults.connectionName())
         query += "name="_L1 + QString::fromLatin1(QUrl::toPercentEncoding(connectionName()));
     if (!query.isEmpty())

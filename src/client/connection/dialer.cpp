@@ -2,7 +2,6 @@
 #include "client/connection/dialer_p.h"
 
 #include "base/logging_p.h"
-#include "transport/sockettransport_p.h"
 
 #include <QtNetwork/qhostaddress.h>
 #include <QtNetwork/qnetworkproxy.h>
@@ -17,12 +16,6 @@ using namespace Qt::StringLiterals;
 static bool isLoopback(const QString &host)
 {
     return host.compare("localhost"_L1, Qt::CaseInsensitive) == 0 || QHostAddress(host).isLoopback();
-}
-
-std::unique_ptr<Transport> makeSocketTransport(const ConnectionParameters &parameters, const Endpoint &,
-                                               QObject *parent)
-{
-    return std::make_unique<SocketTransport>(parameters.proxy(), parent);
 }
 
 Dialer::Dialer(const ConnectionParameters &parameters, TransportFactory makeTransport, QObject *parent,
@@ -61,6 +54,8 @@ void Dialer::dialNext()
     if (!m_endpoint.encrypted && !isLocal)
         qCWarning(lcConnection).noquote() << "the password is sent to" << m_endpoint.host << "without encryption";
     m_transport = m_makeTransport(m_parameters, m_endpoint, this);
+    connect(m_transport.get(), &Transport::awaiting, this, &Dialer::awaiting);
+    connect(m_transport.get(), &Transport::sslErrors, this, &Dialer::sslErrors);
     connect(m_transport.get(), &Transport::ready, this, &Dialer::ready);
     connect(m_transport.get(), &Transport::failed, this, &Dialer::failed);
     m_transport->connectTo({m_endpoint.host, m_endpoint.effectivePort(), m_endpoint.effectivePeerName()});

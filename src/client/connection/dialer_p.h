@@ -18,8 +18,6 @@ namespace AmqpQt
 // Creates the transport to one endpoint of an attempt with these parameters, as a child of `parent`.
 using TransportFactory = std::function<std::unique_ptr<Transport>(const ConnectionParameters &parameters,
                                                                   const Endpoint &endpoint, QObject *parent)>;
-std::unique_ptr<Transport> makeSocketTransport(const ConnectionParameters &parameters, const Endpoint &endpoint,
-                                               QObject *parent);
 
 // One attempt to connect, which tries the endpoints of its parameters in order until a transport is ready, in as many
 // passes as the parameters ask for. It owns a copy of the parameters, so later changes never send a password to another
@@ -45,6 +43,8 @@ public:
 
 Q_SIGNALS:
     // Emitted from within the signals of the transport.
+    void awaiting(const QString &what); // after the TCP connection, before ready()
+    void sslErrors(const QList<QSslError> &errors);
     void ready();
     void failed(const AmqpQt::Error &reason);
     // Emitted from the event loop.

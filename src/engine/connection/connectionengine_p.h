@@ -50,7 +50,8 @@ public:
     void postpone(ConnectionClosed event) { post(std::move(event)); }        // takes effect after all queued events
 
     // For input, fill inputSpace() and report the size, then call next() until it returns nothing.
-    void transportConnected() noexcept { m_handshake.transportReady(); }
+    void transportAwaits(const QString &what) { m_handshake.transportAwaits(what); } // until transportConnected()
+    void transportConnected(bool isEncrypted = false) noexcept { m_handshake.transportReady(isEncrypted); }
     std::span<char> inputSpace() { return m_reader.space(); }
     void inputRead(qsizetype size, Time now);
     bool hasInput() const noexcept { return !m_events.isEmpty() || m_reader.hasInput(); } // for next()

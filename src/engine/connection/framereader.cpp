@@ -78,6 +78,12 @@ FrameReader::Step FrameReader::failProtocol(const QString &spoken)
     return Step::Fault;
 }
 
+FrameReader::Step FrameReader::failTls()
+{
+    m_fault = {0, u"the server speaks TLS on this port; an encrypted endpoint is needed, as in amqps://host"_s, true};
+    return Step::Fault;
+}
+
 FrameReader::Step FrameReader::next()
 {
     const auto needsInput = [this] {
@@ -149,7 +155,7 @@ FrameReader::Step FrameReader::checkFirstBytes()
     if (beginsWith("HTTP/"))
         return bytes.size() < 5 ? Step::NeedsInput : failProtocol(u"HTTP"_s);
     if (beginsWith(QByteArrayView("\x15\x03", 2)))
-        return bytes.size() < 2 ? Step::NeedsInput : failProtocol(u"TLS"_s);
+        return bytes.size() < 2 ? Step::NeedsInput : failTls();
     return Step::Frame;
 }
 

@@ -82,6 +82,7 @@ private:
     Step fail(quint16 replyCode, const QString &text);
     Step failFraming(const QString &text);
     Step failProtocol(const QString &spoken);
+    Step failTls();
     Step checkFirstBytes();
     bool checkHeader();
     Step readLargeHeader();

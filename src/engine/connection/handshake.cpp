@@ -72,6 +72,7 @@ Error Handshake::start(const Settings &settings, Time now)
                      0, QString::fromLatin1(Wire::ConnectionStartOk::name));
     m_step = Step::AwaitsStart;
     m_isTransportReady = false;
+    m_awaitedByTransport = u"a TCP connection"_s;
     m_timeout = settings.handshakeTimeout;
     m_deadline = now + m_timeout;
     m_userName = settings.userName;
@@ -155,9 +156,13 @@ Error Handshake::on(const Wire::ConnectionOpenOk &method)
     return {};
 }
 
-// Brokers without the capability reject a login by closing the socket.
+// Brokers without the capability reject a login by closing the socket, and servers that expect TLS may close it when
+// they receive the protocol header.
 Error Handshake::transportFailed(const Error &error) const
 {
+    if (m_step == Step::AwaitsStart && m_isTransportReady && !m_isEncrypted && error.kind() == ErrorKind::Network)
+        return Error(error.kind(), u"%1, without an answer to the protocol header; if this port expects TLS, an "
+                                   "encrypted endpoint is needed, as in amqps://host"_s.arg(error.text()));
     const bool mayBeRefusal = m_step == Step::AwaitsTune && error.kind() == ErrorKind::Network;
     if (!mayBeRefusal || hasCapability(u"authentication_failure_close"_s))
         return error;
@@ -170,7 +175,7 @@ Error Handshake::timedOut() const
 {
     const auto awaited = [this] {
         if (!m_isTransportReady)
-            return u"a TCP connection"_s;
+            return m_awaitedByTransport;
         switch (m_step) {
         case Step::AwaitsStart:
             return u"connection.start"_s;

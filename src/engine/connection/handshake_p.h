@@ -44,7 +44,12 @@ public:
     Error on(const Wire::ConnectionSecure &);
     Error on(const Wire::ConnectionTune &);
     Error on(const Wire::ConnectionOpenOk &);
-    void transportReady() noexcept { m_isTransportReady = true; }
+    void transportAwaits(const QString &what) { m_awaitedByTransport = what; }
+    void transportReady(bool isEncrypted) noexcept
+    {
+        m_isTransportReady = true;
+        m_isEncrypted = isEncrypted;
+    }
     Error transportFailed(const Error &error) const; // returns the meaning of the error in the current step
     std::optional<Time> deadline() const noexcept { return m_deadline; }
     Error timedOut() const;
@@ -63,6 +68,8 @@ private:
     FrameWriter &m_frames;
     Step m_step = Step::AwaitsStart;
     bool m_isTransportReady = false;
+    bool m_isEncrypted = false;
+    QString m_awaitedByTransport;
     std::optional<Time> m_deadline;
     Milliseconds m_timeout{0};
     QString m_userName;

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <QtCore/qmap.h>
+#include <QtNetwork/qsslcertificate.h>
+#include <QtNetwork/qsslconfiguration.h>
+#include <QtNetwork/qsslerror.h>
+
+namespace AmqpQt
+{
+
+// What a connection keeps of TLS from one attempt to the next: the certificate that the broker presented last, the
+// errors that the application accepts for a certificate, and the sessions that can be resumed.
+class TlsMemory
+{
+public:
+    const QSslCertificate &peerCertificate() const noexcept { return m_peerCertificate; }
+    void setPeerCertificate(const QSslCertificate &certificate) { m_peerCertificate = certificate; }
+
+    void accept(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors);
+    bool accepts(const QSslCertificate &certificate, const QList<QSslError> &errors) const; // all of them
+
+    // `peer` is the endpoint with its name. Resuming a session skips the verification of the certificate, so this is
+    // possible only with the configuration of the verified session, and while its certificate is valid.
+    QByteArray session(const QString &peer, const QSslConfiguration &configuration) const;
+    void keepSession(const QString &peer, const QSslConfiguration &configuration, const QByteArray &session);
+
+private:
+    struct Session {
+        QSslConfiguration configuration;
+        QSslCertificate certificate;
+        QByteArray bytes;
+    };
+
+    QSslCertificate m_peerCertificate;
+    QMap<QByteArray, QList<QSslError::SslError>> m_accepted; // by the DER form of the certificate
+    QMap<QString, Session> m_sessions;
+};
+
+} // namespace AmqpQt

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+
+// The transport by itself: what it sends at its end, what it keeps in memory, and which sessions it resumes.
+
+#include "support/certificates.h"
+#include "support/tlsserver.h"
+
+#include "transport/tlstransport_p.h"
+
+#include <QtCore/qcoreapplication.h>
+#include <QtCore/qprocess.h>
+#include <QtCore/qregularexpression.h>
+#include <QtTest/qsignalspy.h>
+#include <QtTest/qtest.h>
+
+#include <array>
+
+using namespace AmqpQt;
+using namespace Qt::StringLiterals;
+
+namespace
+{
+
+constexpr int Patience = 10'000;
+
+TlsOptions trustingCa()
+{
+    return {.trustsSystem = false, .authorityFiles = {certificateFile(u"ca.pem"_s)}};
+}
+
+// A transport and the socket at its other end.
+class Pair
+{
+public:
+    Pair()
+    {
+        server.setTls(TlsSettings());
+        server.listen(QHostAddress::LocalHost);
+        transport.connectTo({u"127.0.0.1"_s, server.serverPort(), u"localhost"_s});
+        if (!QTest::qWaitFor([this] { return transport.isReady() && server.hasPendingConnections(); }, Patience))
+            qFatal("no connection: %s", qPrintable(transport.error().toString()));
+        peer.reset(static_cast<QSslSocket *>(server.nextPendingConnection()));
+        QObject::connect(peer.get(), &QSslSocket::errorOccurred, [this] { peerErrors += peer->errorString(); });
+    }
+
+    // Whether the client has ended the session by close_notify.
+    bool isClosedByNotify() const { return peerErrors.contains(u"The TLS/SSL connection has been closed"_s); }
+
+    TlsServer server;
+    std::shared_ptr<TlsMemory> memory = std::make_shared<TlsMemory>();
+    TlsTransport transport{trustingCa(), memory};
+    std::unique_ptr<QSslSocket> peer;
+    QStringList peerErrors;
+};
+
+// Runs the event loop until the number stays the same for a while.
+template <typename Number>
+qint64 settled(Number number)
+{
+    qint64 last = -1;
+    while (last != number()) {
+        last = number();
+        QTest::qWait(300);
+    }
+    return last;
+}
+
+} // namespace
+
+class tst_TlsTransport : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void missingBackendIsNamed();
+    void saysWhatItWaitsFor();
+    void closeSendsEverythingAndCloseNotify();
+    void abortSendsNothing();
+    void unsentBytesAreEncryptedOnesAsWell();
+    void unreadInputIsBounded();
+    void closedTransportFailsToWrite();
+    void resumesASessionOfTheSameEndpoint_data();
+    void resumesASessionOfTheSameEndpoint();
+    void sessionsAreTiedToEndpointAndConfiguration();
+    void sessionOfAnExpiredCertificateIsNotUsed();
+};
+
+void tst_TlsTransport::missingBackendIsNamed()
+{
+    TlsServer server;
+    server.listen(QHostAddress::LocalHost);
+    TlsTransport transport(trustingCa(), std::make_shared<TlsMemory>(), QNetworkProxy::NoProxy, nullptr, false);
+    QSignalSpy failed(&transport, &Transport::failed);
+    transport.connectTo({u"127.0.0.1"_s, server.serverPort(), u"localhost"_s});
+    QVERIFY(failed.isEmpty()); // never from within connectTo()
+    QTRY_COMPARE(failed.size(), 1);
+    const Error error = failed.constFirst().constFirst().value<Error>();
+    QCOMPARE(error.kind(), ErrorKind::Tls);
+    QVERIFY2(error.text().contains(u"Qt has no TLS backend; install Qt's TLS plugin"_s), qPrintable(error.text()));
+    for (const QString &backend : QSslSocket::availableBackends())
+        QVERIFY(error.text().contains(backend));
+    QCOMPARE(server.acceptedCount(), 0);
+}
+
+void tst_TlsTransport::saysWhatItWaitsFor()
+{
+    TlsServer server;
+    server.setTls(TlsSettings{.handshake = TlsSettings::Handshake::Stalls});
+    server.listen(QHostAddress::LocalHost);
+    TlsTransport transport(trustingCa(), std::make_shared<TlsMemory>());
+    QSignalSpy awaiting(&transport, &Transport::awaiting);
+    transport.connectTo({u"127.0.0.1"_s, server.serverPort(), u"localhost"_s});
+    QTRY_COMPARE(awaiting.size(), 1);
+    QCOMPARE(awaiting.constFirst().constFirst().toString(), u"the TLS handshake"_s);
+    QVERIFY(!transport.isReady());
+}
+
+void tst_TlsTransport::closeSendsEverythingAndCloseNotify()
+{
+    const QByteArray bytes(3'000'000, 'x');
+    Pair pair;
+    QSignalSpy finished(&pair.transport, &Transport::finished);
+    QCOMPARE(pair.transport.write(bytes.data(), bytes.size()), bytes.size());
+    pair.transport.close();
+    QByteArray arrived;
+    QTRY_VERIFY_WITH_TIMEOUT((arrived += pair.peer->readAll()).size() == bytes.size(), Patience);
+    QTRY_COMPARE(pair.peer->state(), QAbstractSocket::UnconnectedState);
+    QVERIFY2(pair.isClosedByNotify(), qPrintable(pair.peerErrors.join(u'\n')));
+    QTRY_COMPARE(finished.size(), 1);
+}
+
+void tst_TlsTransport::abortSendsNothing()
+{
+    Pair pair;
+    QSignalSpy encryptedRead(pair.peer.get(), &QSslSocket::readyRead);
+    pair.transport.abort();
+    QTRY_COMPARE(pair.peer->state(), QAbstractSocket::UnconnectedState);
+    QVERIFY(!pair.peerErrors.isEmpty());
+    QVERIFY(!pair.isClosedByNotify());
+    QCOMPARE(encryptedRead.size(), 0);
+}
+
+void tst_TlsTransport::unsentBytesAreEncryptedOnesAsWell()
+{
+    const QByteArray bytes(100'000, 'x');
+    const std::array<QByteArrayView, 1> pieces{bytes};
+    Pair pair;
+    pair.peer->setReadBufferSize(1000); // unread bytes stay in the kernel, then in the client
+    QSignalSpy written(&pair.transport, &Transport::written);
+    qint64 taken = 0;
+    while (pair.transport.bytesToWrite() == 0) {
+        const qint64 size = pair.transport.writeSome(pieces);
+        QVERIFY(size > 0 && size <= 64 * 1024);
+        taken += size;
+        QVERIFY(taken < 1'000'000'000);
+    }
+    QVERIFY(pair.transport.bytesToWrite() < 100'000); // at most one chunk is copied
+    QCOMPARE(written.size(), 0);
+    pair.peer->setReadBufferSize(0);
+    QByteArray arrived = pair.peer->readAll();
+    QTRY_VERIFY_WITH_TIMEOUT((arrived += pair.peer->readAll()).size() == taken, Patience);
+    QCOMPARE(pair.transport.bytesToWrite(), 0);
+    QVERIFY(!written.isEmpty());
+}
+
+void tst_TlsTransport::unreadInputIsBounded()
+{
+    constexpr qint64 Size = 64 * 1024 * 1024;
+    constexpr qint64 Kernel = 16 * 1024 * 1024; // more than its buffers on both sides
+    Pair pair;
+    const auto unsent = [&] { return pair.peer->bytesToWrite() + pair.peer->encryptedBytesToWrite(); };
+    pair.peer->write(QByteArray(Size, 'x'));
+    const qint64 waiting = settled(unsent);
+    QVERIFY2(waiting > Size - Kernel, qPrintable(QString::number(waiting)));
+
+    QByteArray space(1'000'000, Qt::Uninitialized);
+    qint64 arrived = 0;
+    connect(&pair.transport, &Transport::readable, &pair.transport, [&] {
+        QMetaObject::invokeMethod(
+            &pair.transport,
+            [&] {
+                while (const qint64 size = pair.transport.read(space.data(), space.size()))
+                    arrived += size;
+            },
+            Qt::QueuedConnection);
+    });
+    arrived += pair.transport.read(space.data(), space.size());
+    QTRY_COMPARE_WITH_TIMEOUT(arrived, Size, 60'000);
+}
+
+void tst_TlsTransport::closedTransportFailsToWrite()
+{
+    const std::array<QByteArrayView, 1> pieces{"late"};
+    Pair pair;
+    QSignalSpy failed(&pair.transport, &Transport::failed);
+    pair.peer->abort();
+    QTRY_COMPARE(failed.size(), 1);
+    QCOMPARE(failed.constFirst().constFirst().value<Error>().kind(), ErrorKind::Network);
+    QCOMPARE(pair.transport.writeSome(pieces), -1);
+    QCOMPARE(pair.transport.write("late", 4), -1);
+    QVERIFY(!pair.transport.isReady());
+    QCOMPARE(pair.transport.error().kind(), ErrorKind::Network);
+}
+
+// A QSslSocket has keys of its own for the tickets of its sessions, so the server is that of OpenSSL.
+class OpenSslServer
+{
+public:
+    explicit OpenSslServer(const QString &version)
+    {
+        QTcpServer free;
+        free.listen(QHostAddress::LocalHost);
+        m_port = free.serverPort();
+        free.close();
+        m_process.setProcessChannelMode(QProcess::MergedChannels);
+        m_process.start(u"openssl"_s, {u"s_server"_s, u"-accept"_s, QString::number(m_port), version, u"-cert"_s,
+                                       certificateFile(u"server.pem"_s), u"-key"_s, certificateFile(u"server.key"_s)});
+        if (!QTest::qWaitFor([this] { return contains(u"ACCEPT"_s); }, Patience))
+            qFatal("openssl s_server does not start: %s", m_output.constData());
+    }
+    ~OpenSslServer()
+    {
+        m_process.kill();
+        m_process.waitForFinished();
+    }
+
+    quint16 port() const { return m_port; }
+    bool contains(const QString &text)
+    {
+        m_output += m_process.readAll();
+        return QString::fromUtf8(m_output).contains(text);
+    }
+
+private:
+    QProcess m_process;
+    QByteArray m_output;
+    quint16 m_port = 0;
+};
+
+void tst_TlsTransport::resumesASessionOfTheSameEndpoint_data()
+{
+    QTest::addColumn<QString>("version");
+    QTest::newRow("tls 1.2") << u"-tls1_2"_s;
+    QTest::newRow("tls 1.3") << u"-tls1_3"_s;
+}
+
+void tst_TlsTransport::resumesASessionOfTheSameEndpoint()
+{
+    QFETCH(const QString, version);
+    if (!QSslSocket::supportedFeatures().contains(QSsl::SupportedFeature::SessionTicket))
+        QSKIP("the TLS backend does not resume sessions");
+    OpenSslServer server(version);
+    const auto memory = std::make_shared<TlsMemory>();
+    const PeerAddress address{u"127.0.0.1"_s, server.port(), u"localhost"_s};
+    const auto connectOnce = [&] {
+        TlsTransport transport(trustingCa(), memory);
+        transport.connectTo(address);
+        QVERIFY(QTest::qWaitFor([&] { return transport.isReady(); }, Patience));
+        // With TLS 1.3 the session arrives later.
+        const Result<QSslConfiguration> configuration = tlsConfiguration(trustingCa());
+        const QString peer = u"amqps://127.0.0.1:%1localhost"_s.arg(address.port);
+        QSslConfiguration expected = *configuration;
+        expected.setSslOption(QSsl::SslOptionDisableSessionPersistence, false);
+        QVERIFY(QTest::qWaitFor([&] { return !memory->session(peer, expected).isEmpty(); }, Patience));
+        QSignalSpy finished(&transport, &Transport::finished);
+        transport.close();
+        QTRY_COMPARE(finished.size(), 1);
+    };
+    connectOnce();
+    QVERIFY(!server.contains(u"Reused session-id"_s));
+    connectOnce();
+    QTRY_VERIFY(server.contains(u"Reused session-id"_s));
+}
+
+void tst_TlsTransport::sessionsAreTiedToEndpointAndConfiguration()
+{
+    TlsMemory memory;
+    memory.setPeerCertificate(readCertificate(u"server"_s));
+    const QSslConfiguration trusting = *tlsConfiguration(trustingCa());
+    TlsOptions otherAuthority = trustingCa();
+    otherAuthority.authorityFiles = {certificateFile(u"foreign-ca.pem"_s)};
+    TlsOptions withCertificate = trustingCa();
+    withCertificate.certificateFile = certificateFile(u"client.pem"_s);
+    withCertificate.keyFile = certificateFile(u"client.key"_s);
+    memory.keepSession(u"a"_s, trusting, "session");
+    QCOMPARE(memory.session(u"a"_s, *tlsConfiguration(trustingCa())), "session");
+    QCOMPARE(memory.session(u"b"_s, trusting), QByteArray());
+    QCOMPARE(memory.session(u"a"_s, *tlsConfiguration(otherAuthority)), QByteArray());
+    QCOMPARE(memory.session(u"a"_s, *tlsConfiguration(withCertificate)), QByteArray());
+}
+
+void tst_TlsTransport::sessionOfAnExpiredCertificateIsNotUsed()
+{
+    TlsMemory memory;
+    memory.setPeerCertificate(readCertificate(u"server-expired"_s));
+    const QSslConfiguration trusting = *tlsConfiguration(trustingCa());
+    memory.keepSession(u"a"_s, trusting, "session");
+    QCOMPARE(memory.session(u"a"_s, trusting), QByteArray());
+}
+
+QTEST_GUILESS_MAIN(tst_TlsTransport)
+#include "tst_tlstransport.moc"
