@@ -7,4 +7,5 @@
 #include <AmqpQt/messagemodel.h>
 #include <AmqpQt/publisher.h>
 #include <AmqpQt/ratehistory.h>
+#include <AmqpQt/saslmechanism.h>
 #include <AmqpQt/version.h>

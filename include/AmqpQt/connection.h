@@ -9,6 +9,7 @@
 #include <QtNetwork/qsslerror.h>
 
 #include <memory>
+#include <optional>
 
 namespace AmqpQt
 {
@@ -41,6 +42,13 @@ public:
         Closing,
     };
     Q_ENUM(State)
+    enum class CredentialReason : int {
+        FirstConnect,
+        Reconnect,
+        ExpiresSoon, // the connection is open; the answer is sent to the broker
+        Refused,
+    };
+    Q_ENUM(CredentialReason)
     struct Statistics // since the object was created
     {
         quint64 messagesIn = 0;  // delivered and fetched
@@ -58,6 +66,13 @@ public:
     void setParameters(const ConnectionParameters &parameters); // used by the next open()
     QUrl url() const;
     void setUrl(const QUrl &url);
+
+    // For the next login, and, if the connection is open with credentials that expire, for the broker at once. Answers
+    // credentialsRequested().
+    void setCredentials(const QString &userName, const QString &secret,
+                        std::optional<std::chrono::seconds> validFor = {});
+    // connection.update-secret: a new token for the open connection
+    Reply<void> updateSecret(const QString &newSecret, const QString &reason = {});
 
     State state() const;
     bool isOpen() const { return state() == State::Open; }
@@ -105,6 +120,7 @@ Q_SIGNALS:
     void settlementFailed(quint64 deliveryTag, const AmqpQt::Error &error);
     void parametersChanged();
     void sslErrors(const QList<QSslError> &errors); // the broker's certificate was rejected
+    void credentialsRequested(AmqpQt::Connection::CredentialReason reason);
 
     void blockedChanged(bool blocked, const QString &reason);
     void writableChanged(bool writable);

@@ -3,11 +3,13 @@
 
 #include <AmqpQt/fieldtable.h>
 
+#include <QtCore/qlist.h>
 #include <QtCore/qshareddata.h>
 #include <QtCore/qstringlist.h>
 #include <QtCore/qurl.h>
 
 #include <chrono>
+#include <memory>
 
 QT_FORWARD_DECLARE_CLASS(QNetworkProxy)
 QT_FORWARD_DECLARE_CLASS(QSslConfiguration)
@@ -37,6 +39,7 @@ struct AMQPQT_EXPORT Endpoint {
 };
 
 class ConnectionParametersPrivate;
+class SaslMechanism;
 
 class AMQPQT_EXPORT ConnectionParameters
 {
@@ -69,7 +72,16 @@ public:
 
     QString userName() const;
     QString password() const;
-    void setCredentials(const QString &userName, const QString &password); // SASL PLAIN
+    void setCredentials(const QString &userName, const QString &password); // SASL PLAIN or AMQPLAIN
+    void setExternalAuthentication();                                      // SASL EXTERNAL
+    void setAnonymousAuthentication();                                     // SASL ANONYMOUS
+    void
+    setMechanisms(const QList<std::shared_ptr<SaslMechanism>> &mechanisms); // your own ones, instead of the library's
+    QStringList mechanismNames() const;                                     // in order of preference
+    void
+    setMechanismNames(const QStringList &names); // of the library's mechanisms: PLAIN, AMQPLAIN, EXTERNAL, ANONYMOUS
+    bool eraseOnConnect() const;                 // whether a Connection wipes the credentials after each attempt
+    void setEraseOnConnect(bool erase);
 
     QSslConfiguration sslConfiguration() const;
     void setSslConfiguration(const QSslConfiguration &configuration);
@@ -122,6 +134,7 @@ public:
     void setCloseTimeout(std::chrono::milliseconds timeout);
 
 private:
+    friend class ConnectionParametersPrivate;
     friend class ConnectionPrivate; // reads the password without copying it
     QSharedDataPointer<ConnectionParametersPrivate> d;
 };

@@ -21,6 +21,13 @@ public:
         : m_bytes(text.toUtf8())
     {
     }
+    static Secret fromBytes(QByteArray &&unshared) // takes over the only copy
+    {
+        Q_ASSERT(unshared.isDetached() || unshared.isEmpty());
+        Secret secret;
+        secret.m_bytes = std::exchange(unshared, {});
+        return secret;
+    }
     Secret(const Secret &other)
         : m_bytes(other.m_bytes.constData(), other.m_bytes.size())
     {
@@ -37,6 +44,7 @@ public:
     ~Secret() { wipe(const_cast<char *>(m_bytes.constData()), m_bytes.size()); } // data() might copy them
 
     QByteArrayView bytes() const noexcept { return m_bytes; }
+    bool isEmpty() const noexcept { return m_bytes.isEmpty(); }
     QString toString() const { return QString::fromUtf8(m_bytes); }
 
     friend bool operator==(const Secret &a, const Secret &b) noexcept { return a.m_bytes == b.m_bytes; }
@@ -52,6 +60,20 @@ public:
     {
         for (volatile char *at = data; size > 0; --size)
             *at++ = '\0';
+    }
+    // For temporary copies of a secret in a type of Qt. Text that is shared with another string is left alone, since it
+    // belongs to the owner of that string.
+    static void wipe(QString &text) noexcept
+    {
+        if (text.isDetached())
+            wipe(reinterpret_cast<char *>(text.data()), text.size() * qsizetype(sizeof(QChar)));
+        text.clear();
+    }
+    static void wipe(QByteArray &bytes) noexcept
+    {
+        if (bytes.isDetached())
+            wipe(bytes.data(), bytes.size());
+        bytes.clear();
     }
 
 private:

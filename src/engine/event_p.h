@@ -8,6 +8,7 @@
 #include <QtCore/qbytearrayview.h>
 
 #include <memory>
+#include <optional>
 #include <variant>
 
 // The events of the engine. Views and plain pointers are valid until the next call of ConnectionEngine::next().
@@ -60,6 +61,11 @@ using ReplyValue = std::variant<std::monostate, Error, QueueInfo, quint32, GotMe
 
 struct Opened {
 };
+// The SASL mechanism is one of the client's, which answers with Handshake::respond().
+struct ResponseRequested {
+    QByteArray mechanism;
+    std::optional<QByteArray> challenge; // not set for the initial response
+};
 struct ConnectionClosed {
     Error reason;          // kind NoError: the broker has answered close()
     bool graceful = false; // write the rest of the output before closing the socket
@@ -87,7 +93,7 @@ struct FlowChanged // channel.flow
 struct ReplyArrived {
     CallId call = 0;
     ReplyValue value;
-    const ChannelEngine *channel = nullptr; // the channel that made the call
+    const ChannelEngine *channel = nullptr; // the channel that made the call; null if the connection itself did
 };
 struct Delivered {
     ConsumerEntry *consumer = nullptr;
@@ -139,8 +145,9 @@ struct ConsumerCancelled // reported by the broker, or by the engine with Messag
     Error reason;
 };
 
-using Event = std::variant<RepeatedDelivery, Delivered, ReplyArrived, Opened, ConnectionClosed, BlockedChanged,
-                           WritableChanged, ChannelOpened, ChannelClosed, FlowChanged, Returned, PublishConfirmed,
-                           PublishFailed, ConfirmWindowChanged, BackpressureDetected, ConsumerCancelled>;
+using Event =
+    std::variant<RepeatedDelivery, Delivered, ReplyArrived, Opened, ConnectionClosed, BlockedChanged, WritableChanged,
+                 ChannelOpened, ChannelClosed, FlowChanged, Returned, PublishConfirmed, PublishFailed,
+                 ConfirmWindowChanged, BackpressureDetected, ConsumerCancelled, ResponseRequested>;
 
 } // namespace AmqpQt::Engine

@@ -1,20 +1,34 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "base/secret_p.h"
 #include "engine/time_p.h"
 
 #include <AmqpQt/fieldtable.h>
 
 #include <QtCore/qbytearray.h>
 
+#include <vector>
+
 namespace AmqpQt::Engine
 {
+
+// How an attempt authenticates itself.
+struct Login {
+    struct Mechanism // of SASL
+    {
+        QByteArray name;
+        bool isClients = false; // the client makes the responses, see ResponseRequested
+    };
+    std::vector<Mechanism> mechanisms; // in order of preference
+    Secret password;
+};
 
 // The settings of one attempt to connect.
 struct Settings {
     QString userName;
-    bool checksUserId = true;     // a message's user-id must be the user name
-    QByteArray saslPlainResponse; // see saslPlain()
+    Login login;              // only the handshake has it, and forgets it
+    bool checksUserId = true; // a message's user-id must be the user name
     QString virtualHost;
     FieldTable clientProperties; // the engine adds the capabilities
     QString connectionName;

@@ -10,11 +10,13 @@ add_library(amqpqt_clienttests STATIC EXCLUDE_FROM_ALL client/story.cpp)
 target_include_directories(amqpqt_clienttests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(amqpqt_clienttests PUBLIC amqpqt_scriptedpeer amqpqt_client Qt6::Test PRIVATE amqpqt_build_flags)
 
-foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows tst_close tst_delivering tst_dispatcher
+foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows tst_close tst_credentialrequests
+        tst_delivering tst_dispatcher
         tst_ending tst_eventrouter tst_failedattempts tst_flowreports tst_foreignthreads tst_futures
         tst_helperchannel tst_latesettlements
         tst_lifetime tst_opening tst_publisher tst_publisherdeletion tst_publisheroutbox tst_reentrancy
-        tst_reopening tst_replytimeout tst_resubscribing tst_tlsmatrix tst_turns tst_writing
+        tst_reopening tst_replytimeout tst_resubscribing tst_saslmechanisms tst_secretrenewal tst_tlsmatrix tst_turns
+        tst_writing
         tst_wrongsettling)
     amqpqt_test(client ${test} LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
@@ -31,7 +33,8 @@ amqpqt_test(client tst_tlstransport LAYERS transport wire base LIBRARIES amqpqt_
 amqpqt_test(client tst_clientrobustness TIMEOUT 300 LAYERS base wire engine transport client
     LIBRARIES amqpqt_clientexerciser amqpqt_memorytransport amqpqt_brokersession)
 amqpqt_test(client tst_threads THREADS LAYERS base wire engine transport client models LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
-foreach(test tst_addressparameters tst_connectionparameters tst_tlsparameters)
+amqpqt_test(client tst_secrecy LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
+foreach(test tst_addressparameters tst_connectionparameters tst_credentials tst_tlsparameters)
     amqpqt_test(client ${test} LAYERS client transport engine wire base)
 endforeach()
 

@@ -403,7 +403,7 @@ void tst_BadInput::tooLargeClientPropertiesFailTheOpening()
     QVERIFY2(opening.result().error().text().startsWith(u"clientProperties"_s),
              qPrintable(opening.result().error().text()));
     QCOMPARE(log.only(u"connection.errorOccurred"_s).size(), 1);
-    QCOMPARE(peer.connectionCount(), 0);
+    QCOMPARE(peer.received().size(), 0); // the limit depends on the broker's version
 
     parameters.setClientProperties({{u"x-long"_s, QString(1000, u'x')}});
     connection.setParameters(parameters);

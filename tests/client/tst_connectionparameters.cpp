@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <AmqpQt/connectionparameters.h>
+#include <AmqpQt/saslmechanism.h>
 
 #include "base/secret_p.h"
 
@@ -24,6 +25,10 @@ private Q_SLOTS:
     void urlNamesBrokerAndLogin();
     void urlQuerySetsLimits();
     void urlQueryDecodesTheConnectionName();
+    void urlAndSettersChooseTheSameMechanisms_data();
+    void urlAndSettersChooseTheSameMechanisms();
+    void theLastSetterChoosesTheMechanisms();
+    void badMechanismsAreRejected();
     void badUrlIsRejectedByPlace_data();
     void badUrlIsRejectedByPlace();
     void urlErrorsNeverShowThePassword_data();
@@ -191,6 +196,110 @@ void tst_ConnectionParameters::urlQuerySetsLimits()
     QCOMPARE(extreme->connectionName(), QString());
 }
 
+void tst_ConnectionParameters::urlAndSettersChooseTheSameMechanisms_data()
+{
+    QTest::addColumn<QString>("query");
+    QTest::addColumn<QStringList>("names");
+    QTest::addColumn<QString>("comesBack");
+    const QString external = u"auth_mechanism=external"_s;
+    QTest::newRow("default") << QString() << QStringList{u"PLAIN"_s, u"AMQPLAIN"_s} << QString();
+    QTest::newRow("lower case") << external << QStringList{u"EXTERNAL"_s} << external;
+    QTest::newRow("upper case") << u"auth_mechanism=EXTERNAL"_s << QStringList{u"EXTERNAL"_s} << external;
+    QTest::newRow("anonymous") << u"auth_mechanism=Anonymous"_s << QStringList{u"ANONYMOUS"_s}
+                               << u"auth_mechanism=anonymous"_s;
+    QTest::newRow("several") << u"auth_mechanism=external&heartbeat=5&auth_mechanism=plain"_s
+                             << QStringList{u"EXTERNAL"_s, u"PLAIN"_s}
+                             << u"heartbeat=5&auth_mechanism=external&auth_mechanism=plain"_s;
+    QTest::newRow("the default, written out")
+        << u"auth_mechanism=plain&auth_mechanism=amqplain"_s << QStringList{u"PLAIN"_s, u"AMQPLAIN"_s} << QString();
+}
+
+void tst_ConnectionParameters::urlAndSettersChooseTheSameMechanisms()
+{
+    QFETCH(const QString, query);
+    QFETCH(const QStringList, names);
+    QFETCH(const QString, comesBack);
+    const auto parameters = ConnectionParameters::fromUrl(QUrl(u"amqp://u:p@h/?"_s + query));
+    QVERIFY2(parameters, qPrintable(parameters.error().toString()));
+    QCOMPARE(parameters->mechanismNames(), names);
+    QCOMPARE(parameters->userName(), u"u"_s);
+    ConnectionParameters set = *ConnectionParameters::fromUrl(
+        QUrl(query.contains(u"heartbeat"_s) ? u"amqp://u:p@h?heartbeat=5"_s : u"amqp://u:p@h"_s));
+    set.setMechanismNames(names);
+    QCOMPARE(set.mechanismNames(), names);
+    QCOMPARE(set.toUrl(), parameters->toUrl());
+    QCOMPARE(parameters->toUrl().query(), comesBack);
+}
+
+namespace
+{
+
+class Mechanism : public SaslMechanism
+{
+public:
+    explicit Mechanism(const QByteArray &name)
+        : m_name(name)
+    {
+    }
+    QByteArray name() const override { return m_name; }
+    QByteArray initialResponse() override { return {}; }
+    std::optional<QByteArray> respond(const QByteArray &) override { return std::nullopt; }
+
+private:
+    const QByteArray m_name;
+};
+
+} // namespace
+
+void tst_ConnectionParameters::theLastSetterChoosesTheMechanisms()
+{
+    const QStringList password{u"PLAIN"_s, u"AMQPLAIN"_s};
+    ConnectionParameters parameters;
+    QCOMPARE(parameters.mechanismNames(), password);
+    parameters.setExternalAuthentication();
+    QCOMPARE(parameters.mechanismNames(), QStringList{u"EXTERNAL"_s});
+    parameters.setAnonymousAuthentication();
+    QCOMPARE(parameters.mechanismNames(), QStringList{u"ANONYMOUS"_s});
+    parameters.setCredentials(u"u"_s, u"p"_s);
+    QCOMPARE(parameters.mechanismNames(), password);
+    parameters.setMechanismNames({u"AMQPLAIN"_s});
+    parameters.setCredentials(u"u"_s, u"p"_s);
+    QCOMPARE(parameters.mechanismNames(), QStringList{u"AMQPLAIN"_s}); // it sends the password, too
+    parameters.setMechanisms({std::make_shared<Mechanism>("B"), std::make_shared<Mechanism>("A")});
+    QCOMPARE(parameters.mechanismNames(), QStringList({u"B"_s, u"A"_s}));
+    parameters.setMechanisms({});
+    QCOMPARE(parameters.mechanismNames(), password);
+    QVERIFY(!parameters.error().isError());
+}
+
+void tst_ConnectionParameters::badMechanismsAreRejected()
+{
+    const QStringList before{u"EXTERNAL"_s};
+    const auto check = [&](const QString &text, const auto &set) {
+        ConnectionParameters parameters;
+        parameters.setExternalAuthentication();
+        set(parameters);
+        QCOMPARE(parameters.error().text(), text);
+        QCOMPARE(parameters.mechanismNames(), before);
+    };
+    check(u"mechanismNames: the list is empty"_s, [](auto &p) { p.setMechanismNames({}); });
+    check(u"mechanismNames: \"GSSAPI\" is not one of the SASL mechanisms PLAIN, AMQPLAIN, EXTERNAL, ANONYMOUS"_s,
+          [](auto &p) {
+              p.setMechanismNames({u"PLAIN"_s, u"GSSAPI"_s});
+          });
+    check(u"mechanismNames: the SASL mechanism \"PLAIN\" occurs twice"_s, [](auto &p) {
+        p.setMechanismNames({u"PLAIN"_s, u"PLAIN"_s});
+    });
+    check(u"mechanisms: the list contains a null pointer"_s, [](auto &p) { p.setMechanisms({nullptr}); });
+    for (const QByteArray &name : {QByteArray(), QByteArray("A B"), QByteArray("\xc3\xa4"), QByteArray(256, 'A')}) {
+        check(u"mechanisms: \"%1\" is not the name of a SASL mechanism"_s.arg(QString::fromUtf8(name)),
+              [&](auto &p) { p.setMechanisms({std::make_shared<Mechanism>(name)}); });
+    }
+    check(u"mechanisms: the mechanism \"A\" occurs twice"_s, [](auto &p) {
+        p.setMechanisms({std::make_shared<Mechanism>("A"), std::make_shared<Mechanism>("A")});
+    });
+}
+
 void tst_ConnectionParameters::urlQueryDecodesTheConnectionName()
 {
     const auto parameters = ConnectionParameters::fromUrl(QUrl(u"amqp://h?name=a%26b%3Dc%23+d=e%2520/\u00E4"_s));
@@ -215,6 +324,11 @@ void tst_ConnectionParameters::badUrlIsRejectedByPlace_data()
     row("amqp:orders", u"invalid URL: \"//\" is missing after \"amqp:\""_s);
     row("amqps:orders", u"invalid URL: \"//\" is missing after \"amqps:\""_s);
 
+    row("amqp://h?auth_mechanism=gssapi",
+        u"invalid URL: the query key \"auth_mechanism\" is invalid: \"GSSAPI\" is not one of the SASL mechanisms "
+        "PLAIN, AMQPLAIN, EXTERNAL, ANONYMOUS"_s);
+    row("amqp://h?auth_mechanism=plain&auth_mechanism=plain",
+        u"invalid URL: the query key \"auth_mechanism\" is invalid: the SASL mechanism \"PLAIN\" occurs twice"_s);
     row("amqp://h:0", u"invalid URL: port 0 is out of range; the range is 1 to 65535"_s);
     row("amqp://h:65536", u"invalid URL: Invalid port or port number out of range"_s);
     row("amqp://h:x", u"invalid URL: Invalid port or port number out of range"_s);

@@ -34,6 +34,8 @@ const QMap<QString, ForeignCall> &foreignCalls()
             {u"open"_s, [](OpenClient &client, const Message &) { return errorOf(client.connection.open()); }},
             {u"closeConnection"_s,
              [](OpenClient &client, const Message &) { return errorOf(client.connection.close()); }},
+            {u"updateSecret"_s,
+             [](OpenClient &client, const Message &) { return errorOf(client.connection.updateSecret(u"s"_s)); }},
             {u"createChannel"_s,
              [](OpenClient &client, const Message &) { return client.connection.createChannel()->error(); }},
             {u"createChannelWithAParent"_s,

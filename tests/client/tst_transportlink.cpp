@@ -22,7 +22,7 @@ struct Linked final : MemoryTransport::Peer {
         if (engine.start({}, now()).isError())
             qFatal("not started");
         connectTransport();
-        engine.transportConnected();
+        engine.handshake().transportReady({});
     }
     ~Linked()
     {

@@ -22,7 +22,6 @@ private Q_SLOTS:
     void aCapabilityIsSupportedIfItsValueIsTrue();
     void rejectsSettingsThatCannotBeSent_data();
     void rejectsSettingsThatCannotBeSent();
-    void rejectsClientPropertiesTooLargeForAFrameBeforeTune();
     void needsAMechanismInCommon_data();
     void needsAMechanismInCommon();
     void negotiatesTheSmallerLimit_data();
@@ -208,31 +207,6 @@ void tst_Handshake::rejectsSettingsThatCannotBeSent()
     QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
     QVERIFY2(error.text().startsWith(argument), qPrintable(error.text()));
     QCOMPARE(s.engine.state(), State::Idle);
-    QVERIFY(!s.engine.hasOutput());
-    s.expectNoEvent();
-}
-
-// AMQP 0-9-1 section 4.2.3: no frame before tune is larger than frame-min-size.
-void tst_Handshake::rejectsClientPropertiesTooLargeForAFrameBeforeTune()
-{
-    Script s;
-    qsizetype size = 0;
-    s.start().brokerStart().expectSent<Wire::ConnectionStartOk>(
-        [&](const Wire::ConnectionStartOk &method) { size = Wire::payloadSize(method) + Wire::FrameOverhead; });
-    const int room = int(Wire::SpecFrameMinimum - size) - 3 - 5; // in addition to its name and type
-    s.engine.abort();
-    s.takeEvents();
-    s.settings.clientProperties = {{u"xy"_s, QString(room, u'x')}};
-    s.start().brokerStart().expectSent<Wire::ConnectionStartOk>([&](const Wire::ConnectionStartOk &method) {
-        QCOMPARE(Wire::payloadSize(method) + Wire::FrameOverhead, qsizetype(Wire::SpecFrameMinimum));
-    });
-    s.engine.abort();
-    s.takeEvents();
-    s.settings.clientProperties = {{u"xy"_s, QString(room + 1, u'x')}};
-    const Error error = s.engine.start(s.settings, s.now);
-    QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
-    QVERIFY2(error.text().startsWith(u"clientProperties"_s) && error.text().contains(u"4097"_s),
-             qPrintable(error.text()));
     QVERIFY(!s.engine.hasOutput());
     s.expectNoEvent();
 }

@@ -22,6 +22,7 @@ private Q_SLOTS:
     void consumesAcrossChunks();
     void acceptsMoreWhilePartlyConsumed();
     void clearForgetsEverything();
+    void wipesSecretsOnceTheyAreWritten();
     void keepsSpareChunks();
     void aBurstReusesTheMemoryOfThePreviousBurst();
     void decodedTableEqualsTheEncodedOne_data();
@@ -165,6 +166,26 @@ void tst_OutputBuffer::clearForgetsEverything()
     QVERIFY(large.isDetached());
     append(buffer, "new");
     QCOMPARE(drain(buffer), "new");
+}
+
+// The memory of a small chunk is kept for the next burst, so it can still be read.
+void tst_OutputBuffer::wipesSecretsOnceTheyAreWritten()
+{
+    OutputBuffer buffer;
+    append(buffer, "public ");
+    const char *begin = buffer.front().data();
+    append(buffer, "secret");
+    buffer.markSecret();
+    append(buffer, " public");
+    buffer.consume(19);
+    QCOMPARE(QByteArrayView(begin, 20), QByteArrayView("public secret public")); // not written yet
+    buffer.consume(1);
+    QCOMPARE(QByteArrayView(begin, 20), QByteArray(20, '\0'));
+
+    append(buffer, "public");
+    QVERIFY(buffer.front().data() == begin); // the same memory
+    buffer.consume(6);
+    QCOMPARE(QByteArrayView(begin, 6), QByteArrayView("public")); // no longer marked
 }
 
 void tst_OutputBuffer::keepsSpareChunks()

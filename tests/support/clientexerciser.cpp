@@ -40,6 +40,8 @@ const std::vector<ClientExerciser::Action> &ClientExerciser::actions()
         {8, "open", &E::open},
         {3, "close", &E::close},
         {2, "abort", &E::abort},
+        {1, "updateSecret", &E::updateSecret},
+        {1, "setCredentials", &E::setCredentials},
         {2, "setParameters", &E::setParameters},
         {1, "deleteConnection", &E::deleteConnection},
         {8, "createChannel", &E::createChannel},
@@ -333,6 +335,23 @@ void ClientExerciser::open()
 {
     if (Connection *connection = anyConnection())
         make([&] { return m_script.chance(200) ? connection->open() : connection->whenOpen(); }, "open");
+}
+
+void ClientExerciser::updateSecret()
+{
+    if (Connection *connection = anyConnection())
+        make([&] { return connection->updateSecret(u"s"_s, anyName()); }, "updateSecret");
+}
+
+void ClientExerciser::setCredentials()
+{
+    Connection *connection = anyConnection();
+    if (!connection)
+        return;
+    if (m_script.chance(64))
+        QObject::connect(connection, &Connection::credentialsRequested, connection,
+                         [connection] { connection->setCredentials(u"u"_s, u"asked"_s); });
+    connection->setCredentials(anyName(), u"s"_s, std::chrono::seconds(1 + m_script.byte()));
 }
 
 void ClientExerciser::close()

@@ -57,6 +57,8 @@ private:
     void open();
     void close();
     void abort();
+    void updateSecret();
+    void setCredentials();
     void setParameters();
     void deleteConnection();
     void createChannel();

@@ -15,6 +15,7 @@ EngineExerciser::EngineExerciser(QByteArrayView script, Begin begin)
     m_hasFaults = flags & 3;
     m_interrupts = flags & 4;
     m_settings = Script::defaultSettings();
+    m_settings.login.mechanisms.insert(m_settings.login.mechanisms.begin(), {.name = "OWN", .isClients = true});
     m_settings.heartbeatSeconds = flags & 8 ? 10 : 0;
     static constexpr quint32 frameMaxes[] = {4096, 8192, 131072, 0};
     m_settings.frameMax = frameMaxes[flags >> 4 & 3];
@@ -61,6 +62,7 @@ const std::vector<EngineExerciser::Operation> &EngineExerciser::applicationOpera
         {"redeliverUnacked", 2, &E::redeliverUnacked},
         {"requestAccess", 1, &E::requestAccess},
         {"setConfirmWindow", 2, &E::setConfirmWindow},
+        {"updateSecret", 1, &E::updateSecret},
         {"close", 1, &E::close},
         {"abort", 1, &E::abort},
     };
@@ -274,6 +276,11 @@ void EngineExerciser::note(const Result<Engine::CallId> &call)
         return;
     if (*call == 0 || m_endedCalls.contains(*call) || !m_openCalls.insert(*call).second)
         fail(u"the number of call %1 is not new"_s.arg(*call));
+}
+
+void EngineExerciser::updateSecret()
+{
+    note(m_engine.ownCalls().updateSecret(QByteArray(m_script.chance(16) ? 9000 : 9, 's'), anyName()));
 }
 
 void EngineExerciser::createChannel()

@@ -93,6 +93,7 @@ private:
     void noteDelivered(Channel &channel, quint64 tag);
     void noteSettled(Channel &channel, quint64 tag, Engine::Deliveries::Settled settled);
     quint64 anyTag(const Channel &channel);
+    void updateSecret();
     void createChannel();
     void openChannel();
     void closeChannel();
@@ -165,6 +166,7 @@ private:
     void on(const Engine::ReplyArrived &event);
     void on(const Engine::Opened &event);
     void on(const Engine::ConnectionClosed &event);
+    void on(const Engine::ResponseRequested &event);
     void on(const Engine::BlockedChanged &event);
     void on(const Engine::WritableChanged &event);
     void on(const Engine::ChannelOpened &event);

@@ -122,6 +122,17 @@ void EngineExerciser::on(const Engine::ConnectionClosed &)
         fail(u"the end was reported twice"_s);
 }
 
+void EngineExerciser::on(const Engine::ResponseRequested &event)
+{
+    if (m_isOpened || m_isEndReported || event.mechanism != "OWN")
+        fail(u"a response was requested outside the handshake"_s);
+    const QByteArray response(m_script.chance(32) ? 9000 : 9, 'r');
+    const Error error =
+        m_script.chance(16) ? m_engine.handshake().respond(std::nullopt) : m_engine.handshake().respond(response);
+    if (error.isError())
+        m_engine.abort(error);
+}
+
 void EngineExerciser::on(const Engine::BlockedChanged &event)
 {
     if (std::exchange(m_isBlocked, event.blocked) == event.blocked)

@@ -31,7 +31,7 @@ void EngineExerciser::handshake()
     m_isOpened = m_isEndReported = false;
     if (m_engine.start(m_settings, m_now).isError())
         return fail(u"start() failed"_s);
-    m_engine.transportConnected();
+    m_engine.handshake().transportReady({});
     const int steps = m_begin == Begin::Open ? 3 : m_script.byte() % 8;
     for (int i = 0; i < steps && m_failure.isEmpty() && engineState() != State::Closed; ++i) {
         write(std::numeric_limits<qint64>::max());
@@ -113,7 +113,7 @@ void EngineExerciser::onSent(const Frame &frame)
         }
         if (isAsking)
             channel.asked.push_back(frame);
-        if constexpr (std::is_same_v<M, Wire::ConnectionStartOk>)
+        if constexpr (std::is_same_v<M, Wire::ConnectionStartOk> || std::is_same_v<M, Wire::ConnectionSecureOk>)
             channel.asked.push_back(frame); // tune answers it
         if constexpr (std::is_same_v<M, Wire::BasicConsume>) {
             const QByteArray tag = method.consumerTag.toByteArray();
@@ -215,8 +215,10 @@ void EngineExerciser::answer()
 
 void EngineExerciser::answerOn(quint16 number)
 {
-    if (std::exchange(m_startAsked, false))
-        return send(Wire::encodeFrame(0, connectionStart(encodedServerProperties(), "PLAIN", "en_US")));
+    if (std::exchange(m_startAsked, false)) {
+        const QByteArray mechanism = m_begin != Begin::Open && m_script.chance(64) ? "OWN" : "PLAIN";
+        return send(Wire::encodeFrame(0, connectionStart(encodedServerProperties(), mechanism, "en_US")));
+    }
     PeerChannel &channel = m_peer[number];
     const Frame asked = std::move(channel.asked.front());
     channel.asked.pop_front();
@@ -224,7 +226,11 @@ void EngineExerciser::answerOn(quint16 number)
     QByteArray bytes;
     Wire::visitMethod(asked.methodId(), asked.arguments(), [&]<typename M>(const M &method) {
         using Reply = typename M::Reply;
-        if constexpr (std::is_same_v<M, Wire::ConnectionStartOk>) {
+        if constexpr (std::is_same_v<M, Wire::ConnectionStartOk> || std::is_same_v<M, Wire::ConnectionSecureOk>) {
+            if (m_engine.handshake().mechanism() == "OWN" && m_script.chance(64)) {
+                bytes = Wire::encodeFrame(0, Wire::ConnectionSecure{.challenge = "challenge"});
+                return;
+            }
             static constexpr quint32 frameMaxes[] = {131072, 4096, 0, 10'000};
             Offer offer;
             offer.channelMax = m_script.chance(32) ? 2 : 2047;

@@ -26,7 +26,8 @@ Engine::Settings Script::defaultSettings()
 {
     Engine::Settings settings;
     settings.userName = u"guest"_s;
-    settings.saslPlainResponse = Engine::saslPlain(u"guest"_s, "secret");
+    settings.login.mechanisms = {{.name = Engine::SaslPlain}};
+    settings.login.password = Secret(u"secret"_s);
     settings.virtualHost = u"/"_s;
     settings.heartbeatSeconds = 0;
     return settings;
@@ -40,7 +41,7 @@ Script &Script::start(Here here)
     const Error error = engine.start(settings, now);
     if (error.isError())
         fail(u"start() failed: "_s + error.text(), here);
-    engine.transportConnected();
+    engine.handshake().transportReady({});
     write();
     if (!m_session.hasProtocolHeader())
         fail(u"no protocol header was sent"_s, here);
@@ -286,6 +287,10 @@ QString Script::describe(const Engine::Event &event)
         QString operator()(const Engine::ConfirmWindowChanged &e) const
         {
             return u"ConfirmWindowChanged"_s + number(e.channel) + (e.full ? u" true"_s : u" false"_s);
+        }
+        QString operator()(const Engine::ResponseRequested &e) const
+        {
+            return u"ResponseRequested "_s + QString::fromUtf8(e.mechanism);
         }
         QString operator()(const Engine::BackpressureDetected &) const { return u"BackpressureDetected"_s; }
         QString operator()(const Engine::PublishFailed &e) const

@@ -85,6 +85,35 @@ using namespace Qt::StringLiterals;
 
     Only messages may be settled in any thread; see Message::ack().
 
+    \section1 Credentials that expire
+
+    A token (OAuth 2) is sent in place of a password and expires, and a password may be unknown until a user enters it.
+    For these cases, connect a slot to credentialsRequested() and answer with setCredentials():
+
+    \code
+    connect(&connection, &AmqpQt::Connection::credentialsRequested, this, [this] {
+        fetchToken([this](const QString &token, std::chrono::seconds life) {
+            connection.setCredentials(u"client"_s, token, life);
+        });
+    });
+    \endcode
+
+    If the signal has a receiver, and the mechanism is \c PLAIN or \c AMQPLAIN, the signal is emitted
+
+    \list
+    \li before an attempt to connect, if no credentials have been set, if they have expired, or if they were erased
+        (ConnectionParameters::setEraseOnConnect()). The attempt waits for setCredentials() in State::Connecting,
+   without a deadline: ConnectionParameters::connectTimeout() begins afterwards. close(), abort() and the destructor end
+   the wait. \li after the broker has refused the login. The attempt waits in the same way and continues with the first
+   endpoint. Wait, or ask the user, before setting the same credentials again, since the broker is asked at once. \li on
+   an open connection, when about 80 % of the life of its credentials is over. setCredentials() then also sends the new
+   secret to the broker (\c connection.update-secret), and the channels are not disturbed. The moment varies by 5 % of
+   the life, so that many clients do not renew their tokens at the same time. \endlist
+
+    A broker closes a connection whose token has expired (320, "credential expired"), or that sends an unsuitable new
+    one (530). The next open() then asks for credentials. Without a receiver, a refused login ends the attempt with
+    ErrorKind::Authentication.
+
     \section1 Security
 
     An endpoint with Endpoint::encrypted, or a URL with the scheme \c amqps, uses TLS 1.2 or later, and the certificate
@@ -107,6 +136,17 @@ using namespace Qt::StringLiterals;
     ConnectionParameters::setTlsRequired() turns this into an error.
 
     \sa Channel, ConnectionParameters
+*/
+
+/*!
+    \enum AmqpQt::Connection::CredentialReason
+    \brief Why credentialsRequested() is emitted.
+
+    \value FirstConnect open() was called, and no credentials have been set or the ones that were set have expired or
+    were erased. The connection has never been open.
+    \value Reconnect As FirstConnect, but the connection has been open before.
+    \value ExpiresSoon The connection is open, and most of the life of its credentials is over.
+    \value Refused The broker refused the credentials.
 */
 
 /*!
@@ -259,7 +299,15 @@ using namespace Qt::StringLiterals;
 /*!
     \fn void AmqpQt::Connection::parametersChanged()
 
-    This signal is emitted when setParameters() or setUrl() was called.
+    This signal is emitted when setParameters(), setUrl() or setCredentials() was called.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::credentialsRequested(AmqpQt::Connection::CredentialReason reason)
+
+    This signal is emitted when the connection needs credentials because of \a reason. Answer it with setCredentials(),
+    in the slot or at any time later, for example when a token has arrived or a user has entered a password. See
+    \l {Credentials that expire}.
 */
 
 /*!
@@ -359,7 +407,7 @@ void Connection::setParameters(const ConnectionParameters &parameters)
     if (!d->isOwnThread("setParameters"))
         return;
     d->setParameters(parameters);
-    d->dispatcher.defer(this, [this] { Q_EMIT parametersChanged(); });
+    d->noteParametersChanged();
 }
 
 QUrl Connection::url() const
@@ -372,7 +420,49 @@ void Connection::setUrl(const QUrl &url)
     if (!d->isOwnThread("setUrl"))
         return;
     d->setUrl(url);
-    d->dispatcher.defer(this, [this] { Q_EMIT parametersChanged(); });
+    d->noteParametersChanged();
+}
+
+/*!
+    Sets the \a userName and the \a secret, a password or token, for the next login. This is the answer to
+    credentialsRequested(), and may also be called at any other time in the thread of the connection. \a validFor is the
+    time until the secret expires, at least 1 s; without it, the secret is assumed not to expire.
+
+    \list
+    \li An attempt that waits for credentials continues with them.
+    \li An open connection whose own credentials expire sends the secret to the broker (\c connection.update-secret), as
+        updateSecret() does. RabbitMQ requires that it belongs to the same user.
+    \li Otherwise the next open() uses them. An attempt under way uses them only if the broker refuses the earlier ones.
+    \endlist
+
+    They become part of parameters(), unless ConnectionParameters::eraseOnConnect() is set and they have been sent
+    already. Invalid arguments (see ConnectionParameters::setCredentials()) change nothing; lastCallError() then is an
+    ErrorKind::InvalidArgument.
+*/
+void Connection::setCredentials(const QString &userName, const QString &secret,
+                                std::optional<std::chrono::seconds> validFor)
+{
+    if (d->isOwnThread("setCredentials"))
+        d->authenticator.setCredentials(userName, secret, validFor);
+}
+
+/*!
+    Replaces the secret with which the connection has logged in by \a newSecret, such as a new OAuth 2 token, before the
+    old one expires (\c connection.update-secret, an extension of RabbitMQ). The broker logs the \a reason, which has at
+    most 255 bytes of UTF-8. The channels stay open. parameters() do not change; setCredentials() renews the secret of
+   an open connection and changes them.
+
+    The reply succeeds with \c connection.update-secret-ok. It ends with ErrorKind::NotOpen if the connection is not
+    open, unlike a call of a channel, which waits for open(); with ErrorKind::InvalidArgument if an argument cannot be
+    sent; and otherwise with the reason for which the connection ended. A broker that refuses the secret closes the
+    connection (ErrorKind::ConnectionClosed with 530), as does a broker that does not support the method (540). Without
+    an answer within ConnectionParameters::replyTimeout(), the connection ends with ErrorKind::Timeout.
+
+    The log never contains the secret.
+*/
+Reply<void> Connection::updateSecret(const QString &newSecret, const QString &reason)
+{
+    return d->updateSecret(newSecret, reason);
 }
 
 Connection::State Connection::state() const

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "client/connection/authenticator_p.h"
 #include "client/connection/dialer_p.h"
 #include "client/connection/dispatcher_p.h"
 #include "client/connection/eventrouter_p.h"
@@ -54,6 +55,13 @@ public:
     Reply<void> open();
     Reply<void> close();
     void abort();
+    void dial(const ConnectionParameters &attempt); // begins an attempt, or continues it with other credentials
+    void eraseDialedCredentials();
+    // Returns the reply to a call of the connection itself.
+    Reply<void> reply(const char *function, const std::function<Result<Engine::CallId>()> &call);
+    Reply<void> updateSecret(const QString &newSecret, const QString &reason);
+    bool hasReceiver(const QMetaMethod &signal) const;
+    void noteParametersChanged();
 
     void addCall(Engine::CallId id, CallHandler handler);
     void finishCallsOf(const Engine::ChannelEngine *channel); // called for an ended channel; bypasses the dispatch loop
@@ -96,6 +104,7 @@ public:
     TurnScheduler scheduler;
     Dispatcher dispatcher;
     EventRouter router;
+    Authenticator authenticator;
     FlowReports flow;
     TransportLink link;
     std::shared_ptr<Mailbox> mailbox;
@@ -114,7 +123,7 @@ private:
                                              QObject *parent) const;
     void onTransportReady();
     bool triesNextEndpoint(const Error &reason) const;
-    bool endWaitForNextEndpoint();
+    bool endWait();
     void cancelWaiting();
 
     // Returns false if the time is used up or the connection was deleted.

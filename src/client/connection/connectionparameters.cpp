@@ -2,8 +2,13 @@
 #include "client/connection/connectionparameters_p.h"
 
 #include "base/logging_p.h"
+#include "engine/connection/sasl_p.h"
+
+#include <AmqpQt/saslmechanism.h>
 
 #include <QtNetwork/qsslconfiguration.h>
+
+#include <algorithm>
 
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
@@ -16,6 +21,40 @@ void ConnectionParametersPrivate::reject(const QString &property, const QString 
     qCWarning(lcConnection).noquote().nospace()
         << "set" << property.at(0).toUpper() << property.sliced(1) << ": " << reason;
     rejected.insert(property, Error(ErrorKind::InvalidArgument, property + ": "_L1 + reason));
+}
+
+QStringList ConnectionParametersPrivate::passwordMechanisms()
+{
+    return {QLatin1StringView(Engine::SaslPlain), QLatin1StringView(Engine::SaslAmqplain)};
+}
+
+QString ConnectionParametersPrivate::mechanismProblem(const QStringList &names)
+{
+    const QStringList known = passwordMechanisms() + QStringList{QLatin1StringView(Engine::SaslExternal),
+                                                                 QLatin1StringView(Engine::SaslAnonymous)};
+    if (names.isEmpty())
+        return u"the list is empty"_s;
+    for (qsizetype i = 0; i < names.size(); ++i) {
+        const QString &name = names.at(i);
+        if (!known.contains(name))
+            return u"\"%1\" is not one of the SASL mechanisms %2"_s.arg(name, known.join(u", "_s));
+        if (names.indexOf(name) != i)
+            return u"the SASL mechanism \"%1\" occurs twice"_s.arg(name);
+    }
+    return {};
+}
+
+bool ConnectionParametersPrivate::usesPassword() const
+{
+    return ownMechanisms.isEmpty() &&
+           std::any_of(mechanismNames.begin(), mechanismNames.end(),
+                       [known = passwordMechanisms()](const QString &name) { return known.contains(name); });
+}
+
+void ConnectionParametersPrivate::eraseCredentials()
+{
+    password = {};
+    credentials = Credentials::Erased;
 }
 
 namespace
@@ -84,6 +123,8 @@ QString proxyProblem(const QNetworkProxy &proxy)
     \row \li proxy() \li none
     \row \li virtualHost() \li \c /
     \row \li userName(), password() \li guest, guest
+    \row \li mechanismNames() \li \c PLAIN, \c AMQPLAIN
+    \row \li eraseOnConnect() \li \c false
     \row \li sslConfiguration() \li TLS 1.2 or later, with verification of the broker
     \row \li trustsSystemAuthorities() \li \c true
     \row \li isTlsRequired() \li \c false
@@ -303,8 +344,11 @@ QString ConnectionParameters::password() const
 }
 
 /*!
-    Sets the \a userName and the \a password for SASL PLAIN. A NUL character in either is rejected, since PLAIN
-    separates them by NUL (RFC 4616).
+    Sets the \a userName and the \a password, or a token in place of a password, for SASL \c PLAIN and \c AMQPLAIN. If
+    mechanisms without a password are set, see setExternalAuthentication(), \c PLAIN and \c AMQPLAIN replace them. A NUL
+    character in one of the arguments is rejected, since \c PLAIN separates them by NUL (RFC 4616).
+
+    If the broker takes the user from a token (OAuth 2), its name may differ from \a userName; see setChecksUserId().
 */
 void ConnectionParameters::setCredentials(const QString &userName, const QString &password)
 {
@@ -315,7 +359,122 @@ void ConnectionParameters::setCredentials(const QString &userName, const QString
         return d->reject(property, u"the user name or the password is not valid Unicode"_s);
     d->userName = userName;
     d->password = Secret(password);
+    d->credentials = ConnectionParametersPrivate::Credentials::Set;
+    if (!d->usesPassword()) {
+        d->ownMechanisms.clear();
+        d->mechanismNames = ConnectionParametersPrivate::passwordMechanisms();
+    }
     d->accept(property);
+}
+
+/*!
+    Authenticates with the certificate of the client (SASL \c EXTERNAL, RabbitMQ's plugin
+    \c rabbitmq_auth_mechanism_ssl) instead of a password. The broker derives the user from the certificate.
+
+    The connection must be encrypted and have a client certificate, and the broker must offer \c EXTERNAL. Otherwise
+    Connection::open() fails with an ErrorKind::Authentication that names the missing part, and nothing is sent; in
+    particular, no password is sent instead. checksUserId() has no effect, since the name of the user is not known.
+
+    \sa setMechanismNames()
+*/
+void ConnectionParameters::setExternalAuthentication()
+{
+    setMechanismNames({QLatin1StringView(Engine::SaslExternal)});
+}
+
+/*!
+    Connects without credentials (SASL \c ANONYMOUS). RabbitMQ 4.0 and later offer this mechanism, and take the user
+    from \c anonymous_login_user in their configuration. It is used only if it is set here, by setMechanismNames(), or
+    by the query key \c auth_mechanism of a URL.
+*/
+void ConnectionParameters::setAnonymousAuthentication()
+{
+    setMechanismNames({QLatin1StringView(Engine::SaslAnonymous)});
+}
+
+/*!
+    Sets the application's own SASL \a mechanisms, in order of preference. They replace those of the library, so that a
+    password is never sent to a broker that offers none of them. An empty list restores \c PLAIN and \c AMQPLAIN. A
+    null pointer, a name that occurs twice, and a name that is not 1 to 255 characters of printable ASCII without spaces
+    are rejected.
+
+    checksUserId() has no effect with own mechanisms, since the name of the user is not known.
+*/
+void ConnectionParameters::setMechanisms(const QList<std::shared_ptr<SaslMechanism>> &mechanisms)
+{
+    const QString property = u"mechanisms"_s;
+    constexpr qsizetype MaximumName = 255;
+    const auto isPrintable = [](char c) { return c > ' ' && c < 127; };
+    QByteArrayList names;
+    for (const auto &mechanism : mechanisms) {
+        if (!mechanism)
+            return d->reject(property, u"the list contains a null pointer"_s);
+        const QByteArray name = mechanism->name();
+        if (name.isEmpty() || name.size() > MaximumName || !std::all_of(name.begin(), name.end(), isPrintable))
+            return d->reject(property, u"\"%1\" is not the name of a SASL mechanism"_s.arg(QString::fromUtf8(name)));
+        if (names.contains(name))
+            return d->reject(property, u"the mechanism \"%1\" occurs twice"_s.arg(QString::fromUtf8(name)));
+        names += name;
+    }
+    d->ownMechanisms = mechanisms;
+    d->mechanismNames = ConnectionParametersPrivate::passwordMechanisms();
+    d->accept(property);
+}
+
+/*!
+    Returns the names of the SASL mechanisms in order of preference: a connection uses the first one that the broker
+    offers.
+*/
+QStringList ConnectionParameters::mechanismNames() const
+{
+    if (d->ownMechanisms.isEmpty())
+        return d->mechanismNames;
+    QStringList names;
+    for (const auto &mechanism : d->ownMechanisms)
+        names += QString::fromUtf8(mechanism->name());
+    return names;
+}
+
+/*!
+    Sets which of the library's SASL mechanisms are used, and in which order of preference, to \a names. They are
+    \c PLAIN and \c AMQPLAIN, which send userName() and password(), \c EXTERNAL, see setExternalAuthentication(), and
+    \c ANONYMOUS, see setAnonymousAuthentication(). The default is \c PLAIN, \c AMQPLAIN. An empty list, other names
+    and repeated ones are rejected.
+
+    If \c EXTERNAL is the first mechanism that both sides have in common but cannot be used, the attempt fails; no later
+    mechanism of the list is used instead.
+*/
+void ConnectionParameters::setMechanismNames(const QStringList &names)
+{
+    const QString property = u"mechanismNames"_s;
+    if (const QString problem = ConnectionParametersPrivate::mechanismProblem(names); !problem.isEmpty())
+        return d->reject(property, problem);
+    d->mechanismNames = names;
+    d->ownMechanisms.clear();
+    d->accept(property);
+}
+
+/*!
+    Returns whether a Connection wipes its copies of the credentials after each attempt to connect; \c false by default.
+*/
+bool ConnectionParameters::eraseOnConnect() const
+{
+    return d->eraseOnConnect;
+}
+
+/*!
+    Sets whether a Connection wipes its copies of the credentials as soon as an attempt to connect has succeeded or
+    failed, to \a erase. Connection::parameters() then has an empty password, and the next Connection::open() needs new
+    credentials: it emits Connection::credentialsRequested() if that signal has a receiver, and otherwise fails with
+    ErrorKind::Authentication unless Connection::setCredentials() or Connection::setParameters() was called.
+
+    A password that is kept in memory, in these parameters or in a Connection, is wiped when it is replaced or
+    destroyed. Other copies are beyond the library's control: strings and URLs of the application, the copy that
+    password() returns, other copies of these parameters, and bytes that the socket, TLS or the kernel have buffered.
+*/
+void ConnectionParameters::setEraseOnConnect(bool erase)
+{
+    d->eraseOnConnect = erase;
 }
 
 /*!
@@ -523,8 +682,9 @@ FieldTable ConnectionParameters::clientProperties() const
 
 /*!
     Sets \a properties, which are sent in \c connection.start-ok besides the library's own. A table that cannot be sent,
-    see validate(), is rejected. Together with the login they must fit in a frame of 4096 bytes; otherwise
-    Connection::open() fails with ErrorKind::InvalidArgument.
+    see validate(), is rejected. Together with the login they must fit in a frame of 8192 bytes for
+    RabbitMQ 4.1 and later, or 4096 bytes for other brokers; otherwise Connection::open() fails with
+    ErrorKind::InvalidArgument.
 */
 void ConnectionParameters::setClientProperties(const FieldTable &properties)
 {

@@ -10,6 +10,7 @@
 #include <QtNetwork/qnetworkproxy.h>
 
 #include <limits>
+#include <memory>
 
 namespace AmqpQt
 {
@@ -25,6 +26,10 @@ public:
     QString virtualHost = QStringLiteral("/");
     QString userName = QStringLiteral("guest");
     Secret password{QStringLiteral("guest")};
+    enum class Credentials : quint8 { Default, Set, Erased } credentials = Credentials::Default;
+    bool eraseOnConnect = false;
+    QStringList mechanismNames = passwordMechanisms();   // in order of preference; unused if there are others
+    QList<std::shared_ptr<SaslMechanism>> ownMechanisms; // the application's
     TlsOptions tls;
     bool isTlsRequired = false;
     QString connectionName;
@@ -43,6 +48,17 @@ public:
     qint64 bufferLimit = 128 * 1024 * 1024;
     int backpressureMultiplier = 0;
     bool checksUserId = true;
+
+    static QStringList passwordMechanisms();
+    static QString mechanismProblem(const QStringList &names); // why the names are invalid; empty if they are valid
+    bool usesPassword() const;                                 // whether a mechanism may send user name and password
+    void eraseCredentials();
+    bool hasSameCredentials(const ConnectionParametersPrivate &other) const
+    {
+        return credentials == other.credentials && userName == other.userName && password == other.password;
+    }
+    static const ConnectionParametersPrivate &of(const ConnectionParameters &parameters) { return *parameters.d; }
+    static ConnectionParametersPrivate &edit(ConnectionParameters &parameters) { return *parameters.d; }
 
     // Records that a value of the property was rejected. The previous value stays, and open() must not connect with it.
     void reject(const QString &property, const QString &reason);

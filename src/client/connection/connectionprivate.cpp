@@ -6,7 +6,6 @@
 #include "client/channel/helperchannel_p.h"
 #include "client/connection/connectionparameters_p.h"
 #include "client/consumer/consumer_p.h"
-#include "engine/connection/sasl_p.h"
 #include "transport/sockettransport_p.h"
 #include "transport/tlstransport_p.h"
 
@@ -14,9 +13,11 @@
 
 #include <QtCore/qcoreapplication.h>
 #include <QtCore/qcoreevent.h>
+#include <QtCore/qmetaobject.h>
 #include <QtCore/qsysinfo.h>
 #include <QtCore/qthread.h>
 #include <QtNetwork/qnetworkproxy.h>
+#include <QtNetwork/qsslconfiguration.h>
 
 #include <algorithm>
 
@@ -39,7 +40,8 @@ Engine::Settings engineSettings(const ConnectionParameters &parameters)
 {
     Engine::Settings settings;
     settings.userName = parameters.userName();
-    settings.checksUserId = parameters.checksUserId();
+    // Without a password, the broker knows the name of the user, but the client does not.
+    settings.checksUserId = parameters.checksUserId() && ConnectionParametersPrivate::of(parameters).usesPassword();
     settings.virtualHost = parameters.virtualHost();
     settings.connectionName = parameters.connectionName();
     settings.clientProperties = {
@@ -72,6 +74,7 @@ ConnectionPrivate::ConnectionPrivate(Connection *connection)
     , scheduler(this, this)
     , dispatcher(scheduler)
     , router(*this)
+    , authenticator(*this)
     , flow(*this)
     , link(engine, scheduler, this)
     , mailbox(std::make_shared<Mailbox>(this))
@@ -120,7 +123,8 @@ bool ConnectionPrivate::isForeignThread(const char *function) const
 
 void ConnectionPrivate::setParameters(const ConnectionParameters &newParameters)
 {
-    parameters = newParameters;
+    const ConnectionParameters before = std::exchange(parameters, newParameters);
+    authenticator.parametersChanged(before);
     if (state == Connection::State::Closed)
         configureEngine();
 }
@@ -182,22 +186,37 @@ Reply<void> ConnectionPrivate::open()
         m_opening.emplace();
         error = {};
         mailbox->setThread();
-        m_dialer = std::make_unique<Dialer>(parameters, m_makeTransport, this);
-        connect(m_dialer.get(), &Dialer::awaiting, this, [this](const QString &what) { engine.transportAwaits(what); });
-        connect(m_dialer.get(), &Dialer::sslErrors, this, [this](const QList<QSslError> &errors) {
-            dispatcher.defer(q, [this, errors] { Q_EMIT q->sslErrors(errors); });
-            scheduler.schedule();
-        });
-        connect(m_dialer.get(), &Dialer::ready, this, &ConnectionPrivate::onTransportReady);
-        connect(m_dialer.get(), &Dialer::failed, &link, &TransportLink::fail);
-        connect(m_dialer.get(), &Dialer::nextIsDue, this, [this] {
-            dialNextEndpoint();
-            scheduler.schedule();
-        });
-        dialNextEndpoint();
+        dial(parameters);
         setDeadline(now());
     }
     return m_opening->reply();
+}
+
+void ConnectionPrivate::dial(const ConnectionParameters &attempt)
+{
+    m_dialer = std::make_unique<Dialer>(attempt, m_makeTransport, this);
+    connect(m_dialer.get(), &Dialer::awaiting, this,
+            [this](const QString &what) { engine.handshake().transportAwaits(what); });
+    connect(m_dialer.get(), &Dialer::sslErrors, this, [this](const QList<QSslError> &errors) {
+        dispatcher.defer(q, [this, errors] { Q_EMIT q->sslErrors(errors); });
+        scheduler.schedule();
+    });
+    connect(m_dialer.get(), &Dialer::ready, this, &ConnectionPrivate::onTransportReady);
+    connect(m_dialer.get(), &Dialer::failed, &link, &TransportLink::fail);
+    connect(m_dialer.get(), &Dialer::nextIsDue, this, [this] {
+        dialNextEndpoint();
+        scheduler.schedule();
+    });
+    if (!authenticator.asksBefore(attempt))
+        dialNextEndpoint();
+    else if (state != Connection::State::Connecting)
+        setState(Connection::State::Connecting);
+}
+
+void ConnectionPrivate::eraseDialedCredentials()
+{
+    if (m_dialer)
+        m_dialer->eraseCredentials();
 }
 
 void ConnectionPrivate::dialNextEndpoint()
@@ -207,10 +226,14 @@ void ConnectionPrivate::dialNextEndpoint()
     link.reset();
     m_tls->setPeerCertificate(QSslCertificate());
     const ConnectionParameters &attempt = m_dialer->parameters();
-    Engine::Settings login = engineSettings(attempt);
-    login.saslPlainResponse = Engine::saslPlain(attempt.d->userName, attempt.d->password.bytes());
-    const Error refused = attempt.error();
-    if (const Error wrong = refused.isError() ? refused : engine.start(login, now()); wrong.isError())
+    if (const Error invalid = attempt.error(); invalid.isError())
+        return engine.failAttempt(invalid);
+    Result<Engine::Login> login = authenticator.login(attempt);
+    if (!login)
+        return engine.failAttempt(login.error());
+    Engine::Settings settings = engineSettings(attempt);
+    settings.login = std::move(*login);
+    if (const Error wrong = engine.start(settings, now()); wrong.isError())
         return engine.failAttempt(wrong);
     m_dialer->dialNext();
 }
@@ -238,7 +261,11 @@ void ConnectionPrivate::onTransportReady()
     if (state != Connection::State::Connecting)
         return; // close() was called
     link.setTransport(m_dialer->takeTransport());
-    engine.transportConnected(m_dialer->endpoint().encrypted);
+    const ConnectionParameters &attempt = m_dialer->parameters();
+    const bool isEncrypted = m_dialer->endpoint().encrypted;
+    const bool hasCertificate = isEncrypted && (!attempt.clientCertificateFile().isEmpty() ||
+                                                !attempt.sslConfiguration().localCertificate().isNull());
+    engine.handshake().transportReady({.isEncrypted = isEncrypted, .hasCertificate = hasCertificate});
     setState(Connection::State::Handshaking);
     link.writeNow();
 }
@@ -250,11 +277,12 @@ bool ConnectionPrivate::triesNextEndpoint(const Error &reason) const
     return isAttempt && m_dialer->hasNext() && reason.isRecoverable();
 }
 
-// Between two attempts the engine has none that it could end.
-bool ConnectionPrivate::endWaitForNextEndpoint()
+// Between two attempts, and while the application is asked for credentials, the engine has no attempt that it could end.
+bool ConnectionPrivate::endWait()
 {
-    if (!m_dialer->isNextScheduled())
+    if (!m_dialer->isNextScheduled() && !authenticator.isWaiting())
         return false;
+    authenticator.stopWaiting();
     m_dialer->stop();
     engine.failAttempt({});
     return true;
@@ -262,6 +290,7 @@ bool ConnectionPrivate::endWaitForNextEndpoint()
 
 void ConnectionPrivate::onOpened()
 {
+    authenticator.opened();
     m_dialer->stop();
     dispatcher.finishLater(*std::exchange(m_opening, std::nullopt), {});
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
@@ -284,7 +313,14 @@ void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
             setState(Connection::State::Connecting);
         return m_dialer->scheduleNext();
     }
+    const bool isAttempt = state == Connection::State::Connecting || state == Connection::State::Handshaking;
+    if (isAttempt && authenticator.goesOnAfter(reason)) {
+        if (state != Connection::State::Connecting)
+            setState(Connection::State::Connecting);
+        return;
+    }
     m_dialer->stop();
+    authenticator.closed(reason);
     configureEngine();
     flow.reportBytesToWrite();
     if (const auto opening = std::exchange(m_opening, std::nullopt))
@@ -313,7 +349,7 @@ Reply<void> ConnectionPrivate::close()
     m_closing.emplace();
     if (state != Connection::State::Closing) // otherwise abort() has set the state
         setState(Connection::State::Closing);
-    if (!endWaitForNextEndpoint())
+    if (!endWait())
         engine.close(now());
     for (const auto &[serial, channel] : std::as_const(channels))
         channel->noteClosing();
@@ -329,11 +365,48 @@ void ConnectionPrivate::abort()
         return cancelWaiting();
     if (state != Connection::State::Closing)
         setState(Connection::State::Closing);
-    if (!endWaitForNextEndpoint())
+    if (!endWait())
         engine.abort();
     m_dialer->stop();
     link.release(false, {});
     scheduler.schedule();
+}
+
+Reply<void> ConnectionPrivate::reply(const char *function, const std::function<Result<Engine::CallId>()> &call)
+{
+    if (!isOwnThread(function))
+        return Promise<void>::finished(Error(
+            ErrorKind::InvalidArgument, u"%1() was called from another thread"_s.arg(QLatin1StringView(function))));
+    const Result<Engine::CallId> id = call();
+    if (!id) {
+        reportCallError(id.error());
+        return Promise<void>::finished(id.error());
+    }
+    Promise<void> promise;
+    addCall(*id, [promise](Engine::ReplyValue &value, Delivery delivery) {
+        const Error *failure = std::get_if<Error>(&value);
+        promise.finish(failure ? Result<void>(*failure) : Result<void>(), delivery);
+    });
+    return promise.reply();
+}
+
+Reply<void> ConnectionPrivate::updateSecret(const QString &newSecret, const QString &reason)
+{
+    return reply("updateSecret", [&]() -> Result<Engine::CallId> {
+        if (!newSecret.isValidUtf16())
+            return Error(ErrorKind::InvalidArgument, u"newSecret: the text is not valid Unicode"_s);
+        return engine.ownCalls().updateSecret(Secret(newSecret).bytes(), reason);
+    });
+}
+
+bool ConnectionPrivate::hasReceiver(const QMetaMethod &signal) const
+{
+    return q->isSignalConnected(signal);
+}
+
+void ConnectionPrivate::noteParametersChanged()
+{
+    dispatcher.defer(q, [this] { Q_EMIT q->parametersChanged(); });
 }
 
 // Without a connection, ends the calls that wait for the next connection.
@@ -437,6 +510,7 @@ void ConnectionPrivate::endTurn(const Dispatcher::Guard &guard)
         return;
     const Engine::Time time = now();
     engine.tick(time, !link.isReadable() && !engine.hasInput());
+    authenticator.tick(time);
     link.write(time);
     flow.reportBytesToWrite();
     const bool goesOn = hasWork();
@@ -454,6 +528,8 @@ void ConnectionPrivate::setDeadline(Engine::Time time)
 {
     constexpr std::chrono::milliseconds IdleTime(500); // after this time memory is released
     std::optional<Engine::Time> deadline = engine.deadline();
+    if (const auto renewal = authenticator.deadline())
+        deadline = std::min(deadline.value_or(Engine::Time::max()), *renewal);
     if (engine.hasIdleMemory() || scheduler.isWatching())
         deadline = std::min(deadline.value_or(Engine::Time::max()), time + IdleTime);
     if (scheduler.setDeadline(deadline, time))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "client/connection/connectionparameters_p.h"
 
+#include <QtCore/qscopeguard.h>
 #include <QtCore/qset.h>
 #include <QtNetwork/qhostaddress.h>
 #include <QtNetwork/qsslconfiguration.h>
@@ -256,7 +257,12 @@ private:
 
     QString decoded(QStringView encoded, const QString &place)
     {
-        const QByteArray bytes = QByteArray::fromPercentEncoding(encoded.toLatin1());
+        QByteArray latin1 = encoded.toLatin1();
+        QByteArray bytes = QByteArray::fromPercentEncoding(latin1);
+        const auto wipe = qScopeGuard([&] { // they may be a password
+            Secret::wipe(latin1);
+            Secret::wipe(bytes);
+        });
         if (bytes.contains('\0'))
             fail(place + " contains a NUL character"_L1);
         else if (!bytes.isValidUtf8())
@@ -314,7 +320,8 @@ private:
 
     void readCredentials()
     {
-        const QString userInfo = m_url.userInfo(QUrl::FullyEncoded);
+        QString userInfo = m_url.userInfo(QUrl::FullyEncoded);
+        const auto wipe = qScopeGuard([&userInfo] { Secret::wipe(userInfo); });
         if (userInfo.isEmpty())
             return;
         const qsizetype colon = userInfo.indexOf(u':');
@@ -326,9 +333,10 @@ private:
         if (userName.isEmpty())
             return fail(u"the user name is missing"_s);
         if (hasPassword) {
-            const QString password = decoded(QStringView(userInfo).sliced(colon + 1), u"the password"_s);
+            QString password = decoded(QStringView(userInfo).sliced(colon + 1), u"the password"_s);
             if (!m_error.isError())
                 m_parameters.setCredentials(userName, password);
+            Secret::wipe(password);
         } else if (userName != "guest"_L1) {
             m_parameters.setCredentials(userName, {});
         } else if (!isLoopback(m_parameters.endpoints().constFirst().host)) {
@@ -362,7 +370,7 @@ private:
         for (const QStringView item : QStringView(query).split(u'&')) {
             const qsizetype equals = item.indexOf(u'=');
             const QString key = decoded(item.first(equals < 0 ? item.size() : equals), u"a query key"_s);
-            if (seen.contains(key))
+            if (seen.contains(key) && key != "auth_mechanism"_L1) // lists mechanisms in order of preference
                 return fail(u"the query key \"%1\" occurs twice"_s.arg(key));
             seen.insert(key);
             const QString place = u"the query key \"%1\""_s.arg(key);
@@ -373,6 +381,8 @@ private:
                 return;
         }
         setClientCertificate();
+        if (!m_mechanisms.isEmpty())
+            m_parameters.setMechanismNames(m_mechanisms);
         if (m_detectsBackpressure) // the keys may come in either order
             m_parameters.setBackpressureMultiplier(
                 *m_detectsBackpressure ? m_multiplier.value_or(DefaultBackpressureMultiplier) : 0);
@@ -426,6 +436,10 @@ private:
         } else if (key == "backpressure_multiplier"_L1) {
             if (const auto multiplier = number(0, std::numeric_limits<int>::max()))
                 m_multiplier = int(*multiplier);
+        } else if (key == "auth_mechanism"_L1) {
+            m_mechanisms += value.toUpper();
+            if (const QString problem = ConnectionParametersPrivate::mechanismProblem(m_mechanisms); !problem.isEmpty())
+                fail(u"%1 is invalid: %2"_s.arg(place, problem));
         } else if (key == "name"_L1) {
             m_parameters.setConnectionName(value);
         } else {
@@ -490,6 +504,7 @@ private:
     std::optional<int> m_multiplier;
     QString m_certificateFile;
     QString m_keyFile;
+    QStringList m_mechanisms;
     Error m_error;
 };
 
@@ -509,7 +524,9 @@ private:
         \c channel_max (0 to 65535), \c frame_max (bytes, 0 or 8192 to 4294967295), \c blocked_connection_timeout
         (seconds, 0 to 2147483), \c connection_attempts (1 to 2147483647), \c retry_delay (seconds with up to three
         decimals, 0 to 2147483.647), \c backpressure_detection (\c t or \c f; \c t means a multiplier of 10),
-        \c backpressure_multiplier (0 to 2147483647) and \c name (connectionName()).
+        \c backpressure_multiplier (0 to 2147483647), \c name (connectionName()) and \c auth_mechanism (\c plain,
+        \c amqplain, \c external or \c anonymous in upper or lower case, see setMechanismNames(); several of these keys
+        list mechanisms in order of preference).
     \li With the scheme \c amqps the connection uses TLS, and the default port is 5671. The query then also knows
         \c cacertfile (trustOnly()), \c certfile and \c keyfile (setClientCertificate()), \c server_name_indication
         (Endpoint::peerName) and \c verify: \c verify_peer, the default, verifies the certificate of the broker,
@@ -593,6 +610,10 @@ QUrl ConnectionParameters::toUrl() const
         query += tlsQuery(d->tls, endpoint);
     if (connectionName() != defaults.connectionName())
         query += "name="_L1 + QString::fromLatin1(QUrl::toPercentEncoding(connectionName()));
+    if (d->ownMechanisms.isEmpty() && mechanismNames() != defaults.mechanismNames()) {
+        for (const QString &name : mechanismNames())
+            query += "auth_mechanism="_L1 + name.toLower();
+    }
     if (!query.isEmpty())
         url.setQuery(query.join(u'&'), QUrl::TolerantMode);
     return url;

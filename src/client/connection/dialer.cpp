@@ -2,6 +2,7 @@
 #include "client/connection/dialer_p.h"
 
 #include "base/logging_p.h"
+#include "client/connection/connectionparameters_p.h"
 
 #include <QtNetwork/qhostaddress.h>
 #include <QtNetwork/qnetworkproxy.h>
@@ -45,13 +46,19 @@ void Dialer::scheduleNext()
     m_nextTimer.start(m_endpointsLeft.isEmpty() ? m_parameters.retryDelay() : std::chrono::milliseconds(0));
 }
 
+void Dialer::eraseCredentials()
+{
+    ConnectionParametersPrivate::edit(m_parameters).eraseCredentials();
+}
+
 void Dialer::dialNext()
 {
     if (m_endpointsLeft.isEmpty())
         beginPass();
     m_endpoint = m_endpointsLeft.takeFirst();
+    const bool sendsPassword = ConnectionParametersPrivate::of(m_parameters).usesPassword();
     const bool isLocal = isLoopback(m_endpoint.host) && m_parameters.proxy().type() == QNetworkProxy::NoProxy;
-    if (!m_endpoint.encrypted && !isLocal)
+    if (sendsPassword && !m_endpoint.encrypted && !isLocal)
         qCWarning(lcConnection).noquote() << "the password is sent to" << m_endpoint.host << "without encryption";
     m_transport = m_makeTransport(m_parameters, m_endpoint, this);
     connect(m_transport.get(), &Transport::awaiting, this, &Dialer::awaiting);

@@ -37,6 +37,7 @@ public:
     bool hasNext() const noexcept { return !m_endpointsLeft.isEmpty() || m_passesLeft > 0; }
     void scheduleNext(); // ends the current transport; nextIsDue() follows, in a new pass after the retry delay
     bool isNextScheduled() const { return m_nextTimer.isActive(); }
+    void eraseCredentials();
     void dialNext();
     std::unique_ptr<Transport> takeTransport(); // called after ready()
     void stop();                                // ends the attempt
@@ -53,7 +54,7 @@ Q_SIGNALS:
 private:
     void beginPass();
 
-    const ConnectionParameters m_parameters;
+    ConnectionParameters m_parameters;
     const TransportFactory m_makeTransport;
     QRandomGenerator &m_random;
     int m_passesLeft;

@@ -54,6 +54,11 @@ void EventRouter::on(Engine::Opened &)
     m_connection.onOpened();
 }
 
+void EventRouter::on(Engine::ResponseRequested &event)
+{
+    m_connection.authenticator.onResponseRequested(event);
+}
+
 void EventRouter::on(Engine::ConnectionClosed &event)
 {
     m_connection.onClosed(event);

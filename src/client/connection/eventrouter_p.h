@@ -38,6 +38,7 @@ private:
     void on(Engine::Delivered &event);
     void on(Engine::ReplyArrived &event);
     void on(Engine::Opened &event);
+    void on(Engine::ResponseRequested &event);
     void on(Engine::ConnectionClosed &event);
     void on(Engine::BlockedChanged &event);
     void on(Engine::WritableChanged &event);

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "engine/buffers/outputbuffer_p.h"
 
+#include "base/secret_p.h"
+
 #include <algorithm>
 #include <cstring>
 
 namespace AmqpQt::Engine
 {
+
+void OutputBuffer::Chunk::wipe() noexcept
+{
+    if (std::exchange(isSecret, false))
+        Secret::wipe(own.get(), end);
+}
 
 void OutputBuffer::addChunk(qsizetype size)
 {
@@ -60,6 +68,7 @@ void OutputBuffer::consume(qsizetype size) noexcept
         first.begin += part;
         size -= part;
         if (first.begin == first.end) {
+            first.wipe();
             if (first.own && first.capacity <= LargeChunk && m_spares.size() < MostSpares) {
                 first.begin = first.end = 0;
                 m_spares.push_back(std::move(first));
@@ -73,6 +82,8 @@ void OutputBuffer::consume(qsizetype size) noexcept
 
 void OutputBuffer::clear() noexcept
 {
+    for (Chunk &chunk : m_chunks)
+        chunk.wipe();
     m_chunks.clear();
     m_last = nullptr;
     m_appended = m_consumed = m_leftUnwritten = 0;

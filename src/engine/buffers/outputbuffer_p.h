@@ -19,6 +19,11 @@ class OutputBuffer
 public:
     static constexpr qsizetype ShareThreshold = 32 * 1024;
 
+    OutputBuffer() = default;
+    OutputBuffer(const OutputBuffer &) = delete;
+    OutputBuffer &operator=(const OutputBuffer &) = delete;
+    ~OutputBuffer() { clear(); }
+
     qint64 size() const noexcept { return m_appended - m_consumed; }
     bool isEmpty() const noexcept { return m_appended == m_consumed; }
     qint64 appended() const noexcept { return m_appended; } // bytes since clear(), as a position in the stream
@@ -37,6 +42,7 @@ public:
         return at;
     }
     void append(const QByteArray &bytes, qsizetype offset, qsizetype size); // copies or shares the bytes
+    void markSecret() noexcept { m_last->isSecret = true; } // the last bytes are wiped once they are written or dropped
 
     QByteArrayView front() const noexcept; // returns the next bytes to write; empty if there are none
     // Returns front() and the pieces that follow, as many as fit into `space`, in its first elements.
@@ -53,7 +59,9 @@ private:
         qsizetype begin = 0;
         qsizetype end = 0;
         qsizetype capacity = 0;
+        bool isSecret = false; // contains a secret, and is wiped before its memory is used again
 
+        void wipe() noexcept;
         QByteArrayView bytes() const noexcept
         {
             return QByteArrayView((own ? own.get() : shared.constData()) + begin, end - begin);

@@ -41,7 +41,7 @@ void ConnectionEngine::setState(State state)
 void ConnectionEngine::configure(const Settings &settings)
 {
     m_settings = settings;
-    m_settings.saslPlainResponse.clear(); // only the handshake needs it
+    m_settings.login = {};
     m_channels.setLimit(settings.channelMax);
     m_frames.setMaximumFrameSize(settings.frameMax);
     m_flow.configure(settings);
@@ -55,6 +55,7 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
         return error;
     configure(settings);
     m_isClosing = false;
+    m_ownCalls.start();
     m_hasNack = false;
     m_reader.start();
     m_frames.start();
@@ -155,7 +156,7 @@ void ConnectionEngine::onMethodFrame()
     }
     if (m_calls.outstanding() < outstandingCalls) // an answer
         noteProgress();
-    sendCloseWhenChannelsAreClosed();
+    sendCloseWhenAllIsAnswered();
 }
 
 template <typename Method>
@@ -163,6 +164,8 @@ void ConnectionEngine::on(const Method &method)
 {
     if constexpr (std::is_same_v<Method, Wire::ConnectionStart> || std::is_same_v<Method, Wire::ConnectionSecure>)
         advance(method);
+    else if constexpr (std::is_same_v<Method, Wire::ConnectionUpdateSecretOk>)
+        m_ownCalls.onUpdateSecretOk();
     else if constexpr (Method::hasContent)
         reportViolation(Wire::ReplyCode::ChannelError,
                         u"received %1 on channel 0"_s.arg(QLatin1StringView(Method::name)));
@@ -217,17 +220,19 @@ void ConnectionEngine::close(Time now)
     if (m_isClosing || m_state == State::Idle || m_state == State::Closed)
         return;
     m_isClosing = true;
+    m_ownCalls.close();
     if (m_state != State::Open)
         return end({}, false);
     m_closeTimer.start(now, m_settings.closeTimeout);
     m_channels.closeAll();
-    sendCloseWhenChannelsAreClosed();
+    sendCloseWhenAllIsAnswered();
 }
 
-// connection.close overtakes requests that a channel has not processed yet, so the channels close first.
-void ConnectionEngine::sendCloseWhenChannelsAreClosed()
+// connection.close overtakes requests that a channel has not processed yet, so the channels close first. Answers to the
+// connection's own calls that follow it would be dropped.
+void ConnectionEngine::sendCloseWhenAllIsAnswered()
 {
-    if (m_isClosing && m_channels.openCount() == 0)
+    if (m_isClosing && m_channels.openCount() == 0 && m_ownCalls.areAnswered())
         sendConnectionClose();
 }
 
@@ -293,6 +298,12 @@ void ConnectionEngine::reportUnexpected(const char *method)
     reportViolation(Wire::ReplyCode::CommandInvalid, u"received an unexpected %1"_s.arg(QLatin1StringView(method)));
 }
 
+// The error of calls that the end of the connection leaves unanswered.
+static Error callErrorFor(const Error &reason)
+{
+    return reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
+}
+
 void ConnectionEngine::end(const Error &reason, bool graceful)
 {
     if (m_state == State::Idle || m_state == State::Closed)
@@ -304,6 +315,7 @@ void ConnectionEngine::end(const Error &reason, bool graceful)
     m_handshake.stop();
     if (!isFailedAttempt)
         endChannels(reason);
+    m_ownCalls.end(callErrorFor(reason));
     m_channelsWithAcks.clear();
     m_calls.clear();
     m_closeTimer.stop();
@@ -325,9 +337,8 @@ void ConnectionEngine::endWaiting(const Error &reason)
 
 void ConnectionEngine::endChannels(const Error &reason)
 {
-    const Error callError = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
     m_waiting.clear();
-    m_channels.endAll(callError, reason);
+    m_channels.endAll(callErrorFor(reason), reason);
 }
 
 std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(ChannelClient *client, std::optional<quint16> wanted)
@@ -363,7 +374,7 @@ void ConnectionEngine::channelEnded(const ChannelEngine &channel, bool awaitsClo
     m_router.channelEnded(channel);
     std::erase_if(m_waiting, [&channel](const auto &waiting) { return waiting.get() == &channel; });
     m_channels.closed(channel.number(), awaitsCloseOk);
-    sendCloseWhenChannelsAreClosed();
+    sendCloseWhenAllIsAnswered();
 }
 
 void ConnectionEngine::on(const Wire::ConnectionBlocked &method)

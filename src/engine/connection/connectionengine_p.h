@@ -5,6 +5,7 @@
 #include "engine/connection/channelhost_p.h"
 #include "engine/connection/channelrouter_p.h"
 #include "engine/connection/closetimer_p.h"
+#include "engine/connection/connectioncalls_p.h"
 #include "engine/connection/framereader_p.h"
 #include "engine/connection/handshake_p.h"
 #include "engine/connection/heartbeat_p.h"
@@ -50,8 +51,6 @@ public:
     void postpone(ConnectionClosed event) { post(std::move(event)); }        // takes effect after all queued events
 
     // For input, fill inputSpace() and report the size, then call next() until it returns nothing.
-    void transportAwaits(const QString &what) { m_handshake.transportAwaits(what); } // until transportConnected()
-    void transportConnected(bool isEncrypted = false) noexcept { m_handshake.transportReady(isEncrypted); }
     std::span<char> inputSpace() { return m_reader.space(); }
     void inputRead(qsizetype size, Time now);
     bool hasInput() const noexcept { return !m_events.isEmpty() || m_reader.hasInput(); } // for next()
@@ -107,10 +106,12 @@ public:
     ChannelEngine *channel(quint16 number) const { return m_channels.channel(number); }
     bool isChannelNumberPossible(quint16 number) const { return number > 0 && number <= m_channels.limit(); }
 
+    ConnectionCalls &ownCalls() noexcept { return m_ownCalls; }
     State state() const noexcept { return m_state; }
     using ChannelHost::hasNack;
     using ChannelHost::isOpen;
     bool isClosing() const noexcept { return m_isClosing; }
+    Handshake &handshake() noexcept { return m_handshake; }
     const Handshake &handshake() const noexcept { return m_handshake; }
     std::chrono::seconds heartbeat() const noexcept { return m_heartbeat.interval(); } // 0 if disabled or not connected
 
@@ -146,14 +147,15 @@ private:
     void noteLeft(qint64 held, Time now);
     void expireCalls(Time now);
     void endChannels(const Error &reason);
-    void sendCloseWhenChannelsAreClosed();
+    void sendCloseWhenAllIsAnswered();
     void end(const Error &reason, bool graceful);
 
     State m_state = State::Idle;
     bool m_isClosing = false; // close() was called
     FrameReader m_reader;
-    Handshake m_handshake{m_frames};
+    Handshake m_handshake{m_frames, m_events};
     ChannelRouter m_router{*this, m_channels, m_reader};
+    ConnectionCalls m_ownCalls{*this};
     std::deque<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until isOpen()
     Heartbeat m_heartbeat;
     CloseTimer m_closeTimer;

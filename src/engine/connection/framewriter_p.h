@@ -33,6 +33,12 @@ public:
         ++m_frameCount;
         logMethod("sent", channel, QByteArrayView(at + Wire::FrameHeaderSize, size));
     }
+    template <typename Method>
+    void sendSecret(quint16 channel, const Method &method) // wiped once it is written or dropped
+    {
+        send(channel, method);
+        m_output.markSecret();
+    }
     void sendMethod(quint16 channel, QByteArrayView payload);
     void sendContent(quint16 channel, const PublishTemplate &frames, const QByteArray &body)
     {

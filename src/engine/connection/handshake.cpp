@@ -2,6 +2,7 @@
 #include "engine/connection/handshake_p.h"
 
 #include "engine/arguments/arguments_p.h"
+#include "engine/connection/eventqueue_p.h"
 #include "engine/connection/framewriter_p.h"
 #include "engine/connection/sasl_p.h"
 #include "wire/fieldtable_p.h"
@@ -27,14 +28,6 @@ static FieldTable startProperties(const Settings &settings)
     return properties;
 }
 
-static Wire::ConnectionStartOk startOk(const QByteArray &clientProperties, const QByteArray &response)
-{
-    return {.clientProperties = {clientProperties},
-            .mechanism = SaslPlain,
-            .response = QByteArrayView(response),
-            .locale = "en_US"};
-}
-
 // Returns whether `word` is one of the words of `list`, which are separated by spaces.
 static bool hasWord(QByteArrayView list, QByteArrayView word)
 {
@@ -54,6 +47,23 @@ static Error unexpected(const char *method)
                  Wire::ReplyCode::CommandInvalid);
 }
 
+// RabbitMQ 4.1 takes larger frames before tune than AMQP requires.
+constexpr qsizetype LargeFrame = 8192;
+
+static QByteArrayView textProperty(QByteArrayView properties, QByteArrayView key)
+{
+    constexpr qsizetype Prefix = 5; // type letter and length
+    const QByteArrayView value = Wire::findValue(properties, key);
+    return value.startsWith('S') ? value.sliced(Prefix) : QByteArrayView();
+}
+
+static bool isAtLeast(QByteArrayView version, int major, int minor)
+{
+    const QByteArrayList parts = version.toByteArray().split('.');
+    const auto part = [&parts](qsizetype index) { return parts.value(index).toInt(); };
+    return part(0) > major || (part(0) == major && part(1) >= minor);
+}
+
 Error Handshake::start(const Settings &settings, Time now)
 {
     Arguments arguments;
@@ -61,22 +71,14 @@ Error Handshake::start(const Settings &settings, Time now)
     const QByteArray clientProperties = arguments.table("clientProperties", startProperties(settings));
     if (arguments.areInvalid())
         return arguments.error();
-    // Before tune, only the smallest possible frame-max may be used.
-    const qsizetype size =
-        Wire::payloadSize(startOk(clientProperties, settings.saslPlainResponse)) + Wire::FrameOverhead;
-    if (size > Wire::SpecFrameMinimum)
-        return Error(ErrorKind::InvalidArgument,
-                     u"clientProperties: connection.start-ok with these properties needs %1 bytes; "
-                     "the maximum before tune is %2 bytes"_s.arg(size)
-                         .arg(Wire::SpecFrameMinimum),
-                     0, QString::fromLatin1(Wire::ConnectionStartOk::name));
     m_step = Step::AwaitsStart;
-    m_isTransportReady = false;
+    m_security.reset();
     m_awaitedByTransport = u"a TCP connection"_s;
     m_timeout = settings.handshakeTimeout;
     m_deadline = now + m_timeout;
     m_userName = settings.userName;
-    m_saslResponse = settings.saslPlainResponse;
+    m_login = settings.login;
+    m_mechanism.clear();
     m_virtualHost = settings.virtualHost.toUtf8();
     m_clientProperties = clientProperties;
     m_serverProperties.clear();
@@ -88,8 +90,22 @@ Error Handshake::start(const Settings &settings, Time now)
 void Handshake::stop()
 {
     m_deadline.reset();
-    m_saslResponse.fill('\0');
-    m_saslResponse.clear();
+    m_login = {};
+}
+
+static Error noCommonMechanism(QByteArrayView offered, const std::vector<Login::Mechanism> &mechanisms)
+{
+    constexpr qsizetype Shown = 255;
+    QStringList names;
+    for (const Login::Mechanism &mechanism : mechanisms)
+        names += QString::fromUtf8(mechanism.name);
+    QString text = u"the broker and this connection have no SASL mechanism in common; "
+                   "the broker offers \"%1\", this connection supports \"%2\""_s.arg(
+                       QString::fromUtf8(offered.first(std::min(offered.size(), Shown))), names.join(u' '));
+    if (names.contains(QLatin1StringView(SaslExternal)))
+        text += u"; RabbitMQ offers EXTERNAL if the plugin rabbitmq_auth_mechanism_ssl is enabled and "
+                "auth_mechanisms in its configuration contains EXTERNAL"_s;
+    return Error(ErrorKind::Authentication, text, 0, QString::fromLatin1(Wire::ConnectionStart::name));
 }
 
 Error Handshake::on(const Wire::ConnectionStart &method)
@@ -102,25 +118,111 @@ Error Handshake::on(const Wire::ConnectionStart &method)
             u"the server speaks AMQP %1-%2, not AMQP 0-9-1"_s.arg(method.versionMajor).arg(method.versionMinor),
             Wire::ReplyCode::NotImplemented);
     m_serverProperties = method.serverProperties.contents.toByteArray();
-    if (!hasWord(method.mechanisms, SaslPlain)) {
-        constexpr qsizetype Shown = 255;
-        const QByteArrayView offered = method.mechanisms.first(std::min(method.mechanisms.size(), Shown));
-        return Error(ErrorKind::Authentication,
-                     u"the broker and this connection have no SASL mechanism in common; "
-                     "the broker offers \"%1\", this connection supports \"%2\""_s.arg(QString::fromUtf8(offered),
-                                                                                       QLatin1StringView(SaslPlain)),
-                     0, QString::fromLatin1(method.name));
+    const auto chosen = std::find_if(m_login.mechanisms.begin(), m_login.mechanisms.end(),
+                                     [&](const auto &ours) { return hasWord(method.mechanisms, ours.name); });
+    if (chosen == m_login.mechanisms.end())
+        return noCommonMechanism(method.mechanisms, m_login.mechanisms);
+    m_mechanism = chosen->name;
+    m_areResponsesClients = chosen->isClients;
+    const Login login = std::exchange(m_login, {});
+    if (m_areResponsesClients) {
+        m_step = Step::AwaitsInitialResponse;
+        m_events.post(ResponseRequested{m_mechanism, std::nullopt});
+        return {};
     }
-    m_step = Step::AwaitsTune;
-    m_frames.send(0, startOk(m_clientProperties, m_saslResponse));
-    m_saslResponse.fill('\0');
-    m_saslResponse.clear();
-    return {};
+    if (const Error error = checkExternal(); error.isError())
+        return error;
+    return sendStartOk(saslResponse(m_mechanism, m_userName, login.password.bytes()).bytes());
 }
 
 Error Handshake::on(const Wire::ConnectionSecure &method)
 {
-    return unexpected(method.name); // PLAIN has no challenges
+    if (m_step != Step::AwaitsTune || !m_areResponsesClients)
+        return unexpected(method.name); // the mechanisms of the engine have no challenges
+    m_step = Step::AwaitsResponse;
+    m_events.post(ResponseRequested{m_mechanism, method.challenge.toByteArray()});
+    return {};
+}
+
+Error Handshake::respond(std::optional<QByteArrayView> response)
+{
+    const bool isInitial = m_step == Step::AwaitsInitialResponse;
+    if (!m_deadline || !(isInitial || m_step == Step::AwaitsResponse))
+        return {};
+    if (!response)
+        return Error(ErrorKind::Authentication,
+                     u"the SASL mechanism \"%1\" gave up"_s.arg(QString::fromUtf8(m_mechanism)), 0,
+                     QString::fromLatin1(Wire::ConnectionSecure::name));
+    return isInitial ? sendStartOk(*response) : sendSecureOk(*response);
+}
+
+// Without these the broker refuses the login with a text that does not name the cause.
+Error Handshake::checkExternal() const
+{
+    if (m_mechanism != SaslExternal)
+        return {};
+    const auto missing = [](const QString &what) {
+        return Error(ErrorKind::Authentication, u"the SASL mechanism EXTERNAL needs "_s + what, 0,
+                     QString::fromLatin1(Wire::ConnectionStart::name));
+    };
+    const TransportSecurity security = m_security.value_or(TransportSecurity());
+    if (!security.isEncrypted)
+        return missing(u"TLS, but the connection is not encrypted; use an endpoint with TLS"_s);
+    if (!security.hasCertificate)
+        return missing(u"a client certificate, but none is set; see ConnectionParameters::setClientCertificate()"_s);
+    return {};
+}
+
+qsizetype Handshake::frameLimit() const
+{
+    const bool isLarge = textProperty(m_serverProperties, "product") == QByteArrayView("RabbitMQ") &&
+                         isAtLeast(textProperty(m_serverProperties, "version"), 4, 1);
+    return isLarge ? LargeFrame : qsizetype(Wire::SpecFrameMinimum);
+}
+
+static Error tooLarge(const QString &what, const char *method, qsizetype size, qsizetype limit)
+{
+    return Error(
+        ErrorKind::InvalidArgument,
+        u"%1: %2 needs %3 bytes, but this broker accepts %4 bytes before connection.tune "
+        "(RabbitMQ 4.1 and later accept %5 bytes, other brokers %6 bytes)"_s.arg(what, QLatin1StringView(method))
+            .arg(size)
+            .arg(limit)
+            .arg(LargeFrame)
+            .arg(Wire::SpecFrameMinimum),
+        0, QLatin1StringView(method));
+}
+
+Error Handshake::sendStartOk(QByteArrayView response)
+{
+    const Wire::ConnectionStartOk method{.clientProperties = {m_clientProperties},
+                                         .mechanism = QByteArrayView(m_mechanism),
+                                         .response = response,
+                                         .locale = "en_US"};
+    if (const qsizetype size = Wire::payloadSize(method) + Wire::FrameOverhead; size > frameLimit()) {
+        const QString culprit = m_clientProperties.size() >= response.size() ? u"clientProperties"_s
+                                : m_areResponsesClients
+                                    ? u"the response of the SASL mechanism \"%1\""_s.arg(QString::fromUtf8(m_mechanism))
+                                    : u"credentials"_s;
+        return tooLarge(u"%1 (client properties %2 bytes, response %3 bytes)"_s.arg(culprit)
+                            .arg(m_clientProperties.size())
+                            .arg(response.size()),
+                        method.name, size, frameLimit());
+    }
+    m_step = Step::AwaitsTune;
+    m_frames.sendSecret(0, method);
+    return {};
+}
+
+Error Handshake::sendSecureOk(QByteArrayView response)
+{
+    const Wire::ConnectionSecureOk method{.response = response};
+    if (const qsizetype size = Wire::payloadSize(method) + Wire::FrameOverhead; size > frameLimit())
+        return tooLarge(u"the response of the SASL mechanism \"%1\""_s.arg(QString::fromUtf8(m_mechanism)), method.name,
+                        size, frameLimit());
+    m_step = Step::AwaitsTune;
+    m_frames.sendSecret(0, method);
+    return {};
 }
 
 Error Handshake::on(const Wire::ConnectionTune &method)
@@ -160,7 +262,7 @@ Error Handshake::on(const Wire::ConnectionOpenOk &method)
 // they receive the protocol header.
 Error Handshake::transportFailed(const Error &error) const
 {
-    if (m_step == Step::AwaitsStart && m_isTransportReady && !m_isEncrypted && error.kind() == ErrorKind::Network)
+    if (m_step == Step::AwaitsStart && m_security && !m_security->isEncrypted && error.kind() == ErrorKind::Network)
         return Error(error.kind(), u"%1, without an answer to the protocol header; if this port expects TLS, an "
                                    "encrypted endpoint is needed, as in amqps://host"_s.arg(error.text()));
     const bool mayBeRefusal = m_step == Step::AwaitsTune && error.kind() == ErrorKind::Network;
@@ -174,7 +276,7 @@ Error Handshake::transportFailed(const Error &error) const
 Error Handshake::timedOut() const
 {
     const auto awaited = [this] {
-        if (!m_isTransportReady)
+        if (!m_security)
             return m_awaitedByTransport;
         switch (m_step) {
         case Step::AwaitsStart:

@@ -14,24 +14,36 @@
 namespace AmqpQt::Engine
 {
 
+class EventQueue;
 class FrameWriter;
+
+// What the connection below AMQP has, for EXTERNAL.
+struct TransportSecurity {
+    bool isEncrypted = false;
+    bool hasCertificate = false; // of this side
+};
 
 // Takes a connection from the protocol header to connection.open-ok, and has the negotiated limits. Each method of the
 // broker is one step, which sends the answer; an error ends the attempt.
 //
-//   step          method of the broker    answer
-//   AwaitsStart   connection.start        start-ok, with the login
-//   AwaitsTune    connection.secure       (a challenge, which PLAIN does not have)
-//                 connection.tune         tune-ok, open
-//   AwaitsOpenOk  connection.open-ok      nothing
+//   step                    method of the broker    answer
+//   AwaitsStart             connection.start        start-ok, with the initial response of a SASL mechanism
+//   AwaitsInitialResponse   -                       start-ok, if the client makes the response
+//   AwaitsTune              connection.secure       secure-ok, if the client makes the response
+//                           connection.tune         tune-ok, open
+//   AwaitsResponse          -                       secure-ok
+//   AwaitsOpenOk            connection.open-ok      nothing
 //   Done
+//
+// In AwaitsInitialResponse and AwaitsResponse the client answers a ResponseRequested.
 class Handshake
 {
 public:
-    enum class Step : quint8 { AwaitsStart, AwaitsTune, AwaitsOpenOk, Done };
+    enum class Step : quint8 { AwaitsStart, AwaitsInitialResponse, AwaitsTune, AwaitsResponse, AwaitsOpenOk, Done };
 
-    explicit Handshake(FrameWriter &frames)
+    Handshake(FrameWriter &frames, EventQueue &events)
         : m_frames(frames)
+        , m_events(events)
     {
     }
 
@@ -44,17 +56,19 @@ public:
     Error on(const Wire::ConnectionSecure &);
     Error on(const Wire::ConnectionTune &);
     Error on(const Wire::ConnectionOpenOk &);
+    // What the transport waits for before transportReady(), for the error of a timeout.
     void transportAwaits(const QString &what) { m_awaitedByTransport = what; }
-    void transportReady(bool isEncrypted) noexcept
-    {
-        m_isTransportReady = true;
-        m_isEncrypted = isEncrypted;
-    }
+    void transportReady(TransportSecurity security) noexcept { m_security = security; }
+    // The client's answer to ResponseRequested; not set if its mechanism gives up. Has no effect once the attempt has
+    // ended.
+    Error respond(std::optional<QByteArrayView> response);
     Error transportFailed(const Error &error) const; // returns the meaning of the error in the current step
     std::optional<Time> deadline() const noexcept { return m_deadline; }
     Error timedOut() const;
 
     Step step() const noexcept { return m_step; }
+    bool isLoginSent() const noexcept { return m_step >= Step::AwaitsTune; }
+    const QByteArray &mechanism() const noexcept { return m_mechanism; } // of SASL, chosen at connection.start
     struct Limits {
         quint32 frameMax = 0;   // 0 means no limit
         quint16 channelMax = 0; // 0 means no limit
@@ -65,15 +79,22 @@ public:
     bool hasCapability(const QString &name) const;
 
 private:
+    Error checkExternal() const;
+    Error sendStartOk(QByteArrayView response);
+    Error sendSecureOk(QByteArrayView response);
+    qsizetype frameLimit() const; // of the broker, before tune
+
     FrameWriter &m_frames;
+    EventQueue &m_events;
     Step m_step = Step::AwaitsStart;
-    bool m_isTransportReady = false;
-    bool m_isEncrypted = false;
+    std::optional<TransportSecurity> m_security; // not set before transportReady()
     QString m_awaitedByTransport;
     std::optional<Time> m_deadline;
     Milliseconds m_timeout{0};
     QString m_userName;
-    QByteArray m_saslResponse; // wiped as soon as it is sent
+    Login m_login;          // forgotten once it is sent
+    QByteArray m_mechanism; // the chosen one
+    bool m_areResponsesClients = false;
     QByteArray m_virtualHost;
     QByteArray m_clientProperties;
     QByteArray m_serverProperties; // decoded only on request, since that takes up to 40 times the memory

@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <QtCore/qbytearray.h>
+#include "base/secret_p.h"
+
 #include <QtCore/qbytearrayview.h>
 #include <QtCore/qstring.h>
 
+// The SASL mechanisms that the engine knows.
 namespace AmqpQt::Engine
 {
 
 inline constexpr char SaslPlain[] = "PLAIN";
+inline constexpr char SaslAmqplain[] = "AMQPLAIN";
+inline constexpr char SaslExternal[] = "EXTERNAL";   // the broker takes the user from the client's certificate
+inline constexpr char SaslAnonymous[] = "ANONYMOUS"; // RFC 4505; the broker has a user for such clients
 
 // RFC 4616: no authorization identity, NUL, user name, NUL, password, all UTF-8.
-inline QByteArray saslPlain(const QString &userName, QByteArrayView password)
-{
-    QByteArray response;
-    const QByteArray user = userName.toUtf8();
-    response.reserve(user.size() + password.size() + 2);
-    response.append('\0').append(user).append('\0').append(password);
-    return response;
-}
+Secret saslPlain(const QString &userName, QByteArrayView password);
+
+// A field table with LOGIN and PASSWORD, without the length in front of it.
+Secret saslAmqplain(const QString &userName, QByteArrayView password);
+
+// Returns the initial response of one of these mechanisms. That of EXTERNAL and ANONYMOUS is empty.
+Secret saslResponse(QByteArrayView mechanism, const QString &userName, QByteArrayView password);
 
 } // namespace AmqpQt::Engine
