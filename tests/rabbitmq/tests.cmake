@@ -12,6 +12,7 @@ foreach(test tst_afterdelivery tst_brokercancels tst_channels tst_closing tst_co
         tst_topology tst_transacting)
     amqpqt_test(rabbitmq ${test} LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
 endforeach()
+amqpqt_test(rabbitmq tst_tls_live LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture amqpqt_certificates)
 amqpqt_test(rabbitmq tst_publisher_live LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture SOURCES support/heapmeter.cpp)
 amqpqt_test(rabbitmq tst_throughput LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture TIMEOUT 300)
 
