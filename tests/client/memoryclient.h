@@ -3,13 +3,16 @@
 
 #include "client/clientsupport.h"
 #include "client/connection/connection_p.h"
+#include "support/brokersession.h"
 #include "support/memorytransport.h"
 
-// Shared by the tests of attempts to connect without sockets.
+#include <functional>
+
+// Shared by the tests that need a connection, but no socket.
 namespace AmqpQt::Test
 {
 
-// The broker's end of one transport. It answers the handshake and connection.close.
+// The broker's end of one transport. It answers each method with its default reply.
 class Broker final : public MemoryTransport::Peer
 {
 public:
@@ -27,46 +30,46 @@ public:
     void received(QByteArrayView bytes) override
     {
         input.append(bytes);
-        if (m_parsed == 0 && input.size() >= Wire::ProtocolHeader.size()) {
+        if (input.size() < Wire::ProtocolHeader.size())
+            return;
+        if (m_parsed == 0) {
             m_parsed = Wire::ProtocolHeader.size();
             if (answers)
-                send(Wire::ConnectionStart{.versionMinor = 9, .mechanisms = "PLAIN", .locales = "en_US"});
+                send(connectionStart(encodedServerProperties(), "PLAIN", "en_US"));
         }
-        while (m_parsed > 0 && input.size() - m_parsed >= Wire::FrameOverhead) {
-            const Wire::FrameHeader header = Wire::readFrameHeader(input.constData() + m_parsed);
-            const qsizetype size = qsizetype(header.size) + Wire::FrameOverhead;
-            if (input.size() - m_parsed < size)
-                return;
-            const QByteArrayView payload = QByteArrayView(input).sliced(m_parsed + Wire::FrameHeaderSize, header.size);
-            m_parsed += size;
-            if (header.type == quint8(Wire::FrameType::Method) && header.channel == 0)
-                answer(qFromBigEndian<quint32>(payload.data()));
+        QByteArrayView unparsed = QByteArrayView(input).sliced(m_parsed);
+        m_parsed = input.size();
+        while (const std::optional<Frame> frame = m_parser.next(unparsed)) {
+            if (answers && frame->type == Wire::FrameType::Method && !(hook && hook(*frame)))
+                answer(*frame);
         }
     }
     void clientClosed() override { isClosed = true; }
 
     template <typename Method>
-    void send(const Method &method)
+    void send(const Method &method, quint16 channel = 0)
     {
-        transport->send(Wire::encodeFrame(0, method));
+        transport->send(Wire::encodeFrame(channel, method));
     }
 
     QPointer<MemoryTransport> transport;
     bool answers = true;
+    std::function<bool(const Frame &)> hook; // called for each method; if it returns true, there is no default reply
     QByteArray input;
     bool isClosed = false; // by the client
 
 private:
-    void answer(quint32 method)
+    void answer(const Frame &frame)
     {
-        if (method == Wire::ConnectionStartOk::id.value())
-            send(Wire::ConnectionTune{.channelMax = 2047, .frameMax = 131072, .heartbeat = 60});
-        else if (method == Wire::ConnectionOpen::id.value())
-            send(Wire::ConnectionOpenOk{});
-        else if (method == Wire::ConnectionClose::id.value())
-            send(Wire::ConnectionCloseOk{});
+        Wire::visitMethod(frame.methodId(), frame.arguments(), [&]<typename M>(const M &method) {
+            if constexpr (std::is_same_v<M, Wire::ConnectionStartOk>)
+                send(Offer().tune());
+            else if constexpr (!std::is_void_v<typename M::Reply>)
+                send(replyTo(method), frame.channel);
+        });
     }
 
+    FrameParser m_parser;
     qsizetype m_parsed = 0;
 };
 

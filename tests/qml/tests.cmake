@@ -37,6 +37,10 @@ add_dependencies(tst_engines amqpqtplugin)
 amqpqt_test(qml tst_handlerwatch SOURCES ${PROJECT_SOURCE_DIR}/qml/internal/handlerwatch.cpp LIBRARIES Qt6::Qml)
 target_include_directories(tst_handlerwatch PRIVATE ${PROJECT_SOURCE_DIR}/qml/internal)
 
+amqpqt_test(qml tst_declarationqueue SOURCES ${PROJECT_SOURCE_DIR}/qml/internal/declarationqueue.cpp
+    LAYERS base wire engine transport client LIBRARIES amqpqt_memorytransport amqpqt_clienttests amqpqt_scriptedpeer)
+target_include_directories(tst_declarationqueue PRIVATE ${PROJECT_SOURCE_DIR}/qml/internal ${PROJECT_SOURCE_DIR}/qml/elements)
+
 # Compares the results of qmlcachegen and of the interpreter for the properties of all types.
 amqpqt_test(qml tst_compiled LIBRARIES AmqpQt::AmqpQt Qt6::Gui Qt6::Qml amqpqt_brokerfixture)
 set_source_files_properties(qml/compiled/Everything.qml PROPERTIES QT_RESOURCE_ALIAS Everything.qml)
