@@ -41,20 +41,6 @@ private:
     const std::unique_ptr<QProcess> m_process;
 };
 
-// Sends the message to the queue; the message has arrived when this returns.
-inline Result<QueueInfo> sendTo(BrokerClient &client, const QString &queue, const Message &message)
-{
-    client.channel->publish({}, queue, message);
-    return await(client.channel->inspectQueue(queue)); // the commands of one channel reach a queue in order
-}
-
-// Takes the next message from the queue.
-inline std::optional<Message> takeFrom(BrokerClient &client, const QString &queue)
-{
-    const auto got = await(client.channel->get(queue, AckMode::NoAck));
-    return got && *got ? std::optional((*got)->message) : std::nullopt;
-}
-
 // Unlike the comparison of QVariants, this distinguishes numbers of different types, +0 and -0, and times of different
 // zones.
 inline QString describe(const QVariant &value)

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "rabbitmq/queues.h"
+#include "rabbitmq/subscribing.h"
 
 #include <QtCore/qabstracteventdispatcher.h>
 #include <QtCore/qmutex.h>
-#include <QtCore/qpointer.h>
 #include <QtCore/qscopeguard.h>
-#include <QtCore/qthread.h>
 #include <QtTest/qsignalspy.h>
 
 #include <memory>
@@ -67,7 +65,7 @@ private Q_SLOTS:
     void anyThreadMayAck();
     void ackFromAnotherThreadIsStaleOnceTheChannelIsClosed();
     void publishesOfSeveralThreadsKeepTheOrderOfEach();
-    void slotMayEndTheSubscription_data();
+    void slotMayEndTheSubscription_data() { Subscription::addWaysToEnd(); }
     void slotMayEndTheSubscription();
     void workerThreadServesTheConnectionWhileTheMainThreadIsBusy();
 };
@@ -285,14 +283,6 @@ void tst_EventLoops::publishesOfSeveralThreadsKeepTheOrderOfEach()
         QCOMPARE(message.body().toInt(), next[message.contentType().toInt()]++);
 }
 
-void tst_EventLoops::slotMayEndTheSubscription_data()
-{
-    QTest::addColumn<QString>("how");
-    for (const char *how : {"cancel the consumer", "delete the consumer", "close the channel", "delete the channel",
-                            "close the connection", "delete the connection"})
-        QTest::newRow(how) << QString::fromLatin1(how);
-}
-
 // A10
 void tst_EventLoops::slotMayEndTheSubscription()
 {
@@ -300,36 +290,16 @@ void tst_EventLoops::slotMayEndTheSubscription()
     constexpr int Count = 50;
     BrokerClient observer;
     QVERIFY(observer.isOpen());
-    const QString queue = uniqueName(u"q"_s);
-    VERIFY_OK(observer.channel->declareQueue(queue, sharedQueue()));
-    for (int i = 0; i < Count; ++i)
-        observer.channel->publish({}, queue, Message(QByteArray::number(i)));
-    QVERIFY(waitFor([&] { return observer.messageCount(queue) == Count; }));
-
-    QPointer<Connection> connection = new Connection(brokerParameters());
-    const auto deleted = qScopeGuard([&] { delete connection; });
-    QPointer<Channel> channel = connection->createChannel();
-    QPointer<Consumer> consumer = channel->consume(queue);
+    const QString queue = filledQueue(observer, Count);
+    Subscription subscription(queue);
     int delivered = 0;
-    connect(consumer, &Consumer::delivered, this, [&](const Message &message) {
+    connect(subscription.consumer, &Consumer::delivered, this, [&](const Message &message) {
         ++delivered;
         message.ack();
-        if (delivered < 10)
-            return;
-        if (how == u"cancel the consumer"_s)
-            consumer->cancel();
-        else if (how == u"delete the consumer"_s)
-            delete consumer;
-        else if (how == u"close the channel"_s)
-            channel->close();
-        else if (how == u"delete the channel"_s)
-            delete channel;
-        else if (how == u"close the connection"_s)
-            connection->close();
-        else
-            delete connection;
+        if (delivered == 10)
+            subscription.end(how);
     });
-    connection->open();
+    subscription.connection->open();
     QVERIFY(waitFor([&] { return delivered == 10; }));
     // The ten are acked; further messages that the client had received are back in the queue.
     QVERIFY(waitFor([&] { return observer.messageCount(queue) == Count - 10; }));
@@ -363,14 +333,7 @@ void tst_EventLoops::workerThreadServesTheConnectionWhileTheMainThreadIsBusy()
     QList<Error> closings;
     connect(connection, &Connection::closed, this, [&](const Error &reason) { closings += reason; });
 
-    QThread worker;
-    connection->moveToThread(&worker);
-    connect(&worker, &QThread::finished, connection, &QObject::deleteLater);
-    const auto joined = qScopeGuard([&] {
-        worker.quit();
-        worker.wait();
-    });
-    worker.start();
+    ConnectionThread worker(connection);
     QMetaObject::invokeMethod(connection, &Connection::open);
     QThread::sleep(3); // no event loop runs here for three heartbeats
 

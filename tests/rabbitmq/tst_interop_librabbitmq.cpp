@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "rabbitmq/interop.h"
+#include "rabbitmq/interoptest.h"
 
 #include <limits>
 
@@ -8,15 +8,11 @@ using namespace AmqpQt::Test;
 
 // Tests interoperation with librabbitmq, whose values keep the type letters of the wire. interop_librabbitmq.c
 // describes the lines.
-class tst_InteropLibrabbitmq : public QObject
+class tst_InteropLibrabbitmq : public InteropTest
 {
     Q_OBJECT
 
 private Q_SLOTS:
-    void initTestCase();
-    void cleanupTestCase();
-    void init();
-    void cleanup();
     void headerIsReadByLibrabbitmq_data() { headers(); }
     void headerIsReadByLibrabbitmq();
     void headerOfLibrabbitmqIsRead_data();
@@ -34,43 +30,19 @@ private Q_SLOTS:
     void bodiesAreTheSameOnBothSides();
 
 private:
+    std::unique_ptr<QProcess> startPeer() override
+    {
+        auto process = std::make_unique<QProcess>();
+        process->start(QStringLiteral(AMQPQT_INTEROP_LIBRABBITMQ));
+        return process;
+    }
     static void headers();
-    QByteArray fetchByLibrabbitmq() { return m_librabbitmq->ask("get " + m_queue.toUtf8().toPercentEncoding()); }
+    QByteArray fetchByLibrabbitmq() { return m_peer->ask("get " + m_queue.toUtf8().toPercentEncoding()); }
     QByteArray publishByLibrabbitmq(const QByteArray &message)
     {
-        return m_librabbitmq->ask("publish " + m_queue.toUtf8().toPercentEncoding() + ' ' + message);
+        return m_peer->ask("publish " + m_queue.toUtf8().toPercentEncoding() + ' ' + message);
     }
-
-    std::unique_ptr<BrokerClient> m_client;
-    std::unique_ptr<Peer> m_librabbitmq;
-    QString m_queue;
 };
-
-void tst_InteropLibrabbitmq::initTestCase()
-{
-    m_client = std::make_unique<BrokerClient>();
-    QVERIFY(m_client->isOpen());
-    auto process = std::make_unique<QProcess>();
-    process->start(QStringLiteral(AMQPQT_INTEROP_LIBRABBITMQ));
-    m_librabbitmq = std::make_unique<Peer>(std::move(process));
-}
-
-void tst_InteropLibrabbitmq::cleanupTestCase()
-{
-    m_librabbitmq.reset();
-    m_client.reset();
-}
-
-void tst_InteropLibrabbitmq::init()
-{
-    m_queue = uniqueName(u"q"_s);
-    VERIFY_OK(m_client->channel->declareQueue(m_queue, sharedQueue()));
-}
-
-void tst_InteropLibrabbitmq::cleanup()
-{
-    VERIFY_OK(m_client->channel->deleteQueue(m_queue));
-}
 
 void tst_InteropLibrabbitmq::headers()
 {
@@ -151,7 +123,7 @@ void tst_InteropLibrabbitmq::headerIsReadByLibrabbitmq()
     QFETCH(const QByteArray, onWire);
     Message message;
     message.setHeader(u"value"_s, value);
-    QVERIFY(sendTo(*m_client, m_queue, message));
+    QVERIFY(send(message));
     QCOMPARE(fetchByLibrabbitmq(), " headers={value=" + onWire + "} delivery-mode=2");
 }
 
@@ -173,7 +145,7 @@ void tst_InteropLibrabbitmq::headerOfLibrabbitmqIsRead()
     QFETCH(const QVariant, value);
     QFETCH(const QByteArray, onWire);
     QCOMPARE(publishByLibrabbitmq(" headers={value=" + onWire + '}'), QByteArray("published"));
-    const std::optional<Message> message = takeFrom(*m_client, m_queue);
+    const std::optional<Message> message = take();
     QVERIFY(message);
     QCOMPARE(describe(message->headers()), describe(QVariantMap({{u"value"_s, value}})));
 }
@@ -217,21 +189,21 @@ static QByteArray fullMessageLine()
 
 void tst_InteropLibrabbitmq::allPropertiesAreReadByLibrabbitmq()
 {
-    QVERIFY(sendTo(*m_client, m_queue, fullMessage()));
+    QVERIFY(send(fullMessage()));
     QCOMPARE(fetchByLibrabbitmq(), fullMessageLine());
 }
 
 void tst_InteropLibrabbitmq::allPropertiesOfLibrabbitmqAreRead()
 {
     QCOMPARE(publishByLibrabbitmq(fullMessageLine()), QByteArray("published"));
-    const std::optional<Message> message = takeFrom(*m_client, m_queue);
+    const std::optional<Message> message = take();
     QVERIFY(message);
     QCOMPARE(describe(*message), describe(fullMessage()));
 }
 
 void tst_InteropLibrabbitmq::absentAndEmptyPropertiesAreAbsentToLibrabbitmq()
 {
-    QVERIFY(sendTo(*m_client, m_queue, Message()));
+    QVERIFY(send(Message()));
     QCOMPARE(fetchByLibrabbitmq(), QByteArray(" delivery-mode=2"));
 
     Message emptied = fullMessage();
@@ -249,20 +221,20 @@ void tst_InteropLibrabbitmq::absentAndEmptyPropertiesAreAbsentToLibrabbitmq()
     emptied.setUserId({});
     emptied.setAppId({});
     emptied.setClusterId({});
-    QVERIFY(sendTo(*m_client, m_queue, emptied));
+    QVERIFY(send(emptied));
     QCOMPARE(fetchByLibrabbitmq(), QByteArray(" delivery-mode=1"));
 }
 
 void tst_InteropLibrabbitmq::absentPropertiesOfLibrabbitmqAreAbsent()
 {
     QCOMPARE(publishByLibrabbitmq({}), QByteArray("published"));
-    const std::optional<Message> message = takeFrom(*m_client, m_queue);
+    const std::optional<Message> message = take();
     QVERIFY(message);
     Message bare;
     bare.setPersistent(false);
     QCOMPARE(describe(*message), describe(bare));
 
-    QVERIFY(sendTo(*m_client, m_queue, *message)); // not even the default delivery mode is added
+    QVERIFY(send(*message)); // not even the default delivery mode is added
     QCOMPARE(fetchByLibrabbitmq(), QByteArray());
 }
 
@@ -272,12 +244,12 @@ void tst_InteropLibrabbitmq::propertyLimitsAreReadByLibrabbitmq()
     message.setPriority(0);
     message.setTimestamp(utc(0));
     message.setCorrelationId(u"\ufeffa\0b"_s);
-    QVERIFY(sendTo(*m_client, m_queue, message));
+    QVERIFY(send(message));
     const QByteArray line = fetchByLibrabbitmq();
     QCOMPARE(line, QByteArray(" delivery-mode=2 priority=0 correlation-id=%EF%BB%BFa%00b timestamp=0"));
 
     QCOMPARE(publishByLibrabbitmq(line), QByteArray("published"));
-    const std::optional<Message> back = takeFrom(*m_client, m_queue);
+    const std::optional<Message> back = take();
     QVERIFY(back);
     QCOMPARE(describe(*back), describe(message));
 }
@@ -287,18 +259,18 @@ void tst_InteropLibrabbitmq::emptyPropertiesOfLibrabbitmqAreForwardedAsTheyCame(
     const QByteArray line = "body content-type= content-encoding= headers={} priority=0 correlation-id= reply-to="
                             " message-id= timestamp=18446744073709551615 type= app-id= cluster-id=";
     QCOMPARE(publishByLibrabbitmq(line), QByteArray("published"));
-    std::optional<Message> message = takeFrom(*m_client, m_queue);
+    std::optional<Message> message = take();
     QVERIFY(message);
     Message same("body");
     same.setPersistent(false);
     same.setPriority(0);
     QCOMPARE(describe(*message), describe(same));
 
-    QVERIFY(sendTo(*m_client, m_queue, *message));
+    QVERIFY(send(*message));
     QCOMPARE(fetchByLibrabbitmq(), line);
 
     message->setType(u"changed"_s); // the other properties do not change
-    QVERIFY(sendTo(*m_client, m_queue, *message));
+    QVERIFY(send(*message));
     QCOMPARE(fetchByLibrabbitmq(), QByteArray(line).replace(" type=", " type=changed"));
 }
 
@@ -306,11 +278,11 @@ void tst_InteropLibrabbitmq::headersAreForwardedAsTheyCame()
 {
     const QByteArray line = " headers={z=L:18446744073709551615,a=S:%FF,a=b:1,t=T:18446744073709551615}";
     QCOMPARE(publishByLibrabbitmq(line), QByteArray("published"));
-    std::optional<Message> message = takeFrom(*m_client, m_queue);
+    std::optional<Message> message = take();
     QVERIFY(message);
     QCOMPARE(message->headers().size(), 3);
     message->setAppId(u"forwarder"_s);
-    QVERIFY(sendTo(*m_client, m_queue, *message));
+    QVERIFY(send(*message));
     QCOMPARE(fetchByLibrabbitmq(), line + " app-id=forwarder");
 }
 
@@ -329,14 +301,15 @@ void tst_InteropLibrabbitmq::bodiesAreTheSameOnBothSides()
 {
     QFETCH(const QByteArray, body);
     const QByteArray line = body.toPercentEncoding();
-    QVERIFY(sendTo(*m_client, m_queue, Message(body)));
+    QVERIFY(send(Message(body)));
     QVERIFY(fetchByLibrabbitmq() == line + " delivery-mode=2"); // too long to be printed
 
     QCOMPARE(publishByLibrabbitmq(line), QByteArray("published"));
-    const std::optional<Message> message = takeFrom(*m_client, m_queue);
+    const std::optional<Message> message = take();
     QVERIFY(message);
     QVERIFY(message->body() == body);
 }
 
 QTEST_GUILESS_MAIN(tst_InteropLibrabbitmq)
+#include "moc_interoptest.cpp"
 #include "tst_interop_librabbitmq.moc"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "rabbitmq/interop.h"
+#include "rabbitmq/interoptest.h"
 
 #include <QtCore/qmetaobject.h>
 #include <QtTest/qsignalspy.h>
@@ -11,15 +11,11 @@ using namespace AmqpQt::Test;
 
 // Tests interoperation with pika. Python values are compared by the result of ascii(), which distinguishes their types:
 // 1 is an int, 1L pika's long, True a bool, '1' text, b'1' bytes, Decimal('1') a decimal.
-class tst_InteropPika : public QObject
+class tst_InteropPika : public InteropTest
 {
     Q_OBJECT
 
 private Q_SLOTS:
-    void initTestCase();
-    void cleanupTestCase();
-    void init();
-    void cleanup();
     void headerIsReadByPika_data();
     void headerIsReadByPika();
     void headerOfPikaIsRead_data() { headers(); }
@@ -41,15 +37,12 @@ private Q_SLOTS:
     void bodiesAreTheSameOnBothSides();
 
 private:
+    std::unique_ptr<QProcess> startPeer() override;
     static void headers();
     QByteArray ask(const QByteArray &command, const QByteArray &expression = {})
     {
-        return m_pika->ask(command + '\t' + m_queue.toUtf8() + '\t' + expression);
+        return m_peer->ask(command + '\t' + m_queue.toUtf8() + '\t' + expression);
     }
-
-    std::unique_ptr<BrokerClient> m_client;
-    std::unique_ptr<Peer> m_pika;
-    QString m_queue;
 };
 
 // Each line has a command, a queue and a Python expression for the body and a dict of the properties. "fetch" answers
@@ -100,28 +93,9 @@ for line in sys.stdin:
 connection.close()
 )python");
 
-void tst_InteropPika::initTestCase()
+std::unique_ptr<QProcess> tst_InteropPika::startPeer()
 {
-    m_client = std::make_unique<BrokerClient>();
-    QVERIFY(m_client->isOpen());
-    m_pika = std::make_unique<Peer>(startPika(Pika));
-}
-
-void tst_InteropPika::cleanupTestCase()
-{
-    m_pika.reset();
-    m_client.reset();
-}
-
-void tst_InteropPika::init()
-{
-    m_queue = uniqueName(u"q"_s);
-    VERIFY_OK(m_client->channel->declareQueue(m_queue, sharedQueue()));
-}
-
-void tst_InteropPika::cleanup()
-{
-    VERIFY_OK(m_client->channel->deleteQueue(m_queue));
+    return startPika(Pika);
 }
 
 // These values can be sent by pika as well.
@@ -206,7 +180,7 @@ void tst_InteropPika::headerIsReadByPika()
     QFETCH(const QByteArray, python);
     Message message;
     message.setHeader(u"value"_s, value);
-    QVERIFY(sendTo(*m_client, m_queue, message));
+    QVERIFY(send(message));
     QCOMPARE(ask("fetch", "b'', {'headers': {'value': " + python + "}, 'delivery_mode': 2}"),
              QByteArray("as expected"));
 }
@@ -216,7 +190,7 @@ void tst_InteropPika::headerOfPikaIsRead()
     QFETCH(const QVariant, value);
     QFETCH(const QByteArray, python);
     QCOMPARE(ask("publish", "b'', {'headers': {'value': " + python + "}}"), QByteArray("published"));
-    const std::optional<Message> message = takeFrom(*m_client, m_queue);
+    const std::optional<Message> message = take();
     QVERIFY(message);
     QCOMPARE(describe(message->headers()), describe(QVariantMap({{u"value"_s, value}})));
 }
@@ -226,9 +200,9 @@ void tst_InteropPika::headerOfPikaIsForwardedAsItCame()
     QFETCH(const QByteArray, python);
     const QByteArray pikas = "b'', {'headers': {'z': 1, 'value': " + python + "}}"; // not sorted
     QCOMPARE(ask("publish", pikas), QByteArray("published"));
-    const std::optional<Message> message = takeFrom(*m_client, m_queue);
+    const std::optional<Message> message = take();
     QVERIFY(message);
-    QVERIFY(sendTo(*m_client, m_queue, *message));
+    QVERIFY(send(*message));
     QCOMPARE(ask("fetch", pikas), QByteArray("as expected"));
 }
 
@@ -236,7 +210,7 @@ void tst_InteropPika::headerOfPikaIsForwardedAsItCame()
 void tst_InteropPika::decimalOfPikaBelowZeroIsReadUnsigned()
 {
     QCOMPARE(ask("publish", "b'', {'headers': {'value': Decimal('-1.5')}}"), QByteArray("published"));
-    const std::optional<Message> message = takeFrom(*m_client, m_queue);
+    const std::optional<Message> message = take();
     QVERIFY(message);
     QCOMPARE(describe(message->header(u"value"_s)), describe(QVariant::fromValue(Decimal{1, quint32(-15)})));
 }
@@ -252,14 +226,14 @@ static QByteArray fullMessageInPython()
 
 void tst_InteropPika::allPropertiesAreReadByPika()
 {
-    QVERIFY(sendTo(*m_client, m_queue, fullMessage()));
+    QVERIFY(send(fullMessage()));
     QCOMPARE(ask("fetch", fullMessageInPython()), QByteArray("as expected"));
 }
 
 void tst_InteropPika::allPropertiesOfPikaAreRead()
 {
     QCOMPARE(ask("publish", fullMessageInPython()), QByteArray("published"));
-    const std::optional<Message> message = takeFrom(*m_client, m_queue);
+    const std::optional<Message> message = take();
     QVERIFY(message);
     QCOMPARE(describe(*message), describe(fullMessage()));
 }
@@ -273,20 +247,20 @@ void tst_InteropPika::absentAndEmptyPropertiesAreAbsentToPika()
     message.setPriority(-1);
     message.setTimestamp({});
     message.setExpiration({});
-    QVERIFY(sendTo(*m_client, m_queue, message));
+    QVERIFY(send(message));
     QCOMPARE(ask("fetch", "b'', {'delivery_mode': 2}"), QByteArray("as expected"));
 }
 
 void tst_InteropPika::absentPropertiesOfPikaAreAbsent()
 {
     QCOMPARE(ask("publish", "b'body', {}"), QByteArray("published"));
-    const std::optional<Message> message = takeFrom(*m_client, m_queue);
+    const std::optional<Message> message = take();
     QVERIFY(message);
     Message bare("body");
     bare.setPersistent(false);
     QCOMPARE(describe(*message), describe(bare));
 
-    QVERIFY(sendTo(*m_client, m_queue, *message)); // not even the default delivery mode is added
+    QVERIFY(send(*message)); // not even the default delivery mode is added
     QCOMPARE(ask("fetch", "b'body', {}"), QByteArray("as expected"));
 }
 
@@ -295,12 +269,12 @@ void tst_InteropPika::zeroIsNotAbsent()
     Message message("0");
     message.setPriority(0);
     message.setTimestamp(utc(0));
-    QVERIFY(sendTo(*m_client, m_queue, message));
+    QVERIFY(send(message));
     const QByteArray python = "b'0', {'delivery_mode': 2, 'priority': 0, 'timestamp': 0}";
     QCOMPARE(ask("fetch", python), QByteArray("as expected"));
 
     QCOMPARE(ask("publish", python), QByteArray("published"));
-    const std::optional<Message> back = takeFrom(*m_client, m_queue);
+    const std::optional<Message> back = take();
     QVERIFY(back);
     QCOMPARE(describe(*back), describe(message));
 }
@@ -310,13 +284,13 @@ void tst_InteropPika::emptyPropertiesOfPikaAreForwardedAsTheyCame()
     const QByteArray python = "b'', {'content_type': '', 'content_encoding': '', 'headers': {}, 'correlation_id': '', "
                               "'reply_to': '', 'message_id': '', 'type': '', 'app_id': '', 'cluster_id': ''}";
     QCOMPARE(ask("publish", python), QByteArray("published"));
-    const std::optional<Message> message = takeFrom(*m_client, m_queue);
+    const std::optional<Message> message = take();
     QVERIFY(message);
     Message bare;
     bare.setPersistent(false);
     QCOMPARE(describe(*message), describe(bare));
 
-    QVERIFY(sendTo(*m_client, m_queue, *message));
+    QVERIFY(send(*message));
     QCOMPARE(ask("fetch", python), QByteArray("as expected"));
 }
 
@@ -360,10 +334,10 @@ void tst_InteropPika::headersOfPikaThatAreNestedTooDeeplyDoNoHarm()
     }
     VERIFY_OK(client.channel->close());
 
-    QVERIFY(sendTo(*m_client, m_queue, poisoned.first()));
+    QVERIFY(send(poisoned.first()));
     QCOMPARE(ask("fetch", pikas), QByteArray("as expected"));
     QCOMPARE(ask("publish", pikas), QByteArray("published"));
-    const std::optional<Message> got = takeFrom(*m_client, m_queue);
+    const std::optional<Message> got = take();
     QVERIFY(got && got->hasUndecodedHeaders());
     VERIFY_OK(m_client->channel->confirmSelect());
     QSignalSpy returned(m_client->channel, &Channel::messageReturned);
@@ -389,13 +363,13 @@ void tst_InteropPika::propertiesOfPikaThatAreNoTextAreKept()
         return "b'body', {'headers': {'z': 1, 'a': 2}, '" + name + "': b'\\xff\\x00 \\xc3\\xa9\\xc3', " + others + "}";
     };
     QCOMPARE(ask("publish", pikas()), QByteArray("published"));
-    std::optional<Message> message = takeFrom(*m_client, m_queue);
+    std::optional<Message> message = take();
     QVERIFY(message);
-    QVERIFY(sendTo(*m_client, m_queue, *message));
+    QVERIFY(send(*message));
     QCOMPARE(ask("fetch", pikas()), QByteArray("as expected"));
 
     message->setClusterId(u"changed"_s);
-    QVERIFY(sendTo(*m_client, m_queue, *message));
+    QVERIFY(send(*message));
     QCOMPARE(ask("fetch", pikas("'cluster_id': 'changed'")), QByteArray("as expected"));
 
     // Copies the property as a reply would.
@@ -406,7 +380,7 @@ void tst_InteropPika::propertiesOfPikaThatAreNoTextAreKept()
         Message::staticMetaObject.property(Message::staticMetaObject.indexOfProperty(property.constData()));
     Message reply("reply");
     QVERIFY(metaProperty.writeOnGadget(&reply, metaProperty.readOnGadget(&*message)));
-    QVERIFY(sendTo(*m_client, m_queue, reply));
+    QVERIFY(send(reply));
     QCOMPARE(ask("fetch", "b'reply', {'delivery_mode': 2, '" + name + "': b'\\xff\\x00 \\xc3\\xa9\\xc3'}"),
              QByteArray("as expected"));
     QCOMPARE(textToBytes(metaProperty.readOnGadget(&*message).toString()), QByteArray("\xff\0 \xc3\xa9\xc3", 6));
@@ -427,14 +401,15 @@ void tst_InteropPika::bodiesAreTheSameOnBothSides()
 {
     QFETCH(const QByteArray, body);
     QFETCH(const QByteArray, python);
-    QVERIFY(sendTo(*m_client, m_queue, Message(body)));
+    QVERIFY(send(Message(body)));
     QCOMPARE(ask("fetch", python + ", {'delivery_mode': 2}"), QByteArray("as expected"));
 
     QCOMPARE(ask("publish", python + ", {}"), QByteArray("published"));
-    const std::optional<Message> message = takeFrom(*m_client, m_queue);
+    const std::optional<Message> message = take();
     QVERIFY(message);
     QVERIFY(message->body() == body); // too long to be printed
 }
 
 QTEST_GUILESS_MAIN(tst_InteropPika)
+#include "moc_interoptest.cpp"
 #include "tst_interop_pika.moc"

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include "rabbitmq/queues.h"
+#include "rabbitmq/subscribing.h"
 
 #include <QtCore/qpointer.h>
 #include <QtCore/qscopeguard.h>
-#include <QtCore/qthread.h>
 #include <QtTest/qsignalspy.h>
 
 #include <algorithm>
@@ -36,7 +35,7 @@ private Q_SLOTS:
     void endOfASubscriptionReturnsUnreportedDeliveries();
     void floodLetsOtherEventsRun();
     void batchesBringTheSameMessages();
-    void batchSlotMayEndTheSubscription_data();
+    void batchSlotMayEndTheSubscription_data() { Subscription::addWaysToEnd(); }
     void batchSlotMayEndTheSubscription();
     void batchesOfAWorkerConnectionArriveInTheMainThread();
 };
@@ -453,14 +452,6 @@ void tst_Subscriptions::batchesBringTheSameMessages()
     QCOMPARE(consumer->unackedCount(), Count); // emitted by both signals, but delivered once
 }
 
-void tst_Subscriptions::batchSlotMayEndTheSubscription_data()
-{
-    QTest::addColumn<QString>("how");
-    for (const char *how : {"cancel the consumer", "delete the consumer", "close the channel", "delete the channel",
-                            "close the connection", "delete the connection"})
-        QTest::newRow(how) << QString::fromLatin1(how);
-}
-
 // A10
 void tst_Subscriptions::batchSlotMayEndTheSubscription()
 {
@@ -469,31 +460,17 @@ void tst_Subscriptions::batchSlotMayEndTheSubscription()
     BrokerClient observer;
     QVERIFY(observer.isOpen());
     const QString queue = filledQueue(observer, Count);
-    QPointer<Connection> connection = new Connection(brokerParameters());
-    const auto deleted = qScopeGuard([&] { delete connection; });
-    QPointer<Channel> channel = connection->createChannel();
-    QPointer<Consumer> consumer = channel->consume(queue);
+    Subscription subscription(queue);
     int batches = 0;
     int acked = 0;
-    connect(consumer, &Consumer::batchDelivered, this, [&](const QList<Message> &messages) {
+    connect(subscription.consumer, &Consumer::batchDelivered, this, [&](const QList<Message> &messages) {
         ++batches;
         for (const Message &message : messages)
             message.ack();
         acked += int(messages.size());
-        if (how == u"cancel the consumer"_s)
-            consumer->cancel();
-        else if (how == u"delete the consumer"_s)
-            delete consumer;
-        else if (how == u"close the channel"_s)
-            channel->close();
-        else if (how == u"delete the channel"_s)
-            delete channel;
-        else if (how == u"close the connection"_s)
-            connection->close();
-        else
-            delete connection;
+        subscription.end(how);
     });
-    connection->open();
+    subscription.connection->open();
     QVERIFY(waitFor([&] { return batches > 0; }));
     QVERIFY(waitFor([&] { return observer.messageCount(queue) == Count - acked; }));
     QCOMPARE(batches, 1);
@@ -508,13 +485,6 @@ void tst_Subscriptions::batchesOfAWorkerConnectionArriveInTheMainThread()
     const QString queue = filledQueue(publisher, Count);
     auto *connection = new Connection(brokerParameters());
     Consumer *consumer = connection->createChannel()->consume(queue, {.prefetch = 100});
-    QThread thread;
-    connection->moveToThread(&thread);
-    connect(&thread, &QThread::finished, connection, &QObject::deleteLater);
-    const auto joined = qScopeGuard([&] {
-        thread.quit();
-        thread.wait();
-    });
     QStringList received;
     int elsewhere = 0;
     connect(consumer, &Consumer::batchDelivered, this, [&](const QList<Message> &messages) {
@@ -523,7 +493,7 @@ void tst_Subscriptions::batchesOfAWorkerConnectionArriveInTheMainThread()
         for (const Message &message : messages)
             message.ack(); // otherwise only as many messages as the prefetch would arrive
     });
-    thread.start();
+    ConnectionThread worker(connection);
     QMetaObject::invokeMethod(connection, &Connection::open);
     QVERIFY(waitFor([&] { return received.size() == Count; }));
     QCOMPARE(received, numbers(0, Count - 1));
