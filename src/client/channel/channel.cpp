@@ -449,8 +449,8 @@ quint64 Channel::publish(const QString &exchange, const QString &routingKey, con
 
 /*!
     Publishes as publish() does, with the same arguments \a exchange, \a routingKey, \a message and \a flags, and
-    returns a reply with the outcome. The channel has to be in confirm mode, otherwise the reply ends with
-    ErrorKind::InvalidArgument.
+    returns a reply with the outcome. The channel has to be in confirm mode; if it is open in another mode, the reply
+    ends with ErrorKind::InvalidArgument.
 
     The reply succeeds when the broker has taken responsibility for the message (\c basic.ack). It ends with
     ErrorKind::Returned if a mandatory message had no route, with ErrorKind::Nacked if the broker rejected it

@@ -374,7 +374,10 @@ quint64 ChannelPrivate::publish(const char *function, const QString &exchange, c
 Reply<void> ChannelPrivate::publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
                                              Channel::PublishFlags flags)
 {
-    if (const Error reason = checkConfirmMode("publishWithReply"); reason.isError())
+    Error reason = checkUsable("publishWithReply");
+    if (!reason.isError() && engine->acceptsCalls()) // otherwise publish() reports that the channel is not open
+        reason = checkConfirmMode("publishWithReply");
+    if (reason.isError())
         return Promise<void>::finished(reportCallError(reason));
     const quint64 sequence = publish("publishWithReply", exchange, routingKey, message, flags);
     if (sequence == 0)
@@ -384,7 +387,10 @@ Reply<void> ChannelPrivate::publishWithReply(const QString &exchange, const QStr
 
 Reply<void> ChannelPrivate::whenConfirmed()
 {
-    if (const Error reason = checkConfirmMode("whenConfirmed"); reason.isError())
+    Error reason = checkUsable("whenConfirmed");
+    if (!reason.isError())
+        reason = checkConfirmMode("whenConfirmed");
+    if (reason.isError())
         return Promise<void>::finished(reportCallError(reason));
     if (unconfirmedCount == 0)
         return Promise<void>::finished({});
@@ -393,8 +399,6 @@ Reply<void> ChannelPrivate::whenConfirmed()
 
 Error ChannelPrivate::checkConfirmMode(const char *function) const
 {
-    if (const Error reason = checkUsable(function); reason.isError())
-        return reason;
     if (engine->mode() == Engine::ChannelEngine::Mode::Confirm)
         return {};
     return Error(ErrorKind::InvalidArgument, u"%1() requires confirm mode; call confirmSelect() on channel %2 first"_s
