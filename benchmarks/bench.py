@@ -23,10 +23,16 @@ REPEATS = 2  # how often a cell is measured again if it misses its goal in some 
 # The messages of a first run, which determines how many messages fill the time of a run
 FIRST_COUNT = {16: 20000, 1024: 10000, 65536: 300, 1048576: 30}
 RABBIT_COUNT = {16: 100000, 1024: 100000, 65536: 5000, 1048576: 300}
+TLS_CLIENTS = ["amqpqt", "librabbitmq"]
 
 
 class Failure(Exception):
     pass
+
+
+def certificate(name):
+    """Returns the path of a file of the broker's certificates."""
+    return os.path.join(os.environ["AMQPQT_TEST_CERTIFICATES"], name)
 
 
 def run(command):
@@ -183,59 +189,81 @@ class Bench:
     def print_head(self, title, clients):
         print(f"\n{title}\n{'work':<16}{'bytes':>8}  {'  '.join(f'{client:>14}' for client in clients)}")
 
-    def client(self, name, mode, port, count, size, queue):
+    def client(self, name, mode, port, count, size, queue, tls=False):
         return run([self.clients[name], *goals.MODES.get(mode, (mode,)), "--port", str(port), "--count", str(count),
-                    "--size", str(size), "--queue", queue])
+                    "--size", str(size), "--queue", queue, *(["--ca-file", certificate("ca.pem")] if tls else [])])
+
+    def synthetic_cell(self, port, mode, size, clients, cell_goals, tls=False):
+        counts = {}
+
+        def once(name, count):
+            queue = f"bench-{size}-{count}" if mode.startswith("consume") else "bench"
+            return self.client(name, mode, port, count, size, queue, tls)
+
+        def work(name):
+            if name not in counts:
+                first = FIRST_COUNT[size] // (5 if name == "pika" else 1)
+                counts[name] = max(10, int(first * self.seconds / once(name, first)["seconds"]))
+            return once(name, counts[name])
+
+        self.measure(Cell("blaster-tls" if tls else "blaster", mode, size, clients), work, cell_goals)
 
     def synthetic(self, port):
         clients = list(self.clients)
         self.print_head("Synthetic broker: CPU µs per message, median ± half the spread", clients)
         for mode, limits in goals.CPU.items():
             for size, limit in zip(goals.SIZES, limits):
-                cell = Cell("blaster", mode, size, clients)
-                counts = {}
-
-                def once(name, count):
-                    queue = f"bench-{size}-{count}" if mode.startswith("consume") else "bench"
-                    return self.client(name, mode, port, count, size, queue)
-
-                def work(name):
-                    if name not in counts:
-                        first = FIRST_COUNT[size] // (5 if name == "pika" else 1)
-                        counts[name] = max(10, int(first * self.seconds / once(name, first)["seconds"]))
-                    return once(name, counts[name])
-
                 cell_goals = [Goal("cpu_us_per_msg", "librabbitmq", limit)]
                 if mode in goals.CPU_TO_FLOOR:
                     cell_goals.append(Goal("cpu_us_per_msg", "floor", goals.CPU_TO_FLOOR[mode]))
-                self.measure(cell, work, cell_goals)
+                self.synthetic_cell(port, mode, size, clients, cell_goals)
 
-    def rabbit(self, port):
+    def synthetic_tls(self, port):
+        self.print_head("Synthetic broker over TLS: CPU µs per message, median ± half the spread", TLS_CLIENTS)
+        for mode in goals.MODES:
+            for size, limit in goals.CPU_TLS.items():
+                self.synthetic_cell(port, mode, size, TLS_CLIENTS, [Goal("cpu_us_per_msg", "librabbitmq", limit)], tls=True)
+
+    def rabbit_cell(self, channel, ports, mode, size, clients, cell_goals, tls=False):
+        queue = "bench"
+
+        def work(name):
+            count = RABBIT_COUNT[size] // (5 if self.options.quick else 1) // (5 if name == "pika" else 1)
+            channel.queue_declare(queue)
+            try:
+                if mode.startswith("consume"):
+                    self.client("librabbitmq", "publish-confirm", ports[False], count, size, queue)
+                return self.client(name, mode, ports[tls], count, size, queue, tls)
+            finally:
+                channel.queue_delete(queue)
+
+        self.measure(Cell("rabbit-tls" if tls else "rabbit", mode, size, clients), work, cell_goals)
+
+    def rabbit(self, ports):
+        """Measures with RabbitMQ, whose ports are ports[tls]."""
         clients = ["amqpqt", "librabbitmq", "pika"]
         with_floor = [*clients, "floor"]
         self.print_head("RabbitMQ: messages per second, median ± half the spread", with_floor)
+        port = ports[False]
         connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port, heartbeat=0))
         channel = connection.channel()
-        queue = "bench"
         for mode, limits in goals.RATE.items():
             for size, limit in zip(goals.SIZES, limits):
-
-                def work(name):
-                    count = RABBIT_COUNT[size] // (5 if self.options.quick else 1) // (5 if name == "pika" else 1)
-                    channel.queue_declare(queue)
-                    try:
-                        if mode.startswith("consume"):
-                            self.client("librabbitmq", "publish-confirm", port, count, size, queue)
-                        return self.client(name, mode, port, count, size, queue)
-                    finally:
-                        channel.queue_delete(queue)
-
-                self.measure(Cell("rabbit", mode, size, with_floor if mode in goals.RATE_WITH_FLOOR else clients), work,
-                             [Goal("msgs_per_s", "librabbitmq", limit, at_least=True)])
-        self.print_head("RabbitMQ: round trip µs, median ± half the spread of the runs' medians", with_floor)
+                self.rabbit_cell(channel, ports, mode, size, with_floor if mode in goals.RATE_WITH_FLOOR else clients,
+                                 [Goal("msgs_per_s", "librabbitmq", limit, at_least=True)])
+        round_trip = [Goal(key, "librabbitmq", limit) for key, limit in goals.ROUND_TRIP.items()]
         count = 1000 if self.options.quick else 5000
-        self.measure(Cell("rabbit", "rtt", 16, with_floor), lambda name: self.client(name, "rtt", port, count, 16, queue),
-                     [Goal(key, "librabbitmq", limit) for key, limit in goals.ROUND_TRIP.items()])
+        self.print_head("RabbitMQ: round trip µs, median ± half the spread of the runs' medians", with_floor)
+        self.measure(Cell("rabbit", "rtt", 16, with_floor),
+                     lambda name: self.client(name, "rtt", port, count, 16, "bench"), round_trip)
+        self.print_head("RabbitMQ over TLS: CPU µs per message, median ± half the spread", TLS_CLIENTS)
+        for mode in goals.MODES:
+            for size, limit in goals.CPU_TLS.items():
+                self.rabbit_cell(channel, ports, mode, size, TLS_CLIENTS, [Goal("cpu_us_per_msg", "librabbitmq", limit)],
+                                 tls=True)
+        self.print_head("RabbitMQ over TLS: round trip µs, median ± half the spread of the runs' medians", TLS_CLIENTS)
+        self.measure(Cell("rabbit-tls", "rtt", 16, TLS_CLIENTS),
+                     lambda name: self.client(name, "rtt", ports[True], count, 16, "bench", tls=True), round_trip)
         connection.close()
 
     def check(self, name, value, unit, goal=None):
@@ -322,7 +350,7 @@ class Bench:
             if count is not None:
                 self.instructions[mode] = count
 
-    def run_all(self, rabbit_port):
+    def run_all(self, rabbit_ports):
         with instructions.synthetic_broker(self.program("broker")) as port:
             self.synthetic(port)
             self.memory(port)
@@ -330,7 +358,14 @@ class Bench:
             self.stall(port)
             self.model(port)
             self.count_instructions(port)
-        self.rabbit(rabbit_port)
+        tls = ["--certificate", certificate("server.pem"), "--key", certificate("server.key")]
+        try:
+            with instructions.synthetic_broker(self.program("broker"), *tls) as port:
+                self.synthetic_tls(port)
+        except instructions.BrokerError as error:
+            print(f"broker: {error}")
+            self.missed.append("synthetic broker over TLS")
+        self.rabbit(rabbit_ports)
 
 
 def main():
@@ -339,7 +374,8 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", metavar="FILE")
     bench = Bench(parser.parse_args())
-    bench.run_all(urllib.parse.urlsplit(os.environ["AMQPQT_TEST_URL"]).port)
+    urls = {False: "AMQPQT_TEST_URL", True: "AMQPQT_TEST_TLS_URL"}
+    bench.run_all({tls: urllib.parse.urlsplit(os.environ[name]).port for tls, name in urls.items()})
     if bench.options.json:
         with open(bench.options.json, "w", encoding="utf-8") as file:
             json.dump({"cells": bench.cells, "checks": bench.checks, "instructions_per_message": bench.instructions},

@@ -37,10 +37,13 @@ RATE = {
     "consume-ack-64": (0.95, 0.95, 0.95, 0.95),
 }
 
+# Upper limits of the CPU time per message over TLS, AmqpQt ÷ librabbitmq, in each mode and with both brokers, by size
+CPU_TLS = {16: 0.6, 65536: 1.1}
+
 # The modes in which the floor is measured too, to show the highest rate that the broker can reach
 RATE_WITH_FLOOR = ("publish-confirm",)
 
-# Upper limits of round trips of 16 bytes with RabbitMQ, AmqpQt ÷ librabbitmq
+# Upper limits of round trips of 16 bytes with RabbitMQ, with and without TLS, AmqpQt ÷ librabbitmq
 ROUND_TRIP = {"p50_us": 1.05, "p99_us": 1.1}
 
 # Absolute upper limits for the other programs

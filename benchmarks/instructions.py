@@ -29,12 +29,19 @@ QUEUES = {"publish": "bench", "publish-confirm": "confirmed-256"}
 BUDGET = ("--dispatch-budget", "1000000")
 
 
+class BrokerError(Exception):
+    pass
+
+
 @contextlib.contextmanager
 def synthetic_broker(program, *options):
     """Runs the broker and yields its port."""
     # The broker exits when its standard input closes, at the latest when this process ends.
     with subprocess.Popen([program, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as broker:
-        yield int(broker.stdout.readline())
+        line = broker.stdout.readline()
+        if not line.strip().isdigit():
+            raise BrokerError(json.loads(line)["error"] if line else "it has printed nothing")
+        yield int(line)
         broker.stdin.close()
 
 

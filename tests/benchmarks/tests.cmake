@@ -25,7 +25,7 @@ add_test(NAME bench_client_pika COMMAND ${AMQPQT_PYTHON} ${CMAKE_CURRENT_SOURCE_
     $<TARGET_FILE:benchmark_broker> ${PROJECT_SOURCE_DIR}/benchmarks/client_pika.py)
 list(APPEND bench_tests bench_client_pika)
 if(AMQPQT_BENCHMARKS_TLS)
-    foreach(name client_librabbitmq client_pika)
+    foreach(name client client_librabbitmq client_pika)
         if(TARGET benchmark_${name})
             set(program $<TARGET_FILE:benchmark_${name}>)
         elseif(name STREQUAL "client_pika")
