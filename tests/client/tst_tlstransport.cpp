@@ -77,6 +77,7 @@ private Q_SLOTS:
     void abortSendsNothing();
     void unsentBytesAreEncryptedOnesAsWell();
     void unreadInputIsBounded();
+    void bytesBeforeTheEndCanStillBeRead();
     void closedTransportFailsToWrite();
     void resumesASessionOfTheSameEndpoint_data();
     void resumesASessionOfTheSameEndpoint();
@@ -185,6 +186,25 @@ void tst_TlsTransport::unreadInputIsBounded()
     });
     arrived += pair.transport.read(space.data(), space.size());
     QTRY_COMPARE_WITH_TIMEOUT(arrived, Size, 60'000);
+}
+
+void tst_TlsTransport::bytesBeforeTheEndCanStillBeRead()
+{
+    constexpr qsizetype Size = 100'000; // less than the buffer, so that the transport sees the end as well
+    Pair pair;
+    QSignalSpy failed(&pair.transport, &Transport::failed);
+    pair.peer->write(QByteArray(Size, 'x'));
+    pair.peer->disconnectFromHost();
+    QTRY_COMPARE(failed.size(), 1);
+    QByteArray space(2 * Size, Qt::Uninitialized);
+    qint64 arrived = 0;
+    while (pair.transport.isReady()) {
+        const qint64 size = pair.transport.read(space.data(), space.size());
+        QVERIFY(size > 0);
+        arrived += size;
+    }
+    QCOMPARE(arrived, Size);
+    QCOMPARE(pair.transport.read(space.data(), space.size()), -1);
 }
 
 void tst_TlsTransport::closedTransportFailsToWrite()

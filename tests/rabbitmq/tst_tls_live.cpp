@@ -114,8 +114,8 @@ void tst_TlsLive::badClientCertificateIsRefused_data()
         QTest::newRow(name) << QString::fromLatin1(name);
 }
 
-// With TLS 1.3 the refusal follows the handshake. If the protocol header arrives at the closed socket first, the alert is
-// lost, and the error is the loss of the connection with a hint.
+// With TLS 1.3 the refusal follows the handshake. If the protocol header arrives at the closed socket first, the alert
+// is lost, and the error is the loss of the connection with a hint.
 void tst_TlsLive::badClientCertificateIsRefused()
 {
     QFETCH(const QString, name);

@@ -277,7 +277,8 @@ bool ConnectionPrivate::triesNextEndpoint(const Error &reason) const
     return isAttempt && m_dialer->hasNext() && reason.isRecoverable();
 }
 
-// Between two attempts, and while the application is asked for credentials, the engine has no attempt that it could end.
+// Between two attempts, and while the application is asked for credentials, the engine has no attempt that it could
+// end.
 bool ConnectionPrivate::endWait()
 {
     if (!m_dialer->isNextScheduled() && !authenticator.isWaiting())
