@@ -17,8 +17,8 @@ foreach(test tst_callqueue tst_channelpublishing tst_channelsubscriptions tst_co
 endforeach()
 
 add_library(amqpqt_exerciser STATIC EXCLUDE_FROM_ALL
-    ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser.cpp ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser_events.cpp
-    ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser_peer.cpp)
+    ${CMAKE_CURRENT_SOURCE_DIR}/support/engineexerciser.cpp ${CMAKE_CURRENT_SOURCE_DIR}/support/engineobserver.cpp
+    ${CMAKE_CURRENT_SOURCE_DIR}/support/enginepeer.cpp)
 target_link_libraries(amqpqt_exerciser PUBLIC amqpqt_script PRIVATE amqpqt_build_flags)
 amqpqt_test(engine tst_robustness TIMEOUT 300 LIBRARIES amqpqt_exerciser amqpqt_script)
 

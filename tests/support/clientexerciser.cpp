@@ -139,18 +139,10 @@ void ClientExerciser::runEvents()
 
 void ClientExerciser::actOnce()
 {
-    int total = 0;
-    for (const Action &action : actions())
-        total += action.weight;
-    int choice = m_script.byte() * total / 256;
-    for (const Action &action : actions()) {
-        choice -= action.weight;
-        if (choice < 0) {
-            m_action = action.name;
-            qCDebug(lcExerciser).noquote() << QString(m_depth * 2, u' ') + QLatin1StringView(action.name);
-            return (this->*action.run)();
-        }
-    }
+    const Action &action = m_script.anyOf(actions());
+    m_action = action.name;
+    qCDebug(lcExerciser).noquote() << QString(m_depth * 2, u' ') + QLatin1StringView(action.name);
+    (this->*action.run)();
 }
 
 // Afterwards any object may have been deleted.

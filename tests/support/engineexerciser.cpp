@@ -11,35 +11,44 @@ EngineExerciser::EngineExerciser(QByteArrayView script, Begin begin)
     : m_script(script)
     , m_begin(begin)
 {
-    const quint8 flags = m_script.byte();
-    m_hasFaults = flags & 3;
-    m_interrupts = flags & 4;
-    m_settings = Script::defaultSettings();
-    m_settings.login.mechanisms.insert(m_settings.login.mechanisms.begin(), {.name = "OWN", .isClients = true});
-    m_settings.heartbeatSeconds = flags & 8 ? 10 : 0;
-    static constexpr quint32 frameMaxes[] = {4096, 8192, 131072, 0};
-    m_settings.frameMax = frameMaxes[flags >> 4 & 3];
-    m_settings.channelMax = flags & 64 ? 3 : 0;
-    m_settings.replyTimeout = std::chrono::seconds(flags & 128 ? 3 : 0);
-    m_settings.maximumMessageSize = 100'000;
-    m_settings.lowWatermark = 1000;
-    m_settings.highWatermark = 60'000;
-    m_settings.bufferLimit = 400'000;
     m_engine.configure(m_settings);
+    m_observer.responseRequested = [this] { respond(); };
+    if (m_flags & 4) {
+        m_observer.afterEvent = [this] {
+            if (!m_script.isEmpty())
+                act();
+        };
+    }
+}
+
+Engine::Settings EngineExerciser::settings(quint8 flags)
+{
+    static constexpr quint32 frameMaxes[] = {4096, 8192, 131072, 0};
+    Engine::Settings settings = Script::defaultSettings();
+    settings.login.mechanisms.insert(settings.login.mechanisms.begin(), {.name = "OWN", .isClients = true});
+    settings.heartbeatSeconds = flags & 8 ? 10 : 0;
+    settings.frameMax = frameMaxes[flags >> 4 & 3];
+    settings.channelMax = flags & 64 ? 3 : 0;
+    settings.replyTimeout = std::chrono::seconds(flags & 128 ? 3 : 0);
+    settings.maximumMessageSize = 100'000;
+    settings.lowWatermark = 1000;
+    settings.highWatermark = 60'000;
+    settings.bufferLimit = 400'000;
+    return settings;
 }
 
 EngineExerciser::~EngineExerciser()
 {
-    for (const auto &channel : m_channels) {
+    for (const auto &channel : m_observer.channels) {
         if (channel->engine)
             channel->engine->release();
     }
 }
 
-const std::vector<EngineExerciser::Operation> &EngineExerciser::applicationOperations()
+const std::vector<EngineExerciser::Operation> &EngineExerciser::operations()
 {
     using E = EngineExerciser;
-    static const std::vector<Operation> operations = {
+    static const std::vector<Operation> all = {
         {"createChannel", 6, &E::createChannel},
         {"openChannel", 4, &E::openChannel},
         {"closeChannel", 2, &E::closeChannel},
@@ -66,32 +75,7 @@ const std::vector<EngineExerciser::Operation> &EngineExerciser::applicationOpera
         {"close", 1, &E::close},
         {"abort", 1, &E::abort},
     };
-    return operations;
-}
-
-const std::vector<EngineExerciser::Operation> &EngineExerciser::otherOperations()
-{
-    using E = EngineExerciser;
-    static const std::vector<Operation> operations = {
-        {"start", 4, &E::start},
-        {"loseTransport", 1, &E::loseTransport},
-        {"tick", 6, &E::tick},
-        {"writeSome", 4, &E::writeSome},
-        {"stall", 3, &E::stall},
-        {"releaseMemory", 2, &E::releaseMemory},
-        {"answer", 40, &E::answer},
-        {"deliver", 20, &E::deliver},
-        {"returnMessage", 4, &E::returnMessage},
-        {"confirm", 8, &E::confirm},
-        {"cancelByBroker", 4, &E::cancelByBroker},
-        {"closeByBroker", 3, &E::closeByBroker},
-        {"control", 6, &E::control},
-        {"sendAnyMethod", 3, &E::sendAnyMethod},
-        {"sendAnyContent", 3, &E::sendAnyContent},
-        {"sendAnyBytes", 2, &E::sendAnyBytes},
-        {"spoil", 2, &E::spoil},
-    };
-    return operations;
+    return all;
 }
 
 const std::vector<EngineExerciser::TopologyCall> &EngineExerciser::topologyCalls()
@@ -134,7 +118,7 @@ const std::vector<EngineExerciser::TopologyCall> &EngineExerciser::topologyCalls
 QStringList EngineExerciser::channelCalls()
 {
     QStringList names;
-    for (const Operation &operation : applicationOperations())
+    for (const Operation &operation : operations())
         names += QLatin1StringView(operation.name);
     for (const TopologyCall &call : topologyCalls())
         names += QLatin1StringView(call.name);
@@ -144,91 +128,69 @@ QStringList EngineExerciser::channelCalls()
 QString EngineExerciser::run()
 {
     if (m_begin == Begin::Open)
-        handshake();
-    while (m_failure.isEmpty() && !m_script.isEmpty())
+        m_peer.handshake(3);
+    while (!m_observer.hasFailed() && !m_script.isEmpty())
         step();
-    if (m_failure.isEmpty())
+    if (!m_observer.hasFailed())
         finish();
-    return m_failure;
+    return m_observer.failure();
 }
 
 void EngineExerciser::step()
 {
-    ++m_steps;
-    runOne(m_script.chance(100) ? applicationOperations() : otherOperations());
-    drain();
-    if (!m_isStalled) {
-        m_engine.prepareOutput(m_now);
-        write(std::numeric_limits<qint64>::max());
-        drain();
-    }
-    check();
+    m_observer.nextStep();
+    if (m_script.chance(100))
+        act();
+    else
+        m_peer.act();
+    m_observer.drain();
+    m_peer.write();
+    m_observer.check();
 }
 
-template <typename Weighted>
-const Weighted &EngineExerciser::anyOf(const std::vector<Weighted> &choices)
+void EngineExerciser::act()
 {
-    int total = 0;
-    for (const Weighted &choice : choices)
-        total += choice.weight;
-    int at = m_script.byte() * total / 256;
-    return *std::find_if(choices.begin(), choices.end(),
-                         [&at](const Weighted &choice) { return (at -= choice.weight) < 0; });
-}
-
-void EngineExerciser::runOne(const std::vector<Operation> &operations)
-{
-    const Operation &operation = anyOf(operations);
-    m_operation = operation.name;
+    const Operation &operation = m_script.anyOf(operations());
+    m_observer.setOperation(operation.name);
     (this->*operation.run)();
+}
+
+void EngineExerciser::respond()
+{
+    const QByteArray response(m_script.chance(32) ? 9000 : 9, 'r');
+    const Error error =
+        m_script.chance(16) ? m_engine.handshake().respond(std::nullopt) : m_engine.handshake().respond(response);
+    if (error.isError())
+        m_engine.abort(error);
 }
 
 // Ends the connection, whatever its state.
 void EngineExerciser::finish()
 {
-    m_operation = "the end";
-    m_interrupts = false;
-    m_engine.close(m_now);
-    drain();
-    m_engine.prepareOutput(m_now);
-    write(std::numeric_limits<qint64>::max());
-    drain();
-    m_now += m_settings.closeTimeout;
-    m_engine.tick(m_now);
-    drain();
-    if (engineState() != State::Closed && engineState() != State::Idle)
-        fail(u"the connection did not end"_s);
-    m_isStarted = true;
-    m_isEndReported = false;
+    m_observer.setOperation("the end");
+    m_observer.afterEvent = nullptr;
+    m_engine.close(m_peer.now());
+    m_observer.drain();
+    m_peer.flush();
+    m_peer.passTime(m_settings.closeTimeout);
+    if (m_engine.state() != State::Closed && m_engine.state() != State::Idle)
+        m_observer.fail(u"the connection did not end"_s);
+    m_observer.noteStart();
     m_engine.failAttempt(Error(ErrorKind::Cancelled, u"the end"_s));
-    drain();
-    if (!m_isEndReported)
-        fail(u"failAttempt() was not reported"_s);
+    m_observer.drain();
+    if (m_observer.awaitsEnd())
+        m_observer.fail(u"failAttempt() was not reported"_s);
     m_engine.endWaiting(Error(ErrorKind::Cancelled, u"the end"_s));
-    drain();
-    for (const auto &channel : m_channels) {
-        if (channel->engine && channel->engine->state() != Engine::ChannelEngine::State::Closed)
-            fail(u"channel %1 did not end"_s.arg(channel->engine->number()));
-        if (channel->engine && channel->unconfirmed() > 0)
-            fail(u"%1 messages of channel %2 did not end"_s.arg(channel->unconfirmed()).arg(channel->engine->number()));
-    }
-    if (!m_openCalls.empty())
-        fail(u"call %1 did not end"_s.arg(*m_openCalls.begin()));
+    m_observer.drain();
+    m_observer.checkAllEnded();
     if (m_engine.flow().queuedBytes() != 0)
-        fail(u"%1 bytes are still queued"_s.arg(m_engine.flow().queuedBytes()));
-    check();
-}
-
-void EngineExerciser::fail(const QString &what)
-{
-    if (m_failure.isEmpty())
-        m_failure = u"%1, in step %2 (%3)"_s.arg(what).arg(m_steps).arg(QLatin1StringView(m_operation));
+        m_observer.fail(u"%1 bytes are still queued"_s.arg(m_engine.flow().queuedBytes()));
 }
 
 EngineExerciser::Channel *EngineExerciser::anyChannel()
 {
     std::vector<Channel *> usable;
-    for (const auto &channel : m_channels) {
+    for (const auto &channel : m_observer.channels) {
         if (channel->engine)
             usable.push_back(channel.get());
     }
@@ -270,22 +232,14 @@ FieldTable EngineExerciser::anyTable()
     }
 }
 
-void EngineExerciser::note(const Result<Engine::CallId> &call)
-{
-    if (!call)
-        return;
-    if (*call == 0 || m_endedCalls.contains(*call) || !m_openCalls.insert(*call).second)
-        fail(u"the number of call %1 is not new"_s.arg(*call));
-}
-
 void EngineExerciser::updateSecret()
 {
-    note(m_engine.ownCalls().updateSecret(QByteArray(m_script.chance(16) ? 9000 : 9, 's'), anyName()));
+    m_observer.note(m_engine.ownCalls().updateSecret(QByteArray(m_script.chance(16) ? 9000 : 9, 's'), anyName()));
 }
 
 void EngineExerciser::createChannel()
 {
-    if (m_channels.size() >= 24)
+    if (m_observer.channels.size() >= 24)
         return;
     auto channel = std::make_unique<Channel>();
     const quint8 number = m_script.byte();
@@ -293,14 +247,14 @@ void EngineExerciser::createChannel()
         number < 64 ? m_engine.createChannel(channel.get(), number) : m_engine.createChannel(channel.get());
     if (!channel->engine)
         return;
-    m_channels.push_back(std::move(channel));
-    note(m_channels.back()->engine->open());
+    m_observer.channels.push_back(std::move(channel));
+    m_observer.note(m_observer.channels.back()->engine->open());
 }
 
 void EngineExerciser::openChannel()
 {
     if (Channel *channel = anyChannel())
-        note(channel->engine->open());
+        m_observer.note(channel->engine->open());
 }
 
 void EngineExerciser::closeChannel()
@@ -308,13 +262,8 @@ void EngineExerciser::closeChannel()
     Channel *channel = anyChannel();
     if (!channel)
         return;
-    note(channel->engine->close());
-    for (const auto &consumer : channel->consumers) { // close() cancels them, unless the engine has done so before
-        if (consumer->entry->cancelCall && !consumer->isCancelled && !consumer->isEnded) {
-            consumer->isCancelled = true;
-            note(consumer->entry->cancelCall);
-        }
-    }
+    m_observer.note(channel->engine->close());
+    m_observer.noteCancels(*channel);
 }
 
 void EngineExerciser::releaseChannel()
@@ -333,13 +282,13 @@ void EngineExerciser::releaseChannel()
 void EngineExerciser::callTopology()
 {
     if (Channel *channel = anyChannel())
-        note(anyOf(topologyCalls()).make(*this, channel->engine->topology()));
+        m_observer.note(m_script.anyOf(topologyCalls()).make(*this, channel->engine->topology()));
 }
 
 void EngineExerciser::setPrefetch()
 {
     if (Channel *channel = anyChannel())
-        note(channel->engine->subscriptions().setPrefetch(m_script.byte(), m_script.chance(64)));
+        m_observer.note(channel->engine->subscriptions().setPrefetch(m_script.byte(), m_script.chance(64)));
 }
 
 void EngineExerciser::get()
@@ -349,9 +298,10 @@ void EngineExerciser::get()
         return;
     const bool noAck = m_script.chance(64);
     const Result<Engine::CallId> call = channel->engine->get(u"q"_s, noAck);
-    note(call);
-    if (call && !noAck)
-        m_gets[*call] = channel;
+    if (noAck)
+        m_observer.note(call);
+    else
+        m_observer.noteGet(*channel, call);
 }
 
 void EngineExerciser::consume()
@@ -371,7 +321,7 @@ void EngineExerciser::consume()
         return;
     consumer->entry = *entry;
     consumer->channel = channel;
-    note(consumer->entry->startCall);
+    m_observer.note(consumer->entry->startCall);
     channel->consumers.push_back(std::move(consumer));
 }
 
@@ -381,7 +331,7 @@ void EngineExerciser::cancel()
     if (!consumer)
         return;
     consumer->isCancelled = true;
-    note(consumer->channel->engine->subscriptions().cancel(*consumer->entry));
+    m_observer.note(consumer->channel->engine->subscriptions().cancel(*consumer->entry));
 }
 
 void EngineExerciser::deleteConsumer()
@@ -391,7 +341,7 @@ void EngineExerciser::deleteConsumer()
         return;
     consumer->entry->client = nullptr;
     consumer->isCancelled = true;
-    note(consumer->channel->engine->subscriptions().cancel(*consumer->entry));
+    m_observer.note(consumer->channel->engine->subscriptions().cancel(*consumer->entry));
 }
 
 void EngineExerciser::publish()
@@ -404,14 +354,8 @@ void EngineExerciser::publish()
     const QByteArray properties =
         m_script.chance(32) ? QByteArray("\x80\0\xff", 3) + QByteArray(255, 'p') : QByteArray(2, '\0');
     const bool confirms = channel->engine->mode() == Engine::ChannelEngine::Mode::Confirm;
-    const Engine::Published sequence =
-        channel->engine->publish(anyName(), anyName(), properties, body, m_script.chance(64));
-    if (sequence && *sequence != ++channel->lastPublished)
-        fail(u"message %1 of channel %2 got the number %3"_s.arg(channel->lastPublished)
-                 .arg(channel->engine->number())
-                 .arg(*sequence));
-    if (sequence)
-        channel->published.emplace(*sequence, confirms);
+    m_observer.notePublished(
+        *channel, channel->engine->publish(anyName(), anyName(), properties, body, m_script.chance(64)), confirms);
 }
 
 quint64 EngineExerciser::anyTag(const Channel &channel)
@@ -422,24 +366,13 @@ quint64 EngineExerciser::anyTag(const Channel &channel)
     return *std::next(channel.openTags.begin(), choice % channel.openTags.size());
 }
 
-void EngineExerciser::noteSettled(Channel &channel, quint64 tag, Engine::Deliveries::Settled settled)
-{
-    if (channel.unsure)
-        return;
-    const bool wasOpen = channel.openTags.erase(tag) > 0;
-    if (settled.count > 0 && !wasOpen)
-        fail(u"delivery %1 was settled that was not open"_s.arg(tag));
-    if (settled.consumer && --static_cast<Consumer *>(settled.consumer)->unacked < 0)
-        fail(u"delivery %1 was settled for a consumer that had none"_s.arg(tag));
-}
-
 void EngineExerciser::ack()
 {
     if (Channel *channel = anyChannel()) {
         const quint64 tag = anyTag(*channel);
-        noteSettled(*channel, tag, channel->engine->deliveries().ack(tag));
+        m_observer.noteSettled(*channel, tag, channel->engine->deliveries().ack(tag));
         if (channel->engine->deliveries().ack(tag).count > 0)
-            fail(u"delivery %1 was acked twice"_s.arg(tag));
+            m_observer.fail(u"delivery %1 was acked twice"_s.arg(tag));
     }
 }
 
@@ -447,9 +380,9 @@ void EngineExerciser::nack()
 {
     if (Channel *channel = anyChannel()) {
         const quint64 tag = anyTag(*channel);
-        noteSettled(*channel, tag, channel->engine->deliveries().nack(tag, m_script.chance(128)));
+        m_observer.noteSettled(*channel, tag, channel->engine->deliveries().nack(tag, m_script.chance(128)));
         if (channel->engine->deliveries().isUnsettled(tag))
-            fail(u"delivery %1 is open after a nack"_s.arg(tag));
+            m_observer.fail(u"delivery %1 is open after a nack"_s.arg(tag));
     }
 }
 
@@ -460,7 +393,7 @@ void EngineExerciser::ackUpTo()
         return;
     const quint64 tag = anyTag(*channel);
     const bool wasOpen = channel->engine->deliveries().isUnsettled(tag);
-    noteSettledUpTo(*channel, tag, wasOpen, channel->engine->deliveries().ackUpTo(tag));
+    m_observer.noteSettledUpTo(*channel, tag, wasOpen, channel->engine->deliveries().ackUpTo(tag));
 }
 
 void EngineExerciser::nackUpTo()
@@ -470,66 +403,44 @@ void EngineExerciser::nackUpTo()
         return;
     const quint64 tag = anyTag(*channel);
     const bool wasOpen = channel->engine->deliveries().isUnsettled(tag);
-    noteSettledUpTo(*channel, tag, wasOpen, channel->engine->deliveries().nackUpTo(tag, m_script.chance(128)));
-}
-
-void EngineExerciser::noteSettledUpTo(Channel &channel, quint64 tag, bool wasOpen,
-                                      const std::vector<Engine::Deliveries::Settled> &all)
-{
-    if (channel.unsure)
-        return;
-    const auto end = channel.openTags.upper_bound(tag);
-    if (countOf(all) != (wasOpen ? std::distance(channel.openTags.begin(), end) : 0))
-        fail(u"%1 deliveries were settled up to %2"_s.arg(countOf(all)).arg(tag));
-    for (const auto &run : all) {
-        for (int i = 0; i < run.count && !channel.openTags.empty(); ++i)
-            noteSettled(channel, *channel.openTags.begin(), {1, run.consumer});
-    }
+    m_observer.noteSettledUpTo(*channel, tag, wasOpen,
+                               channel->engine->deliveries().nackUpTo(tag, m_script.chance(128)));
 }
 
 void EngineExerciser::confirmSelect()
 {
     if (Channel *channel = anyChannel())
-        note(channel->engine->confirmSelect());
+        m_observer.note(channel->engine->confirmSelect());
 }
 
 void EngineExerciser::txSelect()
 {
     if (Channel *channel = anyChannel())
-        note(channel->engine->txSelect());
+        m_observer.note(channel->engine->txSelect());
 }
 
 void EngineExerciser::txCommit()
 {
     if (Channel *channel = anyChannel())
-        note(channel->engine->txCommit());
+        m_observer.note(channel->engine->txCommit());
 }
 
 void EngineExerciser::txRollback()
 {
     if (Channel *channel = anyChannel())
-        noteUnsure(*channel, channel->engine->txRollback());
+        m_observer.noteUnsure(*channel, channel->engine->txRollback());
 }
 
 void EngineExerciser::redeliverUnacked()
 {
     if (Channel *channel = anyChannel())
-        noteUnsure(*channel, channel->engine->redeliverUnacked());
+        m_observer.noteUnsure(*channel, channel->engine->redeliverUnacked());
 }
 
 void EngineExerciser::requestAccess()
 {
     if (Channel *channel = anyChannel())
-        note(channel->engine->requestAccess(u"/data"_s, {}));
-}
-
-void EngineExerciser::noteUnsure(Channel &channel, const Result<Engine::CallId> &call)
-{
-    note(call);
-    if (!call)
-        return;
-    m_unsure[*call] = &channel;
-    ++channel.unsure;
+        m_observer.note(channel->engine->requestAccess(u"/data"_s, {}));
 }
 
 void EngineExerciser::setConfirmWindow()
@@ -540,15 +451,9 @@ void EngineExerciser::setConfirmWindow()
 
 void EngineExerciser::close()
 {
-    m_engine.close(m_now);
-    for (const auto &channel : m_channels) {
-        for (const auto &consumer : channel->consumers) {
-            if (consumer->entry->cancelCall && !consumer->isCancelled && !consumer->isEnded) {
-                consumer->isCancelled = true;
-                note(consumer->entry->cancelCall);
-            }
-        }
-    }
+    m_engine.close(m_peer.now());
+    for (const auto &channel : m_observer.channels)
+        m_observer.noteCancels(*channel);
 }
 
 void EngineExerciser::abort()

@@ -78,15 +78,7 @@ void FuzzedBroker::act()
         return;
     if (!session->isAccepted && session->transport->isConnecting() && !m_script.chance(16))
         return accept(*session);
-    int total = 0;
-    for (const Action &action : actions())
-        total += action.weight;
-    int choice = m_script.byte() * total / 256;
-    for (const Action &action : actions()) {
-        choice -= action.weight;
-        if (choice < 0)
-            return (this->*action.run)(*session);
-    }
+    (this->*m_script.anyOf(actions()).run)(*session);
 }
 
 bool FuzzedBroker::answerEverything()

@@ -6,6 +6,7 @@
 #include <QtCore/qrandom.h>
 
 #include <algorithm>
+#include <vector>
 
 // Arbitrary bytes that decide what an exerciser does; zeros at their end.
 class ScriptBytes
@@ -31,6 +32,16 @@ public:
         return high << 8 | byte();
     }
     bool chance(int of256) { return byte() < of256; }
+    template <typename Weighted>
+    const Weighted &anyOf(const std::vector<Weighted> &choices) // one of them, by weight
+    {
+        int total = 0;
+        for (const Weighted &choice : choices)
+            total += choice.weight;
+        int at = byte() * total / 256;
+        return *std::find_if(choices.begin(), choices.end(),
+                             [&at](const Weighted &choice) { return (at -= choice.weight) < 0; });
+    }
     QByteArray take(qsizetype size)
     {
         const QByteArrayView taken = m_left.first(std::min(size, m_left.size()));

@@ -1,80 +1,139 @@
 // SPDX-License-Identifier: MIT
-
-// The part of EngineExerciser that is the socket, the clock and the broker.
-
-#include "support/engineexerciser.h"
+#include "support/enginepeer.h"
+#include "support/wiresupport.h"
 
 #include <algorithm>
+#include <limits>
 
 using namespace AmqpQt;
 using namespace Qt::StringLiterals;
 using State = Engine::ConnectionEngine::State;
 using WireSupport::FieldFiller;
 
-void EngineExerciser::start()
+EnginePeer::EnginePeer(ScriptBytes &script, Engine::ConnectionEngine &engine, EngineObserver &observer,
+                       const Engine::Settings &settings, bool hasFaults)
+    : m_script(script)
+    , m_engine(engine)
+    , m_observer(observer)
+    , m_settings(settings)
+    , m_hasFaults(hasFaults)
 {
-    if (engineState() == State::Open || engineState() == State::CloseSent || m_engine.isClosing())
-        return;
-    if (m_isStarted && !m_isEndReported && engineState() == State::Closed)
-        return; // its end is still to be reported
-    handshake();
 }
 
-// Starts a connection to a broker that follows the protocol for as long as the script says.
-void EngineExerciser::handshake()
+const std::vector<EnginePeer::Operation> &EnginePeer::operations()
+{
+    using P = EnginePeer;
+    static const std::vector<Operation> all = {
+        {"start", 4, &P::start},
+        {"loseTransport", 1, &P::loseTransport},
+        {"tick", 6, &P::tick},
+        {"writeSome", 4, &P::writeSome},
+        {"stall", 3, &P::stall},
+        {"releaseMemory", 2, &P::releaseMemory},
+        {"answer", 40, &P::answer},
+        {"deliver", 20, &P::deliver},
+        {"returnMessage", 4, &P::returnMessage},
+        {"confirm", 8, &P::confirm},
+        {"cancelByBroker", 4, &P::cancelByBroker},
+        {"closeByBroker", 3, &P::closeByBroker},
+        {"control", 6, &P::control},
+        {"sendAnyMethod", 3, &P::sendAnyMethod},
+        {"sendAnyContent", 3, &P::sendAnyContent},
+        {"sendAnyBytes", 2, &P::sendAnyBytes},
+        {"spoil", 2, &P::spoil},
+    };
+    return all;
+}
+
+void EnginePeer::act()
+{
+    const Operation &operation = m_script.anyOf(operations());
+    m_observer.setOperation(operation.name);
+    (this->*operation.run)();
+}
+
+void EnginePeer::handshake(int steps)
 {
     m_session = {};
-    m_peer.clear();
+    m_channels.clear();
     m_startAsked = false;
     m_isSpoilt = m_isStalled = false;
-    m_isStarted = true;
-    m_isOpened = m_isEndReported = false;
+    m_observer.noteStart();
     if (m_engine.start(m_settings, m_now).isError())
-        return fail(u"start() failed"_s);
+        return m_observer.fail(u"start() failed"_s);
     m_engine.handshake().transportReady({});
-    const int steps = m_begin == Begin::Open ? 3 : m_script.byte() % 8;
-    for (int i = 0; i < steps && m_failure.isEmpty() && engineState() != State::Closed; ++i) {
+    for (int i = 0; i < steps && !m_observer.hasFailed() && m_engine.state() != State::Closed; ++i) {
         write(std::numeric_limits<qint64>::max());
-        if (m_peer[0].asked.empty() && !m_startAsked)
+        if (m_channels[0].asked.empty() && !m_startAsked)
             break;
         answerOn(0);
     }
 }
 
-void EngineExerciser::loseTransport()
+void EnginePeer::write()
+{
+    if (!m_isStalled)
+        flush();
+}
+
+void EnginePeer::flush()
+{
+    m_engine.prepareOutput(m_now);
+    write(std::numeric_limits<qint64>::max());
+    m_observer.drain();
+}
+
+void EnginePeer::passTime(std::chrono::milliseconds time)
+{
+    m_now += time;
+    m_engine.tick(m_now);
+    m_observer.drain();
+}
+
+void EnginePeer::start()
+{
+    if (m_engine.state() == State::Open || m_engine.state() == State::CloseSent || m_engine.isClosing())
+        return;
+    if (m_observer.awaitsEnd() && m_engine.state() == State::Closed)
+        return; // its end is still to be reported
+    m_mechanism = m_script.chance(64) ? "OWN" : "PLAIN";
+    handshake(m_script.byte() % 8);
+}
+
+void EnginePeer::loseTransport()
 {
     m_engine.transportClosed(Error(ErrorKind::Network, u"lost"_s));
 }
 
-void EngineExerciser::tick()
+void EnginePeer::tick()
 {
     const int step = m_script.byte();
     m_now += std::chrono::milliseconds(step * step / 4);
-    const bool wasOver = isOver();
+    const bool wasOver = m_observer.isOver();
     m_engine.tick(m_now, m_script.chance(200));
     if (wasOver && m_engine.hasInput())
-        fail(u"time passed after the end, and something happened"_s);
+        m_observer.fail(u"time passed after the end, and something happened"_s);
 }
 
-void EngineExerciser::writeSome()
+void EnginePeer::writeSome()
 {
     m_isStalled = true;
     m_engine.prepareOutput(m_now);
     write(m_script.byte());
 }
 
-void EngineExerciser::stall()
+void EnginePeer::stall()
 {
     m_isStalled = !m_isStalled;
 }
 
-void EngineExerciser::releaseMemory()
+void EnginePeer::releaseMemory()
 {
     if (!m_engine.hasInput())
         m_engine.releaseIdleMemory();
 }
 
-void EngineExerciser::write(qint64 limit)
+void EnginePeer::write(qint64 limit)
 {
     for (QByteArrayView bytes = m_engine.output(); !bytes.isEmpty() && limit > 0; bytes = m_engine.output()) {
         const QByteArrayView part = bytes.first(std::min<qint64>(limit, bytes.size()));
@@ -88,14 +147,14 @@ void EngineExerciser::write(qint64 limit)
         m_engine.written(part.size(), m_now);
     }
     if (const QStringList violations = m_session.takeViolations(); !violations.isEmpty())
-        fail(violations.join(u", "_s));
+        m_observer.fail(violations.join(u", "_s));
 }
 
-void EngineExerciser::onSent(const Frame &frame)
+void EnginePeer::onSent(const Frame &frame)
 {
     if (frame.type != Wire::FrameType::Method)
         return;
-    PeerChannel &channel = m_peer[frame.channel];
+    Channel &channel = m_channels[frame.channel];
     if (frame.is(Wire::ChannelOpen::id))
         channel = {};
     if (frame.is(Wire::ConfirmSelect::id))
@@ -126,20 +185,20 @@ void EngineExerciser::onSent(const Frame &frame)
     });
 }
 
-quint16 EngineExerciser::anyNumber()
+quint16 EnginePeer::anyNumber()
 {
     const quint8 choice = m_script.byte();
     if (choice >= 240)
         return choice % 4;
     std::vector<quint16> open;
-    for (const auto &channel : m_channels) {
+    for (const auto &channel : m_observer.channels) {
         if (channel->engine && channel->engine->state() != Engine::ChannelEngine::State::Closed)
             open.push_back(channel->engine->number());
     }
     return open.empty() ? 1 : open[choice % open.size()];
 }
 
-void EngineExerciser::send(const QByteArray &bytes)
+void EnginePeer::send(const QByteArray &bytes)
 {
     if (!std::exchange(m_isSpoilt, false))
         return feed(bytes);
@@ -148,7 +207,7 @@ void EngineExerciser::send(const QByteArray &bytes)
 }
 
 // Feeds frame by frame, and notes each frame before the engine can answer it.
-void EngineExerciser::feed(QByteArrayView bytes)
+void EnginePeer::feed(QByteArrayView bytes)
 {
     while (!bytes.isEmpty()) {
         QByteArrayView left = bytes;
@@ -168,20 +227,20 @@ void EngineExerciser::feed(QByteArrayView bytes)
     }
 }
 
-void EngineExerciser::feedPart(QByteArrayView part)
+void EnginePeer::feedPart(QByteArrayView part)
 {
-    const bool wasOver = isOver();
-    const int countBefore = m_eventCount;
+    const bool wasOver = m_observer.isOver();
+    const int countBefore = m_observer.eventCount();
     while (!part.isEmpty()) {
         part = part.sliced(feedEngine(m_engine, part, m_now));
-        drain();
+        m_observer.drain();
     }
-    if (wasOver && m_eventCount != countBefore)
-        fail(u"bytes that came after the end changed something"_s);
+    if (wasOver && m_observer.eventCount() != countBefore)
+        m_observer.fail(u"bytes that came after the end changed something"_s);
 }
 
 template <typename Method>
-QByteArray EngineExerciser::filled(quint16 channel)
+QByteArray EnginePeer::filled(quint16 channel)
 {
     FieldFiller filler(m_script.number());
     Method method;
@@ -189,7 +248,7 @@ QByteArray EngineExerciser::filled(quint16 channel)
     return Wire::encodeFrame(channel, method);
 }
 
-Content EngineExerciser::anyContent()
+Content EnginePeer::anyContent()
 {
     static constexpr int sizes[] = {0, 1, 300, 4088, 5000, 30'000, 99'999, 100'001};
     Content content;
@@ -200,10 +259,10 @@ Content EngineExerciser::anyContent()
     return content;
 }
 
-void EngineExerciser::answer()
+void EnginePeer::answer()
 {
     std::vector<quint16> asked;
-    for (const auto &[number, channel] : m_peer) {
+    for (const auto &[number, channel] : m_channels) {
         if (!channel.asked.empty())
             asked.push_back(number);
     }
@@ -213,13 +272,11 @@ void EngineExerciser::answer()
         answerOn(asked[m_script.byte() % asked.size()]);
 }
 
-void EngineExerciser::answerOn(quint16 number)
+void EnginePeer::answerOn(quint16 number)
 {
-    if (std::exchange(m_startAsked, false)) {
-        const QByteArray mechanism = m_begin != Begin::Open && m_script.chance(64) ? "OWN" : "PLAIN";
-        return send(Wire::encodeFrame(0, connectionStart(encodedServerProperties(), mechanism, "en_US")));
-    }
-    PeerChannel &channel = m_peer[number];
+    if (std::exchange(m_startAsked, false))
+        return send(Wire::encodeFrame(0, connectionStart(encodedServerProperties(), m_mechanism, "en_US")));
+    Channel &channel = m_channels[number];
     const Frame asked = std::move(channel.asked.front());
     channel.asked.pop_front();
     const quint32 frameMax = m_engine.handshake().agreed().frameMax ? m_engine.handshake().agreed().frameMax : 131072;
@@ -255,10 +312,10 @@ void EngineExerciser::answerOn(quint16 number)
     send(bytes);
 }
 
-void EngineExerciser::deliver()
+void EnginePeer::deliver()
 {
     const quint16 number = anyNumber();
-    PeerChannel &channel = m_peer[number];
+    Channel &channel = m_channels[number];
     if (channel.consumers.isEmpty())
         return;
     const QByteArray tag = channel.consumers[m_script.byte() % channel.consumers.size()];
@@ -267,17 +324,17 @@ void EngineExerciser::deliver()
     channel.deliveryTag += isCounted;
 }
 
-void EngineExerciser::returnMessage()
+void EnginePeer::returnMessage()
 {
     const quint16 number = anyNumber();
     if (m_engine.channel(number))
         send(filled<Wire::BasicReturn>(number) + contentFrames(number, anyContent()));
 }
 
-void EngineExerciser::confirm()
+void EnginePeer::confirm()
 {
     const quint16 number = anyNumber();
-    const quint64 published = m_peer[number].published;
+    const quint64 published = m_channels[number].published;
     const quint64 tag = m_script.byte() % (published + (m_hasFaults ? 2 : 1));
     const bool multiple = m_script.chance(128) || tag == 0;
     if (published == 0)
@@ -288,10 +345,10 @@ void EngineExerciser::confirm()
         send(Wire::encodeFrame(number, Wire::BasicAck{.deliveryTag = tag, .multiple = multiple}));
 }
 
-void EngineExerciser::cancelByBroker()
+void EnginePeer::cancelByBroker()
 {
     const quint16 number = anyNumber();
-    PeerChannel &channel = m_peer[number];
+    Channel &channel = m_channels[number];
     if (channel.consumers.isEmpty())
         return;
     const QByteArray tag = channel.consumers.takeAt(m_script.byte() % channel.consumers.size());
@@ -299,20 +356,20 @@ void EngineExerciser::cancelByBroker()
                            Wire::BasicCancel{.consumerTag = QByteArrayView(tag), .noWait = m_script.chance(200)}));
 }
 
-void EngineExerciser::closeByBroker()
+void EnginePeer::closeByBroker()
 {
     if (m_script.chance(40))
         return send(filled<Wire::ConnectionClose>(0));
     const quint16 number = anyNumber();
     if (number == 0 || !m_engine.channel(number))
         return;
-    PeerChannel &channel = m_peer[number];
+    Channel &channel = m_channels[number];
     std::erase_if(channel.asked, [](const Frame &asked) { return !asked.is(Wire::ChannelClose::id); });
     channel.consumers.clear();
     send(filled<Wire::ChannelClose>(number));
 }
 
-void EngineExerciser::control()
+void EnginePeer::control()
 {
     switch (m_script.byte() % 4) {
     case 0:
@@ -326,15 +383,15 @@ void EngineExerciser::control()
     }
 }
 
-void EngineExerciser::sendAnyMethod()
+void EnginePeer::sendAnyMethod()
 {
     if (!m_hasFaults)
         return;
     static const auto methods = [] {
-        std::vector<QByteArray (EngineExerciser::*)(quint16)> all;
+        std::vector<QByteArray (EnginePeer::*)(quint16)> all;
         WireSupport::forEachMethod([&]<typename M>() {
             if constexpr (M::toClient)
-                all.push_back(&EngineExerciser::filled<M>);
+                all.push_back(&EnginePeer::filled<M>);
         });
         return all;
     }();
@@ -342,7 +399,7 @@ void EngineExerciser::sendAnyMethod()
     send((this->*any)(anyNumber()));
 }
 
-void EngineExerciser::sendAnyContent()
+void EnginePeer::sendAnyContent()
 {
     if (!m_hasFaults)
         return;
@@ -358,13 +415,13 @@ void EngineExerciser::sendAnyContent()
     }
 }
 
-void EngineExerciser::sendAnyBytes()
+void EnginePeer::sendAnyBytes()
 {
     if (m_hasFaults)
         send(m_script.take(m_script.byte() % 64));
 }
 
-void EngineExerciser::spoil()
+void EnginePeer::spoil()
 {
     m_isSpoilt = m_hasFaults;
 }

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-
-// The part of EngineExerciser that checks the events of the engine.
-
-#include "support/engineexerciser.h"
+#include "support/engineobserver.h"
 
 #include <algorithm>
 
@@ -10,25 +7,113 @@ using namespace AmqpQt;
 using namespace Qt::StringLiterals;
 using State = Engine::ConnectionEngine::State;
 
-void EngineExerciser::drain()
+EngineObserver::EngineObserver(Engine::ConnectionEngine &engine, qint64 maximumMessageSize)
+    : m_engine(engine)
+    , m_maximumMessageSize(maximumMessageSize)
 {
-    while (auto event = m_engineEvents.next(m_engine)) {
-        if (!m_failure.isEmpty())
-            return;
-        ++m_eventCount;
-        std::visit([this](const auto &alternative) { on(alternative); }, *event);
-        if (m_interrupts && !m_script.isEmpty())
-            runOne(applicationOperations()); // in a slot
+}
+
+void EngineObserver::fail(const QString &what)
+{
+    if (m_failure.isEmpty())
+        m_failure = u"%1, in step %2 (%3)"_s.arg(what).arg(m_steps).arg(QLatin1StringView(m_operation));
+}
+
+void EngineObserver::noteStart()
+{
+    m_isStarted = true;
+    m_isOpened = m_isEndReported = false;
+}
+
+void EngineObserver::note(const Result<Engine::CallId> &call)
+{
+    if (!call)
+        return;
+    if (*call == 0 || m_endedCalls.contains(*call) || !m_openCalls.insert(*call).second)
+        fail(u"the number of call %1 is not new"_s.arg(*call));
+}
+
+void EngineObserver::noteGet(Channel &channel, const Result<Engine::CallId> &call)
+{
+    note(call);
+    if (call)
+        m_gets[*call] = &channel;
+}
+
+void EngineObserver::noteUnsure(Channel &channel, const Result<Engine::CallId> &call)
+{
+    note(call);
+    if (!call)
+        return;
+    m_unsure[*call] = &channel;
+    ++channel.unsure;
+}
+
+void EngineObserver::noteCancels(Channel &channel)
+{
+    for (const auto &consumer : channel.consumers) {
+        if (consumer->entry->cancelCall && !consumer->isCancelled && !consumer->isEnded) {
+            consumer->isCancelled = true;
+            note(consumer->entry->cancelCall);
+        }
     }
 }
 
-void EngineExerciser::check()
+void EngineObserver::notePublished(Channel &channel, Engine::Published sequence, bool confirms)
+{
+    if (!sequence)
+        return;
+    if (*sequence != ++channel.lastPublished)
+        fail(u"message %1 of channel %2 got the number %3"_s.arg(channel.lastPublished)
+                 .arg(channel.engine->number())
+                 .arg(*sequence));
+    channel.published.emplace(*sequence, confirms);
+}
+
+void EngineObserver::noteSettled(Channel &channel, quint64 tag, Engine::Deliveries::Settled settled)
+{
+    if (channel.unsure)
+        return;
+    const bool wasOpen = channel.openTags.erase(tag) > 0;
+    if (settled.count > 0 && !wasOpen)
+        fail(u"delivery %1 was settled that was not open"_s.arg(tag));
+    if (settled.consumer && --static_cast<Consumer *>(settled.consumer)->unacked < 0)
+        fail(u"delivery %1 was settled for a consumer that had none"_s.arg(tag));
+}
+
+void EngineObserver::noteSettledUpTo(Channel &channel, quint64 tag, bool wasOpen,
+                                     const std::vector<Engine::Deliveries::Settled> &all)
+{
+    if (channel.unsure)
+        return;
+    const auto end = channel.openTags.upper_bound(tag);
+    if (countOf(all) != (wasOpen ? std::distance(channel.openTags.begin(), end) : 0))
+        fail(u"%1 deliveries were settled up to %2"_s.arg(countOf(all)).arg(tag));
+    for (const auto &run : all) {
+        for (int i = 0; i < run.count && !channel.openTags.empty(); ++i)
+            noteSettled(channel, *channel.openTags.begin(), {1, run.consumer});
+    }
+}
+
+void EngineObserver::drain()
+{
+    while (auto event = m_engineEvents.next(m_engine)) {
+        if (hasFailed())
+            return;
+        ++m_eventCount;
+        std::visit([this](const auto &alternative) { on(alternative); }, *event);
+        if (afterEvent)
+            afterEvent();
+    }
+}
+
+void EngineObserver::check()
 {
     if (m_engine.flow().queuedBytes() < 0)
         fail(u"%1 bytes wait"_s.arg(m_engine.flow().queuedBytes()));
-    if (m_isStarted && !m_engine.hasInput() && (engineState() == State::Closed) != m_isEndReported)
+    if (m_isStarted && !m_engine.hasInput() && (m_engine.state() == State::Closed) != m_isEndReported)
         fail(u"the end was not reported"_s);
-    for (const auto &channel : m_channels) {
+    for (const auto &channel : channels) {
         using ChannelState = Engine::ChannelEngine::State;
         if (channel->engine && channel->engine->state() != ChannelState::Closed &&
             m_engine.channel(channel->engine->number()) != channel->engine.get())
@@ -48,7 +133,25 @@ void EngineExerciser::check()
     }
 }
 
-EngineExerciser::Channel *EngineExerciser::channelOf(const std::shared_ptr<Engine::ChannelEngine> &engine)
+bool EngineObserver::isOver() const
+{
+    return m_isEndReported && m_engine.state() == State::Closed;
+}
+
+void EngineObserver::checkAllEnded()
+{
+    for (const auto &channel : channels) {
+        if (channel->engine && channel->engine->state() != Engine::ChannelEngine::State::Closed)
+            fail(u"channel %1 did not end"_s.arg(channel->engine->number()));
+        if (channel->engine && channel->unconfirmed() > 0)
+            fail(u"%1 messages of channel %2 did not end"_s.arg(channel->unconfirmed()).arg(channel->engine->number()));
+    }
+    if (!m_openCalls.empty())
+        fail(u"call %1 did not end"_s.arg(*m_openCalls.begin()));
+    check();
+}
+
+EngineObserver::Channel *EngineObserver::channelOf(const std::shared_ptr<Engine::ChannelEngine> &engine)
 {
     auto *channel = static_cast<Channel *>(engine->client);
     if (channel && channel->engine != engine)
@@ -56,17 +159,17 @@ EngineExerciser::Channel *EngineExerciser::channelOf(const std::shared_ptr<Engin
     return channel;
 }
 
-void EngineExerciser::on(const Engine::RepeatedDelivery &event)
+void EngineObserver::on(const Engine::RepeatedDelivery &event)
 {
     fail(u"the repeated delivery %1 was not made whole"_s.arg(event.deliveryTag));
 }
 
-void EngineExerciser::on(const Engine::Delivered &event)
+void EngineObserver::on(const Engine::Delivered &event)
 {
     auto *consumer = static_cast<Consumer *>(event.consumer->client);
     if (!consumer || consumer->isCancelled || consumer->isEnded)
         return fail(u"delivery %1 has no active consumer"_s.arg(event.message.deliveryTag));
-    if (event.message.body.size() > m_settings.maximumMessageSize)
+    if (event.message.body.size() > m_maximumMessageSize)
         fail(u"a message of %1 bytes was delivered"_s.arg(event.message.body.size()));
     if (consumer->entry->noAck)
         return;
@@ -74,7 +177,7 @@ void EngineExerciser::on(const Engine::Delivered &event)
     noteDelivered(*consumer->channel, event.message.deliveryTag);
 }
 
-void EngineExerciser::noteDelivered(Channel &channel, quint64 tag)
+void EngineObserver::noteDelivered(Channel &channel, quint64 tag)
 {
     if (std::exchange(channel.incarnation, channel.engine->incarnation()) != channel.engine->incarnation()) {
         channel.lastTag = 0;
@@ -90,7 +193,7 @@ void EngineExerciser::noteDelivered(Channel &channel, quint64 tag)
         fail(u"delivery %1 is settled before it is reported"_s.arg(tag));
 }
 
-void EngineExerciser::on(const Engine::ReplyArrived &event)
+void EngineObserver::on(const Engine::ReplyArrived &event)
 {
     if (!m_endedCalls.insert(event.call).second)
         return fail(u"call %1 ended twice"_s.arg(event.call));
@@ -110,47 +213,43 @@ void EngineExerciser::on(const Engine::ReplyArrived &event)
         consumer->unacked = consumer->entry->unacked;
 }
 
-void EngineExerciser::on(const Engine::Opened &)
+void EngineObserver::on(const Engine::Opened &)
 {
     if (std::exchange(m_isOpened, true) || m_isEndReported)
         fail(u"opened twice, or after the end"_s);
 }
 
-void EngineExerciser::on(const Engine::ConnectionClosed &)
+void EngineObserver::on(const Engine::ConnectionClosed &)
 {
     if (!m_isStarted || std::exchange(m_isEndReported, true))
         fail(u"the end was reported twice"_s);
 }
 
-void EngineExerciser::on(const Engine::ResponseRequested &event)
+void EngineObserver::on(const Engine::ResponseRequested &event)
 {
     if (m_isOpened || m_isEndReported || event.mechanism != "OWN")
         fail(u"a response was requested outside the handshake"_s);
-    const QByteArray response(m_script.chance(32) ? 9000 : 9, 'r');
-    const Error error =
-        m_script.chance(16) ? m_engine.handshake().respond(std::nullopt) : m_engine.handshake().respond(response);
-    if (error.isError())
-        m_engine.abort(error);
+    responseRequested();
 }
 
-void EngineExerciser::on(const Engine::BlockedChanged &event)
+void EngineObserver::on(const Engine::BlockedChanged &event)
 {
     if (std::exchange(m_isBlocked, event.blocked) == event.blocked)
         fail(u"blocked or unblocked twice"_s);
 }
 
-void EngineExerciser::on(const Engine::WritableChanged &event)
+void EngineObserver::on(const Engine::WritableChanged &event)
 {
     if (std::exchange(m_isWritable, event.writable) == event.writable)
         fail(u"writable or not, twice"_s);
 }
 
-void EngineExerciser::on(const Engine::ChannelOpened &event)
+void EngineObserver::on(const Engine::ChannelOpened &event)
 {
     channelOf(event.channel);
 }
 
-void EngineExerciser::on(const Engine::ChannelClosed &event)
+void EngineObserver::on(const Engine::ChannelClosed &event)
 {
     Channel *channel = channelOf(event.channel);
     if (!channel)
@@ -161,29 +260,29 @@ void EngineExerciser::on(const Engine::ChannelClosed &event)
         consumer->isEnded = consumer->isEnded || consumer->entry->state == Engine::ConsumerEntry::State::Gone;
 }
 
-void EngineExerciser::on(const Engine::FlowChanged &event)
+void EngineObserver::on(const Engine::FlowChanged &event)
 {
     channelOf(event.channel);
 }
 
-void EngineExerciser::on(const Engine::Returned &event)
+void EngineObserver::on(const Engine::Returned &event)
 {
     channelOf(event.channel);
 }
 
-void EngineExerciser::on(const Engine::PublishConfirmed &event)
+void EngineObserver::on(const Engine::PublishConfirmed &event)
 {
     if (Channel *channel = channelOf(event.channel))
         publishesEnded(*channel, event.first, event.last, true);
 }
 
-void EngineExerciser::on(const Engine::PublishFailed &event)
+void EngineObserver::on(const Engine::PublishFailed &event)
 {
     if (Channel *channel = channelOf(event.channel))
         publishesEnded(*channel, event.first, event.last, false);
 }
 
-void EngineExerciser::publishesEnded(Channel &channel, quint64 first, quint64 last, bool confirmed)
+void EngineObserver::publishesEnded(Channel &channel, quint64 first, quint64 last, bool confirmed)
 {
     if (first == 0 || last < first || last > channel.lastPublished)
         return fail(u"messages %1 to %2 ended, with %3 published"_s.arg(first).arg(last).arg(channel.lastPublished));
@@ -197,14 +296,14 @@ void EngineExerciser::publishesEnded(Channel &channel, quint64 first, quint64 la
     }
 }
 
-void EngineExerciser::on(const Engine::ConfirmWindowChanged &event)
+void EngineObserver::on(const Engine::ConfirmWindowChanged &event)
 {
     Channel *channel = channelOf(event.channel);
     if (channel && std::exchange(channel->isWindowFull, event.full) == event.full)
         fail(u"the window is full or not, twice"_s);
 }
 
-void EngineExerciser::on(const Engine::ConsumerCancelled &event)
+void EngineObserver::on(const Engine::ConsumerCancelled &event)
 {
     if (auto *consumer = static_cast<Consumer *>(event.consumer->client)) {
         if (std::exchange(consumer->isEnded, true))
