@@ -91,9 +91,8 @@ template <typename T, typename F>
 class ContinuationOf final : public Continuation
 {
 public:
-    template <typename G>
-    explicit ContinuationOf(G &&function)
-        : m_function(std::forward<G>(function))
+    explicit ContinuationOf(F function)
+        : m_function(std::move(function))
     {
     }
     void run(const ReplyStateBase &reply) override

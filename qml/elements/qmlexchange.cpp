@@ -98,7 +98,7 @@ void QmlExchange::onDeclared(const Result<void> &result)
 {
     constexpr quint16 NotFound = 404;
     if (!result) {
-        const Error error = result.error();
+        const Error &error = result.error();
         if (error.replyCode() == NotFound) // the exchange may be declared later
             m_backoff.start(this);
         if (error.text() != errorString()) // one warning for many attempts

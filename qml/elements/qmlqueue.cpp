@@ -142,7 +142,7 @@ void QmlQueue::onDeclared(const DeclarationPointer &declaration, const Result<Qu
         return; // the element has changed since
     const QPointer<QmlQueue> self(this);
     if (!result) {
-        const Error error = result.error();
+        const Error &error = result.error();
         // The queue may be declared later, or another connection may release it.
         if (error.replyCode() == NotFound || error.replyCode() == ResourceLocked)
             m_backoff.start(this);

@@ -124,7 +124,7 @@ void QmlQueueBinding::onBound(const Binding &binding, const Result<void> &result
     if (result)
         return setErrorString({});
     constexpr quint16 NotFound = 404;
-    const Error error = result.error();
+    const Error &error = result.error();
     const QPointer<QmlQueueBinding> self(this);
     if (error.text() != errorString()) // one warning for many attempts
         fail(error.text());
