@@ -10,6 +10,7 @@
 #include <QtCore/qcoreapplication.h>
 #include <QtCore/qeventloop.h>
 #include <QtCore/qtimer.h>
+#include <QtCore/qversionnumber.h>
 #include <QtTest/qtest.h>
 
 #include <chrono>
@@ -110,6 +111,10 @@ public:
     }
 
     bool isOpen() const { return channel->isOpen(); }
+    QVersionNumber brokerVersion() const
+    {
+        return QVersionNumber::fromString(connection.serverProperties().value(u"version"_s).toString());
+    }
 
     // Returns the number of ready messages in a queue, or -1 if there is no such queue. Uses a separate channel, so
     // that a 404 has no other effect. RabbitMQ answers before it has processed earlier publishes and acks, so tests

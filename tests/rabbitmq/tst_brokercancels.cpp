@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "rabbitmq/queues.h"
 
-#include <QtCore/qversionnumber.h>
 #include <QtTest/qsignalspy.h>
 
 using namespace AmqpQt;
@@ -23,19 +22,13 @@ private Q_SLOTS:
 namespace
 {
 
-bool hasConsumerTimeout(const Connection &connection)
-{
-    const QString version = connection.serverProperties().value(u"version"_s).toString();
-    return QVersionNumber::fromString(version) >= QVersionNumber(4, 3);
-}
-
 // A queue whose consumer the broker cancels while it holds a message.
 class LeavingQueue
 {
 public:
     explicit LeavingQueue(BrokerClient &client)
         : m_client(client)
-        , m_timesOut(hasConsumerTimeout(client.connection))
+        , m_timesOut(client.brokerVersion() >= QVersionNumber(4, 3))
         , name(uniqueName(u"leaving"_s))
     {
         declare();
