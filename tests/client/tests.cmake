@@ -34,6 +34,10 @@ amqpqt_test(client tst_clientrobustness TIMEOUT 300 LAYERS base wire engine tran
     LIBRARIES amqpqt_clientexerciser amqpqt_memorytransport amqpqt_brokersession)
 amqpqt_test(client tst_threads THREADS LAYERS base wire engine transport client models LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 amqpqt_test(client tst_secrecy LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux") # /proc/self
+    amqpqt_test(client tst_wiping LAYERS base wire engine transport client
+        LIBRARIES amqpqt_memorytransport amqpqt_brokersession)
+endif()
 foreach(test tst_addressparameters tst_connectionparameters tst_credentials tst_tlsparameters)
     amqpqt_test(client ${test} LAYERS client transport engine wire base)
 endforeach()
