@@ -85,7 +85,7 @@ QString describeValue(const QVariant &value)
         return QString::number(value.toInt());
     default:
         if (value.metaType() == QMetaType::fromType<Decimal>())
-            return QString::number(value.value<Decimal>().toDouble());
+            return value.value<Decimal>().toString();
         return value.toString();
     }
 }

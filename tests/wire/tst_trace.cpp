@@ -43,7 +43,7 @@ void tst_Trace::tablesAreDescribedValueByValue()
         {u"array"_s, QVariantList{1, QVariantList(), QVariantMap{{u"k"_s, false}}}},
         {u"byte"_s, QVariant::fromValue<qint8>(-65)},
         {u"bytes"_s, QByteArray(3, 'x')},
-        {u"decimal"_s, QVariant::fromValue(Decimal{2, 314})},
+        {u"decimal"_s, QVariant::fromValue(Decimal{2, 1234567890})},
         {u"double"_s, 0.5},
         {u"text"_s, u"t"_s},
         {u"time"_s, QDateTime::fromSecsSinceEpoch(1700000000).toUTC()},
@@ -52,7 +52,7 @@ void tst_Trace::tablesAreDescribedValueByValue()
     const QByteArray contents = *encodeTable(table, {});
     QCOMPARE(describe(ConnectionStart{.serverProperties = {contents}, .mechanisms = "PLAIN"}),
              u"connection.start version-major=0 version-minor=0 server-properties={\"array\": [1, [], {\"k\": false}], "
-             "\"byte\": -65, \"bytes\": (3 bytes), \"decimal\": 3.14, \"double\": 0.5, \"text\": \"t\", "
+             "\"byte\": -65, \"bytes\": (3 bytes), \"decimal\": 12345678.90, \"double\": 0.5, \"text\": \"t\", "
              "\"time\": 2023-11-14T22:13:20Z, \"void\": void} mechanisms=\"PLAIN\" locales=\"\""_s);
 }
 
