@@ -31,6 +31,7 @@ private Q_SLOTS:
     void messagesThatNoBrokerAcceptsAreRejected_data();
     void messagesThatNoBrokerAcceptsAreRejected();
     void anImpersonatorMayPublishForOthers();
+    void messagesThatWaitedForAnotherUserAreRejected();
     void requestsForDirectRepliesNeedTheirConsumer();
     void requestsAreCheckedAgainWhereTheyWaited();
     void directRepliesHaveOneConsumerThatDoesNotAcknowledge();
@@ -394,6 +395,22 @@ void tst_KnownArguments::anImpersonatorMayPublishForOthers()
     QVERIFY(s.openChannel().publish({}, u"q"_s, Wire::encodeProperties({.flags = Wire::UserIdFlag, .userId = "else"}),
                                     "body", false));
     s.expectPublished("body", "q");
+}
+
+void tst_KnownArguments::messagesThatWaitedForAnotherUserAreRejected()
+{
+    Script s;
+    s.settings.userName = u"somebody"_s;
+    s.engine.configure(s.settings);
+    auto &channel = s.newChannel();
+    QVERIFY(channel.open());
+    const QByteArray properties = Wire::encodeProperties({.flags = Wire::UserIdFlag, .userId = "somebody"});
+    QVERIFY(channel.publish({}, u"q"_s, properties, "body", false));
+    s.settings.userName = u"else"_s;
+    s.open();
+    s.expectSent<Wire::ChannelOpen>().broker(Wire::ChannelOpenOk{}).takeEvents();
+    QCOMPARE(channel.publish({}, u"q"_s, properties, "body", false).error().kind(), ErrorKind::InvalidArgument);
+    s.expectNothingSent();
 }
 
 static QByteArray request()

@@ -136,6 +136,7 @@ void Publishing::sendHeld(const HeldPublish &publish)
         error = checkProperties(publish.properties); // the user of the connection may have changed
     if (error.isError()) {
         m_channel.host().post(PublishFailed{m_channel.shared_from_this(), publish.sequence, publish.sequence, error});
+        dropTemplate(); // a message like this one must be checked again
         checkConfirmWindow();
     } else {
         PublishTemplate frames;
