@@ -62,6 +62,7 @@ void tst_EventQueue::otherEventsOfTheChannelStayInOrder()
     events.post(PublishConfirmed{.first = 1, .last = 1});
     events.post(ReplyArrived{.call = 1, .channel = m_channel});
     events.post(PublishConfirmed{.first = 2, .last = 5});
+    QVERIFY(events.takeReplies(m_otherChannel).empty());
     QCOMPARE(events.takeReplies(m_channel).size(), size_t(1));
     QCOMPARE(std::get<PublishConfirmed>(events.takeFirst()).last, quint64(1));
     QCOMPARE(std::get<PublishConfirmed>(events.takeFirst()).last, quint64(5));

@@ -26,13 +26,18 @@ public:
     std::vector<ReplyArrived> takeReplies(const ChannelEngine *channel)
     {
         std::vector<ReplyArrived> replies;
-        std::erase_if(m_events, [&](Event &event) {
-            auto *reply = std::get_if<ReplyArrived>(&event);
-            if (!reply || reply->channel != channel)
-                return false;
-            replies.push_back(std::move(*reply));
-            return true;
-        });
+        auto end = m_events.begin(); // of the events that stay
+        for (auto it = m_events.begin(); it != m_events.end(); ++it) {
+            auto *reply = std::get_if<ReplyArrived>(&*it);
+            if (reply && reply->channel == channel) {
+                replies.push_back(std::move(*reply));
+            } else {
+                if (it != end)
+                    *end = std::move(*it);
+                ++end;
+            }
+        }
+        m_events.erase(end, m_events.end());
         return replies;
     }
 
