@@ -57,8 +57,10 @@ void AddressRace::start(const QString &host, quint16 port, QIODevice::OpenMode m
     if (isLookedUpByProxy || !QHostAddress(host).isNull()) {
         m_addressesLeft = {host};
         m_next.start(0);
-    } else {
+    } else if (m_resolver.lookUp) {
         m_lookUp = m_resolver.lookUp(host, this, [this](const QHostInfo &info) { lookedUp(info); });
+    } else { // by name, since QHostInfo of Qt 6.4 leaks a function object if the look-up is aborted
+        m_lookUp = QHostInfo::lookupHost(host, this, SLOT(onLookedUp(QHostInfo)));
     }
 }
 
@@ -70,6 +72,12 @@ void AddressRace::stop()
     m_addressesLeft.clear();
     m_attempts.clear();
     m_winner.reset();
+}
+
+void AddressRace::onLookedUp(const QHostInfo &info)
+{
+    if (m_lookUp == info.lookupId()) // otherwise it has been aborted too late
+        lookedUp(info);
 }
 
 void AddressRace::lookedUp(const QHostInfo &info)

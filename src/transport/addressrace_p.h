@@ -18,16 +18,12 @@
 namespace AmqpQt
 {
 
-// Looks up host names; by default with QHostInfo. A look-up whose context is deleted does not call `done`.
+// Looks up host names, for tests; QHostInfo does it if there is no `lookUp`. A look-up whose context is deleted does
+// not call `done`.
 struct Resolver {
     using Done = std::function<void(const QHostInfo &)>;
-    std::function<int(const QString &name, QObject *context, const Done &done)> lookUp = lookUpWithQt;
+    std::function<int(const QString &name, QObject *context, const Done &done)> lookUp;
     std::function<void(int id)> cancel = &QHostInfo::abortHostLookup;
-
-    static int lookUpWithQt(const QString &name, QObject *context, const Done &done)
-    {
-        return QHostInfo::lookupHost(name, context, done);
-    }
 };
 
 // Returns the addresses with IPv6 and IPv4 alternating, as RFC 8305, section 4, describes. The resolver determines the
@@ -64,6 +60,7 @@ private:
         QString address;
     };
 
+    Q_SLOT void onLookedUp(const QHostInfo &info); // by QHostInfo
     void lookedUp(const QHostInfo &info);
     void startNext();
     void attemptConnected(QTcpSocket *socket);

@@ -47,6 +47,10 @@ void tst_Lifetime::storyHasEverySignal()
         if (method.methodType() != QMetaMethod::Signal)
             continue;
         const QString name = QString::fromLatin1(method.name());
+        // Other tests delete a connection in these two, which a connection without TLS and with a password does not
+        // emit.
+        if (metaObject == &Connection::staticMetaObject && (name == u"sslErrors" || name == u"credentialsRequested"))
+            continue;
         QVERIFY2(std::any_of(prefixes.begin(), prefixes.end(),
                              [&](const QString &prefix) { return !story.log.only(prefix + name).isEmpty(); }),
                  method.name().constData());

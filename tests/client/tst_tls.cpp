@@ -19,6 +19,7 @@ private Q_SLOTS:
     void peerCertificateTellsItsExpiry();
     void peerCertificateOfARejectedBrokerCanBeRead();
     void sslErrorsAreReportedBeforeTheEnd();
+    void slotOfSslErrorsMayDeleteTheConnection();
     void acceptedCertificateConnectsWithAWarningEachTime();
     void otherCertificateIsStillRejected();
     void otherErrorIsStillRejected();
@@ -126,6 +127,20 @@ void tst_Tls::sslErrorsAreReportedBeforeTheEnd()
     QCOMPARE(order, (QStringList{u"sslErrors"_s, u"closed"_s}));
     QCOMPARE(errors.size(), 1);
     QCOMPARE(errors.constFirst().error(), QSslError::SelfSignedCertificate);
+}
+
+void tst_Tls::slotOfSslErrorsMayDeleteTheConnection()
+{
+    ScriptedPeer peer;
+    peer.setTls(TlsSettings{.certificate = u"server-foreign"_s});
+    auto connection = std::make_unique<Connection>(trustingCa(peer));
+    connect(connection.get(), &Connection::sslErrors, this, [&] { connection.reset(); });
+    const Reply<void> opening = connection->open();
+    QVERIFY(waitUntil([&] { return opening.isFinished(); }, 30s));
+    QVERIFY(!connection);
+    QVERIFY(opening.result().error().isError());
+    QVERIFY(waitUntil([&] { return !peer.isConnected(); }));
+    QCOMPARE(peer.bytesReceived(), 0);
 }
 
 void tst_Tls::acceptedCertificateConnectsWithAWarningEachTime()

@@ -13,6 +13,7 @@
 #include <QtTest/qsignalspy.h>
 #include <QtTest/qtest.h>
 
+#include <algorithm>
 #include <array>
 
 using namespace AmqpQt;
@@ -32,9 +33,9 @@ TlsOptions trustingCa()
 class Pair
 {
 public:
-    Pair()
+    explicit Pair(const QByteArray &maximumVersion = "TLSv1.3"_ba)
     {
-        server.setTls(TlsSettings());
+        server.setTls(TlsSettings{.maximumVersion = maximumVersion});
         server.listen(QHostAddress::LocalHost);
         transport.connectTo({u"127.0.0.1"_s, server.serverPort(), u"localhost"_s});
         if (!QTest::qWaitFor([this] { return transport.isReady() && server.hasPendingConnections(); }, Patience))
@@ -118,7 +119,9 @@ void tst_TlsTransport::saysWhatItWaitsFor()
 void tst_TlsTransport::closeSendsEverythingAndCloseNotify()
 {
     const QByteArray bytes(3'000'000, 'x');
-    Pair pair;
+    // With TLS 1.3, the session arrives at any time. If the client closes a socket with unread bytes, the kernel resets
+    // the connection.
+    Pair pair("TLSv1.2");
     QSignalSpy finished(&pair.transport, &Transport::finished);
     QCOMPARE(pair.transport.write(bytes.data(), bytes.size()), bytes.size());
     pair.transport.close();
@@ -198,12 +201,10 @@ void tst_TlsTransport::bytesBeforeTheEndCanStillBeRead()
     QTRY_COMPARE(failed.size(), 1);
     QByteArray space(2 * Size, Qt::Uninitialized);
     qint64 arrived = 0;
-    while (pair.transport.isReady()) {
-        const qint64 size = pair.transport.read(space.data(), space.size());
-        QVERIFY(size > 0);
+    while (const qint64 size = std::max<qint64>(pair.transport.read(space.data(), space.size()), 0))
         arrived += size;
-    }
     QCOMPARE(arrived, Size);
+    QTRY_VERIFY(!pair.transport.isReady());
     QCOMPARE(pair.transport.read(space.data(), space.size()), -1);
 }
 

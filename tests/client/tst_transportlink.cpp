@@ -2,6 +2,7 @@
 #include "client/clientsupport.h"
 #include "client/connection/transportlink_p.h"
 #include "client/turntaker.h"
+#include "engine/connection/sasl_p.h"
 #include "support/memorytransport.h"
 
 using namespace AmqpQt;
@@ -19,7 +20,9 @@ Engine::Time now()
 struct Linked final : MemoryTransport::Peer {
     Linked()
     {
-        if (engine.start({}, now()).isError())
+        Engine::Settings settings;
+        settings.login.mechanisms = {{.name = Engine::SaslPlain}};
+        if (engine.start(settings, now()).isError())
             qFatal("not started");
         connectTransport();
         engine.handshake().transportReady({});

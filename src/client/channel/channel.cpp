@@ -318,7 +318,7 @@ using Engine::ReplyValue;
 
 /*!
     \fn void AmqpQt::Channel::messageReturned(quint64 sequence, const AmqpQt::Message &message, const AmqpQt::Error
-   &reason)
+    &reason)
 
     This signal is emitted when the broker returns a message that was published with PublishFlag::Mandatory and had no
     route (\c basic.return). \a message has the body, properties, exchange and routing key; it is not a delivery and
@@ -682,8 +682,8 @@ Reply<void> Channel::unbindExchange(const QString &destination, const QString &s
 
     Before the first call, a consumer has a limit of 100. Without a limit the broker sends everything it has, and
     unsettled deliveries are kept in memory. A few hundred keep a consumer busy; see \l
-   {https://www.rabbitmq.com/docs/confirms#channel-qos-prefetch-throughput} {RabbitMQ's advice}. reopen() sets the same
-   limits again.
+    {https://www.rabbitmq.com/docs/confirms#channel-qos-prefetch-throughput} {RabbitMQ's advice}. reopen() sets the same
+    limits again.
 */
 Reply<void> Channel::setPrefetch(quint16 count, PrefetchScope scope)
 {

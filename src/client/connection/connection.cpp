@@ -101,14 +101,16 @@ using namespace Qt::StringLiterals;
     If the signal has a receiver, and the mechanism is \c PLAIN or \c AMQPLAIN, the signal is emitted
 
     \list
-    \li before an attempt to connect, if no credentials have been set, if they have expired, or if they were erased
+        \li before an attempt to connect, if no credentials have been set, if they have expired, or if they were erased
         (ConnectionParameters::setEraseOnConnect()). The attempt waits for setCredentials() in State::Connecting,
-   without a deadline: ConnectionParameters::connectTimeout() begins afterwards. close(), abort() and the destructor end
-   the wait. \li after the broker has refused the login. The attempt waits in the same way and continues with the first
-   endpoint. Wait, or ask the user, before setting the same credentials again, since the broker is asked at once. \li on
-   an open connection, when about 80 % of the life of its credentials is over. setCredentials() then also sends the new
-   secret to the broker (\c connection.update-secret), and the channels are not disturbed. The moment varies by 5 % of
-   the life, so that many clients do not renew their tokens at the same time. \endlist
+        without a deadline: ConnectionParameters::connectTimeout() begins afterwards. close(), abort() and the
+        destructor end the wait.
+        \li after the broker has refused the login. The attempt waits in the same way and continues with the first
+        endpoint. Wait, or ask the user, before setting the same credentials again, since the broker is asked at once.
+        \li on an open connection, when about 80 % of the life of its credentials is over. setCredentials() then also
+        sends the new secret to the broker (\c connection.update-secret), and the channels are not disturbed. The moment
+        varies by 5 % of the life, so that many clients do not renew their tokens at the same time.
+    \endlist
 
     A broker closes a connection whose token has expired (320, "credential expired"), or that sends an unsuitable new
     one (530). The next open() then asks for credentials. Without a receiver, a refused login ends the attempt with
@@ -450,7 +452,7 @@ void Connection::setCredentials(const QString &userName, const QString &secret,
     Replaces the secret with which the connection has logged in by \a newSecret, such as a new OAuth 2 token, before the
     old one expires (\c connection.update-secret, an extension of RabbitMQ). The broker logs the \a reason, which has at
     most 255 bytes of UTF-8. The channels stay open. parameters() do not change; setCredentials() renews the secret of
-   an open connection and changes them.
+    an open connection and changes them.
 
     The reply succeeds with \c connection.update-secret-ok. It ends with ErrorKind::NotOpen if the connection is not
     open, unlike a call of a channel, which waits for open(); with ErrorKind::InvalidArgument if an argument cannot be
@@ -487,7 +489,7 @@ Reply<void> Connection::whenOpen()
 
 /*!
     Returns the certificate that the broker presented to this connection or in the last attempt to connect, even if it
-   was rejected. It is null if the endpoint does not use TLS, and before the TLS handshake.
+    was rejected. It is null if the endpoint does not use TLS, and before the TLS handshake.
     QSslCertificate::expiryDate() tells when it must have been renewed.
     \since 0.1
     \sa sslErrors()

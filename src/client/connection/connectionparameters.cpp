@@ -190,7 +190,7 @@ QList<Endpoint> ConnectionParameters::endpoints() const
 
 /*!
     Sets the \a endpoints to try, in this order unless shuffleEndpoints() is set. An empty list, and a host that is
-   empty or neither a host name nor an address, are rejected.
+    empty or neither a host name nor an address, are rejected.
 */
 void ConnectionParameters::setEndpoints(const QList<Endpoint> &endpoints)
 {
@@ -290,8 +290,8 @@ QNetworkProxy ConnectionParameters::proxy() const
     login at the proxy is an ErrorKind::Authentication.
 
     A proxy is used only if it is set here. QNetworkProxy::setApplicationProxy(), QNetworkProxyFactory and the proxies
-   of the system have no effect; pass QNetworkProxy::applicationProxy() to use that. The parts of the proxy do not
-   appear in toUrl().
+    of the system have no effect; pass QNetworkProxy::applicationProxy() to use that. The parts of the proxy do not
+    appear in toUrl().
 */
 void ConnectionParameters::setProxy(const QNetworkProxy &proxy)
 {
@@ -541,10 +541,12 @@ bool ConnectionParameters::trustsSystemAuthorities() const
     Trusts only the certificate authorities in \a pemFile, which contains one or more certificates in PEM format. The
     authorities of the system, and those trusted before, are not trusted any more. This is the right choice for a broker
     whose certificate was issued by an authority of the company. The file may also contain the self-signed certificate
-   of the broker itself.
+    of the broker itself.
 
     The file is read for each attempt to connect. If it cannot be read or contains no certificate, the attempt fails
-   with ErrorKind::Tls. \since 0.1 \sa trustAlso()
+    with ErrorKind::Tls.
+    \since 0.1
+    \sa trustAlso()
 */
 void ConnectionParameters::trustOnly(const QString &pemFile)
 {
@@ -591,11 +593,10 @@ QString ConnectionParameters::clientKeyFile() const
 }
 
 /*!
-    Sets the certificate that this client presents to the broker, and its private key, both in PEM format. The
-    \a certificateFile may contain intermediate certificates after the certificate. If \a keyFile is empty, the
-    certificate file contains the key as well. RSA and EC keys are supported; an encrypted one requires its
-    \a passphrase, which is wiped from memory when it is no longer needed. An empty certificate file means no
-   certificate.
+    Sets the certificate that this client presents to the broker, and its private key, both in PEM format. The \a
+    certificateFile may contain intermediate certificates after the certificate. If \a keyFile is empty, the certificate
+    file contains the key as well. RSA and EC keys are supported; an encrypted one requires its \a passphrase, which is
+    wiped from memory when it is no longer needed. An empty certificate file means no certificate.
 
     The files are read for each attempt to connect, so renewed certificates are used without restarting the application.
     If a file is missing or damaged, the passphrase is wrong, or the key does not belong to the certificate, the attempt
@@ -622,7 +623,8 @@ void ConnectionParameters::setClientCertificate(const QString &certificateFile, 
     setClientCertificate().
 
     OpenSSL 3 cannot read files that are encrypted with RC2 or RC4, which older programs create. The error then names
-   the commands that convert such a file. \since 0.1
+    the commands that convert such a file.
+    \since 0.1
 */
 void ConnectionParameters::setClientPkcs12(const QString &fileName, const QString &passphrase)
 {

@@ -212,7 +212,7 @@ Result<Endpoint> Endpoint::fromString(const QString &text)
 
 /*!
     Returns the endpoint as fromString() reads it: \c{host:port}, or \c{amqps://host:port} with TLS, with an IPv6
-   address in brackets. The text does not contain \l peerName.
+    address in brackets. The text does not contain \l peerName.
 */
 QString Endpoint::toString() const
 {
@@ -536,7 +536,7 @@ private:
     Everything is percent-encoded UTF-8 and decoded once. In a user name, a password and a virtual host \c{#}, \c{/},
     \c{?} and \c{@} are written as \c{%23}, \c{%2F}, \c{%3F} and \c{%40}; QUrl::toPercentEncoding() does that. An
     invalid URL, another scheme, invalid UTF-8, NUL characters, a second \c / in the path, port 0, an unknown or
-   repeated query key, a key for TLS with the scheme \c amqp, a value out of its range and a fragment give an
+    repeated query key, a key for TLS with the scheme \c amqp, a value out of its range and a fragment give an
     ErrorKind::InvalidArgument whose text names the place, and never shows the password.
 */
 Result<ConnectionParameters> ConnectionParameters::fromUrl(const QUrl &url)
@@ -570,7 +570,7 @@ static QStringList tlsQuery(const TlsOptions &options, const Endpoint &endpoint)
 
     It does not contain the password, further endpoints, the proxy, client properties, limits without a query key, a
     virtual host whose name is empty, or settings for TLS other than those that fromUrl() reads. If authorityFiles() has
-   one file and the authorities of the system are not trusted, it is the value of \c cacertfile.
+    one file and the authorities of the system are not trusted, it is the value of \c cacertfile.
 */
 QUrl ConnectionParameters::toUrl() const
 {
