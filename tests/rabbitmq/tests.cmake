@@ -6,6 +6,7 @@ if(EXISTS /usr/lib/rabbitmq/bin/rabbitmq-server) # otherwise the tests use an ex
 endif()
 
 # The following tests use the public API only, as an application does.
+amqpqt_test(rabbitmq tst_authenticating LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture amqpqt_certificates)
 foreach(test tst_afterdelivery tst_brokercancels tst_channels tst_closing tst_confirming tst_connecting tst_consuming
         tst_directreplyto tst_eventloops
         tst_messagemodel_live tst_publishing tst_queueoptions tst_rejectedpublishes tst_settling tst_subscriptions
@@ -29,6 +30,9 @@ if(TARGET example_receive)
     amqpqt_test(rabbitmq tst_parallel LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
     target_compile_definitions(tst_parallel PRIVATE AMQPQT_EXAMPLES="$<TARGET_FILE_DIR:example_parallel>")
     add_dependencies(tst_parallel example_parallel)
+    amqpqt_test(rabbitmq tst_token LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
+    target_compile_definitions(tst_token PRIVATE AMQPQT_EXAMPLES="$<TARGET_FILE_DIR:example_token>")
+    add_dependencies(tst_token example_token)
 endif()
 
 # The other clients to test with: librabbitmq through a separate program, pika through Python.

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+
+// Connects with a token that expires, and renews it before it does, without closing the connection.
+//
+//   token [--url URL] [--endpoint URL] [--user NAME] [--life SECONDS] [--renewals COUNT]
+//
+// With a token endpoint, such as that of an identity provider that RabbitMQ trusts (rabbitmq_auth_backend_oauth2), the
+// client id and secret are read from the environment variables TOKEN_CLIENT_ID and TOKEN_CLIENT_SECRET. Otherwise the
+// program has its own endpoint, whose "token" is the default password of guest.
+
+#include "tokenendpoint.h"
+#include "tokensource.h"
+
+#include "../shared/quitsignals.h"
+
+#include <AmqpQt/Connection>
+
+#include <QCommandLineParser>
+#include <QCoreApplication>
+#include <QMetaEnum>
+#include <QTextStream>
+#include <QTimer>
+
+using namespace Qt::StringLiterals;
+
+int main(int argc, char *argv[])
+{
+    constexpr std::chrono::milliseconds RetryDelay{2000};
+    QCoreApplication application(argc, argv);
+    QCommandLineParser options;
+    options.setApplicationDescription(u"Connects with a token and renews it."_s);
+    options.addHelpOption();
+    options.addOption({u"url"_s, u"The broker, without credentials."_s, u"URL"_s, u"amqp://localhost/%2F"_s});
+    options.addOption({u"endpoint"_s, u"A token endpoint; by default the program's own."_s, u"URL"_s});
+    options.addOption({u"user"_s, u"The user name that is sent with the token."_s, u"name"_s, u"guest"_s});
+    options.addOption(
+        {u"life"_s, u"How long tokens of the program's own endpoint are valid."_s, u"seconds"_s, u"60"_s});
+    options.addOption({u"renewals"_s, u"Ends after so many renewals."_s, u"count"_s, u"0"_s});
+    options.process(application);
+    QTextStream out(stdout);
+
+    const TokenEndpoint ownEndpoint(u"guest"_s, std::chrono::seconds(options.value(u"life"_s).toInt()));
+    TokenSource tokens(options.isSet(u"endpoint"_s) ? QUrl(options.value(u"endpoint"_s)) : ownEndpoint.url(),
+                       qEnvironmentVariable("TOKEN_CLIENT_ID"), qEnvironmentVariable("TOKEN_CLIENT_SECRET"));
+
+    const auto parsed = AmqpQt::ConnectionParameters::fromUrl(QUrl(options.value(u"url"_s)));
+    if (!parsed) {
+        QTextStream(stderr) << parsed.error().toString() << Qt::endl;
+        return 1;
+    }
+    AmqpQt::ConnectionParameters parameters; // no credentials are set, so the connection asks for them
+    parameters.setEndpoints(parsed->endpoints());
+    parameters.setVirtualHost(parsed->virtualHost());
+    parameters.setEraseOnConnect(true); // a token is fetched again for each attempt
+    AmqpQt::Connection connection(parameters);
+
+    // The connection asks before it connects, after a refusal, and before the token expires.
+    int renewals = 0;
+    QObject::connect(
+        &connection, &AmqpQt::Connection::credentialsRequested, &tokens,
+        [&](AmqpQt::Connection::CredentialReason reason) {
+            out << "fetching a token: "
+                << QMetaEnum::fromType<AmqpQt::Connection::CredentialReason>().valueToKey(int(reason)) << Qt::endl;
+            const bool isRefused = reason == AmqpQt::Connection::CredentialReason::Refused;
+            QTimer::singleShot(isRefused ? RetryDelay : std::chrono::milliseconds(0), &tokens, &TokenSource::fetch);
+        });
+    QObject::connect(&tokens, &TokenSource::fetched, &connection, [&](const QString &token, std::chrono::seconds life) {
+        const bool isRenewal = connection.isOpen();
+        connection.setCredentials(options.value(u"user"_s), token, life);
+        if (!isRenewal)
+            return;
+        out << "the token was renewed" << Qt::endl;
+        if (++renewals == options.value(u"renewals"_s).toInt())
+            connection.close();
+    });
+    // Until the token expires, the connection stays open without a new one, so there is time for further attempts.
+    QObject::connect(&tokens, &TokenSource::failed, &connection, [&](const QString &reason) {
+        QTextStream(stderr) << "no token: " << reason << Qt::endl;
+        QTimer::singleShot(RetryDelay, &tokens, &TokenSource::fetch);
+    });
+    QObject::connect(&connection, &AmqpQt::Connection::opened, &application, [&] { out << "open" << Qt::endl; });
+
+    const QuitSignals quit;
+    QObject::connect(&quit, &QuitSignals::received, &connection, &AmqpQt::Connection::close);
+    QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [&](const AmqpQt::Error &reason) {
+        if (reason.isError())
+            QTextStream(stderr) << reason.toString() << Qt::endl;
+        QCoreApplication::exit(reason.isError() ? 1 : 0);
+    });
+    connection.open();
+    return application.exec();
+}
