@@ -215,17 +215,21 @@ void QmlConnection::setActive(bool active)
     if (std::exchange(m_active, active) == active)
         return;
     m_wantsAttempt = active;
+    const QPointer<QmlConnection> self(this);
     Q_EMIT activeChanged();
-    update();
+    if (self)
+        update();
 }
 
 void QmlConnection::reconnect()
 {
     const bool wasActive = std::exchange(m_active, true);
     m_wantsAttempt = true;
+    const QPointer<QmlConnection> self(this);
     if (!wasActive)
         Q_EMIT activeChanged();
-    update();
+    if (self)
+        update();
 }
 
 void QmlConnection::componentComplete()

@@ -178,8 +178,10 @@ void QmlConsumer::returnUnseen()
     if (!self)
         return;
     const QList<Message> unseen = std::exchange(m_batch, {}) + std::exchange(m_held, {}) + std::exchange(m_arrived, {});
-    for (const Message &message : unseen + std::exchange(m_thrown, {}))
-        m_subscriber.settle(message, false);
+    for (const Message &message : unseen + std::exchange(m_thrown, {})) {
+        if (self)
+            m_subscriber.settle(message, false);
+    }
 }
 
 bool QmlConsumer::isHolding() const
@@ -221,6 +223,8 @@ void QmlConsumer::dispatch()
                 return;
             if (!haveReturned)
                 keepUnsettled({message});
+            if (!self)
+                return;
             if (!batch)
                 settleAfterDelivery(message);
         }

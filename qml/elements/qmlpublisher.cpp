@@ -85,7 +85,10 @@ void QmlPublisher::replacePublisher()
 
 void QmlPublisher::connectionOpened()
 {
+    const QPointer<QmlPublisher> self(this);
     setErrorString({});
+    if (!self || !isLive())
+        return;
     Publisher *publisher = m_publisher.get();
     declarations()->whenDeclared(publisher, [publisher] { publisher->setPaused(false); });
 }

@@ -34,7 +34,10 @@ void QmlElement::classBegin() {}
 
 void QmlElement::componentComplete()
 {
+    const QPointer<QmlElement> self(this);
     findConnection();
+    if (!self)
+        return;
     m_isComplete = true;
     if (!m_connection) {
         const QString text =
@@ -44,7 +47,8 @@ void QmlElement::componentComplete()
         else
             fail(text);
     }
-    start();
+    if (self)
+        start();
 }
 
 void QmlElement::findConnection()
@@ -65,23 +69,32 @@ void QmlElement::use(QmlConnection *connection)
 {
     if (m_connection == connection)
         return;
-    if (m_connection)
-        m_connection->disconnect(this);
+    const QPointer<QmlElement> self(this);
+    const QPointer<QmlConnection> previous(m_connection);
+    const QPointer<QmlConnection> next(connection);
+    if (previous)
+        previous->disconnect(this);
     stop();
-    m_connection = connection;
-    setErrorString({});
-    if (connection) {
-        connect(connection, &Connection::opened, this, &QmlElement::start);
-        connect(connection, &Connection::closed, this, &QmlElement::stop);
-        connect(connection, &QObject::destroyed, this, [this] {
+    if (!self || m_connection != previous) // a slot has deleted the element or set another connection
+        return;
+    m_connection = next;
+    if (next) {
+        connect(next, &Connection::opened, this, &QmlElement::start);
+        connect(next, &Connection::closed, this, &QmlElement::stop);
+        connect(next, &QObject::destroyed, this, [this] {
+            const QPointer<QmlElement> alive(this);
             stop();
             // Elements look for another connection later, so that they do not find the one that is being
             // destroyed.
-            QMetaObject::invokeMethod(this, &QmlElement::connectionChanged, Qt::QueuedConnection);
+            if (alive)
+                QMetaObject::invokeMethod(this, &QmlElement::connectionChanged, Qt::QueuedConnection);
         });
     }
-    Q_EMIT connectionChanged();
-    start();
+    setErrorString({});
+    if (self)
+        Q_EMIT connectionChanged();
+    if (self)
+        start();
 }
 
 void QmlElement::start()
@@ -107,8 +120,10 @@ void QmlElement::setErrorString(const QString &text)
 
 void QmlElement::fail(const QString &text)
 {
+    const QPointer<QmlElement> self(this);
     qmlWarning(this) << text;
-    setErrorString(text);
+    if (self) // a slot of QQmlEngine::warnings() may delete it
+        setErrorString(text);
 }
 
 bool QmlElement::isInRange(const char *property, qint64 value, qint64 minimum, qint64 maximum) const

@@ -28,11 +28,13 @@ foreach(file IN LISTS tests)
         ENVIRONMENT "QT_QPA_PLATFORM=offscreen;QT_QUICK_BACKEND=software")
 endforeach()
 
-amqpqt_test(qml tst_engines LIBRARIES AmqpQt::AmqpQt Qt6::Gui Qt6::Qml amqpqt_brokerfixture)
-target_compile_definitions(tst_engines PRIVATE AMQPQT_QML_IMPORT_PATH="${qml_import_path}")
-set_tests_properties(tst_engines PROPERTIES RESOURCE_LOCK broker
-    ENVIRONMENT "QT_QPA_PLATFORM=offscreen;QT_QUICK_BACKEND=software")
-add_dependencies(tst_engines amqpqtplugin)
+foreach(test tst_engines tst_elementdeletion)
+    amqpqt_test(qml ${test} LIBRARIES AmqpQt::AmqpQt Qt6::Gui Qt6::Qml amqpqt_brokerfixture)
+    target_compile_definitions(${test} PRIVATE AMQPQT_QML_IMPORT_PATH="${qml_import_path}")
+    set_tests_properties(${test} PROPERTIES RESOURCE_LOCK broker
+        ENVIRONMENT "QT_QPA_PLATFORM=offscreen;QT_QUICK_BACKEND=software")
+    add_dependencies(${test} amqpqtplugin)
+endforeach()
 
 amqpqt_test(qml tst_handlerwatch SOURCES ${PROJECT_SOURCE_DIR}/qml/internal/handlerwatch.cpp LIBRARIES Qt6::Qml)
 target_include_directories(tst_handlerwatch PRIVATE ${PROJECT_SOURCE_DIR}/qml/internal)
