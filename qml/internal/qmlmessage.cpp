@@ -53,9 +53,8 @@ QVariant QmlMessage::json(const QVariant &path) const
 
 QVariant QmlMessage::header(const QString &name, const QVariant &fallback) const
 {
-    const FieldTable table = m_message.headers();
-    const auto header = table.constFind(name);
-    return header == table.cend() ? fallback : toScript(*header);
+    const QVariant header = m_message.header(name);
+    return header.isValid() || m_message.headers().contains(name) ? toScript(header) : fallback;
 }
 
 void QmlMessage::nack(const QVariant &requeue) const
