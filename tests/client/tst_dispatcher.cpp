@@ -47,6 +47,7 @@ private Q_SLOTS:
     void deletionStopsTheNotifications();
     void leftNotificationsArePosted();
     void notedChannelReportsOnce();
+    void notedChannelsReportInOrder();
     void forgottenChannelReportsNothing();
 };
 
@@ -168,6 +169,24 @@ void tst_Dispatcher::notedChannelReportsOnce()
     QCOMPARE(counts, QList<QVariantList>{{3}});
     QVERIFY(!t.dispatcher.hasWork());
     d->unconfirmedCount = 0;
+}
+
+void tst_Dispatcher::notedChannelsReportInOrder()
+{
+    Dispatching t;
+    Connection connection;
+    QList<int> reported;
+    for (int i = 1; i <= 3; ++i) {
+        Channel *channel = connection.createChannel();
+        connect(channel, &Channel::unconfirmedCountChanged, this, [&reported, i] { reported += i; });
+        ChannelPrivate::get(channel)->unconfirmedCount = 1;
+        t.dispatcher.noteUnconfirmedChange(ChannelPrivate::get(channel));
+    }
+    const Dispatcher::Guard guard(t.dispatcher);
+    t.dispatcher.reportNoted(guard);
+    QCOMPARE(reported, QList<int>({1, 2, 3}));
+    for (Channel *channel : connection.findChildren<Channel *>())
+        ChannelPrivate::get(channel)->unconfirmedCount = 0;
 }
 
 void tst_Dispatcher::forgottenChannelReportsNothing()

@@ -38,33 +38,25 @@ void Dispatcher::runDeferred(const Guard &guard)
     }
 }
 
-template <typename T>
-static T *takeLast(std::vector<T *> &noted)
-{
-    T *const last = noted.back();
-    noted.pop_back();
-    return last;
-}
-
 void Dispatcher::reportNoted(const Guard &guard)
 {
-    while (guard && !m_consumersWithBatch.empty())
-        takeLast(m_consumersWithBatch)->emitBatch();
-    while (guard && !m_consumersWithCountChange.empty())
-        takeLast(m_consumersWithCountChange)->emitCounts();
-    while (guard && !m_channelsWithUnconfirmedChange.empty())
-        takeLast(m_channelsWithUnconfirmedChange)->emitUnconfirmedCount();
+    while (guard && !m_consumersWithBatch.isEmpty())
+        m_consumersWithBatch.takeFirst()->emitBatch();
+    while (guard && !m_consumersWithCountChange.isEmpty())
+        m_consumersWithCountChange.takeFirst()->emitCounts();
+    while (guard && !m_channelsWithUnconfirmedChange.isEmpty())
+        m_channelsWithUnconfirmedChange.takeFirst()->emitUnconfirmedCount();
 }
 
 void Dispatcher::forget(ConsumerPrivate *consumer)
 {
-    std::erase(m_consumersWithBatch, consumer);
-    std::erase(m_consumersWithCountChange, consumer);
+    m_consumersWithBatch.removeAll(consumer);
+    m_consumersWithCountChange.removeAll(consumer);
 }
 
 void Dispatcher::forget(ChannelPrivate *channel)
 {
-    std::erase(m_channelsWithUnconfirmedChange, channel);
+    m_channelsWithUnconfirmedChange.removeAll(channel);
 }
 
 void Dispatcher::endGuards()

@@ -4,11 +4,11 @@
 #include "client/connection/turnscheduler_p.h"
 #include "client/promise_p.h"
 
+#include <QtCore/qlist.h>
 #include <QtCore/qpointer.h>
 
 #include <deque>
 #include <functional>
-#include <vector>
 
 namespace AmqpQt
 {
@@ -72,8 +72,8 @@ public:
 
     bool hasWork() const noexcept
     {
-        return !m_deferred.empty() || !m_consumersWithBatch.empty() || !m_consumersWithCountChange.empty() ||
-               !m_channelsWithUnconfirmedChange.empty();
+        return !m_deferred.empty() || !m_consumersWithBatch.isEmpty() || !m_consumersWithCountChange.isEmpty() ||
+               !m_channelsWithUnconfirmedChange.isEmpty();
     }
 
     // The connection is being deleted. endGuards() invalidates all guards; postDeferred() posts the deferred
@@ -91,9 +91,9 @@ private:
     TurnScheduler &m_scheduler;
     Guard *m_guard = nullptr; // the innermost guard
     std::deque<Deferred> m_deferred;
-    std::vector<ConsumerPrivate *> m_consumersWithBatch;
-    std::vector<ConsumerPrivate *> m_consumersWithCountChange;
-    std::vector<ChannelPrivate *> m_channelsWithUnconfirmedChange;
+    QList<ConsumerPrivate *> m_consumersWithBatch;
+    QList<ConsumerPrivate *> m_consumersWithCountChange;
+    QList<ChannelPrivate *> m_channelsWithUnconfirmedChange;
 };
 
 } // namespace AmqpQt
