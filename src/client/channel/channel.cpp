@@ -764,12 +764,12 @@ Reply<std::optional<GetResult>> Channel::get(const QString &queue, AckMode ackMo
                     u"ackMode: get() cannot acknowledge after delivery; use AckMode::Manual and Message::ack()"_s);
             return d->engine->get(queue, noAck);
         },
-        [channel = QPointer(this), noAck](ReplyValue &value) -> std::optional<GetResult> {
+        [channel = QPointer(this), channelPrivate = d.get(), noAck](ReplyValue &value) -> std::optional<GetResult> {
             auto *got = std::get_if<Engine::GotMessage>(&value);
             if (!got || !channel)
                 return std::nullopt;
-            channel->d->connection->router.countMessage();
-            return GetResult{channel->d->makeMessage(got->message, {}, noAck), got->remaining};
+            channelPrivate->connection->router.countMessage();
+            return GetResult{channelPrivate->makeMessage(got->message, {}, noAck), got->remaining};
         });
 }
 

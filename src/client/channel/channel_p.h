@@ -44,7 +44,9 @@ public:
     void setError(const Error &reason);
     void reportFailedSettlement(quint64 deliveryTag, const Error &reason);
 
-    // Returns the reply to a call. `convert` makes its value from the broker's answer; `emitSignals` emits the signals.
+    // Returns the reply to a call. ~ChannelPrivate finishes it at the latest, when Channel::d may be null already, so
+    // the functions reach the private class without the channel. `convert` makes its value from the broker's answer;
+    // `emitSignals` emits the signals.
     using Call = std::function<Result<Engine::CallId>()>;
     struct EmitNothing {
         template <typename... Arguments>
@@ -128,16 +130,16 @@ Reply<T> ChannelPrivate::reply(const char *function, const Call &call, Convert c
     if (!id)
         return Promise<T>::finished(id.error());
     Promise<T> promise;
-    connection->addCall(*id, [promise, convert, emitSignals,
+    connection->addCall(*id, [promise, convert, emitSignals, this,
                               channel = QPointer(q)](Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
         if (const Error *failure = std::get_if<Error>(&value))
             return promise.finish(*failure, delivery);
         const T converted = convert(value);
-        Q_UNUSED(emitSignals) // of EmitNothing
+        Q_UNUSED(this) // with EmitNothing
+        Q_UNUSED(emitSignals)
         if constexpr (!std::is_same_v<Emit, EmitNothing>) {
             if (channel)
-                channel->d->defer(channel,
-                                  [emitSignals, channel, converted] { emitSignals(channel.data(), converted); });
+                defer(channel, [emitSignals, channel, converted] { emitSignals(channel.data(), converted); });
         }
         promise.finish(converted, delivery);
     });
@@ -151,14 +153,15 @@ Reply<void> ChannelPrivate::reply(const char *function, const Call &call, Emit e
     if (!id)
         return Promise<void>::finished(id.error());
     Promise<void> promise;
-    connection->addCall(*id, [promise, emitSignals, channel = QPointer(q)](Engine::ReplyValue &value,
-                                                                           ConnectionPrivate::Delivery delivery) {
+    connection->addCall(*id, [promise, emitSignals, this, channel = QPointer(q)](Engine::ReplyValue &value,
+                                                                                 ConnectionPrivate::Delivery delivery) {
         if (const Error *failure = std::get_if<Error>(&value))
             return promise.finish(*failure, delivery);
-        Q_UNUSED(emitSignals) // of EmitNothing
+        Q_UNUSED(this) // with EmitNothing
+        Q_UNUSED(emitSignals)
         if constexpr (!std::is_same_v<Emit, EmitNothing>) {
             if (channel)
-                channel->d->defer(channel, [emitSignals, channel] { emitSignals(channel.data()); });
+                defer(channel, [emitSignals, channel] { emitSignals(channel.data()); });
         }
         promise.finish({}, delivery);
     });
