@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "engine/buffers/deliverytemplate_p.h"
 #include "support/heapmeter.h"
 #include "support/script.h"
 
@@ -27,6 +28,7 @@ private Q_SLOTS:
     void aFloodThatIsConsumedKeepsNoMemory();
     void publishedBodiesAreReleasedWhenWritten();
     void confirmedMessagesAreForgotten();
+    void longMethodsOfDeliveriesAreNotKept();
     void channelsAreSmall();
 };
 
@@ -335,6 +337,15 @@ void tst_Memory::confirmedMessagesAreForgotten()
         s.broker(Wire::BasicAck{.deliveryTag = tag}).takeEvents();
     }
     QVERIFY2(meter.live() < MiB / 4, qPrintable(QString::number(meter.live())));
+}
+
+void tst_Memory::longMethodsOfDeliveriesAreNotKept()
+{
+    const QByteArray frame(MiB, '\0');
+    Engine::DeliveryTemplate deliveries;
+    const HeapMeter meter;
+    deliveries.method(frame);
+    QVERIFY(meter.live() < 16 * 1024);
 }
 
 void tst_Memory::channelsAreSmall()

@@ -37,6 +37,10 @@ std::optional<DeliveryTemplate::Address> DeliveryTemplate::address(QByteArrayVie
 
 void DeliveryTemplate::method(QByteArrayView frame)
 {
+    if (frame.size() > LongestFrames) { // malformed
+        m_state = State::None;
+        return;
+    }
     m_state = State::Method;
     m_frames.resize(0); // keeps its memory
     m_frames.append(frame);
