@@ -36,12 +36,10 @@ void ConsumerList::remove(Consumer *consumer)
 {
     if (!consumer)
         return;
-    m_entries.removeIf([consumer](const Entry &entry) {
-        const bool isRemoved = entry.consumer == consumer;
-        if (isRemoved)
-            delete entry.context;
-        return isRemoved;
-    });
+    for (qsizetype i = m_entries.size() - 1; i >= 0; --i) {
+        if (m_entries[i].consumer == consumer)
+            delete m_entries.takeAt(i).context;
+    }
 }
 
 QList<Consumer *> ConsumerList::consumers() const

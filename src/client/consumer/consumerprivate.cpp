@@ -36,8 +36,7 @@ ConsumerPrivate::~ConsumerPrivate()
     if (!entry)
         return;
     entry->client = nullptr;
-    if (entry->cancelCall == 0 && entry->state <= Engine::ConsumerEntry::State::Active &&
-        channel->engine->acceptsCalls())
+    if (!entry->isEnding() && entry->cancelCall == 0 && channel->engine->acceptsCalls())
         channel->engine->subscriptions().cancel(*entry);
     requeueBatch(); // after basic.cancel, since otherwise the broker would deliver them again
     channel->connection->scheduler.schedule();
@@ -131,8 +130,7 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
         return Promise<int>::finished(0);
     // There is nothing to send while the consumer waits for a reopen or for the queue, while the channel is closing,
     // and between the end of the subscription and cancelled(). Another consumer may have the tag by then.
-    if (!entry || waitsForQueue || entry->state > Engine::ConsumerEntry::State::Active ||
-        !channel->engine->acceptsCalls()) {
+    if (!entry || waitsForQueue || entry->isEnding() || !channel->engine->acceptsCalls()) {
         const int returned = entry ? requeueBatch() : 0;
         onCancelled({});
         return Promise<int>::finished(returned);
