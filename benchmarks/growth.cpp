@@ -100,8 +100,10 @@ private:
         for (std::int64_t i = 0; i < consumers; ++i) {
             AmqpQt::Channel *channel = m_channels && i > 0 ? m_connection.createChannel() : m_channel;
             channel->declareQueue(m_queue, {.durable = false});
-            const AmqpQt::AckMode mode = m_unacked ? AmqpQt::AckMode::Manual : AmqpQt::AckMode::NoAck;
-            AmqpQt::Consumer *consumer = channel->consume(m_queue, {.ackMode = mode});
+            AmqpQt::ConsumeOptions options;
+            options.ackMode = m_unacked ? AmqpQt::AckMode::Manual : AmqpQt::AckMode::NoAck;
+            options.prefetch = 0; // unlimited
+            AmqpQt::Consumer *consumer = channel->consume(m_queue, options);
             connect(consumer, &AmqpQt::Consumer::delivered, this, &Deliveries::receive);
             consumer->whenStarted().then(this, [this, consumers] {
                 if (++m_started == consumers)

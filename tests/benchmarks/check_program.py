@@ -66,7 +66,7 @@ def check_client(program, port):
 
 def check_growth(program, port):
     for kind in "channels", "consumers", "unacked", "confirms", "publisher":
-        result, good = run([program, kind, "--port", port, "--number", "50", "--count", "500"])
+        result, good = run([program, kind, "--port", port, "--number", "150", "--count", "500"])
         assert good and set(result) == {"number", "make_us_each", "cpu_us_per_msg"}, result
     check_error([program, "nothing", "--port", port])
     check_error([program, "channels", "--port", "1"])
