@@ -2,10 +2,12 @@
 #include "qmlconnection.h"
 
 #include "connectionstatistics.h"
+#include "connectiontls.h"
 #include "declarationqueue.h"
 #include "jsvalues.h"
 
 #include <QtCore/qmetaobject.h>
+#include <QtNetwork/qsslerror.h>
 #include <QtQml/qqmlinfo.h>
 
 namespace AmqpQt
@@ -17,7 +19,15 @@ QmlConnection::QmlConnection(QObject *parent)
     : Connection(parent)
     , m_declarations(std::make_unique<DeclarationQueue>(this))
     , m_statistics(std::make_unique<ConnectionStatistics>(this))
+    , m_tls(std::make_unique<ConnectionTls>(this))
 {
+    connect(m_tls.get(), &ConnectionTls::edited, this, &QmlConnection::applyParameters);
+    connect(this, &Connection::sslErrors, this, [this](const QList<QSslError> &errors) {
+        QStringList texts;
+        for (const QSslError &error : errors)
+            texts += error.errorString();
+        Q_EMIT sslErrors(texts);
+    });
     connect(this, &Connection::errorOccurred, this, &QmlConnection::reportError);
     connect(this, &Connection::stateChanged, this, &QmlConnection::onStateChanged);
     connect(this, &Connection::blockedChanged, this, &QmlConnection::stateTextChanged);
@@ -57,8 +67,10 @@ void QmlConnection::setUrls(const QStringList &urls)
 
 void QmlConnection::setUrlList(const std::optional<QList<QUrl>> &urls)
 {
-    if (std::exchange(m_urls, urls) != urls)
-        applyParameters();
+    if (std::exchange(m_urls, urls) == urls)
+        return;
+    m_hasGivenCredentials = false;
+    applyParameters();
 }
 
 QString QmlConnection::host() const
@@ -96,21 +108,44 @@ void QmlConnection::setVirtualHost(const QString &virtualHost)
         applyParameters();
 }
 
-QString QmlConnection::username() const
+QString QmlConnection::userName() const
 {
     return parameters().userName();
 }
 
-void QmlConnection::setUsername(const QString &name)
+void QmlConnection::setUserName(const QString &name)
 {
-    if (std::exchange(m_username, name) != name)
-        applyParameters();
+    setLogin(m_userName, name);
 }
 
 void QmlConnection::setPassword(const QString &password)
 {
-    if (std::exchange(m_password, password) != password)
+    setLogin(m_password, password);
+}
+
+void QmlConnection::setLogin(std::optional<QString> &part, const std::optional<QString> &value)
+{
+    const bool isNew = std::exchange(part, value) != value;
+    if (std::exchange(m_hasGivenCredentials, false) || isNew)
         applyParameters();
+}
+
+void QmlConnection::setCredentials(const QString &userName, const QString &secret)
+{
+    giveCredentials(userName, secret, std::nullopt);
+}
+
+void QmlConnection::setCredentials(const QString &userName, const QString &secret, int validFor)
+{
+    giveCredentials(userName, secret, std::chrono::seconds(validFor));
+}
+
+void QmlConnection::giveCredentials(const QString &userName, const QString &secret,
+                                    std::optional<std::chrono::seconds> validFor)
+{
+    Connection::setCredentials(userName, secret, validFor);
+    if (parameters().userName() == userName && parameters().password() == secret) // they were not rejected
+        m_hasGivenCredentials = true;
 }
 
 int QmlConnection::heartbeatSeconds() const
@@ -169,7 +204,8 @@ std::optional<QUrl> QmlConnection::invalidUrl() const
 }
 
 // Named properties override the URL, regardless of the order in which they were set. A value that a setter of the
-// parameters rejects becomes the error of the next attempt.
+// parameters rejects becomes the error of the next attempt. The latest credentials count, whether they were properties
+// or the arguments of setCredentials().
 ConnectionParameters QmlConnection::wantedParameters() const
 {
     ConnectionParameters wanted;
@@ -180,17 +216,24 @@ ConnectionParameters QmlConnection::wantedParameters() const
             wanted = *parsed;
         endpoints += parsed->endpoints();
     }
-    if (m_host)
-        endpoints = {Endpoint{*m_host, endpoints.value(0).port, endpoints.value(0).encrypted}};
+    if (m_host) {
+        Endpoint endpoint = endpoints.value(0);
+        endpoint.host = *m_host;
+        endpoints = {endpoint};
+    }
     for (Endpoint &endpoint : endpoints) {
         if (m_port)
             endpoint.port = quint16(*m_port);
+        m_tls->applyTo(endpoint);
     }
     wanted.setEndpoints(endpoints);
     if (m_virtualHost)
         wanted.setVirtualHost(*m_virtualHost);
-    if (m_username || m_password)
-        wanted.setCredentials(m_username.value_or(wanted.userName()), m_password.value_or(wanted.password()));
+    m_tls->applyTo(wanted);
+    if (m_hasGivenCredentials)
+        wanted.setCredentials(parameters().userName(), parameters().password());
+    else if (m_userName || m_password)
+        wanted.setCredentials(m_userName.value_or(wanted.userName()), m_password.value_or(wanted.password()));
     if (m_heartbeat)
         wanted.setHeartbeatInterval(std::chrono::seconds(*m_heartbeat));
     if (m_connectionName)
@@ -202,10 +245,12 @@ ConnectionParameters QmlConnection::wantedParameters() const
 
 void QmlConnection::applyParameters()
 {
-    if (const std::optional<QUrl> invalid = invalidUrl())
+    if (const std::optional<QUrl> invalid = invalidUrl()) {
         Connection::setUrl(*invalid); // open() then fails with the error of the URL
-    else
+        m_hasGivenCredentials = false;
+    } else {
         setParameters(wantedParameters());
+    }
     m_wantsAttempt = m_active;
     QMetaObject::invokeMethod(this, &QmlConnection::update, Qt::QueuedConnection); // called once for several changes
 }

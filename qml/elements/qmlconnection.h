@@ -16,12 +16,14 @@ namespace AmqpQt
 {
 
 class ConnectionStatistics;
+class ConnectionTls;
 class DeclarationQueue;
 
 class QmlConnection : public AmqpQt::Connection, public QQmlParserStatus
 {
     Q_OBJECT
     Q_MOC_INCLUDE("connectionstatistics.h")
+    Q_MOC_INCLUDE("connectiontls.h")
     Q_INTERFACES(QQmlParserStatus)
     Q_PROPERTY(QUrl url READ url WRITE setUrl RESET resetUrl NOTIFY parametersChanged)
     Q_PROPERTY(QStringList urls READ urls WRITE setUrls RESET resetUrls NOTIFY parametersChanged)
@@ -29,7 +31,7 @@ class QmlConnection : public AmqpQt::Connection, public QQmlParserStatus
     Q_PROPERTY(int port READ port WRITE setPort RESET resetPort NOTIFY parametersChanged)
     Q_PROPERTY(
         QString virtualHost READ virtualHost WRITE setVirtualHost RESET resetVirtualHost NOTIFY parametersChanged)
-    Q_PROPERTY(QString username READ username WRITE setUsername RESET resetUsername NOTIFY parametersChanged)
+    Q_PROPERTY(QString userName READ userName WRITE setUserName RESET resetUserName NOTIFY parametersChanged)
     Q_PROPERTY(QString password READ password WRITE setPassword RESET resetPassword NOTIFY parametersChanged)
     Q_PROPERTY(
         int heartbeat READ heartbeatSeconds WRITE setHeartbeatSeconds RESET resetHeartbeat NOTIFY parametersChanged)
@@ -44,6 +46,7 @@ class QmlConnection : public AmqpQt::Connection, public QQmlParserStatus
     Q_PROPERTY(QString stateText READ stateText NOTIFY stateTextChanged)
     Q_PROPERTY(AmqpQt::Error error READ error NOTIFY errorStringChanged)
     Q_PROPERTY(QString errorString READ errorString NOTIFY errorStringChanged)
+    Q_PROPERTY(AmqpQt::ConnectionTls *tls READ tls CONSTANT)
     Q_PROPERTY(AmqpQt::ConnectionStatistics *statistics READ statisticsObject CONSTANT)
     Q_PROPERTY(QQmlListProperty<QObject> data READ data CONSTANT)
     Q_CLASSINFO("DefaultProperty", "data")
@@ -61,8 +64,8 @@ public:
     void setPort(int port);
     QString virtualHost() const;
     void setVirtualHost(const QString &virtualHost);
-    QString username() const;
-    void setUsername(const QString &name);
+    QString userName() const;
+    void setUserName(const QString &name);
     QString password() const { return {}; } // cannot be read back
     void setPassword(const QString &password);
     int heartbeatSeconds() const;
@@ -72,6 +75,7 @@ public:
     QVariant clientProperties() const;
     void setClientProperties(const QVariant &properties);
     QVariantMap scriptServerProperties() const;
+    ConnectionTls *tls() const { return m_tls.get(); }
 
     // The reset functions set a property to the value of the URL, or otherwise to the library's default.
     void resetUrl() { setUrlList(std::nullopt); }
@@ -79,8 +83,8 @@ public:
     void resetHost() { resetParameter(m_host); }
     void resetPort() { resetParameter(m_port); }
     void resetVirtualHost() { resetParameter(m_virtualHost); }
-    void resetUsername() { resetParameter(m_username); }
-    void resetPassword() { resetParameter(m_password); }
+    void resetUserName() { setLogin(m_userName, std::nullopt); }
+    void resetPassword() { setLogin(m_password, std::nullopt); }
     void resetHeartbeat() { resetParameter(m_heartbeat); }
     void resetConnectionName() { resetParameter(m_connectionName); }
     void resetClientProperties() { resetParameter(m_clientProperties); }
@@ -96,6 +100,8 @@ public:
     Q_INVOKABLE void open() { setActive(true); }
     Q_INVOKABLE void close() { setActive(false); }
     Q_INVOKABLE void reconnect();
+    Q_INVOKABLE void setCredentials(const QString &userName, const QString &secret);
+    Q_INVOKABLE void setCredentials(const QString &userName, const QString &secret, int validFor); // in seconds
 
     bool isAttempting() const; // open, or this attempt may still open it
     DeclarationQueue *declarations() const { return m_declarations.get(); }
@@ -109,11 +115,14 @@ Q_SIGNALS:
     void connectedChanged();
     void stateTextChanged();
     void errorStringChanged();
+    void sslErrors(const QStringList &errors); // hides the signal of Connection, whose type QML does not know
 
 private:
     std::optional<QUrl> invalidUrl() const;
     ConnectionParameters wantedParameters() const;
     void setUrlList(const std::optional<QList<QUrl>> &urls); // std::nullopt for the library's default
+    void giveCredentials(const QString &userName, const QString &secret, std::optional<std::chrono::seconds> validFor);
+    void setLogin(std::optional<QString> &part, const std::optional<QString> &value);
     void applyParameters();
     template <typename T>
     void resetParameter(std::optional<T> &parameter)
@@ -129,7 +138,7 @@ private:
     std::optional<QString> m_host;
     std::optional<int> m_port;
     std::optional<QString> m_virtualHost;
-    std::optional<QString> m_username;
+    std::optional<QString> m_userName;
     std::optional<QString> m_password;
     std::optional<int> m_heartbeat;
     std::optional<QString> m_connectionName;
@@ -138,11 +147,13 @@ private:
     ObjectList<QObject> m_data;
     std::unique_ptr<DeclarationQueue> m_declarations;
     std::unique_ptr<ConnectionStatistics> m_statistics;
+    std::unique_ptr<ConnectionTls> m_tls;
     QString m_reportedError;
     bool m_reportedConnected = false;
     bool m_active = false;
     bool m_wantsAttempt = false; // set if the connection is to be opened once it is closed
     bool m_isComplete = false;
+    bool m_hasGivenCredentials = false; // those of setCredentials(), which the parameters have
 };
 
 } // namespace AmqpQt

@@ -58,10 +58,15 @@ foreach(page IN LISTS pages)
         file(CONFIGURE OUTPUT ${folder}/${name}.cpp @ONLY CONTENT
 "#include <AmqpQt/AmqpQt>
 ${includes}
+#include <QtCore/QCryptographicHash>
 #include <QtCore/QDebug>
+#include <QtCore/QJsonDocument>
+#include <QtCore/QJsonObject>
 #include <QtCore/QThread>
 #include <QtCore/QTimer>
+#include <QtNetwork/QNetworkAccessManager>
 #include <QtNetwork/QNetworkProxy>
+#include <QtNetwork/QNetworkReply>
 
 using namespace Qt::StringLiterals;
 

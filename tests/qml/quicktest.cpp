@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "support/brokerfixture.h"
+#include "support/certificates.h"
 #include "support/delayproxy.h"
 
 #include <AmqpQt/Channel>
@@ -24,10 +25,15 @@ class Setup : public QObject
     Q_PROPERTY(QString url READ url CONSTANT)
     Q_PROPERTY(QString host READ host CONSTANT)
     Q_PROPERTY(int port READ port CONSTANT)
+    Q_PROPERTY(QString tlsUrl READ tlsUrl CONSTANT)
+    Q_PROPERTY(QString passphrase READ passphrase CONSTANT)
 public:
     QString url() const { return brokerUrl().toString(); }
     QString host() const { return brokerUrl().host(); }
     int port() const { return brokerUrl().port(5672); }
+    QString tlsUrl() const { return brokerTlsUrl().toString(); }
+    QString passphrase() const { return QString::fromUtf8(certificatePassphrase()); } // of the encrypted files
+    Q_INVOKABLE QString certificate(const QString &fileName) const { return certificateFile(fileName); }
 
     Q_INVOKABLE QString uniqueName(const QString &prefix) const { return ::uniqueName(prefix); }
     // Returns the URL of a proxy that delays the bytes in each direction by `milliseconds`.

@@ -13,7 +13,7 @@ function(amqpqt_quicktest name folder)
     add_executable(${name} qml/quicktest.cpp support/delayproxy.h)
     set_target_properties(${name} PROPERTIES AUTOMOC ON)
     target_link_libraries(${name} PRIVATE ${ARGN} AmqpQt::AmqpQt Qt6::QuickTest Qt6::Qml Qt6::Network amqpqt_brokerfixture
-        amqpqt_build_flags)
+        amqpqt_certificates amqpqt_build_flags)
     target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
     target_compile_definitions(${name} PRIVATE AMQPQT_QML_IMPORT_PATH="${qml_import_path}" QUICK_TEST_SOURCE_DIR="${folder}")
     add_dependencies(${name} amqpqtplugin)
@@ -44,7 +44,7 @@ amqpqt_test(qml tst_declarationqueue SOURCES ${PROJECT_SOURCE_DIR}/qml/internal/
 target_include_directories(tst_declarationqueue PRIVATE ${PROJECT_SOURCE_DIR}/qml/internal ${PROJECT_SOURCE_DIR}/qml/elements)
 
 # Compares the results of qmlcachegen and of the interpreter for the properties of all types.
-amqpqt_test(qml tst_compiled LIBRARIES AmqpQt::AmqpQt Qt6::Gui Qt6::Qml amqpqt_brokerfixture)
+amqpqt_test(qml tst_compiled LIBRARIES AmqpQt::AmqpQt Qt6::Gui Qt6::Qml amqpqt_brokerfixture amqpqt_certificates)
 set_source_files_properties(qml/compiled/Everything.qml PROPERTIES QT_RESOURCE_ALIAS Everything.qml)
 qt_add_qml_module(tst_compiled URI Compiled VERSION 1.0 RESOURCE_PREFIX / IMPORT_PATH ${qml_import_path}
     OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/Compiled QML_FILES qml/compiled/Everything.qml)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "rabbitmq/brokerclient.h"
+#include "support/certificates.h"
 
 #include <QtCore/qdiriterator.h>
 #include <QtCore/qfile.h>
@@ -105,8 +106,9 @@ void tst_Compiled::init()
     m_engine = std::make_unique<QQmlEngine>();
     m_engine->addImportPath(QStringLiteral(AMQPQT_QML_IMPORT_PATH));
     QQmlComponent component(m_engine.get(), QUrl(u"qrc:/Compiled/Everything.qml"_s));
-    m_root.reset(component.createWithInitialProperties(
-        {{u"brokerUrl"_s, brokerUrl()}, {u"readings"_s, uniqueName(u"compiled"_s)}}));
+    m_root.reset(component.createWithInitialProperties({{u"brokerUrl"_s, brokerTlsUrl().adjusted(QUrl::RemoveUserInfo)},
+                                                        {u"authorities"_s, certificateFile(u"ca.pem"_s)},
+                                                        {u"readings"_s, uniqueName(u"compiled"_s)}}));
     QVERIFY2(m_root, qPrintable(component.errorString()));
     m_root->setProperty("theAmqpDecimal", QVariant::fromValue(Decimal{2, 1230}));
 }
@@ -119,7 +121,8 @@ QVariantMap tst_Compiled::elements() const
 QVariantMap tst_Compiled::values() const
 {
     QVariantMap values;
-    for (const QString &name : {u"amqpMessage"_s, u"amqpError"_s, u"amqpQueueInfo"_s, u"amqpDecimal"_s})
+    for (const QString &name :
+         {u"amqpMessage"_s, u"amqpError"_s, u"amqpQueueInfo"_s, u"amqpDecimal"_s, u"amqpCertificate"_s})
         values.insert(name, m_root->property((u"theA"_s + name.mid(1)).toUtf8().constData()));
     return values;
 }
@@ -213,6 +216,10 @@ void tst_Compiled::everyPropertyIsRead()
     QCOMPARE(m_root->property("consumer_ackMode").toInt(), int(AckMode::AfterDelivery));
     QCOMPARE(m_root->property("queue_messageTtl").toDouble(), 3e9);
     QCOMPARE(m_root->property("largeHeader").toDouble(), 2592e6);
+    QCOMPARE(m_root->property("connectionTls_enabled").toBool(), true);
+    QCOMPARE(m_root->property("connectionTls_trustOnly").toString(), certificateFile(u"ca.pem"_s));
+    QCOMPARE(m_root->property("amqpCertificate_commonName").toString(), u"localhost"_s);
+    QCOMPARE(m_root->property("amqpCertificate_expiryDate").toDateTime(), readCertificate(u"server"_s).expiryDate());
     QCOMPARE(plain(m_root->property("amqpMessage_headers")).toMap().value(u"large"_s).toDouble(), 2592e6);
 }
 
@@ -227,6 +234,7 @@ void tst_Compiled::enumsAreComparedByName()
     QCOMPARE(m_root->property("isClosed").toBool(), false);
     QCOMPARE(m_root->property("isOpen").toBool(), true);
     QCOMPARE(m_root->property("stateName").toString(), u"open"_s);
+    QCOMPARE(m_root->property("isFirstConnect").toBool(), true); // since the URL has no credentials
 }
 
 void tst_Compiled::enumsAreArguments()

@@ -71,7 +71,7 @@ TestCase {
         const connection = create({ url: "amqp://user:secret@broker.example:5673/place" })
         compare(connection.url.toString(), "amqp://user@broker.example:5673/place")
         compare(connection.urls[0], "amqp://user@broker.example:5673/place")
-        compare(connection.username, "user")
+        compare(connection.userName, "user")
         compare(connection.password, "")
         compare(connection.host, "broker.example")
         compare(connection.port, 5673)
@@ -80,7 +80,7 @@ TestCase {
 
     function test_namedParametersWinWhateverTheOrder() {
         const connection = create({ host: "other.example", port: 1234, heartbeat: 7, connectionName: "me",
-                                    clientProperties: { a: 1 }, virtualHost: "v", username: "u", password: "p" })
+                                    clientProperties: { a: 1 }, virtualHost: "v", userName: "u", password: "p" })
         connection.url = "amqp://user:secret@broker.example:5673/place"
         compare(connection.host, "other.example")
         compare(connection.port, 1234)
@@ -88,7 +88,7 @@ TestCase {
         compare(connection.connectionName, "me")
         compare(connection.clientProperties.a, 1)
         compare(connection.virtualHost, "v")
-        compare(connection.username, "u")
+        compare(connection.userName, "u")
     }
 
     function test_newUrlConnectsAgain() {
@@ -144,7 +144,7 @@ TestCase {
             { tag: "negative heartbeat", name: "heartbeat", bad: -2, good: 10, place: "heartbeat" },
             { tag: "long virtual host", name: "virtualHost", bad: "v".repeat(256), good: "/", place: "virtualHost" },
             { tag: "NUL in the password", name: "password", bad: "gu\0est", good: "guest", place: "credentials" },
-            { tag: "NUL in the name", name: "username", bad: "gu\0est", good: "guest", place: "credentials" },
+            { tag: "NUL in the name", name: "userName", bad: "gu\0est", good: "guest", place: "credentials" },
             { tag: "no urls", name: "urls", bad: [], good: [test.url], place: "endpoints" },
             { tag: "empty url", name: "url", bad: "", good: test.url, place: "URL" },
             { tag: "port 0 in the url", name: "url", bad: "amqp://127.0.0.1:0", good: test.url, place: "port" }

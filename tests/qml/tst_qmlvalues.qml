@@ -230,7 +230,7 @@ TestCase {
     function test_undefinedPropertyIsNotSet_data() {
         const all = [
             { component: connections, values: { url: "amqp://other.invalid/x", urls: ["amqp://a.invalid", "amqp://b.invalid"],
-                host: "other.invalid", port: 1234, virtualHost: "other", username: "other", password: "other", heartbeat: 7,
+                host: "other.invalid", port: 1234, virtualHost: "other", userName: "other", password: "other", heartbeat: 7,
                 connectionName: "other", clientProperties: { a: 1 }, active: undefined } },
             { component: exchanges, values: { name: "other", type: Exchange.Topic, durable: false, autoDelete: true, internal: true,
                 passive: true, arguments: { a: 1 }, connection: null } },

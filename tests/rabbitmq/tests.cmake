@@ -33,6 +33,9 @@ if(TARGET example_receive)
     amqpqt_test(rabbitmq tst_token LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
     target_compile_definitions(tst_token PRIVATE AMQPQT_EXAMPLES="$<TARGET_FILE_DIR:example_token>")
     add_dependencies(tst_token example_token)
+    amqpqt_test(rabbitmq tst_tlsexample LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture amqpqt_certificates)
+    target_compile_definitions(tst_tlsexample PRIVATE AMQPQT_EXAMPLES="$<TARGET_FILE_DIR:example_tls>")
+    add_dependencies(tst_tlsexample example_tls)
 endif()
 
 # The other clients to test with: librabbitmq through a separate program, pika through Python.

@@ -5,11 +5,12 @@ import AmqpQt
 // Reads every property of every type of the module. tst_compiled checks that none is missing.
 QtObject {
     id: root
-    required property url brokerUrl
+    required property url brokerUrl // with TLS, without credentials
+    required property string authorities
     property string readings // the name of a queue
 
     readonly property var elements: ({
-        Connection: theConnection, ConnectionStatistics: theStatistics, Exchange: theExchange, Queue: theQueue,
+        Connection: theConnection, ConnectionStatistics: theStatistics, ConnectionTls: theTls, Exchange: theExchange, Queue: theQueue,
         QueueBinding: theQueueBinding, Consumer: theConsumer, Publisher: thePublisher, MessageModel: theMessageModel,
         LatestValueModel: theLatestValueModel, RateHistory: theRateHistory, StateBadge: theStateBadge
     })
@@ -17,12 +18,19 @@ QtObject {
     property amqpError theAmqpError: theConnection.error
     property amqpQueueInfo theAmqpQueueInfo
     property amqpDecimal theAmqpDecimal
+    property amqpCertificate theAmqpCertificate: theConnection.tls.peerCertificate
+    property int credentialReason: -1
 
     readonly property Connection theConnection: Connection {
         id: theConnection
         url: root.brokerUrl
         connectionName: "compiled"
         clientProperties: ({ "component": "tests" })
+        tls.trustOnly: root.authorities
+        onCredentialsRequested: reason => {
+            root.credentialReason = reason
+            theConnection.setCredentials("guest", "guest")
+        }
         Exchange { id: theExchange; name: "amq.topic"; type: Exchange.Topic; passive: true }
         Queue {
             id: theQueue
@@ -44,6 +52,7 @@ QtObject {
         Publisher { id: thePublisher; exchange: "amq.topic"; routingKey: root.readings; outboxLimit: 3000000000 }
     }
     readonly property QtObject theStatistics: theConnection.statistics
+    readonly property QtObject theTls: theConnection.tls
     readonly property MessageModel theMessageModel: MessageModel { id: theMessageModel; consumer: theConsumer; updateInterval: 1 }
     readonly property LatestValueModel theLatestValueModel: LatestValueModel { id: theLatestValueModel; consumer: theConsumer; updateInterval: 1 }
     readonly property RateHistory theRateHistory: RateHistory { id: theRateHistory; consumer: theConsumer; interval: 1000000 }
@@ -54,7 +63,7 @@ QtObject {
     readonly property string connection_host: theConnection.host
     readonly property int connection_port: theConnection.port
     readonly property string connection_virtualHost: theConnection.virtualHost
-    readonly property string connection_username: theConnection.username
+    readonly property string connection_userName: theConnection.userName
     readonly property string connection_password: theConnection.password
     readonly property int connection_heartbeat: theConnection.heartbeat
     readonly property string connection_connectionName: theConnection.connectionName
@@ -68,6 +77,7 @@ QtObject {
     readonly property amqpError connection_lastCallError: theConnection.lastCallError
     readonly property string connection_errorString: theConnection.errorString
     readonly property QtObject connection_statistics: theConnection.statistics
+    readonly property QtObject connection_tls: theConnection.tls
     readonly property var connection_data: theConnection.data
     readonly property bool connection_blocked: theConnection.blocked
     readonly property string connection_blockedReason: theConnection.blockedReason
@@ -80,6 +90,17 @@ QtObject {
     readonly property real connectionStatistics_bytesOut: theStatistics.bytesOut
     readonly property real connectionStatistics_rateIn: theStatistics.rateIn
     readonly property real connectionStatistics_rateOut: theStatistics.rateOut
+
+    readonly property bool connectionTls_enabled: theConnection.tls.enabled
+    readonly property bool connectionTls_required: theConnection.tls.required
+    readonly property string connectionTls_trustOnly: theConnection.tls.trustOnly
+    readonly property string connectionTls_trustAlso: theConnection.tls.trustAlso
+    readonly property string connectionTls_certificateFile: theConnection.tls.certificateFile
+    readonly property string connectionTls_keyFile: theConnection.tls.keyFile
+    readonly property string connectionTls_pkcs12File: theConnection.tls.pkcs12File
+    readonly property string connectionTls_passphrase: theConnection.tls.passphrase
+    readonly property string connectionTls_peerName: theConnection.tls.peerName
+    readonly property amqpCertificate connectionTls_peerCertificate: theConnection.tls.peerCertificate
 
     readonly property string exchange_name: theExchange.name
     readonly property var exchange_type: theExchange.type
@@ -210,11 +231,19 @@ QtObject {
     readonly property int amqpDecimal_scale: root.theAmqpDecimal.scale
     readonly property real amqpDecimal_value: root.theAmqpDecimal.value
 
+    readonly property string amqpCertificate_commonName: root.theAmqpCertificate.commonName
+    readonly property string amqpCertificate_issuer: root.theAmqpCertificate.issuer
+    readonly property date amqpCertificate_effectiveDate: root.theAmqpCertificate.effectiveDate
+    readonly property date amqpCertificate_expiryDate: root.theAmqpCertificate.expiryDate
+    readonly property bool amqpCertificate_expired: root.theAmqpCertificate.expired
+    readonly property string amqpCertificate_fingerprint: root.theAmqpCertificate.fingerprint
+
     readonly property real largeHeader: root.theAmqpMessage.header("large", 0)
 
     // Enums by their names.
     readonly property bool isClosed: theConnection.state === Connection.Closed
     readonly property bool isOpen: theConnection.state === Connection.Open
+    readonly property bool isFirstConnect: root.credentialReason === Connection.FirstConnect
     readonly property bool isAfterDelivery: theConsumer.ackMode === Amqp.AfterDelivery
     readonly property bool isNoError: theConnection.error.kind === Amqp.ErrorKind.NoError
     readonly property string stateName: {
