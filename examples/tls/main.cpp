@@ -16,6 +16,7 @@
 #include <QDateTime>
 #include <QFile>
 #include <QSslCertificate>
+#include <QSslCipher>
 #include <QTextStream>
 
 using namespace Qt::StringLiterals;
@@ -69,7 +70,8 @@ void describe(const AmqpQt::Connection &connection, int warnDays)
     QTextStream out(stdout);
     const QSslCertificate certificate = connection.peerCertificate();
     const QDateTime expiry = certificate.expiryDate();
-    out << "certificate of " << certificate.subjectInfo(QSslCertificate::CommonName).join(u", "_s) << ", issued by "
+    out << connection.sessionCipher().protocolString() << ", " << connection.sessionCipher().name() << '\n'
+        << "certificate of " << certificate.subjectInfo(QSslCertificate::CommonName).join(u", "_s) << ", issued by "
         << certificate.issuerInfo(QSslCertificate::CommonName).join(u", "_s) << ", expires on "
         << expiry.toUTC().toString(Qt::ISODate) << Qt::endl;
     const qint64 days = QDateTime::currentDateTimeUtc().daysTo(expiry);

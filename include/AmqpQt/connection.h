@@ -11,6 +11,8 @@
 #include <memory>
 #include <optional>
 
+QT_FORWARD_DECLARE_CLASS(QSslCipher)
+
 namespace AmqpQt
 {
 
@@ -79,6 +81,7 @@ public:
     Reply<void> whenOpen(); // finishes at once if open, otherwise with the next attempt
     Endpoint currentEndpoint() const;
     QSslCertificate peerCertificate() const; // of the broker, also if it was rejected; null without TLS
+    QSslCipher sessionCipher() const;        // and the version of TLS; null without TLS
     // Accepts that certificate in spite of those errors, from the next attempt on.
     void ignoreSslErrors(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors);
     Error error() const;         // why the connection ended or failed to open

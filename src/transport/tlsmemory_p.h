@@ -3,6 +3,7 @@
 
 #include <QtCore/qmap.h>
 #include <QtNetwork/qsslcertificate.h>
+#include <QtNetwork/qsslcipher.h>
 #include <QtNetwork/qsslconfiguration.h>
 #include <QtNetwork/qsslerror.h>
 
@@ -10,12 +11,18 @@ namespace AmqpQt
 {
 
 // What a connection keeps of TLS from one attempt to the next: the certificate that the broker presented last, the
-// errors that the application accepts for a certificate, and the sessions that can be resumed.
+// cipher, the errors that the application accepts for a certificate, and the sessions that can be resumed.
 class TlsMemory
 {
 public:
     const QSslCertificate &peerCertificate() const noexcept { return m_peerCertificate; }
-    void setPeerCertificate(const QSslCertificate &certificate) { m_peerCertificate = certificate; }
+    void setPeerCertificate(const QSslCertificate &certificate) // before the handshake is complete
+    {
+        m_peerCertificate = certificate;
+        m_sessionCipher = {};
+    }
+    const QSslCipher &sessionCipher() const noexcept { return m_sessionCipher; }
+    void setSessionCipher(const QSslCipher &cipher) { m_sessionCipher = cipher; }
 
     void accept(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors);
     bool accepts(const QSslCertificate &certificate, const QList<QSslError> &errors) const; // all of them
@@ -33,6 +40,7 @@ private:
     };
 
     QSslCertificate m_peerCertificate;
+    QSslCipher m_sessionCipher;
     QMap<QByteArray, QList<QSslError::SslError>> m_accepted; // by the DER form of the certificate
     QMap<QString, Session> m_sessions;
 };

@@ -135,6 +135,7 @@ void TlsTransport::onEncrypted()
 {
     m_failure.isEncrypted = true;
     m_memory->setPeerCertificate(m_socket->peerCertificate());
+    m_memory->setSessionCipher(m_socket->sessionCipher());
     if (m_socket->peerVerifyMode() == QSslSocket::VerifyNone || m_socket->peerVerifyMode() == QSslSocket::QueryPeer) {
         m_isVerified = false;
         qCWarning(lcConnection).noquote() << m_peer << "is used without verification of its certificate";

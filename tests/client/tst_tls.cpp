@@ -6,6 +6,7 @@
 #include "tlssupport.h"
 
 #include <QtCore/qrandom.h>
+#include <QtNetwork/qsslcipher.h>
 #include <QtNetwork/qsslconfiguration.h>
 #include <QtNetwork/qsslsocket.h>
 
@@ -17,6 +18,8 @@ class tst_Tls : public QObject
     Q_OBJECT
 private Q_SLOTS:
     void peerCertificateTellsItsExpiry();
+    void sessionCipherTellsTheVersionOfTls_data();
+    void sessionCipherTellsTheVersionOfTls();
     void peerCertificateOfARejectedBrokerCanBeRead();
     void sslErrorsAreReportedBeforeTheEnd();
     void slotOfSslErrorsMayDeleteTheConnection();
@@ -99,6 +102,33 @@ void tst_Tls::peerCertificateTellsItsExpiry()
     connection.setParameters(parametersOf(plain));
     QCOMPARE(brief(openingError(connection)), u"ok"_s);
     QVERIFY(connection.peerCertificate().isNull());
+}
+
+void tst_Tls::sessionCipherTellsTheVersionOfTls_data()
+{
+    QTest::addColumn<QByteArray>("version");
+    QTest::newRow("TLS 1.2") << QByteArray("TLSv1.2");
+    QTest::newRow("TLS 1.3") << QByteArray("TLSv1.3");
+}
+
+void tst_Tls::sessionCipherTellsTheVersionOfTls()
+{
+    QFETCH(const QByteArray, version);
+    ScriptedPeer peer;
+    peer.setTls(TlsSettings{.minimumVersion = version, .maximumVersion = version});
+    Connection connection(trustingCa(peer));
+    QVERIFY(connection.sessionCipher().isNull());
+    QCOMPARE(brief(openingError(connection)), u"ok"_s);
+    QVERIFY(connection.sessionCipher().name().contains("AES"_L1) ||
+            connection.sessionCipher().name().contains("CHACHA"_L1));
+    QCOMPARE(connection.sessionCipher().protocolString(), QString::fromLatin1(version));
+    connection.close();
+    QVERIFY(waitUntil([&] { return connection.state() == Connection::State::Closed; }));
+
+    ScriptedPeer plain;
+    connection.setParameters(parametersOf(plain));
+    QCOMPARE(brief(openingError(connection)), u"ok"_s);
+    QVERIFY(connection.sessionCipher().isNull());
 }
 
 void tst_Tls::peerCertificateOfARejectedBrokerCanBeRead()

@@ -48,8 +48,9 @@ QProcessEnvironment variable(const QString &name, const QByteArray &value)
 QByteArray expectedOutput(const QByteArray &warning = {})
 {
     const QByteArray expiry = readCertificate(u"server"_s).expiryDate().toUTC().toString(Qt::ISODate).toLatin1();
-    return "certificate of localhost, issued by Test CA, expires on " + expiry + '\n' + warning +
-           "received: Hello, encrypted rabbit\n";
+    return "TLSv1.3, TLS_AES_256_GCM_SHA384\n"
+           "certificate of localhost, issued by Test CA, expires on " +
+           expiry + '\n' + warning + "received: Hello, encrypted rabbit\n";
 }
 
 QStringList authorities()

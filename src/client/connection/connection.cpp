@@ -500,6 +500,17 @@ QSslCertificate Connection::peerCertificate() const
 }
 
 /*!
+    Returns the cipher of this connection, or of the last one if it has ended.
+    QSslCipher::protocolString() is the version of TLS. The cipher is null if the endpoint does not use TLS, and before
+    the end of the TLS handshake.
+    \since 0.1
+*/
+QSslCipher Connection::sessionCipher() const
+{
+    return d->sessionCipher();
+}
+
+/*!
     Accepts the broker's \a certificate in spite of these \a errors, from the next attempt to connect on. If the broker
     presents another certificate, or this certificate has a further error, it is rejected. A warning is logged for each
     error each time. An empty list ends the acceptance of the certificate. Other connections are not affected.

@@ -52,6 +52,7 @@ public:
     void setTransportFactory(TransportFactory factory); // takes effect with the next open()
     void ignoreSslErrors(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors);
     QSslCertificate peerCertificate() const { return m_tls->peerCertificate(); }
+    QSslCipher sessionCipher() const { return m_tls->sessionCipher(); }
     Reply<void> open();
     Reply<void> close();
     void abort();
