@@ -12,6 +12,7 @@
 #include <optional>
 
 QT_FORWARD_DECLARE_CLASS(QSslCipher)
+QT_FORWARD_DECLARE_CLASS(QIODevice)
 
 namespace AmqpQt
 {
@@ -63,6 +64,9 @@ public:
     explicit Connection(const ConnectionParameters &parameters, QObject *parent = nullptr);
     explicit Connection(const QUrl &url, QObject *parent = nullptr); // an invalid URL fails open() with InvalidArgument
     ~Connection() override; // never blocks; to send everything first, call close() and wait for closed()
+
+    // Like open(), on a device that is connected to a broker already, such as a QLocalSocket.
+    Reply<void> openOn(std::unique_ptr<QIODevice> device);
 
     ConnectionParameters parameters() const;
     void setParameters(const ConnectionParameters &parameters); // used by the next open()

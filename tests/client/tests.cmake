@@ -24,6 +24,8 @@ foreach(test tst_proxies tst_tls)
     amqpqt_test(client ${test} LAYERS base wire engine transport client
         LIBRARIES amqpqt_proxyserver amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
+amqpqt_test(client tst_devices SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/support/memorydevice.h
+    LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 amqpqt_test(client tst_turnscheduler LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests)
 foreach(test tst_attempts tst_retries tst_transportlink)
     amqpqt_test(client ${test} LAYERS base wire engine transport client

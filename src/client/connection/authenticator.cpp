@@ -83,7 +83,10 @@ bool Authenticator::goesOnAfter(const Error &reason)
                            m_connection.engine.handshake().isLoginSent();
     if (!isRefused || !ConnectionParametersPrivate::of(m_connection.activeParameters()).usesPassword())
         return false;
-    if (m_credentials.loginRefused()) {
+    const bool hasNewCredentials = m_credentials.loginRefused();
+    if (!m_connection.canDialAgain())
+        return false;
+    if (hasNewCredentials) {
         continueAttempt();
         return true;
     }
@@ -103,7 +106,7 @@ void Authenticator::continueAttempt()
     changed.userName = given.userName;
     changed.password = given.password;
     changed.credentials = given.credentials;
-    m_connection.dial(attempt);
+    m_connection.dialAgain(attempt);
 }
 
 Result<Engine::Login> Authenticator::login(const ConnectionParameters &attempt)

@@ -7,6 +7,8 @@
 
 #include <AmqpQt/channel.h>
 
+#include <QtCore/qiodevice.h>
+
 #include <algorithm>
 
 namespace AmqpQt
@@ -533,7 +535,7 @@ void Connection::ignoreSslErrors(const QSslCertificate &certificate, const QList
 }
 
 /*!
-    Returns the endpoint of the connection or of the last attempt to connect.
+    Returns the endpoint of the connection or of the last attempt to connect. After openOn() its host is empty.
 */
 Endpoint Connection::currentEndpoint() const
 {
@@ -737,6 +739,32 @@ QList<Channel *> Connection::channels() const
 Reply<void> Connection::open()
 {
     return d->open();
+}
+
+/*!
+    Connects on \a device, which is open and leads to a broker: a QLocalSocket, one end of a pipe in memory, an adapter
+    for a QWebSocket, or a socket that a protocol of its own has connected. The endpoints, the proxy and
+    ConnectionParameters::connectionAttempts() of parameters() have no effect; the login, the limits and the timeouts
+    apply. Whether the bytes are encrypted is a matter of the device: the login is sent without a warning. The device is
+    used for one login; if the broker refuses that, the attempt ends, and credentialsRequested() is emitted before the
+    next login.
+
+    The device belongs to the connection from now on, in any case, and is deleted once. It must live in the thread of
+    the connection, be open for reading and writing, not in text mode, and be sequential (QIODevice::isSequential()).
+    Otherwise, and if the connection is open or is being opened, the reply ends with ErrorKind::InvalidArgument at once,
+    and nothing else changes.
+
+    The device must emit QIODevice::readyRead() when bytes arrive, and QIODevice::bytesWritten() when bytes have left.
+    It gets 64 KiB at most until it has written them, and may take fewer, or none. The connection ends with
+    ErrorKind::Network when the device emits QIODevice::readChannelFinished() or QIODevice::aboutToClose(), when it is
+    deleted, and when reading or writing fails. The error names the class and QObject::objectName() of the device.
+    After such a loss, open() or openOn() makes another connection.
+
+    Returns a reply as open() does.
+*/
+Reply<void> Connection::openOn(std::unique_ptr<QIODevice> device)
+{
+    return d->openOn(std::move(device));
 }
 
 /*!

@@ -54,9 +54,11 @@ public:
     QSslCertificate peerCertificate() const { return m_tls->peerCertificate(); }
     QSslCipher sessionCipher() const { return m_tls->sessionCipher(); }
     Reply<void> open();
+    Reply<void> openOn(std::unique_ptr<QIODevice> device);
     Reply<void> close();
     void abort();
-    void dial(const ConnectionParameters &attempt); // begins an attempt, or continues it with other credentials
+    bool canDialAgain() const { return !m_dialer->isExhausted(); }
+    void dialAgain(const ConnectionParameters &attempt); // continues the attempt with other credentials
     void eraseDialedCredentials();
     // Returns the reply to a call of the connection itself.
     Reply<void> reply(const char *function, const std::function<Result<Engine::CallId>()> &call);
@@ -119,6 +121,8 @@ private:
     bool isForeignThread(const char *function) const;
     void setState(Connection::State newState);
     void configureEngine();
+    void startAttempt(std::unique_ptr<Transport> device = {});
+    void dial(const ConnectionParameters &attempt, std::unique_ptr<Transport> device);
     void dialNextEndpoint();
     std::unique_ptr<Transport> makeTransport(const ConnectionParameters &attempt, const Endpoint &endpoint,
                                              QObject *parent) const;

@@ -6,6 +6,7 @@
 #include "client/channel/helperchannel_p.h"
 #include "client/connection/connectionparameters_p.h"
 #include "client/consumer/consumer_p.h"
+#include "transport/devicetransport_p.h"
 #include "transport/sockettransport_p.h"
 #include "transport/tlstransport_p.h"
 
@@ -182,19 +183,47 @@ Reply<void> ConnectionPrivate::open()
             Error(ErrorKind::NotOpen, u"the connection is closing; call open() after closed()"_s));
     if (state == Connection::State::Open)
         return Promise<void>::finished({});
-    if (!m_opening) {
-        m_opening.emplace();
-        error = {};
-        mailbox->setThread();
-        dial(parameters);
-        setDeadline(now());
-    }
+    if (!m_opening)
+        startAttempt();
     return m_opening->reply();
 }
 
-void ConnectionPrivate::dial(const ConnectionParameters &attempt)
+Reply<void> ConnectionPrivate::openOn(std::unique_ptr<QIODevice> device)
 {
-    m_dialer = std::make_unique<Dialer>(attempt, m_makeTransport, this);
+    const auto reject = [&](ErrorKind kind, const QString &text) {
+        deleteDevice(std::move(device));
+        return Promise<void>::finished(Error(kind, text));
+    };
+    if (!isOwnThread("openOn"))
+        return reject(ErrorKind::InvalidArgument, u"openOn() was called from another thread"_s);
+    if (state == Connection::State::Closing || isLost())
+        return reject(ErrorKind::NotOpen, u"the connection is closing; call openOn() after closed()"_s);
+    if (state != Connection::State::Closed)
+        return reject(ErrorKind::InvalidArgument, u"the connection is open or is being opened"_s);
+    if (const QString problem = deviceProblem(device.get(), thread()); !problem.isEmpty())
+        return reject(ErrorKind::InvalidArgument, "device: "_L1 + problem);
+    startAttempt(std::make_unique<DeviceTransport>(std::move(device)));
+    return m_opening->reply();
+}
+
+void ConnectionPrivate::startAttempt(std::unique_ptr<Transport> device)
+{
+    m_opening.emplace();
+    error = {};
+    mailbox->setThread();
+    dial(parameters, std::move(device));
+    setDeadline(now());
+}
+
+void ConnectionPrivate::dialAgain(const ConnectionParameters &attempt)
+{
+    dial(attempt, m_dialer->takeDevice());
+}
+
+void ConnectionPrivate::dial(const ConnectionParameters &attempt, std::unique_ptr<Transport> device)
+{
+    m_dialer = device ? std::make_unique<Dialer>(attempt, std::move(device), this)
+                      : std::make_unique<Dialer>(attempt, m_makeTransport, this);
     connect(m_dialer.get(), &Dialer::awaiting, this,
             [this](const QString &what) { engine.handshake().transportAwaits(what); });
     connect(m_dialer.get(), &Dialer::sslErrors, this, [this](const QList<QSslError> &errors) {
@@ -262,9 +291,11 @@ void ConnectionPrivate::onTransportReady()
         return; // close() was called
     link.setTransport(m_dialer->takeTransport());
     const ConnectionParameters &attempt = m_dialer->parameters();
-    const bool isEncrypted = m_dialer->endpoint().encrypted;
-    const bool hasCertificate = isEncrypted && (!attempt.clientCertificateFile().isEmpty() ||
-                                                !attempt.sslConfiguration().localCertificate().isNull());
+    const bool isOnDevice = m_dialer->isOnDevice(); // which may use TLS and a certificate
+    const bool isEncrypted = isOnDevice || m_dialer->endpoint().encrypted;
+    const bool hasCertificate =
+        isOnDevice || (isEncrypted && (!attempt.clientCertificateFile().isEmpty() ||
+                                       !attempt.sslConfiguration().localCertificate().isNull()));
     engine.handshake().transportReady({.isEncrypted = isEncrypted, .hasCertificate = hasCertificate});
     setState(Connection::State::Handshaking);
     link.writeNow();

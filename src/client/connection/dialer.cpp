@@ -25,11 +25,25 @@ Dialer::Dialer(const ConnectionParameters &parameters, TransportFactory makeTran
     , m_parameters(parameters)
     , m_makeTransport(std::move(makeTransport))
     , m_random(random)
+    , m_isOnDevice(false)
     , m_passesLeft(parameters.connectionAttempts())
     , m_nextTimer(this)
 {
     m_nextTimer.setSingleShot(true);
     connect(&m_nextTimer, &QTimer::timeout, this, &Dialer::nextIsDue);
+}
+
+Dialer::Dialer(const ConnectionParameters &parameters, std::unique_ptr<Transport> device, QObject *parent)
+    : QObject(parent)
+    , m_parameters(parameters)
+    , m_random(*QRandomGenerator::global())
+    , m_isOnDevice(true)
+    , m_device(std::move(device))
+    , m_passesLeft(0)
+    , m_nextTimer(this)
+    , m_endpoint{.host = {}}
+{
+    m_device->setParent(this); // so that it moves to another thread as well
 }
 
 void Dialer::beginPass()
@@ -51,7 +65,7 @@ void Dialer::eraseCredentials()
     ConnectionParametersPrivate::edit(m_parameters).eraseCredentials();
 }
 
-void Dialer::dialNext()
+std::unique_ptr<Transport> Dialer::transportToNextEndpoint()
 {
     if (m_endpointsLeft.isEmpty())
         beginPass();
@@ -60,7 +74,12 @@ void Dialer::dialNext()
     const bool isLocal = isLoopback(m_endpoint.host) && m_parameters.proxy().type() == QNetworkProxy::NoProxy;
     if (sendsPassword && !m_endpoint.encrypted && !isLocal)
         qCWarning(lcConnection).noquote() << "the password is sent to" << m_endpoint.host << "without encryption";
-    m_transport = m_makeTransport(m_parameters, m_endpoint, this);
+    return m_makeTransport(m_parameters, m_endpoint, this);
+}
+
+void Dialer::dialNext()
+{
+    m_transport = m_isOnDevice ? takeDevice() : transportToNextEndpoint();
     connect(m_transport.get(), &Transport::awaiting, this, &Dialer::awaiting);
     connect(m_transport.get(), &Transport::sslErrors, this, &Dialer::sslErrors);
     connect(m_transport.get(), &Transport::ready, this, &Dialer::ready);
@@ -78,6 +97,7 @@ void Dialer::stop()
 {
     m_nextTimer.stop();
     m_transport.reset();
+    m_device.reset();
     m_endpointsLeft.clear();
     m_passesLeft = 0;
 }

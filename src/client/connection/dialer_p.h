@@ -32,9 +32,15 @@ public:
     Dialer(const ConnectionParameters &parameters, TransportFactory makeTransport, QObject *parent,
            QRandomGenerator &random = *QRandomGenerator::global());
 
+    // Uses a device of the application, once, instead of the endpoints.
+    Dialer(const ConnectionParameters &parameters, std::unique_ptr<Transport> device, QObject *parent);
+
     const ConnectionParameters &parameters() const noexcept { return m_parameters; }
     const Endpoint &endpoint() const noexcept { return m_endpoint; } // the endpoint that was tried last
     bool hasNext() const noexcept { return !m_endpointsLeft.isEmpty() || m_passesLeft > 0; }
+    bool isOnDevice() const noexcept { return m_isOnDevice; }
+    bool isExhausted() const noexcept { return m_isOnDevice && !m_device; } // the device has been used
+    std::unique_ptr<Transport> takeDevice() { return std::move(m_device); } // null if it has been used
     void scheduleNext(); // ends the current transport; nextIsDue() follows, in a new pass after the retry delay
     bool isNextScheduled() const { return m_nextTimer.isActive(); }
     void eraseCredentials();
@@ -53,10 +59,13 @@ Q_SIGNALS:
 
 private:
     void beginPass();
+    std::unique_ptr<Transport> transportToNextEndpoint();
 
     ConnectionParameters m_parameters;
     const TransportFactory m_makeTransport;
     QRandomGenerator &m_random;
+    const bool m_isOnDevice;
+    std::unique_ptr<Transport> m_device; // not used yet
     int m_passesLeft;
     QList<Endpoint> m_endpointsLeft; // in the current pass
     QTimer m_nextTimer;
