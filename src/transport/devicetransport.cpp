@@ -48,6 +48,7 @@ DeviceTransport::DeviceTransport(std::unique_ptr<QIODevice> device, QObject *par
     : Transport(parent)
     , m_device(device.get())
     , m_name(nameOf(*device))
+    , m_earlierError(device->errorString())
     , m_retry(this) // a child, so that it moves to another thread as well
 {
     device.release()->setParent(this);
@@ -55,11 +56,12 @@ DeviceTransport::DeviceTransport(std::unique_ptr<QIODevice> device, QObject *par
     connect(&m_retry, &QTimer::timeout, this, &DeviceTransport::writeAgain);
     connect(m_device, &QIODevice::readyRead, this, &Transport::readable);
     connect(m_device, &QIODevice::bytesWritten, this, &DeviceTransport::deviceWritten);
-    connect(m_device, &QIODevice::readChannelFinished, this, [this] { deviceEnded(u"the stream has ended"_s); });
+    connect(m_device, &QIODevice::readChannelFinished, this,
+            [this] { deviceEnded(withDeviceError(u"the stream has ended"_s)); });
     connect(m_device, &QIODevice::aboutToClose, this, [this] {
         if (m_state != State::Closed)
             m_input += m_device->readAll();
-        deviceEnded(u"the device was closed"_s);
+        deviceEnded(withDeviceError(u"the device was closed"_s));
     });
     connect(m_device, &QObject::destroyed, this, [this] { deviceEnded(u"the device was deleted"_s); });
 }
@@ -204,6 +206,13 @@ void DeviceTransport::setError(const QString &reason)
 QString DeviceTransport::deviceError() const
 {
     return m_device ? m_device->errorString() : u"the device was deleted"_s;
+}
+
+// Adds the error of the device, if it has reported one since it was passed to the transport.
+QString DeviceTransport::withDeviceError(const QString &reason) const
+{
+    const QString error = m_device->errorString();
+    return error == m_earlierError ? reason : u"%1: %2"_s.arg(reason, error);
 }
 
 void DeviceTransport::close()

@@ -46,9 +46,11 @@ private:
     void setError(const QString &reason);
     void closeWhenWritten();
     QString deviceError() const;
+    QString withDeviceError(const QString &reason) const;
 
     QPointer<QIODevice> m_device; // null if the application has deleted it
     const QString m_name;         // for error texts
+    const QString m_earlierError; // of the device; has nothing to do with the connection
     State m_state = State::Idle;
     bool m_isEnded = false;   // the device has nothing more to read than it has now
     bool m_isWriting = false; // the device may emit its signals from within write()

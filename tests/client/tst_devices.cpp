@@ -333,7 +333,9 @@ void tst_Devices::errorNamesTheDevice_data()
     QTest::addColumn<QString>("cause");
     QTest::addColumn<QString>("reason");
     QTest::newRow("end of the stream") << u"end"_s << u"the stream has ended"_s;
+    QTest::newRow("end of the stream with an error") << u"error and end"_s << u"the stream has ended: no route"_s;
     QTest::newRow("closed") << u"close"_s << u"the device was closed"_s;
+    QTest::newRow("closed with an error") << u"error and close"_s << u"the device was closed: no route"_s;
     QTest::newRow("deleted") << u"delete"_s << u"the device was deleted"_s;
     QTest::newRow("write error") << u"write"_s << u"broken pipe"_s;
 }
@@ -344,6 +346,7 @@ void tst_Devices::errorNamesTheDevice()
     QFETCH(const QString, reason);
     auto [own, other] = MemoryDevice::pair(Writing::Buffers, 1000);
     own->setObjectName(u"to the broker"_s);
+    own->setError(u"the first address does not answer"_s); // before the device was connected
     QPointer<MemoryDevice> device = own.get();
     ScriptedPeer peer;
     DeviceRelay relay(other.release(), peer.port());
@@ -353,9 +356,11 @@ void tst_Devices::errorNamesTheDevice()
     log.watch(&connection);
     connection.openOn(std::move(own));
     QVERIFY(waitUntil([&] { return channel->isOpen(); }));
-    if (cause == u"end") {
+    if (cause.startsWith(u"error"))
+        device->setError(u"no route"_s);
+    if (cause.endsWith(u"end")) {
         peer.dropConnection();
-    } else if (cause == u"close") {
+    } else if (cause.endsWith(u"close")) {
         device->close();
     } else if (cause == u"delete") {
         delete device;
@@ -496,7 +501,9 @@ void tst_Devices::loginWithACertificateIsLeftToTheDevice()
     QVERIFY(waitUntil([&] { return client.connection->state() == Connection::State::Closed; }));
     auto [own, other] = MemoryDevice::pair(Writing::Buffers, 256 * 1024);
     DeviceRelay relay(other.release(), client.peer.port());
-    client.peer.setMechanisms("PLAIN EXTERNAL");
+    ScriptedPeer::Handshake handshake;
+    handshake.mechanisms = "PLAIN EXTERNAL";
+    client.peer.setHandshake(handshake);
     client.connection->setParameters(parameters);
     client.connection->openOn(std::move(own));
     QVERIFY(waitUntil([&] { return client.connection->isOpen(); }));

@@ -59,6 +59,7 @@ public:
             m_other->transfer();
     }
     void failWrites() { m_failsWrites = true; }
+    void setError(const QString &text) { setErrorString(text); }
     qint64 mostHeld() const { return m_mostHeld; } // the highest value of bytesToWrite()
 
 protected:
