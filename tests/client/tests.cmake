@@ -40,7 +40,7 @@ if(CMAKE_SYSTEM_NAME STREQUAL "Linux") # /proc/self
     amqpqt_test(client tst_wiping LAYERS base wire engine transport client
         LIBRARIES amqpqt_memorytransport amqpqt_brokersession)
 endif()
-foreach(test tst_addressparameters tst_connectionparameters tst_credentials tst_tlsparameters)
+foreach(test tst_addressparameters tst_connectionparameters tst_credentials tst_parameteragreement tst_tlsparameters)
     amqpqt_test(client ${test} LAYERS client transport engine wire base)
 endforeach()
 

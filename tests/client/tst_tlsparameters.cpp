@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 
-// The settings for TLS, and that a URL sets the same ones.
+// The settings for TLS.
 
 #include <AmqpQt/connectionparameters.h>
 
 #include <QtNetwork/qsslconfiguration.h>
 #include <QtNetwork/qsslsocket.h>
 #include <QtTest/qtest.h>
-
-#include <functional>
 
 using namespace AmqpQt;
 using namespace Qt::StringLiterals;
@@ -21,8 +19,6 @@ private Q_SLOTS:
     void trustOnlyReplacesTrustAlsoAdds();
     void clientCertificatesReplaceEachOther();
     void invalidValuesAreRejected();
-    void urlAndSettersAgree_data();
-    void urlAndSettersAgree();
     void badKeysAreRejectedByPlace_data();
     void badKeysAreRejectedByPlace();
     void plainUrlHasNoSettingsForTls();
@@ -93,62 +89,6 @@ void tst_TlsParameters::invalidValuesAreRejected()
     QTest::ignoreMessage(QtWarningMsg, "setEndpoints: peerName: \"a b\" is not a host name");
     parameters.setEndpoints({{u"h"_s, 0, true, u"a b"_s}});
     QCOMPARE(parameters.endpoints(), QList<Endpoint>{Endpoint()});
-}
-
-using Setup = std::function<void(ConnectionParameters &)>;
-Q_DECLARE_METATYPE(Setup)
-
-void tst_TlsParameters::urlAndSettersAgree_data()
-{
-    QTest::addColumn<QUrl>("url");
-    QTest::addColumn<Setup>("setUp");
-    const auto row = [](const char *url, const Setup &setUp) {
-        QTest::newRow(url) << QUrl(QString::fromUtf8(url)) << setUp;
-    };
-    const auto encrypted = [](ConnectionParameters &parameters) { parameters.setEndpoints({{u"h"_s, 0, true}}); };
-    row("amqps://h/%2F", encrypted);
-    row("amqps://h:5672/%2F", [](ConnectionParameters &parameters) {
-        parameters.setEndpoints({{u"h"_s, 5672, true}});
-    });
-    row("amqps://h/%2F?cacertfile=%2Fetc%2Fca%20%26.pem", [=](ConnectionParameters &parameters) {
-        encrypted(parameters);
-        parameters.trustOnly(u"/etc/ca &.pem"_s);
-    });
-    row("amqps://h/%2F?certfile=c.pem", [=](ConnectionParameters &parameters) {
-        encrypted(parameters);
-        parameters.setClientCertificate(u"c.pem"_s);
-    });
-    row("amqps://h/%2F?certfile=c.pem&keyfile=c.key", [=](ConnectionParameters &parameters) {
-        encrypted(parameters);
-        parameters.setClientCertificate(u"c.pem"_s, u"c.key"_s);
-    });
-    row("amqps://h/%2F?verify=verify_none", [=](ConnectionParameters &parameters) {
-        encrypted(parameters);
-        QSslConfiguration configuration = parameters.sslConfiguration();
-        configuration.setPeerVerifyMode(QSslSocket::VerifyNone);
-        parameters.setSslConfiguration(configuration);
-    });
-    row("amqps://h/%2F?server_name_indication=other.example", [](ConnectionParameters &parameters) {
-        parameters.setEndpoints({{u"h"_s, 0, true, u"other.example"_s}});
-    });
-}
-
-void tst_TlsParameters::urlAndSettersAgree()
-{
-    QFETCH(const QUrl, url);
-    QFETCH(const Setup, setUp);
-    ConnectionParameters expected;
-    setUp(expected);
-    QVERIFY2(!expected.error().isError(), qPrintable(expected.error().text()));
-    QCOMPARE(expected.toUrl(), url);
-    const auto parsed = ConnectionParameters::fromUrl(url);
-    QVERIFY2(parsed, qPrintable(parsed.error().text()));
-    QCOMPARE(parsed->endpoints(), expected.endpoints());
-    QCOMPARE(parsed->authorityFiles(), expected.authorityFiles());
-    QCOMPARE(parsed->trustsSystemAuthorities(), expected.trustsSystemAuthorities());
-    QCOMPARE(parsed->clientCertificateFile(), expected.clientCertificateFile());
-    QCOMPARE(parsed->clientKeyFile(), expected.clientKeyFile());
-    QVERIFY(parsed->sslConfiguration() == expected.sslConfiguration());
 }
 
 void tst_TlsParameters::badKeysAreRejectedByPlace_data()
