@@ -26,6 +26,13 @@ foreach(test tst_proxies tst_tls)
 endforeach()
 amqpqt_test(client tst_devices SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/support/memorydevice.h
     LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
+if(TARGET example_websocket)
+    find_package(Qt6 6.4 REQUIRED COMPONENTS WebSockets)
+    amqpqt_test(client tst_websocketdevice LAYERS base wire engine transport client
+        SOURCES ${PROJECT_SOURCE_DIR}/examples/websocket/websocketdevice.cpp
+            ${PROJECT_SOURCE_DIR}/examples/websocket/websocketdevice.h
+        LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer Qt6::WebSockets)
+endif()
 amqpqt_test(client tst_turnscheduler LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests)
 foreach(test tst_attempts tst_retries tst_transportlink)
     amqpqt_test(client ${test} LAYERS base wire engine transport client

@@ -214,7 +214,7 @@ void tst_Docs::linksLeadToFiles()
 
 void tst_Docs::everyExampleIsListed()
 {
-    static const QRegularExpression example(u"^amqpqt_example\\((\\w+)"_s, QRegularExpression::MultilineOption);
+    static const QRegularExpression example(u"^ *amqpqt_example\\((\\w+)"_s, QRegularExpression::MultilineOption);
     const QString list = contentsOf(root + "examples/README.md"_L1);
     int count = 0;
     for (const QRegularExpressionMatch &match : example.globalMatch(contentsOf(root + "examples/CMakeLists.txt"_L1))) {

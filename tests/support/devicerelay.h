@@ -3,17 +3,16 @@
 
 #include <QtCore/qiodevice.h>
 #include <QtCore/qtimer.h>
-#include <QtNetwork/qhostaddress.h>
 #include <QtNetwork/qnetworkproxy.h>
 #include <QtNetwork/qtcpsocket.h>
 
-// Connects a device to a TCP port on loopback and passes everything on, both ways. The device becomes its child.
+// Connects a device to a TCP port, on loopback by default, and passes everything on, both ways. The device becomes its
+// child.
 class DeviceRelay : public QObject
 {
 public:
-    DeviceRelay(QIODevice *device, quint16 port, QObject *parent = nullptr)
-        : QObject(parent)
-        , m_device(device)
+    DeviceRelay(QIODevice *device, quint16 port, const QString &host = QStringLiteral("127.0.0.1"))
+        : m_device(device)
     {
         m_device->setParent(this);
         m_socket.setProxy(QNetworkProxy::NoProxy);
@@ -27,7 +26,7 @@ public:
             pass();
             m_device->close();
         });
-        m_socket.connectToHost(QHostAddress::LocalHost, port);
+        m_socket.connectToHost(host, port);
     }
     ~DeviceRelay() override
     {
