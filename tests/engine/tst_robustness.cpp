@@ -21,7 +21,7 @@ private Q_SLOTS:
 
 void tst_Robustness::everyCallOfAChannelIsExercised()
 {
-    const QStringList ofTheClientOnly{u"whenOpen"_s, u"whenConfirmed"_s};
+    const QStringList ofTheClientOnly{u"whenOpen"_s, u"whenConfirmed"_s, u"apply"_s};
     const QHash<QString, QString> names{{u"reopen"_s, u"openChannel"_s},
                                         {u"close"_s, u"closeChannel"_s},
                                         {u"declareTemporaryQueue"_s, u"declareQueue"_s},

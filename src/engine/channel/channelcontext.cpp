@@ -68,6 +68,8 @@ void ChannelContext::reportUnexpected(const char *method) const
 void ChannelContext::finish(CallId id, ReplyValue value)
 {
     m_host.calls().ended(id);
+    if (TopologyRecord *record = m_host.recordedTopology())
+        record->finished(id, value);
     m_host.post(ReplyArrived{id, std::move(value), shared_from_this().get()});
 }
 

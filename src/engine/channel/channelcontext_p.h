@@ -29,6 +29,7 @@ public:
     Mode mode() const noexcept { return m_mode; } // the requested mode; open() restores it
     bool acceptsCalls() const noexcept { return m_state != State::Closed && m_state != State::Closing; }
     bool isFlowed() const noexcept { return m_flowStopped; }    // whether channel.flow has stopped publishing
+    bool isRecorded() const noexcept { return m_isRecorded; }   // whether its declarations belong to the application
     bool isOnWire() const noexcept { return m_isOnWire; }       // channel.open is sent
     bool isCloseSent() const noexcept { return m_isCloseSent; } // channel.close is sent, so nothing more may be sent
 
@@ -86,6 +87,7 @@ protected:
     bool m_isOnWire = false;
     bool m_isCloseSent = false;
     bool m_flowStopped = false;
+    bool m_isRecorded = true;
     quint16 m_ticket = 0;
     quint64 m_incarnation = 0;
 };

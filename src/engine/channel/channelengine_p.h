@@ -31,6 +31,8 @@ public:
     Publishing &publishing() noexcept { return m_publishing; }
     ContentReceiver &contents() noexcept { return m_contents; }
 
+    void setRecorded(bool recorded) noexcept { m_isRecorded = recorded; } // for calls made afterwards
+
     // Each returns the id of its reply, or an error if nothing was queued.
     Result<CallId> open();
     Result<CallId> close();

@@ -74,6 +74,8 @@ Result<std::shared_ptr<ConsumerEntry>> Subscriptions::consume(const QString &nam
     consumer->noAck = noAck;
     consumer->isForReplies = isForReplies;
     consumer->startCall = m_channel.host().calls().nextId();
+    if (m_channel.isRecorded() && !isForReplies)
+        m_channel.host().topologyRecord().expect(consumer->startCall, ConsumerStart{m_topology.reference(*resolved)});
     ChannelCall starting = ChannelCall::of(consumer->startCall, method);
     starting.consumer = consumer;
     if (former) { // the tag is free after its consumer's cancel-ok
@@ -129,6 +131,7 @@ void Subscriptions::cancelAll()
 void Subscriptions::end(const Error &callError, bool isFailure)
 {
     for (const auto &consumer : m_consumers.takeAll()) {
+        recordEnd(*consumer, TopologyRecord::EndOfConsumer::Ended);
         if (consumer->state == ConsumerEntry::State::Starting)
             m_channel.finish(consumer->startCall, callError);
         consumer->state = ConsumerEntry::State::Gone;
@@ -193,6 +196,7 @@ void Subscriptions::on(const Wire::BasicCancelOk &method)
     const auto consumer = m_consumers.find(method.consumerTag);
     if (!consumer || consumer->state != ConsumerEntry::State::Cancelling)
         return m_channel.reportUnexpected(method.name);
+    recordEnd(*consumer, TopologyRecord::EndOfConsumer::Ended);
     endConsumer(consumer);
     m_channel.finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
     m_channel.releaseHeld(); // another consumer may wait for the tag
@@ -217,6 +221,7 @@ void Subscriptions::on(const Wire::BasicCancel &method)
         consumer->consumeOkIsDue = true;
         m_channel.finish(consumer->startCall, error);
     }
+    recordEnd(*consumer, TopologyRecord::EndOfConsumer::CancelledByBroker);
     endConsumer(consumer);
     if (consumer->cancelCall)
         m_channel.finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
@@ -232,6 +237,12 @@ void Subscriptions::stopDeliveries(QByteArrayView consumerTag)
     if (!m_channel.isCloseSent())
         m_channel.host().frames().send(m_channel.number(),
                                        Wire::BasicCancel{.consumerTag = consumerTag, .noWait = true});
+}
+
+void Subscriptions::recordEnd(const ConsumerEntry &consumer, TopologyRecord::EndOfConsumer how)
+{
+    if (TopologyRecord *record = m_channel.host().recordedTopology())
+        record->consumerEnded(consumer.startCall, how);
 }
 
 void Subscriptions::endConsumer(const std::shared_ptr<ConsumerEntry> &consumer)

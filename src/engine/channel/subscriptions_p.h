@@ -53,6 +53,7 @@ public:
 private:
     void sendCancel(const std::shared_ptr<ConsumerEntry> &consumer);
     void stopDeliveries(QByteArrayView consumerTag);
+    void recordEnd(const ConsumerEntry &consumer, TopologyRecord::EndOfConsumer how);
     void endConsumer(const std::shared_ptr<ConsumerEntry> &consumer);
     bool hasDirectReplyTo() const { return m_consumers.hasDirectReplyTo() || m_calls.holdsDirectReplyTo(); }
 

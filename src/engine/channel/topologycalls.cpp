@@ -39,6 +39,14 @@ static Error defaultExchange(QLatin1StringView argument, QLatin1StringView fact)
     return Error(ErrorKind::InvalidArgument, u"%1: the name is empty; the default exchange %2"_s.arg(argument, fact));
 }
 
+template <typename Change>
+Result<CallId> TopologyCalls::recorded(const Result<CallId> &call, Change change)
+{
+    if (call && m_channel.isRecorded())
+        m_channel.host().topologyRecord().expect(*call, std::move(change));
+    return call;
+}
+
 Result<CallId> TopologyCalls::declareQueue(const QString &name, const QueueOptions &options, bool passive)
 {
     if (!m_channel.acceptsCalls())
@@ -60,7 +68,7 @@ Result<CallId> TopologyCalls::declareQueue(const QString &name, const QueueOptio
         m_lastQueue = name;
         m_lastDeclare = *declaring;
     }
-    return declaring;
+    return passive ? declaring : recorded(declaring, DeclaredQueue{name, options});
 }
 
 Result<CallId> TopologyCalls::deleteQueue(const QString &name, bool ifUnused, bool ifEmpty)
@@ -74,7 +82,8 @@ Result<CallId> TopologyCalls::deleteQueue(const QString &name, bool ifUnused, bo
     const QByteArray queue = arguments.shortString("queue", *resolved);
     if (arguments.areInvalid())
         return arguments.error();
-    return m_channel.call(Wire::QueueDelete{.queue = queue, .ifUnused = ifUnused, .ifEmpty = ifEmpty});
+    return recorded(m_channel.call(Wire::QueueDelete{.queue = queue, .ifUnused = ifUnused, .ifEmpty = ifEmpty}),
+                    QueueDeletion{reference(*resolved)});
 }
 
 Result<CallId> TopologyCalls::purgeQueue(const QString &name)
@@ -116,6 +125,13 @@ Result<CallId> TopologyCalls::unbindExchange(const QString &destination, const Q
 }
 
 template <typename Method>
+static constexpr BindingChange::Kind changeOf()
+{
+    constexpr bool Unbinds = std::is_same_v<Method, Wire::QueueUnbind> || std::is_same_v<Method, Wire::ExchangeUnbind>;
+    return Unbinds ? BindingChange::Kind::Unbind : BindingChange::Kind::Bind;
+}
+
+template <typename Method>
 Result<CallId> TopologyCalls::bindOrUnbindExchange(const QString &destination, const QString &source,
                                                    const QString &routingKey, const FieldTable &table)
 {
@@ -131,8 +147,16 @@ Result<CallId> TopologyCalls::bindOrUnbindExchange(const QString &destination, c
     const QByteArray bindingArguments = arguments.table("arguments", table);
     if (arguments.areInvalid())
         return arguments.error();
-    return m_channel.call(Method{
-        .destination = destinationName, .source = sourceName, .routingKey = key, .arguments = {bindingArguments}});
+    return recorded(
+        m_channel.call(Method{
+            .destination = destinationName, .source = sourceName, .routingKey = key, .arguments = {bindingArguments}}),
+        BindingChange{changeOf<Method>(),
+                      {.kind = Binding::Destination::Exchange,
+                       .destination = destination,
+                       .source = source,
+                       .routingKey = routingKey,
+                       .arguments = table,
+                       .encodedArguments = bindingArguments}});
 }
 
 template <typename Method>
@@ -155,8 +179,17 @@ Result<CallId> TopologyCalls::bindOrUnbind(const QString &queue, const QString &
     const QByteArray bindingArguments = arguments.table("arguments", table);
     if (arguments.areInvalid())
         return arguments.error();
-    return m_channel.call(
-        Method{.queue = queueName, .exchange = exchangeName, .routingKey = key, .arguments = {bindingArguments}});
+    return recorded(
+        m_channel.call(
+            Method{.queue = queueName, .exchange = exchangeName, .routingKey = key, .arguments = {bindingArguments}}),
+        BindingChange{changeOf<Method>(),
+                      {.destination = *resolved,
+                       .source = exchange,
+                       .routingKey = keyIsName ? *resolved : routingKey,
+                       .arguments = table,
+                       .encodedArguments = bindingArguments,
+                       .keyIsQueueName = keyIsName},
+                      m_lastDeclare});
 }
 
 Result<CallId> TopologyCalls::declareExchange(const QString &name, const QString &type, const ExchangeOptions &options,
@@ -175,13 +208,14 @@ Result<CallId> TopologyCalls::declareExchange(const QString &name, const QString
     if (type.isEmpty() && !passive)
         return Error(ErrorKind::InvalidArgument,
                      u"type: the type is empty; an exchange needs a type, such as direct or topic"_s);
-    return m_channel.call(Wire::ExchangeDeclare{.exchange = exchange,
-                                                .type = typeName,
-                                                .passive = passive,
-                                                .durable = options.durable,
-                                                .autoDelete = options.autoDelete,
-                                                .internal = options.internal,
-                                                .arguments = {table}});
+    const Result<CallId> declaring = m_channel.call(Wire::ExchangeDeclare{.exchange = exchange,
+                                                                          .type = typeName,
+                                                                          .passive = passive,
+                                                                          .durable = options.durable,
+                                                                          .autoDelete = options.autoDelete,
+                                                                          .internal = options.internal,
+                                                                          .arguments = {table}});
+    return passive ? declaring : recorded(declaring, DeclaredExchange{name, type, options});
 }
 
 Result<CallId> TopologyCalls::deleteExchange(const QString &name, bool ifUnused)
@@ -198,7 +232,8 @@ Result<CallId> TopologyCalls::deleteExchange(const QString &name, bool ifUnused)
         return Error(
             ErrorKind::InvalidArgument,
             u"exchange: \"%1\" cannot be deleted because the prefix amq. is reserved for the broker"_s.arg(name));
-    return m_channel.call(Wire::ExchangeDelete{.exchange = exchange, .ifUnused = ifUnused});
+    return recorded(m_channel.call(Wire::ExchangeDelete{.exchange = exchange, .ifUnused = ifUnused}),
+                    ExchangeDeletion{name});
 }
 
 void TopologyCalls::on(const Wire::QueueDeclareOk &method)

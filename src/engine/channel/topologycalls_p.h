@@ -40,10 +40,14 @@ public:
 
     QString lastQueue() const { return m_lastQueue; } // empty until the broker has named it
     Result<QString> resolveQueue(const QString &name) const;
+    QueueReference reference(const QString &resolved) const { return {resolved, m_lastDeclare}; }
     void on(const Wire::QueueDeclareOk &);
     void clear(); // the channel has ended
 
 private:
+    // Announces the change of a call to the connection's record of the topology.
+    template <typename Change>
+    Result<CallId> recorded(const Result<CallId> &call, Change change);
     template <typename Method>
     Result<CallId> bindOrUnbind(const QString &queue, const QString &exchange, const QString &routingKey,
                                 const FieldTable &table);

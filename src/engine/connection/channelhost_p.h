@@ -7,6 +7,7 @@
 #include "engine/connection/flowcontrol_p.h"
 #include "engine/connection/framewriter_p.h"
 #include "engine/settings_p.h"
+#include "engine/topology/topologyrecord_p.h"
 
 #include <memory>
 #include <vector>
@@ -31,6 +32,13 @@ public:
     CallTracker &calls() noexcept { return m_calls; }
     ChannelTable &channels() noexcept { return m_channels; }
     void post(Event event) { m_events.post(std::move(event)); }
+    TopologyRecord *recordedTopology() noexcept { return m_topology.get(); } // null while nothing is recorded
+    TopologyRecord &topologyRecord()
+    {
+        if (!m_topology)
+            m_topology = std::make_unique<TopologyRecord>();
+        return *m_topology;
+    }
     void callSent(const CallTracker::Call &call) { m_calls.sent(call, m_frames.output().appended()); }
 
     quint64 newIncarnation() noexcept { return ++m_lastIncarnation; } // called for a channel that is being opened
@@ -58,6 +66,7 @@ protected:
     CallTracker m_calls;
     ChannelTable m_channels;
     std::vector<std::shared_ptr<ChannelEngine>> m_channelsWithAcks;
+    std::unique_ptr<TopologyRecord> m_topology; // created with the first declaration or consumer
     quint64 m_lastIncarnation = 0;
     bool m_isOpen = false;
     bool m_hasNack = false;

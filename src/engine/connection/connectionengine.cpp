@@ -338,6 +338,7 @@ void ConnectionEngine::endWaiting(const Error &reason)
 void ConnectionEngine::endChannels(const Error &reason)
 {
     m_waiting.clear();
+    m_topology.reset(); // what the broker has confirmed on a connection ends with it
     m_channels.endAll(callErrorFor(reason), reason);
 }
 

@@ -110,6 +110,7 @@ public:
     State state() const noexcept { return m_state; }
     using ChannelHost::hasNack;
     using ChannelHost::isOpen;
+    using ChannelHost::recordedTopology;
     bool isClosing() const noexcept { return m_isClosing; }
     Handshake &handshake() noexcept { return m_handshake; }
     const Handshake &handshake() const noexcept { return m_handshake; }
