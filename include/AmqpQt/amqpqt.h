@@ -7,5 +7,7 @@
 #include <AmqpQt/messagemodel.h>
 #include <AmqpQt/publisher.h>
 #include <AmqpQt/ratehistory.h>
+#include <AmqpQt/recovery.h>
 #include <AmqpQt/saslmechanism.h>
+#include <AmqpQt/topology.h>
 #include <AmqpQt/version.h>

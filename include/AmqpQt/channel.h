@@ -3,6 +3,7 @@
 
 #include <AmqpQt/message.h>
 #include <AmqpQt/options.h>
+#include <AmqpQt/topology.h>
 
 #include <QtCore/qobject.h>
 
@@ -99,6 +100,9 @@ public:
                              const FieldTable &arguments = {});
     Reply<void> unbindExchange(const QString &destination, const QString &source, const QString &routingKey = {},
                                const FieldTable &arguments = {});
+
+    // Declares all of it, and reports what existed, differs or failed.
+    Reply<TopologyReport> apply(const Topology &topology);
 
     Reply<void> setPrefetch(quint16 count, PrefetchScope scope = PrefetchScope::PerConsumer);
     // Never returns nullptr; a local failure emits cancelled(error) later. The consumer is a child of this channel

@@ -112,6 +112,7 @@ public:
     // limit, returns nullptr and sets InvalidArgument in lastCallError().
     Channel *channel(quint16 number);
     QList<Channel *> channels() const;
+    Topology topology() const; // declared by this connection and confirmed by the broker
 
 public Q_SLOTS:
     AmqpQt::Reply<void> open(); // finishes when the connection is open or has failed

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <AmqpQt/fieldtable.h>
+#include <AmqpQt/recovery.h>
 
 #include <QtCore/qlist.h>
 #include <QtCore/qshareddata.h>
@@ -132,6 +133,8 @@ public:
     void setBlockedTimeout(std::chrono::milliseconds timeout);
     std::chrono::milliseconds closeTimeout() const;
     void setCloseTimeout(std::chrono::milliseconds timeout);
+    RecoveryPolicy recoveryPolicy() const;
+    void setRecoveryPolicy(const RecoveryPolicy &policy);
 
 private:
     friend class ConnectionParametersPrivate;

@@ -10,7 +10,7 @@ add_library(amqpqt_clienttests STATIC EXCLUDE_FROM_ALL client/story.cpp)
 target_include_directories(amqpqt_clienttests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(amqpqt_clienttests PUBLIC amqpqt_scriptedpeer amqpqt_client Qt6::Test PRIVATE amqpqt_build_flags)
 
-foreach(test tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows tst_close tst_credentialrequests
+foreach(test tst_applying tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows tst_close tst_credentialrequests
         tst_delivering tst_dispatcher
         tst_ending tst_eventrouter tst_failedattempts tst_flowreports tst_foreignthreads tst_futures
         tst_helperchannel tst_latesettlements
@@ -47,7 +47,8 @@ if(CMAKE_SYSTEM_NAME STREQUAL "Linux") # /proc/self
     amqpqt_test(client tst_wiping LAYERS base wire engine transport client
         LIBRARIES amqpqt_memorytransport amqpqt_brokersession)
 endif()
-foreach(test tst_addressparameters tst_connectionparameters tst_credentials tst_parameteragreement tst_tlsparameters)
+foreach(test tst_addressparameters tst_connectionparameters tst_credentials tst_parameteragreement tst_tlsparameters
+        tst_topologyvalue)
     amqpqt_test(client ${test} LAYERS client transport engine wire base)
 endforeach()
 

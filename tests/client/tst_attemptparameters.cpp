@@ -121,6 +121,8 @@ void tst_AttemptParameters::invalidValuesPreventConnecting_data()
     row("message size", u"maximumMessageSize"_s, [](P &p, bool good) { p.setMaximumMessageSize(good ? 1000 : 0); });
     row("write buffer", u"writeBuffer"_s, [](P &p, bool good) { p.setWriteBuffer(10, good ? 20 : 5, 30); });
     row("multiplier", u"backpressureMultiplier"_s, [](P &p, bool good) { p.setBackpressureMultiplier(good ? 0 : -1); });
+    row("recovery", u"recoveryPolicy"_s,
+        [](P &p, bool good) { p.setRecoveryPolicy({.maximumAttempts = good ? 0 : -1}); });
     row("no endpoint", u"endpoints"_s,
         [](P &p, bool good) { p.setEndpoints(good ? p.endpoints() : QList<Endpoint>()); });
     row("empty host", u"endpoints"_s, [](P &p, bool good) {

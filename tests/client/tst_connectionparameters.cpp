@@ -56,6 +56,8 @@ private Q_SLOTS:
 
     void valuesInRangeAreAccepted();
     void valuesOutOfRangeChangeNothing();
+    void recoveryPolicyIsCheckedAsAWhole_data();
+    void recoveryPolicyIsCheckedAsAWhole();
     void smallFrameSizesAreRaised();
     void writeBufferLimitsAscend();
     void credentialsWithoutNul();
@@ -91,6 +93,15 @@ void tst_ConnectionParameters::defaultsAreDocumented()
     QCOMPARE(parameters.lowWatermark(), 1024 * 1024);
     QCOMPARE(parameters.highWatermark(), 4 * 1024 * 1024);
     QCOMPARE(parameters.bufferLimit(), 128 * 1024 * 1024);
+    QVERIFY(!parameters.recoveryPolicy().enabled);
+    QVERIFY(parameters.recoveryPolicy().topology);
+    QCOMPARE(parameters.recoveryPolicy().maximumAttempts, 0);
+    QCOMPARE(parameters.recoveryPolicy().initialDelay, 1s);
+    QCOMPARE(parameters.recoveryPolicy().maximumDelay, 30s);
+    QCOMPARE(parameters.recoveryPolicy().factor, 2.0);
+    QCOMPARE(parameters.recoveryPolicy().calmAfter, 5s);
+    QCOMPARE(parameters.recoveryPolicy().onMismatch, RecoveryPolicy::Mismatch::SkipAndReport);
+    QCOMPARE(parameters.recoveryPolicy().onMissing, RecoveryPolicy::Missing::SkipAndReport);
 }
 
 void tst_ConnectionParameters::copiesAreIndependent()
@@ -746,6 +757,54 @@ void tst_ConnectionParameters::valuesOutOfRangeChangeNothing()
     QCOMPARE(parameters.dispatchBudget(), defaults.dispatchBudget());
     QCOMPARE(parameters.replyTimeout(), defaults.replyTimeout());
     QCOMPARE(parameters.maximumMessageSize(), defaults.maximumMessageSize());
+}
+
+void tst_ConnectionParameters::recoveryPolicyIsCheckedAsAWhole_data()
+{
+    QTest::addColumn<RecoveryPolicy>("policy");
+    QTest::addColumn<QString>("problem"); // empty if the policy is accepted
+    const RecoveryPolicy valid = RecoveryPolicy().withEnabled();
+    QTest::newRow("default") << valid << QString();
+    QTest::newRow("all settings") << valid.withTopology(false)
+                                         .withMaximumAttempts(2147483647)
+                                         .withDelays(200ms, 2147483647ms, 1000.0)
+                                         .withCalmAfter(0ms)
+                                         .withMismatch(RecoveryPolicy::Mismatch::Fail)
+                                         .withMissing(RecoveryPolicy::Missing::Wait)
+                                  << QString();
+    QTest::newRow("constant delay") << valid.withDelays(200ms, 200ms, 1.0) << QString();
+    QTest::newRow("attempts") << valid.withMaximumAttempts(-1)
+                              << u"maximumAttempts: -1 is out of range; the minimum is 0, which means no limit"_s;
+    QTest::newRow("short delay") << valid.withDelays(199ms, 30s)
+                                 << u"initialDelay: 199 ms is out of range; the range is 200 to 2147483647 ms"_s;
+    QTest::newRow("long delay") << valid.withDelays(2147483648ms, 2147483648ms)
+                                << u"initialDelay: 2147483648 ms is out of range; the range is 200 to 2147483647 ms"_s;
+    QTest::newRow("descending delays")
+        << valid.withDelays(2s, 1999ms)
+        << u"maximumDelay: 1999 ms is out of range; the range is 2000 to 2147483647 ms"_s;
+    QTest::newRow("long maximum")
+        << valid.withDelays(1s, 2147483648ms)
+        << u"maximumDelay: 2147483648 ms is out of range; the range is 1000 to 2147483647 ms"_s;
+    QTest::newRow("factor below 1") << valid.withDelays(1s, 2s, 0.99)
+                                    << u"factor: 0.99 is out of range; the range is 1 to 1000"_s;
+    QTest::newRow("large factor") << valid.withDelays(1s, 2s, 1001)
+                                  << u"factor: 1001 is out of range; the range is 1 to 1000"_s;
+    QTest::newRow("no number") << valid.withDelays(1s, 2s, qQNaN())
+                               << u"factor: nan is out of range; the range is 1 to 1000"_s;
+    QTest::newRow("calm") << valid.withCalmAfter(-1ms)
+                          << u"calmAfter: -1 ms is out of range; the range is 0 to 2147483647 ms"_s;
+}
+
+void tst_ConnectionParameters::recoveryPolicyIsCheckedAsAWhole()
+{
+    QFETCH(const RecoveryPolicy, policy);
+    QFETCH(const QString, problem);
+    ConnectionParameters parameters;
+    if (!problem.isEmpty())
+        QTest::ignoreMessage(QtWarningMsg, qPrintable(u"setRecoveryPolicy: "_s + problem));
+    parameters.setRecoveryPolicy(policy);
+    QCOMPARE(parameters.error().text(), problem.isEmpty() ? QString() : u"recoveryPolicy: "_s + problem);
+    QVERIFY(parameters.recoveryPolicy() == (problem.isEmpty() ? policy : RecoveryPolicy()));
 }
 
 void tst_ConnectionParameters::smallFrameSizesAreRaised()

@@ -102,7 +102,7 @@ void tst_Futures::everyCallEndsWithItsObject()
     }
     Calls calls(connection.get());
     if (isOpen)
-        QVERIFY(waitUntil([&] { return peer.count("channel.open") == 3; }));
+        QVERIFY(waitUntil([&] { return peer.count("channel.open") >= 3; }));
     else
         calls.note("open", connection->open());
     const QString early = isOpen ? u"connection.whenOpen"_s : QString();

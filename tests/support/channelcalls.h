@@ -36,6 +36,9 @@ void visitChannelCalls(Visitor &&visit)
     visit("bindExchange", [](Channel *c, A a) { return c->bindExchange(a.name, a.exchange); });
     visit("unbindExchange", [](Channel *c, A a) { return c->unbindExchange(a.name, a.exchange); });
     visit("deleteExchange", [](Channel *c, A a) { return c->deleteExchange(a.name); });
+    visit("apply", [](Channel *c, A a) {
+        return c->apply(Topology().queue(a.name).exchange(a.exchange, ExchangeType::Topic).bind(a.name, a.exchange));
+    });
 
     visit("setPrefetch", [](Channel *c, A a) { return c->setPrefetch(a.number); });
     visit("consume", [](Channel *c, A a) { return c->consume(a.name); });

@@ -2,6 +2,7 @@
 #include "client/channel/channel_p.h"
 
 #include "client/consumer/consumer_p.h"
+#include "client/topology/topologysetup_p.h"
 
 #include <algorithm>
 
@@ -672,6 +673,34 @@ Reply<void> Channel::unbindExchange(const QString &destination, const QString &s
 {
     return d->reply("unbindExchange",
                     [&] { return d->engine->topology().unbindExchange(destination, source, routingKey, arguments); });
+}
+
+/*!
+    Declares the exchanges, queues and bindings of \a topology, and returns a report. Each exchange and queue is checked
+    first (\c exchange.declare and \c queue.declare with \c passive), which tells whether the declaration creates it.
+    Bindings follow when everything is declared. What is not part of \a topology is not changed or deleted, so a
+    topology may be applied repeatedly, also by several programs at once; two that create the same queue at the same
+    moment may both report it as created.
+
+    The calls are made on a channel of the library, where a refused declaration does not prevent the others, and an
+    entity that does not exist yet costs a round trip. They do not keep their order with calls on this channel: wait for
+    the reply before using the entities here. Like all declarations, they are part of Connection::topology().
+
+    The reply succeeds even if declarations were refused; see TopologyReport::isComplete(). \l
+   RecoveryPolicy::onMismatch decides about exchanges and queues that exist with other options, and \l
+   RecoveryPolicy::onMissing about bindings that need an exchange or a queue that does not exist; with
+   RecoveryPolicy::Missing::Wait the reply waits for them. The reply ends with an error if a policy says so, or if the
+   connection or this channel ends first. As with declareExchange(), an exchange of an unknown type ends the \e
+   connection.
+*/
+Reply<TopologyReport> Channel::apply(const Topology &topology)
+{
+    Error reason = d->checkUsable("apply");
+    if (!reason.isError() && !d->engine->acceptsCalls())
+        reason = d->engine->notOpen("");
+    if (reason.isError())
+        return Promise<TopologyReport>::finished(d->reportCallError(reason));
+    return TopologySetup::start(this, topology);
 }
 
 /*!

@@ -4,6 +4,7 @@
 #include "base/logging_p.h"
 #include "client/adopt_p.h"
 #include "client/channel/channel_p.h"
+#include "client/topology/topology_p.h"
 
 #include <AmqpQt/channel.h>
 
@@ -711,6 +712,26 @@ QList<Channel *> Connection::channels() const
     std::sort(channels.begin(), channels.end(),
               [](const Channel *a, const Channel *b) { return a->number() < b->number(); });
     return channels;
+}
+
+/*!
+    Returns the exchanges, queues and bindings that the channels of this connection have declared, that the broker has
+    confirmed, and that still exist as far as the connection knows. It is empty after the connection has ended.
+
+    An exchange or a queue leaves the topology when a channel of this connection deletes it, together with its bindings.
+    An auto-delete queue leaves it with the last consumer of this connection, and an auto-delete exchange with the last
+    binding of which it is the source, if this connection has made such a binding; so a cancelled consumer may remove a
+    queue and several exchanges. If the \e broker cancels the last consumer of an auto-delete queue, only an exclusive
+    queue leaves the topology. Other queues may still exist, since RabbitMQ also cancels consumers when the node of a
+    queue fails.
+
+    Passive declarations, and the actions of other connections, have no effect. A queue that the broker has named has
+    its current name here.
+*/
+Topology Connection::topology() const
+{
+    const Engine::TopologyRecord *record = d->engine.recordedTopology();
+    return record ? TopologyPrivate::make(record->confirmed()) : Topology();
 }
 
 /*!

@@ -3,6 +3,7 @@
 
 #include "base/logging_p.h"
 #include "engine/connection/sasl_p.h"
+#include "engine/topology/backoff_p.h"
 
 #include <AmqpQt/saslmechanism.h>
 
@@ -99,6 +100,33 @@ QString proxyProblem(const QNetworkProxy &proxy)
     return {};
 }
 
+// Returns which setting is out of range, or an empty string.
+QString recoveryProblem(const RecoveryPolicy &policy)
+{
+    const auto timeProblem = [](QLatin1StringView setting, std::chrono::milliseconds time,
+                                std::chrono::milliseconds minimum) {
+        return time >= minimum && time <= MaximumTimeout
+                   ? QString()
+                   : u"%1: %2 ms is out of range; the range is %3 to %4 ms"_s.arg(setting)
+                         .arg(time.count())
+                         .arg(minimum.count())
+                         .arg(MaximumTimeout.count());
+    };
+    for (const QString &problem :
+         {timeProblem("initialDelay"_L1, policy.initialDelay, Engine::Backoff::MinimumDelay),
+          timeProblem("maximumDelay"_L1, policy.maximumDelay, std::max(policy.initialDelay, 0ms)),
+          timeProblem("calmAfter"_L1, policy.calmAfter, 0ms)}) {
+        if (!problem.isEmpty())
+            return problem;
+    }
+    if (!(policy.factor >= 1.0 && policy.factor <= MaximumRecoveryFactor)) // also if it is not a number
+        return u"factor: %1 is out of range; the range is 1 to %2"_s.arg(policy.factor).arg(MaximumRecoveryFactor);
+    if (policy.maximumAttempts < 0)
+        return u"maximumAttempts: %1 is out of range; the minimum is 0, which means no limit"_s.arg(
+            policy.maximumAttempts);
+    return {};
+}
+
 } // namespace
 
 /*!
@@ -137,6 +165,7 @@ QString proxyProblem(const QNetworkProxy &proxy)
     \row \li maximumMessageSize() \li 128 MiB
     \row \li lowWatermark(), highWatermark(), bufferLimit() \li 1 MiB, 4 MiB, 128 MiB
     \row \li dispatchBudget() \li 4 ms
+    \row \li recoveryPolicy() \li disabled
     \endtable
 */
 
@@ -948,6 +977,29 @@ std::chrono::milliseconds ConnectionParameters::closeTimeout() const
 void ConnectionParameters::setCloseTimeout(std::chrono::milliseconds timeout)
 {
     setTimeout(*d, &ConnectionParametersPrivate::closeTimeout, timeout, 1ms, u"closeTimeout"_s);
+}
+
+/*!
+    Returns how a lost connection recovers; RecoveryPolicy::enabled is \c false by default.
+*/
+RecoveryPolicy ConnectionParameters::recoveryPolicy() const
+{
+    return d->recoveryPolicy;
+}
+
+/*!
+    Sets how a lost connection recovers, and what Channel::apply() does about entities that differ or are missing, to
+    \a policy. It is rejected as a whole if RecoveryPolicy::initialDelay is not from 200 to 2147483647 ms,
+    RecoveryPolicy::maximumDelay is not from the initial delay to 2147483647 ms, RecoveryPolicy::factor is not from 1 to
+    1000, RecoveryPolicy::calmAfter is not from 0 to 2147483647 ms, or RecoveryPolicy::maximumAttempts is negative.
+*/
+void ConnectionParameters::setRecoveryPolicy(const RecoveryPolicy &policy)
+{
+    const QString property = u"recoveryPolicy"_s;
+    if (const QString problem = recoveryProblem(policy); !problem.isEmpty())
+        return d->reject(property, problem);
+    d->recoveryPolicy = policy;
+    d->accept(property);
 }
 
 } // namespace AmqpQt

@@ -47,6 +47,7 @@ public:
     qint64 highWatermark = 4 * 1024 * 1024;
     qint64 bufferLimit = 128 * 1024 * 1024;
     int backpressureMultiplier = 0;
+    RecoveryPolicy recoveryPolicy;
     bool checksUserId = true;
 
     static QStringList passwordMechanisms();
@@ -80,5 +81,6 @@ inline constexpr quint32 RabbitMqFrameMinimum = 8192;    // RabbitMQ 4.1 and lat
 inline constexpr qsizetype MaximumVirtualHost = 255;
 inline constexpr std::chrono::seconds MaximumHeartbeat{std::numeric_limits<quint16>::max()};
 inline constexpr std::chrono::milliseconds MaximumTimeout{std::numeric_limits<int>::max()};
+inline constexpr double MaximumRecoveryFactor = 1'000;
 
 } // namespace AmqpQt
