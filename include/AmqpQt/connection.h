@@ -38,7 +38,7 @@ class AMQPQT_EXPORT Connection : public QObject
 public:
     enum class State : int {
         Closed,
-        Connecting,  // name look-up, TCP, TLS
+        Connecting,  // waiting for credentials, name look-up, TCP, TLS
         Handshaking, // AMQP start .. open-ok
         Open,
         Recovering,
@@ -74,9 +74,9 @@ public:
     void setUrl(const QUrl &url);
 
     // For the next login, and, if the connection is open with credentials that expire, for the broker at once. Answers
-    // credentialsRequested().
-    void setCredentials(const QString &userName, const QString &secret,
-                        std::optional<std::chrono::seconds> validFor = {});
+    // credentialsRequested(). The reply has the answer of the broker, or finishes at once if nothing is sent.
+    Reply<void> setCredentials(const QString &userName, const QString &secret,
+                               std::optional<std::chrono::seconds> validFor = {});
     // connection.update-secret: a new token for the open connection
     Reply<void> updateSecret(const QString &newSecret, const QString &reason = {});
 
@@ -138,6 +138,8 @@ Q_SIGNALS:
 
 protected:
     bool event(QEvent *event) override;
+    void connectNotify(const QMetaMethod &signal) override;
+    void disconnectNotify(const QMetaMethod &signal) override;
 
 private:
     friend class Channel;

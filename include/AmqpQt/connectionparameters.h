@@ -76,9 +76,9 @@ public:
     void setCredentials(const QString &userName, const QString &password); // SASL PLAIN or AMQPLAIN
     void setExternalAuthentication();                                      // SASL EXTERNAL
     void setAnonymousAuthentication();                                     // SASL ANONYMOUS
-    void
-    setMechanisms(const QList<std::shared_ptr<SaslMechanism>> &mechanisms); // your own ones, instead of the library's
-    QStringList mechanismNames() const;                                     // in order of preference
+    // mechanisms of the application, which replace those of the library
+    void setMechanisms(const QList<std::shared_ptr<SaslMechanism>> &mechanisms);
+    QStringList mechanismNames() const; // in order of preference
     void
     setMechanismNames(const QStringList &names); // of the library's mechanisms: PLAIN, AMQPLAIN, EXTERNAL, ANONYMOUS
     bool eraseOnConnect() const;                 // whether a Connection wipes the credentials after each attempt
@@ -112,6 +112,8 @@ public:
     void setReplyTimeout(std::chrono::milliseconds timeout);
     quint32 maximumFrameSize() const;
     void setMaximumFrameSize(quint32 bytes);
+    quint32 maximumInitialFrameSize() const; // of the login, initial_frame_max of RabbitMQ; 0 depends on the broker
+    void setMaximumInitialFrameSize(quint32 bytes);
     quint16 maximumChannels() const;
     void setMaximumChannels(quint16 count);
     qint64 maximumMessageSize() const; // larger deliveries fail with MessageTooLarge

@@ -10,7 +10,7 @@
 namespace AmqpQt
 {
 
-// A SASL mechanism of the application. Its functions are called in the thread of the connection, from the event loop.
+// A SASL mechanism of the application. A connection calls the responses in its thread, from the event loop.
 class AMQPQT_EXPORT SaslMechanism
 {
     Q_DISABLE_COPY_MOVE(SaslMechanism)
@@ -20,7 +20,7 @@ public:
 
     virtual QByteArray name() const = 0; // as the broker lists it, such as "RABBIT-CR-DEMO"
     virtual QByteArray initialResponse() = 0;
-    virtual std::optional<QByteArray> respond(const QByteArray &challenge) = 0; // std::nullopt gives up
+    virtual std::optional<QByteArray> respond(const QByteArray &challenge) = 0; // std::nullopt ends the attempt
 };
 
 } // namespace AmqpQt

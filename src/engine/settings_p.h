@@ -18,7 +18,7 @@ struct Login {
     struct Mechanism // of SASL
     {
         QByteArray name;
-        bool isClients = false; // the client makes the responses, see ResponseRequested
+        bool isFromApplication = false; // the application makes the responses, see ResponseRequested
     };
     std::vector<Mechanism> mechanisms; // in order of preference
     Secret password;
@@ -28,13 +28,14 @@ struct Login {
 struct Settings {
     QString userName;
     Login login;              // only the handshake has it, and forgets it
-    bool checksUserId = true; // a message's user-id must be the user name
+    bool checksUserId = true; // a message's user-id must be the user name, if the mechanism sends a user name
     QString virtualHost;
     FieldTable clientProperties; // the engine adds the capabilities
     QString connectionName;
     quint16 heartbeatSeconds = 60;
-    quint32 frameMax = 131072; // 0 means no limit
-    quint16 channelMax = 2047; // 0 means no limit
+    quint32 frameMax = 131072;   // 0 means no limit
+    quint32 initialFrameMax = 0; // before connection.tune; 0 means that it depends on the version of the broker
+    quint16 channelMax = 2047;   // 0 means no limit
     Milliseconds handshakeTimeout{15'000};
     Milliseconds replyTimeout{30'000}; // 0 means no timeout
     Milliseconds closeTimeout{5'000};

@@ -12,7 +12,7 @@ target_link_libraries(amqpqt_clienttests PUBLIC amqpqt_scriptedpeer amqpqt_clien
 
 foreach(test tst_applying tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows tst_close tst_credentialrequests
         tst_delivering tst_dispatcher
-        tst_ending tst_eventrouter tst_failedattempts tst_flowreports tst_foreignthreads tst_futures
+        tst_ending tst_eventrouter tst_expiringcredentials tst_failedattempts tst_flowreports tst_foreignthreads tst_futures
         tst_helperchannel tst_latesettlements
         tst_lifetime tst_opening tst_publisher tst_publisherdeletion tst_publisheroutbox tst_reentrancy
         tst_reopening tst_replytimeout tst_resubscribing tst_saslmechanisms tst_secretrenewal tst_tlsmatrix tst_turns

@@ -12,6 +12,8 @@ class tst_AttemptParameters : public QObject
 private Q_SLOTS:
     void attemptKeepsItsParameters_data();
     void attemptKeepsItsParameters();
+    void refusedAttemptKeepsItsCredentials_data();
+    void refusedAttemptKeepsItsCredentials();
     void invalidValuesPreventConnecting_data();
     void invalidValuesPreventConnecting();
 };
@@ -89,6 +91,58 @@ void tst_AttemptParameters::attemptKeepsItsParameters()
         QCOMPARE(again.result().error().kind(), ErrorKind::InvalidArgument);
 }
 
+void tst_AttemptParameters::refusedAttemptKeepsItsCredentials_data()
+{
+    QTest::addColumn<QString>("change");
+    for (const char *change : {"setParameters", "setUrl", "setUrl without credentials",
+                               "setParameters with another endpoint, then setCredentials"})
+        QTest::newRow(change) << QString::fromLatin1(change);
+}
+
+// The credentials for another broker must not be sent to this one.
+void tst_AttemptParameters::refusedAttemptKeepsItsCredentials()
+{
+    QFETCH(const QString, change);
+    ScriptedPeer first;
+    ScriptedPeer other;
+    ConnectionParameters parameters = to({endpointOf(first)});
+    parameters.setCredentials(u"old-user"_s, u"old-password"_s);
+    Connection connection(parameters);
+    first.setHook([&](const Command &command) {
+        if (command.id != Wire::ConnectionStartOk::id || first.connectionCount() > 1)
+            return false;
+        const QString host = u"127.0.0.1:%1"_s.arg(other.port());
+        if (change == u"setUrl") {
+            connection.setUrl(QUrl(u"amqp://new-user:new-password@"_s + host));
+        } else if (change == u"setUrl without credentials") {
+            connection.setUrl(QUrl(u"amqp://"_s + host));
+        } else {
+            ConnectionParameters next = parameters;
+            next.setEndpoints({endpointOf(other)});
+            if (change == u"setParameters")
+                next.setCredentials(u"new-user"_s, u"new-password"_s);
+            connection.setParameters(next);
+            if (change != u"setParameters")
+                connection.setCredentials(u"new-user"_s, u"new-password"_s);
+        }
+        first.closeConnection(403, "ACCESS_REFUSED");
+        return true;
+    });
+    const Reply<void> opening = connection.open();
+    QVERIFY(waitUntil([&] { return opening.isFinished(); }));
+    QCOMPARE(opening.result().error().kind(), ErrorKind::Authentication);
+    QCOMPARE(first.connectionCount(), 1);
+    QVERIFY(waitUntil([&] { return connection.state() == Connection::State::Closed; }));
+
+    QList<Connection::CredentialReason> requests;
+    if (change != u"setUrl without credentials")
+        connect(&connection, &Connection::credentialsRequested, this, [&](auto reason) { requests += reason; });
+    connection.open();
+    QVERIFY(waitUntil([&] { return connection.isOpen(); }));
+    QVERIFY(requests.isEmpty()); // nobody has refused the new credentials
+    QCOMPARE(other.connectionCount(), 1);
+}
+
 using RefusedSetter = std::function<void(ConnectionParameters &parameters, bool isGood)>;
 
 void tst_AttemptParameters::invalidValuesPreventConnecting_data()
@@ -119,6 +173,8 @@ void tst_AttemptParameters::invalidValuesPreventConnecting_data()
     row("blocked timeout", u"blockedTimeout"_s, [](P &p, bool good) { p.setBlockedTimeout(good ? 0ms : -1ms); });
     row("dispatch budget", u"dispatchBudget"_s, [](P &p, bool good) { p.setDispatchBudget(good ? 4ms : 0ms); });
     row("message size", u"maximumMessageSize"_s, [](P &p, bool good) { p.setMaximumMessageSize(good ? 1000 : 0); });
+    row("initial frame size", u"maximumInitialFrameSize"_s,
+        [](P &p, bool good) { p.setMaximumInitialFrameSize(good ? 4096 : 4095); });
     row("write buffer", u"writeBuffer"_s, [](P &p, bool good) { p.setWriteBuffer(10, good ? 20 : 5, 30); });
     row("multiplier", u"backpressureMultiplier"_s, [](P &p, bool good) { p.setBackpressureMultiplier(good ? 0 : -1); });
     row("recovery", u"recoveryPolicy"_s,

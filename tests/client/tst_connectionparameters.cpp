@@ -188,22 +188,26 @@ void tst_ConnectionParameters::urlNamesBrokerAndLogin()
 
 void tst_ConnectionParameters::urlQuerySetsLimits()
 {
-    const QUrl url(u"amqp://h/v?heartbeat=0&connection_timeout=2500&channel_max=12&frame_max=8192&name=n"_s);
+    const QUrl url(u"amqp://h/v?heartbeat=0&connection_timeout=2500&channel_max=12&frame_max=8192&"
+                   "initial_frame_max=4096&name=n"_s);
     const auto parameters = ConnectionParameters::fromUrl(url);
     QVERIFY2(parameters, qPrintable(parameters.error().toString()));
     QCOMPARE(parameters->heartbeatInterval(), 0s);
     QCOMPARE(parameters->connectTimeout(), 2500ms);
     QCOMPARE(parameters->maximumChannels(), quint16(12));
     QCOMPARE(parameters->maximumFrameSize(), 8192u);
+    QCOMPARE(parameters->maximumInitialFrameSize(), 4096u);
     QCOMPARE(parameters->connectionName(), u"n"_s);
 
-    const QUrl limits(u"amqp://h?heartbeat=65535&connection_timeout=2147483647&channel_max=0&frame_max=0&name="_s);
+    const QUrl limits(u"amqp://h?heartbeat=65535&connection_timeout=2147483647&channel_max=0&frame_max=0&"
+                      "initial_frame_max=4294967295&name="_s);
     const auto extreme = ConnectionParameters::fromUrl(limits);
     QVERIFY2(extreme, qPrintable(extreme.error().toString()));
     QCOMPARE(extreme->heartbeatInterval(), 65535s);
     QCOMPARE(extreme->connectTimeout(), 2147483647ms);
     QCOMPARE(extreme->maximumChannels(), quint16(0));
     QCOMPARE(extreme->maximumFrameSize(), 0u);
+    QCOMPARE(extreme->maximumInitialFrameSize(), 4294967295u);
     QCOMPARE(extreme->connectionName(), QString());
 }
 
@@ -382,6 +386,7 @@ void tst_ConnectionParameters::badUrlIsRejectedByPlace_data()
     badNumber("amqp://h?connection_timeout=0", u"connection_timeout"_s, u"0"_s, u"1 to 2147483647"_s);
     badNumber("amqp://h?channel_max=65536", u"channel_max"_s, u"65536"_s, u"0 to 65535"_s);
     badNumber("amqp://h?frame_max=8191", u"frame_max"_s, u"8191"_s, u"8192 to 4294967295"_s);
+    badNumber("amqp://h?initial_frame_max=4095", u"initial_frame_max"_s, u"4095"_s, u"4096 to 4294967295"_s);
     row("amqp://[fe80::1%25]/", u"invalid URL: Invalid IPv6 address"_s);
     for (const char *url : {"amqp://h/#", "amqp://h/v#f"})
         row(url, u"invalid URL: a fragment (\"#\") is not supported; \"#\", \"/\", \"?\" and \"@\" in a user name, "
@@ -520,7 +525,9 @@ void tst_ConnectionParameters::urlOfParametersComesBack_data()
          {"amqp://localhost/%2F", "amqp://broker.example:5673/orders", "amqp://[::1]/%2F",
           "amqp://[fe80::1%25eth0]/%2F", "amqp://h/a%2Fb", "amqp://h/%252F", "amqp://h/%23%3F%26%20", "amqp://u@h/%2F",
           "amqp://a%40b@h/%2F", "amqp://a%3Ab@h/%2F", "amqp://a%25b@h/%2F", "amqp://a%2Fb@h/%2F",
-          "amqp://h/%2F?heartbeat=5&connection_timeout=1&channel_max=1&frame_max=8192&name=a%26b%3D%2Bc%25"}) {
+          "amqp://h/"
+          "%2F?heartbeat=5&connection_timeout=1&channel_max=1&frame_max=8192&initial_frame_max=4096&name=a%26b%3D%2Bc%"
+          "25"}) {
         QTest::newRow(url) << QString::fromUtf8(url);
     }
 }

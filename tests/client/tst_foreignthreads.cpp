@@ -36,6 +36,10 @@ const QMap<QString, ForeignCall> &foreignCalls()
              [](OpenClient &client, const Message &) { return errorOf(client.connection.close()); }},
             {u"updateSecret"_s,
              [](OpenClient &client, const Message &) { return errorOf(client.connection.updateSecret(u"s"_s)); }},
+            {u"setCredentials"_s,
+             [](OpenClient &client, const Message &) {
+                 return errorOf(client.connection.setCredentials(u"guest"_s, u"s"_s));
+             }},
             {u"createChannel"_s,
              [](OpenClient &client, const Message &) { return client.connection.createChannel()->error(); }},
             {u"createChannelWithAParent"_s,

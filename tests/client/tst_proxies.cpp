@@ -137,7 +137,15 @@ void tst_Proxies::rejectedLoginNamesTheProxy()
     ProxyServer server(kind, peer.port());
     server.requireLogin(User, u"another"_s);
     const QNetworkProxy proxy = user.isEmpty() ? server.proxy() : server.proxy(user, Password);
-    const Error error = failureOf(through(proxy));
+    ConnectionParameters parameters = through(proxy);
+    parameters.setCredentials(u"guest"_s, u"guest"_s);
+    Connection connection(parameters);
+    int requests = 0; // for the credentials at the broker, which has not refused them
+    connect(&connection, &Connection::credentialsRequested, this, [&] { ++requests; });
+    const Reply<void> opening = connection.open();
+    QVERIFY(waitUntil([&] { return opening.isFinished(); }));
+    const Error error = opening.result().error();
+    QCOMPARE(requests, 0);
     const QString start =
         u"broker.invalid:5672 through the %1 proxy 127.0.0.1:%2: "_s.arg(nameOf(kind)).arg(server.serverPort());
     QVERIFY2(error.text().startsWith(start), qPrintable(error.text()));

@@ -184,7 +184,7 @@ void tst_SaslMechanisms::theUserIdIsNotCheckedWithoutAPassword()
     OpenClient client(with(peer, {std::make_shared<Reverse>()}));
     Message message("body");
     message.setUserId(u"whoever the broker knows"_s);
-    QVERIFY(client.channel->publish({}, u"q"_s, message) > 0 || !client.channel->lastCallError().isError());
+    client.channel->publish({}, u"q"_s, message);
     QVERIFY(waitUntil([&] { return peer.count("basic.publish") == 1; }));
 }
 

@@ -49,7 +49,13 @@ class OwnMechanism : public SaslMechanism
 public:
     QByteArray name() const override { return "OWN"; }
     QByteArray initialResponse() override { return Canary.toUtf8(); }
-    std::optional<QByteArray> respond(const QByteArray &challenge) override { return challenge + Canary.toUtf8(); }
+    std::optional<QByteArray> respond(const QByteArray &challenge) override
+    {
+        wasChallenged = challenge.contains(Canary.toUtf8());
+        return challenge + Canary.toUtf8();
+    }
+
+    bool wasChallenged = false;
 };
 
 } // namespace
@@ -116,6 +122,7 @@ void tst_Secrecy::everyOutputOfAConnection()
     });
     ConnectionParameters parameters = parametersOf(peer);
     parameters.setCredentials(u"guest"_s, Canary);
+    const auto mechanism = std::make_shared<OwnMechanism>();
     bool reachesTheBroker = true;
     bool asks = false;
     if (how == u"URL") {
@@ -137,8 +144,8 @@ void tst_Secrecy::everyOutputOfAConnection()
         peer.closeInsteadOf("connection.open-ok", 530, "NOT_ALLOWED - vhost not found");
     } else if (how == u"own mechanism") {
         handshake.mechanisms = "OWN";
-        handshake.challenges = {"who?"};
-        parameters.setMechanisms({std::make_shared<OwnMechanism>()});
+        handshake.challenges = {"who? " + Canary.toUtf8()};
+        parameters.setMechanisms({mechanism});
     } else if (how == u"answer to credentialsRequested") {
         parameters = ConnectionParameters();
         parameters.setEndpoints(parametersOf(peer).endpoints());
@@ -176,6 +183,7 @@ void tst_Secrecy::everyOutputOfAConnection()
               shown(connection.parameters().toUrl()) + shown(connection.parameters().error()) +
               shown(connection.serverProperties()) + shown(connection.lastCallError());
     QCOMPARE(received.contains(Canary.toUtf8()), reachesTheBroker);
+    QCOMPARE(mechanism->wasChallenged, how == u"own mechanism");
     check(output);
     check(logged);
     QVERIFY(!reachesTheBroker || logged.contains(u"connection.start-ok"_s)); // the frames are logged

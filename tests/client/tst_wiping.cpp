@@ -5,6 +5,7 @@
 #include "support/memorytransport.h"
 
 #include <AmqpQt/connection.h>
+#include <AmqpQt/saslmechanism.h>
 
 #include <QtCore/qcoreapplication.h>
 #include <QtCore/qfile.h>
@@ -106,6 +107,17 @@ public:
             Qt::QueuedConnection);
     }
     void clientClosed() override {}
+    void serve(Connection &connection)
+    {
+        ConnectionPrivate::of(&connection)
+            ->setTransportFactory([this](const ConnectionParameters &, const Endpoint &, QObject *parent) {
+                auto made = std::make_unique<MemoryTransport>(parent);
+                made->setPeer(this);
+                transport = made.get();
+                QMetaObject::invokeMethod(made.get(), &MemoryTransport::accept, Qt::QueuedConnection);
+                return made;
+            });
+    }
     template <typename Method>
     void send(const Method &method)
     {
@@ -129,6 +141,19 @@ public:
     int messages = 0;
 };
 
+class OwnMechanism final : public SaslMechanism
+{
+public:
+    QByteArray name() const override { return "OWN"; }
+    QByteArray initialResponse() override
+    {
+        QByteArray response;
+        response.reserve(sizeof Part1 + sizeof Part2 + sizeof Part3);
+        return response.append(Part1).append(Part2).append(Part3);
+    }
+    std::optional<QByteArray> respond(const QByteArray &) override { return std::nullopt; }
+};
+
 template <typename Condition>
 bool waitUntil(Condition condition)
 {
@@ -148,6 +173,8 @@ private Q_SLOTS:
     void theSearchFindsCopies();
     void nothingIsLeftAfterAnAttempt_data();
     void nothingIsLeftAfterAnAttempt();
+    void nothingIsLeftOfAnOwnResponse();
+    void nothingIsLeftAfterARenewal_data();
     void nothingIsLeftAfterARenewal();
     void replacedAndDestroyedParametersLeaveNothing();
 };
@@ -190,14 +217,7 @@ void tst_Wiping::nothingIsLeftAfterAnAttempt()
     broker.refuses = refuses;
     QCOMPARE(copiesInMemory(), 0);
     Connection connection;
-    ConnectionPrivate::of(&connection)
-        ->setTransportFactory([&](const ConnectionParameters &, const Endpoint &, QObject *parent) {
-            auto transport = std::make_unique<MemoryTransport>(parent);
-            transport->setPeer(&broker);
-            broker.transport = transport.get();
-            QMetaObject::invokeMethod(transport.get(), &MemoryTransport::accept, Qt::QueuedConnection);
-            return transport;
-        });
+    broker.serve(connection);
     int requests = 0;
     {
         ConnectionParameters parameters;
@@ -225,24 +245,44 @@ void tst_Wiping::nothingIsLeftAfterAnAttempt()
     QCOMPARE(copiesInMemory(), 0);
 }
 
-void tst_Wiping::nothingIsLeftAfterARenewal()
+void tst_Wiping::nothingIsLeftOfAnOwnResponse()
 {
     ForgetfulBroker broker;
-    Connection connection;
-    ConnectionPrivate::of(&connection)
-        ->setTransportFactory([&](const ConnectionParameters &, const Endpoint &, QObject *parent) {
-            auto transport = std::make_unique<MemoryTransport>(parent);
-            transport->setPeer(&broker);
-            broker.transport = transport.get();
-            QMetaObject::invokeMethod(transport.get(), &MemoryTransport::accept, Qt::QueuedConnection);
-            return transport;
-        });
+    broker.mechanisms = "OWN";
+    ConnectionParameters parameters;
+    parameters.setMechanisms({std::make_shared<OwnMechanism>()});
+    Connection connection(parameters);
+    broker.serve(connection);
+    const Reply<void> opening = connection.open();
+    QVERIFY(waitUntil([&] { return opening.isFinished(); }));
+    QVERIFY(opening.result());
+    QVERIFY(broker.hasSeenSecret);
+    QCOMPARE(copiesInMemory(), 0);
+}
+
+void tst_Wiping::nothingIsLeftAfterARenewal_data()
+{
+    QTest::addColumn<bool>("isAnswer");
+    QTest::newRow("updateSecret") << false;
+    QTest::newRow("setCredentials with eraseOnConnect") << true;
+}
+
+void tst_Wiping::nothingIsLeftAfterARenewal()
+{
+    QFETCH(const bool, isAnswer);
+    ForgetfulBroker broker;
+    ConnectionParameters parameters;
+    parameters.setEraseOnConnect(true);
+    Connection connection(parameters);
+    connection.setCredentials(u"guest"_s, u"another"_s, 1h);
+    broker.serve(connection);
     const Reply<void> opening = connection.open();
     QVERIFY(waitUntil([&] { return opening.isFinished(); }));
     QVERIFY(opening.result());
     QVERIFY(!broker.hasSeenSecret);
     QString secret = secretText();
-    const Reply<void> renewal = connection.updateSecret(secret, u"expiry"_s);
+    const Reply<void> renewal =
+        isAnswer ? connection.setCredentials(u"guest"_s, secret, 1h) : connection.updateSecret(secret, u"expiry"_s);
     Secret::wipe(secret);
     QVERIFY(waitUntil([&] { return renewal.isFinished(); }));
     QVERIFY(renewal.result());

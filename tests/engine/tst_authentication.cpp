@@ -24,6 +24,10 @@ private Q_SLOTS:
     void externalNeedsTlsAndACertificate();
     void startOkIsAsLargeAsTheBrokerAccepts_data();
     void startOkIsAsLargeAsTheBrokerAccepts();
+    void largestFrameBeforeTuneCanBeSet();
+    void refusedVirtualHostIsNoRefusedLogin();
+    void droppedLoginNamesTheUserOrTheMechanism_data();
+    void droppedLoginNamesTheUserOrTheMechanism();
     void aTooLargeStartOkNamesItsLargestPart_data();
     void aTooLargeStartOkNamesItsLargestPart();
     void theClientAnswersChallenges();
@@ -108,7 +112,8 @@ void tst_Authentication::theFirstCommonMechanismIsChosen()
 void tst_Authentication::withoutACommonMechanismTheErrorListsBothSides()
 {
     Script s;
-    startWith(s, {{.name = "EXTERNAL"}, {.name = "OWN", .isClients = true}}, "PLAIN AMQPLAIN").expectNothingSent();
+    startWith(s, {{.name = "EXTERNAL"}, {.name = "OWN", .isFromApplication = true}}, "PLAIN AMQPLAIN")
+        .expectNothingSent();
     const Error error = s.takeConnectionClosed();
     QCOMPARE(error.kind(), ErrorKind::Authentication);
     for (const QString &part : {u"\"PLAIN AMQPLAIN\""_s, u"\"EXTERNAL OWN\""_s, u"rabbitmq_auth_mechanism_ssl"_s})
@@ -193,8 +198,73 @@ void tst_Authentication::startOkIsAsLargeAsTheBrokerAccepts()
     withPassword(room + 1);
     const Error error = s.expectNothingSent().takeConnectionClosed();
     QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
-    QVERIFY2(error.text().contains(u"needs %1 bytes, but this broker accepts %2"_s.arg(limit + 1).arg(limit)),
+    QVERIFY2(error.text().contains(
+                 u"needs %1 bytes, but this broker accepts by default %2 bytes"_s.arg(limit + 1).arg(limit)),
              qPrintable(error.text()));
+}
+
+// RabbitMQ's initial_frame_max.
+void tst_Authentication::largestFrameBeforeTuneCanBeSet()
+{
+    constexpr quint32 Limit = 10'000;
+    Script s;
+    s.settings.initialFrameMax = Limit;
+    qsizetype size = 0;
+    s.start().brokerStart().expectSent<Wire::ConnectionStartOk>(
+        [&](const Wire::ConnectionStartOk &method) { size = Wire::payloadSize(method) + Wire::FrameOverhead; });
+    const qsizetype room = qsizetype(Limit) - size;
+    s.checksRules = false; // they know only the limit of AMQP
+    for (const qsizetype tooMuch : {0, 1}) {
+        s.engine.abort();
+        s.takeEvents();
+        s.settings.login.password = Secret(u"secret"_s + QString(room + tooMuch, u'x'));
+        s.start().brokerStart();
+        if (!tooMuch)
+            s.expectSent<Wire::ConnectionStartOk>([&](const Wire::ConnectionStartOk &method) {
+                QCOMPARE(Wire::payloadSize(method) + Wire::FrameOverhead, qsizetype(Limit));
+            });
+    }
+    const Error error = s.expectNothingSent().takeConnectionClosed();
+    QCOMPARE(error.kind(), ErrorKind::InvalidArgument);
+    for (const QString &part : {u"credentials "_s, u"needs 10001 bytes"_s, u"10000 bytes"_s, u"8192 bytes"_s,
+                                u"4096 bytes"_s, u"initial_frame_max"_s, u"setMaximumInitialFrameSize()"_s})
+        QVERIFY2(error.text().contains(part), qPrintable(error.text()));
+}
+
+void tst_Authentication::refusedVirtualHostIsNoRefusedLogin()
+{
+    for (const bool isAccepted : {false, true}) {
+        Script s;
+        s.start().brokerStart().expectSent<Wire::ConnectionStartOk>();
+        if (isAccepted)
+            s.broker(Offer().tune()).expectSent<Wire::ConnectionTuneOk>().expectSent<Wire::ConnectionOpen>();
+        s.broker(Wire::ConnectionClose{.replyCode = 403, .replyText = "ACCESS_REFUSED"});
+        const Error error = s.takeConnectionClosed();
+        QCOMPARE(error.kind(), isAccepted ? ErrorKind::ConnectionClosed : ErrorKind::Authentication);
+        QCOMPARE(error.replyCode(), quint16(403));
+    }
+}
+
+void tst_Authentication::droppedLoginNamesTheUserOrTheMechanism_data()
+{
+    QTest::addColumn<QByteArray>("mechanism");
+    QTest::addColumn<QString>("name");
+    QTest::newRow("PLAIN") << QByteArray("PLAIN") << u"of user \"guest\""_s;
+    QTest::newRow("AMQPLAIN") << QByteArray("AMQPLAIN") << u"of user \"guest\""_s;
+    QTest::newRow("ANONYMOUS") << QByteArray("ANONYMOUS") << u"with the SASL mechanism \"ANONYMOUS\""_s;
+}
+
+void tst_Authentication::droppedLoginNamesTheUserOrTheMechanism()
+{
+    QFETCH(const QByteArray, mechanism);
+    QFETCH(const QString, name);
+    Script s;
+    s.settings.login.mechanisms = {{.name = mechanism}};
+    s.start().brokerStart(encodedProperties({}), mechanism).expectSent<Wire::ConnectionStartOk>();
+    s.engine.transportClosed(Error(ErrorKind::Network, u"gone"_s));
+    const Error error = s.takeConnectionClosed();
+    QCOMPARE(error.kind(), ErrorKind::Authentication);
+    QVERIFY2(error.text().contains(u"during the login "_s + name), qPrintable(error.text()));
 }
 
 void tst_Authentication::aTooLargeStartOkNamesItsLargestPart_data()
@@ -231,7 +301,7 @@ void tst_Authentication::theClientAnswersChallenges()
             QCOMPARE(event.challenge, challenge);
         });
     };
-    startWith(s, {{.name = "OWN", .isClients = true}}).expectNothingSent();
+    startWith(s, {{.name = "OWN", .isFromApplication = true}}).expectNothingSent();
     QCOMPARE(s.engine.handshake().step(), Step::AwaitsInitialResponse);
     requested(std::nullopt);
     QVERIFY(!s.engine.handshake().respond("first").isError());
@@ -265,7 +335,7 @@ void tst_Authentication::theClientMayGiveUp()
 {
     QFETCH(const bool, atOnce);
     Script s;
-    startWith(s, {{.name = "OWN", .isClients = true}, {.name = "PLAIN"}});
+    startWith(s, {{.name = "OWN", .isFromApplication = true}, {.name = "PLAIN"}});
     s.expectEvent<Engine::ResponseRequested>();
     if (!atOnce) {
         s.engine.handshake().respond("first");
@@ -299,7 +369,7 @@ void tst_Authentication::theBrokerMustWaitForAResponse()
 {
     QFETCH(const bool, isInitial);
     Script s;
-    startWith(s, {{.name = "OWN", .isClients = true}});
+    startWith(s, {{.name = "OWN", .isFromApplication = true}});
     if (!isInitial) {
         s.engine.handshake().respond("first");
         s.write();
@@ -312,7 +382,7 @@ void tst_Authentication::theBrokerMustWaitForAResponse()
 void tst_Authentication::anAnswerAfterTheEndIsIgnored()
 {
     Script s;
-    startWith(s, {{.name = "OWN", .isClients = true}});
+    startWith(s, {{.name = "OWN", .isFromApplication = true}});
     s.engine.transportClosed(Error(ErrorKind::Network, u"gone"_s));
     QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Network);
     QVERIFY(!s.engine.handshake().respond("late").isError());
@@ -327,7 +397,7 @@ void tst_Authentication::anAnswerAfterTheEndIsIgnored()
 void tst_Authentication::aTooLargeAnswerIsNotSent()
 {
     Script s;
-    startWith(s, {{.name = "OWN", .isClients = true}});
+    startWith(s, {{.name = "OWN", .isFromApplication = true}});
     const Error initial = s.engine.handshake().respond(QByteArray(5000, 'x'));
     QCOMPARE(initial.kind(), ErrorKind::InvalidArgument);
     QVERIFY2(initial.text().contains(u"\"OWN\""), qPrintable(initial.text()));

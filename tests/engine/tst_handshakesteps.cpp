@@ -231,6 +231,17 @@ void tst_HandshakeSteps::aTimeoutNamesTheAwaitedMethod()
     QVERIFY(t.handshake.timedOut().text().endsWith(u"waiting for connection.tune"_s));
     t.handshake.on(Offer().tune());
     QVERIFY(t.handshake.timedOut().text().endsWith(u"waiting for connection.open-ok"_s));
+
+    t.settings.login.mechanisms = {{.name = "PLAIN", .isFromApplication = true}};
+    t.start();
+    t.handshake.transportReady({});
+    t.receiveStart();
+    const QString response = u"waiting for the response of the SASL mechanism \"PLAIN\""_s;
+    QVERIFY2(t.handshake.timedOut().text().endsWith(response), qPrintable(t.handshake.timedOut().text()));
+    t.handshake.respond("first");
+    QVERIFY(t.handshake.timedOut().text().endsWith(u"waiting for connection.tune"_s));
+    t.handshake.on(Wire::ConnectionSecure{.challenge = "who?"});
+    QVERIFY2(t.handshake.timedOut().text().endsWith(response), qPrintable(t.handshake.timedOut().text()));
 }
 
 void tst_HandshakeSteps::theDeadlineEndsWithTheHandshake()

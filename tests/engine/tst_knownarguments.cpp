@@ -31,6 +31,7 @@ private Q_SLOTS:
     void messagesThatNoBrokerAcceptsAreRejected_data();
     void messagesThatNoBrokerAcceptsAreRejected();
     void anImpersonatorMayPublishForOthers();
+    void userIdIsNotCheckedWithoutAPassword();
     void messagesThatWaitedForAnotherUserAreRejected();
     void requestsForDirectRepliesNeedTheirConsumer();
     void requestsAreCheckedAgainWhereTheyWaited();
@@ -395,6 +396,22 @@ void tst_KnownArguments::anImpersonatorMayPublishForOthers()
     QVERIFY(s.openChannel().publish({}, u"q"_s, Wire::encodeProperties({.flags = Wire::UserIdFlag, .userId = "else"}),
                                     "body", false));
     s.expectPublished("body", "q");
+}
+
+void tst_KnownArguments::userIdIsNotCheckedWithoutAPassword()
+{
+    for (const QByteArray &offered : {QByteArray("ANONYMOUS PLAIN"), QByteArray("PLAIN")}) {
+        Script s;
+        s.settings.userName = u"somebody"_s;
+        s.settings.login.mechanisms = {{.name = "ANONYMOUS"}, {.name = "PLAIN"}};
+        s.start().brokerStart(encodedServerProperties(), offered).expectSent<Wire::ConnectionStartOk>();
+        s.broker(Offer().tune()).expectSent<Wire::ConnectionTuneOk>().expectSent<Wire::ConnectionOpen>();
+        s.broker(Wire::ConnectionOpenOk{}).expectEvent<Engine::Opened>();
+        const QByteArray properties = Wire::encodeProperties({.flags = Wire::UserIdFlag, .userId = "else"});
+        const bool isRejected = !s.openChannel().publish({}, u"q"_s, properties, "body", false);
+        QCOMPARE(isRejected, offered == "PLAIN");
+        s.takeSent();
+    }
 }
 
 void tst_KnownArguments::messagesThatWaitedForAnotherUserAreRejected()

@@ -25,7 +25,7 @@ Engine::Settings EngineExerciser::settings(quint8 flags)
 {
     static constexpr quint32 frameMaxes[] = {4096, 8192, 131072, 0};
     Engine::Settings settings = Script::defaultSettings();
-    settings.login.mechanisms.insert(settings.login.mechanisms.begin(), {.name = "OWN", .isClients = true});
+    settings.login.mechanisms.insert(settings.login.mechanisms.begin(), {.name = "OWN", .isFromApplication = true});
     settings.heartbeatSeconds = flags & 8 ? 10 : 0;
     settings.frameMax = frameMaxes[flags >> 4 & 3];
     settings.channelMax = flags & 64 ? 3 : 0;

@@ -9,6 +9,7 @@
 #include <AmqpQt/channel.h>
 
 #include <QtCore/qiodevice.h>
+#include <QtCore/qmetaobject.h>
 
 #include <algorithm>
 
@@ -65,8 +66,10 @@ using namespace Qt::StringLiterals;
 
     \list
     \li When the connection opens: stateChanged(Connecting), stateChanged(Handshaking), the reply of open(), the replies
-        of whenOpen(), stateChanged(Open), opened(). With several endpoints, the first two signals may be repeated. The
-        channels' signals follow.
+        of whenOpen(), stateChanged(Open), opened(). With several endpoints, and after a refused login, the first two
+        signals may be repeated. The channels' signals follow.
+    \li When credentials are needed: credentialsRequested(), after stateChanged(Connecting), or at any time while the
+        connection is open.
     \li When the connection ends: the replies and signals of the channels that were open, see Channel; the unfinished
         replies of open(), whenOpen() and close(); errorOccurred() if there was an error; stateChanged(Closed),
         closed().
@@ -101,23 +104,34 @@ using namespace Qt::StringLiterals;
     });
     \endcode
 
-    If the signal has a receiver, and the mechanism is \c PLAIN or \c AMQPLAIN, the signal is emitted
+    If the signal has a receiver, and the mechanism is \c PLAIN or \c AMQPLAIN (before the broker has chosen one: the
+    first of ConnectionParameters::mechanismNames()), the signal is emitted
 
     \list
-        \li before an attempt to connect, if no credentials have been set, if they have expired, or if they were erased
+        \li before an attempt to connect, if no credentials have been set, if there is a user name but no password, if
+        they have expired, also during an attempt with several endpoints, or if they were erased
         (ConnectionParameters::setEraseOnConnect()). The attempt waits for setCredentials() in State::Connecting,
         without a deadline: ConnectionParameters::connectTimeout() begins afterwards. close(), abort() and the
         destructor end the wait.
         \li after the broker has refused the login. The attempt waits in the same way and continues with the first
-        endpoint. Wait, or ask the user, before setting the same credentials again, since the broker is asked at once.
+        endpoint. The first answer is sent at once. From the second refusal in a row on, the next login follows
+        ConnectionParameters::retryDelay() after the refusal, so that an application that always gives the same answer
+        does not flood the broker.
         \li on an open connection, when about 80 % of the life of its credentials is over. setCredentials() then also
         sends the new secret to the broker (\c connection.update-secret), and the channels are not disturbed. The moment
-        varies by 5 % of the life, so that many clients do not renew their tokens at the same time.
+        varies by 5 % of the life, so that many clients do not renew their tokens at the same time. Without an answer,
+        the signal is emitted once more, halfway to the expiry, and a warning is logged when the credentials expire.
     \endlist
 
-    A broker closes a connection whose token has expired (320, "credential expired"), or that sends an unsuitable new
-    one (530). The next open() then asks for credentials. Without a receiver, a refused login ends the attempt with
-    ErrorKind::Authentication.
+    RabbitMQ closes a connection whose token has expired (320, "credential expired") and one on which it refuses the new
+    token (530). The next open() then asks for credentials. Without a receiver, a refused login ends the attempt with
+    ErrorKind::Authentication, and so does the disconnection of the last receiver while an attempt waits. (A handler in
+    a QML \c Connections element is not seen to disappear.)
+
+    Only setCredentials() answers a request. An attempt that waits does not continue after setParameters() and setUrl(),
+    since it keeps its endpoints, and the credentials of other parameters may belong to other brokers. setCredentials()
+    must be called in the thread of the connection; if a provider finishes in another thread, use
+    QMetaObject::invokeMethod() with the connection as its context.
 
     \section1 Security
 
@@ -147,8 +161,8 @@ using namespace Qt::StringLiterals;
     \enum AmqpQt::Connection::CredentialReason
     \brief Why credentialsRequested() is emitted.
 
-    \value FirstConnect open() was called, and no credentials have been set or the ones that were set have expired or
-    were erased. The connection has never been open.
+    \value FirstConnect open() was called, and no credentials have been set, the password is missing, or the credentials
+    have expired or were erased. The connection has never been open.
     \value Reconnect As FirstConnect, but the connection has been open before.
     \value ExpiresSoon The connection is open, and most of the life of its credentials is over.
     \value Refused The broker refused the credentials.
@@ -158,8 +172,8 @@ using namespace Qt::StringLiterals;
     \enum AmqpQt::Connection::State
 
     \value Closed There is no connection, before open() and after closed().
-    \value Connecting The host is looked up, and the TCP connection and TLS are set up, or the connection waits for the
-            next pass over the endpoints.
+    \value Connecting The host is looked up, and the TCP connection and TLS are set up, or the connection waits for
+            credentials, see credentialsRequested(), or for the next pass over the endpoints.
     \value Handshaking The AMQP login is in progress, from the protocol header to \c connection.open-ok.
     \value Open The connection and its channels can be used.
     \value Recovering Reserved for connections that recover automatically; no connection has this state yet.
@@ -268,7 +282,8 @@ using namespace Qt::StringLiterals;
     \table
     \header \li ErrorKind \li When
     \row \li InvalidArgument \li The URL was invalid, a setter of ConnectionParameters has rejected a value, or a
-             parameter cannot be sent.
+             parameter cannot be sent, such as a login that is larger than
+             ConnectionParameters::maximumInitialFrameSize().
     \row \li Network \li Host look-up or connecting failed, at the last endpoint as well, or the connection was lost.
     \row \li Timeout \li The last endpoint took longer than ConnectionParameters::connectTimeout(), nothing arrived for
              two heartbeat intervals, or the broker did not answer close() in time.
@@ -276,8 +291,9 @@ using namespace Qt::StringLiterals;
              TLS handshake failed in another way that will not change, or a file for TLS cannot be read. The text
              names the cause and the remedy.
     \row \li Authentication \li The broker refused the login (403, or it closed the socket during the login and does not
-             announce \c authentication_failure_close), or it offers no mechanism that the library supports, or the
-             proxy refused its login.
+             announce \c authentication_failure_close), or it offers no mechanism that the connection supports, or
+             \c EXTERNAL lacks TLS or a certificate, or a SaslMechanism has no response, or the credentials were erased
+             and credentialsRequested() has no receiver, or its last receiver has gone; or the proxy refused its login.
     \row \li ConnectionClosed \li The broker closed the connection. Error::replyCode(), Error::text() and
              Error::method() are from its \c connection.close. 320 means an operator or a shutdown, 530 an unknown
              virtual host.
@@ -311,8 +327,8 @@ using namespace Qt::StringLiterals;
     \fn void AmqpQt::Connection::credentialsRequested(AmqpQt::Connection::CredentialReason reason)
 
     This signal is emitted when the connection needs credentials because of \a reason. Answer it with setCredentials(),
-    in the slot or at any time later, for example when a token has arrived or a user has entered a password. See
-    \l {Credentials that expire}.
+    in the slot or at any time later, for example when a token has arrived or a user has entered a password. The answer
+    must be given in the thread of the connection. See \l {Credentials that expire}.
 */
 
 /*!
@@ -431,24 +447,32 @@ void Connection::setUrl(const QUrl &url)
 /*!
     Sets the \a userName and the \a secret, a password or token, for the next login. This is the answer to
     credentialsRequested(), and may also be called at any other time in the thread of the connection. \a validFor is the
-    time until the secret expires, at least 1 s; without it, the secret is assumed not to expire.
+    time until the secret expires, 1 s to 100 years; without it, the secret is assumed not to expire.
 
     \list
     \li An attempt that waits for credentials continues with them.
     \li An open connection whose own credentials expire sends the secret to the broker (\c connection.update-secret), as
         updateSecret() does. RabbitMQ requires that it belongs to the same user.
-    \li Otherwise the next open() uses them. An attempt under way uses them only if the broker refuses the earlier ones.
+    \li Otherwise the next open() uses them. An attempt under way uses them only if the broker refuses the earlier ones,
+        and only if setParameters() and setUrl() have not been called since open(): the credentials may then belong to
+        other brokers.
     \endlist
 
-    They become part of parameters(), unless ConnectionParameters::eraseOnConnect() is set and they have been sent
-    already. Invalid arguments (see ConnectionParameters::setCredentials()) change nothing; lastCallError() then is an
+    They become part of parameters(), also of parameters that were set after open(), unless
+    ConnectionParameters::eraseOnConnect() is set and they have been used already.
+
+    Returns a reply that has the answer of the broker if the secret is sent to an open connection, see updateSecret(),
+    and otherwise has finished. Invalid arguments (see ConnectionParameters::setCredentials()) and a secret that is too
+    large for a frame of the open connection change nothing; the reply and lastCallError() then have an
     ErrorKind::InvalidArgument.
 */
-void Connection::setCredentials(const QString &userName, const QString &secret,
-                                std::optional<std::chrono::seconds> validFor)
+Reply<void> Connection::setCredentials(const QString &userName, const QString &secret,
+                                       std::optional<std::chrono::seconds> validFor)
 {
-    if (d->isOwnThread("setCredentials"))
-        d->authenticator.setCredentials(userName, secret, validFor);
+    if (!d->isOwnThread("setCredentials"))
+        return Promise<void>::finished(
+            Error(ErrorKind::InvalidArgument, u"setCredentials() was called from another thread"_s));
+    return d->authenticator.setCredentials(userName, secret, validFor);
 }
 
 /*!
@@ -493,7 +517,7 @@ Reply<void> Connection::whenOpen()
 /*!
     Returns the certificate that the broker presented to this connection or in the last attempt to connect, even if it
     was rejected. It is null if the endpoint does not use TLS, and before the TLS handshake.
-    QSslCertificate::expiryDate() tells when it must have been renewed.
+    QSslCertificate::expiryDate() returns the date by which it has to be renewed.
     \since 0.1
     \sa sslErrors()
 */
@@ -536,7 +560,8 @@ void Connection::ignoreSslErrors(const QSslCertificate &certificate, const QList
 }
 
 /*!
-    Returns the endpoint of the connection or of the last attempt to connect. After openOn() its host is empty.
+    Returns the endpoint of the connection, or the one that the last attempt to connect has tried last. Its host is
+    empty after openOn(), and while the attempt waits for credentials before its first endpoint.
 */
 Endpoint Connection::currentEndpoint() const
 {
@@ -766,9 +791,11 @@ Reply<void> Connection::open()
     Connects on \a device, which is open and leads to a broker: a QLocalSocket, one end of a pipe in memory, an adapter
     for a QWebSocket, or a socket that a protocol of its own has connected. The endpoints, the proxy and
     ConnectionParameters::connectionAttempts() of parameters() have no effect; the login, the limits and the timeouts
-    apply. Whether the bytes are encrypted is a matter of the device: the login is sent without a warning. The device is
-    used for one login; if the broker refuses that, the attempt ends, and credentialsRequested() is emitted before the
-    next login.
+    apply. Whether the bytes are encrypted is a matter of the device: the login is sent without a warning, and
+    \c EXTERNAL is allowed, since the device may be a QSslSocket with a certificate.
+    ConnectionParameters::isTlsRequired() is judged by the endpoints, although they are not used. The device is used for
+    one login; if the broker refuses that, the attempt ends, and credentialsRequested() is emitted before the next
+    login. An attempt that waits for credentials before its login keeps the device.
 
     The device belongs to the connection from now on, in any case, and is deleted once. It must live in the thread of
     the connection, be open for reading and writing, not in text mode, and be sequential (QIODevice::isSequential()).
@@ -820,6 +847,25 @@ void Connection::abort()
 bool Connection::event(QEvent *event)
 {
     return QObject::event(event);
+}
+
+/*!
+    \reimp
+*/
+void Connection::connectNotify(const QMetaMethod &signal)
+{
+    if (signal == QMetaMethod::fromSignal(&Connection::credentialsRequested))
+        d->receiversChanged();
+}
+
+/*!
+    \reimp
+*/
+void Connection::disconnectNotify(const QMetaMethod &signal)
+{
+    const bool isAny = !signal.isValid(); // all signals were disconnected
+    if (isAny || signal == QMetaMethod::fromSignal(&Connection::credentialsRequested))
+        d->receiversChanged();
 }
 
 } // namespace AmqpQt

@@ -57,13 +57,16 @@ public:
     Reply<void> openOn(std::unique_ptr<QIODevice> device);
     Reply<void> close();
     void abort();
-    bool canDialAgain() const { return !m_dialer->isExhausted(); }
-    void dialAgain(const ConnectionParameters &attempt); // continues the attempt with other credentials
+    bool canDialAgain() const { return m_dialer->canDial(); }
+    // Continues the attempt with the credentials of `parameters`.
+    void dialAgain(std::chrono::milliseconds delay) { m_dialer->restart(parameters, delay); }
+    bool endWait(const Error &reason = {}); // returns false if the attempt does not wait
     void eraseDialedCredentials();
     // Returns the reply to a call of the connection itself.
     Reply<void> reply(const char *function, const std::function<Result<Engine::CallId>()> &call);
     Reply<void> updateSecret(const QString &newSecret, const QString &reason);
     bool hasReceiver(const QMetaMethod &signal) const;
+    void receiversChanged(); // of credentialsRequested(); called in any thread, takes effect later
     void noteParametersChanged();
 
     void addCall(Engine::CallId id, CallHandler handler);
@@ -120,15 +123,15 @@ protected:
 private:
     bool isForeignThread(const char *function) const;
     void setState(Connection::State newState);
+    void enterConnecting();
     void configureEngine();
     void startAttempt(std::unique_ptr<Transport> device = {});
-    void dial(const ConnectionParameters &attempt, std::unique_ptr<Transport> device);
     void dialNextEndpoint();
     std::unique_ptr<Transport> makeTransport(const ConnectionParameters &attempt, const Endpoint &endpoint,
                                              QObject *parent) const;
     void onTransportReady();
+    bool isAttempt() const { return state == Connection::State::Connecting || state == Connection::State::Handshaking; }
     bool triesNextEndpoint(const Error &reason) const;
-    bool endWait();
     void cancelWaiting();
 
     // Returns false if the time is used up or the connection was deleted.

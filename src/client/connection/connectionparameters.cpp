@@ -45,11 +45,25 @@ QString ConnectionParametersPrivate::mechanismProblem(const QStringList &names)
     return {};
 }
 
+QString ConnectionParametersPrivate::credentialsProblem(const QString &userName, const QString &password)
+{
+    if (userName.contains(QChar::Null) || password.contains(QChar::Null))
+        return u"the user name or the password contains a NUL character"_s;
+    if (!userName.isValidUtf16() || !password.isValidUtf16())
+        return u"the user name or the password is not valid Unicode"_s;
+    return {};
+}
+
 bool ConnectionParametersPrivate::usesPassword() const
 {
     return ownMechanisms.isEmpty() &&
            std::any_of(mechanismNames.begin(), mechanismNames.end(),
                        [known = passwordMechanisms()](const QString &name) { return known.contains(name); });
+}
+
+bool ConnectionParametersPrivate::prefersPassword() const
+{
+    return ownMechanisms.isEmpty() && passwordMechanisms().contains(mechanismNames.constFirst());
 }
 
 void ConnectionParametersPrivate::eraseCredentials()
@@ -161,6 +175,7 @@ QString recoveryProblem(const RecoveryPolicy &policy)
     \row \li replyTimeout() \li 30 s
     \row \li closeTimeout() \li 5 s
     \row \li maximumFrameSize() \li 131072 bytes
+    \row \li maximumInitialFrameSize() \li 0 (8192 or 4096 bytes, depending on the broker)
     \row \li maximumChannels() \li 2047
     \row \li maximumMessageSize() \li 128 MiB
     \row \li lowWatermark(), highWatermark(), bufferLimit() \li 1 MiB, 4 MiB, 128 MiB
@@ -375,17 +390,16 @@ QString ConnectionParameters::password() const
 /*!
     Sets the \a userName and the \a password, or a token in place of a password, for SASL \c PLAIN and \c AMQPLAIN. If
     mechanisms without a password are set, see setExternalAuthentication(), \c PLAIN and \c AMQPLAIN replace them. A NUL
-    character in one of the arguments is rejected, since \c PLAIN separates them by NUL (RFC 4616).
+    character in one of the arguments is rejected, since \c PLAIN separates them by NUL (RFC 4616). An empty password is
+    sent as it is, unless Connection::credentialsRequested() has a receiver, which is asked for the password instead.
 
     If the broker takes the user from a token (OAuth 2), its name may differ from \a userName; see setChecksUserId().
 */
 void ConnectionParameters::setCredentials(const QString &userName, const QString &password)
 {
     const QString property = u"credentials"_s;
-    if (userName.contains(QChar::Null) || password.contains(QChar::Null))
-        return d->reject(property, u"the user name or the password contains a NUL character"_s);
-    if (!userName.isValidUtf16() || !password.isValidUtf16())
-        return d->reject(property, u"the user name or the password is not valid Unicode"_s);
+    if (const QString problem = ConnectionParametersPrivate::credentialsProblem(userName, password); !problem.isEmpty())
+        return d->reject(property, problem);
     d->userName = userName;
     d->password = Secret(password);
     d->credentials = ConnectionParametersPrivate::Credentials::Set;
@@ -427,7 +441,8 @@ void ConnectionParameters::setAnonymousAuthentication()
     null pointer, a name that occurs twice, and a name that is not 1 to 255 characters of printable ASCII without spaces
     are rejected.
 
-    checksUserId() has no effect with own mechanisms, since the name of the user is not known.
+    SaslMechanism::name() is called here, and never by a connection. checksUserId() has no effect with own mechanisms,
+    since the name of the user is not known.
 */
 void ConnectionParameters::setMechanisms(const QList<std::shared_ptr<SaslMechanism>> &mechanisms)
 {
@@ -435,6 +450,7 @@ void ConnectionParameters::setMechanisms(const QList<std::shared_ptr<SaslMechani
     constexpr qsizetype MaximumName = 255;
     const auto isPrintable = [](char c) { return c > ' ' && c < 127; };
     QByteArrayList names;
+    QList<ConnectionParametersPrivate::OwnMechanism> ownMechanisms;
     for (const auto &mechanism : mechanisms) {
         if (!mechanism)
             return d->reject(property, u"the list contains a null pointer"_s);
@@ -444,8 +460,9 @@ void ConnectionParameters::setMechanisms(const QList<std::shared_ptr<SaslMechani
         if (names.contains(name))
             return d->reject(property, u"the mechanism \"%1\" occurs twice"_s.arg(QString::fromUtf8(name)));
         names += name;
+        ownMechanisms.append({name, mechanism});
     }
-    d->ownMechanisms = mechanisms;
+    d->ownMechanisms = ownMechanisms;
     d->mechanismNames = ConnectionParametersPrivate::passwordMechanisms();
     d->accept(property);
 }
@@ -459,8 +476,8 @@ QStringList ConnectionParameters::mechanismNames() const
     if (d->ownMechanisms.isEmpty())
         return d->mechanismNames;
     QStringList names;
-    for (const auto &mechanism : d->ownMechanisms)
-        names += QString::fromUtf8(mechanism->name());
+    for (const auto &own : std::as_const(d->ownMechanisms))
+        names += QString::fromUtf8(own.name);
     return names;
 }
 
@@ -472,6 +489,10 @@ QStringList ConnectionParameters::mechanismNames() const
 
     If \c EXTERNAL is the first mechanism that both sides have in common but cannot be used, the attempt fails; no later
     mechanism of the list is used instead.
+
+    Connection::credentialsRequested() asks for a password before an attempt only if the first name is \c PLAIN or
+    \c AMQPLAIN, and after a refusal only if one of them was used. checksUserId() has no effect if the first name, or
+   the mechanism that was used, is another one.
 */
 void ConnectionParameters::setMechanismNames(const QStringList &names)
 {
@@ -713,9 +734,8 @@ FieldTable ConnectionParameters::clientProperties() const
 
 /*!
     Sets \a properties, which are sent in \c connection.start-ok besides the library's own. A table that cannot be sent,
-    see validate(), is rejected. Together with the login they must fit in a frame of 8192 bytes for
-    RabbitMQ 4.1 and later, or 4096 bytes for other brokers; otherwise Connection::open() fails with
-    ErrorKind::InvalidArgument.
+    see validate(), is rejected. Together with the login they must fit in one frame, see maximumInitialFrameSize();
+    otherwise Connection::open() fails with ErrorKind::InvalidArgument.
 */
 void ConnectionParameters::setClientProperties(const FieldTable &properties)
 {
@@ -803,6 +823,34 @@ void ConnectionParameters::setMaximumFrameSize(quint32 bytes)
         bytes = RabbitMqFrameMinimum;
     }
     d->maximumFrameSize = bytes;
+}
+
+/*!
+    Returns the size of the largest frame, in bytes, that is sent before \c connection.tune; 0, the default, means 8192
+    for RabbitMQ 4.1 and later, and 4096, the minimum of AMQP 0-9-1, for other brokers.
+    \since 0.1
+*/
+quint32 ConnectionParameters::maximumInitialFrameSize() const
+{
+    return d->maximumInitialFrameSize;
+}
+
+/*!
+    Sets the largest frame before \c connection.tune to \a bytes, 0 or 4096 to 4294967295. The frame of
+    \c connection.start-ok contains the credentials and the client properties, so a long token may need more than the
+    default. The broker must accept such frames: in RabbitMQ, set \c initial_frame_max in \c rabbitmq.conf to the same
+    value. A broker closes the connection without a reason when it receives a larger frame; therefore the library sends
+    none, and Connection::open() fails with ErrorKind::InvalidArgument.
+    \since 0.1
+*/
+void ConnectionParameters::setMaximumInitialFrameSize(quint32 bytes)
+{
+    const QString property = u"maximumInitialFrameSize"_s;
+    if (bytes > 0 && bytes < SmallestInitialFrame)
+        return d->reject(property,
+                         u"%1 bytes is out of range; the range is 0 or 4096 to 4294967295 bytes"_s.arg(bytes));
+    d->maximumInitialFrameSize = bytes;
+    d->accept(property);
 }
 
 /*!

@@ -28,8 +28,12 @@ public:
     Secret password{QStringLiteral("guest")};
     enum class Credentials : quint8 { Default, Set, Erased } credentials = Credentials::Default;
     bool eraseOnConnect = false;
-    QStringList mechanismNames = passwordMechanisms();   // in order of preference; unused if there are others
-    QList<std::shared_ptr<SaslMechanism>> ownMechanisms; // the application's
+    QStringList mechanismNames = passwordMechanisms(); // in order of preference; unused if there are others
+    struct OwnMechanism {
+        QByteArray name;
+        std::shared_ptr<SaslMechanism> mechanism;
+    };
+    QList<OwnMechanism> ownMechanisms; // the application's
     TlsOptions tls;
     bool isTlsRequired = false;
     QString connectionName;
@@ -41,6 +45,7 @@ public:
     std::chrono::milliseconds blockedTimeout{0};
     std::chrono::milliseconds dispatchBudget{4};
     quint32 maximumFrameSize = 131072;
+    quint32 maximumInitialFrameSize = 0;
     quint16 maximumChannels = 2047;
     qint64 maximumMessageSize = 128 * 1024 * 1024;
     qint64 lowWatermark = 1024 * 1024;
@@ -52,8 +57,16 @@ public:
 
     static QStringList passwordMechanisms();
     static QString mechanismProblem(const QStringList &names); // why the names are invalid; empty if they are valid
-    bool usesPassword() const;                                 // whether a mechanism may send user name and password
+    static QString credentialsProblem(const QString &userName, const QString &password); // likewise
+    bool usesPassword() const;    // whether one of the mechanisms sends user name and password
+    bool prefersPassword() const; // whether the first one does
     void eraseCredentials();
+    void copyCredentials(const ConnectionParametersPrivate &other)
+    {
+        userName = other.userName;
+        password = other.password;
+        credentials = other.credentials;
+    }
     bool hasSameCredentials(const ConnectionParametersPrivate &other) const
     {
         return credentials == other.credentials && userName == other.userName && password == other.password;
@@ -78,6 +91,7 @@ QString hostProblem(const QString &host); // why the host is invalid; empty if i
 // The ranges shared by setters and URLs.
 inline constexpr int DefaultBackpressureMultiplier = 10; // pika's
 inline constexpr quint32 RabbitMqFrameMinimum = 8192;    // RabbitMQ 4.1 and later reject smaller values
+inline constexpr quint32 SmallestInitialFrame = 4096;    // of AMQP
 inline constexpr qsizetype MaximumVirtualHost = 255;
 inline constexpr std::chrono::seconds MaximumHeartbeat{std::numeric_limits<quint16>::max()};
 inline constexpr std::chrono::milliseconds MaximumTimeout{std::numeric_limits<int>::max()};

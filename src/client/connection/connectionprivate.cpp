@@ -31,6 +31,7 @@ namespace
 {
 
 constexpr auto SettlementsEvent = QEvent::User;
+constexpr auto ReceiversEvent = QEvent::Type(QEvent::User + 1);
 
 Engine::Time now()
 {
@@ -42,7 +43,7 @@ Engine::Settings engineSettings(const ConnectionParameters &parameters)
     Engine::Settings settings;
     settings.userName = parameters.userName();
     // Without a password, the broker knows the name of the user, but the client does not.
-    settings.checksUserId = parameters.checksUserId() && ConnectionParametersPrivate::of(parameters).usesPassword();
+    settings.checksUserId = parameters.checksUserId() && ConnectionParametersPrivate::of(parameters).prefersPassword();
     settings.virtualHost = parameters.virtualHost();
     settings.connectionName = parameters.connectionName();
     settings.clientProperties = {
@@ -54,6 +55,7 @@ Engine::Settings engineSettings(const ConnectionParameters &parameters)
     settings.clientProperties.insert(parameters.clientProperties());
     settings.heartbeatSeconds = quint16(parameters.heartbeatInterval().count());
     settings.frameMax = parameters.maximumFrameSize();
+    settings.initialFrameMax = parameters.maximumInitialFrameSize();
     settings.channelMax = parameters.maximumChannels();
     settings.handshakeTimeout = parameters.connectTimeout();
     settings.replyTimeout = parameters.replyTimeout();
@@ -157,6 +159,12 @@ void ConnectionPrivate::setState(Connection::State newState)
     dispatcher.defer(q, [this, newState] { Q_EMIT q->stateChanged(newState); });
 }
 
+void ConnectionPrivate::enterConnecting()
+{
+    if (state != Connection::State::Connecting)
+        setState(Connection::State::Connecting);
+}
+
 void ConnectionPrivate::reportCallError(const Error &reason)
 {
     lastCallError = reason;
@@ -211,19 +219,8 @@ void ConnectionPrivate::startAttempt(std::unique_ptr<Transport> device)
     m_opening.emplace();
     error = {};
     mailbox->setThread();
-    dial(parameters, std::move(device));
-    setDeadline(now());
-}
-
-void ConnectionPrivate::dialAgain(const ConnectionParameters &attempt)
-{
-    dial(attempt, m_dialer->takeDevice());
-}
-
-void ConnectionPrivate::dial(const ConnectionParameters &attempt, std::unique_ptr<Transport> device)
-{
-    m_dialer = device ? std::make_unique<Dialer>(attempt, std::move(device), this)
-                      : std::make_unique<Dialer>(attempt, m_makeTransport, this);
+    m_dialer = device ? std::make_unique<Dialer>(parameters, std::move(device), this)
+                      : std::make_unique<Dialer>(parameters, m_makeTransport, this);
     connect(m_dialer.get(), &Dialer::awaiting, this,
             [this](const QString &what) { engine.handshake().transportAwaits(what); });
     connect(m_dialer.get(), &Dialer::sslErrors, this, [this](const QList<QSslError> &errors) {
@@ -236,10 +233,10 @@ void ConnectionPrivate::dial(const ConnectionParameters &attempt, std::unique_pt
         dialNextEndpoint();
         scheduler.schedule();
     });
-    if (!authenticator.asksBefore(attempt))
-        dialNextEndpoint();
-    else if (state != Connection::State::Connecting)
-        setState(Connection::State::Connecting);
+    authenticator.attemptStarted();
+    setState(Connection::State::Connecting);
+    dialNextEndpoint();
+    setDeadline(now());
 }
 
 void ConnectionPrivate::eraseDialedCredentials()
@@ -250,8 +247,8 @@ void ConnectionPrivate::eraseDialedCredentials()
 
 void ConnectionPrivate::dialNextEndpoint()
 {
-    if (state != Connection::State::Connecting)
-        setState(Connection::State::Connecting);
+    if (authenticator.askIfNeeded())
+        return;
     link.reset();
     m_tls->setPeerCertificate(QSslCertificate());
     const ConnectionParameters &attempt = m_dialer->parameters();
@@ -304,19 +301,18 @@ void ConnectionPrivate::onTransportReady()
 // Only an error that may not occur at the next endpoint leads to another attempt.
 bool ConnectionPrivate::triesNextEndpoint(const Error &reason) const
 {
-    const bool isAttempt = state == Connection::State::Connecting || state == Connection::State::Handshaking;
-    return isAttempt && m_dialer->hasNext() && reason.isRecoverable();
+    return isAttempt() && m_dialer->hasNext() && reason.isRecoverable();
 }
 
 // Between two attempts, and while the application is asked for credentials, the engine has no attempt that it could
 // end.
-bool ConnectionPrivate::endWait()
+bool ConnectionPrivate::endWait(const Error &reason)
 {
     if (!m_dialer->isNextScheduled() && !authenticator.isWaiting())
         return false;
     authenticator.stopWaiting();
     m_dialer->stop();
-    engine.failAttempt({});
+    engine.failAttempt(reason);
     return true;
 }
 
@@ -341,16 +337,11 @@ void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
     }
     link.release(event.graceful, activeParameters().closeTimeout());
     if (triesNextEndpoint(reason)) {
-        if (state != Connection::State::Connecting)
-            setState(Connection::State::Connecting);
+        enterConnecting();
         return m_dialer->scheduleNext();
     }
-    const bool isAttempt = state == Connection::State::Connecting || state == Connection::State::Handshaking;
-    if (isAttempt && authenticator.goesOnAfter(reason)) {
-        if (state != Connection::State::Connecting)
-            setState(Connection::State::Connecting);
-        return;
-    }
+    if (isAttempt() && authenticator.continuesAfter(reason))
+        return enterConnecting();
     m_dialer->stop();
     authenticator.closed(reason);
     configureEngine();
@@ -436,6 +427,11 @@ bool ConnectionPrivate::hasReceiver(const QMetaMethod &signal) const
     return q->isSignalConnected(signal);
 }
 
+void ConnectionPrivate::receiversChanged()
+{
+    QCoreApplication::postEvent(this, new QEvent(ReceiversEvent));
+}
+
 void ConnectionPrivate::noteParametersChanged()
 {
     dispatcher.defer(q, [this] { Q_EMIT q->parametersChanged(); });
@@ -461,6 +457,10 @@ bool ConnectionPrivate::event(QEvent *event)
         mailbox->forgetThread(); // until open() is called in the new thread
     if (event->type() == SettlementsEvent) {
         takeSettlements();
+        return true;
+    }
+    if (event->type() == ReceiversEvent) {
+        authenticator.receiversChanged();
         return true;
     }
     return QObject::event(event);

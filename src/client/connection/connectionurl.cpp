@@ -416,6 +416,11 @@ private:
                 m_parameters.setMaximumFrameSize(0);
             else if (const auto bytes = number(RabbitMqFrameMinimum, std::numeric_limits<quint32>::max()))
                 m_parameters.setMaximumFrameSize(quint32(*bytes));
+        } else if (key == "initial_frame_max"_L1) {
+            if (value == "0"_L1)
+                m_parameters.setMaximumInitialFrameSize(0);
+            else if (const auto bytes = number(SmallestInitialFrame, std::numeric_limits<quint32>::max()))
+                m_parameters.setMaximumInitialFrameSize(quint32(*bytes));
         } else if (key == "blocked_connection_timeout"_L1) {
             if (const auto seconds = number(0, MaximumTimeout.count() / 1000))
                 m_parameters.setBlockedTimeout(std::chrono::seconds(*seconds));
@@ -518,15 +523,16 @@ private:
     \li The path is the virtual host. An absent or empty one is \c /, and a \c / within its name is written as \c %2F,
         so that \c{amqp://host/%2F} is \c / too. (setVirtualHost() can set a virtual host whose name is the empty
         string.)
-    \li A user name without a password has the empty password. The exception is \c guest: on this machine it has its
-        default password, for other hosts the password is required.
+    \li A user name without a password has the empty password, see setCredentials(). The exception is \c guest: on this
+        machine it has its default password, for other hosts the password is required.
     \li The query knows \c heartbeat (seconds, 0 to 65535), \c connection_timeout (milliseconds, 1 to 2147483647),
-        \c channel_max (0 to 65535), \c frame_max (bytes, 0 or 8192 to 4294967295), \c blocked_connection_timeout
-        (seconds, 0 to 2147483), \c connection_attempts (1 to 2147483647), \c retry_delay (seconds with up to three
-        decimals, 0 to 2147483.647), \c backpressure_detection (\c t or \c f; \c t means a multiplier of 10),
-        \c backpressure_multiplier (0 to 2147483647), \c name (connectionName()) and \c auth_mechanism (\c plain,
-        \c amqplain, \c external or \c anonymous in upper or lower case, see setMechanismNames(); several of these keys
-        list mechanisms in order of preference).
+        \c channel_max (0 to 65535), \c frame_max (bytes, 0 or 8192 to 4294967295), \c initial_frame_max (bytes, 0 or
+        4096 to 4294967295, see setMaximumInitialFrameSize()), \c blocked_connection_timeout (seconds, 0 to 2147483),
+        \c connection_attempts (1 to 2147483647), \c retry_delay (seconds with up to three decimals, 0 to 2147483.647),
+        \c backpressure_detection (\c t or \c f; \c t means a multiplier of 10), \c backpressure_multiplier (0 to
+        2147483647), \c name (connectionName()) and \c auth_mechanism (\c plain, \c amqplain, \c external or
+        \c anonymous in upper or lower case, see setMechanismNames(); several of these keys list mechanisms in order of
+        preference).
     \li With the scheme \c amqps the connection uses TLS, and the default port is 5671. The query then also knows
         \c cacertfile (trustOnly()), \c certfile and \c keyfile (setClientCertificate()), \c server_name_indication
         (Endpoint::peerName) and \c verify: \c verify_peer, the default, verifies the certificate of the broker,
@@ -595,6 +601,8 @@ QUrl ConnectionParameters::toUrl() const
         query += u"channel_max=%1"_s.arg(maximumChannels());
     if (maximumFrameSize() != defaults.maximumFrameSize())
         query += u"frame_max=%1"_s.arg(maximumFrameSize());
+    if (maximumInitialFrameSize() != defaults.maximumInitialFrameSize())
+        query += u"initial_frame_max=%1"_s.arg(maximumInitialFrameSize());
     if (blockedTimeout() != defaults.blockedTimeout()) // in whole seconds, rounded up
         query +=
             u"blocked_connection_timeout=%1"_s.arg(std::chrono::ceil<std::chrono::seconds>(blockedTimeout()).count());

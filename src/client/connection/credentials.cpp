@@ -9,101 +9,121 @@ void Credentials::set(Life life, Engine::Time now, double random)
     constexpr double RenewalBegin = 0.75; // of the life; 0.8 on average
     constexpr double RenewalSpread = 0.1;
     m_state = State::Usable;
-    ++m_serial;
-    m_expiry.reset();
+    m_isNewer = m_isForAttempt;
+    m_latest = {m_latest.serial + 1, std::nullopt};
     if (life)
-        m_expiry = {now + *life, now + std::chrono::duration_cast<Engine::Time::duration>(
-                                           *life * (RenewalBegin + RenewalSpread * random))};
+        m_latest.expiry = {now + *life, now + std::chrono::duration_cast<Engine::Time::duration>(
+                                                  *life * (RenewalBegin + RenewalSpread * random))};
 }
 
-void Credentials::reset(bool areDefault)
+void Credentials::parametersReplaced(std::optional<State> state)
 {
-    m_state = areDefault ? State::Default : State::Usable;
-    ++m_serial;
-    m_expiry.reset();
+    m_isNewer = m_isForAttempt = false;
+    if (!state)
+        return;
+    m_state = *state;
+    m_latest = {m_latest.serial + 1, std::nullopt};
 }
 
 void Credentials::erased()
 {
     if (m_state != State::Refused)
         m_state = State::Missing;
-    m_expiry.reset();
+    m_latest.expiry.reset();
+}
+
+void Credentials::attemptStarted()
+{
+    attemptContinued();
+    m_isForAttempt = true;
+}
+
+void Credentials::attemptContinued()
+{
+    m_used = m_latest;
+    m_isNewer = false;
 }
 
 std::optional<Credentials::Reason> Credentials::neededAt(Engine::Time now) const
 {
-    if (m_state == State::Refused)
+    const bool areLatest = m_used.serial == m_latest.serial;
+    if (areLatest && m_state == State::Refused)
         return Reason::Refused;
-    if (m_state == State::Usable && (!m_expiry || now < m_expiry->at))
+    const bool isUsable = !areLatest || m_state == State::Usable;
+    if (isUsable && (!m_used.expiry || now < m_used.expiry->at))
         return std::nullopt;
     return m_wasOpen ? Reason::Reconnect : Reason::FirstConnect;
 }
 
-void Credentials::loginStarted()
-{
-    m_loginExpiry = m_expiry;
-    m_loginSerial = m_serial;
-}
-
 bool Credentials::loginRefused()
 {
-    if (!areUsed())
+    if (m_isNewer)
         return true;
-    m_state = State::Refused;
+    if (m_used.serial == m_latest.serial)
+        m_state = State::Refused;
     return false;
+}
+
+bool Credentials::areLatestSpent() const noexcept
+{
+    return m_used.serial == m_latest.serial || m_state == State::Refused;
 }
 
 void Credentials::opened()
 {
     m_isOpen = m_wasOpen = true;
-    m_isRenewalDue = m_loginExpiry.has_value();
+    m_requests = 0;
+    m_isRenewing = m_isExpiryReported = false;
 }
 
 bool Credentials::mustRenew() const
 {
-    return m_isOpen && m_loginExpiry;
+    return m_isOpen && m_used.expiry;
 }
 
-void Credentials::renewed()
+std::optional<Engine::Time> Credentials::requestAt() const
 {
-    loginStarted();
-    m_isRenewalDue = m_loginExpiry.has_value();
+    constexpr int MaximumRequests = 2;
+    if (!mustRenew() || m_isRenewing || m_requests == MaximumRequests)
+        return std::nullopt;
+    return m_requests == 0 ? m_used.expiry->renewal : m_used.expiry->reminder();
 }
 
-std::optional<Engine::Time> Credentials::renewalAt() const
+void Credentials::requested(Engine::Time now)
 {
-    return m_isOpen && m_isRenewalDue ? std::optional(m_loginExpiry->renewal) : std::nullopt;
+    m_requests = now < m_used.expiry->reminder() ? 1 : 2; // a late first request needs no reminder
 }
 
-bool Credentials::takeRenewal(Engine::Time now)
+std::optional<Engine::Time> Credentials::expiryAt() const
 {
-    const std::optional<Engine::Time> at = renewalAt();
-    if (!at || now < *at)
-        return false;
-    m_isRenewalDue = false;
-    return true;
+    if (!mustRenew() || m_isRenewing || m_isExpiryReported)
+        return std::nullopt;
+    return m_used.expiry->at;
 }
 
-void Credentials::loseLogin(State state)
+void Credentials::renewed(const Version &version)
 {
-    if (areUsed())
-        m_state = state;
+    m_used = version;
+    m_requests = 0;
+    m_isRenewing = m_isExpiryReported = false;
+}
+
+void Credentials::renewalRefused(const Version &version)
+{
+    if (version.serial == m_latest.serial)
+        m_state = State::Refused;
 }
 
 void Credentials::expired()
 {
-    loseLogin(State::Missing);
-}
-
-void Credentials::secretRefused()
-{
-    loseLogin(State::Refused);
+    if (m_used.serial == m_latest.serial)
+        m_state = State::Missing;
 }
 
 void Credentials::closed()
 {
-    m_isOpen = m_isRenewalDue = false;
-    m_loginExpiry.reset();
+    m_isOpen = m_isForAttempt = m_isNewer = false;
+    m_used.expiry.reset();
 }
 
 } // namespace AmqpQt

@@ -15,57 +15,70 @@ namespace AmqpQt
 //
 //   state     the next attempt                  entered by
 //   Default   asks first                        the application has not set any credentials
-//   Usable    uses them, unless they expired    set()
-//   Refused   asks first                        loginRefused(), secretRefused()
-//   Missing   asks first                        erased(), expired()
+//   Usable    uses them, unless they expired    set(), parametersReplaced()
+//   Refused   asks first                        loginRefused(), renewalRefused()
+//   Missing   asks first                        parametersReplaced(), erased(), expired()
 //
-// An open connection asks once when most of the life of its own credentials is over.
+// An open connection asks when most of the life of its own credentials is over, and once more halfway to their expiry
+// if there is no answer.
 class Credentials
 {
 public:
     using Reason = Connection::CredentialReason;
     using Life = std::optional<std::chrono::milliseconds>; // not set if they do not expire
-
-    // Credentials for the next login. `random` is from 0 to 1; it spreads the renewals of many clients.
-    void set(Life life, Engine::Time now, double random);
-    void reset(bool areDefault); // other parameters were set, whose credentials do not expire
-    void erased();
-
-    // Why the application has to be asked before the next login.
-    std::optional<Reason> neededAt(Engine::Time now) const;
-    void loginStarted();
-    // The broker refused the login. Returns whether newer credentials were set meanwhile, which may be used at once.
-    bool loginRefused();
-    bool areUsed() const noexcept { return m_serial == m_loginSerial; } // no newer ones wait for the next login
-    void opened();
-
-    // An open connection.
-    bool mustRenew() const; // whether its credentials expire, so that new ones are sent to the broker
-    void renewed();         // the current credentials were sent
-    std::optional<Engine::Time> renewalAt() const;
-    bool takeRenewal(Engine::Time now); // whether the application has to be asked now, once
-    void expired();                     // the broker has closed the connection because of their age
-    void secretRefused();               // the broker has closed the connection because of the renewed secret
-    void closed();
-
-private:
     enum class State : quint8 { Default, Usable, Refused, Missing };
     struct Expiry {
         Engine::Time at;
         Engine::Time renewal;
+        Engine::Time reminder() const { return renewal + (at - renewal) / 2; }
     };
-    void loseLogin(State state);
+    struct Version {
+        quint64 serial = 0;
+        std::optional<Expiry> expiry;
+    };
 
-    State m_state = State::Default;
-    std::optional<Expiry> m_expiry; // of the next login's credentials
-    quint64 m_serial = 0;           // counts the credentials
+    // Credentials for the next login. `random` is from 0 to 1; it spreads the renewals of many clients.
+    void set(Life life, Engine::Time now, double random);
+    // Other parameters were set. `state` is that of their credentials, which do not expire; not set if the credentials
+    // are the same as before.
+    void parametersReplaced(std::optional<State> state);
+    void erased();
+    const Version &latest() const noexcept { return m_latest; }
 
-    // of the login under way or of the open connection
-    std::optional<Expiry> m_loginExpiry;
-    quint64 m_loginSerial = 0;
+    // An attempt. It has a copy of the credentials, so others may be set during it.
+    void attemptStarted();   // with the latest credentials
+    void attemptContinued(); // with the latest credentials, in answer to a request or after a refusal
+    std::optional<Reason> neededAt(Engine::Time now) const; // why the application has to be asked before the login
+    // The broker refused the login. Returns whether newer credentials were set for the attempt, which may be used at
+    // once. Credentials that belong to other parameters must not be sent to this broker.
+    bool loginRefused();
+    bool areLatestSpent() const noexcept; // used by the attempt or the connection, or refused
+    void opened();
+
+    // An open connection.
+    bool mustRenew() const; // whether its credentials expire, so that new ones are sent to the broker
+    std::optional<Engine::Time> requestAt() const; // when the application has to be asked
+    void requested(Engine::Time now);
+    std::optional<Engine::Time> expiryAt() const; // when the credentials expire without an answer
+    void expiryReported() { m_isExpiryReported = true; }
+    void renewalSent() { m_isRenewing = true; } // the latest credentials; the broker has not answered yet
+    void renewed(const Version &version);
+    void renewalRefused(const Version &version);
+    void expired(); // the broker has closed the connection because of the age of its credentials
+    void closed();
+
+private:
+    State m_state = State::Default; // of the latest credentials
+    Version m_latest;               // for the next login
+    bool m_isNewer = false;         // set() was called during the attempt, with the attempt's parameters
+    bool m_isForAttempt = false;    // set() applies to the attempt
+
+    Version m_used; // by the attempt or the open connection
     bool m_isOpen = false;
-    bool m_isRenewalDue = false; // not asked for yet
     bool m_wasOpen = false;
+    int m_requests = 0; // for a renewal
+    bool m_isRenewing = false;
+    bool m_isExpiryReported = false;
 };
 
 } // namespace AmqpQt

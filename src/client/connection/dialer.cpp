@@ -29,8 +29,7 @@ Dialer::Dialer(const ConnectionParameters &parameters, TransportFactory makeTran
     , m_passesLeft(parameters.connectionAttempts())
     , m_nextTimer(this)
 {
-    m_nextTimer.setSingleShot(true);
-    connect(&m_nextTimer, &QTimer::timeout, this, &Dialer::nextIsDue);
+    connectTimer();
 }
 
 Dialer::Dialer(const ConnectionParameters &parameters, std::unique_ptr<Transport> device, QObject *parent)
@@ -41,9 +40,15 @@ Dialer::Dialer(const ConnectionParameters &parameters, std::unique_ptr<Transport
     , m_device(std::move(device))
     , m_passesLeft(0)
     , m_nextTimer(this)
-    , m_endpoint{.host = {}}
 {
     m_device->setParent(this); // so that it moves to another thread as well
+    connectTimer();
+}
+
+void Dialer::connectTimer()
+{
+    m_nextTimer.setSingleShot(true);
+    connect(&m_nextTimer, &QTimer::timeout, this, &Dialer::nextIsDue);
 }
 
 void Dialer::beginPass()
@@ -58,6 +63,14 @@ void Dialer::scheduleNext()
 {
     m_transport.reset();
     m_nextTimer.start(m_endpointsLeft.isEmpty() ? m_parameters.retryDelay() : std::chrono::milliseconds(0));
+}
+
+void Dialer::restart(const ConnectionParameters &credentials, std::chrono::milliseconds delay)
+{
+    ConnectionParametersPrivate::edit(m_parameters).copyCredentials(ConnectionParametersPrivate::of(credentials));
+    m_endpointsLeft.clear();
+    m_passesLeft = m_isOnDevice ? 0 : m_parameters.connectionAttempts();
+    m_nextTimer.start(delay);
 }
 
 void Dialer::eraseCredentials()
@@ -79,7 +92,7 @@ std::unique_ptr<Transport> Dialer::transportToNextEndpoint()
 
 void Dialer::dialNext()
 {
-    m_transport = m_isOnDevice ? takeDevice() : transportToNextEndpoint();
+    m_transport = m_isOnDevice ? std::move(m_device) : transportToNextEndpoint();
     connect(m_transport.get(), &Transport::awaiting, this, &Dialer::awaiting);
     connect(m_transport.get(), &Transport::sslErrors, this, &Dialer::sslErrors);
     connect(m_transport.get(), &Transport::ready, this, &Dialer::ready);

@@ -21,7 +21,7 @@ using TransportFactory = std::function<std::unique_ptr<Transport>(const Connecti
 
 // One attempt to connect, which tries the endpoints of its parameters in order until a transport is ready, in as many
 // passes as the parameters ask for. It owns a copy of the parameters, so later changes never send a password to another
-// host.
+// host. restart() changes only the credentials in this copy.
 //
 // The engine has the deadline, since a single one covers the look-up, the transport and the login at an endpoint.
 class Dialer final : public QObject
@@ -36,11 +36,12 @@ public:
     Dialer(const ConnectionParameters &parameters, std::unique_ptr<Transport> device, QObject *parent);
 
     const ConnectionParameters &parameters() const noexcept { return m_parameters; }
-    const Endpoint &endpoint() const noexcept { return m_endpoint; } // the endpoint that was tried last
+    const Endpoint &endpoint() const noexcept { return m_endpoint; } // tried last; no host before the first one
     bool hasNext() const noexcept { return !m_endpointsLeft.isEmpty() || m_passesLeft > 0; }
     bool isOnDevice() const noexcept { return m_isOnDevice; }
-    bool isExhausted() const noexcept { return m_isOnDevice && !m_device; } // the device has been used
-    std::unique_ptr<Transport> takeDevice() { return std::move(m_device); } // null if it has been used
+    bool canDial() const noexcept { return !m_isOnDevice || m_device; } // a device is used once
+    // Begins again after `delay`, with the first endpoint and the credentials of these parameters; nextIsDue() follows.
+    void restart(const ConnectionParameters &credentials, std::chrono::milliseconds delay);
     void scheduleNext(); // ends the current transport; nextIsDue() follows, in a new pass after the retry delay
     bool isNextScheduled() const { return m_nextTimer.isActive(); }
     void eraseCredentials();
@@ -58,6 +59,7 @@ Q_SIGNALS:
     void nextIsDue();
 
 private:
+    void connectTimer();
     void beginPass();
     std::unique_ptr<Transport> transportToNextEndpoint();
 
@@ -69,7 +71,7 @@ private:
     int m_passesLeft;
     QList<Endpoint> m_endpointsLeft; // in the current pass
     QTimer m_nextTimer;
-    Endpoint m_endpoint;
+    Endpoint m_endpoint{.host = {}};
     std::unique_ptr<Transport> m_transport; // null after takeTransport()
 };
 

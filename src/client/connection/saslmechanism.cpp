@@ -31,8 +31,8 @@ namespace AmqpQt
     initialResponse() in \c connection.start-ok. Each \c connection.secure of the broker is a challenge, whose response
     is sent in \c connection.secure-ok (AMQP 0-9-1, section 2.2.4).
 
-    The functions are called in the thread of the connection, from the event loop. They must not throw. They may run a
-    nested event loop or delete the connection. The time that they take counts towards
+    A connection calls initialResponse() and respond() in its thread, from the event loop. They must not throw. They may
+   run a nested event loop or delete the connection. The time that they take counts towards
     ConnectionParameters::connectTimeout(). Several connections may share a mechanism if all of them live in one thread
     and its responses depend on nothing but the challenge.
 
@@ -56,21 +56,24 @@ SaslMechanism::~SaslMechanism() = default;
     \fn QByteArray AmqpQt::SaslMechanism::name() const
 
     Returns the name of the mechanism as the broker lists it, with 1 to 255 characters of printable ASCII except the
-    space.
+    space. ConnectionParameters::setMechanisms() calls this function, and keeps the name.
 */
 
 /*!
     \fn QByteArray AmqpQt::SaslMechanism::initialResponse()
 
-    Returns the response that \c connection.start-ok contains, which may be empty. This function is called once for each
+    Returns the response that \c connection.start-ok contains, which may be empty. The method must fit in one frame,
+    together with the client properties, see ConnectionParameters::maximumInitialFrameSize(); with a larger response,
+    the attempt to connect ends with ErrorKind::InvalidArgument. This function is called once for each
     endpoint at which the mechanism is chosen, so it is also the place to reset the state of an earlier dialogue.
 */
 
 /*!
     \fn std::optional<QByteArray> AmqpQt::SaslMechanism::respond(const QByteArray &challenge)
 
-    Returns the response to a \a challenge of the broker. \c std::nullopt gives up: the attempt to connect ends with
-    ErrorKind::Authentication.
+    Returns the response to a \a challenge of the broker. Without one, \c std::nullopt, the attempt to connect ends with
+    ErrorKind::Authentication. A response that does not fit in one frame, see
+    ConnectionParameters::maximumInitialFrameSize(), ends it with ErrorKind::InvalidArgument.
 */
 
 } // namespace AmqpQt

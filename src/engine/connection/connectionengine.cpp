@@ -2,6 +2,7 @@
 #include "engine/connection/connectionengine_p.h"
 
 #include "engine/arguments/arguments_p.h"
+#include "engine/connection/sasl_p.h"
 
 #include <algorithm>
 
@@ -208,6 +209,7 @@ void ConnectionEngine::on(const Wire::ConnectionOpenOk &method)
     if (!advance(method))
         return;
     setState(State::Open);
+    m_settings.checksUserId = m_settings.checksUserId && sendsPassword(m_handshake.mechanism());
     m_reader.handshakeDone();
     post(Opened{});
     m_channels.endBeyondLimit();
@@ -251,7 +253,8 @@ void ConnectionEngine::on(const Wire::ConnectionClose &method)
     if (m_state == State::CloseSent) // both sides have sent close, so the connection ends without outstanding calls
         return end({}, true);
     const char *cause = Wire::methodName({method.classId, method.methodId});
-    const bool isLoginRefused = method.replyCode == Wire::ReplyCode::AccessRefused && m_state != State::Open;
+    const bool isLoginRefused = method.replyCode == Wire::ReplyCode::AccessRefused && m_state == State::Connecting &&
+                                !m_handshake.isLoginAccepted(); // otherwise it is the virtual host that is refused
     end(Error(isLoginRefused ? ErrorKind::Authentication : ErrorKind::ConnectionClosed,
               QString::fromUtf8(method.replyText), method.replyCode, cause ? QString::fromLatin1(cause) : QString()),
         true);

@@ -79,6 +79,7 @@ Error Handshake::start(const Settings &settings, Time now)
     m_userName = settings.userName;
     m_login = settings.login;
     m_mechanism.clear();
+    m_initialFrameMax = settings.initialFrameMax;
     m_virtualHost = settings.virtualHost.toUtf8();
     m_clientProperties = clientProperties;
     m_serverProperties.clear();
@@ -123,9 +124,9 @@ Error Handshake::on(const Wire::ConnectionStart &method)
     if (chosen == m_login.mechanisms.end())
         return noCommonMechanism(method.mechanisms, m_login.mechanisms);
     m_mechanism = chosen->name;
-    m_areResponsesClients = chosen->isClients;
+    m_usesApplicationMechanism = chosen->isFromApplication;
     const Login login = std::exchange(m_login, {});
-    if (m_areResponsesClients) {
+    if (m_usesApplicationMechanism) {
         m_step = Step::AwaitsInitialResponse;
         m_events.post(ResponseRequested{m_mechanism, std::nullopt});
         return {};
@@ -137,7 +138,7 @@ Error Handshake::on(const Wire::ConnectionStart &method)
 
 Error Handshake::on(const Wire::ConnectionSecure &method)
 {
-    if (m_step != Step::AwaitsTune || !m_areResponsesClients)
+    if (m_step != Step::AwaitsTune || !m_usesApplicationMechanism)
         return unexpected(method.name); // the mechanisms of the engine have no challenges
     m_step = Step::AwaitsResponse;
     m_events.post(ResponseRequested{m_mechanism, method.challenge.toByteArray()});
@@ -151,8 +152,9 @@ Error Handshake::respond(std::optional<QByteArrayView> response)
         return {};
     if (!response)
         return Error(ErrorKind::Authentication,
-                     u"the SASL mechanism \"%1\" gave up"_s.arg(QString::fromUtf8(m_mechanism)), 0,
-                     QString::fromLatin1(Wire::ConnectionSecure::name));
+                     u"the SASL mechanism \"%1\" has no response to the challenge of the broker"_s.arg(
+                         QString::fromUtf8(m_mechanism)),
+                     0, QString::fromLatin1(Wire::ConnectionSecure::name));
     return isInitial ? sendStartOk(*response) : sendSecureOk(*response);
 }
 
@@ -173,24 +175,37 @@ Error Handshake::checkExternal() const
     return {};
 }
 
-qsizetype Handshake::frameLimit() const
+qsizetype Handshake::defaultFrameLimit() const
 {
     const bool isLarge = textProperty(m_serverProperties, "product") == QByteArrayView("RabbitMQ") &&
                          isAtLeast(textProperty(m_serverProperties, "version"), 4, 1);
     return isLarge ? LargeFrame : qsizetype(Wire::SpecFrameMinimum);
 }
 
-static Error tooLarge(const QString &what, const char *method, qsizetype size, qsizetype limit)
+qsizetype Handshake::frameLimit() const
 {
-    return Error(
-        ErrorKind::InvalidArgument,
-        u"%1: %2 needs %3 bytes, but this broker accepts %4 bytes before connection.tune "
-        "(RabbitMQ 4.1 and later accept %5 bytes, other brokers %6 bytes)"_s.arg(what, QLatin1StringView(method))
-            .arg(size)
-            .arg(limit)
-            .arg(LargeFrame)
-            .arg(Wire::SpecFrameMinimum),
-        0, QLatin1StringView(method));
+    return m_initialFrameMax ? m_initialFrameMax : defaultFrameLimit();
+}
+
+Error Handshake::tooLarge(const QString &part, const char *method, qsizetype size) const
+{
+    const QString limit = m_initialFrameMax ? u"maximumInitialFrameSize allows"_s : u"this broker accepts by default"_s;
+    return Error(ErrorKind::InvalidArgument,
+                 u"%1: %2 needs %3 bytes, but %4 %5 bytes before connection.tune (the default is %6 bytes for RabbitMQ "
+                 "4.1 and later, and %7 bytes for other brokers); to send more, set initial_frame_max in the "
+                 "configuration of RabbitMQ, and ConnectionParameters::setMaximumInitialFrameSize()"_s
+                     .arg(part, QLatin1StringView(method))
+                     .arg(size)
+                     .arg(limit)
+                     .arg(frameLimit())
+                     .arg(LargeFrame)
+                     .arg(Wire::SpecFrameMinimum),
+                 0, QLatin1StringView(method));
+}
+
+QString Handshake::responseText() const
+{
+    return u"the response of the SASL mechanism \"%1\""_s.arg(QString::fromUtf8(m_mechanism));
 }
 
 Error Handshake::sendStartOk(QByteArrayView response)
@@ -201,13 +216,12 @@ Error Handshake::sendStartOk(QByteArrayView response)
                                          .locale = "en_US"};
     if (const qsizetype size = Wire::payloadSize(method) + Wire::FrameOverhead; size > frameLimit()) {
         const QString culprit = m_clientProperties.size() >= response.size() ? u"clientProperties"_s
-                                : m_areResponsesClients
-                                    ? u"the response of the SASL mechanism \"%1\""_s.arg(QString::fromUtf8(m_mechanism))
-                                    : u"credentials"_s;
+                                : m_usesApplicationMechanism                 ? responseText()
+                                                                             : u"credentials"_s;
         return tooLarge(u"%1 (client properties %2 bytes, response %3 bytes)"_s.arg(culprit)
                             .arg(m_clientProperties.size())
                             .arg(response.size()),
-                        method.name, size, frameLimit());
+                        method.name, size);
     }
     m_step = Step::AwaitsTune;
     m_frames.sendSecret(0, method);
@@ -218,8 +232,7 @@ Error Handshake::sendSecureOk(QByteArrayView response)
 {
     const Wire::ConnectionSecureOk method{.response = response};
     if (const qsizetype size = Wire::payloadSize(method) + Wire::FrameOverhead; size > frameLimit())
-        return tooLarge(u"the response of the SASL mechanism \"%1\""_s.arg(QString::fromUtf8(m_mechanism)), method.name,
-                        size, frameLimit());
+        return tooLarge(responseText(), method.name, size);
     m_step = Step::AwaitsTune;
     m_frames.sendSecret(0, method);
     return {};
@@ -268,9 +281,11 @@ Error Handshake::transportFailed(const Error &error) const
     const bool mayBeRefusal = m_step == Step::AwaitsTune && error.kind() == ErrorKind::Network;
     if (!mayBeRefusal || hasCapability(u"authentication_failure_close"_s))
         return error;
-    return Error(
-        ErrorKind::Authentication,
-        u"the broker closed the connection during the login of user \"%1\": %2"_s.arg(m_userName, error.text()));
+    const QString login = sendsPassword(m_mechanism)
+                              ? u"of user \"%1\""_s.arg(m_userName)
+                              : u"with the SASL mechanism \"%1\""_s.arg(QString::fromUtf8(m_mechanism));
+    return Error(ErrorKind::Authentication,
+                 u"the broker closed the connection during the login %1: %2"_s.arg(login, error.text()));
 }
 
 Error Handshake::timedOut() const
@@ -283,6 +298,9 @@ Error Handshake::timedOut() const
             return u"connection.start"_s;
         case Step::AwaitsTune:
             return u"connection.tune"_s;
+        case Step::AwaitsInitialResponse:
+        case Step::AwaitsResponse:
+            return responseText();
         default:
             return u"connection.open-ok"_s;
         }

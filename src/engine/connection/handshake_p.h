@@ -17,7 +17,7 @@ namespace AmqpQt::Engine
 class EventQueue;
 class FrameWriter;
 
-// What the connection below AMQP has, for EXTERNAL.
+// The properties of the transport that EXTERNAL depends on.
 struct TransportSecurity {
     bool isEncrypted = false;
     bool hasCertificate = false; // of this side
@@ -28,8 +28,8 @@ struct TransportSecurity {
 //
 //   step                    method of the broker    answer
 //   AwaitsStart             connection.start        start-ok, with the initial response of a SASL mechanism
-//   AwaitsInitialResponse   -                       start-ok, if the client makes the response
-//   AwaitsTune              connection.secure       secure-ok, if the client makes the response
+//   AwaitsInitialResponse   -                       start-ok, if the application makes the response
+//   AwaitsTune              connection.secure       secure-ok, if the application makes the response
 //                           connection.tune         tune-ok, open
 //   AwaitsResponse          -                       secure-ok
 //   AwaitsOpenOk            connection.open-ok      nothing
@@ -56,10 +56,10 @@ public:
     Error on(const Wire::ConnectionSecure &);
     Error on(const Wire::ConnectionTune &);
     Error on(const Wire::ConnectionOpenOk &);
-    // What the transport waits for before transportReady(), for the error of a timeout.
+    // Names the step that the transport waits for before transportReady(), for the error of a timeout.
     void transportAwaits(const QString &what) { m_awaitedByTransport = what; }
     void transportReady(TransportSecurity security) noexcept { m_security = security; }
-    // The client's answer to ResponseRequested; not set if its mechanism gives up. Has no effect once the attempt has
+    // The client's answer to ResponseRequested; not set if its mechanism has none. Has no effect once the attempt has
     // ended.
     Error respond(std::optional<QByteArrayView> response);
     Error transportFailed(const Error &error) const; // returns the meaning of the error in the current step
@@ -68,6 +68,7 @@ public:
 
     Step step() const noexcept { return m_step; }
     bool isLoginSent() const noexcept { return m_step >= Step::AwaitsTune; }
+    bool isLoginAccepted() const noexcept { return m_step >= Step::AwaitsOpenOk; }
     const QByteArray &mechanism() const noexcept { return m_mechanism; } // of SASL, chosen at connection.start
     struct Limits {
         quint32 frameMax = 0;   // 0 means no limit
@@ -82,7 +83,10 @@ private:
     Error checkExternal() const;
     Error sendStartOk(QByteArrayView response);
     Error sendSecureOk(QByteArrayView response);
-    qsizetype frameLimit() const; // of the broker, before tune
+    QString responseText() const;        // names the response of the application, for errors
+    qsizetype defaultFrameLimit() const; // of the broker, before tune
+    qsizetype frameLimit() const;
+    Error tooLarge(const QString &part, const char *method, qsizetype size) const;
 
     FrameWriter &m_frames;
     EventQueue &m_events;
@@ -94,10 +98,11 @@ private:
     QString m_userName;
     Login m_login;          // forgotten once it is sent
     QByteArray m_mechanism; // the chosen one
-    bool m_areResponsesClients = false;
+    bool m_usesApplicationMechanism = false;
     QByteArray m_virtualHost;
     QByteArray m_clientProperties;
-    QByteArray m_serverProperties; // decoded only on request, since that takes up to 40 times the memory
+    QByteArray m_serverProperties;   // decoded only on request, since that takes up to 40 times the memory
+    qsizetype m_initialFrameMax = 0; // 0 means defaultFrameLimit()
     Limits m_proposed;
     Limits m_agreed;
 };

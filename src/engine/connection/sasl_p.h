@@ -15,6 +15,11 @@ inline constexpr char SaslAmqplain[] = "AMQPLAIN";
 inline constexpr char SaslExternal[] = "EXTERNAL";   // the broker takes the user from the client's certificate
 inline constexpr char SaslAnonymous[] = "ANONYMOUS"; // RFC 4505; the broker has a user for such clients
 
+inline bool sendsPassword(QByteArrayView mechanism)
+{
+    return mechanism == QByteArrayView(SaslPlain) || mechanism == QByteArrayView(SaslAmqplain);
+}
+
 // RFC 4616: no authorization identity, NUL, user name, NUL, password, all UTF-8.
 Secret saslPlain(const QString &userName, QByteArrayView password);
 
