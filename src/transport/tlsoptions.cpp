@@ -3,11 +3,14 @@
 
 #include <QtCore/qbuffer.h>
 #include <QtCore/qfile.h>
+#include <QtCore/qscopeguard.h>
+#include <QtCore/qthread.h>
 #include <QtNetwork/qsslcertificate.h>
 #include <QtNetwork/qsslkey.h>
 #include <QtNetwork/qsslsocket.h>
 
 #include <algorithm>
+#include <memory>
 
 namespace AmqpQt
 {
@@ -20,6 +23,17 @@ namespace
 Error tlsError(const QString &text)
 {
     return Error(ErrorKind::Tls, text);
+}
+
+// OpenSSL adds the errors of a failed decoding to a queue of the thread. QSslSocket does not clear the queue before it
+// reads, and takes these errors for its own, on any connection of the thread. In a thread that only decodes, the queue
+// ends with the thread. (Decoding takes longer than starting a thread, and does not wait for anything else.)
+template <typename Decode>
+void decodeInOwnThread(Decode decode)
+{
+    const std::unique_ptr<QThread> thread(QThread::create(std::move(decode)));
+    thread->start();
+    thread->wait();
 }
 
 // A copy of the passphrase for Qt's functions, which is wiped as well.
@@ -42,9 +56,9 @@ private:
 Result<QByteArray> readFile(const QString &fileName, const QString &purpose)
 {
     QFile file(fileName);
-    if (!file.open(QIODevice::ReadOnly))
+    if (!file.open(QIODevice::ReadOnly | QIODevice::Unbuffered)) // the buffer would be another copy of a private key
         return tlsError(u"cannot read %1 \"%2\": %3"_s.arg(purpose, fileName, file.errorString()));
-    const QByteArray bytes = file.readAll();
+    QByteArray bytes = file.readAll();
     if (file.error() != QFileDevice::NoError)
         return tlsError(u"cannot read %1 \"%2\": %3"_s.arg(purpose, fileName, file.errorString()));
     return bytes;
@@ -60,7 +74,8 @@ Result<QList<QSslCertificate>> readCertificates(const QString &fileName, const Q
     const Result<QByteArray> bytes = readFile(fileName, purpose);
     if (!bytes)
         return bytes.error();
-    QList<QSslCertificate> certificates = QSslCertificate::fromData(*bytes, QSsl::Pem);
+    QList<QSslCertificate> certificates;
+    decodeInOwnThread([&] { certificates = QSslCertificate::fromData(*bytes, QSsl::Pem); });
     certificates.removeIf([](const QSslCertificate &certificate) { return certificate.isNull(); });
     if (!certificates.isEmpty())
         return certificates;
@@ -72,18 +87,24 @@ Result<QList<QSslCertificate>> readCertificates(const QString &fileName, const Q
 
 Result<QSslKey> readKey(const QString &fileName, const Secret &passphrase)
 {
-    const Result<QByteArray> bytes = readFile(fileName, u"the private key"_s);
-    if (!bytes)
-        return bytes.error();
+    Result<QByteArray> contents = readFile(fileName, u"the private key"_s);
+    if (!contents)
+        return contents.error();
+    QByteArray bytes = *std::move(contents);
+    const auto wipe = qScopeGuard([&bytes] { Secret::wipe(bytes); }); // the key may not be encrypted
     const PassphraseCopy copy(passphrase);
-    for (const QSsl::KeyAlgorithm algorithm : {QSsl::Rsa, QSsl::Ec, QSsl::Dsa}) {
-        const QSslKey key(*bytes, algorithm, QSsl::Pem, QSsl::PrivateKey, copy.bytes());
-        if (!key.isNull())
-            return key;
-    }
-    if (!bytes->contains("PRIVATE KEY-----"))
+    QSslKey key;
+    decodeInOwnThread([&] {
+        for (const QSsl::KeyAlgorithm algorithm : {QSsl::Rsa, QSsl::Ec, QSsl::Dsa}) {
+            if (key.isNull())
+                key = QSslKey(bytes, algorithm, QSsl::Pem, QSsl::PrivateKey, copy.bytes());
+        }
+    });
+    if (!key.isNull())
+        return key;
+    if (!bytes.contains("PRIVATE KEY-----"))
         return tlsError(u"the file \"%1\" contains no private key in PEM format"_s.arg(fileName));
-    if (bytes->contains("ENCRYPTED")) {
+    if (bytes.contains("ENCRYPTED")) {
         return tlsError(passphrase.bytes().isEmpty()
                             ? u"the private key \"%1\" is encrypted and requires a passphrase"_s.arg(fileName)
                             : u"the private key \"%1\" cannot be decrypted with this passphrase"_s.arg(fileName));
@@ -135,7 +156,10 @@ Error addPkcs12(QSslConfiguration &configuration, const TlsOptions &options)
     QSslKey key;
     QSslCertificate certificate;
     QList<QSslCertificate> issuers;
-    if (!QSslCertificate::importPkcs12(&buffer, &key, &certificate, &issuers, copy.bytes()))
+    bool isImported = false;
+    decodeInOwnThread(
+        [&] { isImported = QSslCertificate::importPkcs12(&buffer, &key, &certificate, &issuers, copy.bytes()); });
+    if (!isImported)
         return pkcs12Error(fileName, *bytes, options.passphrase);
     configuration.setLocalCertificateChain(QList<QSslCertificate>{certificate} + issuers);
     configuration.setPrivateKey(key);
@@ -181,11 +205,14 @@ Result<QSslConfiguration> tlsConfiguration(const TlsOptions &options)
             return certificates.error();
         authorities += *certificates;
     }
-    // Setting certificates, also none, ends the loading of the system's certificates on demand; adding does not.
-    if (!options.trustsSystem)
+    // Setting certificates, even an empty list, disables the on-demand loading of the system's authorities, and so does
+    // adding a list; adding a file does not.
+    if (!options.trustsSystem) {
         configuration.setCaCertificates(authorities);
-    else if (!authorities.isEmpty())
-        configuration.addCaCertificates(authorities);
+    } else {
+        for (const QString &fileName : options.authorityFiles)
+            decodeInOwnThread([&] { configuration.addCaCertificates(fileName, QSsl::Pem); });
+    }
 
     if (!options.certificateFile.isEmpty()) {
         if (const Error error = addCertificate(configuration, options); error.isError())

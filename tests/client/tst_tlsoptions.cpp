@@ -31,12 +31,15 @@ private Q_SLOTS:
     void brokerIsVerifiedUnlessTheConfigurationSaysOtherwise();
     void onlyTheseAuthoritiesAreTrusted();
     void otherAuthoritiesAreTrustedAsWell();
+    void authoritiesOfTheSystemAreLoadedUnlessExcluded();
     void chainIsPresented();
 
 private:
     QString write(const QString &name, const QByteArray &bytes) const;
 
     QTemporaryDir m_directory;
+    // Before QSslConfiguration::setDefaultConfiguration(), which ends the loading on demand.
+    const QSslConfiguration m_system = QSslConfiguration::defaultConfiguration();
 };
 
 QString tst_TlsOptions::write(const QString &name, const QByteArray &bytes) const
@@ -210,6 +213,26 @@ void tst_TlsOptions::otherAuthoritiesAreTrustedAsWell()
     QCOMPARE(configuration->caCertificates(),
              (QList<QSslCertificate>{readCertificate(u"foreign-ca"_s), readCertificate(u"ca"_s)}));
     QCOMPARE(tlsConfiguration({.configuration = system})->caCertificates(), system.caCertificates());
+}
+
+// Only a comparison shows whether the authorities of the system are loaded on demand, which setCaCertificates() ends.
+static bool loadsOnDemand(const QSslConfiguration &configuration)
+{
+    QSslConfiguration other = configuration;
+    other.setCaCertificates(configuration.caCertificates());
+    return other != configuration;
+}
+
+void tst_TlsOptions::authoritiesOfTheSystemAreLoadedUnlessExcluded()
+{
+    if (!loadsOnDemand(m_system))
+        QSKIP("this Qt does not load authorities on demand");
+    const QStringList files{certificateFile(u"ca.pem"_s)};
+    QVERIFY(loadsOnDemand(*tlsConfiguration({.configuration = m_system})));
+    QVERIFY(loadsOnDemand(*tlsConfiguration({.configuration = m_system, .authorityFiles = files})));
+    QVERIFY(!loadsOnDemand(*tlsConfiguration({.configuration = m_system, .trustsSystem = false})));
+    QVERIFY(
+        !loadsOnDemand(*tlsConfiguration({.configuration = m_system, .trustsSystem = false, .authorityFiles = files})));
 }
 
 void tst_TlsOptions::chainIsPresented()
