@@ -66,9 +66,15 @@ struct ResponseRequested {
     QByteArray mechanism;
     std::optional<QByteArray> challenge; // not set for the initial response
 };
+// How the transport of a connection ends.
+enum class Ending : quint8 {
+    Abort,        // at once; the output is dropped
+    Close,        // after the rest of the output; the broker sends nothing more
+    AwaitCloseOk, // after the rest of the output and its answer, since the broker may be sending
+};
 struct ConnectionClosed {
-    Error reason;          // kind NoError: the broker has answered close()
-    bool graceful = false; // write the rest of the output before closing the socket
+    Error reason; // kind NoError: the broker has answered close()
+    Ending ending = Ending::Abort;
 };
 struct BlockedChanged {
     bool blocked = false;

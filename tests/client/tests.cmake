@@ -20,7 +20,7 @@ foreach(test tst_applying tst_attemptparameters tst_badinput tst_cancelling tst_
         tst_wrongsettling)
     amqpqt_test(client ${test} LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
-foreach(test tst_proxies tst_tls)
+foreach(test tst_departing tst_proxies tst_tls)
     amqpqt_test(client ${test} LAYERS base wire engine transport client
         LIBRARIES amqpqt_proxyserver amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
@@ -34,7 +34,7 @@ if(TARGET example_websocket)
         LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer Qt6::WebSockets)
 endif()
 amqpqt_test(client tst_turnscheduler LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests)
-foreach(test tst_attempts tst_retries tst_transportlink)
+foreach(test tst_attempts tst_departingtransport tst_retries tst_transportlink)
     amqpqt_test(client ${test} LAYERS base wire engine transport client
         LIBRARIES amqpqt_memorytransport amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()
@@ -45,7 +45,7 @@ amqpqt_test(client tst_threads THREADS LAYERS base wire engine transport client 
 amqpqt_test(client tst_secrecy LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux") # /proc/self
     amqpqt_test(client tst_wiping LAYERS base wire engine transport client
-        LIBRARIES amqpqt_memorytransport amqpqt_brokersession)
+        LIBRARIES amqpqt_certificates amqpqt_memorytransport amqpqt_brokersession)
 endif()
 foreach(test tst_addressparameters tst_connectionparameters tst_credentials tst_parameteragreement tst_tlsparameters
         tst_topologyvalue)

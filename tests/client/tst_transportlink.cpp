@@ -90,9 +90,9 @@ private Q_SLOTS:
     void errorFollowsTheInput();
     void endOfTheStreamEndsTheConnection();
     void nothingIsWrittenAfterAnError();
-    void gracefulReleaseWritesTheRest();
-    void otherReleaseDropsTheOutput();
-    void stuckTransportIsDeleted();
+    void closingReleaseWritesTheRest();
+    void abortingReleaseDropsTheOutput();
+    void awaitingReleaseKnowsTheInputThatTheEngineHas();
     void resetForgetsTheTransportAndItsError();
     void trafficEndsTheIdleness();
 };
@@ -189,11 +189,11 @@ void tst_TransportLink::nothingIsWrittenAfterAnError()
     QVERIFY(t.engine.hasOutput());
 }
 
-void tst_TransportLink::gracefulReleaseWritesTheRest()
+void tst_TransportLink::closingReleaseWritesTheRest()
 {
     Linked t;
     t.transport->setRoom(3);
-    t.link.release(true, 1h);
+    t.link.release(Engine::Ending::Close, 1h);
     QVERIFY(!t.link.hasTransport());
     QVERIFY(t.transport && !t.isClosed); // until the broker takes the remaining bytes
     t.transport->setRoom(5);
@@ -202,10 +202,10 @@ void tst_TransportLink::gracefulReleaseWritesTheRest()
     QVERIFY(waitUntil([&] { return !t.transport; }));
 }
 
-void tst_TransportLink::otherReleaseDropsTheOutput()
+void tst_TransportLink::abortingReleaseDropsTheOutput()
 {
     Linked t;
-    t.link.release(false, 1h);
+    t.link.release(Engine::Ending::Abort, 1h);
     QVERIFY(!t.link.hasTransport());
     QVERIFY(t.isClosed);
     QCOMPARE(t.input, QByteArray());
@@ -215,14 +215,20 @@ void tst_TransportLink::otherReleaseDropsTheOutput()
     t.link.write(now());
 }
 
-void tst_TransportLink::stuckTransportIsDeleted()
+void tst_TransportLink::awaitingReleaseKnowsTheInputThatTheEngineHas()
 {
+    const QByteArray closeOk = Wire::encodeFrame(0, Wire::ConnectionCloseOk{});
     Linked t;
-    t.transport->setRoom(0);
-    t.link.release(true, 1ms);
-    QVERIFY(t.transport);
+    t.transport->send(closeOk.first(5));
+    QVERIFY(waitUntil([&] { return t.link.isReadable(); }));
+    QVERIFY(t.link.read(t.time));
+    t.link.release(Engine::Ending::AwaitCloseOk, 24h);
+    QVERIFY(!t.link.hasTransport());
+    QCOMPARE(t.input, Header);
+    settleEvents();
+    QVERIFY(t.transport && !t.isClosed);
+    t.transport->send(closeOk.sliced(5));
     QVERIFY(waitUntil([&] { return !t.transport; }));
-    QCOMPARE(t.input, QByteArray());
     QVERIFY(t.isClosed);
 }
 

@@ -2,13 +2,16 @@
 #include "base/secret_p.h"
 #include "client/connection/connection_p.h"
 #include "support/brokersession.h"
+#include "support/certificates.h"
 #include "support/memorytransport.h"
+#include "transport/tlsoptions_p.h"
 
 #include <AmqpQt/connection.h>
 #include <AmqpQt/saslmechanism.h>
 
 #include <QtCore/qcoreapplication.h>
 #include <QtCore/qfile.h>
+#include <QtCore/qtemporaryfile.h>
 #include <QtTest/qtest.h>
 
 using namespace AmqpQt;
@@ -84,7 +87,11 @@ int copiesInMemory()
 class ForgetfulBroker final : public MemoryTransport::Peer
 {
 public:
-    ~ForgetfulBroker() { delete transport.data(); } // it outlives its connection, to send connection.close
+    ~ForgetfulBroker()
+    {
+        if (transport) // it outlives its connection, to send connection.close
+            delete transport->parent();
+    }
     void received(QByteArrayView bytes) override
     {
         hasSeenSecret = hasSeenSecret || findSecret(bytes);
@@ -177,6 +184,7 @@ private Q_SLOTS:
     void nothingIsLeftAfterARenewal_data();
     void nothingIsLeftAfterARenewal();
     void replacedAndDestroyedParametersLeaveNothing();
+    void fileOfAPrivateKeyLeavesNothing();
 };
 
 void tst_Wiping::theSearchFindsCopies()
@@ -308,6 +316,30 @@ void tst_Wiping::replacedAndDestroyedParametersLeaveNothing()
         Secret::wipe(password);
         QVERIFY(copiesInMemory() > 0);
     }
+    QCOMPARE(copiesInMemory(), 0);
+}
+
+// The key is damaged, because a search can find this secret only.
+void tst_Wiping::fileOfAPrivateKeyLeavesNothing()
+{
+    QTemporaryFile file;
+    QVERIFY(file.open());
+    {
+        QFile key(file.fileName());
+        QVERIFY(key.open(QIODevice::WriteOnly | QIODevice::Unbuffered));
+        QString text = secretText();
+        QByteArray bytes = text.toLatin1();
+        key.write("-----BEGIN PRIVATE KEY-----\n");
+        key.write(bytes);
+        key.write("\n-----END PRIVATE KEY-----\n");
+        Secret::wipe(text);
+        Secret::wipe(bytes);
+    }
+    QCOMPARE(copiesInMemory(), 0);
+    const auto configuration =
+        tlsConfiguration({.certificateFile = certificateFile(u"client.pem"_s), .keyFile = file.fileName()});
+    QVERIFY(!configuration);
+    QVERIFY2(configuration.error().text().contains(u"damaged"_s), qPrintable(configuration.error().text()));
     QCOMPARE(copiesInMemory(), 0);
 }
 

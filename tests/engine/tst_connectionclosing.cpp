@@ -30,6 +30,7 @@ private Q_SLOTS:
     void closeWaitsForOperationsHeldByTheBroker();
     void aSocketThatEndsAfterConnectionCloseIsACleanEnd();
     void theBrokersCloseEndsEverythingInOrder();
+    void aViolationAwaitsCloseOk();
     void theBrokersCloseIsReportedWithItsCause();
     void aLostConnectionEndsEverythingOnce();
     void abortEndsEverythingWithoutConnectionClose();
@@ -77,7 +78,7 @@ void tst_ConnectionClosing::aConnectionIsClosedAfterItsChannels()
     s.broker(Wire::ConnectionCloseOk{})
         .expectEvent<Engine::ConnectionClosed>([](const Engine::ConnectionClosed &closed) {
             QVERIFY(!closed.reason.isError());
-            QVERIFY(closed.graceful);
+            QCOMPARE(closed.ending, Engine::Ending::Close);
         });
     s.expectNoEvent().expectNothingSent();
     QVERIFY(!s.engine.isClosing());
@@ -144,7 +145,7 @@ void tst_ConnectionClosing::closesOfAConnectionMayCross()
     s.expectSent<Wire::ConnectionCloseOk>().expectNothingSent();
     s.expectEvent<Engine::ConnectionClosed>([](const Engine::ConnectionClosed &closed) {
         QVERIFY(!closed.reason.isError());
-        QVERIFY(closed.graceful);
+        QCOMPARE(closed.ending, Engine::Ending::Close);
     });
     s.broker(Wire::ConnectionCloseOk{}).expectNoEvent();
 }
@@ -342,6 +343,15 @@ void tst_ConnectionClosing::theBrokersCloseEndsEverythingInOrder()
     QCOMPARE(one.topology().purgeQueue(u"q"_s).error().kind(), ErrorKind::NotOpen);
 }
 
+void tst_ConnectionClosing::aViolationAwaitsCloseOk()
+{
+    Script s;
+    s.open();
+    s.broker(Wire::ConnectionOpenOk{});
+    s.expectSent<Wire::ConnectionClose>();
+    QCOMPARE(s.takeEvent<Engine::ConnectionClosed>().ending, Engine::Ending::AwaitCloseOk);
+}
+
 void tst_ConnectionClosing::theBrokersCloseIsReportedWithItsCause()
 {
     Script s;
@@ -354,7 +364,7 @@ void tst_ConnectionClosing::theBrokersCloseIsReportedWithItsCause()
     s.expectEvent<Engine::ChannelClosed>();
     s.expectEvent<Engine::ConnectionClosed>([](const Engine::ConnectionClosed &closed) {
         QCOMPARE(closed.reason, Error(ErrorKind::ConnectionClosed, u"INTERNAL_ERROR"_s, 541, u"queue.declare"_s));
-        QVERIFY(closed.graceful); // close-ok is still to be written
+        QCOMPARE(closed.ending, Engine::Ending::Close); // close-ok is still to be written
     });
     s.expectSent<Wire::ConnectionCloseOk>();
 }
@@ -406,7 +416,7 @@ void tst_ConnectionClosing::abortEndsEverythingWithoutConnectionClose()
     s.expectReply(purging, ErrorKind::Cancelled).expectEvent<Engine::ChannelClosed>();
     s.expectEvent<Engine::ConnectionClosed>([](const Engine::ConnectionClosed &closed) {
         QVERIFY(!closed.reason.isError());
-        QVERIFY(!closed.graceful);
+        QCOMPARE(closed.ending, Engine::Ending::Abort);
     });
     s.engine.abort();
     s.expectNoEvent().expectNothingSent();

@@ -305,7 +305,7 @@ void tst_Faults::aFaultBeforeOpenIsNotAnswered()
         const auto closed = s.takeEvent<Engine::ConnectionClosed>();
         QCOMPARE(closed.reason.kind(), ErrorKind::ProtocolViolation);
         QCOMPARE(closed.reason.replyCode(), quint16(replyCode));
-        QVERIFY(!closed.graceful);
+        QCOMPARE(closed.ending, Engine::Ending::Abort);
         s.expectNoEvent();
     }
 }

@@ -319,7 +319,7 @@ void tst_Handshake::aRejectedLoginIsAnAuthenticationError()
     s.expectSent<Wire::ConnectionCloseOk>();
     const auto closed = s.takeEvent<Engine::ConnectionClosed>();
     QCOMPARE(closed.reason, Error(ErrorKind::Authentication, u"ACCESS_REFUSED - Login was refused"_s, 403));
-    QVERIFY(closed.graceful);
+    QCOMPARE(closed.ending, Engine::Ending::Close);
 }
 
 void tst_Handshake::aSocketClosedAfterStartOkIsAnAuthenticationError()
@@ -398,7 +398,7 @@ void tst_Handshake::aSocketClosedElsewhereEndsWithTheErrorOfTheTransport()
     QCOMPARE(closed.reason.kind(), ErrorKind::Network);
     QVERIFY2(closed.reason.text().startsWith(network.text()),
              qPrintable(closed.reason.text())); // with a hint about TLS
-    QVERIFY(!closed.graceful);
+    QCOMPARE(closed.ending, Engine::Ending::Abort);
     s.expectNoEvent().expectNothingSent();
     s.engine.transportClosed(network); // is reported only once
     s.expectNoEvent();
@@ -487,7 +487,7 @@ void tst_Handshake::anyFaultAbortsWithoutConnectionClose()
     const auto closed = s.takeEvent<Engine::ConnectionClosed>();
     QCOMPARE(closed.reason.kind(), ErrorKind::ProtocolViolation);
     QCOMPARE(closed.reason.replyCode(), quint16(replyCode));
-    QVERIFY(!closed.graceful);
+    QCOMPARE(closed.ending, Engine::Ending::Abort);
     s.expectNoEvent();
     s.brokerBytes(input).expectNoEvent().expectNothingSent(); // later bytes are ignored
 }
@@ -576,7 +576,7 @@ void tst_Handshake::closeWhileConnectingCancelsEverything()
         [](const Engine::ChannelClosed &closed) { QVERIFY(!closed.reason.isError()); });
     s.expectEvent<Engine::ConnectionClosed>([](const Engine::ConnectionClosed &closed) {
         QVERIFY(!closed.reason.isError());
-        QVERIFY(!closed.graceful);
+        QCOMPARE(closed.ending, Engine::Ending::Abort);
     });
     s.expectNoEvent().expectNothingSent();
     QCOMPARE(s.engine.state(), State::Closed);

@@ -105,7 +105,7 @@ void tst_Heartbeat::aSilentPeerIsDeadAfterTwoIntervals()
     const auto closed = s.takeEvent<Engine::ConnectionClosed>();
     QCOMPARE(closed.reason.kind(), ErrorKind::Timeout);
     QVERIFY2(closed.reason.text().contains(u"10 s"_s), qPrintable(closed.reason.text()));
-    QVERIFY(!closed.graceful);
+    QCOMPARE(closed.ending, Engine::Ending::Abort);
     QVERIFY(!s.engine.hasOutput());
 }
 

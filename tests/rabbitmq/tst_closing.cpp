@@ -26,6 +26,7 @@ private Q_SLOTS:
     void closingTheChannelReturnsUnackedMessages();
     void abortEndsAtOnce();
     void deletingTheConnectionLeavesNoTrace();
+    void deletingTheConnectionSendsEverythingAndClosesIt();
 
     void channelErrorSparesTheConnection();
     void connectionErrorEndsEverything();
@@ -171,6 +172,40 @@ void tst_Closing::deletingTheConnectionLeavesNoTrace()
     delete connection;
     messages.first().ack(); // has no effect
     QVERIFY(waitFor([&] { return m_client->messageCount(queue) == 1; }));
+}
+
+// Deliveries that are not read must not cost the publishes, and the broker leaves closing the socket to the client.
+void tst_Closing::deletingTheConnectionSendsEverythingAndClosesIt()
+{
+    constexpr int Count = 100;
+    const QString full = uniqueName(u"full"_s);
+    const QString queue = uniqueName(u"q"_s);
+    VERIFY_OK(m_client->channel->declareQueue(full, sharedQueue()));
+    VERIFY_OK(m_client->channel->declareQueue(queue, sharedQueue()));
+    for (int i = 0; i < 1000; ++i)
+        m_client->channel->publish({}, full, Message(QByteArray(10'000, 'x')));
+    QVERIFY(waitFor([&] { return m_client->messageCount(full) == 1000; }));
+
+    const QString name = uniqueName(u"connection"_s);
+    const auto isListed = [&] {
+        return brokerControl({u"-q"_s, u"list_connections"_s, u"client_properties"_s}).output.contains(name.toUtf8());
+    };
+    ConnectionParameters parameters = brokerParameters();
+    parameters.setConnectionName(name);
+    parameters.setCloseTimeout(10min);
+    auto client = std::make_unique<BrokerClient>(parameters);
+    QVERIFY(client->isOpen());
+    QVERIFY(isListed());
+    Consumer *consumer = client->channel->consume(full);
+    connect(consumer, &Consumer::delivered, this, [&] {
+        for (int i = 0; i < Count; ++i)
+            client->channel->publish({}, queue, Message(QByteArray(10'000, 'y')));
+        client.reset();
+    });
+    QVERIFY(waitFor([&] { return !client; }));
+    QVERIFY(waitFor([&] { return m_client->messageCount(queue) == Count; }));
+    QVERIFY(waitFor([&] { return m_client->messageCount(full) == 1000; }));
+    QTRY_VERIFY_WITH_TIMEOUT(!isListed(), std::chrono::milliseconds(Patience).count());
 }
 
 // C6

@@ -53,6 +53,7 @@ PeerConnection::PeerConnection(QTcpSocket *socket, int number, QObject *parent)
     m_socket->setReadBufferSize(64 * 1024); // so that the client notices when the peer does not read
     m_socket->setSocketOption(QAbstractSocket::LowDelayOption, 1);
     connect(m_socket, &QTcpSocket::readyRead, this, &PeerConnection::read);
+    connect(m_socket, &QTcpSocket::errorOccurred, this, [this] { m_socketErrors += m_socket->errorString(); });
     connect(&m_pace, &QTimer::timeout, this, &PeerConnection::writePaced);
     // Handles bytes that arrived before readyRead was connected.
     QMetaObject::invokeMethod(this, &PeerConnection::read, Qt::QueuedConnection);

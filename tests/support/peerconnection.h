@@ -57,6 +57,7 @@ public:
     void abort();
 
     bool isConnected() const;
+    QStringList socketErrors() const { return m_socketErrors; }
     bool awaitsCloseOk(quint16 channel) const { return m_session.awaitsCloseOk(channel); }
 
     QByteArray protocolHeader() const { return m_session.protocolHeader(); }
@@ -90,6 +91,7 @@ private:
     qsizetype m_paceBytes = 0; // 0 to send everything at once
     bool m_reading = true;
     bool m_closing = false;
+    QStringList m_socketErrors;
     QHash<quint16, Publish> m_publishes; // publishes whose contents are incomplete
     QStringList m_violations;
     int m_heartbeats = 0;

@@ -201,7 +201,7 @@ void ScriptedPeer::answerMethod(const Command &command, const Method &method)
             send(channel, ConnectionBlocked{.reason = m_handshake.blockedReason});
     } else if constexpr (Method::id == ConnectionClose::id) {
         respond(channel, ConnectionCloseOk{});
-        if (!m_instead.contains(ConnectionCloseOk::name))
+        if (!m_staysOpen && !m_instead.contains(ConnectionCloseOk::name))
             hangUp();
     } else if constexpr (Method::id == ConnectionCloseOk::id) {
         hangUp();
@@ -264,6 +264,11 @@ void ScriptedPeer::closeChannel(quint16 channel, quint16 replyCode, const QByteA
     send(channel, ChannelClose{.replyCode = replyCode, .replyText = text});
 }
 
+void ScriptedPeer::stayOpen()
+{
+    inItsThread([this] { m_staysOpen = true; });
+}
+
 void ScriptedPeer::hangUp()
 {
     inItsThread([this] {
@@ -303,6 +308,11 @@ QByteArray ScriptedPeer::indicatedName() const
 bool ScriptedPeer::isConnected() const
 {
     return inItsThread([this] { return m_connection && m_connection->isConnected(); });
+}
+
+QStringList ScriptedPeer::socketErrors() const
+{
+    return inItsThread([this] { return m_connection ? m_connection->socketErrors() : QStringList(); });
 }
 
 QByteArray ScriptedPeer::protocolHeader() const

@@ -86,6 +86,7 @@ public:
     void closeConnection(quint16 replyCode,
                          const QByteArray &text); // sends connection.close, and closes the socket at close-ok
     void closeChannel(quint16 channel, quint16 replyCode, const QByteArray &text);
+    void stayOpen();       // leaves it to the client to close the socket after close-ok, as RabbitMQ does
     void hangUp();         // closes the socket after writing, without connection.close
     void dropConnection(); // closes the socket at once
 
@@ -95,6 +96,7 @@ public:
     int acceptedCount() const;         // TCP connections accepted so far, also those without a complete handshake
     QByteArray indicatedName() const;  // the server's name in the latest TLS handshake (server_name_indication)
     bool isConnected() const;          // whether the latest connection is open
+    QStringList socketErrors() const;  // of the latest connection
     QByteArray protocolHeader() const; // of the latest
     QList<Command> received() const;   // on all connections, in order; a content when it is complete
     QList<Command> received(const QByteArray &name) const;
@@ -151,6 +153,7 @@ private:
     qsizetype m_paceBytes = 0;
     std::chrono::milliseconds m_paceInterval{};
     bool m_reading = true;
+    bool m_staysOpen = false;
 
     // of the latest connection
     PeerConnection *m_connection = nullptr;

@@ -401,8 +401,10 @@ Connection::Connection(const QUrl &url, QObject *parent)
 }
 
 /*!
-    Ends the connection without blocking. Unsent bytes and \c connection.close are written as far as the kernel accepts
-    them at once. All unfinished replies end with ErrorKind::Cancelled: futures at once, functions and coroutines from
+    Ends the connection without blocking. The event loop still writes unsent bytes and \c connection.close, and closes
+    the socket when the broker has answered, or when it has accepted no byte for ConnectionParameters::closeTimeout().
+    Without a running event loop the last bytes may be lost; call close() and wait for closed() first. All unfinished
+    replies end with ErrorKind::Cancelled: futures at once, functions and coroutines from
     the event loop, see Reply. The connection itself emits nothing more. Its channels are deleted with it, except that
     channels with another parent stay and emit Channel::closed().
 */
@@ -763,12 +765,12 @@ Topology Connection::topology() const
     Connects to the broker with the current parameters(). Their endpoints are tried in order, or in a random order with
     ConnectionParameters::shuffleEndpoints(); each has ConnectionParameters::connectTimeout() for the look-up, the TCP
     connection and the login. The addresses of a host are tried 250 ms apart, IPv6 and IPv4 in turn, until one of them
-    accepts the connection (RFC 8305). If an endpoint fails with
-    a recoverable error (Error::isRecoverable()) the next one is tried: the endpoint cannot be reached, does not answer
-    in time, drops the connection, or closes it with a code such as 320. After the last endpoint, another pass over all
-    endpoints follows after ConnectionParameters::retryDelay(), until ConnectionParameters::connectionAttempts() passes
-    have been made. The error of the attempt is that of the last endpoint. A refused login, a missing virtual host and a
-    server that speaks another protocol end the attempt.
+    accepts the connection (RFC 8305). The attempts begin when the resolver has returned all addresses. If an endpoint
+    fails with a recoverable error (Error::isRecoverable()) the next one is tried: the endpoint cannot be reached, does
+   not answer in time, drops the connection, or closes it with a code such as 320. After the last endpoint, another pass
+   over all endpoints follows after ConnectionParameters::retryDelay(), until ConnectionParameters::connectionAttempts()
+   passes have been made. The error of the attempt is that of the last endpoint. A refused login, a missing virtual host
+   and a server that speaks another protocol end the attempt.
 
     A broker with the capability \c authentication_failure_close reports a refused login. If such a broker drops the
     connection during the login, the connection has been lost (ErrorKind::Network). With other brokers, a drop means

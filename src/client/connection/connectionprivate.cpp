@@ -96,7 +96,9 @@ ConnectionPrivate::~ConnectionPrivate()
         engine.prepareOutput(now());
         engine.sendConnectionClose();
         link.writeNow();
-        link.leave(activeParameters().closeTimeout());
+        const bool isCloseSent = engine.state() == Engine::ConnectionEngine::State::CloseSent;
+        link.release(isCloseSent ? Engine::Ending::AwaitCloseOk : Engine::Ending::Abort,
+                     activeParameters().closeTimeout());
     }
     const Error gone(ErrorKind::Cancelled, u"the connection was deleted"_s);
     engine.abort(gone);
@@ -335,7 +337,7 @@ void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
         engine.endWaiting();
         return engine.postpone(std::move(event));
     }
-    link.release(event.graceful, activeParameters().closeTimeout());
+    link.release(event.ending, activeParameters().closeTimeout());
     if (triesNextEndpoint(reason)) {
         enterConnecting();
         return m_dialer->scheduleNext();
@@ -391,7 +393,7 @@ void ConnectionPrivate::abort()
     if (!endWait())
         engine.abort();
     m_dialer->stop();
-    link.release(false, {});
+    link.release(Engine::Ending::Abort, {});
     scheduler.schedule();
 }
 

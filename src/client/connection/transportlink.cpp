@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "client/connection/transportlink_p.h"
 
-#include <QtCore/qmetaobject.h>
-#include <QtCore/qthread.h>
-#include <QtCore/qtimer.h>
+#include "client/connection/departingtransport_p.h"
 
 #include <array>
 
@@ -85,6 +83,8 @@ void TransportLink::write(Engine::Time time)
         const qint64 size = m_transport->writeSome(pieces);
         if (size < 0)
             return fail(m_transport->error());
+        if (size == 0)
+            break;
         m_bytesOut += quint64(size);
         m_engine.written(qsizetype(size), time, m_transport->bytesToWrite());
     }
@@ -110,72 +110,24 @@ bool TransportLink::writeAll()
     return m_transport->isReady();
 }
 
-// Gives up on a peer that has stopped reading, but not on one that reads slowly.
-static void deleteWhenStuck(Transport *leaving, std::chrono::milliseconds patience)
-{
-    auto *const timer = new QTimer(leaving);
-    timer->setSingleShot(true);
-    QObject::connect(timer, &QTimer::timeout, leaving, &QObject::deleteLater);
-    QObject::connect(leaving, &Transport::written, timer, qOverload<>(&QTimer::start));
-    QObject::connect(leaving, &Transport::finished, timer, &QTimer::stop);
-    timer->start(patience);
-}
-
-void TransportLink::release(bool graceful, std::chrono::milliseconds patience)
+void TransportLink::release(Engine::Ending ending, std::chrono::milliseconds patience)
 {
     if (!m_transport)
         return;
     disconnect(m_transport.get(), nullptr, this, nullptr);
-    const bool isWritten = graceful && writeAll();
-    Transport *const old = m_transport.release();
-    if (isWritten) {
-        connect(old, &Transport::finished, old, &QObject::deleteLater);
-        deleteWhenStuck(old, patience);
-        old->close();
-    } else {
-        old->abort();
-        old->deleteLater();
-    }
+    const bool isWritten = ending != Engine::Ending::Abort && writeAll();
+    std::unique_ptr<Transport> old = std::move(m_transport);
+    if (isWritten)
+        return DepartingTransport::depart(std::move(old), ending, patience, m_engine.unprocessedInput());
+    old->abort();
+    old.release()->deleteLater();
 }
 
 void TransportLink::reset()
 {
-    release(false, {});
+    release(Engine::Ending::Abort, {});
     m_isReadable = false;
     m_error = {};
-}
-
-static void discardInput(Transport *leaving)
-{
-    constexpr int Reads = 16;
-    char space[4096];
-    for (int reads = 0; reads < Reads; ++reads) {
-        const qint64 size = leaving->read(space, sizeof space);
-        if (size < 0)
-            leaving->deleteLater();
-        if (size <= 0)
-            return;
-    }
-    QMetaObject::invokeMethod(
-        leaving, [leaving] { discardInput(leaving); }, Qt::QueuedConnection); // others come first
-}
-
-// Nothing waits for the transport any more. A socket closed with unread input is reset, and the peer may then drop the
-// last bytes written. So it stays in the event loop until the peer closes the connection.
-void TransportLink::leave(std::chrono::milliseconds patience)
-{
-    const bool isCloseSent = m_engine.state() == Engine::ConnectionEngine::State::CloseSent;
-    QAbstractEventDispatcher *const loop =
-        thread() == QThread::currentThread() ? QAbstractEventDispatcher::instance() : nullptr;
-    if (!isCloseSent || !loop || !writeAll())
-        return m_transport.reset();
-    Transport *const leaving = m_transport.release();
-    disconnect(leaving, nullptr, this, nullptr);
-    leaving->setParent(loop); // the event dispatcher deletes it when the thread ends
-    connect(leaving, &Transport::readable, leaving, [leaving] { discardInput(leaving); });
-    connect(leaving, &Transport::failed, leaving, &QObject::deleteLater);
-    deleteWhenStuck(leaving, patience);
-    discardInput(leaving);
 }
 
 } // namespace AmqpQt

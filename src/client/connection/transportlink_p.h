@@ -10,7 +10,7 @@
 namespace AmqpQt
 {
 
-// Moves bytes between the engine and the transport, and closes the transport.
+// Moves bytes between the engine and the transport.
 class TransportLink final : public QObject
 {
 public:
@@ -31,9 +31,8 @@ public:
     void writeNow(); // writes before the end of the turn
     void fail(const Error &error);
 
-    void release(bool graceful, std::chrono::milliseconds patience);
-    void leave(std::chrono::milliseconds patience); // called when the connection is being deleted
-    void reset();                                   // called before another attempt
+    void release(Engine::Ending ending, std::chrono::milliseconds patience); // called when the connection has ended
+    void reset();                                                            // called before another attempt
 
 private:
     bool writeAll();

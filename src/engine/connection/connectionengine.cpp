@@ -112,7 +112,7 @@ bool ConnectionEngine::nextOther(Event &event)
             break;
         case FrameReader::Step::Fault:
             if (const FrameReader::Fault &fault = m_reader.fault(); fault.isFraming)
-                end(Error(ErrorKind::ProtocolViolation, fault.text, fault.replyCode), false);
+                end(Error(ErrorKind::ProtocolViolation, fault.text, fault.replyCode));
             else
                 reportViolation(fault.replyCode, fault.text);
             break;
@@ -188,7 +188,7 @@ bool ConnectionEngine::advance(const Method &method)
         return false;
     const Error error = m_handshake.on(method);
     if (error.isError())
-        end(error, false);
+        end(error);
     m_hasNack = m_handshake.hasCapability(u"basic.nack"_s);
     return !error.isError();
 }
@@ -224,7 +224,7 @@ void ConnectionEngine::close(Time now)
     m_isClosing = true;
     m_ownCalls.close();
     if (m_state != State::Open)
-        return end({}, false);
+        return end({});
     m_closeTimer.start(now, m_settings.closeTimeout);
     m_channels.closeAll();
     sendCloseWhenAllIsAnswered();
@@ -251,39 +251,39 @@ void ConnectionEngine::on(const Wire::ConnectionClose &method)
 {
     m_frames.send(0, Wire::ConnectionCloseOk{});
     if (m_state == State::CloseSent) // both sides have sent close, so the connection ends without outstanding calls
-        return end({}, true);
+        return end({}, Ending::Close);
     const char *cause = Wire::methodName({method.classId, method.methodId});
     const bool isLoginRefused = method.replyCode == Wire::ReplyCode::AccessRefused && m_state == State::Connecting &&
                                 !m_handshake.isLoginAccepted(); // otherwise it is the virtual host that is refused
     end(Error(isLoginRefused ? ErrorKind::Authentication : ErrorKind::ConnectionClosed,
               QString::fromUtf8(method.replyText), method.replyCode, cause ? QString::fromLatin1(cause) : QString()),
-        true);
+        Ending::Close);
 }
 
 void ConnectionEngine::on(const Wire::ConnectionCloseOk &method)
 {
     if (expect(State::CloseSent, method.name))
-        end({}, true);
+        end({}, Ending::Close);
 }
 
 void ConnectionEngine::abort(const Error &reason)
 {
-    end(reason, false);
+    end(reason);
 }
 
 void ConnectionEngine::failAttempt(const Error &reason)
 {
     if (m_state == State::Idle || m_state == State::Closed)
         setState(State::Connecting);
-    end(reason, false);
+    end(reason);
 }
 
 void ConnectionEngine::transportClosed(const Error &error)
 {
     if (m_state == State::CloseSent)
-        end({}, false);
+        end({});
     else
-        end(m_state == State::Connecting ? m_handshake.transportFailed(error) : error, false);
+        end(m_state == State::Connecting ? m_handshake.transportFailed(error) : error);
 }
 
 void ConnectionEngine::reportViolation(quint16 replyCode, const QString &text)
@@ -293,7 +293,7 @@ void ConnectionEngine::reportViolation(quint16 replyCode, const QString &text)
         const QByteArray reason = Arguments::shortened(text);
         m_frames.send(0, Wire::ConnectionClose{.replyCode = replyCode, .replyText = QByteArrayView(reason)});
     }
-    end(Error(ErrorKind::ProtocolViolation, text, replyCode), canReply);
+    end(Error(ErrorKind::ProtocolViolation, text, replyCode), canReply ? Ending::AwaitCloseOk : Ending::Abort);
 }
 
 void ConnectionEngine::reportUnexpected(const char *method)
@@ -307,7 +307,7 @@ static Error callErrorFor(const Error &reason)
     return reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
 }
 
-void ConnectionEngine::end(const Error &reason, bool graceful)
+void ConnectionEngine::end(const Error &reason, Ending ending)
 {
     if (m_state == State::Idle || m_state == State::Closed)
         return;
@@ -324,11 +324,11 @@ void ConnectionEngine::end(const Error &reason, bool graceful)
     m_closeTimer.stop();
     m_heartbeat.stop();
     m_reader.stop();
-    if (!graceful)
+    if (ending == Ending::Abort)
         m_frames.output().clear();
     setBlocked(false, {});
     m_flow.checkWatermarks();
-    post(ConnectionClosed{reason, graceful});
+    post(ConnectionClosed{reason, ending});
 }
 
 void ConnectionEngine::endWaiting(const Error &reason)
@@ -439,16 +439,15 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
 {
     const auto isOver = [now](const std::optional<Time> &deadline) { return deadline && now >= *deadline; };
     if (isOver(m_handshake.deadline()))
-        return end(m_handshake.timedOut(), false);
+        return end(m_handshake.timedOut());
     if (isOver(m_closeTimer.deadline()))
-        return end(timeout(u"the broker did not confirm the close within %1 ms"_s.arg(m_settings.closeTimeout.count())),
-                   false);
+        return end(
+            timeout(u"the broker did not confirm the close within %1 ms"_s.arg(m_settings.closeTimeout.count())));
     if (inputIsRead)
         expireCalls(now);
     if (inputIsRead && isOver(m_flow.blockedDeadline()))
-        return end(timeout(u"the broker has blocked the connection for more than %1 ms"_s.arg(
-                       m_settings.blockedTimeout.count())),
-                   false);
+        return end(timeout(
+            u"the broker has blocked the connection for more than %1 ms"_s.arg(m_settings.blockedTimeout.count())));
     switch (m_heartbeat.tick(now, inputIsRead)) {
     case Heartbeat::Verdict::Nothing:
         break;
@@ -460,8 +459,7 @@ void ConnectionEngine::tick(Time now, bool inputIsRead)
         break;
     case Heartbeat::Verdict::PeerIsDead:
         end(timeout(u"received no data from the broker during two heartbeat intervals of %1 s"_s.arg(
-                m_heartbeat.interval().count())),
-            false);
+            m_heartbeat.interval().count())));
         break;
     }
 }
@@ -473,8 +471,7 @@ void ConnectionEngine::expireCalls(Time now)
             call->owner->callTimedOut(call->method, m_calls.timeout());
         else // a call of the connection, which ends with it
             end(timeout(u"timed out after %1 ms while waiting for the reply"_s.arg(m_calls.timeout().count()),
-                        QString::fromLatin1(call->method)),
-                false);
+                        QString::fromLatin1(call->method)));
     }
 }
 

@@ -53,6 +53,7 @@ public:
     // For input, fill inputSpace() and report the size, then call next() until it returns nothing.
     std::span<char> inputSpace() { return m_reader.space(); }
     void inputRead(qsizetype size, Time now);
+    QByteArrayView unprocessedInput() const noexcept { return m_reader.input(); }
     bool hasInput() const noexcept { return !m_events.isEmpty() || m_reader.hasInput(); } // for next()
     // Returns false if more input is needed. A steady stream reuses `event`, which costs less than a new one
     // each time.
@@ -149,7 +150,7 @@ private:
     void expireCalls(Time now);
     void endChannels(const Error &reason);
     void sendCloseWhenAllIsAnswered();
-    void end(const Error &reason, bool graceful);
+    void end(const Error &reason, Ending ending = Ending::Abort);
 
     State m_state = State::Idle;
     bool m_isClosing = false; // close() was called
