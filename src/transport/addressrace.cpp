@@ -29,6 +29,12 @@ QList<QHostAddress> interleaved(const QList<QHostAddress> &addresses)
     return result;
 }
 
+QString hostAndPort(const QString &host, quint16 port)
+{
+    return (host.contains(u':') ? u"[%1]:%2"_s : u"%1:%2"_s)
+        .arg(host, QString::number(port)); // the host may contain "%1"
+}
+
 AddressRace::AddressRace(const QNetworkProxy &proxy, SocketFactory makeSocket, QObject *parent)
     : QObject(parent)
     , m_proxy(proxy)
@@ -124,6 +130,10 @@ void AddressRace::attemptFailed(QTcpSocket *socket)
     attempt.socket.release()->deleteLater(); // it is emitting a signal
     if (socket->error() == QAbstractSocket::ProxyAuthenticationRequiredError)
         m_isProxyRefusal = true;
+    if (socket->error() == QAbstractSocket::SocketTimeoutError) { // Qt's own; the caller has another one
+        m_addressesLeft.append(attempt.address);
+        return m_next.start(AttemptDelay);
+    }
     const QString reason = socket->errorString();
     note(attempt.address == m_host ? reason : u"%1 (%2)"_s.arg(reason, attempt.address));
     m_next.start(0);
@@ -145,11 +155,6 @@ void AddressRace::note(const QString &failure)
     if (m_failures.size() < MostNamed)
         m_failures.append(failure);
     ++m_failureCount;
-}
-
-static QString hostAndPort(const QString &host, quint16 port)
-{
-    return (host.contains(u':') ? u"[%1]:%2"_s : u"%1:%2"_s).arg(host, QString::number(port));
 }
 
 QString AddressRace::peerText() const

@@ -18,6 +18,8 @@
 namespace AmqpQt
 {
 
+QString hostAndPort(const QString &host, quint16 port); // an IPv6 address in brackets
+
 // Looks up host names, for tests; QHostInfo does it if there is no `lookUp`. A look-up whose context is deleted does
 // not call `done`.
 struct Resolver {
@@ -32,6 +34,7 @@ QList<QHostAddress> interleaved(const QList<QHostAddress> &addresses);
 
 // Connects a socket to the first address of a host that accepts the connection. Attempts start 250 ms apart, or at once
 // when an attempt has failed (RFC 8305, "Happy Eyeballs"), so that an address that never answers costs only this delay.
+// QHostInfo returns the addresses of both families at once, so a resolver that is slow for one delays all.
 // A proxy that can look up names gets the name, and nothing is looked up here.
 class AddressRace final : public QObject
 {

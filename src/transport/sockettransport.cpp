@@ -7,6 +7,7 @@
 #if defined(Q_OS_UNIX) && !defined(Q_OS_DARWIN) // where a single call can suppress SIGPIPE
 #    define AMQPQT_SEND_PIECES
 #    include <array>
+#    include <cerrno>
 #    include <sys/socket.h>
 #    include <sys/uio.h>
 #endif
@@ -36,21 +37,17 @@ void SocketTransport::useSocket()
     m_socket = m_race.takeSocket();
     m_socket->setParent(this); // so that it moves to another thread as well
     connect(m_socket.get(), &QAbstractSocket::readyRead, this, &Transport::readable);
-    connect(m_socket.get(), &QAbstractSocket::bytesWritten, this, &Transport::written);
+    connect(m_socket.get(), &QAbstractSocket::bytesWritten, this, &SocketTransport::onWritten);
     connect(m_socket.get(), &QAbstractSocket::errorOccurred, this, [this] { Q_EMIT failed(error()); });
     connect(m_socket.get(), &QAbstractSocket::disconnected, this, &Transport::finished);
-    if (m_race.usesProxy()) {
-        // With an HTTP proxy QTcpSocket passes everything on to this socket, which buffers it, and reports it as
-        // written.
-        m_tunnel = m_socket->findChild<QTcpSocket *>();
-        if (m_tunnel) {
-            connect(m_tunnel, &QAbstractSocket::bytesWritten, this, [this] {
-                if (!m_isWriting) // it may emit the signal from within write()
-                    Q_EMIT written();
-            });
-        }
-    }
+    m_tunnel.watch(*m_socket, this, [this] { onWritten(); });
     Q_EMIT ready();
+}
+
+void SocketTransport::onWritten()
+{
+    if (!m_isWriting) // a socket may emit its signal from within write()
+        Q_EMIT written();
 }
 
 qint64 SocketTransport::write(const char *from, qint64 size)
@@ -63,12 +60,13 @@ qint64 SocketTransport::write(const char *from, qint64 size)
 
 qint64 SocketTransport::bytesToWrite() const
 {
-    return (m_socket ? m_socket->bytesToWrite() : 0) + (m_tunnel ? m_tunnel->bytesToWrite() : 0);
+    return (m_socket ? m_socket->bytesToWrite() : 0) + m_tunnel.bytesToWrite();
 }
 
 #ifdef AMQPQT_SEND_PIECES
 // A large message is a few small pieces and a large one. QTcpSocket writes each with a separate call, and each small
-// write becomes a separate packet. Errors are left to QTcpSocket, which gets them again.
+// write becomes a separate packet. Returns -1 if the peer no longer accepts bytes. Other errors are left to QTcpSocket,
+// which gets them again.
 static qint64 sendPieces(qintptr descriptor, std::span<const QByteArrayView> pieces)
 {
     std::array<iovec, 32> vectors;
@@ -79,7 +77,10 @@ static qint64 sendPieces(qintptr descriptor, std::span<const QByteArrayView> pie
     msghdr message{};
     message.msg_iov = vectors.data();
     message.msg_iovlen = decltype(message.msg_iovlen)(count);
-    return std::max<qint64>(sendmsg(int(descriptor), &message, MSG_NOSIGNAL), 0);
+    const ssize_t sent = sendmsg(int(descriptor), &message, MSG_NOSIGNAL);
+    if (sent < 0)
+        return errno == EPIPE || errno == ECONNRESET ? -1 : 0;
+    return sent;
 }
 constexpr qsizetype Remainder = 16 * 1024; // copied, so that the socket signals when there is room again
 #else
@@ -90,11 +91,21 @@ static qint64 sendPieces(qintptr, std::span<const QByteArrayView>)
 constexpr qsizetype Remainder = std::numeric_limits<qsizetype>::max();
 #endif
 
-// Bypasses QTcpSocket only while it has nothing to write, and never with a proxy, whose protocol it implements.
+// Bypasses QTcpSocket only while it has nothing to write, and never with a proxy, since only QTcpSocket speaks its
+// protocol.
 qint64 SocketTransport::writeSome(std::span<const QByteArrayView> pieces)
 {
+    if (m_isBroken)
+        return 0;
     const bool bypassesSocket = isReady() && m_socket->bytesToWrite() == 0 && !m_race.usesProxy();
     const qint64 sent = bypassesSocket ? sendPieces(m_socket->socketDescriptor(), pieces) : 0;
+    if (sent < 0) {
+        // QTcpSocket would close the socket. Input that has arrived, such as connection.close, can still be read, and
+        // ends with the error.
+        m_isBroken = true;
+        QMetaObject::invokeMethod(this, &Transport::readable, Qt::QueuedConnection);
+        return 0;
+    }
     qsizetype skip = qsizetype(sent);
     for (const QByteArrayView piece : pieces) {
         if (skip < piece.size()) {

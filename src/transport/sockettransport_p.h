@@ -2,9 +2,8 @@
 #pragma once
 
 #include "transport/addressrace_p.h"
+#include "transport/proxytunnel_p.h"
 #include "transport/transport_p.h"
-
-#include <QtCore/qpointer.h>
 
 namespace AmqpQt
 {
@@ -27,11 +26,13 @@ public:
 
 private:
     void useSocket();
+    void onWritten();
 
     AddressRace m_race;
     std::unique_ptr<QTcpSocket> m_socket; // null until ready()
-    QPointer<QTcpSocket> m_tunnel;        // the socket to the proxy, which belongs to m_socket; null without a proxy
+    ProxyTunnel m_tunnel;
     bool m_isWriting = false;
+    bool m_isBroken = false; // the peer no longer accepts bytes
 };
 
 } // namespace AmqpQt

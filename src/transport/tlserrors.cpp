@@ -62,8 +62,8 @@ QString reason(const QSslError &error, const QString &peerName)
     case QSslError::CertificateUntrusted:
         return u"its issuer, %1, is not trusted; ConnectionParameters::trustOnly() or trustAlso(), or cacertfile in a "
                "URL, sets the trusted authorities"_s.arg(issuer(certificate));
-    case QSslError::NoPeerCertificate:
-        return u"the broker sent none"_s;
+    case QSslError::InvalidPurpose:
+        return u"it is not a certificate for servers; its extended key usage must contain serverAuth"_s;
     default:
         return error.errorString();
     }
@@ -73,6 +73,8 @@ QString verificationFailed(const TlsFailure &failure)
 {
     QStringList reasons;
     for (const QSslError &error : failure.errors) {
+        if (error.error() == QSslError::NoPeerCertificate)
+            return u"the broker sent no certificate"_s;
         const QString text = reason(error, failure.peerName);
         if (!reasons.contains(text))
             reasons.append(text);
@@ -88,14 +90,21 @@ QString clientCertificateRefused(const TlsFailure &failure, const QString &why)
                  "and keyfile in a URL, sets it"_s;
 }
 
-const QString OldTls = QStringLiteral("the broker supports no version of TLS that this connection accepts (TLS 1.2 and "
-                                      "later by default); enable TLS 1.2 or 1.3 in the broker");
+QString oldTls()
+{
+    QString text =
+        u"the broker supports no version of TLS that this connection accepts (TLS 1.2 and later by default); "
+        "enable TLS 1.2 or 1.3 in the broker"_s;
+    if (QSslSocket::activeBackend() == "securetransport"_L1)
+        text += u"; Qt's TLS backend \"securetransport\" supports TLS 1.2 only, the backend \"openssl\" also 1.3"_s;
+    return text;
+}
 
 QString alertText(const TlsFailure &failure)
 {
     switch (*failure.alertReceived) {
     case QSsl::AlertType::ProtocolVersion:
-        return OldTls;
+        return oldTls();
     case QSsl::AlertType::CertificateRequired:
         return clientCertificateRefused(failure, u"or did not receive it"_s);
     case QSsl::AlertType::UnknownCa:
@@ -124,7 +133,7 @@ QString alertText(const TlsFailure &failure)
     }
 }
 
-// Only OpenSSL describes the bytes that are not TLS, and only in this text.
+// Only OpenSSL reports that the server does not speak TLS, and only in the text of its error.
 bool isNotTls(const TlsFailure &failure)
 {
     return failure.code == QAbstractSocket::SslHandshakeFailedError && !failure.alertSent &&
@@ -137,8 +146,12 @@ Error describe(const TlsFailure &failure)
 {
     if (!failure.errors.isEmpty())
         return Error(ErrorKind::Tls, verificationFailed(failure));
-    if (failure.alertReceived && failure.isSilent)
-        return Error(ErrorKind::Tls, alertText(failure));
+    if (failure.alertReceived && failure.isSilent) {
+        // A broker that is starting or stopping sends these, so a further attempt may help.
+        const bool isTemporary = failure.alertReceived == QSsl::AlertType::InternalError ||
+                                 failure.alertReceived == QSsl::AlertType::UserCancelled;
+        return Error(isTemporary ? ErrorKind::Network : ErrorKind::Tls, alertText(failure));
+    }
     if (failure.isEncrypted) {
         const bool mayBeRefusal = failure.isSilent && failure.code == QAbstractSocket::RemoteHostClosedError;
         return Error(ErrorKind::Network,
@@ -147,7 +160,7 @@ Error describe(const TlsFailure &failure)
                                   : failure.text);
     }
     if (failure.alertSent == QSsl::AlertType::ProtocolVersion)
-        return Error(ErrorKind::Tls, OldTls);
+        return Error(ErrorKind::Tls, oldTls());
     if (isNotTls(failure))
         return Error(ErrorKind::Tls,
                      u"the server does not speak TLS on this port, but probably plain AMQP; use the port of the "

@@ -32,9 +32,10 @@ QByteArray TlsMemory::session(const QString &peer, const QSslConfiguration &conf
     return isUsable ? found->bytes : QByteArray();
 }
 
-void TlsMemory::keepSession(const QString &peer, const QSslConfiguration &configuration, const QByteArray &session)
+void TlsMemory::keepSession(const QString &peer, const QSslCertificate &certificate,
+                            const QSslConfiguration &configuration, const QByteArray &session)
 {
-    m_sessions.insert(peer, {configuration, m_peerCertificate, session});
+    m_sessions.insert(peer, {configuration, certificate, session});
 }
 
 } // namespace AmqpQt

@@ -10,8 +10,8 @@
 namespace AmqpQt
 {
 
-// What a connection keeps of TLS from one attempt to the next: the certificate that the broker presented last, the
-// cipher, the errors that the application accepts for a certificate, and the sessions that can be resumed.
+// The TLS state of a connection that outlasts an attempt: the certificate that the broker presented last, the cipher,
+// the errors that the application accepts for a certificate, and the sessions that can be resumed.
 class TlsMemory
 {
 public:
@@ -30,7 +30,8 @@ public:
     // `peer` is the endpoint with its name. Resuming a session skips the verification of the certificate, so this is
     // possible only with the configuration of the verified session, and while its certificate is valid.
     QByteArray session(const QString &peer, const QSslConfiguration &configuration) const;
-    void keepSession(const QString &peer, const QSslConfiguration &configuration, const QByteArray &session);
+    void keepSession(const QString &peer, const QSslCertificate &certificate, const QSslConfiguration &configuration,
+                     const QByteArray &session);
 
 private:
     struct Session {

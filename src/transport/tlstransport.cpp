@@ -21,15 +21,19 @@ namespace
 constexpr qint64 ReadBufferSize = 128 * 1024;
 // Bytes that are encrypted at once. Those that the kernel does not accept stay in the buffer of the socket.
 constexpr qint64 WriteChunk = 64 * 1024;
+constexpr auto Scheme = "amqps://"_L1; // in error texts
 
 bool canResume()
 {
     return QSslSocket::supportedFeatures().contains(QSsl::SupportedFeature::SessionTicket);
 }
 
-QString withoutZone(const QString &name)
+// The name without the zone of an IPv6 address, or the dot at the end of an absolute name.
+QString nameToVerify(const QString &name)
 {
-    return name.contains(u':') ? name.section(u'%', 0, 0) : name;
+    if (name.contains(u':'))
+        return name.section(u'%', 0, 0);
+    return name.endsWith(u'.') ? name.chopped(1) : name;
 }
 
 } // namespace
@@ -44,14 +48,14 @@ TlsTransport::TlsTransport(const TlsOptions &options, std::shared_ptr<TlsMemory>
           proxy, [] { return std::make_unique<QSslSocket>(); }, this)
 {
     connect(&m_race, &AddressRace::connected, this, &TlsTransport::startHandshake);
-    connect(&m_race, &AddressRace::failed, this, &Transport::failed);
+    connect(&m_race, &AddressRace::failed, this,
+            [this](const Error &error) { Q_EMIT failed(Error(error.kind(), Scheme + error.text())); });
 }
 
 void TlsTransport::connectTo(const PeerAddress &address)
 {
-    m_peer = (address.host.contains(u':') ? u"amqps://[%1]:%2"_s : u"amqps://%1:%2"_s)
-                 .arg(address.host, QString::number(address.port));
-    m_failure.peerName = withoutZone(address.name);
+    m_peer = Scheme + hostAndPort(address.host, address.port);
+    m_failure.peerName = nameToVerify(address.name);
     const Result<QSslConfiguration> configuration =
         m_isTlsSupported ? tlsConfiguration(m_options) : Result<QSslConfiguration>(tlsIsMissing());
     if (!configuration) {
@@ -69,7 +73,7 @@ void TlsTransport::startHandshake()
 {
     m_socket.reset(static_cast<QSslSocket *>(m_race.takeSocket().release()));
     m_socket->setParent(this); // so that it moves to another thread as well
-    m_peer = "amqps://"_L1 + m_race.peerText();
+    m_peer = Scheme + m_race.peerText();
     connect(m_socket.get(), &QSslSocket::encrypted, this, &TlsTransport::onEncrypted);
     connect(m_socket.get(), &QSslSocket::sslErrors, this, &TlsTransport::onSslErrors);
     connect(m_socket.get(), &QSslSocket::alertReceived, this, [this](QSsl::AlertLevel, QSsl::AlertType type) {
@@ -81,13 +85,12 @@ void TlsTransport::startHandshake()
     connect(m_socket.get(), &QSslSocket::newSessionTicketReceived, this, &TlsTransport::keepSession);
     connect(m_socket.get(), &QSslSocket::readyRead, this, &Transport::readable);
     connect(m_socket.get(), &QSslSocket::encryptedBytesWritten, this, &TlsTransport::onWritten);
-    if (m_race.usesProxy())
-        watchTunnel();
+    m_tunnel.watch(*m_socket, this, [this] { onWritten(); });
     connect(m_socket.get(), &QSslSocket::errorOccurred, this, &TlsTransport::onError);
     connect(m_socket.get(), &QSslSocket::disconnected, this, &Transport::finished);
 
     QSslConfiguration configuration = m_configuration;
-    configuration.setSessionTicket(m_memory->session(m_peer + m_failure.peerName, m_configuration));
+    configuration.setSessionTicket(m_memory->session(sessionName(), m_configuration));
     m_socket->setSslConfiguration(configuration);
     m_socket->setPeerVerifyName(m_failure.peerName);
     m_socket->setReadBufferSize(ReadBufferSize);
@@ -95,21 +98,9 @@ void TlsTransport::startHandshake()
     m_socket->startClientEncryption();
 }
 
-// With an HTTP proxy the inner socket of the QSslSocket passes everything on to a socket of its own, which buffers it,
-// and reports it as written.
-void TlsTransport::watchTunnel()
-{
-    for (QTcpSocket *const socket : m_socket->findChildren<QTcpSocket *>()) {
-        if (socket->parent() != m_socket.get())
-            m_tunnel = socket;
-    }
-    if (m_tunnel)
-        connect(m_tunnel, &QAbstractSocket::bytesWritten, this, &TlsTransport::onWritten);
-}
-
 void TlsTransport::onWritten()
 {
-    if (!m_isWriting) // the socket may emit its signal from within write()
+    if (!m_isWriting) // a socket may emit its signal from within write()
         Q_EMIT written();
 }
 
@@ -140,17 +131,23 @@ void TlsTransport::onEncrypted()
         m_isVerified = false;
         qCWarning(lcConnection).noquote() << m_peer << "is used without verification of its certificate";
     }
-    qCDebug(lcConnection).noquote() << m_peer << m_socket->sessionProtocol() << m_socket->sessionCipher().name();
+    qCDebug(lcConnection).noquote() << m_peer << m_socket->sessionProtocol() << m_socket->sessionCipher().name()
+                                    << QSslSocket::activeBackend() << QSslSocket::sslLibraryVersionString();
     if (m_socket->sessionProtocol() == QSsl::TlsV1_2) // with TLS 1.3 the broker sends the session later
         keepSession();
     Q_EMIT ready();
+}
+
+QString TlsTransport::sessionName() const
+{
+    return m_peer + u' ' + m_failure.peerName;
 }
 
 void TlsTransport::keepSession()
 {
     const QByteArray session = m_socket->sslConfiguration().sessionTicket();
     if (m_isVerified && !session.isEmpty())
-        m_memory->keepSession(m_peer + m_failure.peerName, m_configuration, session);
+        m_memory->keepSession(sessionName(), m_socket->peerCertificate(), m_configuration, session);
 }
 
 void TlsTransport::onError(QAbstractSocket::SocketError code)
@@ -218,7 +215,7 @@ qint64 TlsTransport::bytesToWrite() const
 {
     if (!m_socket)
         return 0;
-    return m_socket->bytesToWrite() + m_socket->encryptedBytesToWrite() + (m_tunnel ? m_tunnel->bytesToWrite() : 0);
+    return m_socket->bytesToWrite() + m_socket->encryptedBytesToWrite() + m_tunnel.bytesToWrite();
 }
 
 void TlsTransport::close()

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "transport/addressrace_p.h"
+#include "transport/proxytunnel_p.h"
 #include "transport/tlserrors_p.h"
 #include "transport/tlsmemory_p.h"
 #include "transport/tlsoptions_p.h"
@@ -37,8 +38,8 @@ private:
     void startHandshake();
     void onEncrypted();
     void onSslErrors(const QList<QSslError> &errors);
-    void watchTunnel();
     void onWritten();
+    QString sessionName() const;
     void onError(QAbstractSocket::SocketError code);
     void keepSession();
     void fail(const Error &error);
@@ -48,9 +49,9 @@ private:
     const bool m_isTlsSupported;
     AddressRace m_race;
     std::unique_ptr<QSslSocket> m_socket; // null until the TCP connection exists
-    QTcpSocket *m_tunnel = nullptr;       // of the socket, with an HTTP proxy
-    QString m_peer;                       // for error texts
-    QSslConfiguration m_configuration;    // of this attempt, without the session to resume
+    ProxyTunnel m_tunnel;
+    QString m_peer;                    // for error texts
+    QSslConfiguration m_configuration; // of this attempt, without the session to resume
     TlsFailure m_failure;
     Error m_error;            // the first one; later ones are its consequences
     bool m_isVerified = true; // no error was accepted or ignored

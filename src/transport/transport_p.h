@@ -35,7 +35,8 @@ public:
     // Accepts all bytes or fails with -1. Buffers the bytes that the kernel does not accept yet.
     virtual qint64 write(const char *from, qint64 size) = 0;
     // Writes as much of the consecutive pieces as the kernel accepts at once. If that is not all, buffers a little more
-    // and emits written() once that has left. Returns the number of bytes accepted, or -1.
+    // and emits written() once that has left. Returns the number of bytes accepted, which is 0 if the peer no longer
+    // accepts any but may have sent some that are to be read first, or -1.
     virtual qint64 writeSome(std::span<const QByteArrayView> pieces) = 0;
     virtual qint64 bytesToWrite() const = 0;
     virtual Error error() const = 0; // its kind determines whether another endpoint is tried
@@ -44,7 +45,7 @@ public:
     virtual void abort() = 0;
 
 Q_SIGNALS:
-    void awaiting(const QString &what); // the transport has a TCP connection, and waits for this before ready()
+    void awaiting(const QString &what); // emitted once the TCP connection exists; `what` is the next step
     void sslErrors(const QList<QSslError> &errors);
     void ready(); // read() and write() may be called; all negotiation of the transport is done
     void readable();

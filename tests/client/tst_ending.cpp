@@ -70,6 +70,7 @@ private Q_SLOTS:
     void survivorsSayNotOpen();
 
     void channelClosedByTheBrokerIsReportedInOrder();
+    void closeByTheBrokerPrecedesTheErrorOfAWrite();
     void protocolViolationIsReportedToThePeer();
 };
 
@@ -281,6 +282,24 @@ void tst_Ending::channelClosedByTheBrokerIsReportedInOrder()
     QCOMPARE(client.channel->error().text(), u"NOT_FOUND - no exchange 'x'"_s);
     QVERIFY(other->isOpen());
     QCOMPARE(peer.violations(), QStringList());
+}
+
+// The broker sends connection.close, and resets the TCP connection because it has not read everything.
+void tst_Ending::closeByTheBrokerPrecedesTheErrorOfAWrite()
+{
+    const Message message(QByteArray(200'000, 'x'));
+    ScriptedPeer peer;
+    OpenClient client(peer);
+    SignalLog log;
+    log.watch(&client.connection);
+    peer.setReading(false);
+    QVERIFY(client.channel->publish({}, u"q"_s, message) > 0);
+    QCOMPARE(client.connection.bytesToWrite(), 0); // the kernel has taken all bytes
+    peer.closeConnection(320, "CONNECTION_FORCED");
+    peer.dropConnection();
+    client.channel->publish({}, u"q"_s, message); // is written at once
+    QVERIFY(waitUntil([&] { return !log.only(u"connection.closed"_s).isEmpty(); }));
+    QCOMPARE(log.only(u"connection.closed"_s), QStringList{u"connection.closed ConnectionClosed 320"_s});
 }
 
 void tst_Ending::protocolViolationIsReportedToThePeer()

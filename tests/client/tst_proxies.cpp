@@ -194,7 +194,7 @@ void tst_Proxies::silentProxyIsGivenUpInTime()
     QCOMPARE(failureOf(parameters).kind(), ErrorKind::Timeout);
 }
 
-// The socket to the proxy must not take everything without telling.
+// The socket to the proxy must not buffer bytes that are not counted.
 void tst_Proxies::bytesThatTheProxyDoesNotTakeAreCounted()
 {
     QFETCH(const ProxyServer::Kind, kind);

@@ -5,7 +5,11 @@
 #include "support/proxyserver.h"
 #include "tlssupport.h"
 
+#include "transport/tlsoptions_p.h"
+
+#include <QtCore/qfile.h>
 #include <QtCore/qrandom.h>
+#include <QtCore/qtemporarydir.h>
 #include <QtNetwork/qsslcipher.h>
 #include <QtNetwork/qsslconfiguration.h>
 #include <QtNetwork/qsslsocket.h>
@@ -13,13 +17,20 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
+static void addProxies()
+{
+    QTest::addColumn<ProxyServer::Kind>("kind");
+    QTest::newRow("SOCKS5") << ProxyServer::Kind::Socks5;
+    QTest::newRow("HTTP") << ProxyServer::Kind::Http;
+}
+
 class tst_Tls : public QObject
 {
     Q_OBJECT
 private Q_SLOTS:
-    void peerCertificateTellsItsExpiry();
-    void sessionCipherTellsTheVersionOfTls_data();
-    void sessionCipherTellsTheVersionOfTls();
+    void expiryOfThePeerCertificateCanBeRead();
+    void sessionCipherHasTheVersionOfTls_data();
+    void sessionCipherHasTheVersionOfTls();
     void peerCertificateOfARejectedBrokerCanBeRead();
     void sslErrorsAreReportedBeforeTheEnd();
     void slotOfSslErrorsMayDeleteTheConnection();
@@ -35,12 +46,19 @@ private Q_SLOTS:
     void largeBodiesArriveInBothDirections();
     void lastBytesBeforeTheEndAreDispatched();
     void lossIsReported();
+    void lossThroughAProxyLosesNoDelivery_data() { addProxies(); }
+    void lossThroughAProxyLosesNoDelivery();
+    void readingAKeySparesOtherConnections_data();
+    void readingAKeySparesOtherConnections();
     void backpressureReachesThePublisher();
     void deletedConnectionSendsEverything();
     void urlConnects();
-    void backpressureReachesThePublisherThroughAProxy_data();
+    void backpressureReachesThePublisherThroughAProxy_data() { addProxies(); }
     void backpressureReachesThePublisherThroughAProxy();
     void passphraseIsNeverShown();
+
+private:
+    QTemporaryDir m_directory;
 };
 
 namespace
@@ -85,7 +103,7 @@ private:
 
 } // namespace
 
-void tst_Tls::peerCertificateTellsItsExpiry()
+void tst_Tls::expiryOfThePeerCertificateCanBeRead()
 {
     ScriptedPeer peer;
     peer.setTls(TlsSettings());
@@ -104,14 +122,14 @@ void tst_Tls::peerCertificateTellsItsExpiry()
     QVERIFY(connection.peerCertificate().isNull());
 }
 
-void tst_Tls::sessionCipherTellsTheVersionOfTls_data()
+void tst_Tls::sessionCipherHasTheVersionOfTls_data()
 {
     QTest::addColumn<QByteArray>("version");
     QTest::newRow("TLS 1.2") << QByteArray("TLSv1.2");
     QTest::newRow("TLS 1.3") << QByteArray("TLSv1.3");
 }
 
-void tst_Tls::sessionCipherTellsTheVersionOfTls()
+void tst_Tls::sessionCipherHasTheVersionOfTls()
 {
     QFETCH(const QByteArray, version);
     ScriptedPeer peer;
@@ -367,6 +385,76 @@ void tst_Tls::lossIsReported()
     QCOMPARE(brief(openingError(client.connection)), u"ok"_s);
 }
 
+// The socket to the proxy is deleted when the connection is lost, while decrypted deliveries wait.
+void tst_Tls::lossThroughAProxyLosesNoDelivery()
+{
+    QFETCH(const ProxyServer::Kind, kind);
+    constexpr int Count = 1000;
+    ScriptedPeer peer;
+    peer.setTls(TlsSettings());
+    ProxyServer server(kind, peer.port());
+    ConnectionParameters parameters = trusting(u"ca"_s, {u"broker.invalid"_s, 0, true, u"localhost"_s});
+    parameters.setProxy(server.proxy());
+    parameters.setDispatchBudget(1ms);
+    OpenClient client(parameters);
+    Consumer *consumer = client.consume(ConsumeOptions().withAckMode(AckMode::NoAck));
+    int arrived = 0;
+    int arrivedAfterTheLoss = 0;
+    connect(consumer, &Consumer::delivered, this, [&] {
+        ++arrived;
+        arrivedAfterTheLoss += server.findChildren<QTcpSocket *>().isEmpty();
+        QThread::usleep(100); // so that a turn dispatches a few deliveries
+        QCOMPARE(client.connection.bytesToWrite(), 0);
+    });
+    peer.sendRaw(deliveries("c1", 1, QByteArrayList(Count, "m")));
+    peer.hangUp();
+    QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Closed; }));
+    QCOMPARE(arrived, Count);
+    QVERIFY(arrivedAfterTheLoss > 0);
+}
+
+void tst_Tls::readingAKeySparesOtherConnections_data()
+{
+    QTest::addColumn<TlsOptions>("options");
+    QTest::addColumn<bool>("isRight");
+    const QString certificate = certificateFile(u"client.pem"_s);
+    const QString key = certificateFile(u"client.key"_s);
+    const QString encryptedKey = certificateFile(u"client-encrypted.key"_s);
+    QTest::newRow("EC key") << TlsOptions{.certificateFile = certificate, .keyFile = key} << true;
+    QTest::newRow("wrong passphrase") << TlsOptions{.certificateFile = certificate,
+                                                    .keyFile = encryptedKey,
+                                                    .passphrase = Secret(u"wrong"_s)}
+                                      << false;
+    QTest::newRow("no key") << TlsOptions{.certificateFile = certificate, .keyFile = certificate} << false;
+    QTest::newRow("wrong passphrase of PKCS#12") << TlsOptions{.certificateFile = certificateFile(u"client.p12"_s),
+                                                               .isPkcs12 = true,
+                                                               .passphrase = Secret(u"wrong"_s)}
+                                                 << false;
+    QFile damaged(m_directory.filePath(u"ca.pem"_s));
+    QVERIFY(damaged.open(QIODevice::WriteOnly));
+    damaged.write("-----BEGIN CERTIFICATE-----\n" + QByteArray(99, 'x').toBase64() + "\n-----END CERTIFICATE-----\n");
+    QTest::newRow("damaged authority") << TlsOptions{.authorityFiles = {damaged.fileName()}} << false;
+    QTest::newRow("not PKCS#12") << TlsOptions{.certificateFile = key, .isPkcs12 = true} << false;
+}
+
+void tst_Tls::readingAKeySparesOtherConnections()
+{
+    QFETCH(const TlsOptions, options);
+    QFETCH(const bool, isRight);
+    ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
+    peer.setTls(TlsSettings());
+    OpenClient client(trustingCa(peer));
+    SignalLog log;
+    log.watch(&client.connection);
+    log.watchDeliveries(client.consume());
+    QCOMPARE(bool(tlsConfiguration(options)), isRight); // for another connection of this thread
+    peer.deliver(1, "c1", 1, "m");
+    QVERIFY(waitUntil([&] { return log.has(u"consumer.delivered m"_s) || !client.connection.isOpen(); }));
+    settle(client.connection);
+    QVERIFY2(client.connection.isOpen(), qPrintable(client.connection.error().toString()));
+    QVERIFY(log.has(u"consumer.delivered m"_s));
+}
+
 // Publishes until the connection is no longer writable, and lets the peer read then.
 static void publishUntilBackpressure(ScriptedPeer &peer, ConnectionParameters parameters)
 {
@@ -392,13 +480,6 @@ void tst_Tls::backpressureReachesThePublisher()
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
     peer.setTls(TlsSettings());
     publishUntilBackpressure(peer, trustingCa(peer));
-}
-
-void tst_Tls::backpressureReachesThePublisherThroughAProxy_data()
-{
-    QTest::addColumn<ProxyServer::Kind>("kind");
-    QTest::newRow("SOCKS5") << ProxyServer::Kind::Socks5;
-    QTest::newRow("HTTP") << ProxyServer::Kind::Http;
 }
 
 void tst_Tls::backpressureReachesThePublisherThroughAProxy()

@@ -133,6 +133,7 @@ private Q_SLOTS:
     void aSilentAddressCostsOnlyTheDelay();
     void aSilentAddressMayStillWin();
     void aFailedAttemptStartsTheNextAtOnce();
+    void attemptThatTheSocketGivesUpIsRepeated();
     void errorNamesEveryAddressWithItsReason();
     void errorNamesAFewOfManyAddresses();
     void anAddressThatFailsAtOnceIsReportedLater();
@@ -234,6 +235,20 @@ void tst_AddressRace::aFailedAttemptStartsTheNextAtOnce()
     QCoreApplication::processEvents(); // handles a timer of 0 ms
     QCOMPARE(race.sockets.size(), 2);
     QCOMPARE(race.target(1), V4 + u" 5672"_s);
+}
+
+void tst_AddressRace::attemptThatTheSocketGivesUpIsRepeated()
+{
+    Race race;
+    race.startTo({V4});
+    QVERIFY(race.waitForAttempts(1));
+    const QString target = race.target(0);
+    race.sockets.at(0)->fail(u"timed out"_s, QAbstractSocket::SocketTimeoutError);
+    QVERIFY(race.waitForAttempts(2));
+    QCOMPARE(race.target(1), target);
+    race.sockets.at(1)->fail(u"refused"_s);
+    QTRY_COMPARE(race.failures, 1);
+    QCOMPARE(race.error.text(), u"broker.example:5672: refused (192.0.2.1)"_s);
 }
 
 void tst_AddressRace::errorNamesEveryAddressWithItsReason()

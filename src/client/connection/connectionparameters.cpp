@@ -331,7 +331,11 @@ QNetworkProxy ConnectionParameters::proxy() const
     The proxy looks up the names of the endpoints, unless its QNetworkProxy::HostNameLookupCapability is cleared, so a
     host such as \c localhost is the proxy's own machine. Errors name the endpoint, the proxy and the cause: a proxy
     that cannot be reached and an endpoint that the proxy cannot reach or refuses are an ErrorKind::Network, a rejected
-    login at the proxy is an ErrorKind::Authentication.
+    login at the proxy is an ErrorKind::Authentication. A SOCKS5 proxy gets user name and password in Latin-1, and so
+    does an HTTP proxy with the scheme Basic or Digest; there Qt replaces other characters by "?".
+
+    The addresses of the proxy itself are tried one after the other, so an address of it that never answers may use up
+    the time of connectTimeout(). Set an address instead of a name then.
 
     A proxy is used only if it is set here. QNetworkProxy::setApplicationProxy(), QNetworkProxyFactory and the proxies
     of the system have no effect; pass QNetworkProxy::applicationProxy() to use that. The parts of the proxy do not
@@ -521,6 +525,8 @@ bool ConnectionParameters::eraseOnConnect() const
     A password that is kept in memory, in these parameters or in a Connection, is wiped when it is replaced or
     destroyed. Other copies are beyond the library's control: strings and URLs of the application, the copy that
     password() returns, other copies of these parameters, and bytes that the socket, TLS or the kernel have buffered.
+    The private key of the client, its passphrase and the password of the proxy are not erased after an attempt, since
+    the next one needs them.
 */
 void ConnectionParameters::setEraseOnConnect(bool erase)
 {
