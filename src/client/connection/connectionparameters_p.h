@@ -87,6 +87,7 @@ public:
 inline const QString UrlProperty = QStringLiteral("url"); // of a Connection
 
 QString hostProblem(const QString &host); // why the host is invalid; empty if it is valid
+bool isLoopback(const QString &host);     // whether the host is this machine, without looking it up
 
 // The ranges shared by setters and URLs.
 inline constexpr int DefaultBackpressureMultiplier = 10; // pika's

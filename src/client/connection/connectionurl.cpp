@@ -61,11 +61,6 @@ QString secondsText(std::chrono::milliseconds time)
     return text;
 }
 
-bool isLoopback(const QString &host)
-{
-    return host.compare("localhost"_L1, Qt::CaseInsensitive) == 0 || QHostAddress(host).isLoopback();
-}
-
 // The zone of a link-local address, such as "eth0" or "2", of the characters that RFC 6874 allows in a URL unencoded.
 bool isZone(QStringView zone)
 {
@@ -75,6 +70,11 @@ bool isZone(QStringView zone)
 }
 
 } // namespace
+
+bool isLoopback(const QString &host)
+{
+    return host.compare("localhost"_L1, Qt::CaseInsensitive) == 0 || QHostAddress(host).isLoopback();
+}
 
 QString hostProblem(const QString &host)
 {
@@ -475,10 +475,11 @@ private:
             if (value != "verify_peer"_L1 && value != "verify_none"_L1)
                 return fail(u"%1 has the value \"%2\", which is neither \"verify_peer\" nor \"verify_none\""_s.arg(
                     place, value));
-            QSslConfiguration configuration = m_parameters.sslConfiguration();
-            configuration.setPeerVerifyMode(QSslSocket::VerifyNone);
-            if (value == "verify_none"_L1)
+            if (value == "verify_none"_L1) {
+                QSslConfiguration configuration = m_parameters.sslConfiguration();
+                configuration.setPeerVerifyMode(QSslSocket::VerifyNone);
                 m_parameters.setSslConfiguration(configuration);
+            }
         } else if (value == "disable"_L1) {
             fail(place + " has the value \"disable\", which is not supported; the name is needed for verification"_L1);
         } else if (const QString problem = hostProblem(value); !problem.isEmpty()) {

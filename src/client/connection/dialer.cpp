@@ -4,7 +4,6 @@
 #include "base/logging_p.h"
 #include "client/connection/connectionparameters_p.h"
 
-#include <QtNetwork/qhostaddress.h>
 #include <QtNetwork/qnetworkproxy.h>
 
 #include <algorithm>
@@ -13,11 +12,6 @@ namespace AmqpQt
 {
 
 using namespace Qt::StringLiterals;
-
-static bool isLoopback(const QString &host)
-{
-    return host.compare("localhost"_L1, Qt::CaseInsensitive) == 0 || QHostAddress(host).isLoopback();
-}
 
 Dialer::Dialer(const ConnectionParameters &parameters, TransportFactory makeTransport, QObject *parent,
                QRandomGenerator &random)
@@ -86,7 +80,8 @@ std::unique_ptr<Transport> Dialer::transportToNextEndpoint()
     const bool sendsPassword = ConnectionParametersPrivate::of(m_parameters).usesPassword();
     const bool isLocal = isLoopback(m_endpoint.host) && m_parameters.proxy().type() == QNetworkProxy::NoProxy;
     if (sendsPassword && !m_endpoint.encrypted && !isLocal)
-        qCWarning(lcConnection).noquote() << "the password is sent to" << m_endpoint.host << "without encryption";
+        qCWarning(lcConnection).noquote() << "the password is sent to" << m_endpoint.host
+                                          << "without encryption; an endpoint with TLS, amqps://, encrypts it";
     return m_makeTransport(m_parameters, m_endpoint, this);
 }
 
