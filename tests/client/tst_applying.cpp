@@ -225,8 +225,7 @@ void tst_Applying::mismatchFollowsThePolicy()
     Serving t(RecoveryPolicy().withMismatch(policy));
     t.contents->existing = {u"q"_s, u"x"_s};
     t.contents->differing = {u"q"_s, u"x"_s};
-    const auto report =
-        t.apply(Topology().exchange(u"x"_s, ExchangeType::Direct).queue(u"q"_s).bind(u"q"_s, u"x"_s));
+    const auto report = t.apply(Topology().exchange(u"x"_s, ExchangeType::Direct).queue(u"q"_s).bind(u"q"_s, u"x"_s));
     if (policy == RecoveryPolicy::Mismatch::Fail) {
         QCOMPARE(brief(report.error()), u"ChannelClosed 406"_s);
         return;
@@ -337,8 +336,8 @@ void tst_Applying::endOfTheChannelOrConnectionEndsTheReply()
     auto client = std::make_unique<OpenClient>(peer);
     QObject context;
     QStringList ends;
-    const auto reply = client->channel->apply(
-        Topology().exchange(u"x"_s, ExchangeType::Topic).queue(u"q"_s).bind(u"q"_s, u"x"_s));
+    const auto reply =
+        client->channel->apply(Topology().exchange(u"x"_s, ExchangeType::Topic).queue(u"q"_s).bind(u"q"_s, u"x"_s));
     reply.then(&context, [&](const Result<TopologyReport> &result) { ends += brief(result.error()); });
     QVERIFY(waitUntil([&] { return peer.count("exchange.declare") > 0; }));
     if (end == u"close"_s)
@@ -398,8 +397,7 @@ void tst_Applying::declarationsAreRecorded()
     const auto inspecting = other->inspectQueue(u"known"_s); // is not recorded
     QVERIFY(waitUntil([&] { return inspecting.isFinished(); }));
     const Topology recorded = t.client.connection.topology();
-    QCOMPARE(recorded.entities(),
-             QStringList{u"exchange \"x\""_s} + applied.entities());
+    QCOMPARE(recorded.entities(), QStringList{u"exchange \"x\""_s} + applied.entities());
     QVERIFY(recorded.containsBinding(u"q"_s, u"x"_s, u"k"_s, {{u"h"_s, 1}}));
     const auto deleting = other->deleteQueue(u"q"_s);
     QVERIFY(waitUntil([&] { return deleting.isFinished(); }));

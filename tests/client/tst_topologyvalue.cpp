@@ -47,7 +47,8 @@ void tst_TopologyValue::copiesAreIndependent()
     Topology second = first;
     second.removeQueue(u"a"_s).exchange(u"x"_s, ExchangeType::Direct);
     QVERIFY(first.containsQueue(u"a"_s) && first.containsBinding(u"a"_s, u"x"_s) && !first.containsExchange(u"x"_s));
-    QVERIFY(!second.containsQueue(u"a"_s) && !second.containsBinding(u"a"_s, u"x"_s) && second.containsExchange(u"x"_s));
+    QVERIFY(!second.containsQueue(u"a"_s) && !second.containsBinding(u"a"_s, u"x"_s) &&
+            second.containsExchange(u"x"_s));
     first.swap(second);
     QVERIFY(first.containsExchange(u"x"_s));
     Topology third = std::move(second);

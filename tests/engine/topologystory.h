@@ -65,7 +65,8 @@ struct TopologyStory {
     }
     static Binding exchangeBinding(const QString &destination, const QString &source, const QString &key = {})
     {
-        return {.kind = Binding::Destination::Exchange, .destination = destination, .source = source, .routingKey = key};
+        return {
+            .kind = Binding::Destination::Exchange, .destination = destination, .source = source, .routingKey = key};
     }
 
     // "x", "q", "q<x key" and "y<x key", sorted as they are declared again.

@@ -21,6 +21,8 @@ private Q_SLOTS:
     void cancelRemovesTheQueue_data();
     void cancelRemovesTheQueue();
     void callsOfAChannelThatReplaysAreNotRecorded();
+    void heldCallsFollowNewNames();
+    void lastQueueFollowsItsNewName();
     void endOfTheConnectionClearsTheRecord();
     void failedAttemptKeepsCallsThatWait();
 };
@@ -236,6 +238,65 @@ void tst_RecordedCalls::callsOfAChannelThatReplaysAreNotRecorded()
     channel.setRecorded(true);
     t.declareQueue(channel, "r");
     QCOMPARE(t.contents(), QStringList{u"r"_s});
+}
+
+void tst_RecordedCalls::heldCallsFollowNewNames()
+{
+    Recording t;
+    t.checksRules = false; // the broker knows only the old name
+    auto &channel = t.openChannel();
+    auto &calls = channel.topology();
+    const auto declaring = calls.declareQueue({}, {.exclusive = true}, false);
+    t.expectSent<Wire::QueueDeclare>().broker(Wire::QueueDeclareOk{.queue = "amq.gen-1"});
+    t.takeReply<QueueInfo>(*declaring);
+    t.answer(channel.txSelect(), Wire::TxSelectOk{});
+    const auto committing = channel.txCommit(); // holds the calls that follow
+    t.expectSent<Wire::TxSelect>().expectSent<Wire::TxCommit>();
+    QVERIFY(calls.bindQueue({}, u"x"_s, {}, {}));
+    QVERIFY(calls.bindQueue(u"amq.gen-1"_s, u"x"_s, u"amq.gen-1"_s, {{u"h"_s, 1}})); // a key of the application
+    QVERIFY(calls.unbindQueue(u"other"_s, u"x"_s, u"amq.gen-1"_s, {}));
+    QVERIFY(channel.get(u"amq.gen-1"_s, true));
+    QVERIFY(channel.subscriptions().consume(u"amq.gen-1"_s, {.consumerTag = u"tag"_s}, &t));
+    QVERIFY(calls.purgeQueue({}));
+    QVERIFY(calls.deleteQueue(u"amq.gen-1"_s, true, false));
+    channel.publish({}, u"amq.gen-1"_s, Wire::encodeProperties({}), "body",
+                    false); // the key belongs to the application
+    t.expectNothingSent();
+
+    t.engine.recordedTopology()->queueRenamed(u"amq.gen-1"_s, u"amq.gen-2"_s);
+    t.engine.renameQueues({{u"amq.gen-1"_s, u"amq.gen-2"_s}, {u"unknown"_s, u"amq.gen-3"_s}});
+    t.answer(committing, Wire::TxCommitOk{});
+    t.expectSent(Wire::QueueBind{.queue = "amq.gen-2", .exchange = "x", .routingKey = "amq.gen-2"});
+    t.expectSent<Wire::QueueBind>([](const Wire::QueueBind &sent) {
+        QCOMPARE(sent.queue, QByteArrayView("amq.gen-2"));
+        QCOMPARE(sent.routingKey, QByteArrayView("amq.gen-1"));
+        QVERIFY(!sent.arguments.contents.isEmpty());
+    });
+    t.expectSent(Wire::QueueUnbind{.queue = "other", .exchange = "x", .routingKey = "amq.gen-1"});
+    t.expectSent(Wire::BasicGet{.queue = "amq.gen-2", .noAck = true});
+    t.expectSent<Wire::BasicConsume>([](const Wire::BasicConsume &sent) {
+        QCOMPARE(sent.queue, QByteArrayView("amq.gen-2"));
+        QCOMPARE(sent.consumerTag, QByteArrayView("tag"));
+    });
+    t.expectSent(Wire::QueuePurge{.queue = "amq.gen-2"});
+    t.expectSent(Wire::QueueDelete{.queue = "amq.gen-2", .ifUnused = true});
+    t.expectPublished("body", "amq.gen-1").expectNothingSent();
+    t.broker(Wire::QueueBindOk{}).broker(Wire::QueueBindOk{});
+    t.takeEvents();
+    QCOMPARE(t.contents(), QStringList({u"amq.gen-2"_s, u"amq.gen-2<x amq.gen-2"_s, u"amq.gen-2<x amq.gen-1"_s}));
+}
+
+void tst_RecordedCalls::lastQueueFollowsItsNewName()
+{
+    Recording t;
+    auto &calls = t.openChannel().topology();
+    const auto declaring = calls.declareQueue({}, {.exclusive = true}, false);
+    t.broker(Wire::QueueDeclareOk{.queue = "amq.gen-1"});
+    t.takeReply<QueueInfo>(*declaring);
+    t.engine.renameQueues({{u"other"_s, u"amq.gen-3"_s}});
+    QCOMPARE(calls.lastQueue(), u"amq.gen-1"_s);
+    t.engine.renameQueues({{u"amq.gen-1"_s, u"amq.gen-2"_s}});
+    QCOMPARE(calls.lastQueue(), u"amq.gen-2"_s);
 }
 
 void tst_RecordedCalls::endOfTheConnectionClearsTheRecord()

@@ -108,8 +108,8 @@ void tst_TopologyRecord::laterChangesOfATableHaveNoEffect()
     QueueOptions options{.arguments = {{u"x-max-length"_s, 3}}};
     FieldTable headers{{u"region"_s, u"eu"_s}};
     const auto declaring = t.expect(Engine::DeclaredQueue{u"q"_s, options});
-    const auto binding = t.expect(
-        Engine::BindingChange{Engine::BindingChange::Kind::Bind, t.queueBinding(u"q"_s, u"x"_s, {}, headers)});
+    const auto binding =
+        t.expect(Engine::BindingChange{Engine::BindingChange::Kind::Bind, t.queueBinding(u"q"_s, u"x"_s, {}, headers)});
     options.arguments.insert(u"x-max-length"_s, 4);
     headers.clear();
     t.confirm(declaring, t.infoOf(u"q"_s));
@@ -158,8 +158,9 @@ void tst_TopologyRecord::argumentsOfOtherTypesAreOtherArguments()
     t.bind(t.queueBinding(u"q"_s, u"x"_s, {}, {{u"h"_s, qint64(1)}}));
     QCOMPARE(t.contents().size(), 2);
     t.unbind(t.queueBinding(u"q"_s, u"x"_s, {}, {{u"h"_s, 1}}));
-    QCOMPARE(t.record.confirmed().bindings(Engine::Binding::Destination::Queue).front().arguments.value(u"h"_s).typeId(),
-             int(QMetaType::LongLong));
+    QCOMPARE(
+        t.record.confirmed().bindings(Engine::Binding::Destination::Queue).front().arguments.value(u"h"_s).typeId(),
+        int(QMetaType::LongLong));
 }
 
 void tst_TopologyRecord::deletedQueueTakesItsBindingsAlong()
@@ -351,9 +352,9 @@ void tst_TopologyRecord::endOfAnOldConsumerLeavesANewQueueAlone()
     const auto consumer = t.consume(u"q"_s);
     t.deleteQueue(u"q"_s);
     t.queue(u"q"_s, QueueOptions::temporary());
-    const auto next = t.consume(u"q"_s);
     t.record.consumerEnded(consumer, EndOfConsumer::CancelledByBroker); // because of the deletion
     QCOMPARE(t.contents(), QStringList{u"q"_s});
+    const auto next = t.consume(u"q"_s);
     t.record.consumerEnded(next, EndOfConsumer::Ended);
     QCOMPARE(t.contents(), QStringList());
 }
@@ -401,8 +402,8 @@ void tst_TopologyRecord::declarationUnderWayIsRecordedOnce()
 {
     TopologyStory t;
     const auto declaring = t.expect(Engine::DeclaredQueue{{}, QueueOptions::temporary()});
-    const auto binding = t.expect(
-        Engine::BindingChange{Engine::BindingChange::Kind::Bind, t.queueBinding({}, u"x"_s), declaring});
+    const auto binding =
+        t.expect(Engine::BindingChange{Engine::BindingChange::Kind::Bind, t.queueBinding({}, u"x"_s), declaring});
     t.record.connectionLost(); // the calls are sent again
     QVERIFY(t.record.confirmed().isEmpty());
     t.record.connectionLost();
@@ -419,8 +420,7 @@ void tst_TopologyRecord::bindingToAQueueWithoutANameGetsItsName()
     byName.keyIsQueueName = true;
     const auto binding = t.expect(
         Engine::BindingChange{Engine::BindingChange::Kind::Bind, t.queueBinding({}, u"x"_s, u"k"_s), declaring});
-    const auto bindingByName =
-        t.expect(Engine::BindingChange{Engine::BindingChange::Kind::Bind, byName, declaring});
+    const auto bindingByName = t.expect(Engine::BindingChange{Engine::BindingChange::Kind::Bind, byName, declaring});
     const auto consuming = t.expect(Engine::ConsumerStart{{{}, declaring}});
     const auto otherDeclaring = t.expect(Engine::DeclaredQueue{{}, {}}); // before the answers
     t.confirm(declaring, t.infoOf(u"amq.gen-1"_s));
@@ -441,15 +441,15 @@ void tst_TopologyRecord::callsForAFailedDeclarationAreDropped()
 {
     TopologyStory t;
     const auto declaring = t.expect(Engine::DeclaredQueue{{}, {}});
-    const auto binding = t.expect(
-        Engine::BindingChange{Engine::BindingChange::Kind::Bind, t.queueBinding({}, u"x"_s), declaring});
+    const auto binding =
+        t.expect(Engine::BindingChange{Engine::BindingChange::Kind::Bind, t.queueBinding({}, u"x"_s), declaring});
     t.fail(declaring);
     t.fail(binding);
     QVERIFY(t.record.confirmed().isEmpty());
     // A broker that breaks the rules adds nothing either.
     const auto unnamed = t.expect(Engine::DeclaredQueue{{}, {}});
-    const auto bound = t.expect(
-        Engine::BindingChange{Engine::BindingChange::Kind::Bind, t.queueBinding({}, u"x"_s), unnamed});
+    const auto bound =
+        t.expect(Engine::BindingChange{Engine::BindingChange::Kind::Bind, t.queueBinding({}, u"x"_s), unnamed});
     t.confirm(unnamed, t.infoOf({}));
     t.confirm(bound);
     QVERIFY(t.record.confirmed().isEmpty());
@@ -459,8 +459,8 @@ void tst_TopologyRecord::inspectedQueueNamesItsBindings()
 {
     TopologyStory t;
     const auto inspecting = ++t.lastCall; // queue.declare with passive and without a name; not recorded
-    const auto binding = t.expect(
-        Engine::BindingChange{Engine::BindingChange::Kind::Bind, t.queueBinding({}, u"x"_s), inspecting});
+    const auto binding =
+        t.expect(Engine::BindingChange{Engine::BindingChange::Kind::Bind, t.queueBinding({}, u"x"_s), inspecting});
     t.confirm(inspecting, t.infoOf(u"q"_s));
     t.confirm(binding);
     QCOMPARE(t.contents(), QStringList{u"q<x"_s});
@@ -476,8 +476,8 @@ void tst_TopologyRecord::renamedQueueKeepsItsBindings()
     t.bind(t.queueBinding(u"amq.gen-1"_s, u"x"_s, u"2"_s));
     t.record.queueRenamed(u"amq.gen-1"_s, u"amq.gen-2"_s);
     t.record.queueRenamed(u"unknown"_s, u"also unknown"_s);
-    QCOMPARE(t.contents(), QStringList({u"amq.gen-2"_s, u"other"_s, u"amq.gen-2<x 1"_s, u"other<x amq.gen-1"_s,
-                                        u"amq.gen-2<x 2"_s}));
+    QCOMPARE(t.contents(),
+             QStringList({u"amq.gen-2"_s, u"other"_s, u"amq.gen-2<x 1"_s, u"other<x amq.gen-1"_s, u"amq.gen-2<x 2"_s}));
     t.record.queueRenamed(u"amq.gen-2"_s, u"amq.gen-3"_s); // the second outage
     t.deleteQueue(u"amq.gen-3"_s);
     QCOMPARE(t.contents(), QStringList({u"other"_s, u"other<x amq.gen-1"_s}));
@@ -499,8 +499,8 @@ void tst_TopologyRecord::callsUnderWayFollowARename()
 {
     TopologyStory t;
     t.queueNamedByBroker(u"amq.gen-1"_s, QueueOptions::temporary());
-    const auto binding = t.expect(
-        Engine::BindingChange{Engine::BindingChange::Kind::Bind, t.queueBinding(u"amq.gen-1"_s, u"x"_s)});
+    const auto binding =
+        t.expect(Engine::BindingChange{Engine::BindingChange::Kind::Bind, t.queueBinding(u"amq.gen-1"_s, u"x"_s)});
     const auto consuming = t.expect(Engine::ConsumerStart{{u"amq.gen-1"_s}});
     const auto deleting = t.expect(Engine::QueueDeletion{{u"amq.gen-1"_s}});
     t.record.connectionLost();

@@ -60,7 +60,7 @@ struct Replaying {
                 steps += name;
                 const bool fails = failing.contains(name);
                 const auto *queue = std::get_if<Engine::DeclaredQueue>(&step.entity);
-                const QString given = !queue || fails       ? QString()
+                const QString given = !queue || fails         ? QString()
                                       : queue->name.isEmpty() ? names.takeFirst()
                                                               : queue->name;
                 if (const auto change = replay.finished(step.number, fails ? refused : Error(), given))
@@ -159,8 +159,7 @@ void tst_TopologyReplay::bindingsFollowTheNewName()
     t.bind(t.queueBinding(u"amq.gen-2"_s, u"x"_s, u"k"_s));
     Replaying replaying(t.record);
     replaying.names = {u"amq.gen-3"_s, u"amq.gen-4"_s};
-    QCOMPARE(replaying.run(),
-             QStringList({u"queue "_s, u"queue "_s, u"amq.gen-3<x amq.gen-3"_s, u"amq.gen-4<x k"_s}));
+    QCOMPARE(replaying.run(), QStringList({u"queue "_s, u"queue "_s, u"amq.gen-3<x amq.gen-3"_s, u"amq.gen-4<x k"_s}));
     QCOMPARE(replaying.renamed, QStringList({u"amq.gen-1>amq.gen-3"_s, u"amq.gen-2>amq.gen-4"_s}));
 }
 
@@ -189,8 +188,7 @@ void tst_TopologyReplay::bindingsOfFailedEntitiesAreSkipped()
     t.bind(t.exchangeBinding(u"y"_s, u"x"_s));
     Replaying replaying(t.record);
     replaying.failing = {u"exchange y"_s, u"queue q"_s};
-    QCOMPARE(replaying.run(),
-             QStringList({u"exchange x"_s, u"exchange y"_s, u"queue q"_s, u"queue y"_s, u"y<x"_s}));
+    QCOMPARE(replaying.run(), QStringList({u"exchange x"_s, u"exchange y"_s, u"queue q"_s, u"queue y"_s, u"y<x"_s}));
     QCOMPARE(replaying.failures(),
              QStringList({u"exchange \"y\": refused"_s, u"queue \"q\": refused"_s,
                           u"binding of exchange \"y\" to exchange \"x\" with the routing key \"\": refused"_s,

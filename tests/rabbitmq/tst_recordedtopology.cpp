@@ -118,8 +118,7 @@ void tst_RecordedTopology::waitsForAnExchangeOfOthers()
 {
     const QString queue = uniqueName(u"q"_s), exchange = uniqueName(u"x"_s);
     ConnectionParameters parameters = brokerParameters();
-    parameters.setRecoveryPolicy(
-        RecoveryPolicy().withMissing(RecoveryPolicy::Missing::Wait).withDelays(200ms, 200ms));
+    parameters.setRecoveryPolicy(RecoveryPolicy().withMissing(RecoveryPolicy::Missing::Wait).withDelays(200ms, 200ms));
     BrokerClient client(parameters);
     const auto reply = client.channel->apply(Topology().queue(queue, {.exclusive = true}).bind(queue, exchange));
     QVERIFY(waitFor([&] { return m_client->messageCount(queue) == -1 && client.messageCount(queue) == 0; }));

@@ -76,11 +76,8 @@ Topology TopologyPrivate::make(const Engine::Declarations &declarations)
 Binding TopologyPrivate::binding(Binding::Destination kind, const QString &destination, const QString &source,
                                  const QString &routingKey, const FieldTable &arguments)
 {
-    Binding binding{.kind = kind,
-                    .destination = destination,
-                    .source = source,
-                    .routingKey = routingKey,
-                    .arguments = arguments};
+    Binding binding{
+        .kind = kind, .destination = destination, .source = source, .routingKey = routingKey, .arguments = arguments};
     if (!arguments.isEmpty()) {
         const Result<QByteArray> encoded = Wire::encodeTable(arguments, u"arguments");
         binding.encodedArguments = encoded ? *encoded : encoded.error().text().toUtf8(); // apply() reports the error
@@ -114,8 +111,7 @@ Topology &Topology::queue(const QString &name, const QueueOptions &options)
 Topology &Topology::bind(const QString &queue, const QString &exchange, const QString &routingKey,
                          const FieldTable &arguments)
 {
-    d->contents.add(
-        TopologyPrivate::binding(Binding::Destination::Queue, queue, exchange, routingKey, arguments));
+    d->contents.add(TopologyPrivate::binding(Binding::Destination::Queue, queue, exchange, routingKey, arguments));
     return *this;
 }
 
@@ -156,8 +152,7 @@ Topology &Topology::removeQueue(const QString &name)
 Topology &Topology::removeBinding(const QString &queue, const QString &exchange, const QString &routingKey,
                                   const FieldTable &arguments)
 {
-    d->contents.remove(
-        TopologyPrivate::binding(Binding::Destination::Queue, queue, exchange, routingKey, arguments));
+    d->contents.remove(TopologyPrivate::binding(Binding::Destination::Queue, queue, exchange, routingKey, arguments));
     return *this;
 }
 
@@ -165,8 +160,8 @@ Topology &Topology::removeBinding(const QString &queue, const QString &exchange,
     Removes the binding of the exchange \a destination to the exchange \a source with the same \a routingKey and
     \a arguments from this value.
 */
-Topology &Topology::removeExchangeBinding(const QString &destination, const QString &source,
-                                          const QString &routingKey, const FieldTable &arguments)
+Topology &Topology::removeExchangeBinding(const QString &destination, const QString &source, const QString &routingKey,
+                                          const FieldTable &arguments)
 {
     d->contents.remove(
         TopologyPrivate::binding(Binding::Destination::Exchange, destination, source, routingKey, arguments));
@@ -318,4 +313,3 @@ QStringList TopologyReport::failures() const
 }
 
 } // namespace AmqpQt
-

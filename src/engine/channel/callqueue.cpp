@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "engine/channel/callqueue_p.h"
 
+#include "wire/fieldtable_p.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -97,6 +99,38 @@ void CallQueue::cancelWaitingConsumes(const ConsumerEntry *only)
             m_channel.finish(consumer->cancelCall, CancelResult{});
         return true;
     });
+}
+
+void CallQueue::renameQueues(const QHash<QString, QString> &newNames)
+{
+    if (m_held.isEmpty())
+        return;
+    const auto encoded = [](const QString &name) { return Wire::encodeText(name).value_or(name.toUtf8()); };
+    QHash<QByteArray, QByteArray> names;
+    for (auto name = newNames.cbegin(); name != newNames.cend(); ++name)
+        names.insert(encoded(name.key()), encoded(*name));
+    const TopologyRecord *record = m_channel.host().recordedTopology();
+    for (Held &held : m_held) {
+        auto *call = std::get_if<ChannelCall>(&held);
+        if (!call)
+            continue;
+        const QByteArray payload = call->payload;
+        const Wire::MethodId id{qFromBigEndian<quint16>(payload.constData()),
+                                qFromBigEndian<quint16>(payload.constData() + 2)};
+        Wire::visitMethod(id, QByteArrayView(payload).sliced(4), [&](auto method) {
+            if constexpr (requires { method.queue; }) {
+                const auto name = names.constFind(method.queue.toByteArray());
+                if (name == names.cend())
+                    return;
+                if constexpr (requires { method.routingKey; }) {
+                    if (record && record->expectsNameAsKey(call->id))
+                        method.routingKey = *name;
+                }
+                method.queue = *name;
+                call->payload = Wire::encodePayload(method);
+            }
+        });
+    }
 }
 
 void CallQueue::forget(CallId id)

@@ -5,6 +5,7 @@
 #include "engine/channel/channelcontext_p.h"
 #include "engine/channel/consumertable_p.h"
 
+#include <QtCore/qhash.h>
 #include <QtCore/qlist.h>
 
 #include <optional>
@@ -60,7 +61,8 @@ public:
     // Held calls of basic.consume that wait for their tag.
     const ChannelCall *consumeWaitingFor(QByteArrayView tag) const; // null if there is none
     bool holdsDirectReplyTo() const; // whether a consumer of direct reply-to is held that is not ending
-    void cancelWaitingConsumes(const ConsumerEntry *only); // null for all such calls
+    void cancelWaitingConsumes(const ConsumerEntry *only);      // null for all such calls
+    void renameQueues(const QHash<QString, QString> &newNames); // in held calls
 
     // The calls end without an answer.
     void forget(CallId id); // the call may be sent or held

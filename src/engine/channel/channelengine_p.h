@@ -31,6 +31,12 @@ public:
     Publishing &publishing() noexcept { return m_publishing; }
     ContentReceiver &contents() noexcept { return m_contents; }
 
+    // The broker has named these queues again. They get their new names in held calls, and as the last declared queue.
+    void renameQueues(const QHash<QString, QString> &newNames)
+    {
+        m_topology.renameQueues(newNames);
+        m_calls.renameQueues(newNames);
+    }
     void setRecorded(bool recorded) noexcept { m_isRecorded = recorded; } // for calls made afterwards
 
     // Each returns the id of its reply, or an error if nothing was queued.

@@ -250,6 +250,11 @@ void TopologyCalls::on(const Wire::QueueDeclareOk &method)
     m_channel.finish(call->id, info);
 }
 
+void TopologyCalls::renameQueues(const QHash<QString, QString> &newNames)
+{
+    m_lastQueue = newNames.value(m_lastQueue, m_lastQueue);
+}
+
 void TopologyCalls::clear()
 {
     m_lastDeclare = 0;

@@ -7,6 +7,7 @@
 #include <AmqpQt/fieldtable.h>
 #include <AmqpQt/options.h>
 
+#include <QtCore/qhash.h>
 #include <QtCore/qstring.h>
 
 namespace AmqpQt::Engine
@@ -42,7 +43,8 @@ public:
     Result<QString> resolveQueue(const QString &name) const;
     QueueReference reference(const QString &resolved) const { return {resolved, m_lastDeclare}; }
     void on(const Wire::QueueDeclareOk &);
-    void clear(); // the channel has ended
+    void renameQueues(const QHash<QString, QString> &newNames); // the broker has named queues again
+    void clear();                                               // the channel has ended
 
 private:
     // Announces the change of a call to the connection's record of the topology.

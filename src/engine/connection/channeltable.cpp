@@ -72,6 +72,14 @@ void ChannelTable::releaseHeld()
     }
 }
 
+void ChannelTable::renameQueues(const QHash<QString, QString> &newNames)
+{
+    for (const Slot &slot : m_slots) {
+        if (slot.channel)
+            slot.channel->renameQueues(newNames);
+    }
+}
+
 void ChannelTable::endAll(const Error &callError, const Error &reason)
 {
     for (size_t number = 1; number < m_slots.size(); ++number) {

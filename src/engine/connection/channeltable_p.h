@@ -5,6 +5,8 @@
 
 #include <AmqpQt/error.h>
 
+#include <QtCore/qhash.h>
+
 #include <vector>
 
 namespace AmqpQt::Engine
@@ -48,7 +50,8 @@ public:
     int openCount() const noexcept { return m_openCount; } // includes numbers that await close-ok
 
     void closeAll();
-    void releaseHeld();                                       // the operations that the channels hold
+    void releaseHeld(); // the operations that the channels hold
+    void renameQueues(const QHash<QString, QString> &newNames);
     void endAll(const Error &callError, const Error &reason); // also forgets the close-oks that the broker owes
     void endBeyondLimit();                                    // the channels whose numbers exceed the limit
 

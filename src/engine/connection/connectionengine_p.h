@@ -107,6 +107,9 @@ public:
     ChannelEngine *channel(quint16 number) const { return m_channels.channel(number); }
     bool isChannelNumberPossible(quint16 number) const { return number > 0 && number <= m_channels.limit(); }
 
+    // Called when a replay has declared queues that the broker has named again, by their old names.
+    void renameQueues(const QHash<QString, QString> &newNames) { m_channels.renameQueues(newNames); }
+
     ConnectionCalls &ownCalls() noexcept { return m_ownCalls; }
     State state() const noexcept { return m_state; }
     using ChannelHost::hasNack;

@@ -57,10 +57,9 @@ QString describe(const DeclaredQueue &queue)
 
 QString describe(const Binding &binding)
 {
-    const QString arguments =
-        binding.arguments.isEmpty()
-            ? QString()
-            : u" and the arguments %1"_s.arg(QStringList(binding.arguments.keys()).join(u", "_s));
+    const QString arguments = binding.arguments.isEmpty()
+                                  ? QString()
+                                  : u" and the arguments %1"_s.arg(QStringList(binding.arguments.keys()).join(u", "_s));
     return (binding.kind == Binding::Destination::Queue
                 ? u"binding of queue \"%1\" to exchange \"%2\" with the routing key \"%3\"%4"_s
                 : u"binding of exchange \"%1\" to exchange \"%2\" with the routing key \"%3\"%4"_s)

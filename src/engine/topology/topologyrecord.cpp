@@ -30,8 +30,6 @@ void setQueueName(TopologyChange &change, const QString &name)
         start->queue.name = name;
     } else if (auto *binding = std::get_if<BindingChange>(&change)) {
         binding->binding.destination = name;
-        if (binding->binding.keyIsQueueName)
-            binding->binding.routingKey = name;
     }
 }
 
@@ -172,6 +170,13 @@ void TopologyRecord::consumerAbandoned(const QString &queue)
     const std::shared_ptr<Consumers> consumers = m_consumersByQueue.value(queue);
     if (consumers && consumers->awaited > 0 && --consumers->awaited == 0 && consumers->active == 0)
         noteUnused(*consumers);
+}
+
+bool TopologyRecord::expectsNameAsKey(CallId id) const
+{
+    const auto at = m_expected.find(id);
+    const auto *change = at == m_expected.end() ? nullptr : std::get_if<BindingChange>(&at->second);
+    return change && change->binding.keyIsQueueName;
 }
 
 void TopologyRecord::queueRenamed(const QString &from, const QString &to)

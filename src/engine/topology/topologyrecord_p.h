@@ -59,6 +59,7 @@ public:
     // The change takes effect when the call is finished without an error.
     void expect(CallId id, TopologyChange change);
     void finished(CallId id, const ReplyValue &value); // other calls are ignored
+    bool expectsNameAsKey(CallId id) const;            // whether the call binds a queue with its name as the key
     // The consumer that this call has started.
     void consumerEnded(CallId start, EndOfConsumer how);
 

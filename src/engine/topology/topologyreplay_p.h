@@ -5,7 +5,6 @@
 
 #include <AmqpQt/error.h>
 
-
 #include <deque>
 #include <optional>
 #include <variant>
@@ -16,8 +15,9 @@ namespace AmqpQt::Engine
 
 // Makes the declarations of a record again after the connection was lost: the exchanges, the queues, the bindings
 // between exchanges, and the bindings of queues. The client makes the call of each step, on a channel that does not
-// record it, and reports its result. Calls need not wait for each other, except that bindings wait for all exchanges and
-// queues: their queues may get new names, and a binding to an exchange or a queue that could not be declared is skipped.
+// record it, and reports its result. Calls need not wait for each other, except that bindings wait for all exchanges
+// and queues: their queues may get new names, and a binding to an exchange or a queue that could not be declared is
+// skipped.
 class TopologyReplay
 {
 public:
