@@ -24,8 +24,8 @@ public:
     int maximumAttempts = 0; // in each outage; 0 means no limit
     std::chrono::milliseconds initialDelay{1'000};
     std::chrono::milliseconds maximumDelay{30'000};
-    double factor = 2.0;                         // from one delay to the next
-    std::chrono::milliseconds calmAfter{5'000};  // the duration of outages that a user need not know of
+    double factor = 2.0;                           // from one delay to the next
+    std::chrono::milliseconds calmAfter{5'000};    // the duration of outages that a user need not know of
     Mismatch onMismatch = Mismatch::SkipAndReport; // 406
     Missing onMissing = Missing::SkipAndReport;    // 404 of an entity that others declare
 
