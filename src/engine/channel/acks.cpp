@@ -6,16 +6,6 @@
 namespace AmqpQt::Engine
 {
 
-bool Acks::delivered(quint64 deliveryTag, ConsumerEntry *consumer)
-{
-    if (deliveryTag <= m_lastTag)
-        return false;
-    m_lastTag = deliveryTag;
-    m_entries.push_back({deliveryTag, consumer, State::Open});
-    checkInvariants();
-    return true;
-}
-
 qsizetype Acks::indexOf(quint64 deliveryTag) const
 {
     if (m_entries.isEmpty())
@@ -102,12 +92,17 @@ void Acks::takeFrames(Frames &frames)
         return;
     quint64 lastOfRun = 0;
     qsizetype inRun = 0;
-    for (qsizetype index = 0; index < m_closed; ++index) {
-        if (m_entries.at(index).state == State::Acked) {
-            lastOfRun = m_entries.at(index).deliveryTag;
-            ++inRun;
-        } else {
-            --m_settled;
+    if (m_closed > 0 && m_settled == 0) { // usually, all closed entries are acked
+        lastOfRun = m_entries.at(m_closed - 1).deliveryTag;
+        inRun = m_closed;
+    } else {
+        for (qsizetype index = 0; index < m_closed; ++index) {
+            if (m_entries.at(index).state == State::Acked) {
+                lastOfRun = m_entries.at(index).deliveryTag;
+                ++inRun;
+            } else {
+                --m_settled;
+            }
         }
     }
     m_entries.remove(0, m_closed);

@@ -36,7 +36,15 @@ public:
     // Called only for deliveries that need settling, since RabbitMQ does not count the deliveries of direct reply-to,
     // whose tags repeat. Returns false if the tag does not grow, since open deliveries with the same tag cannot be
     // distinguished.
-    bool delivered(quint64 deliveryTag, ConsumerEntry *consumer);
+    bool delivered(quint64 deliveryTag, ConsumerEntry *consumer)
+    {
+        if (deliveryTag <= m_lastTag)
+            return false;
+        m_lastTag = deliveryTag;
+        m_entries.push_back({deliveryTag, consumer, State::Open});
+        checkInvariants();
+        return true;
+    }
 
     bool isOpen(quint64 deliveryTag) const;
     // The ack is written by takeFrames(). Returns null if the tag is not open; otherwise the entry is valid until the
