@@ -19,23 +19,26 @@ using namespace Qt::StringLiterals;
 
 SocketTransport::SocketTransport(const QNetworkProxy &proxy, QObject *parent)
     : Transport(parent)
-    , m_race(proxy, std::make_unique<QTcpSocket>, this)
+    , m_race(std::make_unique<AddressRace>(proxy, std::make_unique<QTcpSocket>, this))
+    , m_usesProxy(m_race->usesProxy())
 {
-    connect(&m_race, &AddressRace::connected, this, &SocketTransport::useSocket);
-    connect(&m_race, &AddressRace::failed, this, &Transport::failed);
+    connect(m_race.get(), &AddressRace::connected, this, &SocketTransport::useSocket);
+    connect(m_race.get(), &AddressRace::failed, this, &Transport::failed);
 }
 
 void SocketTransport::connectTo(const PeerAddress &address)
 {
     // Unbuffered, so that reads copy from the kernel directly to their destination, and the kernel's buffer throttles
     // the broker.
-    m_race.start(address.host, address.port, QIODevice::ReadWrite | QIODevice::Unbuffered);
+    m_race->start(address.host, address.port, QIODevice::ReadWrite | QIODevice::Unbuffered);
 }
 
 void SocketTransport::useSocket()
 {
-    m_socket = m_race.takeSocket();
-    m_socket->setParent(this); // so that it moves to another thread as well
+    m_socket = m_race->takeSocket();
+    m_peer = m_race->peerText();
+    m_race.release()->deleteLater(); // it is emitting a signal
+    m_socket->setParent(this);       // so that it moves to another thread as well
     connect(m_socket.get(), &QAbstractSocket::readyRead, this, &Transport::readable);
     connect(m_socket.get(), &QAbstractSocket::bytesWritten, this, &SocketTransport::onWritten);
     connect(m_socket.get(), &QAbstractSocket::errorOccurred, this, [this] { Q_EMIT failed(error()); });
@@ -97,7 +100,7 @@ qint64 SocketTransport::writeSome(std::span<const QByteArrayView> pieces)
 {
     if (m_isBroken)
         return 0;
-    const bool bypassesSocket = isReady() && m_socket->bytesToWrite() == 0 && !m_race.usesProxy();
+    const bool bypassesSocket = isReady() && m_socket->bytesToWrite() == 0 && !m_usesProxy;
     const qint64 sent = bypassesSocket ? sendPieces(m_socket->socketDescriptor(), pieces) : 0;
     if (sent < 0) {
         // QTcpSocket would close the socket. Input that has arrived, such as connection.close, can still be read, and
@@ -120,12 +123,13 @@ qint64 SocketTransport::writeSome(std::span<const QByteArrayView> pieces)
 
 Error SocketTransport::error() const
 {
-    return Error(ErrorKind::Network, u"%1: %2"_s.arg(m_race.peerText(), m_socket->errorString()));
+    return Error(ErrorKind::Network, u"%1: %2"_s.arg(m_peer, m_socket->errorString()));
 }
 
 void SocketTransport::close()
 {
-    m_race.stop();
+    if (m_race)
+        m_race->stop();
     if (m_socket)
         m_socket->disconnectFromHost();
     if (!m_socket || m_socket->state() == QAbstractSocket::UnconnectedState)
@@ -134,7 +138,8 @@ void SocketTransport::close()
 
 void SocketTransport::abort()
 {
-    m_race.stop();
+    if (m_race)
+        m_race->stop();
     if (m_socket)
         m_socket->abort();
 }

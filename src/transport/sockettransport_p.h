@@ -28,9 +28,11 @@ private:
     void useSocket();
     void onWritten();
 
-    AddressRace m_race;
+    std::unique_ptr<AddressRace> m_race;  // null from ready() on
     std::unique_ptr<QTcpSocket> m_socket; // null until ready()
+    QString m_peer;                       // for error texts
     ProxyTunnel m_tunnel;
+    const bool m_usesProxy;
     bool m_isWriting = false;
     bool m_isBroken = false; // the peer no longer accepts bytes
 };

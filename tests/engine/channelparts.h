@@ -6,7 +6,7 @@
 #include <QtTest/qtest.h>
 
 // The parts of a channel as ChannelEngine connects them, but separate from it, so that a test calls them itself. They
-// belong to an open channel, which sends their methods.
+// belong to an open channel, which sends their methods, and share its calls and consumers.
 struct ChannelParts {
     explicit ChannelParts(const Engine::Settings &settings = Script::defaultSettings())
         : s(settings)
@@ -37,13 +37,13 @@ struct ChannelParts {
 
     Script s;
     Engine::ChannelEngine &channel;
-    Engine::CallQueue calls{channel};
-    Engine::ConsumerTable consumers;
-    Engine::TopologyCalls topology{channel, calls};
-    Engine::Deliveries deliveries{channel, consumers};
-    Engine::Publishing publishing{channel, calls, consumers};
-    Engine::Subscriptions subscriptions{channel, topology, calls, consumers, publishing};
-    Engine::ContentReceiver contents{channel, calls, consumers, deliveries, publishing, subscriptions};
+    Engine::CallQueue &calls = channel.callQueue();
+    Engine::ConsumerTable &consumers = channel.consumers();
+    Engine::TopologyCalls topology{channel};
+    Engine::Deliveries deliveries{channel};
+    Engine::Publishing publishing{channel};
+    Engine::Subscriptions subscriptions{channel, topology, publishing};
+    Engine::ContentReceiver contents{channel, deliveries, publishing, subscriptions};
 
 private:
     static Engine::ChannelEngine &opened(Script &s)

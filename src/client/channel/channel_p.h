@@ -11,6 +11,9 @@
 
 #include <QtCore/qlist.h>
 
+#include <memory>
+#include <vector>
+
 namespace AmqpQt
 {
 
@@ -96,31 +99,33 @@ public:
     ConnectionPrivate *connection; // null after the connection was destroyed
     const quint64 serialNumber;    // of this object; unlike channel numbers, never used again in this connection
     std::shared_ptr<Engine::ChannelEngine> engine;
-    bool isPrefetchSet = false;            // set by Channel::setPrefetch(); otherwise the default applies
-    bool isInternal = false;               // owned by the library
     PublisherPrivate *publisher = nullptr; // owns the channel, if set
-    State state = State::Closed;
     Error error;
     Error lastCallError;
-    int unconfirmedCount = 0; // published in confirm mode, outcome not reported yet
     std::vector<Promise<void>> whenOpen;
-    std::optional<Reply<void>> closing;     // the reply of close()
-    std::optional<Promise<void>> reopening; // reopen() was called before closed() was emitted
+    // There may be thousands of channels, so members that most of them never use are created on demand.
+    std::unique_ptr<Reply<void>> closing;     // the reply of close()
+    std::unique_ptr<Promise<void>> reopening; // reopen() was called before closed() was emitted
     ChannelConsumers consumers;
     ChannelFlowReports flow{*this};
+    State state = State::Closed;
+    int unconfirmedCount = 0;   // published in confirm mode, outcome not reported yet
+    bool isPrefetchSet = false; // set by Channel::setPrefetch(); otherwise the default applies
+    bool isInternal = false;    // owned by the library
 
 private:
     void setState(State newState);
     void startReopening(const Promise<void> &promise);
     void noteUnconfirmed();
+    ConfirmReplies &confirmReplies();
     Error checkConfirmMode(const char *function) const;
     Result<Engine::CallId> submit(const char *function, const Call &call);
 
-    ConfirmReplies m_confirmReplies;
+    bool m_unconfirmedNoted = false;
+    int m_reportedUnconfirmedCount = 0;
     quint64 m_firstConfirmed = 0; // the first sequence number in confirm mode
     quint64 m_lastSequence = 0;
-    int m_reportedUnconfirmedCount = 0;
-    bool m_unconfirmedNoted = false;
+    std::unique_ptr<ConfirmReplies> m_confirmReplies; // created on demand
 };
 
 template <typename T, typename Convert, typename Emit>

@@ -25,10 +25,10 @@ public:
 
 private:
     ChannelPrivate &m_channel;
-    bool m_isFlowStopped = false;
-    bool m_isWindowFull = false;
     BackpressureReasons m_reasons;
     bool m_isWritable = false;
+    bool m_isFlowStopped = false;
+    bool m_isWindowFull = false;
 };
 
 } // namespace AmqpQt

@@ -19,10 +19,8 @@ using Engine::CallId;
 ChannelPrivate::ChannelPrivate(Channel *channel, ConnectionPrivate *connectionPrivate)
     : q(channel)
     , connection(connectionPrivate)
-    , serialNumber(connectionPrivate ? connectionPrivate->nextChannelSerial() : 0)
+    , serialNumber(connectionPrivate ? connectionPrivate->add(this) : 0)
 {
-    if (connection)
-        connection->channels.emplace(serialNumber, this);
 }
 
 ChannelPrivate::~ChannelPrivate()
@@ -36,10 +34,11 @@ ChannelPrivate::~ChannelPrivate()
         promise.finish(deleted, ConnectionPrivate::Delivery::Posted);
     if (reopening)
         reopening->finish(deleted, ConnectionPrivate::Delivery::Posted);
-    m_confirmReplies.fail(deleted);
+    if (m_confirmReplies)
+        m_confirmReplies->fail(deleted);
     if (!connection)
         return;
-    connection->channels.erase(serialNumber);
+    connection->remove(this);
     connection->dispatcher.forget(this);
     if (engine) {
         engine->release();
@@ -73,9 +72,10 @@ void ChannelPrivate::connectionDestroyed(const Error &gone)
     connection = nullptr;
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         promise.finish(gone, ConnectionPrivate::Delivery::Posted);
-    if (const auto promise = std::exchange(reopening, std::nullopt))
+    if (const auto promise = std::exchange(reopening, nullptr))
         promise->finish(gone, ConnectionPrivate::Delivery::Posted);
-    m_confirmReplies.fail(gone);
+    if (m_confirmReplies)
+        m_confirmReplies->fail(gone);
     if (state == State::Closed)
         return;
     state = State::Closed;
@@ -144,7 +144,7 @@ Reply<void> ChannelPrivate::reopen()
         return whenOpen.emplace_back().reply();
     const Promise<void> promise;
     if (state != State::Closed && engine->state() == Engine::ChannelEngine::State::Closed)
-        reopening = promise; // closed() must be emitted first
+        reopening = std::make_unique<Promise<void>>(promise); // closed() must be emitted first
     else
         startReopening(promise);
     return promise.reply();
@@ -170,14 +170,14 @@ Reply<void> ChannelPrivate::close()
 {
     if (connection && !connection->isOwnThread("close"))
         return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"close() was called from another thread"_s));
-    if (const auto promise = std::exchange(reopening, std::nullopt))
+    if (const auto promise = std::exchange(reopening, nullptr))
         promise->finish(Error(ErrorKind::Cancelled, u"the channel was closed"_s), ConnectionPrivate::Delivery::Posted);
     if (!engine || state == State::Closed || engine->state() == Engine::ChannelEngine::State::Closed)
         return Promise<void>::finished({});
     if (state == State::Closing)
         return closing ? *closing : connection->close(); // closing the connection also closes this channel
     connection->takeSettlements();                       // earlier settlements of other threads are still sent
-    closing = reply("close", [this] { return engine->close(); });
+    closing = std::make_unique<Reply<void>>(reply("close", [this] { return engine->close(); }));
     noteClosing();
     return *closing;
 }
@@ -334,7 +334,7 @@ void ChannelPrivate::onClosed(const Error &reason)
     defer(q, [channel = q, reason] { Q_EMIT channel->closed(reason); });
     if (reopening) {
         defer(q, [this] {
-            if (const auto promise = std::exchange(reopening, std::nullopt))
+            if (const auto promise = std::exchange(reopening, nullptr))
                 startReopening(*promise);
         });
     }
@@ -382,7 +382,7 @@ Reply<void> ChannelPrivate::publishWithReply(const QString &exchange, const QStr
     const quint64 sequence = publish("publishWithReply", exchange, routingKey, message, flags);
     if (sequence == 0)
         return Promise<void>::finished(lastCallError);
-    return m_confirmReplies.whenConfirmed(sequence);
+    return confirmReplies().whenConfirmed(sequence);
 }
 
 Reply<void> ChannelPrivate::whenConfirmed()
@@ -394,7 +394,14 @@ Reply<void> ChannelPrivate::whenConfirmed()
         return Promise<void>::finished(reportCallError(reason));
     if (unconfirmedCount == 0)
         return Promise<void>::finished({});
-    return m_confirmReplies.whenAllConfirmed(m_lastSequence, unconfirmedCount);
+    return confirmReplies().whenAllConfirmed(m_lastSequence, unconfirmedCount);
+}
+
+ConfirmReplies &ChannelPrivate::confirmReplies()
+{
+    if (!m_confirmReplies)
+        m_confirmReplies = std::make_unique<ConfirmReplies>();
+    return *m_confirmReplies;
 }
 
 Error ChannelPrivate::checkConfirmMode(const char *function) const
@@ -426,8 +433,8 @@ void ChannelPrivate::publishesEnded(quint64 first, quint64 last, const Error &fa
     first = std::max(first, m_firstConfirmed); // before, there was no confirm mode
     unconfirmedCount -= int(last - first + 1);
     noteUnconfirmed();
-
-    m_confirmReplies.publishesEnded(first, last, failure, connection->dispatcher);
+    if (m_confirmReplies)
+        m_confirmReplies->publishesEnded(first, last, failure, connection->dispatcher);
 }
 
 void ChannelPrivate::noteUnconfirmed()

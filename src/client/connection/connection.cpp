@@ -732,7 +732,7 @@ Channel *Connection::channel(quint16 number)
 QList<Channel *> Connection::channels() const
 {
     QList<Channel *> channels;
-    for (const auto &[serial, channel] : std::as_const(d->channels)) {
+    for (const ChannelPrivate *channel : d->channels()) {
         if (channel->engine && !channel->isInternal)
             channels.append(channel->q);
     }

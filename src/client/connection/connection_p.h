@@ -16,7 +16,8 @@
 #include <AmqpQt/connection.h>
 #include <AmqpQt/message.h>
 
-#include <map>
+#include <QtCore/qlist.h>
+
 #include <memory>
 #include <optional>
 #include <vector>
@@ -51,8 +52,8 @@ public:
     void setUrl(const QUrl &url);
     void setTransportFactory(TransportFactory factory); // takes effect with the next open()
     void ignoreSslErrors(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors);
-    QSslCertificate peerCertificate() const { return m_tls->peerCertificate(); }
-    QSslCipher sessionCipher() const { return m_tls->sessionCipher(); }
+    QSslCertificate peerCertificate() const { return m_tls ? m_tls->peerCertificate() : QSslCertificate(); }
+    QSslCipher sessionCipher() const { return m_tls ? m_tls->sessionCipher() : QSslCipher(); }
     Reply<void> open();
     Reply<void> openOn(std::unique_ptr<QIODevice> device);
     Reply<void> close();
@@ -79,7 +80,8 @@ public:
             link.writeNow();
         scheduler.schedule();
     }
-    quint64 nextChannelSerial() noexcept { return ++m_lastChannelSerial; }
+    quint64 add(ChannelPrivate *channel); // returns the serial number of the channel
+    void remove(const ChannelPrivate *channel);
     void setError(const Error &newError);      // stores and emits the reason why the connection ended or failed to open
     void reportCallError(const Error &reason); // stores and emits the reason why a call was rejected
     HelperChannel &helperChannel();
@@ -114,7 +116,7 @@ public:
     FlowReports flow;
     TransportLink link;
     std::shared_ptr<Mailbox> mailbox;
-    std::map<quint64, ChannelPrivate *> channels; // sorted by serial number, that is, in order of creation
+    const QList<ChannelPrivate *> &channels() const noexcept { return m_channels; } // in order of creation
     std::vector<Promise<void>> whenOpen;
 
 protected:
@@ -128,7 +130,8 @@ private:
     void startAttempt(std::unique_ptr<Transport> device = {});
     void dialNextEndpoint();
     std::unique_ptr<Transport> makeTransport(const ConnectionParameters &attempt, const Endpoint &endpoint,
-                                             QObject *parent) const;
+                                             QObject *parent);
+    const std::shared_ptr<TlsMemory> &tlsMemory();
     void onTransportReady();
     bool isAttempt() const { return state == Connection::State::Connecting || state == Connection::State::Handshaking; }
     bool triesNextEndpoint(const Error &reason) const;
@@ -139,14 +142,16 @@ private:
     void endTurn(const Dispatcher::Guard &guard);
     bool hasWork() const; // whether another turn is needed
     void setDeadline(Engine::Time time);
+    QList<ChannelPrivate *>::const_iterator position(quint64 channelSerial) const; // the insertion point if not found
     ChannelPrivate *channelOf(const Settlement &settlement) const; // returns null if the channel is gone
 
-    const std::shared_ptr<TlsMemory> m_tls = std::make_shared<TlsMemory>();
+    std::shared_ptr<TlsMemory> m_tls; // created on demand; see tlsMemory()
     TransportFactory m_makeTransport;
     std::unique_ptr<Dialer> m_dialer; // belongs to the current or the last attempt
     std::optional<Promise<void>> m_opening;
     std::optional<Promise<void>> m_closing;
     HelperChannel *m_helperChannel = nullptr; // a child, created on demand
+    QList<ChannelPrivate *> m_channels;       // sorted by serial number
     quint64 m_lastChannelSerial = 0;
     quint64 m_messagesOut = 0;
 };

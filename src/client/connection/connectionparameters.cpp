@@ -26,7 +26,8 @@ void ConnectionParametersPrivate::reject(const QString &property, const QString 
 
 QStringList ConnectionParametersPrivate::passwordMechanisms()
 {
-    return {QLatin1StringView(Engine::SaslPlain), QLatin1StringView(Engine::SaslAmqplain)};
+    static const QStringList names{QLatin1StringView(Engine::SaslPlain), QLatin1StringView(Engine::SaslAmqplain)};
+    return names; // shared by all parameters
 }
 
 QString ConnectionParametersPrivate::mechanismProblem(const QStringList &names)

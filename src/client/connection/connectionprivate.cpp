@@ -112,7 +112,7 @@ ConnectionPrivate::~ConnectionPrivate()
     for (const Promise<void> &promise : whenOpen)
         promise.finish(gone, Delivery::Posted);
     dispatcher.postDeferred(q);
-    for (const auto &[serial, channel] : std::exchange(channels, {}))
+    for (ChannelPrivate *channel : std::exchange(m_channels, {}))
         channel->connectionDestroyed(gone);
 }
 
@@ -252,7 +252,8 @@ void ConnectionPrivate::dialNextEndpoint()
     if (authenticator.askIfNeeded())
         return;
     link.reset();
-    m_tls->setPeerCertificate(QSslCertificate());
+    if (m_tls)
+        m_tls->setPeerCertificate(QSslCertificate());
     const ConnectionParameters &attempt = m_dialer->parameters();
     if (const Error invalid = attempt.error(); invalid.isError())
         return engine.failAttempt(invalid);
@@ -267,11 +268,18 @@ void ConnectionPrivate::dialNextEndpoint()
 }
 
 std::unique_ptr<Transport> ConnectionPrivate::makeTransport(const ConnectionParameters &attempt,
-                                                            const Endpoint &endpoint, QObject *parent) const
+                                                            const Endpoint &endpoint, QObject *parent)
 {
     if (endpoint.encrypted)
-        return std::make_unique<TlsTransport>(attempt.d->tls, m_tls, attempt.proxy(), parent);
+        return std::make_unique<TlsTransport>(attempt.d->tls, tlsMemory(), attempt.proxy(), parent);
     return std::make_unique<SocketTransport>(attempt.proxy(), parent);
+}
+
+const std::shared_ptr<TlsMemory> &ConnectionPrivate::tlsMemory()
+{
+    if (!m_tls)
+        m_tls = std::make_shared<TlsMemory>();
+    return m_tls;
 }
 
 void ConnectionPrivate::ignoreSslErrors(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors)
@@ -281,7 +289,7 @@ void ConnectionPrivate::ignoreSslErrors(const QSslCertificate &certificate, cons
     if (certificate.isNull())
         qCWarning(lcConnection, "ignoreSslErrors: the certificate is null");
     else
-        m_tls->accept(certificate, errors);
+        tlsMemory()->accept(certificate, errors);
 }
 
 void ConnectionPrivate::onTransportReady()
@@ -376,7 +384,7 @@ Reply<void> ConnectionPrivate::close()
         setState(Connection::State::Closing);
     if (!endWait())
         engine.close(now());
-    for (const auto &[serial, channel] : std::as_const(channels))
+    for (ChannelPrivate *channel : std::as_const(m_channels))
         channel->noteClosing();
     setDeadline(now());
     return m_closing->reply();
@@ -472,7 +480,8 @@ void ConnectionPrivate::deadlineReached()
 {
     if (!engine.hasInput() && link.isIdle()) {
         engine.releaseIdleMemory();
-        router.squeeze();
+        router.releaseIdleMemory();
+        dispatcher.releaseIdleMemory();
         scheduler.stopWatching();
     }
     // Process the peer's input before the elapsed time, since the loop may have been blocked.
@@ -600,11 +609,29 @@ void ConnectionPrivate::takeSettlements()
         settleNow(settlement);
 }
 
+quint64 ConnectionPrivate::add(ChannelPrivate *channel)
+{
+    m_channels.append(channel);
+    return ++m_lastChannelSerial;
+}
+
+void ConnectionPrivate::remove(const ChannelPrivate *channel)
+{
+    m_channels.erase(position(channel->serialNumber));
+}
+
+QList<ChannelPrivate *>::const_iterator ConnectionPrivate::position(quint64 channelSerial) const
+{
+    return std::lower_bound(
+        m_channels.cbegin(), m_channels.cend(), channelSerial,
+        [](const ChannelPrivate *channel, quint64 serial) { return channel->serialNumber < serial; });
+}
+
 // Searches by the object's serial number, since another channel may have reused the number of a closed one.
 ChannelPrivate *ConnectionPrivate::channelOf(const Settlement &settlement) const
 {
-    const auto own = channels.find(settlement.channelSerial);
-    return own != channels.end() ? own->second : nullptr;
+    const auto own = position(settlement.channelSerial);
+    return own != m_channels.cend() && (*own)->serialNumber == settlement.channelSerial ? *own : nullptr;
 }
 
 void ConnectionPrivate::settleNow(const Settlement &settlement)

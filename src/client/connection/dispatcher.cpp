@@ -18,18 +18,17 @@ Dispatcher::Dispatcher(TurnScheduler &scheduler)
 
 void Dispatcher::defer(QObject *context, std::function<void()> action)
 {
-    m_deferred.push_back({context, std::move(action), {}});
+    m_deferred.append({context, std::move(action), {}});
     m_scheduler.schedule();
 }
 
 void Dispatcher::runDeferred(const Guard &guard)
 {
-    while (guard && !m_deferred.empty()) {
-        const Deferred deferred = std::move(m_deferred.front());
-        m_deferred.pop_front();
+    while (guard && !m_deferred.isEmpty()) {
+        const Deferred deferred = m_deferred.takeFirst();
         if (!deferred.finish && !deferred.context)
             continue;
-        if (!m_deferred.empty())
+        if (!m_deferred.isEmpty())
             m_scheduler.schedule(); // in case of a nested event loop
         if (deferred.finish)
             deferred.finish(Delivery::Direct);
@@ -59,6 +58,16 @@ void Dispatcher::forget(ChannelPrivate *channel)
     m_channelsWithUnconfirmedChange.removeAll(channel);
 }
 
+void Dispatcher::releaseIdleMemory()
+{
+    if (!hasWork()) {
+        m_deferred = {};
+        m_consumersWithBatch = {};
+        m_consumersWithCountChange = {};
+        m_channelsWithUnconfirmedChange = {};
+    }
+}
+
 void Dispatcher::endGuards()
 {
     for (Guard *guard = std::exchange(m_guard, nullptr); guard; guard = guard->m_outer)
@@ -67,9 +76,8 @@ void Dispatcher::endGuards()
 
 void Dispatcher::postDeferred(const QObject *leaving)
 {
-    while (!m_deferred.empty()) {
-        Deferred deferred = std::move(m_deferred.front());
-        m_deferred.pop_front();
+    while (!m_deferred.isEmpty()) {
+        Deferred deferred = m_deferred.takeFirst();
         if (deferred.finish)
             deferred.finish(Delivery::Posted);
         else if (deferred.context && deferred.context != leaving)

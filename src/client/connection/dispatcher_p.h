@@ -7,7 +7,6 @@
 #include <QtCore/qlist.h>
 #include <QtCore/qpointer.h>
 
-#include <deque>
 #include <functional>
 
 namespace AmqpQt
@@ -56,10 +55,10 @@ public:
     template <typename T>
     void finishLater(const Promise<T> &promise, const Result<T> &result) // keeps the same order
     {
-        m_deferred.push_back({nullptr, {}, [promise, result](Delivery delivery) { promise.finish(result, delivery); }});
+        m_deferred.append({nullptr, {}, [promise, result](Delivery delivery) { promise.finish(result, delivery); }});
         m_scheduler.schedule();
     }
-    bool hasDeferred() const noexcept { return !m_deferred.empty(); }
+    bool hasDeferred() const noexcept { return !m_deferred.isEmpty(); }
     void runDeferred(const Guard &guard);
 
     // Notifications made once, at the end of a turn.
@@ -72,9 +71,11 @@ public:
 
     bool hasWork() const noexcept
     {
-        return !m_deferred.empty() || !m_consumersWithBatch.isEmpty() || !m_consumersWithCountChange.isEmpty() ||
+        return !m_deferred.isEmpty() || !m_consumersWithBatch.isEmpty() || !m_consumersWithCountChange.isEmpty() ||
                !m_channelsWithUnconfirmedChange.isEmpty();
     }
+
+    void releaseIdleMemory();
 
     // The connection is being deleted. endGuards() invalidates all guards; postDeferred() posts the deferred
     // notifications to the event loop, except those of `leaving`.
@@ -90,7 +91,7 @@ private:
 
     TurnScheduler &m_scheduler;
     Guard *m_guard = nullptr; // the innermost guard
-    std::deque<Deferred> m_deferred;
+    QList<Deferred> m_deferred;
     QList<ConsumerPrivate *> m_consumersWithBatch;
     QList<ConsumerPrivate *> m_consumersWithCountChange;
     QList<ChannelPrivate *> m_channelsWithUnconfirmedChange;

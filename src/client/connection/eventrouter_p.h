@@ -24,7 +24,11 @@ public:
     explicit EventRouter(ConnectionPrivate &connection);
 
     void expectReply(Engine::CallId id, CallHandler handler) { m_calls.insert(id, std::move(handler)); }
-    void squeeze() { m_calls.squeeze(); }
+    void releaseIdleMemory()
+    {
+        if (m_calls.isEmpty())
+            m_calls = {};
+    }
     quint64 messagesIn() const noexcept { return m_messagesIn; } // delivered or fetched
     void countMessage() noexcept { ++m_messagesIn; }
 

@@ -44,7 +44,7 @@ void FlowReports::reportBytesToWrite()
 
 void FlowReports::reportToChannels()
 {
-    for (const auto &[serial, channel] : m_connection.channels) {
+    for (ChannelPrivate *channel : m_connection.channels()) {
         if (channel->engine && !channel->isInternal)
             channel->flow.report();
     }

@@ -6,6 +6,8 @@
 #include <AmqpQt/consumer.h>
 
 #include <atomic>
+#include <memory>
+#include <vector>
 
 namespace AmqpQt
 {
@@ -48,12 +50,12 @@ public:
     std::shared_ptr<Engine::ConsumerEntry> entry; // set while the engine knows the subscription
     // Subscriptions that the broker has ended but whose deliveries are still unsettled.
     std::vector<std::shared_ptr<Engine::ConsumerEntry>> previousSubscriptions;
-    State state = State::Starting;
     std::atomic<qint64> deliveredCount = 0; // the last reported count
+    Promise<void> started;
+    std::unique_ptr<Promise<int>> cancelled; // cancel() or drain() was called
+    State state = State::Starting;
     int unackedCount = 0;
     bool waitsForQueue = false; // cancelled by the broker; resubscribes once the queue exists
-    Promise<void> started;
-    std::optional<Promise<int>> cancelled;
 
 private:
     void setState(State newState);
@@ -78,21 +80,21 @@ private:
     void finishLater(const Promise<T> &promise, const Result<T> &result);
     bool isEnded() const { return state == State::Cancelled; }
 
-    QExplicitlySharedDataPointer<const DeliveryOrigin> m_origin; // of the previous delivery
-    QByteArray m_properties;                                     // of the previous delivery
     std::atomic<bool> m_listenersChanged = true;
     bool m_hasListener = false;      // whether delivered() is connected
     bool m_hasBatchListener = false; // whether batchDelivered() is connected
-    quint32 m_listenersSlice = 0;    // the slice in which the connections were checked
-    QList<Message> m_batch;
-    bool m_batchIsUnseen = true; // the messages of the batch were not emitted by delivered()
+    bool m_batchIsUnseen = true;     // the messages of the batch were not emitted by delivered()
     bool m_batchNoted = false;
-    bool m_hasStarted = false; // the consumer has been started at least once
-    std::chrono::milliseconds m_queueCheckDelay{0};
-    qint64 m_deliveredCount = 0;
-    int m_reportedUnackedCount = 0;
     bool m_countsNoted = false;
     bool m_warnedOfMissingReceiver = false;
+    bool m_hasStarted = false;    // the consumer has been started at least once
+    quint32 m_listenersSlice = 0; // the slice in which the connections were checked
+    int m_reportedUnackedCount = 0;
+    std::chrono::duration<int, std::milli> m_queueCheckDelay{0};
+    qint64 m_deliveredCount = 0;
+    QExplicitlySharedDataPointer<const DeliveryOrigin> m_origin; // of the previous delivery
+    QByteArray m_properties;                                     // of the previous delivery
+    QList<Message> m_batch;
 };
 
 } // namespace AmqpQt

@@ -135,7 +135,8 @@ Reply<int> ConsumerPrivate::cancel(bool drains)
         onCancelled({});
         return Promise<int>::finished(returned);
     }
-    const Promise<int> promise = cancelled.emplace();
+    const Promise<int> promise;
+    cancelled = std::make_unique<Promise<int>>(promise);
     setState(State::Cancelling);
     const Engine::CallId call =
         drains ? channel->engine->subscriptions().drain(*entry) : channel->engine->subscriptions().cancel(*entry);

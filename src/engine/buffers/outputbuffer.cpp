@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 namespace AmqpQt::Engine
 {
@@ -18,16 +20,16 @@ void OutputBuffer::Chunk::wipe() noexcept
 void OutputBuffer::addChunk(qsizetype size)
 {
     const bool isBurst = m_last && m_last->own;
-    const qsizetype capacity = std::max(size, isBurst ? LargeChunk : SmallChunk);
-    Chunk chunk;
+    const qsizetype wanted = isBurst ? std::min(Growth * m_last->capacity, LargeChunk) : SmallChunk;
+    const qsizetype capacity = std::max(size, wanted);
     if (!m_spares.empty() && m_spares.back().capacity >= capacity) {
-        chunk = std::move(m_spares.back());
-        m_spares.pop_back();
+        m_chunks.splice(m_chunks.end(), m_spares, std::prev(m_spares.end()));
     } else {
-        chunk.capacity = capacity;
+        Chunk &chunk = m_chunks.emplace_back();
         chunk.own = std::make_unique_for_overwrite<char[]>(size_t(capacity));
+        chunk.capacity = capacity;
     }
-    m_last = &m_chunks.emplace_back(std::move(chunk));
+    m_last = &m_chunks.back();
 }
 
 void OutputBuffer::append(const QByteArray &bytes, qsizetype offset, qsizetype size)
@@ -37,11 +39,10 @@ void OutputBuffer::append(const QByteArray &bytes, qsizetype offset, qsizetype s
             std::memcpy(append(size), bytes.constData() + offset, size_t(size));
         return;
     }
-    Chunk chunk;
-    chunk.shared = bytes;
-    chunk.begin = offset;
-    chunk.end = offset + size;
-    m_last = &m_chunks.emplace_back(std::move(chunk));
+    m_last = &m_chunks.emplace_back();
+    m_last->shared = bytes;
+    m_last->begin = offset;
+    m_last->end = offset + size;
     m_appended += size;
 }
 
@@ -52,9 +53,9 @@ QByteArrayView OutputBuffer::front() const noexcept
 
 std::span<const QByteArrayView> OutputBuffer::pieces(std::span<QByteArrayView> space) const noexcept
 {
-    const size_t count = std::min(space.size(), m_chunks.size());
-    std::transform(m_chunks.begin(), m_chunks.begin() + qsizetype(count), space.begin(),
-                   [](const Chunk &chunk) { return chunk.bytes(); });
+    size_t count = 0;
+    for (auto chunk = m_chunks.begin(); chunk != m_chunks.end() && count < space.size(); ++chunk)
+        space[count++] = chunk->bytes();
     return space.first(count);
 }
 
@@ -71,9 +72,10 @@ void OutputBuffer::consume(qsizetype size) noexcept
             first.wipe();
             if (first.own && first.capacity <= LargeChunk && m_spares.size() < MostSpares) {
                 first.begin = first.end = 0;
-                m_spares.push_back(std::move(first));
+                m_spares.splice(m_spares.end(), m_chunks, m_chunks.begin());
+            } else {
+                m_chunks.pop_front();
             }
-            m_chunks.pop_front();
             if (m_chunks.empty())
                 m_last = nullptr;
         }
@@ -92,7 +94,6 @@ void OutputBuffer::clear() noexcept
 void OutputBuffer::releaseSpare() noexcept
 {
     m_spares.clear();
-    m_spares.shrink_to_fit();
 }
 
 } // namespace AmqpQt::Engine

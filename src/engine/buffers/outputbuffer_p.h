@@ -4,10 +4,9 @@
 #include <QtCore/qbytearray.h>
 #include <QtCore/qbytearrayview.h>
 
-#include <deque>
+#include <list>
 #include <memory>
 #include <span>
-#include <vector>
 
 namespace AmqpQt::Engine
 {
@@ -68,14 +67,17 @@ private:
         }
     };
     static constexpr qsizetype SmallChunk = 2 * 1024;
+    static constexpr qsizetype Growth = 4;                    // from a chunk to the next, up to LargeChunk
     static constexpr qsizetype LargeChunk = 128 * 1024 - 256; // below the allocator's threshold for mapped memory
     static constexpr size_t MostSpares = 32;                  // 4 MiB, where publishers should pause
 
     void addChunk(qsizetype size);
 
-    std::deque<Chunk> m_chunks;
+    // Lists, since an idle connection then uses no memory for them, and a chunk keeps its address when it becomes a
+    // spare.
+    std::list<Chunk> m_chunks;
     Chunk *m_last = nullptr; // of m_chunks
-    std::vector<Chunk> m_spares;
+    std::list<Chunk> m_spares;
     qint64 m_appended = 0;
     qint64 m_consumed = 0;
     qint64 m_leftUnwritten = 0; // the number of unwritten bytes at the last attempt to write

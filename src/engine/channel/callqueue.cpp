@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/channel/callqueue_p.h"
 
+#include "engine/channel/channelcontext_p.h"
 #include "wire/fieldtable_p.h"
 
 #include <algorithm>

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "engine/channel/channelcall_p.h"
-#include "engine/channel/channelcontext_p.h"
 #include "engine/channel/consumertable_p.h"
 
 #include <QtCore/qhash.h>
@@ -13,6 +12,8 @@
 
 namespace AmqpQt::Engine
 {
+
+class ChannelContext;
 
 // A message that cannot be sent yet.
 struct HeldPublish {

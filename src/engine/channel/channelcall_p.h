@@ -14,13 +14,13 @@ namespace AmqpQt::Engine
 // A call of a channel that awaits its reply.
 struct SentCall {
     CallId id = 0;
-    const char *method = nullptr;
     quint32 reply = 0;  // the method that answers it
     bool noAck = false; // for basic.get
 };
 
 // A call that can be sent.
 struct ChannelCall : SentCall {
+    const char *method = nullptr; // its name
     QByteArray payload;
     std::shared_ptr<ConsumerEntry> consumer; // for basic.consume and basic.cancel, which are answered by tag
 

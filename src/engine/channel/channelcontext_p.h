@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "engine/channel/callqueue_p.h"
 #include "engine/channel/channelcall_p.h"
+#include "engine/channel/consumertable_p.h"
 #include "engine/connection/channelhost_p.h"
 
 #include <AmqpQt/error.h>
@@ -22,6 +24,8 @@ public:
     ChannelContext &operator=(const ChannelContext &) = delete;
 
     ChannelHost &host() const noexcept { return m_host; }
+    CallQueue &callQueue() noexcept { return m_calls; }
+    ConsumerTable &consumers() noexcept { return m_consumers; }
     quint16 number() const noexcept { return m_number; }
     quint64 incarnation() const noexcept { return m_incarnation; }
     quint16 ticket() const noexcept { return m_ticket; } // of the last access.request-ok
@@ -90,6 +94,8 @@ protected:
     bool m_isRecorded = true;
     quint16 m_ticket = 0;
     quint64 m_incarnation = 0;
+    CallQueue m_calls{*this};
+    ConsumerTable m_consumers;
 };
 
 } // namespace AmqpQt::Engine

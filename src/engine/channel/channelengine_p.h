@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/channel/callqueue_p.h"
 #include "engine/channel/channelcontext_p.h"
-#include "engine/channel/consumertable_p.h"
 #include "engine/channel/contentreceiver_p.h"
 #include "engine/channel/deliveries_p.h"
 #include "engine/channel/publishing_p.h"
@@ -103,13 +101,11 @@ private:
 
     CallId m_closeCall = 0; // close() was called
     CallId m_closeWait = 0; // close() waits for confirms; timed like a call
-    CallQueue m_calls{*this};
-    ConsumerTable m_consumers;
-    TopologyCalls m_topology{*this, m_calls};
-    Deliveries m_deliveries{*this, m_consumers};
-    Publishing m_publishing{*this, m_calls, m_consumers};
-    Subscriptions m_subscriptions{*this, m_topology, m_calls, m_consumers, m_publishing};
-    ContentReceiver m_contents{*this, m_calls, m_consumers, m_deliveries, m_publishing, m_subscriptions};
+    TopologyCalls m_topology{*this};
+    Deliveries m_deliveries{*this};
+    Publishing m_publishing{*this};
+    Subscriptions m_subscriptions{*this, m_topology, m_publishing};
+    ContentReceiver m_contents{*this, m_deliveries, m_publishing, m_subscriptions};
 };
 
 } // namespace AmqpQt::Engine

@@ -18,6 +18,8 @@ ConsumerTable::Entries::const_iterator ConsumerTable::position(QByteArrayView ta
 
 void ConsumerTable::insert(const std::shared_ptr<ConsumerEntry> &consumer)
 {
+    if (m_entries.isEmpty())
+        m_entries.reserve(1); // most channels have a single consumer
     m_entries.insert(position(consumer->tag), consumer);
 }
 

@@ -24,14 +24,15 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
     int returned = 0;
     int lost = 0;
     State state = State::Starting;
-    bool noAck = false;
-    bool isForReplies = false;   // whether it is a consumer of direct reply-to
-    bool isSent = false;         // basic.consume has been sent
-    bool cancelHeld = false;     // basic.cancel waits for consume-ok; sent earlier, it would end the connection
-    bool waitsForTag = false;    // basic.consume waits for the cancel-ok of the consumer that has the tag
-    bool isDraining = false;     // deliveries are taken until cancel-ok
     bool isEndReported = false;  // whether ConsumerCancelled has reported it
     bool consumeOkIsDue = false; // the broker cancelled the consumer before it sent consume-ok
+    // Bit-fields, since there may be many thousands of consumers.
+    bool noAck : 1 = false;
+    bool isForReplies : 1 = false; // whether it is a consumer of direct reply-to
+    bool isSent : 1 = false;       // basic.consume has been sent
+    bool cancelHeld : 1 = false;   // basic.cancel waits for consume-ok; sent earlier, it would end the connection
+    bool waitsForTag : 1 = false;  // basic.consume waits for the cancel-ok of the consumer that has the tag
+    bool isDraining : 1 = false;   // deliveries are taken until cancel-ok
     std::unique_ptr<DeliveryTemplate> lastDelivery; // created with the first delivery
 
     bool isEnding() const noexcept { return state > State::Active || cancelHeld; }

@@ -13,7 +13,7 @@ using namespace Qt::StringLiterals;
 
 qsizetype ContentReceiver::match(QByteArrayView consumerTag, QByteArrayView input, RepeatedDelivery &delivery)
 {
-    const bool isTried = m_consumers.receiver(consumerTag) == delivery.consumer;
+    const bool isTried = m_channel.consumers().receiver(consumerTag) == delivery.consumer;
     return isTried ? 0 : matchLast(input, delivery);
 }
 
@@ -32,7 +32,7 @@ void ContentReceiver::drop() noexcept
 
 void ContentReceiver::on(const Wire::BasicDeliver &method, QByteArrayView frame)
 {
-    ConsumerEntry *consumer = m_consumers.receiver(method.consumerTag);
+    ConsumerEntry *consumer = m_channel.consumers().receiver(method.consumerTag);
     if (!consumer && !m_channel.isCloseSent())
         consumer = m_subscriptions.rejectDelivery(method.consumerTag);
     assembler().begin({.kind = Assembler::Kind::Deliver,
@@ -49,7 +49,7 @@ void ContentReceiver::on(const Wire::BasicDeliver &method, QByteArrayView frame)
 
 void ContentReceiver::on(const Wire::BasicGetOk &method)
 {
-    const auto call = m_calls.take<Wire::BasicGetOk>();
+    const auto call = m_channel.callQueue().take<Wire::BasicGetOk>();
     if (!call)
         return;
     m_getCall = call->id;
@@ -63,7 +63,7 @@ void ContentReceiver::on(const Wire::BasicGetOk &method)
 
 void ContentReceiver::on(const Wire::BasicGetEmpty &method)
 {
-    if (const auto call = m_calls.take(Wire::BasicGetOk::id, method.name))
+    if (const auto call = m_channel.callQueue().take(Wire::BasicGetOk::id, method.name))
         m_channel.finish(call->id, QueueEmpty{});
 }
 

@@ -2,9 +2,7 @@
 #pragma once
 
 #include "engine/channel/assembler_p.h"
-#include "engine/channel/callqueue_p.h"
 #include "engine/channel/channelcontext_p.h"
-#include "engine/channel/consumertable_p.h"
 #include "engine/channel/deliveries_p.h"
 #include "engine/channel/publishing_p.h"
 #include "engine/channel/subscriptions_p.h"
@@ -19,11 +17,9 @@ namespace AmqpQt::Engine
 class ContentReceiver
 {
 public:
-    ContentReceiver(ChannelContext &channel, CallQueue &calls, ConsumerTable &consumers, Deliveries &deliveries,
-                    Publishing &publishing, Subscriptions &subscriptions) noexcept
+    ContentReceiver(ChannelContext &channel, Deliveries &deliveries, Publishing &publishing,
+                    Subscriptions &subscriptions) noexcept
         : m_channel(channel)
-        , m_calls(calls)
-        , m_consumers(consumers)
         , m_deliveries(deliveries)
         , m_publishing(publishing)
         , m_subscriptions(subscriptions)
@@ -50,7 +46,7 @@ public:
     // RepeatedDelivery from the last one, or from the last one of the consumer with this tag; otherwise 0.
     qsizetype matchLast(QByteArrayView input, RepeatedDelivery &delivery) const noexcept
     {
-        ConsumerEntry *const consumer = m_consumers.lastReceiver();
+        ConsumerEntry *const consumer = m_channel.consumers().lastReceiver();
         if (!consumer || !consumer->lastDelivery)
             return 0;
         delivery.consumer = consumer;
@@ -72,8 +68,6 @@ private:
     void rejectTag(quint64 deliveryTag);
 
     ChannelContext &m_channel;
-    CallQueue &m_calls;
-    ConsumerTable &m_consumers;
     Deliveries &m_deliveries;
     Publishing &m_publishing;
     Subscriptions &m_subscriptions;

@@ -27,7 +27,7 @@ Deliveries::Settled Deliveries::settled(std::span<const Acks::Entry> entries)
     if (!consumer)
         return {count, nullptr};
     ConsumerClient *const client = consumer->client;
-    m_consumers.settled(*consumer, count);
+    m_channel.consumers().settled(*consumer, count);
     return {count, client};
 }
 
@@ -123,7 +123,7 @@ void Deliveries::recoverSent()
 {
     m_isRequeuing = true;
     m_acks.abandon();
-    m_consumers.requeued();
+    m_channel.consumers().requeued();
 }
 
 void Deliveries::startTransactions()
@@ -149,7 +149,7 @@ void Deliveries::rolledBack()
         }
         m_acks.reopen(settlement.deliveryTag, settlement.consumer.get());
         if (settlement.consumer)
-            m_consumers.reopened(settlement.consumer);
+            m_channel.consumers().reopened(settlement.consumer);
     }
     committed();
 }

@@ -3,7 +3,6 @@
 
 #include "engine/channel/acks_p.h"
 #include "engine/channel/channelcontext_p.h"
-#include "engine/channel/consumertable_p.h"
 #include "engine/channel/transaction_p.h"
 
 #include <memory>
@@ -23,9 +22,8 @@ public:
         ConsumerClient *consumer = nullptr; // of the deliveries
     };
 
-    Deliveries(ChannelContext &channel, ConsumerTable &consumers) noexcept
+    explicit Deliveries(ChannelContext &channel) noexcept
         : m_channel(channel)
-        , m_consumers(consumers)
     {
     }
 
@@ -75,7 +73,6 @@ private:
     void writeNack(quint64 deliveryTag, bool multiple, bool requeue);
 
     ChannelContext &m_channel;
-    ConsumerTable &m_consumers;
     Acks m_acks;
     std::unique_ptr<Transaction> m_transaction; // set in transaction mode
     bool m_isRequeuing = false;

@@ -49,8 +49,8 @@ inline bool Publishing::fits(const QByteArray &properties, const QByteArray &bod
 Error Publishing::checkProperties(const QByteArray &properties) const
 {
     // While the channel is closed, its consumers may be about to be restored.
-    if (m_channel.acceptsCalls() && asksForDirectReply(properties) && !m_consumers.hasDirectReplyTo() &&
-        !m_calls.holdsDirectReplyTo()) {
+    if (m_channel.acceptsCalls() && asksForDirectReply(properties) && !m_channel.consumers().hasDirectReplyTo() &&
+        !m_channel.callQueue().holdsDirectReplyTo()) {
         return Error(ErrorKind::InvalidArgument,
                      u"replyTo: \"%1\" needs a consumer of this queue on the same channel; channel %2 has none"_s
                          .arg(DirectReplyTo)
@@ -123,8 +123,8 @@ Published Publishing::publishOther(const QString &exchange, const QString &routi
     if (!isHeld && mayPublish())
         return publishPrepared(properties, body, mandatory);
     ++m_sequence;
-    m_calls.hold(HeldPublish{m_last->frames.methodPayload().toByteArray(), properties, body, m_sequence, mandatory,
-                             m_confirms != nullptr});
+    m_channel.callQueue().hold(HeldPublish{m_last->frames.methodPayload().toByteArray(), properties, body, m_sequence,
+                                           mandatory, m_confirms != nullptr});
     return published();
 }
 

@@ -2,10 +2,8 @@
 #pragma once
 
 #include "engine/buffers/publishtemplate_p.h"
-#include "engine/channel/callqueue_p.h"
 #include "engine/channel/channelcontext_p.h"
 #include "engine/channel/confirms_p.h"
-#include "engine/channel/consumertable_p.h"
 #include "wire/contentheader_p.h"
 
 #include <cstring>
@@ -41,10 +39,8 @@ private:
 class Publishing
 {
 public:
-    Publishing(ChannelContext &channel, CallQueue &calls, const ConsumerTable &consumers) noexcept
+    explicit Publishing(ChannelContext &channel) noexcept
         : m_channel(channel)
-        , m_calls(calls)
-        , m_consumers(consumers)
     {
     }
 
@@ -76,7 +72,7 @@ public:
     void startConfirms(); // enters confirm mode
     qsizetype sentUnconfirmed() const noexcept { return m_confirms ? m_confirms->outstanding() : 0; }
     // Publishes that wait for their confirms, including those not sent yet.
-    qsizetype unconfirmed() const noexcept { return sentUnconfirmed() + m_calls.unconfirmed(); }
+    qsizetype unconfirmed() const noexcept { return sentUnconfirmed() + m_channel.callQueue().unconfirmed(); }
     enum class Confirmed { Now, Before, NeverPublished };
     Confirmed confirm(quint64 deliveryTag, bool multiple, const Error &failure); // handles basic.ack and basic.nack
     void returned(ReturnedMessage message);                                      // handles basic.return
@@ -151,8 +147,6 @@ private:
     void report(std::vector<Confirms::Outcome> &outcomes, const Error &failure);
 
     ChannelContext &m_channel;
-    CallQueue &m_calls;
-    const ConsumerTable &m_consumers;
     quint64 m_sequence = 0;
     std::unique_ptr<Last> m_last;         // the last message, or a rejected one
     std::unique_ptr<Confirms> m_confirms; // in confirm mode

@@ -36,8 +36,8 @@ Result<std::shared_ptr<ConsumerEntry>> Subscriptions::consume(const QString &nam
         return arguments.error();
     if (tag.isEmpty())
         return Error(ErrorKind::InvalidArgument, u"consumerTag: the tag is empty"_s);
-    const std::shared_ptr<ConsumerEntry> former = m_consumers.find(tag);
-    if ((former && !former->isEnding()) || m_calls.consumeWaitingFor(tag))
+    const std::shared_ptr<ConsumerEntry> former = m_channel.consumers().find(tag);
+    if ((former && !former->isEnding()) || m_channel.callQueue().consumeWaitingFor(tag))
         return Error(ErrorKind::InvalidArgument,
                      u"consumerTag: \"%1\" is in use on channel %2"_s.arg(options.consumerTag).arg(m_channel.number()));
     const bool noAck = options.ackMode == AckMode::NoAck;
@@ -70,6 +70,7 @@ Result<std::shared_ptr<ConsumerEntry>> Subscriptions::consume(const QString &nam
     }
     auto consumer = std::make_shared<ConsumerEntry>();
     consumer->tag = tag;
+    consumer->tag.squeeze();
     consumer->client = client;
     consumer->noAck = noAck;
     consumer->isForReplies = isForReplies;
@@ -80,10 +81,10 @@ Result<std::shared_ptr<ConsumerEntry>> Subscriptions::consume(const QString &nam
     starting.consumer = consumer;
     if (former) { // the tag is free after its consumer's cancel-ok
         consumer->waitsForTag = true;
-        m_calls.hold(std::move(starting));
+        m_channel.callQueue().hold(std::move(starting));
         return consumer;
     }
-    m_consumers.insert(consumer);
+    m_channel.consumers().insert(consumer);
     m_channel.submit(std::move(starting));
     return consumer;
 }
@@ -95,12 +96,12 @@ CallId Subscriptions::cancel(ConsumerEntry &consumer)
     if (consumer.isForReplies)
         m_publishing.dropTemplate(); // a request like the last one must be checked again
     if (consumer.waitsForTag) {
-        m_calls.cancelWaitingConsumes(&consumer);
+        m_channel.callQueue().cancelWaitingConsumes(&consumer);
         m_channel.releaseHeld(); // including the operations queued after it
     } else if (consumer.state == ConsumerEntry::State::Starting) {
         consumer.cancelHeld = true;
     } else {
-        sendCancel(m_consumers.find(consumer.tag));
+        sendCancel(m_channel.consumers().find(consumer.tag));
     }
     return id;
 }
@@ -120,17 +121,17 @@ void Subscriptions::channelOpened()
 
 void Subscriptions::cancelAll()
 {
-    for (const auto &consumer : m_consumers.entries()) {
+    for (const auto &consumer : m_channel.consumers().entries()) {
         if (consumer->state == ConsumerEntry::State::Active)
             cancel(*consumer);
     }
-    m_calls.cancelWaitingConsumes(nullptr);
+    m_channel.callQueue().cancelWaitingConsumes(nullptr);
     m_channel.releaseHeld(); // including the operations queued after them
 }
 
 void Subscriptions::end(const Error &callError, bool isFailure)
 {
-    for (const auto &consumer : m_consumers.takeAll()) {
+    for (const auto &consumer : m_channel.consumers().takeAll()) {
         recordEnd(*consumer, TopologyRecord::EndOfConsumer::Ended);
         if (consumer->state == ConsumerEntry::State::Starting)
             m_channel.finish(consumer->startCall, callError);
@@ -152,10 +153,10 @@ void Subscriptions::sendCancel(const std::shared_ptr<ConsumerEntry> &consumer)
 
 bool Subscriptions::claimTag(const ChannelCall &consume)
 {
-    if (m_consumers.find(consume.consumer->tag))
+    if (m_channel.consumers().find(consume.consumer->tag))
         return false;
     consume.consumer->waitsForTag = false;
-    m_consumers.insert(consume.consumer);
+    m_channel.consumers().insert(consume.consumer);
     return true;
 }
 
@@ -173,15 +174,15 @@ void Subscriptions::cancelTooLarge(ConsumerEntry &consumer, const Error &reason)
     if (consumer.isEnding())
         return;
     consumer.isEndReported = true;
-    m_channel.host().post(ConsumerCancelled{m_consumers.find(consumer.tag), reason});
+    m_channel.host().post(ConsumerCancelled{m_channel.consumers().find(consumer.tag), reason});
     cancel(consumer);
 }
 
 void Subscriptions::on(const Wire::BasicConsumeOk &method)
 {
-    const auto consumer = m_consumers.find(method.consumerTag);
+    const auto consumer = m_channel.consumers().find(method.consumerTag);
     if (!consumer || consumer->state != ConsumerEntry::State::Starting || !consumer->isSent) {
-        if (!m_consumers.takeDueConsumeOk(method.consumerTag))
+        if (!m_channel.consumers().takeDueConsumeOk(method.consumerTag))
             m_channel.reportUnexpected(method.name);
         return;
     }
@@ -193,7 +194,7 @@ void Subscriptions::on(const Wire::BasicConsumeOk &method)
 
 void Subscriptions::on(const Wire::BasicCancelOk &method)
 {
-    const auto consumer = m_consumers.find(method.consumerTag);
+    const auto consumer = m_channel.consumers().find(method.consumerTag);
     if (!consumer || consumer->state != ConsumerEntry::State::Cancelling)
         return m_channel.reportUnexpected(method.name);
     recordEnd(*consumer, TopologyRecord::EndOfConsumer::Ended);
@@ -204,7 +205,7 @@ void Subscriptions::on(const Wire::BasicCancelOk &method)
 
 void Subscriptions::on(const Wire::BasicCancel &method)
 {
-    const auto consumer = m_consumers.find(method.consumerTag);
+    const auto consumer = m_channel.consumers().find(method.consumerTag);
     const bool isCancelling = consumer && consumer->state == ConsumerEntry::State::Cancelling;
     if (!method.noWait && !m_channel.isCloseSent())
         m_channel.host().frames().send(m_channel.number(), Wire::BasicCancelOk{.consumerTag = method.consumerTag});
@@ -247,7 +248,7 @@ void Subscriptions::recordEnd(const ConsumerEntry &consumer, TopologyRecord::End
 
 void Subscriptions::endConsumer(const std::shared_ptr<ConsumerEntry> &consumer)
 {
-    m_consumers.take(consumer->tag);
+    m_channel.consumers().take(consumer->tag);
     if (consumer->isForReplies)
         m_publishing.dropTemplate(); // as in cancel()
 }
@@ -259,7 +260,7 @@ ConsumerEntry *Subscriptions::rejectDelivery(QByteArrayView tag)
     qCWarning(lcChannel) << "a delivery for the unknown consumer tag" << QString::fromUtf8(tag) << "on channel"
                          << m_channel.number() << "is requeued";
     stopDeliveries(tag);
-    return m_consumers.addEnded(tag);
+    return m_channel.consumers().addEnded(tag);
 }
 
 } // namespace AmqpQt::Engine

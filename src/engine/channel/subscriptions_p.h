@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/channel/callqueue_p.h"
 #include "engine/channel/channelcontext_p.h"
-#include "engine/channel/consumertable_p.h"
 #include "engine/channel/publishing_p.h"
 #include "engine/channel/topologycalls_p.h"
 
@@ -18,12 +16,9 @@ namespace AmqpQt::Engine
 class Subscriptions
 {
 public:
-    Subscriptions(ChannelContext &channel, const TopologyCalls &topology, CallQueue &calls, ConsumerTable &consumers,
-                  Publishing &publishing) noexcept
+    Subscriptions(ChannelContext &channel, const TopologyCalls &topology, Publishing &publishing) noexcept
         : m_channel(channel)
         , m_topology(topology)
-        , m_calls(calls)
-        , m_consumers(consumers)
         , m_publishing(publishing)
     {
     }
@@ -55,12 +50,13 @@ private:
     void stopDeliveries(QByteArrayView consumerTag);
     void recordEnd(const ConsumerEntry &consumer, TopologyRecord::EndOfConsumer how);
     void endConsumer(const std::shared_ptr<ConsumerEntry> &consumer);
-    bool hasDirectReplyTo() const { return m_consumers.hasDirectReplyTo() || m_calls.holdsDirectReplyTo(); }
+    bool hasDirectReplyTo() const
+    {
+        return m_channel.consumers().hasDirectReplyTo() || m_channel.callQueue().holdsDirectReplyTo();
+    }
 
     ChannelContext &m_channel;
     const TopologyCalls &m_topology;
-    CallQueue &m_calls;
-    ConsumerTable &m_consumers;
     Publishing &m_publishing;
     quint16 m_prefetch = 0;     // the default of consumers
     quint16 m_sentPrefetch = 0; // the prefetch at the broker, which applies to the next consumer

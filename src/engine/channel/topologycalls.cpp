@@ -238,7 +238,7 @@ Result<CallId> TopologyCalls::deleteExchange(const QString &name, bool ifUnused)
 
 void TopologyCalls::on(const Wire::QueueDeclareOk &method)
 {
-    const auto call = m_calls.take<Wire::QueueDeclareOk>();
+    const auto call = m_channel.callQueue().take<Wire::QueueDeclareOk>();
     if (!call)
         return;
     QueueInfo info;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/channel/callqueue_p.h"
 #include "engine/channel/channelcontext_p.h"
 
 #include <AmqpQt/fieldtable.h>
@@ -18,9 +17,8 @@ namespace AmqpQt::Engine
 class TopologyCalls
 {
 public:
-    TopologyCalls(ChannelContext &channel, CallQueue &calls) noexcept
+    explicit TopologyCalls(ChannelContext &channel) noexcept
         : m_channel(channel)
-        , m_calls(calls)
     {
     }
 
@@ -58,7 +56,6 @@ private:
                                         const FieldTable &table);
 
     ChannelContext &m_channel;
-    CallQueue &m_calls;
     CallId m_lastDeclare = 0;
     QString m_lastQueue;
 };

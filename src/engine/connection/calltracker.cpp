@@ -8,28 +8,28 @@ namespace AmqpQt::Engine
 
 void CallTracker::sent(const Call &call, qint64 end)
 {
-    m_outstanding.insert(call.id, call);
+    m_outstanding.insert(call.id);
     if (m_timeout.count() > 0)
-        m_deadlines.push_back({.id = call.id, .end = end, .at = {}});
+        m_timed.append({call, end, {}});
 }
 
 void CallTracker::ended(CallId id)
 {
     m_outstanding.remove(id);
-    while (!m_deadlines.empty() && !m_outstanding.contains(m_deadlines.front().id))
-        dropFirstDeadline();
+    while (!m_timed.isEmpty() && !m_outstanding.contains(m_timed.constFirst().id))
+        dropFirst();
 }
 
 void CallTracker::startTimes(qint64 position, Time now)
 {
-    for (; m_running < m_deadlines.size() && m_deadlines[m_running].end <= position; ++m_running)
-        m_deadlines[m_running].at = clock(now) + m_timeout;
+    for (; m_running < m_timed.size() && m_timed[m_running].end <= position; ++m_running)
+        m_timed[m_running].at = clock(now) + m_timeout;
 }
 
 void CallTracker::clear()
 {
     m_outstanding.clear();
-    m_deadlines.clear();
+    m_timed.clear();
     m_running = 0;
 }
 
@@ -49,16 +49,16 @@ std::optional<Time> CallTracker::deadline() const
 {
     if (m_pausedSince || m_running == 0)
         return std::nullopt;
-    return m_deadlines.front().at + m_paused;
+    return m_timed.constFirst().at + m_paused;
 }
 
 std::optional<CallTracker::Call> CallTracker::takeExpired(Time now)
 {
-    while (!m_pausedSince && m_running > 0 && m_deadlines.front().at <= clock(now)) {
-        const CallId id = m_deadlines.front().id;
-        dropFirstDeadline();
-        if (const auto call = m_outstanding.constFind(id); call != m_outstanding.cend())
-            return *call;
+    while (!m_pausedSince && m_running > 0 && m_timed.constFirst().at <= clock(now)) {
+        const Call call = m_timed.constFirst();
+        dropFirst();
+        if (m_outstanding.contains(call.id))
+            return call;
     }
     return std::nullopt;
 }
@@ -67,13 +67,13 @@ void CallTracker::releaseIdleMemory()
 {
     if (!m_outstanding.isEmpty())
         return;
-    m_outstanding.squeeze();
-    m_deadlines.shrink_to_fit();
+    m_outstanding = {};
+    m_timed = {};
 }
 
-void CallTracker::dropFirstDeadline()
+void CallTracker::dropFirst()
 {
-    m_deadlines.pop_front();
+    m_timed.removeFirst();
     m_running -= m_running > 0;
 }
 

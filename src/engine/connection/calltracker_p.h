@@ -4,9 +4,9 @@
 #include "engine/event_p.h"
 #include "engine/time_p.h"
 
-#include <QtCore/qhash.h>
+#include <QtCore/qlist.h>
+#include <QtCore/qset.h>
 
-#include <deque>
 #include <optional>
 
 namespace AmqpQt::Engine
@@ -35,7 +35,7 @@ public:
     void ended(CallId id);                   // the call was answered or given up; 0 and unknown calls are ignored
     void left(qint64 position, Time now)     // everything before this position has left
     {
-        if (m_running < m_deadlines.size())
+        if (m_running < m_timed.size())
             startTimes(position, now);
     }
     void clear(); // the connection has ended
@@ -50,21 +50,22 @@ public:
     void releaseIdleMemory();
 
 private:
-    struct Deadline {
-        CallId id = 0;
+    struct Timed : Call {
         qint64 end = 0; // the position after the call
-        Time at;        // the time when the call has left
+        Time at;        // the deadline, once the call has left
     };
 
     Time clock(Time now) const { return m_pausedSince.value_or(now) - m_paused; }
     void startTimes(qint64 position, Time now);
-    void dropFirstDeadline();
+    void dropFirst();
 
     Milliseconds m_timeout{0};
     CallId m_lastId = 0;
-    QHash<CallId, Call> m_outstanding;
-    std::deque<Deadline> m_deadlines; // as clock() measures time; ascending, since all calls have the same timeout
-    size_t m_running = 0;             // the number of calls, from the first on, that have left
+    QSet<CallId> m_outstanding;
+    // Calls with their deadlines as clock() measures time; ascending, since all calls have the same timeout. Calls that
+    // have ended stay until they are the first.
+    QList<Timed> m_timed;
+    qsizetype m_running = 0; // the number of calls, from the first on, that have left
     std::optional<Time> m_pausedSince;
     Time::duration m_paused{}; // the total time before m_pausedSince
 };

@@ -38,10 +38,9 @@ Result<CallId> ConnectionCalls::updateSecret(QByteArrayView newSecret, const QSt
 
 void ConnectionCalls::onUpdateSecretOk()
 {
-    if (m_sent.empty())
+    if (m_sent.isEmpty())
         return m_host.reportUnexpected(Wire::ConnectionUpdateSecretOk::name);
-    const CallId id = m_sent.front();
-    m_sent.pop_front();
+    const CallId id = m_sent.takeFirst();
     m_host.calls().ended(id);
     m_host.post(ReplyArrived{id, {}, nullptr});
 }

@@ -6,9 +6,8 @@
 #include <AmqpQt/error.h>
 
 #include <QtCore/qbytearrayview.h>
+#include <QtCore/qlist.h>
 #include <QtCore/qstring.h>
-
-#include <deque>
 
 namespace AmqpQt::Engine
 {
@@ -27,14 +26,14 @@ public:
     Result<CallId> updateSecret(QByteArrayView newSecret, const QString &reason); // connection.update-secret
     void onUpdateSecretOk();
 
-    bool areAnswered() const noexcept { return m_sent.empty(); }
+    bool areAnswered() const noexcept { return m_sent.isEmpty(); }
     void start() noexcept { m_isClosing = false; } // for a new connection
     void close() noexcept { m_isClosing = true; }  // new calls are rejected; those made before are still answered
     void end(const Error &callError); // finishes the calls that the end of the connection leaves unanswered
 
 private:
     ChannelHost &m_host;
-    std::deque<CallId> m_sent;
+    QList<CallId> m_sent;
     bool m_isClosing = false;
 };
 

@@ -43,6 +43,7 @@ void ConnectionEngine::configure(const Settings &settings)
 {
     m_settings = settings;
     m_settings.login = {};
+    m_settings.clientProperties = {}; // only the handshake needs them
     m_channels.setLimit(settings.channelMax);
     m_frames.setMaximumFrameSize(settings.frameMax);
     m_flow.configure(settings);
@@ -481,6 +482,8 @@ void ConnectionEngine::releaseIdleMemory()
     if (m_frames.output().isEmpty())
         m_frames.output().releaseSpare();
     m_calls.releaseIdleMemory();
+    m_events.releaseIdleMemory();
+    m_channelsWithAcks.shrink_to_fit();
 }
 
 } // namespace AmqpQt::Engine

@@ -11,7 +11,6 @@
 #include "engine/connection/heartbeat_p.h"
 #include "engine/event_p.h"
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -161,7 +160,7 @@ private:
     Handshake m_handshake{m_frames, m_events};
     ChannelRouter m_router{*this, m_channels, m_reader};
     ConnectionCalls m_ownCalls{*this};
-    std::deque<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until isOpen()
+    std::vector<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until isOpen()
     Heartbeat m_heartbeat;
     CloseTimer m_closeTimer;
     Time m_now;                   // the time of the input that is being decoded

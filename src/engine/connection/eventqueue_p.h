@@ -3,7 +3,8 @@
 
 #include "engine/event_p.h"
 
-#include <deque>
+#include <QtCore/qlist.h>
+
 #include <utility>
 #include <vector>
 
@@ -14,14 +15,9 @@ namespace AmqpQt::Engine
 class EventQueue
 {
 public:
-    bool isEmpty() const noexcept { return m_events.empty(); }
-    void post(Event event) { m_events.push_back(std::move(event)); }
-    Event takeFirst()
-    {
-        Event event = std::move(m_events.front());
-        m_events.pop_front();
-        return event;
-    }
+    bool isEmpty() const noexcept { return m_events.isEmpty(); }
+    void post(Event event) { m_events.append(std::move(event)); }
+    Event takeFirst() { return m_events.takeFirst(); }
     // The replies to calls of one channel, ahead of everything else.
     std::vector<ReplyArrived> takeReplies(const ChannelEngine *channel)
     {
@@ -40,9 +36,14 @@ public:
         m_events.erase(end, m_events.end());
         return replies;
     }
+    void releaseIdleMemory()
+    {
+        if (m_events.isEmpty())
+            m_events = {};
+    }
 
 private:
-    std::deque<Event> m_events;
+    QList<Event> m_events; // which uses no memory while it is empty, unlike std::deque
 };
 
 } // namespace AmqpQt::Engine

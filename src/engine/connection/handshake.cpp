@@ -225,6 +225,7 @@ Error Handshake::sendStartOk(QByteArrayView response)
     }
     m_step = Step::AwaitsTune;
     m_frames.sendSecret(0, method);
+    m_clientProperties.clear();
     return {};
 }
 

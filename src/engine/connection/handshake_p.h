@@ -100,7 +100,7 @@ private:
     QByteArray m_mechanism; // the chosen one
     bool m_usesApplicationMechanism = false;
     QByteArray m_virtualHost;
-    QByteArray m_clientProperties;
+    QByteArray m_clientProperties;   // forgotten once they are sent
     QByteArray m_serverProperties;   // decoded only on request, since that takes up to 40 times the memory
     qsizetype m_initialFrameMax = 0; // 0 means defaultFrameLimit()
     Limits m_proposed;
