@@ -43,7 +43,9 @@ amqpqt_test(client tst_clientrobustness TIMEOUT 300 LAYERS base wire engine tran
     LIBRARIES amqpqt_clientexerciser amqpqt_memorytransport amqpqt_brokersession)
 amqpqt_test(client tst_threads THREADS LAYERS base wire engine transport client models LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
 amqpqt_test(client tst_secrecy LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)
-if(CMAKE_SYSTEM_NAME STREQUAL "Linux") # /proc/self
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux") # /proc/self and malloc_usable_size()
+    amqpqt_test(client tst_footprint LAYERS base wire engine transport client LIBRARIES amqpqt_scriptedpeer
+        SOURCES support/heapmeter.cpp)
     amqpqt_test(client tst_wiping LAYERS base wire engine transport client
         LIBRARIES amqpqt_certificates amqpqt_memorytransport amqpqt_brokersession)
 endif()

@@ -20,9 +20,11 @@ namespace
 
 std::atomic<qint64> liveBytes{0};
 std::atomic<qint64> peakBytes{0};
+thread_local qint64 liveBytesOfThread = 0;
 
 void allocated(size_t size)
 {
+    liveBytesOfThread += qint64(size);
     const qint64 live = liveBytes += qint64(size);
     qint64 peak = peakBytes;
     while (live > peak && !peakBytes.compare_exchange_weak(peak, live)) {
@@ -31,6 +33,7 @@ void allocated(size_t size)
 
 void freed(size_t size)
 {
+    liveBytesOfThread -= qint64(size);
     liveBytes -= qint64(size);
 }
 
@@ -120,6 +123,7 @@ void __libc_free(void *);
 
 HeapMeter::HeapMeter()
     : m_before(liveBytes)
+    , m_beforeInThread(liveBytesOfThread)
 {
     peakBytes = m_before;
 }
@@ -132,6 +136,11 @@ qint64 HeapMeter::peak() const
 qint64 HeapMeter::live() const
 {
     return liveBytes - m_before;
+}
+
+qint64 HeapMeter::liveInThread() const
+{
+    return liveBytesOfThread - m_beforeInThread;
 }
 
 qint64 residentMemory()

@@ -15,9 +15,13 @@ public:
 
     qint64 peak() const;
     qint64 live() const;
+    // The memory that the current thread has allocated, less the memory that it has freed. The meter must have been
+    // created in the same thread.
+    qint64 liveInThread() const;
 
 private:
     qint64 m_before;
+    qint64 m_beforeInThread;
 };
 
 // Returns the resident memory of the process in bytes (VmRSS on Linux), or 0 if it is not known.
