@@ -225,7 +225,7 @@ void DeviceTransport::close()
 
 void DeviceTransport::closeWhenWritten()
 {
-    const bool isOpen = m_device && m_device->isOpen() && !m_isEnded && !m_error.isError();
+    const bool isOpen = m_device && m_device->isOpen() && !m_error.isError();
     if (isOpen && bytesToWrite() > 0)
         return;
     abort();

@@ -40,10 +40,7 @@ public:
     {
         return waitUntil([this] { return !peer.isConnected(); }, 60s);
     }
-    static QByteArray largeDeliveries()
-    {
-        return deliveries("c1", 2, QByteArrayList(100, QByteArray(LargeBody, 'b')));
-    }
+    static QByteArray largeDeliveries() { return deliveries("c1", 2, QByteArrayList(100, QByteArray(LargeBody, 'b'))); }
 
     ScriptedPeer peer;
     std::optional<ProxyServer> proxy;

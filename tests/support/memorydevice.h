@@ -17,8 +17,9 @@ class MemoryDevice : public QIODevice
     Q_OBJECT
 public:
     enum class Writing {
-        Buffers, // takes everything, and counts in bytesToWrite() what the other end has no room for
-        Partial, // takes what the other end has room for, and does not signal when there is room again
+        Buffers,               // takes everything, and counts in bytesToWrite() what the other end has no room for
+        Partial,               // takes what the other end has room for, and does not signal when there is room again
+        SmallSignallingAtOnce, // as Partial, but takes little at a time and emits bytesWritten() from within write()
     };
 
     static std::pair<std::unique_ptr<MemoryDevice>, std::unique_ptr<MemoryDevice>> pair(Writing writing, qint64 room)
@@ -78,8 +79,10 @@ protected:
             setErrorString(QStringLiteral("broken pipe"));
             return -1;
         }
-        if (m_writing == Writing::Partial) {
-            const qint64 taken = std::clamp<qint64>(m_other->free(m_room), 0, size);
+        if (m_writing != Writing::Buffers) {
+            constexpr qint64 Small = 100;
+            const qint64 most = m_writing == Writing::SmallSignallingAtOnce ? std::min(size, Small) : size;
+            const qint64 taken = std::clamp<qint64>(m_other->free(m_room), 0, most);
             pass(QByteArray(from, taken));
             return taken;
         }
@@ -103,8 +106,11 @@ private:
             return;
         m_other->m_input += bytes;
         QMetaObject::invokeMethod(m_other, &QIODevice::readyRead, Qt::QueuedConnection);
-        QMetaObject::invokeMethod(
-            this, [this, size = bytes.size()] { Q_EMIT bytesWritten(size); }, Qt::QueuedConnection);
+        if (m_writing == Writing::SmallSignallingAtOnce)
+            Q_EMIT bytesWritten(bytes.size());
+        else
+            QMetaObject::invokeMethod(
+                this, [this, size = bytes.size()] { Q_EMIT bytesWritten(size); }, Qt::QueuedConnection);
     }
 
     MemoryDevice *m_other = nullptr;

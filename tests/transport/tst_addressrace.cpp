@@ -7,9 +7,11 @@
 #include <QtTest/qtest.h>
 
 #include <algorithm>
+#include <chrono>
 
 using namespace AmqpQt;
 using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
 
 namespace
 {
@@ -189,6 +191,7 @@ void tst_AddressRace::theFirstConnectedSocketWins()
     QCOMPARE(race.target(2), OtherV4 + u" 5672"_s);
     QVERIFY(race.sockets[1]->openMode.testFlag(QIODevice::Unbuffered));
     QCOMPARE(race.sockets[1]->proxy().type(), QNetworkProxy::NoProxy);
+    QCOMPARE(race.sockets[1]->parent(), race.race.get()); // moves to another thread with it
     race.sockets[1]->succeed();
     QCOMPARE(race.successes, 1);
     QCOMPARE(race.winner.get(), race.sockets[1]);
@@ -206,6 +209,7 @@ void tst_AddressRace::aSilentAddressCostsOnlyTheDelay()
     race.startTo({V6, V4});
     QCOMPARE(race.sockets.size(), 0); // not from within the resolver's call
     QVERIFY(race.waitForAttempts(2));
+    QCOMPARE(race.race->findChild<QTimer *>()->intervalAsDuration(), 250ms); // the second attempt has set no other
     QCOMPARE(race.target(1), V4 + u" 5672"_s);
     race.sockets[1]->succeed();
     QCOMPARE(race.successes, 1);

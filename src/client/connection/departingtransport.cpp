@@ -54,7 +54,8 @@ DepartingTransport::~DepartingTransport()
         return;
     constexpr int Reads = 256;
     std::array<char, 4096> space;
-    for (int reads = 0; reads < Reads && m_transport->read(space.data(), qint64(space.size())) > 0; ++reads) { }
+    for (int reads = 0; reads < Reads && m_transport->read(space.data(), qint64(space.size())) > 0; ++reads) {
+    }
     m_transport->close();
 }
 
