@@ -88,8 +88,11 @@ void ConnectionTls::applyTo(ConnectionParameters &parameters) const
     const QString passphrase = m_passphrase.value_or(QString());
     if (m_pkcs12File)
         parameters.setClientPkcs12(localPath(*m_pkcs12File), passphrase);
-    else if (m_certificateFile || m_keyFile || m_passphrase)
-        parameters.setClientCertificate(localPath(m_certificateFile.value_or(parameters.clientCertificateFile())),
+    else if (m_certificateFile) // the key of the URL belongs to another certificate
+        parameters.setClientCertificate(localPath(*m_certificateFile), localPath(m_keyFile.value_or(QString())),
+                                        passphrase);
+    else if (m_keyFile || m_passphrase)
+        parameters.setClientCertificate(parameters.clientCertificateFile(),
                                         localPath(m_keyFile.value_or(parameters.clientKeyFile())), passphrase);
 }
 

@@ -143,9 +143,9 @@ void QmlConnection::setCredentials(const QString &userName, const QString &secre
 void QmlConnection::giveCredentials(const QString &userName, const QString &secret,
                                     std::optional<std::chrono::seconds> validFor)
 {
-    Connection::setCredentials(userName, secret, validFor);
-    if (parameters().userName() == userName && parameters().password() == secret) // they were not rejected
-        m_hasGivenCredentials = true;
+    const Reply<void> reply = Connection::setCredentials(userName, secret, validFor);
+    const bool isRejected = reply.isFinished() && !reply.result();
+    m_hasGivenCredentials = m_hasGivenCredentials || !isRejected;
 }
 
 int QmlConnection::heartbeatSeconds() const
@@ -233,7 +233,7 @@ ConnectionParameters QmlConnection::wantedParameters() const
     if (m_hasGivenCredentials)
         wanted.setCredentials(parameters().userName(), parameters().password());
     else if (m_userName || m_password)
-        wanted.setCredentials(m_userName.value_or(wanted.userName()), m_password.value_or(wanted.password()));
+        wanted.setCredentials(m_userName.value_or(wanted.userName()), m_password.value_or(passwordOf(wanted)));
     if (m_heartbeat)
         wanted.setHeartbeatInterval(std::chrono::seconds(*m_heartbeat));
     if (m_connectionName)
@@ -241,6 +241,12 @@ ConnectionParameters QmlConnection::wantedParameters() const
     if (m_clientProperties)
         wanted.setClientProperties(*m_clientProperties);
     return wanted;
+}
+
+// The password of the parameters belongs to their user.
+QString QmlConnection::passwordOf(const ConnectionParameters &parameters) const
+{
+    return !m_userName || *m_userName == parameters.userName() ? parameters.password() : QString();
 }
 
 void QmlConnection::applyParameters()

@@ -120,6 +120,7 @@ Q_SIGNALS:
 private:
     std::optional<QUrl> invalidUrl() const;
     ConnectionParameters wantedParameters() const;
+    QString passwordOf(const ConnectionParameters &parameters) const;
     void setUrlList(const std::optional<QList<QUrl>> &urls); // std::nullopt for the library's default
     void giveCredentials(const QString &userName, const QString &secret, std::optional<std::chrono::seconds> validFor);
     void setLogin(std::optional<QString> &part, const std::optional<QString> &value);

@@ -2,6 +2,7 @@
 #include "support/brokerfixture.h"
 #include "support/certificates.h"
 #include "support/delayproxy.h"
+#include "support/framecounter.h"
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
@@ -76,6 +77,18 @@ public:
                             {u"bytes"_s, QByteArray()}});
         connection->createChannel()->publish({}, queue, message);
     }
+    // Counts a method that the broker sends from now on, such as "connection.update-secret-ok".
+    Q_INVOKABLE void countReceived(const QString &method)
+    {
+        m_frames.reset(); // before the next one
+        m_frames = std::make_unique<FrameCounter>("received", method.toLatin1());
+    }
+    Q_INVOKABLE int endOfCount()
+    {
+        const int count = m_frames->count();
+        m_frames.reset();
+        return count;
+    }
     Q_INVOKABLE int channelCount(AmqpQt::Connection *connection) const { return int(connection->channels().size()); }
 
 private:
@@ -100,6 +113,7 @@ public Q_SLOTS:
 
 private:
     std::map<int, std::unique_ptr<DelayProxy>> m_proxies;
+    std::unique_ptr<FrameCounter> m_frames;
 };
 
 QUICK_TEST_MAIN_WITH_SETUP(qml, Setup)

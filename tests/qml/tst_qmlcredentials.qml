@@ -41,7 +41,6 @@ TestCase {
         const connection = create()
         connection.active = true
         tryReasons(connection, [Connection.FirstConnect])
-        wait(50)
         compare(connection.state, Connection.Connecting)
         connection.setCredentials("guest", "guest")
         tryCompare(connection, "connected", true, 30000)
@@ -62,6 +61,17 @@ TestCase {
         connection.active = true
         tryCompare(connection, "connected", true, 30000)
         compare(connection.reasons.length, 0)
+    }
+
+    function test_userNameWithoutAPasswordIsAskedFor() {
+        const connection = create()
+        connection.userName = "alice"
+        connection.active = true
+        tryReasons(connection, [Connection.FirstConnect]) // nothing was sent, or the broker would have refused it
+        compare(connection.userName, "alice")
+        connection.setCredentials("guest", "guest")
+        tryCompare(connection, "connected", true, 30000)
+        compare(connection.reasons.length, 1)
     }
 
     function test_refusedCredentialsAreAskedForAgain() {
@@ -86,11 +96,13 @@ TestCase {
     function test_expiringCredentialsAreRenewed() {
         const connection = create()
         connection.credentialsRequested.connect(() => connection.setCredentials("guest", "guest", 1))
+        test.countReceived("connection.update-secret-ok")
         connection.active = true
         tryVerify(() => connection.reasons.length >= 3, 30000)
+        verify(test.endOfCount() >= 1) // the broker accepted the first new secret; otherwise there is no second request
         compare(connection.reasons.slice(0, 3),
                 [Connection.FirstConnect, Connection.ExpiresSoon, Connection.ExpiresSoon])
-        compare(connection.openings, 1) // the broker accepted the new secret
+        compare(connection.openings, 1)
         verify(connection.connected)
     }
 

@@ -100,6 +100,17 @@ TestCase {
         verifyOpens(connection)
     }
 
+    function test_certificateReplacesThatOfTheUrlWithItsKey() {
+        const file = name => encodeURIComponent(test.certificate(name))
+        const connection = createTrusting(test.tlsUrl + "?certfile=" + file("server.pem")
+                                          + "&keyfile=" + file("server.key"))
+        compare(connection.tls.keyFile, test.certificate("server.key"))
+        connection.tls.certificateFile = test.certificate("client.pem")
+        compare(connection.tls.keyFile, "") // the file of the certificate has the key as well
+        connection.tls.keyFile = test.certificate("client.key")
+        verifyOpens(connection)
+    }
+
     function test_filesMayBeUrls() {
         const connection = create(test.tlsUrl)
         connection.tls.trustOnly = "file://" + test.certificate("ca.pem")
