@@ -60,8 +60,10 @@ bool readSecret(const QCommandLineParser &options, const QString &option, const 
         return false;
     }
     secret = QString::fromUtf8(file.readLine());
-    if (secret.endsWith(u'\n'))
-        secret.chop(1);
+    for (const QChar end : {u'\n', u'\r'}) { // also of a file with the line ends of Windows
+        if (secret.endsWith(end))
+            secret.chop(1);
+    }
     return true;
 }
 

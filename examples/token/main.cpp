@@ -21,7 +21,22 @@
 #include <QTextStream>
 #include <QTimer>
 
+#include <limits>
+
 using namespace Qt::StringLiterals;
+
+// Reads a whole number; without a valid one, prints an error and returns -1.
+static qint64 number(const QCommandLineParser &options, const QString &name, const QString &what, qint64 minimum,
+                     qint64 maximum)
+{
+    bool isNumber = false;
+    const qint64 value = options.value(name).toLongLong(&isNumber);
+    if (isNumber && value >= minimum && value <= maximum)
+        return value;
+    QTextStream(stderr) << "--" << name << ": \"" << options.value(name) << "\" is not " << what << " from " << minimum
+                        << " to " << maximum << Qt::endl;
+    return -1;
+}
 
 int main(int argc, char *argv[])
 {
@@ -39,7 +54,13 @@ int main(int argc, char *argv[])
     options.process(application);
     QTextStream out(stdout);
 
-    const TokenEndpoint ownEndpoint(u"guest"_s, std::chrono::seconds(options.value(u"life"_s).toInt()));
+    constexpr qint64 LongestLife = 100LL * 365 * 24 * 3600;
+    const qint64 life = number(options, u"life"_s, u"a number of seconds"_s, 1, LongestLife);
+    const qint64 wantedRenewals = number(options, u"renewals"_s, u"a number"_s, 0, std::numeric_limits<int>::max());
+    if (life < 0 || wantedRenewals < 0)
+        return 1;
+
+    const TokenEndpoint ownEndpoint(u"guest"_s, std::chrono::seconds(life));
     TokenSource tokens(options.isSet(u"endpoint"_s) ? QUrl(options.value(u"endpoint"_s)) : ownEndpoint.url(),
                        qEnvironmentVariable("TOKEN_CLIENT_ID"), qEnvironmentVariable("TOKEN_CLIENT_SECRET"));
 
@@ -48,14 +69,13 @@ int main(int argc, char *argv[])
         QTextStream(stderr) << parsed.error().toString() << Qt::endl;
         return 1;
     }
-    AmqpQt::ConnectionParameters parameters; // no credentials are set, so the connection asks for them
-    parameters.setEndpoints(parsed->endpoints());
-    parameters.setVirtualHost(parsed->virtualHost());
-    parameters.setEraseOnConnect(true); // a token is fetched again for each attempt
+    AmqpQt::ConnectionParameters parameters = *parsed;
+    parameters.setCredentials(options.value(u"user"_s), {}); // without a password, so the connection asks for it
+    parameters.setEraseOnConnect(true);                      // a token is fetched again for each attempt
     AmqpQt::Connection connection(parameters);
 
     // The connection asks before it connects, after a refusal, and before the token expires.
-    int renewals = 0;
+    qint64 renewals = 0;
     QObject::connect(
         &connection, &AmqpQt::Connection::credentialsRequested, &tokens,
         [&](AmqpQt::Connection::CredentialReason reason) {
@@ -66,12 +86,14 @@ int main(int argc, char *argv[])
         });
     QObject::connect(&tokens, &TokenSource::fetched, &connection, [&](const QString &token, std::chrono::seconds life) {
         const bool isRenewal = connection.isOpen();
-        connection.setCredentials(options.value(u"user"_s), token, life);
-        if (!isRenewal)
-            return;
-        out << "the token was renewed" << Qt::endl;
-        if (++renewals == options.value(u"renewals"_s).toInt())
-            connection.close();
+        connection.setCredentials(options.value(u"user"_s), token, life)
+            .then(&connection, [&, isRenewal](const AmqpQt::Result<void> &result) { // the broker has answered
+                if (!isRenewal || !result)
+                    return;
+                out << "the token was renewed" << Qt::endl;
+                if (++renewals == wantedRenewals)
+                    connection.close();
+            });
     });
     // Until the token expires, the connection stays open without a new one, so there is time for further attempts.
     QObject::connect(&tokens, &TokenSource::failed, &connection, [&](const QString &reason) {

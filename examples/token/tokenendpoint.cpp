@@ -26,12 +26,30 @@ QUrl TokenEndpoint::url() const
     return QUrl(u"http://127.0.0.1:%1/token"_s.arg(m_server.serverPort()));
 }
 
+// Returns whether the request has arrived with all of its body.
+static bool isComplete(const QByteArray &request)
+{
+    const qsizetype end = request.indexOf("\r\n\r\n");
+    if (end < 0)
+        return false;
+    qsizetype length = 0;
+    for (const QByteArray &line : request.first(end).split('\n')) {
+        if (line.toLower().startsWith("content-length:"))
+            length = line.mid(line.indexOf(':') + 1).trimmed().toLongLong();
+    }
+    return request.size() >= end + 4 + length;
+}
+
 void TokenEndpoint::answer(QTcpSocket *socket) const
 {
     constexpr qint64 LargestRequest = 16 * 1024;
     const QByteArray request = socket->peek(LargestRequest);
-    if (!request.contains("\r\n\r\n"))
-        return request.size() < LargestRequest ? void() : socket->abort();
+    if (!isComplete(request)) {
+        if (request.size() == LargestRequest)
+            socket->abort();
+        return;
+    }
+    socket->readAll(); // closing with unread input would drop the answer
     disconnect(socket, &QTcpSocket::readyRead, this, nullptr);
     const bool isKnown = request.startsWith("POST /token ");
     const QJsonObject token{

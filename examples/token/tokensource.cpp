@@ -26,7 +26,7 @@ void TokenSource::fetch()
     request.setTransferTimeout(int(Timeout.count()));
     QUrlQuery form;
     form.addQueryItem(u"grant_type"_s, u"client_credentials"_s);
-    form.addQueryItem(u"client_id"_s, m_clientId);
+    form.addQueryItem(u"client_id"_s, QString::fromLatin1(QUrl::toPercentEncoding(m_clientId)));
     form.addQueryItem(u"client_secret"_s, QString::fromLatin1(QUrl::toPercentEncoding(m_clientSecret)));
     m_network.post(request, form.toString(QUrl::FullyEncoded).toLatin1());
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "rabbitmq/brokerclient.h"
 #include "support/certificates.h"
+#include "support/framecounter.h"
 
 #include <AmqpQt/saslmechanism.h>
 
@@ -182,7 +183,9 @@ void tst_Authenticating::secretIsRenewed()
 {
     BrokerClient client;
     QVERIFY(client.isOpen());
+    const FrameCounter answers("received", "connection.update-secret-ok");
     VERIFY_OK(client.connection.updateSecret(u"new secret"_s, u"expiry"_s));
+    QCOMPARE(answers.count(), 1);
     VERIFY_OK(client.channel->declareTemporaryQueue());
     VERIFY_OK(client.connection.close());
 }
@@ -198,8 +201,10 @@ void tst_Authenticating::tokensAreRenewedBeforeTheyExpire()
         reasons += reason;
         connection.setCredentials(u"guest"_s, u"guest"_s, 1s);
     });
+    const FrameCounter answers("received", "connection.update-secret-ok");
     VERIFY_OK(connection.open());
     QVERIFY(waitFor([&] { return reasons.size() == 3; }));
+    QVERIFY(waitFor([&] { return answers.count() == 2; })); // the broker accepted both tokens
     using enum Connection::CredentialReason;
     QCOMPARE(reasons, QList({FirstConnect, ExpiresSoon, ExpiresSoon}));
     VERIFY_OK(connection.close());

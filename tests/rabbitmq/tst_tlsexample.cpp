@@ -4,6 +4,7 @@
 
 #include <QtCore/qdatetime.h>
 #include <QtCore/qprocess.h>
+#include <QtCore/qtemporaryfile.h>
 
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
@@ -16,6 +17,8 @@ class tst_TlsExample : public QObject
 private Q_SLOTS:
     void itSendsAMessageToItself_data();
     void itSendsAMessageToItself();
+    void lineEndIsNotPartOfThePassword_data();
+    void lineEndIsNotPartOfThePassword();
     void certificateThatExpiresSoonIsReported();
     void failuresNameTheirCause_data();
     void failuresNameTheirCause();
@@ -89,6 +92,26 @@ void tst_TlsExample::itSendsAMessageToItself()
     const ProcessResult result = runTls(authorities() + arguments, variable(name, value));
     QCOMPARE(result.errors, QByteArray());
     QCOMPARE(result.exitCode, 0);
+    QCOMPARE(result.output, expectedOutput());
+}
+
+void tst_TlsExample::lineEndIsNotPartOfThePassword_data()
+{
+    QTest::addColumn<QByteArray>("content");
+    QTest::newRow("none") << QByteArray("guest");
+    QTest::newRow("LF") << QByteArray("guest\n");
+    QTest::newRow("CR LF") << QByteArray("guest\r\n");
+}
+
+void tst_TlsExample::lineEndIsNotPartOfThePassword()
+{
+    QFETCH(const QByteArray, content);
+    QTemporaryFile file;
+    QVERIFY(file.open());
+    file.write(content);
+    file.close();
+    const ProcessResult result = runTls(authorities() + QStringList{u"--password-file"_s, file.fileName()});
+    QCOMPARE(result.errors, QByteArray());
     QCOMPARE(result.output, expectedOutput());
 }
 
