@@ -84,17 +84,18 @@ int main(int argc, char *argv[])
             const bool isRefused = reason == AmqpQt::Connection::CredentialReason::Refused;
             QTimer::singleShot(isRefused ? RetryDelay : std::chrono::milliseconds(0), &tokens, &TokenSource::fetch);
         });
-    QObject::connect(&tokens, &TokenSource::fetched, &connection, [&](const QString &token, std::chrono::seconds life) {
-        const bool isRenewal = connection.isOpen();
-        connection.setCredentials(options.value(u"user"_s), token, life)
-            .then(&connection, [&, isRenewal](const AmqpQt::Result<void> &result) { // the broker has answered
-                if (!isRenewal || !result)
-                    return;
-                out << "the token was renewed" << Qt::endl;
-                if (++renewals == wantedRenewals)
-                    connection.close();
-            });
-    });
+    QObject::connect(
+        &tokens, &TokenSource::fetched, &connection, [&](const QString &token, std::chrono::seconds validFor) {
+            const bool isRenewal = connection.isOpen();
+            connection.setCredentials(options.value(u"user"_s), token, validFor)
+                .then(&connection, [&, isRenewal](const AmqpQt::Result<void> &result) { // the broker has answered
+                    if (!isRenewal || !result)
+                        return;
+                    out << "the token was renewed" << Qt::endl;
+                    if (++renewals == wantedRenewals)
+                        connection.close();
+                });
+        });
     // Until the token expires, the connection stays open without a new one, so there is time for further attempts.
     QObject::connect(&tokens, &TokenSource::failed, &connection, [&](const QString &reason) {
         QTextStream(stderr) << "no token: " << reason << Qt::endl;
