@@ -11,11 +11,6 @@ using namespace AmqpQt::Test;
 namespace
 {
 
-ConnectionParameters brokerParameters()
-{
-    return ConnectionParameters::fromUrl(brokerUrl()).value();
-}
-
 // The demonstration mechanism of RabbitMQ: the user in the initial response, the password in that to a challenge.
 class CrDemo : public SaslMechanism
 {
