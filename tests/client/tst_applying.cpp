@@ -38,6 +38,7 @@ namespace
 struct Contents {
     QSet<QString> existing;        // queues and exchanges
     QSet<QString> differing;       // those that exist with other options
+    QSet<QString> hidden;          // those that exist, but must not be inspected
     QMap<QString, quint16> denied; // reply codes of declarations
 };
 
@@ -60,8 +61,11 @@ void serve(ScriptedPeer &peer, const std::shared_ptr<Contents> &contents)
         const bool isQueue = command.name == "queue.declare";
         if (isQueue || command.name == "exchange.declare") {
             const QString name = isQueue ? text("queue") : text("exchange");
-            if (command.fields.value(u"passive"_s).toBool())
+            if (command.fields.value(u"passive"_s).toBool()) {
+                if (contents->hidden.contains(name))
+                    return refuse(403);
                 return contents->existing.contains(name) ? false : refuse(404);
+            }
             if (contents->denied.contains(name))
                 return refuse(contents->denied.value(name));
             if (contents->differing.contains(name))
@@ -158,7 +162,9 @@ void tst_Applying::existingEntitiesAreTold()
 {
     Serving t;
     t.contents->existing = {u"q1"_s, u"x1"_s};
+    t.contents->hidden = {u"hidden"_s};
     Topology topology;
+    topology.queue(u"hidden"_s);
     for (int i = 0; i < 3; ++i)
         topology.queue(u"q%1"_s.arg(i)).exchange(u"x%1"_s.arg(i), ExchangeType::Fanout);
     topology.bind(u"q1"_s, u"x1"_s);
@@ -166,12 +172,13 @@ void tst_Applying::existingEntitiesAreTold()
     QVERIFY(report);
     QCOMPARE(report->created,
              QStringList({u"exchange \"x0\""_s, u"exchange \"x2\""_s, u"queue \"q0\""_s, u"queue \"q2\""_s}));
-    QCOMPARE(report->existed, QStringList({u"exchange \"x1\""_s, u"queue \"q1\""_s}));
+    QCOMPARE(report->existed,
+             QStringList({u"exchange \"x1\""_s, u"queue \"hidden\""_s, u"queue \"q1\""_s})); // it is not missing
     QCOMPARE(report->bound, QStringList{bindingText(u"q1"_s, u"x1"_s)});
     report = t.apply(topology); // again
     QVERIFY(report);
     QCOMPARE(report->created, QStringList());
-    QCOMPARE(report->existed.size(), 6);
+    QCOMPARE(report->existed.size(), 7);
     QCOMPARE(report->bound.size(), 1);
     QCOMPARE(t.peer.violations(), QStringList());
 }
