@@ -120,8 +120,7 @@ QString alertText(const TlsFailure &failure)
         return clientCertificateRefused(failure, u"and its log may say why (%1)"_s.arg(failure.text));
     case QSsl::AlertType::UnrecognizedName:
         return u"the broker has no certificate for \"%1\"; Endpoint::peerName, or server_name_indication in a URL, "
-               u"sets "
-               "another name"_s.arg(failure.peerName);
+               "sets another name"_s.arg(failure.peerName);
     case QSsl::AlertType::HandshakeFailure:
         return failure.hasClientCertificate
                    ? u"the broker refused the TLS handshake: it supports none of the offered ciphers, or refused the "

@@ -147,9 +147,8 @@ void tst_TlsOptions::badFilesAreDescribed_data()
             {.certificateFile = legacy,
              .isPkcs12 = true,
              .passphrase = Secret(QString::fromUtf8(certificatePassphrase()))},
-            u"it is encrypted with RC2 or RC4, which OpenSSL 3 no longer supports, or the passphrase is wrong; convert "
-            u"it "
-            "with \"openssl pkcs12 -legacy -in %1"_s.arg(legacy));
+            u"it is encrypted with RC2 or RC4, which OpenSSL 3 no longer supports, or the passphrase is wrong; "
+            "convert it with \"openssl pkcs12 -legacy -in %1"_s.arg(legacy));
     }
 }
 

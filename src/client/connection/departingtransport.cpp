@@ -54,8 +54,9 @@ DepartingTransport::~DepartingTransport()
         return;
     constexpr int Reads = 256;
     std::array<char, 4096> space;
-    for (int reads = 0; reads < Reads && m_transport->read(space.data(), qint64(space.size())) > 0; ++reads) {
-    }
+    int reads = 0;
+    while (reads < Reads && m_transport->read(space.data(), qint64(space.size())) > 0)
+        ++reads;
     m_transport->close();
 }
 
