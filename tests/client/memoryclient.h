@@ -81,7 +81,7 @@ public:
         : connection(parameters)
     {
         ConnectionPrivate::of(&connection)
-            ->setTransportFactory([this](const ConnectionParameters &, const Endpoint &, QObject *parent) {
+            ->connector.setTransportFactory([this](const ConnectionParameters &, const Endpoint &, QObject *parent) {
                 auto transport = std::make_unique<MemoryTransport>(parent);
                 brokers.push_back(std::make_unique<Broker>(transport.get()));
                 return transport;

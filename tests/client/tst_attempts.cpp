@@ -163,7 +163,7 @@ void tst_Attempts::deletingTheConnectionEndsAPendingTransport()
     {
         Connection connection;
         ConnectionPrivate::of(&connection)
-            ->setTransportFactory([&](const ConnectionParameters &, const Endpoint &, QObject *parent) {
+            ->connector.setTransportFactory([&](const ConnectionParameters &, const Endpoint &, QObject *parent) {
                 auto transport = std::make_unique<MemoryTransport>(parent);
                 broker = std::make_unique<Broker>(transport.get());
                 return transport;

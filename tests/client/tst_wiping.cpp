@@ -117,7 +117,7 @@ public:
     void serve(Connection &connection)
     {
         ConnectionPrivate::of(&connection)
-            ->setTransportFactory([this](const ConnectionParameters &, const Endpoint &, QObject *parent) {
+            ->connector.setTransportFactory([this](const ConnectionParameters &, const Endpoint &, QObject *parent) {
                 auto made = std::make_unique<MemoryTransport>(parent);
                 made->setPeer(this);
                 transport = made.get();

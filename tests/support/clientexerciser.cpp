@@ -294,7 +294,7 @@ void ClientExerciser::createConnection()
         return;
     auto *connection = new Connection;
     ConnectionPrivate::of(connection)
-        ->setTransportFactory([this](const ConnectionParameters &, const Endpoint &, QObject *parent) {
+        ->connector.setTransportFactory([this](const ConnectionParameters &, const Endpoint &, QObject *parent) {
             return m_broker.connect(parent);
         });
     m_observer.watch(connection);

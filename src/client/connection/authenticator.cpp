@@ -79,8 +79,9 @@ bool Authenticator::hasReceiver() const
 void Authenticator::receiversChanged()
 {
     if (isWaiting() && !hasReceiver())
-        m_connection.endWait(Error(ErrorKind::Authentication,
-                                   u"credentialsRequested() has no receiver any more that could set credentials"_s));
+        m_connection.connector.endWait(
+            Error(ErrorKind::Authentication,
+                  u"credentialsRequested() has no receiver any more that could set credentials"_s));
     else if (!canRenew())
         return;
     m_connection.scheduler.schedule(); // a new receiver may be asked
@@ -124,7 +125,7 @@ bool Authenticator::continuesAfter(const Error &reason)
     ++m_refusals;
     m_refusedAt = now();
     const bool hasNewer = m_credentials.loginRefused();
-    if (!m_connection.canDialAgain())
+    if (!m_connection.connector.canRestart())
         return false;
     if (hasNewer) {
         continueAttempt();
@@ -145,7 +146,7 @@ void Authenticator::continueAttempt()
         const Engine::Time next = m_refusedAt + m_connection.activeParameters().retryDelay();
         delay = std::max(delay, std::chrono::ceil<std::chrono::milliseconds>(next - now()));
     }
-    m_connection.dialAgain(delay);
+    m_connection.connector.restart(delay);
 }
 
 Result<Engine::Login> Authenticator::login(const ConnectionParameters &attempt)
@@ -214,7 +215,7 @@ void Authenticator::closed(const Error &reason)
 void Authenticator::eraseIfWanted()
 {
     if (m_connection.activeParameters().eraseOnConnect())
-        m_connection.eraseDialedCredentials();
+        m_connection.connector.eraseCredentials();
     if (!m_connection.parameters.eraseOnConnect() || !m_credentials.areLatestSpent())
         return;
     ConnectionParametersPrivate::edit(m_connection.parameters).eraseCredentials();
@@ -274,7 +275,8 @@ void Authenticator::tick(Engine::Time now)
     if (isOver(m_credentials.requestAt()) && ask(Reason::ExpiresSoon))
         m_credentials.requested(now);
     if (isOver(m_credentials.expiryAt())) {
-        qCWarning(lcConnection) << "the credentials of the connection to" << m_connection.currentEndpoint().toString()
+        qCWarning(lcConnection) << "the credentials of the connection to"
+                                << m_connection.connector.endpoint().toString()
                                 << "have expired, and no new ones were set; the broker may close the connection";
         m_credentials.expiryReported();
     }

@@ -525,7 +525,7 @@ Reply<void> Connection::whenOpen()
 */
 QSslCertificate Connection::peerCertificate() const
 {
-    return d->peerCertificate();
+    return d->connector.peerCertificate();
 }
 
 /*!
@@ -536,7 +536,7 @@ QSslCertificate Connection::peerCertificate() const
 */
 QSslCipher Connection::sessionCipher() const
 {
-    return d->sessionCipher();
+    return d->connector.sessionCipher();
 }
 
 /*!
@@ -558,7 +558,8 @@ QSslCipher Connection::sessionCipher() const
 */
 void Connection::ignoreSslErrors(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors)
 {
-    d->ignoreSslErrors(certificate, errors);
+    if (d->isOwnThread("ignoreSslErrors"))
+        d->connector.ignoreSslErrors(certificate, errors);
 }
 
 /*!
@@ -567,7 +568,7 @@ void Connection::ignoreSslErrors(const QSslCertificate &certificate, const QList
 */
 Endpoint Connection::currentEndpoint() const
 {
-    return d->currentEndpoint();
+    return d->connector.endpoint();
 }
 
 Error Connection::error() const

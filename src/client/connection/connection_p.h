@@ -2,7 +2,7 @@
 #pragma once
 
 #include "client/connection/authenticator_p.h"
-#include "client/connection/dialer_p.h"
+#include "client/connection/connector_p.h"
 #include "client/connection/dispatcher_p.h"
 #include "client/connection/eventrouter_p.h"
 #include "client/connection/flowreports_p.h"
@@ -11,7 +11,6 @@
 #include "client/connection/turnscheduler_p.h"
 #include "client/promise_p.h"
 #include "engine/connection/connectionengine_p.h"
-#include "transport/tlsmemory_p.h"
 
 #include <AmqpQt/connection.h>
 #include <AmqpQt/message.h>
@@ -45,24 +44,15 @@ public:
     // The parameters of the current attempt or connection, or otherwise of the next attempt.
     const ConnectionParameters &activeParameters() const
     {
-        return state == Connection::State::Closed ? parameters : m_dialer->parameters();
+        return state == Connection::State::Closed ? parameters : connector.parameters();
     }
 
     void setParameters(const ConnectionParameters &newParameters); // takes effect with the next open()
     void setUrl(const QUrl &url);
-    void setTransportFactory(TransportFactory factory); // takes effect with the next open()
-    void ignoreSslErrors(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors);
-    QSslCertificate peerCertificate() const { return m_tls ? m_tls->peerCertificate() : QSslCertificate(); }
-    QSslCipher sessionCipher() const { return m_tls ? m_tls->sessionCipher() : QSslCipher(); }
     Reply<void> open();
     Reply<void> openOn(std::unique_ptr<QIODevice> device);
     Reply<void> close();
     void abort();
-    bool canDialAgain() const { return m_dialer->canDial(); }
-    // Continues the attempt with the credentials of `parameters`.
-    void dialAgain(std::chrono::milliseconds delay) { m_dialer->restart(parameters, delay); }
-    bool endWait(const Error &reason = {}); // returns false if the attempt does not wait
-    void eraseDialedCredentials();
     // Returns the reply to a call of the connection itself.
     Reply<void> reply(const char *function, const std::function<Result<Engine::CallId>()> &call);
     Reply<void> updateSecret(const QString &newSecret, const QString &reason);
@@ -82,10 +72,10 @@ public:
     }
     quint64 add(ChannelPrivate *channel); // returns the serial number of the channel
     void remove(const ChannelPrivate *channel);
+    void setState(Connection::State newState); // stores and emits the state
     void setError(const Error &newError);      // stores and emits the reason why the connection ended or failed to open
     void reportCallError(const Error &reason); // stores and emits the reason why a call was rejected
     HelperChannel &helperChannel();
-    Endpoint currentEndpoint() const { return m_dialer ? m_dialer->endpoint() : Endpoint(); }
     Connection::Statistics statistics() const
     {
         return {router.messagesIn(), m_messagesOut, link.bytesIn(), link.bytesOut()};
@@ -115,6 +105,7 @@ public:
     Authenticator authenticator;
     FlowReports flow;
     TransportLink link;
+    Connector connector;
     std::shared_ptr<Mailbox> mailbox;
     const QList<ChannelPrivate *> &channels() const noexcept { return m_channels; } // in order of creation
     std::vector<Promise<void>> whenOpen;
@@ -124,17 +115,8 @@ protected:
 
 private:
     bool isForeignThread(const char *function) const;
-    void setState(Connection::State newState);
-    void enterConnecting();
     void configureEngine();
     void startAttempt(std::unique_ptr<Transport> device = {});
-    void dialNextEndpoint();
-    std::unique_ptr<Transport> makeTransport(const ConnectionParameters &attempt, const Endpoint &endpoint,
-                                             QObject *parent);
-    const std::shared_ptr<TlsMemory> &tlsMemory();
-    void onTransportReady();
-    bool isAttempt() const { return state == Connection::State::Connecting || state == Connection::State::Handshaking; }
-    bool triesNextEndpoint(const Error &reason) const;
     void cancelWaiting();
 
     // Returns false if the time is used up or the connection was deleted.
@@ -145,9 +127,6 @@ private:
     QList<ChannelPrivate *>::const_iterator position(quint64 channelSerial) const; // the insertion point if not found
     ChannelPrivate *channelOf(const Settlement &settlement) const; // returns null if the channel is gone
 
-    std::shared_ptr<TlsMemory> m_tls; // created on demand; see tlsMemory()
-    TransportFactory m_makeTransport;
-    std::unique_ptr<Dialer> m_dialer; // belongs to the current or the last attempt
     std::optional<Promise<void>> m_opening;
     std::optional<Promise<void>> m_closing;
     HelperChannel *m_helperChannel = nullptr; // a child, created on demand

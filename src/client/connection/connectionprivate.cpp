@@ -7,18 +7,11 @@
 #include "client/connection/connectionparameters_p.h"
 #include "client/consumer/consumer_p.h"
 #include "transport/devicetransport_p.h"
-#include "transport/sockettransport_p.h"
-#include "transport/tlstransport_p.h"
-
-#include <AmqpQt/version.h>
 
 #include <QtCore/qcoreapplication.h>
 #include <QtCore/qcoreevent.h>
 #include <QtCore/qmetaobject.h>
-#include <QtCore/qsysinfo.h>
 #include <QtCore/qthread.h>
-#include <QtNetwork/qnetworkproxy.h>
-#include <QtNetwork/qsslconfiguration.h>
 
 #include <algorithm>
 
@@ -38,37 +31,6 @@ Engine::Time now()
     return std::chrono::steady_clock::now();
 }
 
-Engine::Settings engineSettings(const ConnectionParameters &parameters)
-{
-    Engine::Settings settings;
-    settings.userName = parameters.userName();
-    // Without a password, the broker knows the name of the user, but the client does not.
-    settings.checksUserId = parameters.checksUserId() && ConnectionParametersPrivate::of(parameters).prefersPassword();
-    settings.virtualHost = parameters.virtualHost();
-    settings.connectionName = parameters.connectionName();
-    settings.clientProperties = {
-        {u"product"_s, u"AmqpQt"_s},
-        {u"version"_s, QStringLiteral(AMQPQT_VERSION_STRING)},
-        {u"platform"_s, u"Qt %1, %2"_s.arg(QLatin1StringView(qVersion()), QSysInfo::prettyProductName())},
-        {u"information"_s, u"MIT licence"_s},
-    };
-    settings.clientProperties.insert(parameters.clientProperties());
-    settings.heartbeatSeconds = quint16(parameters.heartbeatInterval().count());
-    settings.frameMax = parameters.maximumFrameSize();
-    settings.initialFrameMax = parameters.maximumInitialFrameSize();
-    settings.channelMax = parameters.maximumChannels();
-    settings.handshakeTimeout = parameters.connectTimeout();
-    settings.replyTimeout = parameters.replyTimeout();
-    settings.closeTimeout = parameters.closeTimeout();
-    settings.maximumMessageSize = parameters.maximumMessageSize();
-    settings.blockedTimeout = parameters.blockedTimeout();
-    settings.backpressureMultiplier = parameters.backpressureMultiplier();
-    settings.lowWatermark = parameters.lowWatermark();
-    settings.highWatermark = parameters.highWatermark();
-    settings.bufferLimit = parameters.bufferLimit();
-    return settings;
-}
-
 } // namespace
 
 ConnectionPrivate::ConnectionPrivate(Connection *connection)
@@ -80,10 +42,8 @@ ConnectionPrivate::ConnectionPrivate(Connection *connection)
     , authenticator(*this)
     , flow(*this)
     , link(engine, scheduler, this)
+    , connector(*this)
     , mailbox(std::make_shared<Mailbox>(this))
-    , m_makeTransport([this](const ConnectionParameters &attempt, const Endpoint &endpoint, QObject *parent) {
-        return makeTransport(attempt, endpoint, parent);
-    })
 {
 }
 
@@ -137,12 +97,7 @@ void ConnectionPrivate::setParameters(const ConnectionParameters &newParameters)
 // The limits also apply to messages that wait for the next open().
 void ConnectionPrivate::configureEngine()
 {
-    engine.configure(engineSettings(parameters));
-}
-
-void ConnectionPrivate::setTransportFactory(TransportFactory factory)
-{
-    m_makeTransport = std::move(factory);
+    engine.configure(Connector::settings(parameters));
 }
 
 void ConnectionPrivate::setUrl(const QUrl &url)
@@ -159,12 +114,6 @@ void ConnectionPrivate::setState(Connection::State newState)
     state = newState;
     qCDebug(lcConnection) << q << newState;
     dispatcher.defer(q, [this, newState] { Q_EMIT q->stateChanged(newState); });
-}
-
-void ConnectionPrivate::enterConnecting()
-{
-    if (state != Connection::State::Connecting)
-        setState(Connection::State::Connecting);
 }
 
 void ConnectionPrivate::reportCallError(const Error &reason)
@@ -221,115 +170,14 @@ void ConnectionPrivate::startAttempt(std::unique_ptr<Transport> device)
     m_opening.emplace();
     error = {};
     mailbox->setThread();
-    m_dialer = device ? std::make_unique<Dialer>(parameters, std::move(device), this)
-                      : std::make_unique<Dialer>(parameters, m_makeTransport, this);
-    connect(m_dialer.get(), &Dialer::awaiting, this,
-            [this](const QString &what) { engine.handshake().transportAwaits(what); });
-    connect(m_dialer.get(), &Dialer::sslErrors, this, [this](const QList<QSslError> &errors) {
-        dispatcher.defer(q, [this, errors] { Q_EMIT q->sslErrors(errors); });
-        scheduler.schedule();
-    });
-    connect(m_dialer.get(), &Dialer::ready, this, &ConnectionPrivate::onTransportReady);
-    connect(m_dialer.get(), &Dialer::failed, &link, &TransportLink::fail);
-    connect(m_dialer.get(), &Dialer::nextIsDue, this, [this] {
-        dialNextEndpoint();
-        scheduler.schedule();
-    });
-    authenticator.attemptStarted();
-    setState(Connection::State::Connecting);
-    dialNextEndpoint();
+    connector.start(std::move(device));
     setDeadline(now());
-}
-
-void ConnectionPrivate::eraseDialedCredentials()
-{
-    if (m_dialer)
-        m_dialer->eraseCredentials();
-}
-
-void ConnectionPrivate::dialNextEndpoint()
-{
-    if (authenticator.askIfNeeded())
-        return;
-    link.reset();
-    if (m_tls)
-        m_tls->setPeerCertificate(QSslCertificate());
-    const ConnectionParameters &attempt = m_dialer->parameters();
-    if (const Error invalid = attempt.error(); invalid.isError())
-        return engine.failAttempt(invalid);
-    Result<Engine::Login> login = authenticator.login(attempt);
-    if (!login)
-        return engine.failAttempt(login.error());
-    Engine::Settings settings = engineSettings(attempt);
-    settings.login = std::move(*login);
-    if (const Error wrong = engine.start(settings, now()); wrong.isError())
-        return engine.failAttempt(wrong);
-    m_dialer->dialNext();
-}
-
-std::unique_ptr<Transport> ConnectionPrivate::makeTransport(const ConnectionParameters &attempt,
-                                                            const Endpoint &endpoint, QObject *parent)
-{
-    if (endpoint.encrypted)
-        return std::make_unique<TlsTransport>(attempt.d->tls, tlsMemory(), attempt.proxy(), parent);
-    return std::make_unique<SocketTransport>(attempt.proxy(), parent);
-}
-
-const std::shared_ptr<TlsMemory> &ConnectionPrivate::tlsMemory()
-{
-    if (!m_tls)
-        m_tls = std::make_shared<TlsMemory>();
-    return m_tls;
-}
-
-void ConnectionPrivate::ignoreSslErrors(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors)
-{
-    if (!isOwnThread("ignoreSslErrors"))
-        return;
-    if (certificate.isNull())
-        qCWarning(lcConnection, "ignoreSslErrors: the certificate is null");
-    else
-        tlsMemory()->accept(certificate, errors);
-}
-
-void ConnectionPrivate::onTransportReady()
-{
-    if (state != Connection::State::Connecting)
-        return; // close() was called
-    link.setTransport(m_dialer->takeTransport());
-    const ConnectionParameters &attempt = m_dialer->parameters();
-    const bool isOnDevice = m_dialer->isOnDevice(); // which may use TLS and a certificate
-    const bool isEncrypted = isOnDevice || m_dialer->endpoint().encrypted;
-    const bool hasCertificate =
-        isOnDevice || (isEncrypted && (!attempt.clientCertificateFile().isEmpty() ||
-                                       !attempt.sslConfiguration().localCertificate().isNull()));
-    engine.handshake().transportReady({.isEncrypted = isEncrypted, .hasCertificate = hasCertificate});
-    setState(Connection::State::Handshaking);
-    link.writeNow();
-}
-
-// Only an error that may not occur at the next endpoint leads to another attempt.
-bool ConnectionPrivate::triesNextEndpoint(const Error &reason) const
-{
-    return isAttempt() && m_dialer->hasNext() && reason.isRecoverable();
-}
-
-// Between two attempts, and while the application is asked for credentials, the engine has no attempt that it could
-// end.
-bool ConnectionPrivate::endWait(const Error &reason)
-{
-    if (!m_dialer->isNextScheduled() && !authenticator.isWaiting())
-        return false;
-    authenticator.stopWaiting();
-    m_dialer->stop();
-    engine.failAttempt(reason);
-    return true;
 }
 
 void ConnectionPrivate::onOpened()
 {
     authenticator.opened();
-    m_dialer->stop();
+    connector.stop();
     dispatcher.finishLater(*std::exchange(m_opening, std::nullopt), {});
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         dispatcher.finishLater(promise, {});
@@ -346,13 +194,13 @@ void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
         return engine.postpone(std::move(event));
     }
     link.release(event.ending, activeParameters().closeTimeout());
-    if (triesNextEndpoint(reason)) {
-        enterConnecting();
-        return m_dialer->scheduleNext();
+    const bool isAttempt = state == Connection::State::Connecting || state == Connection::State::Handshaking;
+    if (isAttempt && (connector.triesNextEndpoint(reason) || authenticator.continuesAfter(reason))) {
+        if (state != Connection::State::Connecting)
+            setState(Connection::State::Connecting);
+        return;
     }
-    if (isAttempt() && authenticator.continuesAfter(reason))
-        return enterConnecting();
-    m_dialer->stop();
+    connector.stop();
     authenticator.closed(reason);
     configureEngine();
     flow.reportBytesToWrite();
@@ -382,7 +230,7 @@ Reply<void> ConnectionPrivate::close()
     m_closing.emplace();
     if (state != Connection::State::Closing) // otherwise abort() has set the state
         setState(Connection::State::Closing);
-    if (!endWait())
+    if (!connector.endWait())
         engine.close(now());
     for (ChannelPrivate *channel : std::as_const(m_channels))
         channel->noteClosing();
@@ -398,9 +246,9 @@ void ConnectionPrivate::abort()
         return cancelWaiting();
     if (state != Connection::State::Closing)
         setState(Connection::State::Closing);
-    if (!endWait())
+    if (!connector.endWait())
         engine.abort();
-    m_dialer->stop();
+    connector.stop();
     link.release(Engine::Ending::Abort, {});
     scheduler.schedule();
 }
