@@ -57,8 +57,8 @@ QStringList mayInclude(const QString &folder)
         {u"src/models"_s,
          {standardHeader, qtCore, modelHeaders, publicHeaders, u"\"client/message/messagebody_p\\.h\""_s}},
         {u"qml"_s,
-         {standardHeader, qtCore, u"<QtQml/[a-z0-9]+\\.h>"_s, u"<QtQuick/[a-z0-9]+\\.h>"_s, publicHeaders,
-          u"\"[a-z0-9]+\\.h\""_s}},
+         {standardHeader, qtCore, certificateHeaders, u"<QtQml/[a-z0-9]+\\.h>"_s, u"<QtQuick/[a-z0-9]+\\.h>"_s,
+          publicHeaders, u"\"[a-z0-9]+\\.h\""_s}},
     };
     return rules.value(folder);
 }
