@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "engine/buffers/deliverytemplate_p.h"
+#include "engine/topologystory.h"
 #include "support/heapmeter.h"
 #include "support/script.h"
 
@@ -30,6 +31,8 @@ private Q_SLOTS:
     void confirmedMessagesAreForgotten();
     void longMethodsOfDeliveriesAreNotKept();
     void channelsAreSmall();
+    void queuesThatComeAndGoAreForgotten();
+    void theRecordGrowsWithItsEntitiesOnly();
 };
 
 namespace
@@ -359,6 +362,53 @@ void tst_Memory::channelsAreSmall()
         s.subscribe(s.openChannel(), u"a tag of usual size"_s);
     s.engine.releaseIdleMemory();
     QVERIFY2(meter.live() / count < 1500, qPrintable(QString::number(meter.live() / count)));
+}
+
+void tst_Memory::queuesThatComeAndGoAreForgotten()
+{
+    TopologyStory t;
+    const auto serve = [&t](int first, int count) {
+        for (int i = first; i < first + count; ++i) {
+            const QString name = u"amq.gen-%1"_s.arg(i);
+            const auto declaring = t.expect(Engine::DeclaredQueue{{}, {.exclusive = true, .autoDelete = i % 2 == 0}});
+            const auto binding = t.expect(Engine::BindingChange{Engine::BindingChange::Kind::Bind,
+                                                                t.queueBinding({}, u"replies"_s, name), declaring});
+            t.confirm(declaring, t.infoOf(name));
+            t.confirm(binding);
+            const auto refused = t.expect(Engine::ConsumerStart{{name}});
+            t.fail(refused);
+            t.record.consumerEnded(t.consume(name), TopologyStory::EndOfConsumer::Ended);
+            t.deleteQueue(name);
+            t.record.consumerEnded(t.consume(u"of others-%1"_s.arg(i)), TopologyStory::EndOfConsumer::Ended);
+        }
+    };
+    serve(0, 1'000);
+    const HeapMeter meter;
+    serve(1'000, 10'000);
+    QVERIFY(t.record.confirmed().isEmpty());
+    QVERIFY2(meter.live() < 1'024, qPrintable(QString::number(meter.live())));
+}
+
+void tst_Memory::theRecordGrowsWithItsEntitiesOnly()
+{
+    constexpr int Count = 10'000;
+    TopologyStory t;
+    t.exchange(u"x"_s);
+    const HeapMeter meter;
+    const auto declare = [&] {
+        for (int i = 0; i < Count; ++i) {
+            const QString name = u"queue-%1"_s.arg(i);
+            t.queue(name);
+            t.bind(t.queueBinding(name, u"x"_s, name));
+            t.consume(name); // of a queue that outlives its consumers
+        }
+    };
+    declare();
+    QVERIFY2(meter.live() < Count * 700, qPrintable(QString::number(meter.live() / Count)));
+    declare(); // the bindings no longer share the strings of the queues
+    const qint64 declared = meter.live();
+    declare();
+    QVERIFY2(meter.live() <= declared, qPrintable(QString::number((meter.live() - declared) / Count)));
 }
 
 QTEST_GUILESS_MAIN(tst_Memory)

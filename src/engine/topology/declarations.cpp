@@ -109,10 +109,11 @@ bool Declarations::BySource::operator()(SourceName a, const BindingPointer &b) c
 template <typename Entity>
 void Declarations::add(std::map<QString, Numbered<Entity>> &entities, Entity entity)
 {
-    Numbered<Entity> &numbered = entities[entity.name];
+    auto &[name, numbered] = *entities.try_emplace(entity.name).first;
     if (numbered.number == 0)
         numbered.number = ++m_lastNumber;
     numbered.entity = std::move(entity);
+    numbered.entity.name = name; // shares the string
 }
 
 void Declarations::add(DeclaredExchange exchange)
