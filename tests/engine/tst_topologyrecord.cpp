@@ -16,6 +16,7 @@ private Q_SLOTS:
     void onlyConfirmedChangesAreRecorded();
     void entitiesKeepTheOrderOfTheirDeclarations();
     void aRedeclarationReplaces();
+    void aRedeclarationOutlivesAnEarlierDeletion();
     void laterChangesOfATableHaveNoEffect();
     void bindingsThatDifferInOneFieldAreTwo_data();
     void bindingsThatDifferInOneFieldAreTwo();
@@ -100,6 +101,26 @@ void tst_TopologyRecord::aRedeclarationReplaces()
     t.exchange(u"x"_s, true);
     t.exchange(u"x"_s, false);
     QVERIFY(!t.record.confirmed().exchange(u"x"_s)->options.autoDelete);
+}
+
+// All calls are under way at once.
+void tst_TopologyRecord::aRedeclarationOutlivesAnEarlierDeletion()
+{
+    TopologyStory t;
+    t.queue(u"q"_s);
+    const auto deleting = t.expect(Engine::QueueDeletion{{u"q"_s}});
+    const auto declaring = t.expect(Engine::DeclaredQueue{u"q"_s, {}});
+    t.confirm(deleting);
+    t.confirm(declaring, t.infoOf(u"q"_s));
+    QCOMPARE(t.contents(), QStringList{u"q"_s});
+
+    t.queue(u"temporary"_s, {.autoDelete = true});
+    const auto consuming = t.expect(Engine::ConsumerStart{{u"temporary"_s}});
+    t.confirm(consuming);
+    const auto declaringAgain = t.expect(Engine::DeclaredQueue{u"temporary"_s, {.autoDelete = true}});
+    t.record.consumerEnded(consuming, EndOfConsumer::Ended);
+    t.confirm(declaringAgain, t.infoOf(u"temporary"_s));
+    QCOMPARE(t.contents(), QStringList({u"q"_s, u"temporary"_s}));
 }
 
 void tst_TopologyRecord::laterChangesOfATableHaveNoEffect()

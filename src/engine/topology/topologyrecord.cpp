@@ -35,8 +35,27 @@ void setQueueName(TopologyChange &change, const QString &name)
 
 } // namespace
 
+// Many channels declare the same queue before they consume from it. Auto-delete queues may leave the record meanwhile.
+bool TopologyRecord::isRedundant(const TopologyChange &change) const
+{
+    const auto recorded = [this](const QString &name) {
+        const DeclaredQueue *queue = m_expectedDeletions == 0 ? m_confirmed.queue(name) : nullptr;
+        return queue && !queue->options.autoDelete ? queue : nullptr;
+    };
+    if (const auto *start = std::get_if<ConsumerStart>(&change))
+        return recorded(start->queue.name);
+    const auto *declared = std::get_if<DeclaredQueue>(&change);
+    const DeclaredQueue *queue = declared ? recorded(declared->name) : nullptr;
+    return queue && queue->options.durable == declared->options.durable &&
+           queue->options.exclusive == declared->options.exclusive && !declared->options.autoDelete &&
+           queue->options.arguments == declared->options.arguments;
+}
+
 void TopologyRecord::expect(CallId id, TopologyChange change)
 {
+    if (isRedundant(change))
+        return;
+    m_expectedDeletions += std::holds_alternative<QueueDeletion>(change);
     if (const CallId declaring = declaringCall(change))
         m_awaitingName.insert(declaring, id);
     m_expected.emplace(id, std::move(change));
@@ -54,6 +73,7 @@ void TopologyRecord::finished(CallId id, const ReplyValue &value)
     if (!expected)
         return;
     TopologyChange &change = expected.mapped();
+    m_expectedDeletions -= std::holds_alternative<QueueDeletion>(change);
     if (auto *queue = std::get_if<DeclaredQueue>(&change); queue && declared && queue->name.isEmpty()) {
         queue->isNamedByBroker = true;
         queue->name = declared->name;

@@ -56,7 +56,7 @@ class TopologyRecord
 public:
     enum class EndOfConsumer : quint8 { Ended, CancelledByBroker }; // Ended: with certainty, also with its channel
 
-    // The change takes effect when the call is finished without an error.
+    // The change takes effect when the call is finished without an error. Changes without an effect need no memory.
     void expect(CallId id, TopologyChange change);
     void finished(CallId id, const ReplyValue &value); // other calls are ignored
     bool expectsNameAsKey(CallId id) const;            // whether the call binds a queue with its name as the key
@@ -79,6 +79,7 @@ private:
         int awaited = 0; // since the connection was lost
     };
 
+    bool isRedundant(const TopologyChange &change) const;
     void apply(CallId id, DeclaredExchange &exchange);
     void apply(CallId id, DeclaredQueue &queue);
     void apply(CallId id, ExchangeDeletion &deletion);
@@ -93,6 +94,7 @@ private:
 
     Declarations m_confirmed;
     std::unordered_map<CallId, TopologyChange> m_expected;
+    int m_expectedDeletions = 0;               // of queues
     QMultiHash<CallId, CallId> m_awaitingName; // expected changes by the call that declares their queue
     QHash<QString, QString> m_newNames;        // of queues that were renamed while changes are expected
 
