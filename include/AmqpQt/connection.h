@@ -3,6 +3,7 @@
 
 #include <AmqpQt/connectionparameters.h>
 #include <AmqpQt/options.h>
+#include <AmqpQt/topology.h>
 
 #include <QtCore/qobject.h>
 #include <QtNetwork/qsslcertificate.h>

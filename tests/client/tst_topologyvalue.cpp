@@ -8,7 +8,7 @@ using namespace AmqpQt;
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
-// The values Topology, TopologyReport, RecoveryPolicy and RecoveryReport.
+// The values Topology, TopologyReport and RecoveryPolicy.
 class tst_TopologyValue : public QObject
 {
     Q_OBJECT
@@ -113,12 +113,6 @@ void tst_TopologyValue::reportsListTheirFailures()
     report.failed.append({u"queue \"c\""_s, error});
     QCOMPARE(report.failures(),
              QStringList({u"queue \"b\": "_s + error.toString(), u"queue \"c\": "_s + error.toString()}));
-
-    RecoveryReport recovery;
-    QVERIFY(recovery.isComplete());
-    recovery.failed.append({u"queue \"b\""_s, error});
-    QVERIFY(!recovery.isComplete());
-    QCOMPARE(recovery.failures(), QStringList{u"queue \"b\": "_s + error.toString()});
 }
 
 void tst_TopologyValue::policiesAreCopiedWithOneChange()

@@ -127,6 +127,8 @@ QString recoveryProblem(const RecoveryPolicy &policy)
                          .arg(minimum.count())
                          .arg(MaximumTimeout.count());
     };
+    if (policy.enabled)
+        return u"enabled: automatic recovery is not available yet; call open() again after closed()"_s;
     for (const QString &problem :
          {timeProblem("initialDelay"_L1, policy.initialDelay, Engine::Backoff::MinimumDelay),
           timeProblem("maximumDelay"_L1, policy.maximumDelay, std::max(policy.initialDelay, 0ms)),
@@ -1035,7 +1037,7 @@ void ConnectionParameters::setCloseTimeout(std::chrono::milliseconds timeout)
 }
 
 /*!
-    Returns how a lost connection recovers; RecoveryPolicy::enabled is \c false by default.
+    Returns how Channel::apply() treats entities that differ or are missing.
 */
 RecoveryPolicy ConnectionParameters::recoveryPolicy() const
 {
@@ -1043,8 +1045,9 @@ RecoveryPolicy ConnectionParameters::recoveryPolicy() const
 }
 
 /*!
-    Sets how a lost connection recovers, and what Channel::apply() does about entities that differ or are missing, to
-    \a policy. It is rejected as a whole if RecoveryPolicy::initialDelay is not from 200 to 2147483647 ms,
+    Sets how Channel::apply() treats entities that differ or are missing to \a policy. Automatic recovery of
+    connections, which the other settings are for, is not available yet. The policy is rejected as a whole if
+    RecoveryPolicy::enabled is \c true, RecoveryPolicy::initialDelay is not from 200 to 2147483647 ms,
     RecoveryPolicy::maximumDelay is not from the initial delay to 2147483647 ms, RecoveryPolicy::factor is not from 1 to
     1000, RecoveryPolicy::calmAfter is not from 0 to 2147483647 ms, or RecoveryPolicy::maximumAttempts is negative.
 */

@@ -21,11 +21,12 @@ RecoveryPolicy with(RecoveryPolicy policy, Field RecoveryPolicy::*field, const V
     \inheaderfile AmqpQt/Recovery
     \inmodule AmqpQt
     \since 0.1
-    \brief Contains the settings of automatic recovery; see ConnectionParameters::setRecoveryPolicy().
+    \brief Contains the settings for entities that differ or are missing, and those of automatic recovery, which is not
+    available yet; see ConnectionParameters::setRecoveryPolicy().
 
     This class is a plain aggregate, intended for designated initialisers:
-    \c{parameters.setRecoveryPolicy({.enabled = true, .maximumAttempts = 10})}. The functions that begin with "with"
-    return a copy with one setting changed, and can be chained, also in C++17.
+    \c{parameters.setRecoveryPolicy({.maximumDelay = 10s, .onMissing = RecoveryPolicy::Missing::Wait})}. The functions
+    that begin with "with" return a copy with one setting changed, and can be chained, also in C++17.
 
     The delay before each attempt is random between 0.2 seconds and an upper limit, so that many clients of a broker do
     not come back at the same time. The limit is \l initialDelay for the first attempt and grows by \l factor up to
@@ -54,7 +55,8 @@ RecoveryPolicy with(RecoveryPolicy policy, Field RecoveryPolicy::*field, const V
 
 /*!
     \variable AmqpQt::RecoveryPolicy::enabled
-    \brief whether a lost connection is opened again automatically; \c false by default.
+    \brief whether a lost connection is opened again automatically. This is not available yet, so only \c false, the
+    default, is accepted.
 */
 
 /*!
@@ -170,62 +172,6 @@ bool operator==(const RecoveryPolicy &a, const RecoveryPolicy &b) noexcept
     return a.enabled == b.enabled && a.topology == b.topology && a.maximumAttempts == b.maximumAttempts &&
            a.initialDelay == b.initialDelay && a.maximumDelay == b.maximumDelay && a.factor == b.factor &&
            a.calmAfter == b.calmAfter && a.onMismatch == b.onMismatch && a.onMissing == b.onMissing;
-}
-
-/*!
-    \class AmqpQt::RecoveryReport
-    \inheaderfile AmqpQt/Recovery
-    \inmodule AmqpQt
-    \since 0.1
-    \brief Contains what an automatic recovery has restored and what it has not.
-*/
-
-/*!
-    \property AmqpQt::RecoveryReport::exchanges
-    \brief the number of exchanges that were declared again.
-*/
-
-/*!
-    \property AmqpQt::RecoveryReport::queues
-    \brief the number of queues that were declared again.
-*/
-
-/*!
-    \property AmqpQt::RecoveryReport::bindings
-    \brief the number of bindings that were made again.
-*/
-
-/*!
-    \property AmqpQt::RecoveryReport::consumers
-    \brief the number of consumers that were subscribed again.
-*/
-
-/*!
-    \property AmqpQt::RecoveryReport::renamedQueues
-    \brief the new names, by the old names, of the queues that the broker has named again.
-*/
-
-/*!
-    \property AmqpQt::RecoveryReport::complete
-    \brief whether everything was restored.
-*/
-
-/*!
-    \property AmqpQt::RecoveryReport::failures
-    \brief the entries of \l failed as text.
-*/
-
-/*!
-    \variable AmqpQt::RecoveryReport::failed
-    \brief the exchanges, queues, bindings and consumers that could not be restored, with their errors.
-*/
-
-QStringList RecoveryReport::failures() const
-{
-    QStringList failures;
-    for (const EntityFailure &failure : failed)
-        failures += failure.toString();
-    return failures;
 }
 
 } // namespace AmqpQt

@@ -216,7 +216,7 @@ bool Topology::isEmpty() const
 
 /*!
     Returns a text for each exchange, queue, binding between exchanges and binding of a queue, in this order, and within
-    each kind in the order in which they were added. TopologyReport and RecoveryReport use the same texts.
+    each kind in the order in which they were added. TopologyReport uses the same texts.
 */
 QStringList Topology::entities() const
 {
