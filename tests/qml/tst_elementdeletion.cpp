@@ -11,7 +11,7 @@ using namespace AmqpQt::Test;
 namespace
 {
 
-const QByteArray system = R"(
+const QByteArray elements = R"(
     import QtQml
     import AmqpQt
     Connection {
@@ -76,7 +76,7 @@ void tst_ElementDeletion::init()
 std::unique_ptr<QObject> tst_ElementDeletion::create(const QByteArray &source, const QUrl &url)
 {
     QQmlComponent component(m_engine.get());
-    component.setData(source, QUrl(u"qrc:/system.qml"_s));
+    component.setData(source, QUrl(u"qrc:/elements.qml"_s));
     std::unique_ptr<QObject> object(component.create());
     if (!object)
         qWarning() << component.errors();
@@ -87,7 +87,7 @@ std::unique_ptr<QObject> tst_ElementDeletion::create(const QByteArray &source, c
 
 std::unique_ptr<QObject> tst_ElementDeletion::createDeclared()
 {
-    std::unique_ptr<QObject> connection = create(system);
+    std::unique_ptr<QObject> connection = create(elements);
     if (!connection)
         return connection;
     connection->setProperty("active", true);
@@ -99,7 +99,7 @@ std::unique_ptr<QObject> tst_ElementDeletion::createDeclared()
 
 void tst_ElementDeletion::elementThatGetsAConnection()
 {
-    const std::unique_ptr<QObject> connection = create(system);
+    const std::unique_ptr<QObject> connection = create(elements);
     QVERIFY(connection);
     QObject *queue = create("import AmqpQt\nQueue { connection: null }").release();
     QVERIFY(queue);
@@ -140,7 +140,7 @@ void tst_ElementDeletion::connectionThatIsActivated_data()
 void tst_ElementDeletion::connectionThatIsActivated()
 {
     QFETCH(const QByteArray, function);
-    QObject *connection = create(system).release();
+    QObject *connection = create(elements).release();
     QVERIFY(connection);
     deleteWhen(connection, SIGNAL(activeChanged()), connection);
     QVERIFY(QMetaObject::invokeMethod(connection, function.constData()));
@@ -177,7 +177,7 @@ void tst_ElementDeletion::consumerWhoseHandlerThrows()
 
 void tst_ElementDeletion::publisherWhoseConnectionOpens()
 {
-    const std::unique_ptr<QObject> connection = create(system);
+    const std::unique_ptr<QObject> connection = create(elements);
     QVERIFY(connection);
     QObject *publisher = element(connection, "publisher");
     QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"QML Publisher: "_s));
