@@ -100,7 +100,7 @@ const QSet<QString> SettersWithoutKey{
     u"setShuffleEndpoints"_s, u"setProxy"_s,        u"setMechanisms"_s,         u"setEraseOnConnect"_s,
     u"trustAlso"_s,           u"setClientPkcs12"_s, u"setTlsRequired"_s,        u"setClientProperties"_s,
     u"setReplyTimeout"_s,     u"setWriteBuffer"_s,  u"setMaximumMessageSize"_s, u"setDispatchBudget"_s,
-    u"setChecksUserId"_s,     u"setCloseTimeout"_s,
+    u"setChecksUserId"_s,     u"setCloseTimeout"_s, u"setRecoveryPolicy"_s,
 };
 
 QString textOf(const QString &value)
@@ -187,6 +187,7 @@ QMap<QString, QString> valuesOf(const ConnectionParameters &p)
         {u"backpressureMultiplier"_s, textOf(p.backpressureMultiplier())},
         {u"blockedTimeout"_s, textOf(p.blockedTimeout())},
         {u"closeTimeout"_s, textOf(p.closeTimeout())},
+        {u"recoveryPolicy"_s, textOf(p.recoveryPolicy() == RecoveryPolicy())}, // whether it is the default
     };
 }
 

