@@ -123,10 +123,11 @@ void tst_ElementDeletion::elementThatLosesItsConnection()
     QVERIFY(connection);
     QObject *queue = element(connection, "queue");
     deleteWhen(queue, SIGNAL(declaredNameChanged()), queue);
+    const QMetaProperty property = queue->metaObject()->property(queue->metaObject()->indexOfProperty("connection"));
     if (isDestroyed)
         connection.reset();
     else
-        queue->setProperty("connection", QVariant::fromValue<QObject *>(nullptr));
+        QVERIFY(property.write(queue, QVariant(property.metaType()))); // null
     QVERIFY(!m_target);
 }
 
@@ -201,7 +202,9 @@ void tst_ElementDeletion::declarationsContinueWhenAChannelNumberIsFree()
     QObject *queue = element(connection, "queue");
     QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"QML Queue: "_s));
     QVERIFY(waitFor([&] { return !queue->property("errorString").toString().isEmpty(); }));
-    only.reset();
+    const AmqpQt::Reply<void> closed = only->close();
+    QVERIFY(waitFor([&] { return closed.isFinished(); }));
+    only.reset();                           // its number is free
     queue->setProperty("autoDelete", true); // declares it again
     QVERIFY(waitFor([&] { return !queue->property("declaredName").toString().isEmpty(); }));
 }
