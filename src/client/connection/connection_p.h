@@ -35,7 +35,7 @@ public:
     using Delivery = Internal::ReplyStateBase::Delivery;
 
     explicit ConnectionPrivate(Connection *connection);
-    ~ConnectionPrivate() override;
+    ~ConnectionPrivate() override; // NOLINT(bugprone-exception-escape)
     static ConnectionPrivate *of(const Connection *connection) { return connection->d.get(); }
 
     // Returns false, with a warning that names the function, outside the connection's thread.

@@ -47,7 +47,7 @@ ConnectionPrivate::ConnectionPrivate(Connection *connection)
 {
 }
 
-ConnectionPrivate::~ConnectionPrivate()
+ConnectionPrivate::~ConnectionPrivate() // NOLINT(bugprone-exception-escape): assigning an event never throws
 {
     dispatcher.endGuards();
     takeSettlements();

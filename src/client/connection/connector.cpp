@@ -102,7 +102,7 @@ void Connector::dialNextEndpoint()
     if (!login)
         return m_connection.engine.failAttempt(login.error());
     Engine::Settings engineSettings = settings(attempt);
-    engineSettings.login = std::move(*login);
+    engineSettings.login = *std::move(login);
     if (const Error wrong = m_connection.engine.start(engineSettings, std::chrono::steady_clock::now());
         wrong.isError())
         return m_connection.engine.failAttempt(wrong);

@@ -23,7 +23,7 @@ class EventRouter
 public:
     explicit EventRouter(ConnectionPrivate &connection);
 
-    void expectReply(Engine::CallId id, CallHandler handler) { m_calls.insert(id, std::move(handler)); }
+    void expectReply(Engine::CallId id, CallHandler handler) { m_calls.emplace(id, std::move(handler)); }
     void releaseIdleMemory()
     {
         if (m_calls.isEmpty())
