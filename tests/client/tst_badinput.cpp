@@ -212,7 +212,8 @@ void tst_BadInput::unusableValuesAreRejected_data()
     };
     for (const auto &[name, call] : calls) {
         const QString argument = qstrcmp(name, "publish") == 0 ? u"headers"_s : u"arguments"_s;
-        const auto addRow = [&, call = call](const char *what, const FieldTable &table, const QString &named) {
+        const auto addRow = [&values, &argument, name = name, call = call](const char *what, const FieldTable &table,
+                                                                           const QString &named) {
             QTest::addRow("%s, %s", name, what)
                 << table << Call([call, table](Channel *c) { return call(c, table); }) << named;
         };

@@ -525,9 +525,8 @@ void tst_ConnectionParameters::urlOfParametersComesBack_data()
          {"amqp://localhost/%2F", "amqp://broker.example:5673/orders", "amqp://[::1]/%2F",
           "amqp://[fe80::1%25eth0]/%2F", "amqp://h/a%2Fb", "amqp://h/%252F", "amqp://h/%23%3F%26%20", "amqp://u@h/%2F",
           "amqp://a%40b@h/%2F", "amqp://a%3Ab@h/%2F", "amqp://a%25b@h/%2F", "amqp://a%2Fb@h/%2F",
-          "amqp://h/"
-          "%2F?heartbeat=5&connection_timeout=1&channel_max=1&frame_max=8192&initial_frame_max=4096&name=a%26b%3D%2Bc%"
-          "25"}) {
+          ("amqp://h/%2F?heartbeat=5&connection_timeout=1&channel_max=1&frame_max=8192&initial_frame_max=4096"
+           "&name=a%26b%3D%2Bc%25")}) {
         QTest::newRow(url) << QString::fromUtf8(url);
     }
 }

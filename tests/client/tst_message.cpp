@@ -86,7 +86,7 @@ void tst_Message::movedFromMessageIsEmptyAndUsable()
     Message first = fullMessage();
     const Message second = std::move(first);
     QCOMPARE(second, fullMessage());
-    QCOMPARE(first, Message());
+    QCOMPARE(first, Message()); // NOLINT(bugprone-use-after-move)
     first.setType(u"again"_s);
     QCOMPARE(first.type(), u"again"_s);
     QVERIFY(first.isPersistent());

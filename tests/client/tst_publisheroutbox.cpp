@@ -333,7 +333,7 @@ void tst_PublisherOutbox::windowLimitsUnconfirmedMessages()
         settle(*client.connection);
         QCOMPARE(peer.count("basic.publish"), sent);
         QCOMPARE(client.publisher->isWritable(), confirmed + window > 5);
-        client.ack(quint64(confirmed + 1));
+        client.ack(quint64(confirmed) + 1);
         expected += u"%1 ok"_s.arg(confirmed + 1);
     }
     settle(*client.connection);

@@ -449,7 +449,7 @@ void tst_Handshake::anyFaultAbortsWithoutConnectionClose_data()
     const QByteArray deliver = deliverFrames("tag", 1);
     const QByteArray tuneBytes = Wire::encodeFrame(0, tune());
     const QByteArray oversized = frameHeader(1, 0, 128 * 1024 + 1);
-    using enum Step;
+    using enum Engine::Handshake::Step;
     QTest::newRow("noise") << AwaitsStart << QByteArray("SSH-2.0-OpenSSH") << 501;
     QTest::newRow("frame over 128 KiB") << AwaitsStart << oversized << 501;
     QTest::newRow("frame over 128 KiB after tune") << AwaitsOpenOk << oversized << 501;

@@ -126,7 +126,7 @@ void tst_HandshakeSteps::eachMethodOfTheBrokerIsOneStep()
 void tst_HandshakeSteps::methodsOutOfOrderEndTheAttempt_data()
 {
     QTest::addColumn<Step>("step");
-    using enum Step;
+    using enum Handshake::Step;
     QTest::newRow("start") << AwaitsStart;
     QTest::newRow("tune") << AwaitsTune;
     QTest::newRow("open-ok") << AwaitsOpenOk;

@@ -122,7 +122,8 @@ void tst_Memory::memoryFollowsTheBytesThatCameIn()
         QVERIFY2(meter.peak() <= 4 * victim.fed + MiB,
                  qPrintable(u"%1 bytes of heap for %2 bytes"_s.arg(meter.peak()).arg(victim.fed)));
     };
-    for (quint16 channel = 1; channel <= (attack == 3 ? 100 : attack == 6 ? 1 : channels); ++channel) {
+    const auto last = quint16(attack == 3 ? 100 : attack == 6 ? 1 : channels);
+    for (quint16 channel = 1; channel <= last; ++channel) {
         switch (attack) {
         case 0:
             victim.feed(begin(channel, claimed) + encodeFrame(Wire::FrameType::Body, channel, "x"));

@@ -344,7 +344,7 @@ static amqp_basic_properties_t read_properties(void)
         expect('=');
         const struct property *p = properties;
         while (p < properties + property_count &&
-               (strlen(p->name) != name.len || memcmp(p->name, name.bytes, name.len)))
+               (strlen(p->name) != name.len || memcmp(p->name, name.bytes, name.len) != 0))
             ++p;
         if (p == properties + property_count)
             fail("unknown property");

@@ -13,8 +13,8 @@ using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
 // AddressSanitizer keeps up to 256 MiB of freed memory by default, so resident memory would be meaningless.
-extern "C" [[gnu::visibility("default")]] const char *__asan_default_options();
-extern "C" const char *__asan_default_options()
+extern "C" [[gnu::visibility("default")]] const char *__asan_default_options(); // NOLINT(bugprone-reserved-identifier)
+extern "C" const char *__asan_default_options()                                 // NOLINT(bugprone-reserved-identifier)
 {
     return "quarantine_size_mb=1:thread_local_quarantine_size_kb=64";
 }

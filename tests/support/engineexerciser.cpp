@@ -363,7 +363,7 @@ quint64 EngineExerciser::anyTag(const Channel &channel)
     const quint8 choice = m_script.byte();
     if (channel.openTags.empty() || choice >= 250)
         return choice;
-    return *std::next(channel.openTags.begin(), choice % channel.openTags.size());
+    return *std::next(channel.openTags.begin(), qsizetype(choice % channel.openTags.size()));
 }
 
 void EngineExerciser::ack()

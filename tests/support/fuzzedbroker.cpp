@@ -135,7 +135,7 @@ quint16 FuzzedBroker::anyChannel(const Session &session)
         return choice % 4;
     if (session.channels.empty())
         return 0;
-    return std::next(session.channels.begin(), choice % session.channels.size())->first;
+    return std::next(session.channels.begin(), qsizetype(choice % session.channels.size()))->first;
 }
 
 void FuzzedBroker::onRequest(Session &session, const Frame &frame)
