@@ -162,11 +162,13 @@ bool ContentReceiver::accept(ConsumerEntry &consumer, quint64 deliveryTag, bool 
 {
     const bool wanted = consumer.client && (!consumer.isEnding() || consumer.isDraining) &&
                         m_channel.state() != ChannelContext::State::Closing && !isSkipped;
+    if (wanted && consumer.noAck)
+        return true;
     if (m_deliveries.isRequeuing() && !consumer.noAck) { // the broker sends it again
         drop();
         return false;
     }
-    if (wanted && !consumer.noAck && !m_deliveries.add(deliveryTag, &consumer)) {
+    if (wanted && !m_deliveries.add(deliveryTag, &consumer)) {
         rejectTag(deliveryTag);
         return false;
     }
