@@ -5,10 +5,12 @@
 #include <AmqpQt/options.h>
 #include <AmqpQt/topology.h>
 
+#include <QtCore/qdatetime.h>
 #include <QtCore/qobject.h>
 #include <QtNetwork/qsslcertificate.h>
 #include <QtNetwork/qsslerror.h>
 
+#include <chrono>
 #include <memory>
 #include <optional>
 
@@ -28,6 +30,10 @@ class AMQPQT_EXPORT Connection : public QObject
     Q_PROPERTY(QUrl url READ url WRITE setUrl NOTIFY parametersChanged) // reads back without the password
     Q_PROPERTY(AmqpQt::Connection::State state READ state NOTIFY stateChanged)
     Q_PROPERTY(bool connected READ isOpen NOTIFY stateChanged) // not named "open" because of the slot
+    Q_PROPERTY(AmqpQt::Connection::State calmState READ calmState NOTIFY calmStateChanged)
+    Q_PROPERTY(QString stateText READ stateText NOTIFY stateTextChanged)
+    Q_PROPERTY(QDateTime lostSince READ lostSince NOTIFY stateChanged)
+    Q_PROPERTY(int reconnectAttempt READ reconnectAttempt NOTIFY reconnectAttemptChanged)
     Q_PROPERTY(AmqpQt::Error error READ error NOTIFY errorOccurred)
     Q_PROPERTY(AmqpQt::Error lastCallError READ lastCallError NOTIFY errorOccurred)
     Q_PROPERTY(bool blocked READ isBlocked NOTIFY blockedChanged)
@@ -42,7 +48,7 @@ public:
         Connecting,  // waiting for credentials, name look-up, TCP, TLS
         Handshaking, // AMQP start .. open-ok
         Open,
-        Recovering,
+        Recovering, // lost, or not opened by the first attempt; further attempts follow
         Closing,
     };
     Q_ENUM(State)
@@ -83,7 +89,9 @@ public:
 
     State state() const;
     bool isOpen() const { return state() == State::Open; }
-    Reply<void> whenOpen(); // finishes at once if open, otherwise with the next attempt
+    State calmState() const;   // for users: a short outage does not show
+    QString stateText() const; // for users: describes calmState()
+    Reply<void> whenOpen();    // finishes at once if open, otherwise with the next attempt, or the end of the recovery
     Endpoint currentEndpoint() const;
     QSslCertificate peerCertificate() const; // of the broker, also if it was rejected; null without TLS
     QSslCipher sessionCipher() const;        // and the version of TLS; null without TLS
@@ -91,6 +99,11 @@ public:
     void ignoreSslErrors(const QSslCertificate &certificate, const QList<QSslError::SslError> &errors);
     Error error() const;         // why the connection ended or failed to open
     Error lastCallError() const; // why the last rejected call was not sent
+
+    // automatic recovery
+    QDateTime lostSince() const;                     // invalid without an outage
+    int reconnectAttempt() const;                    // of this outage; 0 without one
+    std::chrono::milliseconds nextAttemptIn() const; // 0 unless the next attempt is waited for
 
     // flow control (publishers)
     bool isBlocked() const; // the broker sent connection.blocked
@@ -118,13 +131,19 @@ public:
 public Q_SLOTS:
     AmqpQt::Reply<void> open(); // finishes when the connection is open or has failed
     AmqpQt::Reply<void> close();
-    void abort(); // drops the connection without connection.close
+    void abort();        // drops the connection without connection.close
+    void reconnectNow(); // while recovering: makes the next attempt without waiting
 
 Q_SIGNALS:
     void stateChanged(AmqpQt::Connection::State state);
     void opened();                            // once per open()
     void closed(const AmqpQt::Error &reason); // the last signal; NoError after close()
     void errorOccurred(const AmqpQt::Error &error);
+    // The connection was lost or could not be opened, and this attempt follows after the delay.
+    void reconnecting(int attempt, std::chrono::milliseconds delay);
+    void reconnectAttemptChanged(int attempt);
+    void calmStateChanged(AmqpQt::Connection::State state);
+    void stateTextChanged();
     // Emitted only for a delivery whose channel no longer exists; otherwise see Channel::settlementFailed().
     void settlementFailed(quint64 deliveryTag, const AmqpQt::Error &error);
     void parametersChanged();

@@ -30,7 +30,6 @@ QmlConnection::QmlConnection(QObject *parent)
     });
     connect(this, &Connection::errorOccurred, this, &QmlConnection::reportError);
     connect(this, &Connection::stateChanged, this, &QmlConnection::onStateChanged);
-    connect(this, &Connection::blockedChanged, this, &QmlConnection::stateTextChanged);
     connect(this, &Connection::closed, this, [this] {
         const QPointer<QmlConnection> self(this);
         m_declarations->clear();
@@ -306,25 +305,6 @@ bool QmlConnection::isAttempting() const
     return isOpen() || m_wantsAttempt || state() == State::Connecting || state() == State::Handshaking;
 }
 
-QString QmlConnection::stateText() const
-{
-    switch (state()) {
-    case State::Closed:
-        return error().isError() ? tr("Not connected: %1").arg(errorString()) : tr("Not connected");
-    case State::Connecting:
-        return tr("Connecting");
-    case State::Handshaking:
-        return tr("Logging in");
-    case State::Open:
-        return isBlocked() ? tr("Connected, blocked by the broker") : tr("Connected");
-    case State::Recovering:
-        return tr("Reconnecting");
-    case State::Closing:
-        return tr("Closing");
-    }
-    return {};
-}
-
 QString QmlConnection::errorString() const
 {
     return error().text();
@@ -336,8 +316,6 @@ void QmlConnection::onStateChanged()
     reportError(); // open() clears the last error
     if (self)
         Q_EMIT stateChanged();
-    if (self)
-        Q_EMIT stateTextChanged();
     if (self && std::exchange(m_reportedConnected, isOpen()) != isOpen())
         Q_EMIT connectedChanged();
 }

@@ -43,7 +43,6 @@ class QmlConnection : public AmqpQt::Connection, public QQmlParserStatus
     Q_PROPERTY(bool active READ isActive WRITE setActive RESET resetActive NOTIFY activeChanged)
     Q_PROPERTY(AmqpQt::Connection::State state READ state NOTIFY stateChanged)
     Q_PROPERTY(bool connected READ isOpen NOTIFY connectedChanged)
-    Q_PROPERTY(QString stateText READ stateText NOTIFY stateTextChanged)
     Q_PROPERTY(AmqpQt::Error error READ error NOTIFY errorStringChanged)
     Q_PROPERTY(QString errorString READ errorString NOTIFY errorStringChanged)
     Q_PROPERTY(AmqpQt::ConnectionTls *tls READ tls CONSTANT)
@@ -92,7 +91,6 @@ public:
 
     bool isActive() const { return m_active; }
     void setActive(bool active);
-    QString stateText() const;
     QString errorString() const;
     ConnectionStatistics *statisticsObject() const { return m_statistics.get(); }
     QQmlListProperty<QObject> data() { return m_data.property(this); }
@@ -113,7 +111,6 @@ Q_SIGNALS:
     void activeChanged();
     void stateChanged(); // an argument `state` would hide the property in handlers
     void connectedChanged();
-    void stateTextChanged();
     void errorStringChanged();
     void sslErrors(const QStringList &errors); // hides the signal of Connection, whose type QML does not know
 

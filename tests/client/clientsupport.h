@@ -79,6 +79,8 @@ public:
                 [note](const Error &reason) { note(u"closed "_s + brief(reason)); });
         connect(connection, &Connection::errorOccurred, this,
                 [note](const Error &error) { note(u"errorOccurred "_s + brief(error)); });
+        connect(connection, &Connection::reconnecting, this,
+                [note](int attempt) { note(u"reconnecting %1"_s.arg(attempt)); });
         connect(connection, &Connection::settlementFailed, this,
                 [note](quint64, const Error &error) { note(u"settlementFailed "_s + brief(error)); });
         connect(connection, &Connection::parametersChanged, this, [note] { note(u"parametersChanged"_s); });

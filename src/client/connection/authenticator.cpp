@@ -4,6 +4,7 @@
 #include "base/logging_p.h"
 #include "client/connection/connection_p.h"
 #include "client/connection/connectionparameters_p.h"
+#include "engine/connection/recoverability_p.h"
 #include "engine/connection/sasl_p.h"
 
 #include <AmqpQt/saslmechanism.h>
@@ -118,8 +119,9 @@ bool Authenticator::askIfNeeded()
 bool Authenticator::continuesAfter(const Error &reason)
 {
     const Engine::Handshake &handshake = m_connection.engine.handshake();
-    const bool isRefused = std::exchange(m_mayHaveSentLogin, false) && reason.kind() == ErrorKind::Authentication &&
-                           handshake.isLoginSent() && Engine::sendsPassword(handshake.mechanism());
+    const bool mayHelp = Engine::classify(reason, Engine::FailurePhase::Opening) == Engine::FailureClass::Credentials;
+    const bool isRefused = std::exchange(m_mayHaveSentLogin, false) && mayHelp && handshake.isLoginSent() &&
+                           Engine::sendsPassword(handshake.mechanism());
     if (!isRefused)
         return false;
     ++m_refusals;
@@ -183,7 +185,7 @@ void Authenticator::onResponseRequested(const Engine::ResponseRequested &event)
                                                    number = m_loginNumber] {
         const QPointer<ConnectionPrivate> connection(&m_connection);
         std::optional<QByteArray> response = challenge ? mechanism->respond(*challenge) : mechanism->initialResponse();
-        if (connection && m_loginNumber == number && connection->state == Connection::State::Handshaking) {
+        if (connection && m_loginNumber == number && connection->isAttempting()) {
             std::optional<QByteArrayView> view;
             if (response)
                 view = *response;

@@ -27,7 +27,8 @@ public:
     Reply<void> setCredentials(const QString &userName, const QString &secret,
                                std::optional<std::chrono::seconds> validFor);
     void parametersChanged(const ConnectionParameters &before); // those of the next attempt
-    void receiversChanged();                                    // of credentialsRequested()
+    bool hasReceiver() const;                                   // of credentialsRequested()
+    void receiversChanged();
 
     // Attempts. While the attempt waits for the application, nothing is connected, and no deadline runs.
     bool isWaiting() const noexcept { return m_request && *m_request != Reason::ExpiresSoon; }
@@ -44,7 +45,6 @@ public:
     void tick(Engine::Time now);
 
 private:
-    bool hasReceiver() const;
     bool canRenew() const;   // whether the connection is open and has not begun to close
     bool ask(Reason reason); // returns false if the signal has no receiver
     void continueAttempt();

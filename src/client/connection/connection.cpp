@@ -49,14 +49,31 @@ using namespace Qt::StringLiterals;
     are not open yet are sent in the order in which they were made once an attempt succeeds. They end earlier, with
     ErrorKind::Cancelled, if close() or abort() is called, or if the connection or their channel is deleted.
 
-    A lost connection is not restored automatically: closed() reports the reason, and Error::isRecoverable() returns
-    whether another attempt may help. The Channel objects stay; after another open(), call Channel::reopen() for each of
-    them to open it again and to restore its prefetch and its consumers.
+    Unless RecoveryPolicy::enabled is set, a lost connection is not restored automatically: closed() reports the reason,
+    and Error::isRecoverable() returns whether another attempt may help. The Channel objects stay; after another open(),
+    call Channel::reopen() for each of them to open it again and to restore its prefetch and its consumers.
 
     The destructor never blocks. It ends all replies with ErrorKind::Cancelled and leaves unsent bytes and
     \c connection.close to the event loop of its thread, which continues to send until there has been no progress for
     ConnectionParameters::closeTimeout(). Without an event loop, only as much is sent as the kernel accepts immediately.
     To ensure that everything is sent, call close() and wait for closed().
+
+    \section1 Recovery
+
+    With RecoveryPolicy::enabled, a connection that was lost or that open() could not make enters State::Recovering and
+    tries to connect until it succeeds: one pass over the endpoints in each attempt, with a random delay that grows. The
+    reply of open() ends with its own attempt. closed() is emitted only when the recovery ends: because of close(),
+    abort() or RecoveryPolicy::maximumAttempts, or because of an error that further attempts would meet again:
+
+    \list
+        \li the virtual host does not exist (530),
+        \li the certificate of the broker was rejected, or another setting for TLS is wrong,
+        \li the server does not support AMQP 0-9-1, or one side has violated the protocol three times in a minute,
+        \li the parameters are invalid,
+        \li the broker refuses the credentials, unless credentialsRequested() has a receiver, which is then asked.
+    \endlist
+
+    The attempts use the latest parameters(). A connection on a device, see openOn(), does not recover.
 
     \section1 Signals
 
@@ -73,6 +90,8 @@ using namespace Qt::StringLiterals;
     \li When the connection ends: the replies and signals of the channels that were open, see Channel; the unfinished
         replies of open(), whenOpen() and close(); errorOccurred() if there was an error; stateChanged(Closed),
         closed().
+    \li When the connection recovers: errorOccurred(), stateChanged(Recovering), reconnecting(); after each failed
+        attempt errorOccurred() and reconnecting(); after success stateChanged(Open).
     \li When the broker blocks the connection: blockedChanged(), writableChanged(), then Channel::backpressureChanged()
         and Channel::writableChanged() of each channel.
     \endlist
@@ -176,7 +195,8 @@ using namespace Qt::StringLiterals;
             credentials, see credentialsRequested(), or for the next pass over the endpoints.
     \value Handshaking The AMQP login is in progress, from the protocol header to \c connection.open-ok.
     \value Open The connection and its channels can be used.
-    \value Recovering Reserved for connections that recover automatically; no connection has this state yet.
+    \value Recovering The connection was lost, or the first attempt to open it has failed, and further attempts follow
+            automatically. The connection keeps this state while it waits and during the attempts. See RecoveryPolicy.
     \value Closing close() or abort() was called and has not finished yet. New calls on channels are rejected.
 */
 
@@ -198,16 +218,42 @@ using namespace Qt::StringLiterals;
 */
 
 /*!
+    \property AmqpQt::Connection::calmState
+    \brief the state of the connection as a user should see it.
+
+    It is state(), except that it stays State::Open during an outage until that has lasted for
+    RecoveryPolicy::calmAfter. So a status line does not flicker when a broker or a network recovers quickly.
+*/
+
+/*!
+    \property AmqpQt::Connection::stateText
+    \brief a translated description of calmState, for display, such as \c Connected or \c{Reconnecting, attempt 3}. If
+    the connection is closed, it contains the text of error().
+*/
+
+/*!
+    \property AmqpQt::Connection::lostSince
+    \brief when the connection was lost, or when the first attempt to open it failed. It is invalid unless state() is
+    State::Recovering.
+*/
+
+/*!
+    \property AmqpQt::Connection::reconnectAttempt
+    \brief the number of the automatic attempt, in this outage, that is being made or waited for; 0 unless state() is
+    State::Recovering.
+*/
+
+/*!
     \property AmqpQt::Connection::connected
     \brief whether state() is State::Open. (\e open is the name of the slot.)
 */
 
 /*!
     \property AmqpQt::Connection::error
-    \brief the last error of the connection; no error initially and after each open().
+    \brief the last error of the connection; no error initially, after each open() and while the connection is open.
 
-    It is the reason why the connection ended or could not be made. lastCallError() returns the reason why a call was
-    rejected.
+    It is the reason why the connection ended, was lost or could not be made. lastCallError() returns the reason why a
+   call was rejected.
 */
 
 /*!
@@ -267,7 +313,7 @@ using namespace Qt::StringLiterals;
     \fn void AmqpQt::Connection::opened()
 
     This signal is emitted when the broker has accepted the connection (\c connection.open-ok). It is emitted once per
-    successful open(), after the replies and stateChanged().
+    successful open(), after the replies and stateChanged(), and not when a lost connection has recovered.
 */
 
 /*!
@@ -305,8 +351,18 @@ using namespace Qt::StringLiterals;
     \fn void AmqpQt::Connection::errorOccurred(const AmqpQt::Error &error)
 
     This signal is emitted when a call was rejected because of \a error, see lastCallError(), or when \a error ends the
-    connection, in which case closed() follows with the same error. Channel::errorOccurred() reports the errors of a
-    channel.
+    connection, in which case closed() follows with the same error, or reconnecting() if the connection recovers.
+    Channel::errorOccurred() reports the errors of a channel.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::reconnecting(int attempt, std::chrono::milliseconds delay)
+
+    This signal is emitted when the connection was lost or an attempt to open it has failed, and another attempt follows
+    after \a delay. \a attempt counts the attempts of this outage from 1. error() is the reason. The slot may call
+    reconnectNow(), close() or abort().
+
+    \sa RecoveryPolicy
 */
 
 /*!
@@ -419,9 +475,9 @@ ConnectionParameters Connection::parameters() const
 }
 
 /*!
-    Sets the \a parameters for the next open(). It may be called at any time in the thread of the connection: an
-    attempt, and the connection that results from it, use the parameters that were set when open() was called, at every
-    endpoint.
+    Sets the \a parameters for the next attempt to connect, that of open() or of an automatic recovery. It may be called
+    at any time in the thread of the connection: an attempt, and the connection that results from it, use the parameters
+    that were set when the attempt began, at every endpoint.
 
     If a setter of \a parameters has rejected a value, open() fails with ConnectionParameters::error().
 */
@@ -501,10 +557,41 @@ Connection::State Connection::state() const
     return d->state;
 }
 
+Connection::State Connection::calmState() const
+{
+    return d->calm.value();
+}
+
+QString Connection::stateText() const
+{
+    return d->calm.text();
+}
+
+QDateTime Connection::lostSince() const
+{
+    return d->recovery.lostSince();
+}
+
+int Connection::reconnectAttempt() const
+{
+    return d->recovery.attempt();
+}
+
 /*!
-    Returns a reply that succeeds when the connection is open: at once if it is open already, otherwise with the next
-    \c connection.open-ok. If the attempt fails, the reply ends with its error, or with ErrorKind::Cancelled if close()
-    or abort() ended the attempt. If no attempt is under way, the reply waits for the next one.
+    Returns the time until the next attempt of an automatic recovery, or 0 unless the connection waits for it.
+
+    \sa reconnecting(), reconnectNow()
+*/
+std::chrono::milliseconds Connection::nextAttemptIn() const
+{
+    return d->recovery.timeToNextAttempt();
+}
+
+/*!
+    Returns a reply that succeeds when the connection is open: at once if it is open already, otherwise after the next
+    successful attempt. If an attempt fails and no automatic recovery follows, or the recovery ends without success, the
+    reply ends with the error, or with ErrorKind::Cancelled if close() or abort() ended the attempt. If no attempt is
+    under way, the reply waits for the next one.
 */
 Reply<void> Connection::whenOpen()
 {
@@ -782,7 +869,8 @@ Topology Connection::topology() const
     succeeds. close() and abort() end them with ErrorKind::Cancelled.
 
     Returns a reply that ends when the connection is open or has failed; for the errors see closed(). If an attempt is
-    already under way, its reply is returned. On an open connection the reply succeeds at once, and on one that is
+    already under way, its reply is returned. If the connection is recovering, the next attempt is made at once, and the
+    reply ends with it. On an open connection the reply succeeds at once, and on one that is
     closing it ends with ErrorKind::NotOpen: open it after closed().
 */
 Reply<void> Connection::open()
@@ -794,11 +882,11 @@ Reply<void> Connection::open()
     Connects on \a device, which is open and leads to a broker: a QLocalSocket, one end of a pipe in memory, an adapter
     for a QWebSocket, or a socket that a protocol of its own has connected. The endpoints, the proxy and
     ConnectionParameters::connectionAttempts() of parameters() have no effect; the login, the limits and the timeouts
-    apply. Whether the bytes are encrypted is a matter of the device: the login is sent without a warning, and
-    \c EXTERNAL is allowed, since the device may be a QSslSocket with a certificate.
-    ConnectionParameters::isTlsRequired() is judged by the endpoints, although they are not used. The device is used for
-    one login; if the broker refuses that, the attempt ends, and credentialsRequested() is emitted before the next
-    login. An attempt that waits for credentials before its login keeps the device.
+    apply, and the connection does not recover automatically. Whether the bytes are encrypted is a matter of the device:
+   the login is sent without a warning, and \c EXTERNAL is allowed, since the device may be a QSslSocket with a
+   certificate. ConnectionParameters::isTlsRequired() is judged by the endpoints, although they are not used. The device
+   is used for one login; if the broker refuses that, the attempt ends, and credentialsRequested() is emitted before the
+   next login. An attempt that waits for credentials before its login keeps the device.
 
     The device belongs to the connection from now on, in any case, and is deleted once. It must live in the thread of
     the connection, be open for reading and writing, not in text mode, and be sequential (QIODevice::isSequential()).
@@ -842,6 +930,18 @@ Reply<void> Connection::close()
 void Connection::abort()
 {
     d->abort();
+}
+
+/*!
+    Makes the next attempt of an automatic recovery at once if the connection waits for it, and has no effect otherwise.
+    The number of attempts and the delays are counted as without this call.
+
+    \sa RecoveryPolicy, nextAttemptIn()
+*/
+void Connection::reconnectNow()
+{
+    if (d->isOwnThread("reconnectNow"))
+        d->recovery.reconnectNow();
 }
 
 /*!

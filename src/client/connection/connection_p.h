@@ -2,11 +2,13 @@
 #pragma once
 
 #include "client/connection/authenticator_p.h"
+#include "client/connection/calmstate_p.h"
 #include "client/connection/connector_p.h"
 #include "client/connection/dispatcher_p.h"
 #include "client/connection/eventrouter_p.h"
 #include "client/connection/flowreports_p.h"
 #include "client/connection/mailbox_p.h"
+#include "client/connection/recovery_p.h"
 #include "client/connection/transportlink_p.h"
 #include "client/connection/turnscheduler_p.h"
 #include "client/promise_p.h"
@@ -40,7 +42,12 @@ public:
 
     // Returns false, with a warning that names the function, outside the connection's thread.
     bool isOwnThread(const char *function) const { return mailbox->isOwnThread() || !isForeignThread(function); }
-    bool isLost() const; // not reported to the application yet
+    bool isLost() const;               // not reported to the application yet
+    bool isAttempting() const noexcept // also while the next attempt is waited for
+    {
+        return state == Connection::State::Connecting || state == Connection::State::Handshaking ||
+               state == Connection::State::Recovering;
+    }
     // The parameters of the current attempt or connection, or otherwise of the next attempt.
     const ConnectionParameters &activeParameters() const
     {
@@ -73,6 +80,7 @@ public:
     quint64 add(ChannelPrivate *channel); // returns the serial number of the channel
     void remove(const ChannelPrivate *channel);
     void setState(Connection::State newState); // stores and emits the state
+    void setProgress(Connection::State step);  // the same for the steps of an attempt, which a recovery does not show
     void setError(const Error &newError);      // stores and emits the reason why the connection ended or failed to open
     void reportCallError(const Error &reason); // stores and emits the reason why a call was rejected
     HelperChannel &helperChannel();
@@ -106,6 +114,8 @@ public:
     FlowReports flow;
     TransportLink link;
     Connector connector;
+    Recovery recovery;
+    CalmState calm;
     std::shared_ptr<Mailbox> mailbox;
     const QList<ChannelPrivate *> &channels() const noexcept { return m_channels; } // in order of creation
     std::vector<Promise<void>> whenOpen;
@@ -117,6 +127,9 @@ private:
     bool isForeignThread(const char *function) const;
     void configureEngine();
     void startAttempt(std::unique_ptr<Transport> device = {});
+    void recoverFrom(const Error &reason);
+    void endAttempt(const Error &reason); // ends the reply of open()
+    bool stopAttempts();                  // returns whether an attempt was waited for
     void cancelWaiting();
 
     // Returns false if the time is used up or the connection was deleted.

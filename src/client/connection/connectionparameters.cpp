@@ -127,8 +127,6 @@ QString recoveryProblem(const RecoveryPolicy &policy)
                          .arg(minimum.count())
                          .arg(MaximumTimeout.count());
     };
-    if (policy.enabled)
-        return u"enabled: automatic recovery is not available yet; call open() again after closed()"_s;
     for (const QString &problem :
          {timeProblem("initialDelay"_L1, policy.initialDelay, Engine::Backoff::MinimumDelay),
           timeProblem("maximumDelay"_L1, policy.maximumDelay, std::max(policy.initialDelay, 0ms)),
@@ -1037,7 +1035,8 @@ void ConnectionParameters::setCloseTimeout(std::chrono::milliseconds timeout)
 }
 
 /*!
-    Returns how Channel::apply() treats entities that differ or are missing.
+    Returns whether and how a connection recovers automatically, and how Channel::apply() treats entities that differ or
+    are missing.
 */
 RecoveryPolicy ConnectionParameters::recoveryPolicy() const
 {
@@ -1045,11 +1044,11 @@ RecoveryPolicy ConnectionParameters::recoveryPolicy() const
 }
 
 /*!
-    Sets how Channel::apply() treats entities that differ or are missing to \a policy. Automatic recovery of
-    connections, which the other settings are for, is not available yet. The policy is rejected as a whole if
-    RecoveryPolicy::enabled is \c true, RecoveryPolicy::initialDelay is not from 200 to 2147483647 ms,
-    RecoveryPolicy::maximumDelay is not from the initial delay to 2147483647 ms, RecoveryPolicy::factor is not from 1 to
-    1000, RecoveryPolicy::calmAfter is not from 0 to 2147483647 ms, or RecoveryPolicy::maximumAttempts is negative.
+    Sets whether and how a connection recovers automatically, and how Channel::apply() treats entities that differ or
+    are missing, to \a policy. The policy is rejected as a whole if RecoveryPolicy::initialDelay is not from 200 to
+    2147483647 ms, RecoveryPolicy::maximumDelay is not from the initial delay to 2147483647 ms, RecoveryPolicy::factor
+    is not from 1 to 1000, RecoveryPolicy::calmAfter is not from 0 to 2147483647 ms, or RecoveryPolicy::maximumAttempts
+    is negative.
 */
 void ConnectionParameters::setRecoveryPolicy(const RecoveryPolicy &policy)
 {

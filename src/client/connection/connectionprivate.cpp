@@ -43,6 +43,8 @@ ConnectionPrivate::ConnectionPrivate(Connection *connection)
     , flow(*this)
     , link(engine, scheduler, this)
     , connector(*this)
+    , recovery(*this)
+    , calm(*this)
     , mailbox(std::make_shared<Mailbox>(this))
 {
 }
@@ -114,6 +116,13 @@ void ConnectionPrivate::setState(Connection::State newState)
     state = newState;
     qCDebug(lcConnection) << q << newState;
     dispatcher.defer(q, [this, newState] { Q_EMIT q->stateChanged(newState); });
+    calm.stateChanged();
+}
+
+void ConnectionPrivate::setProgress(Connection::State step)
+{
+    if (state != step && state != Connection::State::Recovering)
+        setState(step);
 }
 
 void ConnectionPrivate::reportCallError(const Error &reason)
@@ -126,6 +135,7 @@ void ConnectionPrivate::setError(const Error &newError)
 {
     error = newError;
     dispatcher.defer(q, [this, newError] { Q_EMIT q->errorOccurred(newError); });
+    calm.noteText();
 }
 
 bool ConnectionPrivate::isLost() const
@@ -137,13 +147,17 @@ Reply<void> ConnectionPrivate::open()
 {
     if (!isOwnThread("open"))
         return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"open() was called from another thread"_s));
-    if (state == Connection::State::Closing || isLost())
+    const bool willRecover = recovery.isOn();
+    if (state == Connection::State::Closing || (isLost() && !willRecover))
         return Promise<void>::finished(
             Error(ErrorKind::NotOpen, u"the connection is closing; call open() after closed()"_s));
-    if (state == Connection::State::Open)
+    if (state == Connection::State::Open && !isLost())
         return Promise<void>::finished({});
-    if (!m_opening)
+    if (!m_opening && state == Connection::State::Closed)
         startAttempt();
+    if (!m_opening)
+        m_opening.emplace();
+    recovery.reconnectNow();
     return m_opening->reply();
 }
 
@@ -170,7 +184,8 @@ void ConnectionPrivate::startAttempt(std::unique_ptr<Transport> device)
     m_opening.emplace();
     error = {};
     mailbox->setThread();
-    connector.start(std::move(device));
+    recovery.started(bool(device));
+    connector.start(parameters, std::move(device));
     setDeadline(now());
 }
 
@@ -178,11 +193,15 @@ void ConnectionPrivate::onOpened()
 {
     authenticator.opened();
     connector.stop();
-    dispatcher.finishLater(*std::exchange(m_opening, std::nullopt), {});
+    error = {};
+    const bool isFirst = recovery.opened();
+    if (const auto opening = std::exchange(m_opening, std::nullopt))
+        dispatcher.finishLater(*opening, {});
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         dispatcher.finishLater(promise, {});
     setState(Connection::State::Open);
-    dispatcher.defer(q, [this] { Q_EMIT q->opened(); });
+    if (isFirst)
+        dispatcher.defer(q, [this] { Q_EMIT q->opened(); });
 }
 
 void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
@@ -194,18 +213,24 @@ void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
         return engine.postpone(std::move(event));
     }
     link.release(event.ending, activeParameters().closeTimeout());
-    const bool isAttempt = state == Connection::State::Connecting || state == Connection::State::Handshaking;
-    if (isAttempt && (connector.triesNextEndpoint(reason) || authenticator.continuesAfter(reason))) {
-        if (state != Connection::State::Connecting)
-            setState(Connection::State::Connecting);
-        return;
-    }
+    if (isAttempting() && (connector.triesNextEndpoint(reason) || authenticator.continuesAfter(reason)))
+        return setProgress(Connection::State::Connecting);
     connector.stop();
     authenticator.closed(reason);
+    if (state != Connection::State::Closing) {
+        switch (recovery.afterFailure(reason)) {
+        case Recovery::Decision::Continue:
+            return recoverFrom(reason);
+        case Recovery::Decision::GiveUp:
+            engine.endWaiting(reason);
+            return engine.postpone(std::move(event));
+        case Recovery::Decision::Close:
+            break;
+        }
+    }
     configureEngine();
     flow.reportBytesToWrite();
-    if (const auto opening = std::exchange(m_opening, std::nullopt))
-        dispatcher.finishLater<void>(*opening, notOpened);
+    endAttempt(notOpened);
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         dispatcher.finishLater<void>(promise, notOpened);
     if (const auto closing = std::exchange(m_closing, std::nullopt))
@@ -214,6 +239,36 @@ void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
         setError(reason);
     setState(Connection::State::Closed);
     dispatcher.defer(q, [this, reason] { Q_EMIT q->closed(reason); });
+}
+
+// open() may have been called after the loss, and then waits for the first attempt.
+void ConnectionPrivate::recoverFrom(const Error &reason)
+{
+    flow.reportBytesToWrite();
+    if (state == Connection::State::Open) {
+        if (m_opening)
+            recovery.reconnectNow();
+    } else {
+        endAttempt(reason);
+    }
+    setError(reason);
+    if (state != Connection::State::Recovering)
+        setState(Connection::State::Recovering);
+    recovery.report();
+}
+
+void ConnectionPrivate::endAttempt(const Error &reason)
+{
+    if (const auto opening = std::exchange(m_opening, std::nullopt))
+        dispatcher.finishLater<void>(*opening, reason);
+}
+
+bool ConnectionPrivate::stopAttempts()
+{
+    if (!recovery.stop())
+        return connector.endWait();
+    engine.failAttempt({});
+    return true;
 }
 
 Reply<void> ConnectionPrivate::close()
@@ -230,7 +285,7 @@ Reply<void> ConnectionPrivate::close()
     m_closing.emplace();
     if (state != Connection::State::Closing) // otherwise abort() has set the state
         setState(Connection::State::Closing);
-    if (!connector.endWait())
+    if (!stopAttempts())
         engine.close(now());
     for (ChannelPrivate *channel : std::as_const(m_channels))
         channel->noteClosing();
@@ -246,7 +301,7 @@ void ConnectionPrivate::abort()
         return cancelWaiting();
     if (state != Connection::State::Closing)
         setState(Connection::State::Closing);
-    if (!connector.endWait())
+    if (!stopAttempts())
         engine.abort();
     connector.stop();
     link.release(Engine::Ending::Abort, {});
@@ -402,6 +457,8 @@ void ConnectionPrivate::endTurn(const Dispatcher::Guard &guard)
     const Engine::Time time = now();
     engine.tick(time, !link.isReadable() && !engine.hasInput());
     authenticator.tick(time);
+    recovery.tick(time);
+    calm.tick(time);
     link.write(time);
     flow.reportBytesToWrite();
     const bool goesOn = hasWork();
@@ -419,8 +476,10 @@ void ConnectionPrivate::setDeadline(Engine::Time time)
 {
     constexpr std::chrono::milliseconds IdleTime(500); // after this time memory is released
     std::optional<Engine::Time> deadline = engine.deadline();
-    if (const auto renewal = authenticator.deadline())
-        deadline = std::min(deadline.value_or(Engine::Time::max()), *renewal);
+    for (const auto &other : {authenticator.deadline(), recovery.deadline(), calm.deadline()}) {
+        if (other)
+            deadline = std::min(deadline.value_or(Engine::Time::max()), *other);
+    }
     if (engine.hasIdleMemory() || scheduler.isWatching())
         deadline = std::min(deadline.value_or(Engine::Time::max()), time + IdleTime);
     if (scheduler.setDeadline(deadline, time))

@@ -65,11 +65,11 @@ void Connector::ignoreSslErrors(const QSslCertificate &certificate, const QList<
         tlsMemory()->accept(certificate, errors);
 }
 
-void Connector::start(std::unique_ptr<Transport> device)
+void Connector::start(const ConnectionParameters &parameters, std::unique_ptr<Transport> device)
 {
     ConnectionPrivate *const connection = &m_connection; // whose child the dialer is
-    m_dialer = device ? std::make_unique<Dialer>(connection->parameters, std::move(device), connection)
-                      : std::make_unique<Dialer>(connection->parameters, m_makeTransport, connection);
+    m_dialer = device ? std::make_unique<Dialer>(parameters, std::move(device), connection)
+                      : std::make_unique<Dialer>(parameters, m_makeTransport, connection);
     QObject::connect(m_dialer.get(), &Dialer::awaiting, connection,
                      [connection](const QString &what) { connection->engine.handshake().transportAwaits(what); });
     QObject::connect(m_dialer.get(), &Dialer::sslErrors, connection, [connection](const QList<QSslError> &errors) {
@@ -84,7 +84,7 @@ void Connector::start(std::unique_ptr<Transport> device)
         m_connection.scheduler.schedule();
     });
     connection->authenticator.attemptStarted();
-    connection->setState(Connection::State::Connecting);
+    connection->setProgress(Connection::State::Connecting);
     dialNextEndpoint();
 }
 
@@ -127,7 +127,7 @@ const std::shared_ptr<TlsMemory> &Connector::tlsMemory()
 
 void Connector::onTransportReady()
 {
-    if (m_connection.state != Connection::State::Connecting)
+    if (m_connection.state == Connection::State::Closing)
         return; // close() was called
     m_connection.link.setTransport(m_dialer->takeTransport());
     const ConnectionParameters &attempt = m_dialer->parameters();
@@ -137,7 +137,7 @@ void Connector::onTransportReady()
         isOnDevice || (isEncrypted && (!attempt.clientCertificateFile().isEmpty() ||
                                        !attempt.sslConfiguration().localCertificate().isNull()));
     m_connection.engine.handshake().transportReady({.isEncrypted = isEncrypted, .hasCertificate = hasCertificate});
-    m_connection.setState(Connection::State::Handshaking);
+    m_connection.setProgress(Connection::State::Handshaking);
     m_connection.link.writeNow();
 }
 

@@ -28,9 +28,9 @@ public:
     QSslCipher sessionCipher() const { return m_tls ? m_tls->sessionCipher() : QSslCipher(); }
     Endpoint endpoint() const { return m_dialer ? m_dialer->endpoint() : Endpoint(); } // tried last
 
-    // Starts an attempt with the parameters of the connection, on the device unless it is null. The other functions
-    // concern the current or the last attempt.
-    void start(std::unique_ptr<Transport> device);
+    // Starts an attempt with these parameters, on the device unless it is null. The other functions concern the current
+    // or the last attempt.
+    void start(const ConnectionParameters &parameters, std::unique_ptr<Transport> device);
     const ConnectionParameters &parameters() const noexcept { return m_dialer->parameters(); }
     bool triesNextEndpoint(const Error &reason); // after a failure; the next endpoint is tried later
     bool canRestart() const noexcept { return m_dialer->canDial(); }

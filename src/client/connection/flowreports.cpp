@@ -20,6 +20,7 @@ void FlowReports::setBlocked(bool blocked, const QString &reason)
     m_blockedReason = reason;
     Connection *const q = m_connection.q;
     m_connection.dispatcher.defer(q, [q, blocked, reason] { Q_EMIT q->blockedChanged(blocked, reason); });
+    m_connection.calm.noteText();
     if (!m_isBufferFull)
         m_connection.dispatcher.defer(q, [q, blocked] { Q_EMIT q->writableChanged(!blocked); });
     reportToChannels();

@@ -21,16 +21,16 @@ RecoveryPolicy with(RecoveryPolicy policy, Field RecoveryPolicy::*field, const V
     \inheaderfile AmqpQt/Recovery
     \inmodule AmqpQt
     \since 0.1
-    \brief Contains the settings for entities that differ or are missing, and those of automatic recovery, which is not
-    available yet; see ConnectionParameters::setRecoveryPolicy().
+    \brief Contains the settings of automatic recovery; see ConnectionParameters::setRecoveryPolicy().
 
     This class is a plain aggregate, intended for designated initialisers:
     \c{parameters.setRecoveryPolicy({.maximumDelay = 10s, .onMissing = RecoveryPolicy::Missing::Wait})}. The functions
     that begin with "with" return a copy with one setting changed, and can be chained, also in C++17.
 
-    The delay before each attempt is random between 0.2 seconds and an upper limit, so that many clients of a broker do
-    not come back at the same time. The limit is \l initialDelay for the first attempt and grows by \l factor up to
-    \l maximumDelay. It starts again with \l initialDelay after a connection that lasted for a minute.
+    An attempt is one pass over the endpoints. The delay before each attempt is random between 0.2 seconds and an upper
+    limit, so that many clients of a broker do not come back at the same time. The limit is \l initialDelay for the
+   first attempt and grows by \l factor up to \l maximumDelay. It starts again with \l initialDelay after a connection
+   that lasted for a minute.
 */
 
 /*!
@@ -55,8 +55,8 @@ RecoveryPolicy with(RecoveryPolicy policy, Field RecoveryPolicy::*field, const V
 
 /*!
     \variable AmqpQt::RecoveryPolicy::enabled
-    \brief whether a lost connection is opened again automatically. This is not available yet, so only \c false, the
-    default, is accepted.
+    \brief whether a connection that was lost, or that could not be opened, is opened again automatically; \c false by
+    default. Connection::openOn() does not recover.
 */
 
 /*!
@@ -67,7 +67,8 @@ RecoveryPolicy with(RecoveryPolicy policy, Field RecoveryPolicy::*field, const V
 
 /*!
     \variable AmqpQt::RecoveryPolicy::maximumAttempts
-    \brief the number of attempts in each outage, after which the connection ends; 0, the default, means no limit.
+    \brief the number of attempts in each outage, after which the connection ends; 0, the default, means no limit. The
+    attempt of Connection::open() does not count.
 */
 
 /*!
@@ -87,7 +88,7 @@ RecoveryPolicy with(RecoveryPolicy policy, Field RecoveryPolicy::*field, const V
 
 /*!
     \variable AmqpQt::RecoveryPolicy::calmAfter
-    \brief the duration up to which an outage need not concern a user; 5 s by default.
+    \brief the duration up to which an outage need not concern a user; 5 s by default. See Connection::calmState.
 */
 
 /*!

@@ -73,6 +73,9 @@ QtObject {
     readonly property int connection_state: theConnection.state
     readonly property bool connection_connected: theConnection.connected
     readonly property string connection_stateText: theConnection.stateText
+    readonly property int connection_calmState: theConnection.calmState
+    readonly property var connection_lostSince: theConnection.lostSince
+    readonly property int connection_reconnectAttempt: theConnection.reconnectAttempt
     readonly property amqpError connection_error: theConnection.error
     readonly property amqpError connection_lastCallError: theConnection.lastCallError
     readonly property string connection_errorString: theConnection.errorString

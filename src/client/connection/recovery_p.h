@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/topology/backoff_p.h"
+
+#include <AmqpQt/error.h>
+#include <AmqpQt/recovery.h>
+
+#include <QtCore/qdatetime.h>
+
+#include <array>
+#include <functional>
+#include <optional>
+
+namespace AmqpQt
+{
+
+class ConnectionPrivate;
+
+// Connects again after a connection was lost or could not be opened: decides whether that may help, waits, and starts
+// the attempts. An outage lasts from the loss, or the first failed attempt, until the connection is open again.
+//
+//   state       meaning                                            entered by
+//   Off         no attempt follows                                 stop(), afterFailure()
+//   Ready       the connection is open or is being opened          started(), opened()
+//   Waiting     the next attempt follows at m_nextAt               afterFailure()
+//   Attempting  an attempt, one pass over the endpoints, is made   tick()
+class Recovery
+{
+public:
+    enum class Decision : quint8 {
+        Continue, // another attempt follows
+        GiveUp,   // none follows, and what has waited since the loss ends
+        Close,    // recovery is off, or the connection has never been open
+    };
+
+    explicit Recovery(ConnectionPrivate &connection);
+
+    void setRandom(std::function<double()> random) { m_random = std::move(random); } // at least 0 and less than 1
+
+    void started(bool isOnDevice);              // open() or openOn() starts its attempt
+    bool opened();                              // returns whether this is the first time since started()
+    Decision afterFailure(const Error &reason); // of an attempt, or of the open connection
+    bool stop();                                // returns whether it was waiting, so that nothing else has to end
+    void reconnectNow();                        // ends the wait
+    void report();                              // emits that it is waiting
+
+    bool isOn() const; // whether a loss would be recovered from
+    bool isWaiting() const noexcept { return m_state == State::Waiting; }
+    int attempt() const noexcept { return m_lostSince.isValid() ? m_backoff.attempts() : 0; } // of this outage
+    QDateTime lostSince() const { return m_lostSince; }
+    std::chrono::milliseconds timeToNextAttempt() const; // 0 unless waiting
+
+    std::optional<Engine::Time> deadline() const;
+    void tick(Engine::Time now);
+
+private:
+    enum class State : quint8 { Off, Ready, Waiting, Attempting };
+
+    RecoveryPolicy policy() const; // of the current or the last attempt
+    void endOutage();
+    bool mayHelp(const Error &reason, bool wasOpen);
+    bool hasTooManyViolations(const Error &reason, Engine::Time now);
+    void scheduleAttempt(Engine::Time now);
+
+    ConnectionPrivate &m_connection;
+    std::function<double()> m_random;
+    State m_state = State::Off;
+    bool m_isOpen = false;
+    bool m_wasOpen = false; // since started()
+    Engine::Backoff m_backoff;
+    std::chrono::milliseconds m_delay{0}; // before the attempt that is waited for
+    Engine::Time m_nextAt;
+    QDateTime m_lostSince;                                   // invalid without an outage
+    std::array<std::optional<Engine::Time>, 2> m_violations; // the last two
+};
+
+} // namespace AmqpQt
