@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "client/recoveringclient.h"
+#include "client/reconnectingclient.h"
 
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
@@ -26,11 +26,11 @@ namespace
 {
 
 // Records the calm states of a client.
-class CalmClient : public RecoveringClient
+class CalmClient : public ReconnectingClient
 {
 public:
     explicit CalmClient(std::chrono::milliseconds calmAfter)
-        : RecoveringClient(with(later().withCalmAfter(calmAfter)))
+        : ReconnectingClient(with(later().withCalmAfter(calmAfter)))
     {
         QObject::connect(&connection, &Connection::calmStateChanged, &connection,
                          [this](State state) { states.append(state); });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "client/recoveringclient.h"
+#include "client/reconnectingclient.h"
 
 #include <QtNetwork/qtcpsocket.h>
 
@@ -45,7 +45,7 @@ private Q_SLOTS:
 
 void tst_Recovering::lostConnectionIsOpenedAgain()
 {
-    RecoveringClient client;
+    ReconnectingClient client;
     QVERIFY(client.open());
     client.takeLog();
     QVERIFY(client.lose());
@@ -64,7 +64,7 @@ void tst_Recovering::lostConnectionIsOpenedAgain()
 
 void tst_Recovering::failedFirstAttemptGoesOn()
 {
-    RecoveringClient client;
+    ReconnectingClient client;
     Channel *channel = client.connection.createChannel();
     client.log.watch(channel->declareQueue(u"q"_s), u"declareQueue"_s);
     client.log.watch(client.connection.open(), u"open"_s);
@@ -83,7 +83,7 @@ void tst_Recovering::failedFirstAttemptGoesOn()
 
 void tst_Recovering::attemptsFollowByThemselves()
 {
-    RecoveringClient client(with(soon()));
+    ReconnectingClient client(with(soon()));
     QVERIFY(client.open());
     QVERIFY(client.lose());
     QVERIFY(waitUntil([&] { return client.brokers.size() == 2; }));
@@ -95,7 +95,7 @@ void tst_Recovering::attemptsFollowByThemselves()
 
 void tst_Recovering::outageIsDescribed()
 {
-    RecoveringClient client;
+    ReconnectingClient client;
     QSignalSpy attempts(&client.connection, &Connection::reconnectAttemptChanged);
     QVERIFY(client.open());
     const auto isWithoutOutage = [&] {
@@ -126,7 +126,7 @@ void tst_Recovering::outageIsDescribed()
 
 void tst_Recovering::delaysGrow()
 {
-    RecoveringClient client(with(RecoveryPolicy().withEnabled().withDelays(1h, 5h, 2.0)));
+    ReconnectingClient client(with(RecoveryPolicy().withEnabled().withDelays(1h, 5h, 2.0)));
     QList<std::chrono::milliseconds> delays;
     connect(&client.connection, &Connection::reconnecting, this,
             [&](int, std::chrono::milliseconds delay) { delays.append(delay); });
@@ -145,7 +145,7 @@ void tst_Recovering::attemptMakesOnePassOverTheEndpoints()
     ConnectionParameters parameters = withEndpoints({u"127.0.0.1"_s, u"127.0.0.2"_s});
     parameters.setConnectionAttempts(2);
     parameters.setRetryDelay(1ms);
-    RecoveringClient client(with(later(), parameters));
+    ReconnectingClient client(with(later(), parameters));
     client.log.watch(client.connection.open(), u"open"_s);
     const auto failEndpoints = [&](size_t count) {
         for (size_t i = 0; i < count; ++i) {
@@ -168,7 +168,7 @@ void tst_Recovering::attemptMakesOnePassOverTheEndpoints()
 // The attempts are counted in each outage.
 void tst_Recovering::tenOutagesAreRecoveredFrom()
 {
-    RecoveringClient client(with(later().withMaximumAttempts(3)));
+    ReconnectingClient client(with(later().withMaximumAttempts(3)));
     QVERIFY(client.open());
     for (int outage = 1; outage <= 10; ++outage) {
         QVERIFY(client.lose());
@@ -184,7 +184,7 @@ void tst_Recovering::tenOutagesAreRecoveredFrom()
 
 void tst_Recovering::lossWhileOpeningGoesOn()
 {
-    RecoveringClient client;
+    ReconnectingClient client;
     QVERIFY(client.open());
     QVERIFY(client.lose());
     for (const char *method : {"connection.start-ok", "connection.tune-ok", "connection.open"}) {
@@ -219,7 +219,7 @@ void tst_Recovering::limitEndsTheRecovery_data()
 void tst_Recovering::limitEndsTheRecovery()
 {
     QFETCH(const bool, wasOpen);
-    RecoveringClient client(with(later().withMaximumAttempts(2)));
+    ReconnectingClient client(with(later().withMaximumAttempts(2)));
     client.log.watch(client.connection.whenOpen(), u"whenOpen"_s);
     if (wasOpen) {
         QVERIFY(client.open());
@@ -259,7 +259,7 @@ void tst_Recovering::errorsThatLastEndTheRecovery()
 {
     QFETCH(const QString, cause);
     QFETCH(const QString, error);
-    RecoveringClient client;
+    ReconnectingClient client;
     QVERIFY(client.open());
     QVERIFY(client.lose());
     if (cause == u"parameters"_s) {
@@ -296,7 +296,7 @@ void tst_Recovering::errorsThatLastEndTheRecovery()
 // They are counted over successful recoveries, since a defect may show only later.
 void tst_Recovering::violationsEndTheRecovery()
 {
-    RecoveringClient client;
+    ReconnectingClient client;
     QVERIFY(client.open());
     for (int i = 1; i <= 3; ++i) {
         client.broker().send(Wire::BasicQosOk{}, 0);
@@ -326,7 +326,7 @@ static void refuseLogin(Client &client)
 
 void tst_Recovering::refusedCredentialsAreAskedFor()
 {
-    RecoveringClient client(with(later(), withCredentials()));
+    ReconnectingClient client(with(later(), withCredentials()));
     QList<Connection::CredentialReason> requests;
     connect(&client.connection, &Connection::credentialsRequested, this,
             [&](Connection::CredentialReason reason) { requests.append(reason); });
@@ -351,7 +351,7 @@ void tst_Recovering::refusedCredentialsAreAskedFor()
 void tst_Recovering::refusedTokenIsAskedFor()
 {
     for (const bool hasReceiver : {false, true}) {
-        RecoveringClient client;
+        ReconnectingClient client;
         QList<Connection::CredentialReason> requests;
         if (hasReceiver)
             connect(&client.connection, &Connection::credentialsRequested, this,
@@ -383,7 +383,7 @@ void tst_Recovering::erasedCredentialsAreAskedForEachTime()
 {
     ConnectionParameters parameters = withCredentials();
     parameters.setEraseOnConnect(true);
-    RecoveringClient client(with(later(), parameters));
+    ReconnectingClient client(with(later(), parameters));
     QList<Connection::CredentialReason> requests;
     connect(&client.connection, &Connection::credentialsRequested, this,
             [&](Connection::CredentialReason reason) { requests.append(reason); });
@@ -404,7 +404,7 @@ void tst_Recovering::erasedCredentialsAreAskedForEachTime()
 
 void tst_Recovering::latestParametersAreUsed()
 {
-    RecoveringClient client(with(later(), withEndpoints({u"127.0.0.1"_s})));
+    ReconnectingClient client(with(later(), withEndpoints({u"127.0.0.1"_s})));
     QVERIFY(client.open());
     QVERIFY(client.lose());
     ConnectionParameters others = with(later(), withEndpoints({u"127.0.0.2"_s}));
@@ -417,7 +417,7 @@ void tst_Recovering::latestParametersAreUsed()
 
 void tst_Recovering::openTriesAtOnce()
 {
-    RecoveringClient client;
+    ReconnectingClient client;
     QVERIFY(client.open());
     QVERIFY(client.lose());
     client.takeLog();
@@ -436,7 +436,7 @@ void tst_Recovering::openTriesAtOnce()
 
 void tst_Recovering::openDuringAnAttemptWaitsForIt()
 {
-    RecoveringClient client;
+    ReconnectingClient client;
     QVERIFY(client.open());
     QVERIFY(client.lose());
     QVERIFY(client.tryAgain());
@@ -453,7 +453,7 @@ void tst_Recovering::openDuringAnAttemptWaitsForIt()
 // The connection is lost, but its state still Open.
 void tst_Recovering::openAfterAnUnreportedLossWaitsForTheRecovery()
 {
-    RecoveringClient client;
+    ReconnectingClient client;
     Channel *channel = client.connection.createChannel();
     QVERIFY(client.open());
     QVERIFY(waitUntil([&] { return channel->isOpen(); }));
@@ -475,7 +475,7 @@ void tst_Recovering::openAfterAnUnreportedLossWaitsForTheRecovery()
 
 void tst_Recovering::whenOpenWaitsForTheEndOfTheRecovery()
 {
-    RecoveringClient client;
+    ReconnectingClient client;
     QVERIFY(client.open());
     QVERIFY(client.lose());
     client.log.watch(client.connection.whenOpen(), u"whenOpen"_s);
@@ -488,7 +488,7 @@ void tst_Recovering::whenOpenWaitsForTheEndOfTheRecovery()
 
 void tst_Recovering::reconnectNowDoesNothingElsewhere()
 {
-    RecoveringClient client;
+    ReconnectingClient client;
     client.connection.reconnectNow();
     settleEvents();
     QCOMPARE(client.brokers.size(), 0u);
@@ -522,7 +522,7 @@ void tst_Recovering::endStopsTheRecovery()
 {
     QFETCH(const QString, end);
     QFETCH(const QString, moment);
-    auto client = std::make_unique<RecoveringClient>(
+    auto client = std::make_unique<ReconnectingClient>(
         with(later(), withCredentials(withEndpoints({u"127.0.0.1"_s, u"127.0.0.2"_s}))));
     bool isAsked = false;
     if (moment == u"asking")
@@ -640,7 +640,7 @@ void tst_Recovering::endInASlotStopsTheRecovery()
 
 void tst_Recovering::canOpenAgainAfterTheEnd()
 {
-    RecoveringClient client;
+    ReconnectingClient client;
     QVERIFY(client.open());
     QVERIFY(client.lose());
     client.connection.abort();
@@ -661,7 +661,7 @@ void tst_Recovering::disabledPolicyEndsTheConnection()
     settleEvents();
     QCOMPARE(client.log.only(u"connection.reconnecting"_s), QStringList());
 
-    RecoveringClient second; // and disabled while it waits
+    ReconnectingClient second; // and disabled while it waits
     QVERIFY(second.open());
     QVERIFY(second.lose());
     second.connection.setParameters(ConnectionParameters());

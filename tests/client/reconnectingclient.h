@@ -38,10 +38,10 @@ inline RecoveryPolicy later()
 }
 
 // A client that recovers. Its delays are as long as possible.
-class RecoveringClient : public Client
+class ReconnectingClient : public Client
 {
 public:
-    explicit RecoveringClient(const ConnectionParameters &parameters = with(later()))
+    explicit ReconnectingClient(const ConnectionParameters &parameters = with(later()))
         : Client(parameters)
     {
         recovery().setRandom([] { return 1.0; });
