@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 
 amqpqt_test(client tst_certificates LIBRARIES amqpqt_certificates)
+amqpqt_test(client tst_faultproxy LIBRARIES amqpqt_faultproxy)
 amqpqt_test(client tst_scriptedpeer LAYERS wire base LIBRARIES amqpqt_scriptedpeer)
 amqpqt_test(client tst_scriptedtls LAYERS wire base LIBRARIES amqpqt_scriptedpeer)
 

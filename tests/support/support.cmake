@@ -22,6 +22,11 @@ add_library(amqpqt_proxyserver STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}
 target_include_directories(amqpqt_proxyserver PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(amqpqt_proxyserver PUBLIC Qt6::Network PRIVATE amqpqt_build_flags)
 
+# Faults of the network between a client and a broker.
+add_library(amqpqt_faultproxy STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/faultproxy.cpp)
+target_include_directories(amqpqt_faultproxy PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(amqpqt_faultproxy PUBLIC Qt6::Network PRIVATE amqpqt_build_flags)
+
 # A transport without a socket, for tests of the client layer.
 add_library(amqpqt_memorytransport STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/memorytransport.cpp)
 target_include_directories(amqpqt_memorytransport PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
