@@ -2,7 +2,7 @@
 
 amqpqt_test(rabbitmq tst_brokerfixture LIBRARIES amqpqt_brokerfixture)
 if(EXISTS /usr/lib/rabbitmq/bin/rabbitmq-server) # otherwise the tests use an external broker
-    amqpqt_test(rabbitmq tst_brokertool)
+    amqpqt_test(rabbitmq tst_brokertool LIBRARIES Qt6::Network)
 endif()
 
 # The following tests use the public API only, as an application does.

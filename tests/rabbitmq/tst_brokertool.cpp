@@ -3,6 +3,7 @@
 #include <QtCore/qprocess.h>
 #include <QtCore/qtemporarydir.h>
 #include <QtCore/qurl.h>
+#include <QtNetwork/qtcpsocket.h>
 #include <QtTest/qtest.h>
 
 #include <csignal>
@@ -17,6 +18,7 @@ class tst_BrokerTool : public QObject
 private Q_SLOTS:
     void startsPrintsItsUrlAndStops();
     void endsWithItsOwner();
+    void killedNodeComesBackWithItsData();
     void givesTheExitCodeOfTheCommand();
     void givesTheUrlsAndTheCertificates();
     void endsProcessesThatTheCommandLeftBehind();
@@ -106,6 +108,40 @@ void tst_BrokerTool::endsWithItsOwner()
     QCOMPARE(processes(m_directory.path().toLocal8Bit()), QByteArrayList());
 }
 
+void tst_BrokerTool::killedNodeComesBackWithItsData()
+{
+    QCOMPARE(run({u"kill"_s}).exitCode, 1); // there is no node
+    const Result started = run({u"start"_s});
+    QCOMPARE(started.exitCode, 0);
+    const auto refuses = [port = quint16(QUrl(started.output).port())] {
+        QTcpSocket socket;
+        socket.connectToHost(QHostAddress::LocalHost, port);
+        return !socket.waitForConnected();
+    };
+    QCOMPARE(run({u"ctl"_s, u"add_vhost"_s, u"kept"_s}).exitCode, 0);
+    for (int i = 0; i < 2; ++i) {
+        QVERIFY(!refuses());
+        QCOMPARE(run({u"kill"_s}).exitCode, 0);
+        QVERIFY(refuses());
+        QCOMPARE(run({u"kill"_s}).exitCode, 0);
+        const Result restarted = run({u"restart"_s});
+        QCOMPARE(restarted.exitCode, 0);
+        QCOMPARE(restarted.output, started.output);
+        QVERIFY(run({u"ctl"_s, u"list_vhosts"_s, u"--silent"_s}).output.contains(u"kept"_s));
+    }
+    const auto node = [this] {
+        QFile file(m_directory.path() + u'/' + remains().constFirst() + u"/node"_s);
+        return file.open(QFile::ReadOnly) ? file.readAll().trimmed() : QByteArray();
+    };
+    const QByteArray before = node();
+    QCOMPARE(run({u"restart"_s}).exitCode, 0); // of a running node
+    QVERIFY(!before.isEmpty() && node() != before);
+    QCOMPARE(run({u"kill"_s}).exitCode, 0);
+    QCOMPARE(run({u"stop"_s}).exitCode, 0);
+    QCOMPARE(remains(), QStringList());
+    QCOMPARE(processes(m_directory.path().toLocal8Bit()), QByteArrayList());
+}
+
 void tst_BrokerTool::givesTheExitCodeOfTheCommand()
 {
     const Result result = run({u"run"_s, u"sh"_s, u"-c"_s, u"echo $AMQPQT_TEST_URL $AMQPQT_BROKER_DIR; exit 7"_s});
@@ -171,7 +207,7 @@ void tst_BrokerTool::rejectsBadUsage_data()
 {
     QTest::addColumn<QStringList>("arguments");
     QTest::newRow("nothing") << QStringList();
-    QTest::newRow("unknown command") << QStringList{u"restart"_s};
+    QTest::newRow("unknown command") << QStringList{u"revive"_s};
     QTest::newRow("unknown option") << QStringList{u"start"_s, u"--port"_s};
     QTest::newRow("extra argument") << QStringList{u"start"_s, u"5672"_s};
     QTest::newRow("run without command") << QStringList{u"run"_s};
