@@ -3,6 +3,7 @@
 #include "support/certificates.h"
 #include "support/delayproxy.h"
 #include "support/framecounter.h"
+#include "support/memoryalarm.h"
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
@@ -48,10 +49,12 @@ public:
     // QML's destroy() waits for the event loop; an application's C++ may not.
     Q_INVOKABLE void deleteNow(QObject *object) const { delete object; }
     // While the alarm is set, the broker blocks publishing connections.
-    Q_INVOKABLE bool setMemoryAlarm(bool on) const
+    Q_INVOKABLE bool setMemoryAlarm(bool on)
     {
-        const QStringList limit = on ? QStringList{u"0"_s} : QStringList{u"absolute"_s, u"2GB"_s};
-        return brokerControl(QStringList{u"-q"_s, u"set_vm_memory_high_watermark"_s} + limit).exitCode == 0;
+        m_memoryAlarm.reset();
+        if (on)
+            m_memoryAlarm = std::make_unique<AmqpQt::Test::MemoryAlarm>();
+        return !on || m_memoryAlarm->isRaised();
     }
     // Returns the type that a header had on the wire, derived from its decoded value. The path is as in "a.0.b".
     Q_INVOKABLE QString headerType(const AmqpQt::Message &message, const QString &path) const
@@ -114,6 +117,7 @@ public Q_SLOTS:
 private:
     std::map<int, std::unique_ptr<DelayProxy>> m_proxies;
     std::unique_ptr<FrameCounter> m_frames;
+    std::unique_ptr<AmqpQt::Test::MemoryAlarm> m_memoryAlarm;
 };
 
 QUICK_TEST_MAIN_WITH_SETUP(qml, Setup)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "rabbitmq/brokerclient.h"
-#include "rabbitmq/memoryalarm.h"
+#include "support/memoryalarm.h"
 
 #include <QtTest/qsignalspy.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "rabbitmq/memoryalarm.h"
 #include "rabbitmq/queues.h"
 #include "support/heapmeter.h"
+#include "support/memoryalarm.h"
 
 #include <AmqpQt/Publisher>
 
