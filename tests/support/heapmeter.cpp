@@ -62,11 +62,13 @@ const int hooksInstalled =
 
 extern "C" {
 
+// NOLINTBEGIN(bugprone-reserved-identifier)
 void *__libc_malloc(size_t);
 void *__libc_calloc(size_t, size_t);
 void *__libc_realloc(void *, size_t);
 void *__libc_memalign(size_t, size_t);
 void __libc_free(void *);
+// NOLINTEND(bugprone-reserved-identifier)
 
 [[gnu::visibility("default")]] void *malloc(size_t size)
 {
