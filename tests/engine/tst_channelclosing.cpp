@@ -19,6 +19,9 @@ private Q_SLOTS:
     void callsThatStayUnansweredAreCancelled();
     void theBrokersCloseEndsTheChannelOnly();
     void framesAfterTheBrokersCloseAreSkipped();
+    void secondCloseOfTheBrokerIsSkipped_data();
+    void secondCloseOfTheBrokerIsSkipped();
+    void refusalToOpenIsNotTakenForASecondClose();
     void anUnexpectedCloseOkDoesNotCloseAReopenedChannel();
     void theBrokersCloseAnswersACloseThatIsHeld();
     void closesOfAChannelMayCross();
@@ -164,6 +167,56 @@ void tst_ChannelClosing::framesAfterTheBrokersCloseAreSkipped()
     s.deliver("a", 3).expectNoEvent(); // the consumer is gone
     s.expectSent(Wire::BasicCancel{.consumerTag = "a", .noWait = true});
     s.expectSent(Wire::BasicNack{.deliveryTag = 3, .requeue = true}).expectNothingSent();
+}
+
+void tst_ChannelClosing::secondCloseOfTheBrokerIsSkipped_data()
+{
+    QTest::addColumn<bool>("reopens");
+    QTest::newRow("while the channel is closed") << false;
+    QTest::newRow("while the channel is opened again") << true;
+}
+
+// RabbitMQ: queue.declare "q" is refused, and queue.bind with an empty name follows.
+void tst_ChannelClosing::secondCloseOfTheBrokerIsSkipped()
+{
+    QFETCH(const bool, reopens);
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.broker(Wire::ChannelClose{
+        .replyCode = 406, .classId = Wire::QueueDeclare::id.classId, .methodId = Wire::QueueDeclare::id.methodId});
+    s.expectSent<Wire::ChannelCloseOk>().expectEvent<Engine::ChannelClosed>();
+    CallId opening = 0;
+    if (reopens) {
+        opening = *channel.open();
+        s.expectSent<Wire::ChannelOpen>();
+    }
+    s.broker(Wire::ChannelClose{.replyCode = 404,
+                                .replyText = "NOT_FOUND - no previously declared queue",
+                                .classId = Wire::QueueBind::id.classId,
+                                .methodId = Wire::QueueBind::id.methodId});
+    s.expectNoEvent().expectNothingSent();
+    if (!reopens) {
+        opening = *channel.open();
+        s.expectSent<Wire::ChannelOpen>();
+    }
+    s.broker(Wire::ChannelOpenOk{}).expectReply(opening).expectEvent<Engine::ChannelOpened>();
+    const CallId purging = *channel.topology().purgeQueue(u"q"_s);
+    s.expectSent<Wire::QueuePurge>().broker(Wire::QueuePurgeOk{}).takeReply<quint32>(purging);
+}
+
+void tst_ChannelClosing::refusalToOpenIsNotTakenForASecondClose()
+{
+    Script s;
+    s.open();
+    auto &channel = s.openChannel();
+    s.broker(Wire::ChannelClose{.replyCode = 404}).expectSent<Wire::ChannelCloseOk>().takeEvents();
+    const CallId opening = *channel.open();
+    s.expectSent<Wire::ChannelOpen>();
+    s.broker(Wire::ChannelClose{
+        .replyCode = 504, .classId = Wire::ChannelOpen::id.classId, .methodId = Wire::ChannelOpen::id.methodId});
+    s.expectSent<Wire::ChannelCloseOk>().expectReply(opening, ErrorKind::ChannelClosed);
+    s.expectEvent<Engine::ChannelClosed>().expectNoEvent();
 }
 
 void tst_ChannelClosing::anUnexpectedCloseOkDoesNotCloseAReopenedChannel()

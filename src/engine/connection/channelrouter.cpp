@@ -18,7 +18,7 @@ Wire::Visit ChannelRouter::onMethod(quint16 number, Wire::MethodId id, QByteArra
         onMethodWhileClosing(number, id);
         return Wire::Visit::Done;
     }
-    if (slot.closedByPeer && isLate(number, id))
+    if (slot.closedByPeer && isLate(number, id, arguments))
         return Wire::Visit::Done;
     if (!slot.channel || !slot.channel->isOnWire()) {
         m_host.reportViolation(Wire::ReplyCode::ChannelError,
@@ -44,14 +44,23 @@ void ChannelRouter::onMethodWhileClosing(quint16 number, Wire::MethodId id)
 }
 
 // Returns whether the method is for a channel that the broker has closed, not for a new one with the same number.
-bool ChannelRouter::isLate(quint16 number, Wire::MethodId id)
+// RabbitMQ may send a second channel.close: it resolves the empty name of a queue in later methods before it drops
+// them. The answer to the first one is the answer to both.
+bool ChannelRouter::isLate(quint16 number, Wire::MethodId id, QByteArrayView arguments)
 {
     const ChannelEngine *channel = m_channels.channel(number);
-    if (id == Wire::ChannelOpenOk::id && channel && channel->isOnWire()) {
+    if (!channel || !channel->isOnWire())
+        return true;
+    if (id == Wire::ChannelOpenOk::id) {
         m_channels.setClosedByPeer(number, false);
         return false;
     }
-    return id != Wire::ChannelClose::id;
+    if (id != Wire::ChannelClose::id)
+        return true;
+    Wire::ChannelClose close;
+    const bool refusesOpen =
+        Wire::decodeArguments(arguments, close) || close.classId == 0 || close.classId == Wire::ChannelOpen::id.classId;
+    return !refusesOpen;
 }
 
 // Returns null if the content is skipped or is a protocol error.

@@ -36,7 +36,7 @@ public:
     void channelEnded(const ChannelEngine &channel); // the rest of its body is skipped
 
 private:
-    bool isLate(quint16 number, Wire::MethodId id);
+    bool isLate(quint16 number, Wire::MethodId id, QByteArrayView arguments);
     void onMethodWhileClosing(quint16 number, Wire::MethodId id);
     ChannelEngine *channelForContent(quint16 number);
     ChannelEngine *channelForHeader(quint16 number, const Wire::ContentHeader &header, bool isComplete);

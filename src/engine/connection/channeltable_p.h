@@ -22,9 +22,9 @@ class ChannelEngine;
 //   yes      no             no            has a channel, open on the broker or not
 //   no       yes            no            the channel was released; all frames are skipped until channel.close-ok
 //   no       yes            yes           the same, and the channel.close of both sides crossed
-//   any      no             yes           RabbitMQ may send deliveries after its channel.close, so all frames are
-//                                         skipped until a new channel with this number gets channel.open-ok or
-//                                         channel.close
+//   any      no             yes           RabbitMQ may send deliveries, or another channel.close, after its
+//                                         channel.close, so all frames are skipped until a new channel with this number
+//                                         gets the answer to channel.open
 class ChannelTable
 {
 public:
