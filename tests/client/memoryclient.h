@@ -35,7 +35,7 @@ public:
         if (m_parsed == 0) {
             m_parsed = Wire::ProtocolHeader.size();
             if (answers)
-                send(connectionStart(encodedServerProperties(), "PLAIN", "en_US"));
+                send(connectionStart(encodedServerProperties(), "PLAIN ANONYMOUS", "en_US"));
         }
         QByteArrayView unparsed = QByteArrayView(input).sliced(m_parsed);
         m_parsed = input.size();

@@ -35,7 +35,7 @@ if(TARGET example_websocket)
         LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer Qt6::WebSockets)
 endif()
 amqpqt_test(client tst_turnscheduler LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests)
-foreach(test tst_attempts tst_calmstate tst_departingtransport tst_dialer tst_recovering tst_retries tst_transportlink)
+foreach(test tst_attempts tst_calmstate tst_departingtransport tst_dialer tst_networkstate tst_recovering tst_retries tst_transportlink)
     amqpqt_test(client ${test} LAYERS base wire engine transport client
         LIBRARIES amqpqt_memorytransport amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()

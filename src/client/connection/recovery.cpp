@@ -3,6 +3,7 @@
 
 #include "base/logging_p.h"
 #include "client/connection/connection_p.h"
+#include "client/connection/connectionparameters_p.h"
 #include "engine/connection/recoverability_p.h"
 
 #include <QtCore/qrandom.h>
@@ -24,6 +25,7 @@ static Engine::Time now()
 Recovery::Recovery(ConnectionPrivate &connection)
     : m_connection(connection)
     , m_random([] { return QRandomGenerator::global()->generateDouble(); })
+    , m_wallClock([] { return std::chrono::system_clock::now(); })
 {
 }
 
@@ -114,7 +116,13 @@ void Recovery::scheduleAttempt(Engine::Time now)
     const RecoveryPolicy policy = this->policy();
     m_backoff.setLimits({policy.initialDelay, policy.maximumDelay, policy.factor});
     m_delay = m_backoff.nextDelay(m_random());
+    if (!m_network)
+        setNetworkState(NetworkState::ofSystem());
+    if (lacksNetwork())
+        m_delay = policy.maximumDelay; // the platform may be wrong
+    m_failedAt = now;
     m_nextAt = now + m_delay;
+    m_sleep.start(now, m_wallClock());
     m_state = State::Waiting;
     if (!m_lostSince.isValid())
         m_lostSince = QDateTime::currentDateTime();
@@ -144,6 +152,36 @@ void Recovery::reconnectNow()
     m_connection.scheduler.schedule();
 }
 
+void Recovery::setNetworkState(std::unique_ptr<NetworkState> state)
+{
+    m_network = std::move(state);
+    m_network->setParent(&m_connection); // so that it moves to another thread as well
+    QObject::connect(m_network.get(), &NetworkState::changed, &m_connection, [this] { networkChanged(); });
+}
+
+// A broker on this machine does not need a network.
+bool Recovery::lacksNetwork() const
+{
+    const QList<Endpoint> endpoints = m_connection.parameters.endpoints();
+    return m_network->isOffline() && std::none_of(endpoints.cbegin(), endpoints.cend(),
+                                                  [](const Endpoint &endpoint) { return isLoopback(endpoint.host); });
+}
+
+void Recovery::networkChanged()
+{
+    if (m_state != State::Waiting)
+        return;
+    if (!lacksNetwork())
+        return hasten();
+    m_nextAt = std::max(m_nextAt, m_failedAt + policy().maximumDelay);
+}
+
+void Recovery::hasten()
+{
+    m_nextAt = std::min(m_nextAt, std::max(now(), m_failedAt + Engine::Backoff::MinimumDelay));
+    m_connection.scheduler.schedule();
+}
+
 std::chrono::milliseconds Recovery::timeToNextAttempt() const
 {
     using std::chrono::milliseconds;
@@ -154,11 +192,13 @@ std::chrono::milliseconds Recovery::timeToNextAttempt() const
 
 std::optional<Engine::Time> Recovery::deadline() const
 {
-    return m_state == State::Waiting ? std::optional(m_nextAt) : std::nullopt;
+    return m_state == State::Waiting ? std::optional(std::min(m_nextAt, m_sleep.nextCheck())) : std::nullopt;
 }
 
 void Recovery::tick(Engine::Time now)
 {
+    if (m_state == State::Waiting && now >= m_sleep.nextCheck() && m_sleep.hasSlept(now, m_wallClock()))
+        hasten();
     if (m_state != State::Waiting || now < m_nextAt)
         return;
     m_state = State::Attempting;

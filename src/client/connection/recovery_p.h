@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "client/connection/networkstate_p.h"
+#include "client/connection/sleepdetector_p.h"
 #include "engine/topology/backoff_p.h"
 
 #include <AmqpQt/error.h>
@@ -10,6 +12,7 @@
 
 #include <array>
 #include <functional>
+#include <memory>
 #include <optional>
 
 namespace AmqpQt
@@ -38,6 +41,9 @@ public:
 
     void setRandom(std::function<double()> random) { m_random = std::move(random); } // at least 0 and less than 1
 
+    void setNetworkState(std::unique_ptr<NetworkState> state); // otherwise that of the system is used
+    void setWallClock(std::function<SleepDetector::WallTime()> clock) { m_wallClock = std::move(clock); }
+
     void started(bool isOnDevice);              // open() or openOn() starts its attempt
     bool opened();                              // returns whether this is the first time since started()
     Decision afterFailure(const Error &reason); // of an attempt, or of the open connection
@@ -62,6 +68,9 @@ private:
     bool mayHelp(const Error &reason, bool wasOpen);
     bool hasTooManyViolations(const Error &reason, Engine::Time now);
     void scheduleAttempt(Engine::Time now);
+    void hasten(); // since another attempt has better prospects than before
+    void networkChanged();
+    bool lacksNetwork() const;
 
     ConnectionPrivate &m_connection;
     std::function<double()> m_random;
@@ -69,8 +78,12 @@ private:
     bool m_isOpen = false;
     bool m_wasOpen = false; // since started()
     Engine::Backoff m_backoff;
+    Engine::Time m_failedAt;
     std::chrono::milliseconds m_delay{0}; // before the attempt that is waited for
     Engine::Time m_nextAt;
+    std::unique_ptr<NetworkState> m_network; // created with the first outage
+    std::function<SleepDetector::WallTime()> m_wallClock;
+    SleepDetector m_sleep;
     QDateTime m_lostSince;                                   // invalid without an outage
     std::array<std::optional<Engine::Time>, 2> m_violations; // the last two
 };
