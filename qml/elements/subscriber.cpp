@@ -237,11 +237,12 @@ void Subscriber::onBatch(const Consumer *consumer, const QList<Message> &message
     Q_EMIT delivered(consumer, messages);
 }
 
-// Recovering means that the broker has cancelled the consumer, which now waits for its queue.
+// On an open channel, Recovering means that the broker has cancelled the consumer, which now waits for its queue.
 void Subscriber::onStateChanged(Consumer *consumer, Consumer::State state)
 {
     if (state != Consumer::State::Recovering || !consumer->channel() ||
-        consumer->channel()->state() == Channel::State::Closed)
+        consumer->channel()->state() == Channel::State::Closed ||
+        consumer->channel()->state() == Channel::State::Recovering)
         return;
     const QPointer<Subscriber> self(this);
     if (consumer == m_nextConsumer)

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <variant>
+#include <vector>
 
 // The events of the engine. Views and plain pointers are valid until the next call of ConnectionEngine::next().
 namespace AmqpQt::Engine
@@ -75,6 +76,7 @@ enum class Ending : quint8 {
 struct ConnectionClosed {
     Error reason; // kind NoError: the broker has answered close()
     Ending ending = Ending::Abort;
+    bool isSuspended = false; // the channels wait for the next attempt that succeeds, see Settings::recovers
 };
 struct BlockedChanged {
     bool blocked = false;
@@ -90,6 +92,23 @@ struct ChannelOpened {
 struct ChannelClosed {
     std::shared_ptr<ChannelEngine> channel;
     Error reason;
+};
+// The connection was lost, and the channel and its consumers will be restored on the next one.
+struct ChannelSuspended {
+    std::shared_ptr<ChannelEngine> channel;
+    Error reason;
+};
+// Each suspended channel is open again, and each of its consumers active, unless it has failed, or the application has
+// ended it in the meantime. Follows each ConnectionEngine::releaseChannels().
+struct ChannelsRestored {
+    struct Failure {
+        quint16 channel = 0;
+        QByteArray consumerTag; // empty if the channel itself could not be opened
+        QString queue;          // of the consumer
+        Error error;
+    };
+    int consumers = 0;
+    std::vector<Failure> failures;
 };
 struct FlowChanged // channel.flow
 {
@@ -151,9 +170,9 @@ struct ConsumerCancelled // reported by the broker, or by the engine with Messag
     Error reason;
 };
 
-using Event =
-    std::variant<RepeatedDelivery, Delivered, ReplyArrived, Opened, ConnectionClosed, BlockedChanged, WritableChanged,
-                 ChannelOpened, ChannelClosed, FlowChanged, Returned, PublishConfirmed, PublishFailed,
-                 ConfirmWindowChanged, BackpressureDetected, ConsumerCancelled, ResponseRequested>;
+using Event = std::variant<RepeatedDelivery, Delivered, ReplyArrived, Opened, ConnectionClosed, BlockedChanged,
+                           WritableChanged, ChannelOpened, ChannelClosed, FlowChanged, Returned, PublishConfirmed,
+                           PublishFailed, ConfirmWindowChanged, BackpressureDetected, ConsumerCancelled,
+                           ResponseRequested, ChannelSuspended, ChannelsRestored>;
 
 } // namespace AmqpQt::Engine

@@ -24,6 +24,7 @@ struct RecordingTarget final : SettlementTarget {
         settled.push_back(settlement);
         thread = QThread::currentThreadId();
     }
+    bool isUnsettled(const Settlement &) const override { return true; }
     void wakeForSettlements() override { ++wakes; }
 
     std::vector<Settlement> settled;
@@ -154,6 +155,7 @@ void tst_Mailbox::targetMayBeDeletedWhileItSettles()
             mailbox->detach();
             mailbox.reset();
         }
+        bool isUnsettled(const Settlement &) const override { return true; }
         void wakeForSettlements() override {}
         std::unique_ptr<Mailbox> mailbox;
     } target;
@@ -171,6 +173,7 @@ void tst_Mailbox::everythingFromManyThreadsArrivesOnceAndInOrder()
     // built for ThreadSanitizer, which would not see the transfer.
     struct Target final : SettlementTarget {
         void settleNow(const Settlement &) override { qFatal("not in the own thread"); }
+        bool isUnsettled(const Settlement &) const override { return true; }
         void wakeForSettlements() override { woken = true; }
         void takeIfWoken()
         {
@@ -208,6 +211,7 @@ void tst_Mailbox::detachRacesWithOtherThreads()
 {
     struct Target final : SettlementTarget {
         void settleNow(const Settlement &) override { qFatal("not in the own thread"); }
+        bool isUnsettled(const Settlement &) const override { return true; }
         void wakeForSettlements() override { ++wakes; } // the sanitizers detect a call on a deleted target
         int wakes = 0;
     };

@@ -9,6 +9,7 @@ namespace
 {
 struct RecordingTarget final : SettlementTarget {
     void settleNow(const Settlement &settlement) override { settled.push_back(settlement); }
+    bool isUnsettled(const Settlement &) const override { return true; }
     void wakeForSettlements() override {}
     std::vector<Settlement> settled;
 };
@@ -196,6 +197,7 @@ void tst_MessageEnvelope::messageMayBeDestroyedWhileItIsSettled()
 {
     struct Destroyer final : SettlementTarget {
         void settleNow(const Settlement &) override { message.reset(); }
+        bool isUnsettled(const Settlement &) const override { return true; }
         void wakeForSettlements() override {}
         std::optional<Message> message;
     } target;

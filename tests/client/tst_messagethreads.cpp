@@ -126,6 +126,7 @@ void tst_MessageThreads::copiesMayBeSettledInSeveralThreads()
 {
     struct Target final : SettlementTarget {
         void settleNow(const Settlement &) override { qFatal("not in the own thread"); }
+        bool isUnsettled(const Settlement &) const override { return true; }
         void wakeForSettlements() override { ++wakes; }
         int wakes = 0;
     } target;

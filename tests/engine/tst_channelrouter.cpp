@@ -26,6 +26,7 @@ public:
     Host()
     {
         m_isOpen = true;
+        m_isConnectionOpen = true;
         m_reader.start();
         m_reader.setMaximumFrameSize(Wire::SpecFrameMinimum);
         m_reader.handshakeDone();

@@ -194,7 +194,7 @@ void tst_ContentReceiver::getOkAnswersItsCall()
 {
     QFETCH(const bool, noAck);
     Receiving t;
-    Engine::SentCall call = Engine::ChannelCall::of(1'000'000, Wire::BasicGet{});
+    Engine::ChannelCall call = Engine::ChannelCall::of(1'000'000, Wire::BasicGet{});
     call.noAck = noAck;
     t.calls.sent(call);
     t.contents.on(Wire::BasicGetOk{.deliveryTag = 4, .exchange = "x", .routingKey = "key", .messageCount = 9});
@@ -209,7 +209,7 @@ void tst_ContentReceiver::getOkAnswersItsCall()
 void tst_ContentReceiver::getEmptyAnswersItsCall()
 {
     Receiving t;
-    const Engine::SentCall call = Engine::ChannelCall::of(1'000'000, Wire::BasicGet{});
+    const Engine::ChannelCall call = Engine::ChannelCall::of(1'000'000, Wire::BasicGet{});
     t.calls.sent(call);
     t.contents.on(Wire::BasicGetEmpty{});
     t.s.takeReply<Engine::QueueEmpty>(call.id);
@@ -221,7 +221,7 @@ void tst_ContentReceiver::getEmptyAnswersItsCall()
 void tst_ContentReceiver::theEndFailsTheCallOfAnUnfinishedGet()
 {
     Receiving t;
-    const Engine::SentCall call = Engine::ChannelCall::of(1'000'000, Wire::BasicGet{});
+    const Engine::ChannelCall call = Engine::ChannelCall::of(1'000'000, Wire::BasicGet{});
     t.calls.sent(call);
     t.contents.on(Wire::BasicGetOk{.deliveryTag = 1});
     QVERIFY(t.contents.isReceiving());

@@ -115,7 +115,7 @@ void tst_Deliveries::nothingIsSentWhileATransactionEnds()
         QVERIFY(t.deliveries.add(tag, nullptr));
     t.deliveries.startTransactions();
     QVERIFY(t.deliveries.isTransacted());
-    t.deliveries.commitSent();
+    t.deliveries.commitSent(0);
     QVERIFY(t.deliveries.isTransactionEnding());
     QCOMPARE(t.deliveries.ack(1).count, 1);
     QCOMPARE(countOf(t.deliveries.nackUpTo(3, true)), 2);
@@ -140,7 +140,7 @@ void tst_Deliveries::aRollbackOpensTheSettledDeliveriesAgain()
     t.deliveries.returnUnwanted(3);
     t.deliveries.flushAcks();
     t.s.expectSent<BasicNack>().expectSent<BasicAck>();
-    t.deliveries.rollbackSent();
+    t.deliveries.rollbackSent(0);
     QVERIFY(!t.deliveries.isUnsettled(1));
     t.deliveries.rolledBack();
     QVERIFY(t.deliveries.isUnsettled(1));

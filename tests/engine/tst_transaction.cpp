@@ -35,7 +35,7 @@ void tst_Transaction::aRollbackReturnsWhatWasSettledBeforeIt()
     Transaction transaction;
     transaction.settled({.deliveryTag = 1});
     transaction.settled({.deliveryTag = 2, .isReturned = true});
-    transaction.rollbackSent();
+    transaction.rollbackSent(0);
     transaction.settled({.deliveryTag = 3}); // belongs to the next transaction
     const auto rolledBack = transaction.takeRolledBack();
     QCOMPARE(tagsOf(rolledBack), (std::vector<quint64>{1, 2}));
@@ -43,7 +43,7 @@ void tst_Transaction::aRollbackReturnsWhatWasSettledBeforeIt()
     QVERIFY(rolledBack[1].isReturned);
     QVERIFY(transaction.takeRolledBack().empty());
     transaction.ended();
-    transaction.rollbackSent();
+    transaction.rollbackSent(0);
     QCOMPARE(tagsOf(transaction.takeRolledBack()), std::vector<quint64>{3});
 }
 
@@ -51,10 +51,10 @@ void tst_Transaction::aCommitForgetsWhatWasSettledBeforeIt()
 {
     Transaction transaction;
     transaction.settled({.deliveryTag = 1});
-    transaction.commitSent();
+    transaction.commitSent(0);
     transaction.settled({.deliveryTag = 2});
     transaction.ended();
-    transaction.rollbackSent();
+    transaction.rollbackSent(0);
     QCOMPARE(tagsOf(transaction.takeRolledBack()), std::vector<quint64>{2});
 }
 
@@ -71,9 +71,9 @@ void tst_Transaction::itEndsWithTheReply()
     Transaction transaction;
     QVERIFY(!transaction.isEnding());
     if (commits)
-        transaction.commitSent();
+        transaction.commitSent(0);
     else
-        transaction.rollbackSent();
+        transaction.rollbackSent(0);
     QVERIFY(transaction.isEnding());
     transaction.ended();
     QVERIFY(!transaction.isEnding());
@@ -82,7 +82,7 @@ void tst_Transaction::itEndsWithTheReply()
 void tst_Transaction::nacksWaitForTheReplyInOrder()
 {
     Transaction transaction;
-    transaction.commitSent();
+    transaction.commitSent(0);
     transaction.hold({.deliveryTag = 2, .requeue = true});
     transaction.hold({.deliveryTag = 1});
     const std::vector<Transaction::Nack> nacks = transaction.ended();
@@ -101,7 +101,7 @@ void tst_Transaction::aSettlementKeepsItsConsumer()
     const std::weak_ptr<ConsumerEntry> observed = consumer;
     transaction.settled({.deliveryTag = 1, .consumer = std::move(consumer)});
     QVERIFY(!observed.expired());
-    transaction.commitSent();
+    transaction.commitSent(0);
     QVERIFY(observed.expired());
 }
 

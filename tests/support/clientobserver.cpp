@@ -53,11 +53,11 @@ bool mayFollow(Channel::State before, Channel::State after)
     case S::Opening:
         return isOneOf(after, {S::Open, S::Closing, S::Closed});
     case S::Open:
-        return isOneOf(after, {S::Closing, S::Closed});
+        return isOneOf(after, {S::Closing, S::Closed, S::Recovering});
     case S::Closing:
         return after == S::Closed;
     case S::Recovering:
-        break;
+        return isOneOf(after, {S::Open, S::Closed});
     }
     return false;
 }

@@ -34,6 +34,8 @@ Engine::Settings EngineExerciser::settings(quint8 flags)
     settings.lowWatermark = 1000;
     settings.highWatermark = 60'000;
     settings.bufferLimit = 400'000;
+    settings.recovers = !(flags & 2);
+    settings.holdsChannels = settings.recovers && flags & 16;
     return settings;
 }
 
@@ -72,6 +74,7 @@ const std::vector<EngineExerciser::Operation> &EngineExerciser::operations()
         {"requestAccess", 1, &E::requestAccess},
         {"setConfirmWindow", 2, &E::setConfirmWindow},
         {"updateSecret", 1, &E::updateSecret},
+        {"releaseChannels", 4, &E::releaseChannels},
         {"close", 1, &E::close},
         {"abort", 1, &E::abort},
     };
@@ -235,6 +238,11 @@ FieldTable EngineExerciser::anyTable()
 void EngineExerciser::updateSecret()
 {
     m_observer.note(m_engine.ownCalls().updateSecret(QByteArray(m_script.chance(16) ? 9000 : 9, 's'), anyName()));
+}
+
+void EngineExerciser::releaseChannels()
+{
+    m_engine.releaseChannels();
 }
 
 void EngineExerciser::createChannel()
@@ -421,8 +429,14 @@ void EngineExerciser::txSelect()
 
 void EngineExerciser::txCommit()
 {
-    if (Channel *channel = anyChannel())
-        m_observer.note(channel->engine->txCommit());
+    Channel *channel = anyChannel();
+    if (!channel)
+        return;
+    const Result<Engine::CallId> call = channel->engine->txCommit();
+    if (m_settings.recovers)
+        m_observer.noteUnsure(*channel, call); // may be rolled back after a loss
+    else
+        m_observer.note(call);
 }
 
 void EngineExerciser::txRollback()

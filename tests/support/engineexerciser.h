@@ -43,6 +43,7 @@ private:
     AmqpQt::FieldTable anyTable();
     quint64 anyTag(const Channel &channel);
     void updateSecret();
+    void releaseChannels();
     void createChannel();
     void openChannel();
     void closeChannel();

@@ -260,6 +260,27 @@ void EngineObserver::on(const Engine::ChannelClosed &event)
         consumer->isEnded = consumer->isEnded || consumer->entry->state == Engine::ConsumerEntry::State::Gone;
 }
 
+void EngineObserver::on(const Engine::ChannelSuspended &event)
+{
+    Channel *channel = channelOf(event.channel);
+    if (!channel)
+        return;
+    channel->openTags.clear();
+    for (const auto &consumer : channel->consumers) {
+        const bool isGone = consumer->entry->state == Engine::ConsumerEntry::State::Gone;
+        consumer->unacked = isGone ? consumer->entry->unacked : 0; // it may have ended with an earlier incarnation
+        consumer->isEnded = consumer->isEnded || isGone;
+    }
+}
+
+void EngineObserver::on(const Engine::ChannelsRestored &)
+{
+    for (const auto &channel : channels) {
+        if (channel->engine && channel->engine->isSuspended())
+            fail(u"channel %1 was not restored"_s.arg(channel->engine->number()));
+    }
+}
+
 void EngineObserver::on(const Engine::FlowChanged &event)
 {
     channelOf(event.channel);

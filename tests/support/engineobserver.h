@@ -12,6 +12,7 @@
 // Knows the calls that were made on a ConnectionEngine, and checks its events against them:
 //   - each call ends exactly once, each publish fails at most once, and in confirm mode ends exactly once
 //   - each start leads to one Opened and one ConnectionClosed at most
+//   - a suspended channel has no deliveries, and none is suspended when ChannelsRestored reports the end of a recovery
 //   - deliveries come to consumers that still want them, with growing tags, and are settled once each
 class EngineObserver
 {
@@ -91,6 +92,8 @@ private:
     void on(const Engine::WritableChanged &event);
     void on(const Engine::ChannelOpened &event);
     void on(const Engine::ChannelClosed &event);
+    void on(const Engine::ChannelSuspended &event);
+    void on(const Engine::ChannelsRestored &event);
     void on(const Engine::FlowChanged &event);
     void on(const Engine::Returned &event);
     void on(const Engine::PublishConfirmed &event);

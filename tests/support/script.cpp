@@ -275,6 +275,14 @@ QString Script::describe(const Engine::Event &event)
         {
             return u"ChannelClosed"_s + number(e.channel) + kind(e.reason);
         }
+        QString operator()(const Engine::ChannelSuspended &e) const
+        {
+            return u"ChannelSuspended"_s + number(e.channel) + kind(e.reason);
+        }
+        QString operator()(const Engine::ChannelsRestored &e) const
+        {
+            return u"ChannelsRestored %1 %2"_s.arg(e.consumers).arg(e.failures.size());
+        }
         QString operator()(const Engine::FlowChanged &e) const
         {
             return u"FlowChanged"_s + number(e.channel) + (e.active ? u" true"_s : u" false"_s);

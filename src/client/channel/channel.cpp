@@ -99,8 +99,9 @@ using Engine::ReplyValue;
     \value Closed The channel has ended, by close() or because of an error; reopen() opens it again.
     \value Opening The channel is waiting for the connection or for \c channel.open-ok. Calls may be made.
     \value Open The broker has opened the channel.
-    \value Recovering Reserved for connections that recover automatically; no channel has this state yet.
-    \value Closing close() was called and has not been answered yet. Calls are rejected with ErrorKind::NotOpen.
+    \value Recovering The connection was lost and recovers. Calls may be made, and wait like those that were sent
+   without an answer. Then the broker opens the channel again with its mode, its prefetch and its consumers. \value
+   Closing close() was called and has not been answered yet. Calls are rejected with ErrorKind::NotOpen.
 */
 
 /*!
@@ -271,6 +272,7 @@ using Engine::ReplyValue;
 
     This signal is emitted when the delivery \a deliveryTag was acknowledged or rejected too late: it had already been
     settled, or the channel that delivered it has been closed, in which case the broker delivers the message again.
+    Settling a delivery from before a recovery has no effect and is not reported; see Message::canSettle().
     Nothing was sent, because RabbitMQ would close the channel. \a error is of kind ErrorKind::StaleDelivery;
     lastCallError() returns it as well.
 */
@@ -876,10 +878,19 @@ Reply<void> Channel::txSelect()
     arrives, including settlements, wait for it and belong to the next transaction, since the broker closes the
     connection when anything follows a commit that it has not answered. Without txSelect() the reply ends with
     ErrorKind::InvalidArgument.
+
+    If the connection was lost since the last commit or rollback, a part of the transaction is lost, even if the
+    connection has recovered. Then the rest is rolled back, and the reply ends with ErrorKind::Network. The same error
+    ends a commit whose answer is lost, so its outcome is unknown.
 */
 Reply<void> Channel::txCommit()
 {
-    return d->reply("txCommit", [this] { return d->engine->txCommit(); });
+    const Reply<void> committing = d->reply("txCommit", [this] { return d->engine->txCommit(); });
+    committing.then(this, [this](const Result<void> &result) {
+        if (!result)
+            d->recountUnacked(); // the transaction may have been rolled back
+    });
+    return committing;
 }
 
 /*!

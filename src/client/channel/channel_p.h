@@ -80,6 +80,8 @@ public:
     // engine events
     void onOpened();
     void onClosed(const Error &reason);
+    void onSuspended();                                                     // the connection was lost
+    void renameQueues(const QHash<QString, QString> &newNames);             // the broker has named queues again
     void publishesEnded(quint64 first, quint64 last, const Error &failure); // called before the signals are emitted
     void emitUnconfirmedCount();
     void recountUnacked();                   // called after deliveries or settlements were undone

@@ -87,7 +87,7 @@ const ConsumerPrivate *ChannelConsumers::rejectedBy(const Error &reason) const
         return nullptr;
     const ConsumerPrivate *oldest = nullptr;
     for (const ConsumerPrivate *consumer : m_all) {
-        if (consumer->state != Consumer::State::Starting)
+        if (!consumer->isStarting())
             continue;
         if (reason.text().contains(u"'%1'"_s.arg(consumer->queue)))
             return consumer;

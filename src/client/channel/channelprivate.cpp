@@ -140,7 +140,8 @@ Reply<void> ChannelPrivate::reopen()
         return Promise<void>::finished(reportCallError(reason));
     if (reopening)
         return reopening->reply();
-    if (state == State::Opening && engine->acceptsCalls()) // the channel waits for the connection or for the broker
+    // The channel waits for the connection or for the broker.
+    if ((state == State::Opening || state == State::Recovering) && engine->acceptsCalls())
         return whenOpen.emplace_back().reply();
     const Promise<void> promise;
     if (state != State::Closed && engine->state() == Engine::ChannelEngine::State::Closed)
@@ -228,6 +229,8 @@ bool ChannelPrivate::settle(const char *function, const Message &message, Settle
     const bool isCurrent = origin->mailbox == connection->mailbox && origin->incarnation == engine->incarnation();
     if (isCurrent && settle({origin->incarnation, message.deliveryTag(), origin->channelNumber, kind}, upTo))
         return true;
+    if (origin->mailbox == connection->mailbox && origin->incarnation <= connection->engine.lostIncarnation())
+        return false; // the broker has requeued it
     const QString text = isCurrent
                              ? u"delivery %1 on channel %2 has already been settled, or the channel was closed"_s
                              : u"delivery %1 belongs to another channel, or to channel %2 before it was reopened"_s;
@@ -307,13 +310,31 @@ void ChannelPrivate::setState(State newState)
 
 void ChannelPrivate::onOpened()
 {
-    if (state != State::Opening)
+    if (state != State::Opening && state != State::Recovering)
         return; // a slot has called close() in the meantime
+    const bool isRestored = state == State::Recovering;
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         connection->dispatcher.finishLater(promise, {});
     setState(State::Open);
     flow.report();
-    defer(q, [channel = q] { Q_EMIT channel->opened(); });
+    if (!isRestored)
+        defer(q, [channel = q] { Q_EMIT channel->opened(); });
+}
+
+// A channel that has never been open stays in State::Opening.
+void ChannelPrivate::onSuspended()
+{
+    if (!engine->isSuspended())
+        return; // a slot has closed it in the meantime
+    flow.channelEnded();
+    const bool wasOpen = state == State::Open;
+    if (wasOpen)
+        state = State::Recovering;
+    for (ConsumerPrivate *consumer : consumers.all())
+        consumer->onSuspended();
+    flow.report();
+    if (wasOpen)
+        setState(State::Recovering);
 }
 
 void ChannelPrivate::onClosed(const Error &reason)
@@ -338,6 +359,12 @@ void ChannelPrivate::onClosed(const Error &reason)
                 startReopening(*promise);
         });
     }
+}
+
+void ChannelPrivate::renameQueues(const QHash<QString, QString> &newNames)
+{
+    for (ConsumerPrivate *consumer : consumers.all())
+        consumer->renameQueue(newNames);
 }
 
 quint64 ChannelPrivate::publish(const char *function, const QString &exchange, const QString &routingKey,

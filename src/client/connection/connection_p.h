@@ -95,6 +95,7 @@ public:
 
     // SettlementTarget
     void settleNow(const Settlement &settlement) override;
+    bool isUnsettled(const Settlement &delivery) const override;
     void wakeForSettlements() override;
 
     // TurnTaker

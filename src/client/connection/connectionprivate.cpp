@@ -541,11 +541,20 @@ ChannelPrivate *ConnectionPrivate::channelOf(const Settlement &settlement) const
     return own != m_channels.cend() && (*own)->serialNumber == settlement.channelSerial ? *own : nullptr;
 }
 
+bool ConnectionPrivate::isUnsettled(const Settlement &delivery) const
+{
+    const ChannelPrivate *channel = channelOf(delivery);
+    return channel && channel->engine && channel->engine->incarnation() == delivery.incarnation &&
+           channel->engine->deliveries().isUnsettled(delivery.deliveryTag);
+}
+
 void ConnectionPrivate::settleNow(const Settlement &settlement)
 {
     ChannelPrivate *const channel = channelOf(settlement);
     if (!settlement.noAck && channel && channel->settle(settlement, false))
         return;
+    if (!settlement.noAck && settlement.incarnation <= engine.lostIncarnation())
+        return; // the broker has requeued the delivery
     const QString reason = settlement.noAck
                                ? u"delivery %1 on channel %2 does not need an acknowledgement"_s
                                : u"delivery %1 on channel %2 has already been settled, or the channel was closed"_s;

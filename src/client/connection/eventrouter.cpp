@@ -61,6 +61,8 @@ void EventRouter::on(Engine::ResponseRequested &event)
 
 void EventRouter::on(Engine::ConnectionClosed &event)
 {
+    if (event.isSuspended)
+        m_connection.mailbox->setLost(m_connection.engine.lostIncarnation());
     m_connection.onClosed(event);
 }
 
@@ -84,6 +86,12 @@ void EventRouter::on(Engine::ChannelClosed &event)
 {
     if (auto *channel = static_cast<ChannelPrivate *>(event.channel->client))
         channel->onClosed(event.reason);
+}
+
+void EventRouter::on(Engine::ChannelSuspended &event)
+{
+    if (auto *channel = static_cast<ChannelPrivate *>(event.channel->client))
+        channel->onSuspended();
 }
 
 void EventRouter::on(Engine::FlowChanged &event)

@@ -52,6 +52,14 @@ void Mailbox::settle(const Settlement &settlement)
     reportStale(settlement); // without the mutex, since a message handler is the application's code
 }
 
+bool Mailbox::canSettle(const Settlement &delivery) const
+{
+    if (isOwnThread())
+        return m_target && m_target->isUnsettled(delivery);
+    const std::scoped_lock lock(m_mutex);
+    return m_target && delivery.incarnation > m_lostIncarnation.load();
+}
+
 std::vector<Settlement> Mailbox::take()
 {
     const std::scoped_lock lock(m_mutex);

@@ -27,7 +27,8 @@ struct Settlement {
 class SettlementTarget
 {
 public:
-    virtual void settleNow(const Settlement &settlement) = 0; // called in the target's thread; settles at once
+    virtual void settleNow(const Settlement &settlement) = 0;       // called in the target's thread; settles at once
+    virtual bool isUnsettled(const Settlement &delivery) const = 0; // called in the target's thread
     // Called in any thread, under the mailbox's mutex. Posts an event that calls take().
     virtual void wakeForSettlements() = 0;
 
@@ -49,14 +50,18 @@ public:
     } // false means unknown
 
     void settle(const Settlement &settlement); // may be called in any thread
+    // The same. In other threads than the target's, a delivery may have been settled although this returns true.
+    bool canSettle(const Settlement &delivery) const;
 
     // Called in the target's thread.
+    void setLost(quint64 incarnation) { m_lostIncarnation.store(incarnation); } // and all earlier ones
     std::vector<Settlement> take(); // the settlements of other threads, in call order
     void detach();                  // called before the target is destroyed
 
 private:
     std::atomic<Qt::HANDLE> m_thread;
-    std::mutex m_mutex;
+    std::atomic<quint64> m_lostIncarnation = 0;
+    mutable std::mutex m_mutex;
     SettlementTarget *m_target; // written in the target's thread under the mutex; read there without it
     std::vector<Settlement> m_settlements;
 };

@@ -50,7 +50,10 @@ namespace AmqpQt
         \l {https://www.rabbitmq.com/docs/consumer-cancel} {Consumer cancel notification}). Then cancelled() is emitted
         with ErrorKind::ConsumerCancelled. With ConsumeOptions::resubscribe, the consumer instead waits in
         State::Recovering until the queue exists, and subscribes again. The channel stays usable.
-    \li If the channel is closed by an error, or the connection is lost or cannot be made, the consumer waits in
+    \li If the connection is lost and recovers, the consumer is in State::Recovering until the broker has confirmed its
+        new subscription, with the same tag and prefetch. A consumer that the broker refuses then ends, unless its queue
+        is temporarily down or ConsumeOptions::resubscribe is set; other consumers are not affected.
+    \li If the channel is closed by an error, or the connection is lost without a recovery, the consumer waits in
         State::Recovering until Channel::reopen(), and then subscribes again with the same tag. There is one exception:
         if the broker refuses a \c basic.consume, all consumers of the channel that the broker has not confirmed yet
         end, because the broker does not identify the refused consumer.
@@ -75,8 +78,9 @@ namespace AmqpQt
 
     \value Starting \c basic.consume is waiting to be sent or to be answered.
     \value Active The broker has confirmed the subscription. Deliveries may arrive.
-    \value Recovering The channel was closed by an error, and Channel::reopen() subscribes again; or the broker has
-           cancelled a consumer with ConsumeOptions::resubscribe, which subscribes again when its queue exists.
+    \value Recovering The connection was lost, and its recovery subscribes again; the channel was closed by an error,
+   and Channel::reopen() subscribes again; or the broker has cancelled a consumer with ConsumeOptions::resubscribe,
+           which subscribes again when its queue exists.
     \value Cancelling cancel() or drain() was called and has not been answered yet. Deliveries are emitted only for
            drain().
     \value Cancelled The subscription has ended.

@@ -39,6 +39,13 @@ public:
     // A slot was connected to a delivery signal, maybe in another thread.
     void onConnected();
     void onDisconnected() { m_listenersChanged.store(true, std::memory_order_relaxed); }
+    void onSuspended(); // the connection was lost
+    void renameQueue(const QHash<QString, QString> &newNames);
+    // Whether basic.consume is sent, or will be without a call of start().
+    bool isStarting() const
+    {
+        return state == State::Starting || (state == State::Recovering && entry && !waitsForQueue);
+    }
     void onChannelClosed(const Error &reason, bool couldNotStart);
     void channelDestroyed(const Error &gone); // the channel, or its connection
 
@@ -60,6 +67,7 @@ public:
 private:
     void setState(State newState);
     void releasePreviousSubscriptions();
+    void awaitStart();
     void onStarted();
     int requeueBatch();
     void noteCounts();

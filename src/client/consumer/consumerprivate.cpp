@@ -87,6 +87,11 @@ void ConsumerPrivate::start()
             started = {};
         setState(State::Starting);
     }
+    awaitStart();
+}
+
+void ConsumerPrivate::awaitStart()
+{
     channel->connection->addCall(
         entry->startCall,
         [subscription = entry, promise = started](Engine::ReplyValue &value, ConnectionPrivate::Delivery delivery) {
@@ -112,7 +117,7 @@ void ConsumerPrivate::onStarted()
         queue = channel->engine->topology().lastQueue(); // by now the broker has named it
         defer([consumer = q, name = queue] { Q_EMIT consumer->queueChanged(name); });
     }
-    if (state == State::Starting) { // otherwise a slot has called cancel() in the meantime
+    if (isStarting()) { // otherwise a slot has called cancel() in the meantime
         setState(State::Active);
         defer([consumer = q] { Q_EMIT consumer->started(); });
     }
@@ -370,11 +375,21 @@ void ConsumerPrivate::onCancelled(const Error &reason, int returned)
     defer([consumer = q, reason] { Q_EMIT consumer->cancelled(reason); });
 }
 
+// Whether the queue exists, but cannot be reached now.
+static bool isDown(const Error &reason)
+{
+    return reason.text().contains("is down or inaccessible"_L1) || reason.text().contains("stopped by supervisor"_L1);
+}
+
+// The engine also reports here that the broker has refused to start the consumer again after a loss.
 void ConsumerPrivate::onCancelledByBroker(const Engine::ConsumerEntry *subscription, const Error &reason)
 {
     if (isEnded() || subscription != entry.get()) // a slot has ended it in the meantime
         return;
-    if (!options.resubscribe || cancelled || reason.kind() != ErrorKind::ConsumerCancelled)
+    const bool isMissing = reason.kind() == ErrorKind::ChannelClosed && reason.replyCode() == Wire::ReplyCode::NotFound;
+    const bool waits = (options.resubscribe && (isMissing || reason.kind() == ErrorKind::ConsumerCancelled)) ||
+                       (isMissing && isDown(reason));
+    if (cancelled || !waits)
         return onCancelled(reason);
     if (state == State::Starting)
         finishLater<void>(started, reason);
@@ -383,14 +398,18 @@ void ConsumerPrivate::onCancelledByBroker(const Engine::ConsumerEntry *subscript
     if (queue.isEmpty())
         return onCancelled(reason);
     waitForQueue();
-    checkQueue();
+    if (isMissing)
+        checkQueueLater();
+    else
+        checkQueue();
 }
 
 void ConsumerPrivate::waitForQueue()
 {
     waitsForQueue = true;
     m_queueCheckDelay = std::chrono::milliseconds(0);
-    setState(State::Recovering);
+    if (state != State::Recovering)
+        setState(State::Recovering);
 }
 
 // Uses a passive declaration on another channel, since a missing queue would close the consumer's channel.
@@ -458,6 +477,33 @@ void ConsumerPrivate::onChannelClosed(const Error &reason, bool couldNotStart)
     } else if (state != State::Recovering) { // it may wait for its queue
         setState(State::Recovering);
     }
+}
+
+// The engine subscribes again, with another call if the consumer was active.
+void ConsumerPrivate::onSuspended()
+{
+    previousSubscriptions.clear(); // the broker has requeued their deliveries
+    unackedCount = 0;
+    emitPendingSignals();
+    if (entry && entry->state == Engine::ConsumerEntry::State::Gone && !cancelled)
+        entry.reset();
+    if (!entry || isEnded() || cancelled) // or the end of the subscription will be reported
+        return;
+    if (state == State::Active) {
+        started = {};
+        awaitStart();
+    }
+    if (state != State::Recovering)
+        setState(State::Recovering);
+}
+
+void ConsumerPrivate::renameQueue(const QHash<QString, QString> &newNames)
+{
+    const auto name = newNames.constFind(queue);
+    if (isEnded() || name == newNames.cend())
+        return;
+    queue = *name;
+    defer([consumer = q, name = queue] { Q_EMIT consumer->queueChanged(name); });
 }
 
 void ConsumerPrivate::channelDestroyed(const Error &gone)

@@ -161,19 +161,24 @@ bool isSame(const DeliveryOrigin *a, const DeliveryOrigin *b)
            a->incarnation == b->incarnation && a->channelNumber == b->channelNumber && a->mailbox == b->mailbox;
 }
 
+Settlement settlementOf(const MessagePrivate &message, Settlement::Kind kind)
+{
+    const DeliveryOrigin &origin = *message.origin;
+    return {.incarnation = origin.incarnation,
+            .deliveryTag = message.deliveryTag,
+            .channelNumber = origin.channelNumber,
+            .kind = kind,
+            .noAck = origin.noAck,
+            .channelSerial = origin.channelSerial};
+}
+
 void settle(const MessagePrivate &message, Settlement::Kind kind)
 {
     if (!message.origin || !message.origin->mailbox || message.deliveryTag == 0) {
         qCWarning(lcChannel, "a message that was not delivered by a broker cannot be settled");
         return;
     }
-    const DeliveryOrigin &origin = *message.origin;
-    origin.mailbox->settle({.incarnation = origin.incarnation,
-                            .deliveryTag = message.deliveryTag,
-                            .channelNumber = origin.channelNumber,
-                            .kind = kind,
-                            .noAck = origin.noAck,
-                            .channelSerial = origin.channelSerial}); // the message may have been destroyed
+    message.origin->mailbox->settle(settlementOf(message, kind)); // afterwards the message may have been destroyed
 }
 
 } // namespace
@@ -629,6 +634,24 @@ bool Message::isDelivered() const
 {
     const MessagePrivate &message = read(d);
     return message.origin && message.deliveryTag != 0;
+}
+
+/*!
+    Returns whether this message is a delivery that can still be acknowledged or rejected: it needs an acknowledgement,
+    has not been settled, and its channel has neither been closed nor lost its connection since. After a recovery, the
+    broker delivers such messages again, so work that would only be acknowledged in vain may be skipped.
+
+    Only the thread of the connection knows which deliveries have been settled and which channels have been closed. In
+    other threads, this function returns \c false only after the connection has been lost or deleted.
+
+    \since 0.1
+    \sa ack(), nack()
+*/
+bool Message::canSettle() const
+{
+    const MessagePrivate &message = read(d);
+    return message.origin && message.origin->mailbox && message.deliveryTag != 0 && !message.origin->noAck &&
+           message.origin->mailbox->canSettle(settlementOf(message, Settlement::Kind::Ack));
 }
 
 /*!

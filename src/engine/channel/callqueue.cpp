@@ -12,13 +12,13 @@ namespace AmqpQt::Engine
 
 using namespace Qt::StringLiterals;
 
-std::optional<SentCall> CallQueue::take(Wire::MethodId reply, const char *received)
+std::optional<ChannelCall> CallQueue::take(Wire::MethodId reply, const char *received)
 {
     if (m_sent.isEmpty() || m_sent.constFirst().reply != reply.value()) {
         m_channel.reportUnexpected(received);
         return std::nullopt;
     }
-    const SentCall call = m_sent.takeFirst();
+    ChannelCall call = m_sent.takeFirst();
     if (m_sent.isEmpty())
         m_sent = {}; // frees the memory, since most channels are idle
     return call;
@@ -27,7 +27,7 @@ std::optional<SentCall> CallQueue::take(Wire::MethodId reply, const char *receiv
 bool CallQueue::awaits(Wire::MethodId reply) const
 {
     return std::any_of(m_sent.cbegin(), m_sent.cend(),
-                       [reply](const SentCall &call) { return call.reply == reply.value(); });
+                       [reply](const ChannelCall &call) { return call.reply == reply.value(); });
 }
 
 void CallQueue::hold(ChannelCall call)
@@ -46,7 +46,7 @@ void CallQueue::hold(HeldPublish publish)
 
 void CallQueue::noteHeld()
 {
-    if (!m_channel.host().isOpen())
+    if (!m_channel.canSend())
         m_channel.host().waitForOpen(m_channel.shared_from_this());
 }
 
@@ -58,6 +58,15 @@ const ChannelCall *CallQueue::firstCall() const
 ChannelCall CallQueue::takeFirstCall()
 {
     return std::get<ChannelCall>(m_held.takeFirst());
+}
+
+const HeldPublish *CallQueue::firstPublish() const
+{
+    for (const Held &held : m_held) {
+        if (const auto *publish = std::get_if<HeldPublish>(&held))
+            return publish;
+    }
+    return nullptr;
 }
 
 HeldPublish CallQueue::takeFirstPublish()
@@ -113,30 +122,99 @@ void CallQueue::renameQueues(const QHash<QString, QString> &newNames)
     const TopologyRecord *record = m_channel.host().recordedTopology();
     for (Held &held : m_held) {
         auto *call = std::get_if<ChannelCall>(&held);
-        if (!call)
+        const auto name = call ? names.constFind(call->queue()) : names.cend();
+        if (name == names.cend())
             continue;
-        const QByteArray payload = call->payload;
-        const Wire::MethodId id{qFromBigEndian<quint16>(payload.constData()),
-                                qFromBigEndian<quint16>(payload.constData() + 2)};
-        Wire::visitMethod(id, QByteArrayView(payload).sliced(4), [&](auto method) {
-            if constexpr (requires { method.queue; }) {
-                const auto name = names.constFind(method.queue.toByteArray());
-                if (name == names.cend())
-                    return;
-                if constexpr (requires { method.routingKey; }) {
-                    if (record && record->expectsNameAsKey(call->id))
-                        method.routingKey = *name;
-                }
-                method.queue = *name;
-                call->payload = Wire::encodePayload(method);
-            }
-        });
+        call->setQueue(*name, record && record->expectsNameAsKey(call->id));
+        if (call->consumer)
+            call->consumer->consume = call->payload;
     }
+}
+
+std::vector<ChannelCall> CallQueue::takeRepeatable(const Error &error)
+{
+    std::vector<ChannelCall> repeatable;
+    for (ChannelCall &call : std::exchange(m_sent, {})) {
+        if (!call.isRepeatable()) {
+            m_channel.finish(call.id, error);
+            continue;
+        }
+        m_channel.host().calls().ended(call.id); // until it is sent again
+        if (!call.isForRestoring)
+            repeatable.push_back(std::move(call));
+    }
+    return repeatable;
+}
+
+void CallQueue::nameLastQueue(std::vector<ChannelCall> &repeated, QByteArrayView name)
+{
+    const auto setName = [name](ChannelCall &call) {
+        if (call.is<Wire::QueueDeclare>())
+            return false;
+        if (call.queue().isEmpty())
+            call.setQueue(name);
+        return true;
+    };
+    if (!std::all_of(repeated.begin(), repeated.end(), setName))
+        return;
+    for (Held &held : m_held) {
+        if (auto *call = std::get_if<ChannelCall>(&held); call && !setName(*call))
+            return;
+    }
+}
+
+quint16 CallQueue::holdFirst(std::vector<ChannelCall> calls, bool hasBarrier)
+{
+    QList<Held> held;
+    held.reserve(qsizetype(calls.size()) + m_held.size() + 1);
+    quint16 prefetch = 0; // of a new channel
+    const auto add = [&](Held operation) {
+        if (std::holds_alternative<Barrier>(operation))
+            return; // of an earlier loss
+        const auto *call = std::get_if<ChannelCall>(&operation);
+        const ConsumerEntry *consumer = call ? call->consumer.get() : nullptr;
+        if (consumer && consumer->state == ConsumerEntry::State::Gone)
+            return;
+        if (consumer && call->is<Wire::BasicConsume>() && consumer->prefetch != prefetch) {
+            prefetch = consumer->prefetch;
+            ChannelCall limiting =
+                ChannelCall::of(m_channel.host().calls().nextId(), Wire::BasicQos{.prefetchCount = prefetch});
+            limiting.isForRestoring = true;
+            held.push_back(std::move(limiting));
+        } else if (Wire::BasicQos qos; call && call->is<Wire::BasicQos>() &&
+                                       !Wire::decodeArguments(QByteArrayView(call->payload).sliced(4), qos) &&
+                                       !qos.global) {
+            prefetch = qos.prefetchCount;
+        }
+        held.push_back(std::move(operation));
+    };
+    for (ChannelCall &call : calls)
+        add(std::move(call));
+    if (hasBarrier)
+        held.push_back(Barrier());
+    for (Held &operation : std::exchange(m_held, {}))
+        add(std::move(operation));
+    m_held = std::move(held);
+    for (qsizetype i = 0; i < m_held.size(); ++i)
+        noteHeld();
+    return prefetch;
+}
+
+bool CallQueue::undoTransaction()
+{
+    for (Held &held : m_held) {
+        auto *call = std::get_if<ChannelCall>(&held);
+        if (call && call->is<Wire::TxCommit>())
+            *call = ChannelCall::undoing(call->id);
+        if (call && call->is<Wire::TxRollback>())
+            return true;
+    }
+    return false;
 }
 
 void CallQueue::forget(CallId id)
 {
-    m_sent.removeIf([id](const SentCall &call) { return call.id == id; });
+    m_sent.removeIf([id](const ChannelCall &call) { return call.id == id; });
     m_held.removeIf([id](const Held &held) {
         const auto *call = std::get_if<ChannelCall>(&held);
         return call && call->id == id;
@@ -145,7 +223,7 @@ void CallQueue::forget(CallId id)
 
 void CallQueue::endSent(const Error &error, CallId close, const ReplyValue &closeResult)
 {
-    for (const SentCall &call : std::exchange(m_sent, {}))
+    for (const ChannelCall &call : std::exchange(m_sent, {}))
         m_channel.finish(call.id, call.id == close ? closeResult : ReplyValue(error));
 }
 
@@ -160,12 +238,12 @@ void CallQueue::endHeld(const Error &error, CallId close, const ReplyValue &clos
                 failed = PublishFailed{m_channel.shared_from_this(), publish->sequence, publish->sequence, error};
             else
                 failed->last = publish->sequence; // held publishes have consecutive numbers
-        } else if (const ChannelCall &call = std::get<ChannelCall>(held); !call.consumer) {
-            m_channel.finish(call.id, call.id == close ? closeResult : ReplyValue(error));
-        } else if (call.consumer->waitsForTag) {
-            call.consumer->waitsForTag = false;
-            call.consumer->state = ConsumerEntry::State::Gone;
-            m_channel.finish(call.id, error);
+        } else if (const auto *call = std::get_if<ChannelCall>(&held); call && !call->consumer) {
+            m_channel.finish(call->id, call->id == close ? closeResult : ReplyValue(error));
+        } else if (call && call->consumer->waitsForTag) {
+            call->consumer->waitsForTag = false;
+            call->consumer->state = ConsumerEntry::State::Gone;
+            m_channel.finish(call->id, error);
         }
     }
     m_unconfirmed = 0;

@@ -22,9 +22,9 @@ void ChannelContext::setState(State state)
         case Opening:
             return to == Open || to == Closing || to == Closed;
         case Open:
-            return to == Flowed || to == Closing || to == Closed;
+            return to == Flowed || to == Closing || to == Closed || to == Opening;
         case Flowed:
-            return to == Open || to == Closing || to == Closed;
+            return to == Open || to == Closing || to == Closed || to == Opening;
         case Closing:
             return to == Closed;
         }
@@ -70,7 +70,12 @@ void ChannelContext::finish(CallId id, ReplyValue value)
     m_host.calls().ended(id);
     if (TopologyRecord *record = m_host.recordedTopology())
         record->finished(id, value);
+    Restoration *const restoration = m_host.restoration();
+    const Error *const failure = std::get_if<Error>(&value);
+    const Error reason = restoration && failure ? *failure : Error();
     m_host.post(ReplyArrived{id, std::move(value), shared_from_this().get()});
+    if (restoration)
+        restoration->consumerEnded(id, reason);
 }
 
 } // namespace AmqpQt::Engine

@@ -36,6 +36,12 @@ public:
     bool isRecorded() const noexcept { return m_isRecorded; }   // whether its declarations belong to the application
     bool isOnWire() const noexcept { return m_isOnWire; }       // channel.open is sent
     bool isCloseSent() const noexcept { return m_isCloseSent; } // channel.close is sent, so nothing more may be sent
+    // The connection was lost, and the channel waits to be opened again with all that it had.
+    bool isSuspended() const noexcept { return m_isSuspended; }
+    bool canSend() const noexcept // whether the connection takes methods of this channel now
+    {
+        return m_host.isOpen() || (m_isReplaying && m_host.isConnectionOpen());
+    }
 
     Error notOpen(const char *method) const; // the error of a call while acceptsCalls() is false
     // Does nothing if channel.close has been sent, since the channel may receive anything until close-ok.
@@ -73,7 +79,8 @@ protected:
     //   Closed        .           .              .          .          by the end, which resets everything; the channel
     //                                                                  number may still await close-ok, see
     //                                                                  ChannelTable
-    //   Opening       .           .              .          .          channel.open waits for the connection
+    //   Opening       .           .              .          .          channel.open waits for the connection; so does a
+    //                                                                  suspended channel, which ends at once on close()
     //   Opening       yes         .              .          .          channel.open is sent
     //   Open, Flowed  yes         .              .          .
     //   Closing       .           .              set        .          close() before the connection was open
@@ -88,10 +95,14 @@ protected:
     quint16 m_number = 0;
     State m_state = State::Closed;
     Mode m_mode = Mode::Plain;
+    Mode m_sentMode = Mode::Plain; // the mode that the broker knows from the calls that have been sent
     bool m_isOnWire = false;
     bool m_isCloseSent = false;
     bool m_flowStopped = false;
     bool m_isRecorded = true;
+    bool m_isReplaying = false;
+    bool m_isSuspended = false;
+    bool m_isTransactionTorn = false; // a part of it was sent on a lost connection, so the rest must not be committed
     quint16 m_ticket = 0;
     quint64 m_incarnation = 0;
     CallQueue m_calls{*this};

@@ -2,6 +2,10 @@
 #include "engine/channel/channelengine_p.h"
 
 #include "engine/arguments/arguments_p.h"
+#include "wire/fieldtable_p.h"
+
+#include <algorithm>
+#include <iterator>
 
 namespace AmqpQt::Engine
 {
@@ -24,7 +28,7 @@ bool ChannelEngine::mustHold(const ChannelCall &call) const
 {
     // A basic.cancel does not wait for held publishes, which may take long while the broker redelivers the
     // returned messages, nor for a held basic.consume, which waits for the cancel-ok.
-    if (call.is<Wire::BasicCancel>() && m_host.isOpen())
+    if (call.is<Wire::BasicCancel>() && canSend())
         return m_deliveries.isTransactionEnding() && !m_calls.consumeWaitingFor(call.consumer->tag);
     return holdsCalls() || waitsForConfirms(call);
 }
@@ -34,10 +38,10 @@ void ChannelEngine::submit(ChannelCall call)
     if (mustHold(call))
         m_calls.hold(std::move(call));
     else
-        sendCall(call);
+        sendCall(std::move(call));
 }
 
-void ChannelEngine::sendCall(const ChannelCall &call)
+void ChannelEngine::sendCall(ChannelCall call)
 {
     m_deliveries.writeAcks(); // the order of calls is the order on the wire
     if (const Error error = checkSize(call.payload.size(), call.method); error.isError()) {
@@ -50,26 +54,38 @@ void ChannelEngine::sendCall(const ChannelCall &call)
     m_host.callSent({.id = call.id, .owner = this, .method = call.method});
     if (call.is<Wire::ChannelOpen>()) {
         m_isOnWire = true;
+        m_isSuspended = false;
+    } else if (call.is<Wire::ConfirmSelect>()) {
+        m_sentMode = Mode::Confirm;
+    } else if (call.is<Wire::TxSelect>()) {
+        if (std::exchange(m_sentMode, Mode::Transaction) != Mode::Transaction)
+            m_deliveries.transactionsSelected(m_publishing.lastSent());
     } else if (call.is<Wire::ChannelClose>()) {
         m_isCloseSent = true;
         m_host.calls().ended(std::exchange(m_closeWait, 0));
     } else if (call.is<Wire::BasicRecover>()) {
         m_deliveries.recoverSent();
     } else if (call.is<Wire::TxCommit>()) {
-        m_deliveries.commitSent();
+        m_deliveries.commitSent(m_publishing.lastSent());
     } else if (call.is<Wire::TxRollback>()) {
-        m_deliveries.rollbackSent();
+        m_deliveries.rollbackSent(m_publishing.lastSent());
     }
     if (!call.consumer)
-        m_calls.sent(call);
+        m_calls.sent(std::move(call));
     else if (call.id == call.consumer->startCall) // basic.consume and basic.cancel are answered by tag
-        call.consumer->isSent = true;
+        m_subscriptions.consumeSent(call);
 }
 
 bool ChannelEngine::releaseOne()
 {
-    if (!m_calls.isHolding() || !m_host.isOpen() || m_deliveries.isTransactionEnding())
+    if (!m_calls.isHolding() || !canSend() || m_deliveries.isTransactionEnding())
         return false;
+    if (m_calls.isAtBarrier()) {
+        if (m_subscriptions.restartCount() > 0)
+            return false;
+        m_calls.removeBarrier();
+        return true;
+    }
     if (const ChannelCall *call = m_calls.firstCall()) {
         if (waitsForConfirms(*call)) {
             startCloseTime();
@@ -116,6 +132,12 @@ Result<CallId> ChannelEngine::close()
 {
     if (!acceptsCalls())
         return notOpen(Wire::ChannelClose::name);
+    if (m_isSuspended) {
+        const CallId closing = m_host.calls().nextId();
+        finish(closing, {});
+        end(Error(ErrorKind::Cancelled, u"channel %1 was closed"_s.arg(m_number)), {}, false);
+        return closing;
+    }
     m_subscriptions.cancelAll();
     const Result<CallId> closing =
         call(Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess, .replyText = "closed by the application"});
@@ -158,10 +180,9 @@ Result<CallId> ChannelEngine::txSelect()
         return notOpen(Wire::TxSelect::name);
     if (m_mode == Mode::Confirm)
         return wrongMode(Wire::TxSelect::name, u"is in confirm mode, which excludes transactions"_s);
-    const Result<CallId> selecting = call(Wire::TxSelect{});
     m_mode = Mode::Transaction;
     m_deliveries.startTransactions();
-    return selecting;
+    return call(Wire::TxSelect{});
 }
 
 Result<CallId> ChannelEngine::txCommit()
@@ -170,7 +191,12 @@ Result<CallId> ChannelEngine::txCommit()
         return notOpen(Wire::TxCommit::name);
     if (m_mode != Mode::Transaction)
         return wrongMode(Wire::TxCommit::name, u"is not in transaction mode"_s);
-    return call(Wire::TxCommit{});
+    if (!std::exchange(m_isTransactionTorn, false))
+        return call(Wire::TxCommit{});
+    ChannelCall undoing = ChannelCall::undoing(m_host.calls().nextId());
+    const CallId id = undoing.id;
+    submit(std::move(undoing));
+    return id;
 }
 
 Result<CallId> ChannelEngine::txRollback()
@@ -179,6 +205,7 @@ Result<CallId> ChannelEngine::txRollback()
         return notOpen(Wire::TxRollback::name);
     if (m_mode != Mode::Transaction)
         return wrongMode(Wire::TxRollback::name, u"is not in transaction mode"_s);
+    m_isTransactionTorn = false;
     return call(Wire::TxRollback{});
 }
 
@@ -263,8 +290,11 @@ void ChannelEngine::on(const Wire::ChannelOpenOk &method)
     if (m_state == State::Opening)
         setState(State::Open);
     finishCall(method);
-    if (m_state == State::Open)
-        m_host.post(ChannelOpened{shared_from_this()});
+    if (m_state != State::Open)
+        return;
+    m_host.post(ChannelOpened{shared_from_this()});
+    if (Restoration *restoration = m_host.restoration())
+        restoration->channelEnded(m_number);
 }
 
 void ChannelEngine::on(const Wire::ChannelCloseOk &method)
@@ -296,6 +326,16 @@ void ChannelEngine::on(const Wire::ChannelClose &method)
         finish(closing, {});
     }
     m_host.channels().setClosedByPeer(m_number, true);
+    const bool isConsume = Wire::MethodId{method.classId, method.methodId}.value() == Wire::BasicConsume::id.value();
+    if (isConsume && m_state != State::Closing && m_subscriptions.restartCount() > 0) {
+        // A consumer that cannot be started again does not end the others.
+        if (const auto refused = m_subscriptions.refusedRestarts(error); !refused.empty()) {
+            m_host.startRestoration().addChannel(m_number);
+            m_subscriptions.endRefused(refused, error);
+            suspend(error);
+            return releaseHeld();
+        }
+    }
     end(error, error, crossing);
 }
 
@@ -369,7 +409,14 @@ void ChannelEngine::on(const Wire::TxRollbackOk &method)
     if (!m_deliveries.isTransacted())
         return reportUnexpected(method.name);
     m_deliveries.rolledBack();
-    finishCall(method);
+    if (const auto call = m_calls.take<Wire::TxRollbackOk>()) {
+        const bool isCommit = QLatin1StringView(call->method) == QLatin1StringView(Wire::TxCommit::name);
+        finish(call->id, isCommit ? ReplyValue(Error(ErrorKind::Network,
+                                                     u"the transaction was rolled back because a part of it was lost "
+                                                     u"with the connection"_s,
+                                                     0, QLatin1StringView(Wire::TxCommit::name)))
+                                  : ReplyValue());
+    }
     releaseHeld();
 }
 
@@ -380,7 +427,7 @@ void ChannelEngine::release()
         m_host.channels().release(m_number, this);
         return;
     }
-    const bool closeNow = m_isOnWire && !m_isCloseSent && m_host.isOpen();
+    const bool closeNow = m_isOnWire && !m_isCloseSent && m_host.isConnectionOpen();
     if (closeNow) {
         m_deliveries.writeAcks();
         m_host.frames().send(m_number, Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess,
@@ -412,6 +459,9 @@ void ChannelEngine::closeWithError(quint16 replyCode, const Error &reason)
 void ChannelEngine::end(const Error &callError, const Error &closeReason, bool awaitsCloseOk)
 {
     setState(State::Closed);
+    Restoration *const restoration = m_host.restoration();
+    if (restoration)
+        restoration->pauseReport();
     const ReplyValue closeResult = closeReason.isError() ? ReplyValue(callError) : ReplyValue();
     // The events have the order of these calls.
     m_calls.endSent(callError, m_closeCall, closeResult);
@@ -426,8 +476,89 @@ void ChannelEngine::end(const Error &callError, const Error &closeReason, bool a
     m_isOnWire = false;
     m_isCloseSent = false;
     m_flowStopped = false;
+    m_isSuspended = false;
+    m_isTransactionTorn = false;
+    m_sentMode = Mode::Plain;
+    const quint16 number = m_number;
     m_host.channelEnded(*this, awaitsCloseOk);
     m_host.post(ChannelClosed{shared_from_this(), closeReason});
+    if (restoration) {
+        restoration->channelEnded(number, closeReason);
+        restoration->resumeReport();
+    }
+}
+
+void ChannelEngine::setReplaying(bool replays)
+{
+    m_isReplaying = replays;
+    releaseHeld();
+}
+
+void ChannelEngine::suspend(const Error &callError)
+{
+    if (m_isReplaying || m_state == State::Closing)
+        return end(callError, m_isReplaying ? callError : Error(), false);
+    m_incarnation = m_host.newIncarnation();
+    if (!m_isOnWire)
+        return; // nothing was sent, so everything continues to wait
+    std::vector<ChannelCall> repeated = m_calls.takeRepeatable(callError);
+    m_contents.end(callError);
+    m_subscriptions.suspend(callError, repeated);
+    m_publishing.suspend(callError);
+    if (!m_deliveries.isTransactionEmpty(m_publishing.lastSent()))
+        m_isTransactionTorn = true;
+    if (m_isTransactionTorn)
+        m_isTransactionTorn = !m_calls.undoTransaction();
+    m_deliveries.clear();
+    std::vector<ChannelCall> calls = callsToRestore(std::move(repeated));
+    m_subscriptions.suspended(m_calls.holdFirst(std::move(calls), m_subscriptions.restartCount() > 0));
+    if (m_state != State::Opening)
+        setState(State::Opening);
+    m_ticket = 0;
+    m_isOnWire = false;
+    m_flowStopped = false;
+    m_sentMode = Mode::Plain;
+    m_isSuspended = true;
+    m_host.post(ChannelSuspended{shared_from_this(), callError});
+}
+
+// The calls that open the channel again, and start its consumers, in the order in which they were made first.
+std::vector<ChannelCall> ChannelEngine::callsToRestore(std::vector<ChannelCall> repeated)
+{
+    std::sort(repeated.begin(), repeated.end(),
+              [](const ChannelCall &one, const ChannelCall &other) { return one.id < other.id; });
+    if (const QString queue = m_topology.declaredQueue(); !queue.isEmpty())
+        m_calls.nameLastQueue(repeated, queue.toUtf8());
+    bool isModeSelected = m_sentMode == Mode::Plain;
+    Restoration &restoration = m_host.startRestoration();
+    restoration.addChannel(m_number);
+    for (ChannelCall &call : repeated) {
+        isModeSelected = isModeSelected || call.is<Wire::ConfirmSelect>() || call.is<Wire::TxSelect>();
+        if (!call.consumer)
+            continue;
+        if (call.consumer->state == ConsumerEntry::State::Active && m_host.isConnectionOpen())
+            restoration.consumerSuspendedAgain();
+        m_subscriptions.restart(call);
+        restoration.addConsumer(
+            call.id, {.channel = m_number, .consumerTag = call.consumer->tag, .queue = Wire::decodeText(call.queue())});
+    }
+    std::vector<ChannelCall> calls;
+    const auto add = [&](const auto &method) {
+        calls.push_back(ChannelCall::of(m_host.calls().nextId(), method));
+        calls.back().isForRestoring = true;
+    };
+    // Otherwise all calls of open() are repeated.
+    if (repeated.empty() || !repeated.front().is<Wire::ChannelOpen>()) {
+        add(Wire::ChannelOpen{});
+        if (!isModeSelected && m_sentMode == Mode::Confirm)
+            add(Wire::ConfirmSelect{});
+        else if (!isModeSelected)
+            add(Wire::TxSelect{});
+        if (m_subscriptions.channelPrefetch() > 0)
+            add(Wire::BasicQos{.prefetchCount = m_subscriptions.channelPrefetch(), .global = true});
+    }
+    std::move(repeated.begin(), repeated.end(), std::back_inserter(calls));
+    return calls;
 }
 
 } // namespace AmqpQt::Engine

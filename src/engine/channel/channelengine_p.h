@@ -9,6 +9,8 @@
 #include "engine/channel/topologycalls_p.h"
 #include "engine/time_p.h"
 
+#include <vector>
+
 namespace AmqpQt::Engine
 {
 
@@ -36,6 +38,9 @@ public:
         m_calls.renameQueues(newNames);
     }
     void setRecorded(bool recorded) noexcept { m_isRecorded = recorded; } // for calls made afterwards
+    // A channel that replays makes its calls while Settings::holdsChannels holds the others, and ends when the
+    // connection is lost.
+    void setReplaying(bool replays);
 
     // Each returns the id of its reply, or an error if nothing was queued.
     Result<CallId> open();
@@ -65,6 +70,11 @@ public:
     bool releaseOne(); // returns false if no held operation can be sent now
     void releaseHeld() override;
     void callTimedOut(const char *method, Milliseconds timeout);
+    // Called when the connection is lost and recovers, and when the broker closes the channel instead of starting a
+    // consumer again. On the next connection, the channel is opened with its mode, its
+    // prefetch and its consumers, repeats calls that were sent without an answer, and continues with those held.
+    // Other calls that were sent end with `callError`, and unconfirmed messages as unknown.
+    void suspend(const Error &callError);
     // Ends all outstanding calls with `callError`, and drops all subscriptions.
     void end(const Error &callError, const Error &closeReason, bool awaitsCloseOk);
 
@@ -72,11 +82,12 @@ private:
     void submit(ChannelCall call) override;
     bool holdsCalls() const // whether a call that is made now is held
     {
-        return !m_host.isOpen() || m_calls.isHolding() || m_deliveries.isTransactionEnding();
+        return !canSend() || m_calls.isHolding() || m_deliveries.isTransactionEnding();
     }
     bool mustHold(const ChannelCall &call) const;
     bool waitsForConfirms(const ChannelCall &call) const;
-    void sendCall(const ChannelCall &call);
+    void sendCall(ChannelCall call);
+    std::vector<ChannelCall> callsToRestore(std::vector<ChannelCall> repeated);
     Error wrongMode(const char *method, const QString &need) const;
 
     // received methods that are not for one part alone

@@ -33,7 +33,10 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
     bool cancelHeld : 1 = false;   // basic.cancel waits for consume-ok; sent earlier, it would end the connection
     bool waitsForTag : 1 = false;  // basic.consume waits for the cancel-ok of the consumer that has the tag
     bool isDraining : 1 = false;   // deliveries are taken until cancel-ok
+    bool isRestored : 1 = false;   // was active when the connection was lost, and has not been started again
+    quint16 prefetch = 0;          // with which it was started
     std::unique_ptr<DeliveryTemplate> lastDelivery; // created with the first delivery
+    QByteArray consume;                             // basic.consume as it was sent, if the connection recovers
 
     bool isEnding() const noexcept { return state > State::Active || cancelHeld; }
 };
@@ -50,6 +53,8 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
 //               too, if it has unsettled     or a rejected basic.consume              deliveries are settled or
 //               deliveries                                                            requeued
 //   Gone        nowhere                      the end of the channel
+//
+// When a channel is suspended, Active becomes Starting, and an entry that is ending becomes Gone.
 //
 // Acks and the assembler have plain pointers to entries. Those of unsettled deliveries stay valid since the entry is in
 // one of the lists, and the content that is being received ends before 16 more consumers can end, since no method of
@@ -76,7 +81,7 @@ public:
     std::shared_ptr<ConsumerEntry> take(QByteArrayView tag); // called when the consumer has ended; frees the tag
     ConsumerEntry *addEnded(QByteArrayView tag);             // adds an entry for deliveries with an unknown tag
     bool takeDueConsumeOk(QByteArrayView tag);               // called for a consumer that the broker has cancelled
-    Entries takeAll(); // called when the channel has ended; forgets the consumers that have ended
+    Entries takeAll(); // called when the channel has ended or is suspended; forgets the consumers that have ended
 
     // Deliveries, which keep entries that have ended.
     void settled(ConsumerEntry &consumer, int count)

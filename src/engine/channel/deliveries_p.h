@@ -59,8 +59,11 @@ public:
     bool isTransacted() const noexcept { return m_transaction != nullptr; }
     // After tx.commit and tx.rollback nothing may follow before the reply, not even acks.
     bool isTransactionEnding() const noexcept { return m_transaction && m_transaction->isEnding(); }
-    void commitSent() { m_transaction->commitSent(); }
-    void rollbackSent() { m_transaction->rollbackSent(); }
+    // `lastPublish` is the number of the last message that was sent on the channel.
+    void commitSent(quint64 lastPublish) { m_transaction->commitSent(lastPublish); }
+    void rollbackSent(quint64 lastPublish) { m_transaction->rollbackSent(lastPublish); }
+    void transactionsSelected(quint64 lastPublish) { m_transaction->restart(lastPublish); } // tx.select is sent
+    bool isTransactionEmpty(quint64 lastPublish) const { return !m_transaction || m_transaction->isEmpty(lastPublish); }
     void committed();
     void rolledBack();
 

@@ -209,16 +209,26 @@ void Publishing::returned(ReturnedMessage message)
         m_channel.host().post(Returned{m_channel.shared_from_this(), std::move(message)});
 }
 
+void Publishing::endUnconfirmed(const QString &text, const Error &cause)
+{
+    if (!m_confirms)
+        return;
+    std::vector<Confirms::Outcome> outcomes;
+    m_confirms->end(outcomes);
+    report(outcomes, Error(ErrorKind::Unconfirmed, text.arg(cause.text()), cause.replyCode()));
+}
+
 void Publishing::end(const Error &callError)
 {
-    if (m_confirms) {
-        std::vector<Confirms::Outcome> outcomes;
-        m_confirms->end(outcomes);
-        report(outcomes, Error(ErrorKind::Unconfirmed,
-                               u"the channel ended before the broker confirmed the message: %1"_s.arg(callError.text()),
-                               callError.replyCode()));
-    }
+    endUnconfirmed(u"the channel ended before the broker confirmed the message: %1"_s, callError);
     m_isWindowFull = false;
+    m_last.reset();
+}
+
+void Publishing::suspend(const Error &lossOfConnection)
+{
+    endUnconfirmed(u"the connection was lost before the broker confirmed the message: %1"_s, lossOfConnection);
+    checkConfirmWindow();
     m_last.reset();
 }
 

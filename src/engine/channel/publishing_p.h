@@ -71,6 +71,11 @@ public:
 
     void startConfirms(); // enters confirm mode
     qsizetype sentUnconfirmed() const noexcept { return m_confirms ? m_confirms->outstanding() : 0; }
+    quint64 lastSent() const // the number of the last message that was sent
+    {
+        const HeldPublish *held = m_channel.callQueue().firstPublish();
+        return held ? held->sequence - 1 : m_sequence;
+    }
     // Publishes that wait for their confirms, including those not sent yet.
     qsizetype unconfirmed() const noexcept { return sentUnconfirmed() + m_channel.callQueue().unconfirmed(); }
     enum class Confirmed { Now, Before, NeverPublished };
@@ -84,7 +89,8 @@ public:
     bool isConfirmWindowFull() const noexcept { return m_isWindowFull; }
     void checkConfirmWindow();
 
-    void end(const Error &callError); // the channel has ended
+    void end(const Error &callError);            // the channel has ended
+    void suspend(const Error &lossOfConnection); // held messages stay
 
 private:
     struct Last {
@@ -144,6 +150,7 @@ private:
             checkConfirmWindow();
         return m_sequence;
     }
+    void endUnconfirmed(const QString &text, const Error &cause); // `text` has a place for that of the cause
     void report(std::vector<Confirms::Outcome> &outcomes, const Error &failure);
 
     ChannelContext &m_channel;

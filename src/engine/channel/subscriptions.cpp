@@ -5,6 +5,8 @@
 #include "engine/arguments/arguments_p.h"
 #include "engine/arguments/knownproperties_p.h"
 
+#include <algorithm>
+
 namespace AmqpQt::Engine
 {
 
@@ -74,6 +76,7 @@ Result<std::shared_ptr<ConsumerEntry>> Subscriptions::consume(const QString &nam
     consumer->client = client;
     consumer->noAck = noAck;
     consumer->isForReplies = isForReplies;
+    consumer->prefetch = prefetch;
     consumer->startCall = m_channel.host().calls().nextId();
     if (m_channel.isRecorded() && !isForReplies)
         m_channel.host().topologyRecord().expect(consumer->startCall, ConsumerStart{m_topology.reference(*resolved)});
@@ -98,6 +101,14 @@ CallId Subscriptions::cancel(ConsumerEntry &consumer)
     if (consumer.waitsForTag) {
         m_channel.callQueue().cancelWaitingConsumes(&consumer);
         m_channel.releaseHeld(); // including the operations queued after it
+    } else if (consumer.isRestored && !consumer.isSent) {
+        m_channel.callQueue().forget(consumer.startCall);
+        noteEnd(consumer, TopologyRecord::EndOfConsumer::Ended);
+        endConsumer(m_channel.consumers().find(consumer.tag));
+        m_channel.finish(consumer.startCall,
+                         Error(ErrorKind::Cancelled, u"the consumer was cancelled while the connection was lost"_s));
+        m_channel.finish(id, CancelResult{});
+        m_channel.releaseHeld();
     } else if (consumer.state == ConsumerEntry::State::Starting) {
         consumer.cancelHeld = true;
     } else {
@@ -119,6 +130,99 @@ void Subscriptions::channelOpened()
         m_channel.call(Wire::BasicQos{.prefetchCount = m_channelPrefetch, .global = true});
 }
 
+void Subscriptions::suspend(const Error &callError, std::vector<ChannelCall> &calls)
+{
+    m_channel.consumers().requeued();
+    for (const auto &consumer : m_channel.consumers().takeAll()) {
+        consumer->lastDelivery.reset();
+        const bool wasActive = consumer->state != ConsumerEntry::State::Starting;
+        if (wasActive && m_channel.host().isConnectionOpen()) // otherwise the record knows
+            noteEnd(*consumer, TopologyRecord::EndOfConsumer::Ended);
+        if (consumer->isEnding()) {
+            consumer->isRestored = consumer->isRestored || wasActive;
+            noteEnd(*consumer, TopologyRecord::EndOfConsumer::Ended);
+            if (consumer->state == ConsumerEntry::State::Starting)
+                m_channel.finish(consumer->startCall, callError);
+            consumer->state = ConsumerEntry::State::Gone;
+            m_channel.finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
+            continue;
+        }
+        m_channel.consumers().insert(consumer);
+        if (!consumer->isSent)
+            continue;                                        // its call is held
+        m_channel.host().calls().ended(consumer->startCall); // until it is sent again
+        ChannelCall starting{.id = consumer->startCall,
+                             .reply = Wire::BasicConsumeOk::id.value(),
+                             .method = Wire::BasicConsume::name,
+                             .payload = consumer->consume,
+                             .consumer = consumer};
+        calls.push_back(std::move(starting));
+    }
+    m_restarts = 0;
+}
+
+void Subscriptions::restart(ChannelCall &consume)
+{
+    ConsumerEntry &consumer = *consume.consumer;
+    consumer.isSent = false;
+    consumer.consume = consume.payload;
+    consumer.isRestored = consumer.isRestored || consumer.state == ConsumerEntry::State::Active;
+    m_restarts += consumer.isRestored;
+    if (consumer.state == ConsumerEntry::State::Starting)
+        return; // its reply is still awaited
+    consumer.state = ConsumerEntry::State::Starting;
+    consumer.startCall = consume.id = m_channel.host().calls().nextId();
+    if (TopologyRecord *record = m_channel.host().recordedTopology();
+        record && m_channel.isRecorded() && !consumer.isForReplies)
+        record->expect(consume.id, ConsumerStart{{.name = Wire::decodeText(consume.queue())}});
+}
+
+// channel.close does not contain the tag, but RabbitMQ's text has the name of the queue. Otherwise the oldest consumer
+// is the cause, since they are answered in order.
+std::vector<std::shared_ptr<ConsumerEntry>> Subscriptions::refusedRestarts(const Error &reason) const
+{
+    using Entry = std::shared_ptr<ConsumerEntry>;
+    std::vector<Entry> started;
+    for (const Entry &consumer : m_channel.consumers().entries()) {
+        if (consumer->state == ConsumerEntry::State::Starting && consumer->isSent)
+            started.push_back(consumer);
+    }
+    if (started.empty())
+        return {};
+    std::sort(started.begin(), started.end(),
+              [](const Entry &one, const Entry &other) { return one->startCall < other->startCall; });
+    const auto named = std::find_if(started.begin(), started.end(), [&](const Entry &consumer) {
+        return reason.text().contains(u"'%1'"_s.arg(queueOf(*consumer)));
+    });
+    const Entry refused = named != started.end() ? *named : started.front();
+    if (!refused->isRestored)
+        return {};
+    std::erase_if(started, [queue = queueOf(*refused)](const Entry &consumer) {
+        return !consumer->isRestored || queueOf(*consumer) != queue;
+    });
+    return started;
+}
+
+void Subscriptions::endRefused(const std::vector<std::shared_ptr<ConsumerEntry>> &refused, const Error &reason)
+{
+    for (const auto &consumer : refused) {
+        noteEnd(*consumer, TopologyRecord::EndOfConsumer::Ended);
+        endConsumer(consumer);
+        m_channel.finish(consumer->startCall, reason);
+        if (consumer->cancelCall)
+            m_channel.finish(consumer->cancelCall, CancelResult{});
+        else
+            m_channel.host().post(ConsumerCancelled{consumer, reason});
+    }
+}
+
+void Subscriptions::consumeSent(const ChannelCall &call)
+{
+    call.consumer->isSent = true;
+    if (m_channel.host().settings().recovers)
+        call.consumer->consume = call.payload;
+}
+
 void Subscriptions::cancelAll()
 {
     for (const auto &consumer : m_channel.consumers().entries()) {
@@ -132,7 +236,7 @@ void Subscriptions::cancelAll()
 void Subscriptions::end(const Error &callError, bool isFailure)
 {
     for (const auto &consumer : m_channel.consumers().takeAll()) {
-        recordEnd(*consumer, TopologyRecord::EndOfConsumer::Ended);
+        noteEnd(*consumer, TopologyRecord::EndOfConsumer::Ended);
         if (consumer->state == ConsumerEntry::State::Starting)
             m_channel.finish(consumer->startCall, callError);
         consumer->state = ConsumerEntry::State::Gone;
@@ -162,6 +266,7 @@ bool Subscriptions::claimTag(const ChannelCall &consume)
 
 void Subscriptions::consumeRejected(const ChannelCall &call, const Error &error)
 {
+    noteEnd(*call.consumer, TopologyRecord::EndOfConsumer::Ended);
     endConsumer(call.consumer);
     if (call.consumer->cancelCall)
         m_channel.finish(call.consumer->cancelCall, CancelResult{});
@@ -187,9 +292,19 @@ void Subscriptions::on(const Wire::BasicConsumeOk &method)
         return;
     }
     consumer->state = ConsumerEntry::State::Active;
+    const bool isRestored = consumer->isRestored;
+    consumer->isRestored = false;
+    m_restarts -= isRestored;
+    // On a new channel, an empty name would not refer to the same queue.
+    if (ChannelCall consume{.payload = consumer->consume}; !consume.payload.isEmpty() && consume.queue().isEmpty()) {
+        consume.setQueue(m_topology.declaredQueue().toUtf8());
+        consumer->consume = consume.payload;
+    }
     m_channel.finish(consumer->startCall, {});
     if (consumer->cancelHeld && m_channel.acceptsCalls())
         sendCancel(consumer);
+    if (isRestored)
+        m_channel.releaseHeld();
 }
 
 void Subscriptions::on(const Wire::BasicCancelOk &method)
@@ -197,7 +312,7 @@ void Subscriptions::on(const Wire::BasicCancelOk &method)
     const auto consumer = m_channel.consumers().find(method.consumerTag);
     if (!consumer || consumer->state != ConsumerEntry::State::Cancelling)
         return m_channel.reportUnexpected(method.name);
-    recordEnd(*consumer, TopologyRecord::EndOfConsumer::Ended);
+    noteEnd(*consumer, TopologyRecord::EndOfConsumer::Ended);
     endConsumer(consumer);
     m_channel.finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
     m_channel.releaseHeld(); // another consumer may wait for the tag
@@ -222,7 +337,7 @@ void Subscriptions::on(const Wire::BasicCancel &method)
         consumer->consumeOkIsDue = true;
         m_channel.finish(consumer->startCall, error);
     }
-    recordEnd(*consumer, TopologyRecord::EndOfConsumer::CancelledByBroker);
+    noteEnd(*consumer, TopologyRecord::EndOfConsumer::CancelledByBroker);
     endConsumer(consumer);
     if (consumer->cancelCall)
         m_channel.finish(consumer->cancelCall, CancelResult{consumer->returned, consumer->lost});
@@ -240,9 +355,20 @@ void Subscriptions::stopDeliveries(QByteArrayView consumerTag)
                                        Wire::BasicCancel{.consumerTag = consumerTag, .noWait = true});
 }
 
-void Subscriptions::recordEnd(const ConsumerEntry &consumer, TopologyRecord::EndOfConsumer how)
+QString Subscriptions::queueOf(const ConsumerEntry &consumer)
 {
-    if (TopologyRecord *record = m_channel.host().recordedTopology())
+    return Wire::decodeText(ChannelCall::queueOf(consumer.consume));
+}
+
+void Subscriptions::noteEnd(ConsumerEntry &consumer, TopologyRecord::EndOfConsumer how)
+{
+    const bool isRestored = consumer.isRestored;
+    consumer.isRestored = false;
+    m_restarts -= isRestored;
+    TopologyRecord *record = m_channel.host().recordedTopology();
+    if (record && isRestored)
+        record->consumerAbandoned(queueOf(consumer));
+    else if (record)
         record->consumerEnded(consumer.startCall, how);
 }
 

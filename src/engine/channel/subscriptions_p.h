@@ -8,6 +8,7 @@
 #include <AmqpQt/options.h>
 
 #include <memory>
+#include <vector>
 
 namespace AmqpQt::Engine
 {
@@ -33,6 +34,17 @@ public:
 
     void channelOpened(); // restores the prefetch of the channel
     void cancelAll();     // the channel is closing
+    // The connection was lost. Ends the consumers that are ending, and adds the basic.consume of the others to `calls`.
+    void suspend(const Error &callError, std::vector<ChannelCall> &calls);
+    // Prepares a basic.consume that suspend() has added.
+    void restart(ChannelCall &consume);
+    int restartCount() const noexcept { return m_restarts; } // prepared by restart() and not answered
+    // The consumer whose restart has made the broker close the channel, and the others of its queue, which would be
+    // refused as well. Returns an empty list if the cause was the start of a new consumer.
+    std::vector<std::shared_ptr<ConsumerEntry>> refusedRestarts(const Error &reason) const;
+    void endRefused(const std::vector<std::shared_ptr<ConsumerEntry>> &refused, const Error &reason);
+    void suspended(quint16 prefetch) noexcept { m_sentPrefetch = prefetch; } // the prefetch after all held calls
+    quint16 channelPrefetch() const noexcept { return m_channelPrefetch; }
     void end(const Error &callError, bool isFailure);
 
     bool claimTag(const ChannelCall &consume); // called before it is sent; returns false if the tag is taken
@@ -41,6 +53,7 @@ public:
     // Called for a delivery with an unknown tag, whose consumer ended too long ago to be remembered, or never existed.
     ConsumerEntry *rejectDelivery(QByteArrayView tag);
 
+    void consumeSent(const ChannelCall &call); // basic.consume
     void on(const Wire::BasicConsumeOk &);
     void on(const Wire::BasicCancelOk &);
     void on(const Wire::BasicCancel &);
@@ -48,7 +61,8 @@ public:
 private:
     void sendCancel(const std::shared_ptr<ConsumerEntry> &consumer);
     void stopDeliveries(QByteArrayView consumerTag);
-    void recordEnd(const ConsumerEntry &consumer, TopologyRecord::EndOfConsumer how);
+    static QString queueOf(const ConsumerEntry &consumer); // if the connection recovers
+    void noteEnd(ConsumerEntry &consumer, TopologyRecord::EndOfConsumer how);
     void endConsumer(const std::shared_ptr<ConsumerEntry> &consumer);
     bool hasDirectReplyTo() const
     {
@@ -61,6 +75,7 @@ private:
     quint16 m_prefetch = 0;     // the default of consumers
     quint16 m_sentPrefetch = 0; // the prefetch at the broker, which applies to the next consumer
     quint16 m_channelPrefetch = 0;
+    int m_restarts = 0;
 };
 
 } // namespace AmqpQt::Engine

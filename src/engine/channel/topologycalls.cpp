@@ -245,20 +245,24 @@ void TopologyCalls::on(const Wire::QueueDeclareOk &method)
     info.name = Wire::decodeText(method.queue);
     info.messageCount = method.messageCount;
     info.consumerCount = method.consumerCount;
-    if (call->id == m_lastDeclare && m_lastQueue != info.name) // otherwise it keeps sharing the application's string
+    const bool isLast = call->id == m_lastDeclare;
+    if (isLast && m_lastQueue != info.name) // otherwise it keeps sharing the application's string
         m_lastQueue = info.name;
+    m_declaredQueue = isLast ? m_lastQueue : info.name;
     m_channel.finish(call->id, info);
 }
 
 void TopologyCalls::renameQueues(const QHash<QString, QString> &newNames)
 {
     m_lastQueue = newNames.value(m_lastQueue, m_lastQueue);
+    m_declaredQueue = newNames.value(m_declaredQueue, m_declaredQueue);
 }
 
 void TopologyCalls::clear()
 {
     m_lastDeclare = 0;
     m_lastQueue.clear();
+    m_declaredQueue.clear();
 }
 
 } // namespace AmqpQt::Engine

@@ -38,6 +38,8 @@ public:
                                   const FieldTable &arguments);
 
     QString lastQueue() const { return m_lastQueue; } // empty until the broker has named it
+    // The queue of the last declaration that the broker has answered.
+    QString declaredQueue() const { return m_declaredQueue; }
     Result<QString> resolveQueue(const QString &name) const;
     QueueReference reference(const QString &resolved) const { return {resolved, m_lastDeclare}; }
     void on(const Wire::QueueDeclareOk &);
@@ -58,6 +60,7 @@ private:
     ChannelContext &m_channel;
     CallId m_lastDeclare = 0;
     QString m_lastQueue;
+    QString m_declaredQueue;
 };
 
 } // namespace AmqpQt::Engine

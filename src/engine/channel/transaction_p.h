@@ -28,15 +28,24 @@ public:
     bool isEnding() const noexcept { return m_isEnding; } // whether tx.commit or tx.rollback awaits its reply
     void hold(const Nack &nack) { m_nacks.push_back(nack); }
 
-    void commitSent()
+    // `lastPublish` is the number of the last message that was sent.
+    void commitSent(quint64 lastPublish)
     {
         m_isEnding = true;
         m_settled.clear();
+        m_lastPublish = lastPublish;
     }
-    void rollbackSent()
+    void rollbackSent(quint64 lastPublish)
     {
         m_isEnding = true;
         m_rolledBack = std::exchange(m_settled, {});
+        m_lastPublish = lastPublish;
+    }
+    bool isEmpty(quint64 lastPublish) const { return m_settled.empty() && lastPublish == m_lastPublish; }
+    void restart(quint64 lastPublish) // on a new channel of the broker
+    {
+        *this = {};
+        m_lastPublish = lastPublish;
     }
     std::vector<Settlement> takeRolledBack() { return std::exchange(m_rolledBack, {}); }
     std::vector<Nack> ended() // called when the reply has arrived; returns the nacks that can be sent now
@@ -49,6 +58,7 @@ private:
     std::vector<Settlement> m_settled;
     std::vector<Settlement> m_rolledBack; // the settlements of a tx.rollback that awaits its reply
     std::vector<Nack> m_nacks;
+    quint64 m_lastPublish = 0; // before the current transaction
     bool m_isEnding = false;
 };
 

@@ -6,6 +6,7 @@
 #include "engine/connection/eventqueue_p.h"
 #include "engine/connection/flowcontrol_p.h"
 #include "engine/connection/framewriter_p.h"
+#include "engine/connection/restoration_p.h"
 #include "engine/settings_p.h"
 #include "engine/topology/topologyrecord_p.h"
 
@@ -24,7 +25,9 @@ public:
     ChannelHost(const ChannelHost &) = delete;
     ChannelHost &operator=(const ChannelHost &) = delete;
 
-    bool isOpen() const noexcept { return m_isOpen; }   // methods can be sent on channels
+    bool isOpen() const noexcept { return m_isOpen; } // methods can be sent on channels
+    // The broker has answered connection.open. Channels may still be held, see Settings::holdsChannels.
+    bool isConnectionOpen() const noexcept { return m_isConnectionOpen; }
     bool hasNack() const noexcept { return m_hasNack; } // the broker supports basic.nack
     const Settings &settings() const noexcept { return m_settings; }
     FrameWriter &frames() noexcept { return m_frames; }
@@ -38,6 +41,13 @@ public:
         if (!m_topology)
             m_topology = std::make_unique<TopologyRecord>();
         return *m_topology;
+    }
+    Restoration *restoration() noexcept { return m_restoration.get(); } // null until the connection is lost
+    Restoration &startRestoration()
+    {
+        if (!m_restoration)
+            m_restoration = std::make_unique<Restoration>(m_events);
+        return *m_restoration;
     }
     void callSent(const CallTracker::Call &call) { m_calls.sent(call, m_frames.output().appended()); }
 
@@ -67,8 +77,10 @@ protected:
     ChannelTable m_channels;
     std::vector<std::shared_ptr<ChannelEngine>> m_channelsWithAcks;
     std::unique_ptr<TopologyRecord> m_topology; // created with the first declaration or consumer
+    std::unique_ptr<Restoration> m_restoration; // created when the connection is lost
     quint64 m_lastIncarnation = 0;
     bool m_isOpen = false;
+    bool m_isConnectionOpen = false;
     bool m_hasNack = false;
 };
 

@@ -203,6 +203,13 @@ qsizetype ChannelRouter::matchDelivery(RepeatedDelivery &delivery)
     return size;
 }
 
+void ChannelRouter::connectionLost()
+{
+    m_lastChannel = nullptr;
+    m_bodyChannel = nullptr;
+    m_reader.streamTo(nullptr);
+}
+
 void ChannelRouter::channelEnded(const ChannelEngine &channel)
 {
     if (m_lastChannel == &channel)

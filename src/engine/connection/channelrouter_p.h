@@ -34,6 +34,7 @@ public:
     bool nextRepeated(RepeatedDelivery &delivery);
 
     void channelEnded(const ChannelEngine &channel); // the rest of its body is skipped
+    void connectionLost();
 
 private:
     bool isLate(quint16 number, Wire::MethodId id, QByteArrayView arguments);

@@ -56,10 +56,15 @@ void ChannelTable::closed(quint16 number, bool awaitsCloseOk)
 
 // Below, a channel that ends may remove itself and others from the table, and the table may grow.
 
-void ChannelTable::closeAll()
+void ChannelTable::closeAll(const Error &callError)
 {
     for (size_t number = 1; number < m_slots.size(); ++number) {
-        if (ChannelEngine *channel = m_slots[number].channel; channel && channel->acceptsCalls())
+        ChannelEngine *channel = m_slots[number].channel;
+        if (!channel || channel->state() == ChannelEngine::State::Closed)
+            continue;
+        if (!channel->isOnWire() && !channel->canSend())
+            channel->end(callError, {}, false);
+        else if (channel->acceptsCalls())
             channel->close();
     }
 }
@@ -86,6 +91,18 @@ void ChannelTable::endAll(const Error &callError, const Error &reason)
         const Slot slot = m_slots[number];
         if (slot.channel && slot.channel->state() != ChannelEngine::State::Closed)
             slot.channel->end(callError, reason, false);
+        else if (slot.awaitsCloseOk)
+            closed(quint16(number), false);
+        m_slots[number].closedByPeer = false;
+    }
+}
+
+void ChannelTable::suspendAll(const Error &callError)
+{
+    for (size_t number = 1; number < m_slots.size(); ++number) {
+        const Slot slot = m_slots[number];
+        if (slot.channel && slot.channel->state() != ChannelEngine::State::Closed)
+            slot.channel->suspend(callError);
         else if (slot.awaitsCloseOk)
             closed(quint16(number), false);
         m_slots[number].closedByPeer = false;

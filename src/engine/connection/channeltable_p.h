@@ -49,10 +49,11 @@ public:
     void setClosedByPeer(quint16 number, bool closed) { m_slots[number].closedByPeer = closed; }
     int openCount() const noexcept { return m_openCount; } // includes numbers that await close-ok
 
-    void closeAll();
-    void releaseHeld(); // the operations that the channels hold
+    void closeAll(const Error &callError); // on an open connection; ends those that are held before they were sent
+    void releaseHeld();                    // the operations that the channels hold
     void renameQueues(const QHash<QString, QString> &newNames);
     void endAll(const Error &callError, const Error &reason); // also forgets the close-oks that the broker owes
+    void suspendAll(const Error &callError);                  // also forgets the close-oks that the broker owes
     void endBeyondLimit();                                    // the channels whose numbers exceed the limit
 
 private:

@@ -2,6 +2,7 @@
 #include "engine/connection/connectionengine_p.h"
 
 #include "engine/arguments/arguments_p.h"
+#include "engine/connection/recoverability_p.h"
 #include "engine/connection/sasl_p.h"
 
 #include <algorithm>
@@ -35,7 +36,8 @@ void ConnectionEngine::setState(State state)
     };
     Q_ASSERT(isLegal(m_state, state));
     m_state = state;
-    m_isOpen = state == Open;
+    m_isConnectionOpen = state == Open;
+    m_isOpen = state == Open && !m_settings.holdsChannels;
     m_takesRepeated = false; // until the next read
 }
 
@@ -77,7 +79,7 @@ void ConnectionEngine::inputRead(qsizetype size, Time now)
         return; // the input is too late
     m_now = now;
     m_heartbeat.received(now);
-    m_takesRepeated = m_isOpen && !m_frames.isLogged();
+    m_takesRepeated = m_isConnectionOpen && !m_frames.isLogged();
     m_reader.filled(size);
 }
 
@@ -214,8 +216,34 @@ void ConnectionEngine::on(const Wire::ConnectionOpenOk &method)
     m_reader.handshakeDone();
     post(Opened{});
     m_channels.endBeyondLimit();
-    for (const auto &channel : std::exchange(m_waiting, {}))
-        channel->releaseOne();
+    releaseWaiting();
+    if (m_isOpen && m_restoration)
+        m_restoration->channelsReleased();
+}
+
+void ConnectionEngine::releaseWaiting()
+{
+    for (auto &channel : std::exchange(m_waiting, {})) {
+        if (channel->canSend())
+            channel->releaseOne();
+        else
+            m_waiting.push_back(std::move(channel));
+    }
+}
+
+void ConnectionEngine::releaseChannels()
+{
+    if (!m_isConnectionOpen || m_isOpen || m_isClosing)
+        return;
+    m_isOpen = true;
+    releaseWaiting();
+    startRestoration().channelsReleased();
+}
+
+// The error of calls that the end of the connection leaves unanswered.
+static Error callErrorFor(const Error &reason)
+{
+    return reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
 }
 
 void ConnectionEngine::close(Time now)
@@ -227,7 +255,8 @@ void ConnectionEngine::close(Time now)
     if (m_state != State::Open)
         return end({});
     m_closeTimer.start(now, m_settings.closeTimeout);
-    m_channels.closeAll();
+    m_restoration.reset(); // nothing more is restored
+    m_channels.closeAll(callErrorFor({}));
     sendCloseWhenAllIsAnswered();
 }
 
@@ -302,22 +331,19 @@ void ConnectionEngine::reportUnexpected(const char *method)
     reportViolation(Wire::ReplyCode::CommandInvalid, u"received an unexpected %1"_s.arg(QLatin1StringView(method)));
 }
 
-// The error of calls that the end of the connection leaves unanswered.
-static Error callErrorFor(const Error &reason)
-{
-    return reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
-}
-
 void ConnectionEngine::end(const Error &reason, Ending ending)
 {
     if (m_state == State::Idle || m_state == State::Closed)
         return;
     const bool isFailedAttempt = m_state == State::Connecting && reason.isError();
+    const bool isSuspended = suspendsAfter(reason);
     setState(State::Closed);
     m_flow.countOutput(false);
     m_isClosing = false;
     m_handshake.stop();
-    if (!isFailedAttempt)
+    if (isSuspended)
+        suspendChannels(reason);
+    else if (!isFailedAttempt)
         endChannels(reason);
     m_ownCalls.end(callErrorFor(reason));
     m_channelsWithAcks.clear();
@@ -329,7 +355,24 @@ void ConnectionEngine::end(const Error &reason, Ending ending)
         m_frames.output().clear();
     setBlocked(false, {});
     m_flow.checkWatermarks();
-    post(ConnectionClosed{reason, ending});
+    post(ConnectionClosed{reason, ending, isSuspended});
+}
+
+bool ConnectionEngine::suspendsAfter(const Error &reason) const
+{
+    return m_state == State::Open && m_settings.recovers && !m_isClosing &&
+           classify(reason, FailurePhase::Open) != FailureClass::Final;
+}
+
+void ConnectionEngine::suspendChannels(const Error &reason)
+{
+    m_lostIncarnation = m_lastIncarnation;
+    m_router.connectionLost();
+    if (m_topology)
+        m_topology->connectionLost();
+    startRestoration().connectionLost();
+    const Error lost(ErrorKind::Network, reason.text(), reason.replyCode(), reason.method());
+    m_channels.suspendAll(reason.kind() == ErrorKind::Network ? reason : lost);
 }
 
 void ConnectionEngine::endWaiting(const Error &reason)
@@ -342,6 +385,7 @@ void ConnectionEngine::endWaiting(const Error &reason)
 void ConnectionEngine::endChannels(const Error &reason)
 {
     m_waiting.clear();
+    m_restoration.reset();
     m_topology.reset(); // what the broker has confirmed on a connection ends with it
     m_channels.endAll(callErrorFor(reason), reason);
 }

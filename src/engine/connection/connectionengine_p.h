@@ -40,14 +40,17 @@ public:
     Error start(const Settings &settings, Time now);
 
     // Ways to end the connection. All but endWaiting() lead to ConnectionClosed.
-    void close(Time now);                      // called on close(); closes the channels, then the connection
-    void sendConnectionClose();                // called when the application exits; does not wait for answers
-    void abort(const Error &reason = {});      // called when the client gives up; sends nothing
-    void failAttempt(const Error &reason);     // called when the client cannot call start(); acts as if it had failed
-    void transportClosed(const Error &error);  // called when the transport is lost or could not connect
-    void endWaiting(const Error &reason = {}); // called when no attempt follows; ends the waiting channels
+    void close(Time now);                     // called on close(); closes the channels, then the connection
+    void sendConnectionClose();               // called when the application exits; does not wait for answers
+    void abort(const Error &reason = {});     // called when the client gives up; sends nothing
+    void failAttempt(const Error &reason);    // called when the client cannot call start(); acts as if it had failed
+    void transportClosed(const Error &error); // called when the transport is lost or could not connect
+    // Called when no attempt follows; ends the channels that wait for the connection, also those suspended.
+    void endWaiting(const Error &reason = {});
     bool isWaitedFor() const noexcept { return m_channels.openCount() > 0; } // whether channels wait for the connection
-    void postpone(ConnectionClosed event) { post(std::move(event)); }        // takes effect after all queued events
+    // Called on an open connection with Settings::holdsChannels. ChannelsRestored follows.
+    void releaseChannels();
+    void postpone(ConnectionClosed event) { post(std::move(event)); } // takes effect after all queued events
 
     // For input, fill inputSpace() and report the size, then call next() until it returns nothing.
     std::span<char> inputSpace() { return m_reader.space(); }
@@ -112,7 +115,8 @@ public:
     ConnectionCalls &ownCalls() noexcept { return m_ownCalls; }
     State state() const noexcept { return m_state; }
     using ChannelHost::hasNack;
-    using ChannelHost::isOpen;
+    bool isOpen() const noexcept { return isConnectionOpen(); }
+    quint64 lostIncarnation() const noexcept { return m_lostIncarnation; } // the last one that a loss has ended
     using ChannelHost::recordedTopology;
     bool isClosing() const noexcept { return m_isClosing; }
     Handshake &handshake() noexcept { return m_handshake; }
@@ -150,6 +154,9 @@ private:
 
     void noteLeft(qint64 held, Time now);
     void expireCalls(Time now);
+    void releaseWaiting();
+    bool suspendsAfter(const Error &reason) const;
+    void suspendChannels(const Error &reason);
     void endChannels(const Error &reason);
     void sendCloseWhenAllIsAnswered();
     void end(const Error &reason, Ending ending = Ending::Abort);
@@ -163,7 +170,8 @@ private:
     std::vector<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until isOpen()
     Heartbeat m_heartbeat;
     CloseTimer m_closeTimer;
-    Time m_now;                   // the time of the input that is being decoded
+    Time m_now; // the time of the input that is being decoded
+    quint64 m_lostIncarnation = 0;
     bool m_takesRepeated = false; // since the last read: the connection is open and frames are not logged
 };
 
