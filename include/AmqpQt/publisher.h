@@ -3,6 +3,7 @@
 
 #include <AmqpQt/channel.h>
 
+#include <chrono>
 #include <memory>
 
 namespace AmqpQt
@@ -50,6 +51,8 @@ public:
     void setPaused(bool paused);
     LossPolicy lossPolicy() const;
     void setLossPolicy(LossPolicy policy);
+    std::chrono::milliseconds confirmTimeout() const; // for each message once it is sent; 0, the default, means none
+    void setConfirmTimeout(std::chrono::milliseconds timeout);
 
     Channel *channel() const; // has the state, the errors and the backpressure
     Error error() const;      // why publish() last returned 0

@@ -39,6 +39,7 @@ using namespace Qt::StringLiterals;
     \row \li Unconfirmed \li The connection or the channel ended first, and the broker may or may not have the message.
              The reply code is that of the error, such as 404 for a missing exchange. Messages that were sent together
              with the message that caused the error end the same way.
+    \row \li Timeout \li The broker has not confirmed the message within confirmTimeout(), and may or may not have it.
     \row \li InvalidArgument \li The message waited in the outbox and is too large for the negotiated frame size.
     \row \li NotOpen \li The message waited in the outbox and can never be sent, because the connection or the channel
              was deleted, or the channel cannot be opened again.
@@ -46,10 +47,10 @@ using namespace Qt::StringLiterals;
 
     \section1 Lost connections
 
-    Messages in the outbox stay there until the connection is open again. setLossPolicy() determines the outcome of
-    messages that were sent and are unconfirmed: either they end as ErrorKind::Unconfirmed, in order, or they are sent
-    again, in order and before any new message. In the second case the broker may have a message twice, and the
-    duplicate is not necessarily marked as redelivered.
+    Messages in the outbox stay there until the connection is open again, after a recovery or another
+    Connection::open(). setLossPolicy() determines the outcome of messages that were sent and are unconfirmed: either
+    they end as ErrorKind::Unconfirmed, in order, or they are sent again, in order and before any new message. In the
+    second case the broker may have a message twice, and the duplicate is not necessarily marked as redelivered.
 
     An error that closes the channel, such as 404 for a missing exchange, ends the unconfirmed messages. The channel is
     then opened again, and the messages in the outbox are sent.
@@ -340,6 +341,40 @@ Publisher::LossPolicy Publisher::lossPolicy() const
 void Publisher::setLossPolicy(LossPolicy policy)
 {
     d->lossPolicy = policy;
+}
+
+/*!
+    Returns the time that the broker has to confirm a message once it has been sent; 0 by default, which means no limit.
+
+    \since 0.1
+*/
+std::chrono::milliseconds Publisher::confirmTimeout() const
+{
+    return d->confirmTimeout;
+}
+
+/*!
+    Sets the time that the broker has to confirm a message to \a timeout, 0 or more, for messages that are sent from now
+    on. A message that the broker has not confirmed by then ends with ErrorKind::Timeout. Its confirm is ignored when it
+    arrives, but until then, or until the connection is lost, the message keeps its place in the confirmWindow(). The
+    time in the outbox does not count, and starts again for a message that is sent again with LossPolicy::Republish.
+
+    A negative timeout, or one of more than 24 days, is rejected with ErrorKind::InvalidArgument in error().
+
+    \since 0.1
+    \sa {https://www.rabbitmq.com/docs/confirms#publisher-confirms-latency} {Latency of publisher confirms}
+*/
+void Publisher::setConfirmTimeout(std::chrono::milliseconds timeout)
+{
+    constexpr std::chrono::milliseconds Maximum = std::chrono::days(24);
+    if (timeout.count() < 0 || timeout > Maximum) {
+        d->reportError(
+            Error(ErrorKind::InvalidArgument,
+                  u"timeout: %1 ms is out of range; the minimum is 0, and the maximum is %2 ms"_s.arg(timeout.count())
+                      .arg(Maximum.count())));
+        return;
+    }
+    d->confirmTimeout = timeout;
 }
 
 /*!

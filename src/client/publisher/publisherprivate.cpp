@@ -99,8 +99,10 @@ Error PublisherPrivate::checkOutgoing(const Outgoing &outgoing) const
 
 bool PublisherPrivate::canSend() const
 {
-    return !paused && m_inFlightCount < confirmWindow && channel && channel->isWritable() &&
-           ChannelPrivate::get(channel)->engine->acceptsCalls(); // the end may not be reported yet
+    if (paused || m_inFlightCount >= confirmWindow || !channel || !channel->isWritable())
+        return false;
+    const Engine::ChannelEngine &engine = *ChannelPrivate::get(channel)->engine;
+    return engine.acceptsCalls() && !engine.isSuspended(); // the end or the loss may not be reported yet
 }
 
 bool PublisherPrivate::hasRoom(qint64 bytes) const
@@ -117,6 +119,8 @@ bool PublisherPrivate::send(Outgoing &outgoing)
                          outgoing.isMandatory ? Channel::PublishFlag::Mandatory : Channel::PublishFlags());
     if (outgoing.sequence == 0)
         return false;
+    outgoing.deadline = confirmTimeout.count() > 0 ? Clock::now() + confirmTimeout : Clock::time_point::max();
+    watchDeadline(outgoing.deadline);
     m_inFlight.push_back(std::move(outgoing));
     ++m_inFlightCount;
     return true;
@@ -237,7 +241,8 @@ bool PublisherPrivate::returnsToOutbox(const Error &failure) const
     case ErrorKind::InvalidArgument:
         return false;
     case ErrorKind::Unconfirmed:
-        return connection && !connection->engine.isOpen() && lossPolicy == Publisher::LossPolicy::Republish;
+        return connection && lossPolicy == Publisher::LossPolicy::Republish &&
+               (!connection->engine.isOpen() || ChannelPrivate::get(channel)->engine->isSuspended());
     default:
         return connection; // channel or connection ended before it was sent
     }
@@ -254,7 +259,9 @@ void PublisherPrivate::onEnded(quint64 first, quint64 last, const Error &failure
         if (std::exchange(at->isSettled, true))
             continue;
         --m_inFlightCount;
-        if (returns)
+        if (at->isTimedOut)
+            --m_timedOutCount;
+        else if (returns)
             waiting.push_back(std::move(*at));
         else
             ids.push_back(at->id);
@@ -265,6 +272,7 @@ void PublisherPrivate::onEnded(quint64 first, quint64 last, const Error &failure
     for (auto outgoing = waiting.rbegin(); outgoing != waiting.rend(); ++outgoing) {
         outgoing->isSettled = false;
         outgoing->sequence = 0;
+        outgoing->deadline = Clock::time_point::max();
         outgoing->bytes = size(*outgoing);
         m_outboxBytes += outgoing->bytes;
         // The ranges of one loss may come in any order; ids restore it.
@@ -275,6 +283,47 @@ void PublisherPrivate::onEnded(quint64 first, quint64 last, const Error &failure
     noteChange();
     if (reportOutcomes(ids, failure))
         flush();
+}
+
+// The timer waits for the earliest deadline, even if its message is confirmed before, as most messages are.
+void PublisherPrivate::watchDeadline(Clock::time_point deadline)
+{
+    if (deadline >= m_watchedDeadline)
+        return;
+    m_watchedDeadline = deadline;
+    if (!m_deadlineTimer) {
+        m_deadlineTimer = new QTimer(q);
+        m_deadlineTimer->setSingleShot(true);
+        QObject::connect(m_deadlineTimer, &QTimer::timeout, q, [this] { reportTimeouts(); });
+    }
+    m_deadlineTimer->start(
+        std::max(std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()), std::chrono::milliseconds(0)));
+}
+
+// A message that has timed out keeps its place in the window, because the broker still has to answer it.
+void PublisherPrivate::reportTimeouts()
+{
+    const auto now = Clock::now();
+    auto next = m_watchedDeadline = Clock::time_point::max();
+    std::vector<quint64> ids;
+    for (Outgoing &outgoing : m_inFlight) {
+        if (outgoing.isSettled || outgoing.isTimedOut)
+            continue;
+        if (outgoing.deadline > now) {
+            next = std::min(next, outgoing.deadline);
+            continue;
+        }
+        outgoing.isTimedOut = true;
+        outgoing.message = Message();
+        ++m_timedOutCount;
+        ids.push_back(outgoing.id);
+    }
+    watchDeadline(next);
+    if (ids.empty())
+        return;
+    noteChange();
+    reportOutcomes(
+        ids, Error(ErrorKind::Timeout, u"the broker did not confirm the message in time"_s, 0, u"basic.publish"_s));
 }
 
 // Reports the outcome of these messages, and emits drained() after the last one. Returns false if the application
@@ -326,10 +375,11 @@ void PublisherPrivate::end(const Error &reason)
     noteChange();
     std::vector<quint64> sent;
     for (const Outgoing &outgoing : std::exchange(m_inFlight, {})) {
-        if (!outgoing.isSettled)
+        if (!outgoing.isSettled && !outgoing.isTimedOut)
             sent.push_back(outgoing.id);
     }
     m_inFlightCount = 0;
+    m_timedOutCount = 0;
     if (!reportOutcomes(sent, unconfirmed(reason)))
         return;
     std::vector<quint64> unsent;
