@@ -378,8 +378,10 @@ void tst_Publishing::messageExpiresByItsOwnTime()
 {
     Message expiring("gone soon");
     expiring.setExpiration(1ms);
+    VERIFY_OK(m_client->channel->confirmSelect());
     m_client->channel->publish({}, m_queue, expiring);
     m_client->channel->publish({}, m_queue, Message("stays"));
+    VERIFY_OK(m_client->channel->whenConfirmed()); // both have been in the queue
     QVERIFY(waitFor([&] { return m_client->messageCount(m_queue) == 1; }));
     QCOMPARE(texts(m_client->drain(m_queue)), QStringList{u"stays"_s});
 }
