@@ -3,6 +3,7 @@
 
 #include <AmqpQt/connectionparameters.h>
 #include <AmqpQt/options.h>
+#include <AmqpQt/recovery.h>
 #include <AmqpQt/topology.h>
 
 #include <QtCore/qdatetime.h>
@@ -142,6 +143,9 @@ Q_SIGNALS:
     // The connection was lost or could not be opened, and this attempt follows after the delay.
     void reconnecting(int attempt, std::chrono::milliseconds delay);
     void reconnectAttemptChanged(int attempt);
+    // After a loss, the topology, the channels and their consumers have been restored as far as possible.
+    void recovered(const AmqpQt::RecoveryReport &report);
+    void queueRenamed(const QString &oldName, const QString &newName); // by the broker, during a recovery
     void calmStateChanged(AmqpQt::Connection::State state);
     void stateTextChanged();
     // Emitted only for a delivery whose channel no longer exists; otherwise see Channel::settlementFailed().

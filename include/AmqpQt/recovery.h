@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <AmqpQt/global.h>
+#include <AmqpQt/topology.h>
 
-#include <QtCore/qobjectdefs.h>
+#include <QtCore/qvariant.h>
 
 #include <chrono>
 
@@ -40,6 +40,28 @@ public:
 
     friend AMQPQT_EXPORT bool operator==(const RecoveryPolicy &a, const RecoveryPolicy &b) noexcept;
     friend bool operator!=(const RecoveryPolicy &a, const RecoveryPolicy &b) noexcept { return !(a == b); }
+};
+
+class AMQPQT_EXPORT RecoveryReport
+{
+    Q_GADGET
+    Q_PROPERTY(int exchanges MEMBER exchanges CONSTANT)
+    Q_PROPERTY(int queues MEMBER queues CONSTANT)
+    Q_PROPERTY(int bindings MEMBER bindings CONSTANT)
+    Q_PROPERTY(int consumers MEMBER consumers CONSTANT)
+    Q_PROPERTY(QVariantMap renamedQueues MEMBER renamedQueues CONSTANT)
+    Q_PROPERTY(bool complete READ isComplete CONSTANT)
+    Q_PROPERTY(QStringList failures READ failures CONSTANT)
+public:
+    int exchanges = 0; // that were declared again, as are the next two
+    int queues = 0;
+    int bindings = 0;
+    int consumers = 0;         // that were subscribed again
+    QVariantMap renamedQueues; // old name -> new name
+    QList<EntityFailure> failed;
+
+    bool isComplete() const { return failed.isEmpty(); }
+    QStringList failures() const; // as text
 };
 
 } // namespace AmqpQt

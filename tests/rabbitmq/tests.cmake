@@ -9,7 +9,7 @@ endif()
 amqpqt_test(rabbitmq tst_authenticating LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture amqpqt_certificates)
 foreach(test tst_afterdelivery tst_brokercancels tst_channels tst_closing tst_confirming tst_connecting tst_consuming
         tst_directreplyto tst_eventloops
-        tst_messagemodel_live tst_publishing tst_queueoptions tst_recordedtopology tst_rejectedpublishes
+        tst_messagemodel_live tst_publishing tst_queueoptions tst_recordedtopology tst_recovery tst_rejectedpublishes
         tst_settling tst_subscriptions tst_topology tst_transacting)
     amqpqt_test(rabbitmq ${test} LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
 endforeach()

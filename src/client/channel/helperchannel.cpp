@@ -25,9 +25,10 @@ bool mayBeChannelError(const Error &failure)
 
 } // namespace
 
-HelperChannel::HelperChannel(ConnectionPrivate *connection)
+HelperChannel::HelperChannel(ConnectionPrivate *connection, Use use)
     : QObject(connection)
     , m_connection(connection)
+    , m_use(use)
 {
 }
 
@@ -60,15 +61,24 @@ bool HelperChannel::prepareChannel()
 {
     if (m_channel && !ChannelPrivate::get(m_channel)->engine)
         delete m_channel; // no number was free, but by now there may be one
-    if (!m_channel) {
-        m_channel = m_connection->q->createChannel();
-        ChannelPrivate::get(m_channel)->isInternal = true;
-        connect(m_channel, &Channel::closed, this, &HelperChannel::onClosed);
-    }
+    if (!m_channel)
+        createChannel();
     const ChannelPrivate *channel = ChannelPrivate::get(m_channel);
     if (channel->engine && channel->state == Channel::State::Closed)
         m_channel->reopen();
     return !channel->engine || channel->engine->acceptsCalls() || channel->state == Channel::State::Closed;
+}
+
+void HelperChannel::createChannel()
+{
+    m_channel = m_connection->q->createChannel(m_use == Use::Replay ? this : nullptr);
+    ChannelPrivate *const channel = ChannelPrivate::get(m_channel);
+    channel->isInternal = true;
+    if (m_use == Use::Replay && channel->engine) {
+        channel->engine->setRecorded(false);
+        channel->engine->setReplaying(true);
+    }
+    connect(m_channel, &Channel::closed, this, &HelperChannel::onClosed);
 }
 
 void HelperChannel::onEnded(quint64 number, const Error &failure, const std::function<void()> &report)

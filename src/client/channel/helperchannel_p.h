@@ -22,7 +22,11 @@ class ConnectionPrivate;
 class HelperChannel final : public QObject
 {
 public:
-    explicit HelperChannel(ConnectionPrivate *connection); // a child of it
+    // A channel that replays declares again what is recorded already, while all other channels are held. Such a channel
+    // ends with this object.
+    enum class Use : quint8 { Calls, Replay };
+
+    explicit HelperChannel(ConnectionPrivate *connection, Use use = Use::Calls); // a child of it
 
     // `make` makes the call on a channel that accepts calls; it may be called more than once. `finished` gets the
     // result from the event loop, unless `context` or the connection has been destroyed by then. It may delete either
@@ -52,10 +56,12 @@ private:
     void add(Call call);
     void sendCalls();
     bool prepareChannel(); // false if closed() is still to come
+    void createChannel();
     void onEnded(quint64 number, const Error &failure, const std::function<void()> &report);
     void onClosed(const Error &reason);
 
     ConnectionPrivate *const m_connection;
+    const Use m_use;
     QPointer<Channel> m_channel;
     std::map<quint64, Call> m_calls; // unfinished calls, in order
     quint64 m_lastNumber = 0;

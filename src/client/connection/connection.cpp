@@ -366,6 +366,25 @@ using namespace Qt::StringLiterals;
 */
 
 /*!
+    \fn void AmqpQt::Connection::recovered(const AmqpQt::RecoveryReport &report)
+
+    This signal is emitted when a lost connection is open again, its exchanges, queues and bindings have been declared,
+    its channels are open, and the broker has answered the \c basic.consume of each consumer. \a report lists what could
+    not be restored. The signal follows stateChanged(State::Open), and there is one for each change from State::Open to
+    State::Recovering, unless the recovery fails or the application ends it. It is not emitted if the connection had
+    never been open.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::queueRenamed(const QString &oldName, const QString &newName)
+
+    This signal is emitted during a recovery when the broker has given a queue that it names itself, see
+    Channel::declareTemporaryQueue(), the name \a newName, because the queue \a oldName did not outlive the loss. The
+    bindings and consumers of the queue, and calls that wait, have the new name. The application must use it from now
+    on, for example as Message::replyTo().
+*/
+
+/*!
     \fn void AmqpQt::Connection::settlementFailed(quint64 deliveryTag, const AmqpQt::Error &error)
 
     This signal is emitted when the delivery \a deliveryTag was acknowledged or rejected too late: the channel that

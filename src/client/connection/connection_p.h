@@ -79,6 +79,7 @@ public:
     }
     quint64 add(ChannelPrivate *channel); // returns the serial number of the channel
     void remove(const ChannelPrivate *channel);
+    void setOpen();                            // the connection and its channels can be used
     void setState(Connection::State newState); // stores and emits the state
     void setProgress(Connection::State step);  // the same for the steps of an attempt, which a recovery does not show
     void setError(const Error &newError);      // stores and emits the reason why the connection ended or failed to open

@@ -193,15 +193,20 @@ void ConnectionPrivate::onOpened()
 {
     authenticator.opened();
     connector.stop();
+    if (!recovery.opened())
+        return;
+    setOpen();
+    dispatcher.defer(q, [this] { Q_EMIT q->opened(); });
+}
+
+void ConnectionPrivate::setOpen()
+{
     error = {};
-    const bool isFirst = recovery.opened();
     if (const auto opening = std::exchange(m_opening, std::nullopt))
         dispatcher.finishLater(*opening, {});
     for (const Promise<void> &promise : std::exchange(whenOpen, {}))
         dispatcher.finishLater(promise, {});
     setState(Connection::State::Open);
-    if (isFirst)
-        dispatcher.defer(q, [this] { Q_EMIT q->opened(); });
 }
 
 void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
@@ -213,7 +218,8 @@ void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
         return engine.postpone(std::move(event));
     }
     link.release(event.ending, activeParameters().closeTimeout());
-    if (isAttempting() && (connector.triesNextEndpoint(reason) || authenticator.continuesAfter(reason)))
+    const bool isAttempt = isAttempting() && !recovery.isOpen();
+    if (isAttempt && (connector.triesNextEndpoint(reason) || authenticator.continuesAfter(reason)))
         return setProgress(Connection::State::Connecting);
     connector.stop();
     authenticator.closed(reason);

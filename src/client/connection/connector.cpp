@@ -103,6 +103,8 @@ void Connector::dialNextEndpoint()
         return m_connection.engine.failAttempt(login.error());
     Engine::Settings engineSettings = settings(attempt);
     engineSettings.login = *std::move(login);
+    engineSettings.recovers = attempt.recoveryPolicy().enabled && !m_dialer->isOnDevice();
+    engineSettings.holdsChannels = m_connection.recovery.hasBeenOpen(); // until the topology is restored
     if (const Error wrong = m_connection.engine.start(engineSettings, std::chrono::steady_clock::now());
         wrong.isError())
         return m_connection.engine.failAttempt(wrong);

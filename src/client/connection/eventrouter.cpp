@@ -94,6 +94,11 @@ void EventRouter::on(Engine::ChannelSuspended &event)
         channel->onSuspended();
 }
 
+void EventRouter::on(Engine::ChannelsRestored &event)
+{
+    m_connection.recovery.channelsRestored(event);
+}
+
 void EventRouter::on(Engine::FlowChanged &event)
 {
     if (auto *channel = static_cast<ChannelPrivate *>(event.channel->client))

@@ -49,7 +49,7 @@ private:
     void on(Engine::ChannelOpened &event);
     void on(Engine::ChannelClosed &event);
     void on(Engine::ChannelSuspended &event);
-    void on(Engine::ChannelsRestored &) {} // for the recovery of the connection
+    void on(Engine::ChannelsRestored &event);
     void on(Engine::FlowChanged &event);
     void on(Engine::Returned &event);
     void on(Engine::PublishConfirmed &event);

@@ -2,8 +2,10 @@
 #include "client/connection/recovery_p.h"
 
 #include "base/logging_p.h"
+#include "client/channel/channel_p.h"
 #include "client/connection/connection_p.h"
 #include "client/connection/connectionparameters_p.h"
+#include "client/topology/topologyrestorer_p.h"
 #include "engine/connection/recoverability_p.h"
 
 #include <QtCore/qrandom.h>
@@ -14,6 +16,7 @@
 namespace AmqpQt
 {
 
+using namespace Qt::StringLiterals;
 using Engine::FailureClass;
 using Engine::FailurePhase;
 
@@ -28,6 +31,8 @@ Recovery::Recovery(ConnectionPrivate &connection)
     , m_wallClock([] { return std::chrono::system_clock::now(); })
 {
 }
+
+Recovery::~Recovery() = default;
 
 RecoveryPolicy Recovery::policy() const
 {
@@ -59,25 +64,91 @@ bool Recovery::opened()
 {
     m_backoff.connected(now());
     m_isOpen = true;
+    if (std::exchange(m_wasOpen, true)) {
+        m_state = State::Restoring;
+        restoreTopology();
+        return false;
+    }
     if (m_state != State::Off)
         m_state = State::Ready;
     endOutage();
-    return !std::exchange(m_wasOpen, true);
+    return true;
+}
+
+void Recovery::restoreTopology()
+{
+    m_report = {};
+    const Engine::TopologyRecord *record = m_connection.engine.recordedTopology();
+    if (!policy().topology || !record || record->confirmed().isEmpty())
+        return releaseChannels();
+    m_restorer =
+        std::make_unique<TopologyRestorer>(&m_connection, [this](const Error &failure) { topologyRestored(failure); });
+    m_restorer->start();
+}
+
+void Recovery::topologyRestored(const Error &failure)
+{
+    if (failure.isError()) {
+        m_connection.engine.abort(failure);
+        return m_connection.scheduler.schedule();
+    }
+    m_report = m_restorer->report();
+    if (const QHash<QString, QString> newNames = m_restorer->newNames(); !newNames.isEmpty())
+        renameQueues(newNames);
+    if (!m_restorer->isWaiting())
+        m_restorer.reset();
+    releaseChannels();
+}
+
+void Recovery::renameQueues(const QHash<QString, QString> &newNames)
+{
+    m_connection.engine.renameQueues(newNames);
+    Connection *const q = m_connection.q;
+    for (auto name = newNames.cbegin(); name != newNames.cend(); ++name)
+        m_connection.dispatcher.defer(q,
+                                      [q, from = name.key(), to = name.value()] { Q_EMIT q->queueRenamed(from, to); });
+    for (ChannelPrivate *channel : m_connection.channels())
+        channel->renameQueues(newNames);
+}
+
+void Recovery::releaseChannels()
+{
+    m_connection.engine.releaseChannels();
+    m_connection.scheduler.schedule();
+}
+
+void Recovery::channelsRestored(const Engine::ChannelsRestored &event)
+{
+    if (m_state != State::Restoring)
+        return; // the connection is closing, or has been lost again
+    m_state = State::Ready;
+    endOutage();
+    m_connection.setOpen();
+    RecoveryReport report = std::exchange(m_report, {});
+    report.consumers = event.consumers;
+    for (const Engine::ChannelsRestored::Failure &failure : event.failures) {
+        const QString entity =
+            failure.consumerTag.isEmpty()
+                ? u"channel %1"_s.arg(failure.channel)
+                : u"consumer \"%1\" of queue \"%2\""_s.arg(QString::fromUtf8(failure.consumerTag), failure.queue);
+        report.failed.append({entity, failure.error});
+    }
+    Connection *const q = m_connection.q;
+    m_connection.dispatcher.defer(q, [q, report] { Q_EMIT q->recovered(report); });
 }
 
 Recovery::Decision Recovery::afterFailure(const Error &reason)
 {
     const bool wasOpen = std::exchange(m_isOpen, false);
-    if (!isOn()) {
-        m_state = State::Off;
-        return Decision::Close;
-    }
+    const bool wasRecovering = m_lostSince.isValid();
+    const bool isOn = this->isOn(); // the policy may have changed meanwhile
     const Engine::Time time = now();
-    if (wasOpen)
+    m_restorer.reset();
+    if (wasOpen && !wasRecovering)
         m_backoff.lost(time);
-    if (!mayHelp(reason, wasOpen) || hasTooManyViolations(reason, time)) {
+    if (!isOn || !mayHelp(reason, wasOpen) || hasTooManyViolations(reason, time)) {
         stop();
-        return m_wasOpen ? Decision::GiveUp : Decision::Close;
+        return m_wasOpen && (isOn || wasRecovering) ? Decision::GiveUp : Decision::Close;
     }
     scheduleAttempt(time);
     return Decision::Continue;
@@ -140,6 +211,7 @@ void Recovery::report()
 
 bool Recovery::stop()
 {
+    m_restorer.reset();
     endOutage();
     return std::exchange(m_state, State::Off) == State::Waiting;
 }

@@ -3,6 +3,7 @@
 
 #include "client/connection/networkstate_p.h"
 #include "client/connection/sleepdetector_p.h"
+#include "engine/event_p.h"
 #include "engine/topology/backoff_p.h"
 
 #include <AmqpQt/error.h>
@@ -19,15 +20,21 @@ namespace AmqpQt
 {
 
 class ConnectionPrivate;
+class TopologyRestorer;
 
-// Connects again after a connection was lost or could not be opened: decides whether that may help, waits, and starts
-// the attempts. An outage lasts from the loss, or the first failed attempt, until the connection is open again.
+// Connects again after a connection was lost or could not be opened: decides whether that may help, waits, starts the
+// attempts, and then has the topology and the channels restored. An outage lasts from the loss, or the first failed
+// attempt, until the connection is open and everything is restored.
 //
 //   state       meaning                                            entered by
 //   Off         no attempt follows                                 stop(), afterFailure()
-//   Ready       the connection is open or is being opened          started(), opened()
+//   Ready       the connection is open or is being opened          started(), opened(),
+//                                                                  channelsRestored()
 //   Waiting     the next attempt follows at m_nextAt               afterFailure()
 //   Attempting  an attempt, one pass over the endpoints, is made   tick()
+//   Restoring   the connection is open again; its topology is      opened()
+//               declared while the channels are held, and then
+//               these and their consumers start again
 class Recovery
 {
 public:
@@ -38,14 +45,18 @@ public:
     };
 
     explicit Recovery(ConnectionPrivate &connection);
+    ~Recovery();
 
     void setRandom(std::function<double()> random) { m_random = std::move(random); } // at least 0 and less than 1
 
     void setNetworkState(std::unique_ptr<NetworkState> state); // otherwise that of the system is used
     void setWallClock(std::function<SleepDetector::WallTime()> clock) { m_wallClock = std::move(clock); }
 
-    void started(bool isOnDevice);              // open() or openOn() starts its attempt
-    bool opened();                              // returns whether this is the first time since started()
+    void started(bool isOnDevice);                          // open() or openOn() starts its attempt
+    bool hasBeenOpen() const noexcept { return m_wasOpen; } // since started()
+    bool isOpen() const noexcept { return m_isOpen; }       // from connection.open-ok on
+    bool opened();                                          // returns whether this is the first time since started()
+    void channelsRestored(const Engine::ChannelsRestored &event);
     Decision afterFailure(const Error &reason); // of an attempt, or of the open connection
     bool stop();                                // returns whether it was waiting, so that nothing else has to end
     void reconnectNow();                        // ends the wait
@@ -61,7 +72,7 @@ public:
     void tick(Engine::Time now);
 
 private:
-    enum class State : quint8 { Off, Ready, Waiting, Attempting };
+    enum class State : quint8 { Off, Ready, Waiting, Attempting, Restoring };
 
     RecoveryPolicy policy() const; // of the current or the last attempt
     void endOutage();
@@ -71,6 +82,10 @@ private:
     void hasten(); // since another attempt has better prospects than before
     void networkChanged();
     bool lacksNetwork() const;
+    void restoreTopology();
+    void topologyRestored(const Error &failure);
+    void renameQueues(const QHash<QString, QString> &newNames);
+    void releaseChannels();
 
     ConnectionPrivate &m_connection;
     std::function<double()> m_random;
@@ -86,6 +101,8 @@ private:
     SleepDetector m_sleep;
     QDateTime m_lostSince;                                   // invalid without an outage
     std::array<std::optional<Engine::Time>, 2> m_violations; // the last two
+    std::unique_ptr<TopologyRestorer> m_restorer;            // while it has something to do
+    RecoveryReport m_report;                                 // as far as it is known
 };
 
 } // namespace AmqpQt

@@ -175,4 +175,60 @@ bool operator==(const RecoveryPolicy &a, const RecoveryPolicy &b) noexcept
            a.calmAfter == b.calmAfter && a.onMismatch == b.onMismatch && a.onMissing == b.onMissing;
 }
 
+/*!
+    \class AmqpQt::RecoveryReport
+    \inheaderfile AmqpQt/Recovery
+    \inmodule AmqpQt
+    \since 0.1
+    \brief Contains what an automatic recovery has restored and what it has not.
+*/
+
+/*!
+    \property AmqpQt::RecoveryReport::exchanges
+    \brief the number of exchanges that were declared again.
+*/
+
+/*!
+    \property AmqpQt::RecoveryReport::queues
+    \brief the number of queues that were declared again.
+*/
+
+/*!
+    \property AmqpQt::RecoveryReport::bindings
+    \brief the number of bindings that were made again.
+*/
+
+/*!
+    \property AmqpQt::RecoveryReport::consumers
+    \brief the number of consumers that were subscribed again.
+*/
+
+/*!
+    \property AmqpQt::RecoveryReport::renamedQueues
+    \brief the new names, by the old names, of the queues that the broker has named again.
+*/
+
+/*!
+    \property AmqpQt::RecoveryReport::complete
+    \brief whether everything was restored.
+*/
+
+/*!
+    \property AmqpQt::RecoveryReport::failures
+    \brief the entries of \l failed as text.
+*/
+
+/*!
+    \variable AmqpQt::RecoveryReport::failed
+    \brief the exchanges, queues, bindings and consumers that could not be restored, with their errors.
+*/
+
+QStringList RecoveryReport::failures() const
+{
+    QStringList failures;
+    for (const EntityFailure &failure : failed)
+        failures += failure.toString();
+    return failures;
+}
+
 } // namespace AmqpQt

@@ -3,8 +3,8 @@
 
 #include "client/channel/helperchannel_p.h"
 #include "client/connection/connection_p.h"
+#include "client/topology/entitycalls_p.h"
 #include "client/topology/topology_p.h"
-#include "wire/methods_p.h"
 
 #include <QtCore/qrandom.h>
 #include <QtCore/qtimer.h>
@@ -30,24 +30,6 @@ Reply<void> inspectEntity(Channel *channel, const DeclaredExchange &exchange)
 Reply<QueueInfo> inspectEntity(Channel *channel, const DeclaredQueue &queue)
 {
     return channel->inspectQueue(queue.name);
-}
-
-Reply<void> declareEntity(Channel *channel, const DeclaredExchange &exchange)
-{
-    return channel->declareExchange(exchange.name, exchange.type, exchange.options);
-}
-
-Reply<QueueInfo> declareEntity(Channel *channel, const DeclaredQueue &queue)
-{
-    return channel->declareQueue(queue.name, queue.options);
-}
-
-template <typename Entity>
-using ReplyType = std::conditional_t<std::is_same_v<Entity, DeclaredQueue>, QueueInfo, void>;
-
-bool isRefused(const Error &error, quint16 replyCode)
-{
-    return error.kind() == ErrorKind::ChannelClosed && error.replyCode() == replyCode;
 }
 
 // Whether the error concerns one call only, and not the connection.
@@ -117,7 +99,7 @@ void TopologySetup::inspect(const Entity &entity)
             const Error &error = result.error();
             if (error.isError() && !concernsOneCall(error))
                 return finish(error);
-            declare(entity, !isRefused(error, Wire::ReplyCode::NotFound));
+            declare(entity, !isRefusedWith(error, Wire::ReplyCode::NotFound));
         });
 }
 
@@ -137,7 +119,7 @@ void TopologySetup::noteDeclared(const Entity &entity, const Error &error, bool 
         (existed ? m_report.existed : m_report.created).append(name);
         return noteDone();
     }
-    const bool differs = existed && isRefused(error, Wire::ReplyCode::PreconditionFailed);
+    const bool differs = existed && isRefusedWith(error, Wire::ReplyCode::PreconditionFailed);
     if (!concernsOneCall(error) || (differs && m_policy.onMismatch == RecoveryPolicy::Mismatch::Fail))
         return finish(error);
     (differs ? m_report.differs : m_report.failed).append({name, error});
@@ -192,19 +174,13 @@ const Error *TopologySetup::failureOf(const Binding &binding) const
 void TopologySetup::bind(const Binding &binding)
 {
     m_helper.call<void>(
-        this,
-        [binding](Channel *channel) {
-            return binding.kind == Binding::Destination::Queue
-                       ? channel->bindQueue(binding.destination, binding.source, binding.routingKey, binding.arguments)
-                       : channel->bindExchange(binding.destination, binding.source, binding.routingKey,
-                                               binding.arguments);
-        },
+        this, [binding](Channel *channel) { return declareEntity(channel, binding); },
         [this, binding](const Result<void> &result) { noteBound(binding, result.error()); });
 }
 
 void TopologySetup::noteBound(const Binding &binding, const Error &error)
 {
-    const bool isMissing = isRefused(error, Wire::ReplyCode::NotFound);
+    const bool isMissing = isRefusedWith(error, Wire::ReplyCode::NotFound);
     if (!error.isError())
         m_report.bound.append(describe(binding));
     else if (!concernsOneCall(error) || (isMissing && m_policy.onMissing == RecoveryPolicy::Missing::Fail))

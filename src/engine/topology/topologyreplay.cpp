@@ -70,4 +70,10 @@ std::optional<TopologyReplay::Renamed> TopologyReplay::finished(quint64 step, co
     return Renamed{queue->name, queueName};
 }
 
+void TopologyReplay::existsDifferently(quint64 step, const Error &error)
+{
+    const auto entity = m_outstanding.take(step);
+    m_failures.push_back({std::visit([](const auto &different) { return describe(different); }, entity), error});
+}
+
 } // namespace AmqpQt::Engine

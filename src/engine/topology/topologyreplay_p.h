@@ -44,6 +44,8 @@ public:
     std::optional<Step> next(); // none if all steps have been taken, or before the bindings, while results are awaited
     // `queueName` is the name that the broker has given to a queue. Returns the new name of a queue that has changed.
     std::optional<Renamed> finished(quint64 step, const Error &error, const QString &queueName = {});
+    // The exchange or queue exists with other options. It is a failure, but the bindings are made.
+    void existsDifferently(quint64 step, const Error &error);
     bool isFinished() const noexcept { return m_areBindingsTaken && m_steps.empty() && m_outstanding.isEmpty(); }
 
     const Counts &restored() const noexcept { return m_restored; }
