@@ -2,6 +2,7 @@
 #pragma once
 #include <AmqpQt/channel.h>
 #include <AmqpQt/connection.h>
+#include <AmqpQt/connectionhistorymodel.h>
 #include <AmqpQt/consumer.h>
 #include <AmqpQt/latestvaluemodel.h>
 #include <AmqpQt/messagemodel.h>
