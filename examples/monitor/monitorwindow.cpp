@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "monitorwindow.h"
 
+#include "connectionbanner.h"
 #include "ratechart.h"
+
+#include <AmqpQt/Recovery>
 
 #include <QCheckBox>
 #include <QCloseEvent>
@@ -69,7 +72,10 @@ MonitorWindow::MonitorWindow(const QUrl &url, const QString &exchange, const QSt
     m_news->setTextFormat(Qt::PlainText); // the broker's text is not markup
     m_news->setTextInteractionFlags(Qt::TextSelectableByMouse);
 
+    useParameters(m_connection.parameters());
+
     auto *layout = new QVBoxLayout(this);
+    layout->addWidget(new ConnectionBanner(&m_connection));
     layout->addLayout(makeConnectForm());
     layout->addLayout(makeTools());
     layout->addWidget(makeTables(columns), 1);
@@ -77,6 +83,7 @@ MonitorWindow::MonitorWindow(const QUrl &url, const QString &exchange, const QSt
     layout->addWidget(m_news);
 
     connect(&m_connection, &Connection::stateChanged, this, &MonitorWindow::showState);
+    connect(&m_connection, &Connection::stateTextChanged, this, &MonitorWindow::showState);
     connect(&m_connection, &Connection::blockedChanged, this, [this](bool blocked, const QString &reason) {
         tell(blocked ? tr("The broker takes no messages: %1").arg(reason) : QString(), blocked);
     });
@@ -84,6 +91,13 @@ MonitorWindow::MonitorWindow(const QUrl &url, const QString &exchange, const QSt
     connect(&m_connection, &Connection::opened, this, [this] { tell(tr("Waiting for messages.")); });
     connect(&m_connection, &Connection::closed, this, [this](const AmqpQt::Error &reason) {
         tell(reason.isError() ? reason.toString() : tr("Disconnected."), reason.isError());
+    });
+    connect(&m_connection, &Connection::recovered, this, [this](const AmqpQt::RecoveryReport &report) {
+        tell(report.isComplete() ? tr("Connected again.") : report.failures().join(u'\n'), !report.isComplete());
+    });
+    connect(&m_connection, &Connection::queueRenamed, this, [this](const QString &oldName, const QString &newName) {
+        if (m_queue == oldName)
+            m_queue = newName;
     });
     connect(&m_model, &AmqpQt::MessageModel::countChanged, this, &MonitorWindow::showCounts);
     connect(&m_inspection, &QTimer::timeout, this, &MonitorWindow::inspect);
@@ -203,23 +217,10 @@ QWidget *MonitorWindow::makePublishForm()
 void MonitorWindow::showState()
 {
     const bool isOpen = m_connection.isOpen();
-    QString text;
-    switch (m_connection.state()) {
-    case Connection::State::Open:
-        text = m_connection.isBlocked() ? tr("Blocked by the broker") : tr("Connected");
-        break;
-    case Connection::State::Closed:
-        text = tr("Not connected");
-        break;
-    case Connection::State::Closing:
-        text = tr("Disconnecting …");
-        break;
-    default:
-        text = tr("Connecting …");
-    }
-    m_state->setText(text);
-    m_connect->setText(m_connection.state() == Connection::State::Closed ? tr("C&onnect") : tr("Disc&onnect"));
-    m_url->setReadOnly(m_connection.state() != Connection::State::Closed);
+    const bool isClosed = m_connection.state() == Connection::State::Closed;
+    m_state->setText(isClosed ? tr("Not connected") : m_connection.stateText()); // m_news has the reason
+    m_connect->setText(isClosed ? tr("C&onnect") : tr("Disc&onnect"));
+    m_url->setReadOnly(!isClosed);
     m_publish->setEnabled(isOpen && m_connection.isWritable());
 
     const bool isDark = palette().color(QPalette::Window).lightness() < 128;
@@ -267,13 +268,20 @@ void MonitorWindow::closeEvent(QCloseEvent *event)
     m_connection.close();
 }
 
+// A lost connection recovers, with the queue, its binding and the consumer.
+void MonitorWindow::useParameters(AmqpQt::ConnectionParameters parameters)
+{
+    parameters.setRecoveryPolicy(parameters.recoveryPolicy().withEnabled());
+    m_connection.setParameters(parameters);
+}
+
 void MonitorWindow::connectToBroker()
 {
     if (m_url->text() != m_connection.url().toString()) {
         const auto parameters = AmqpQt::ConnectionParameters::fromUrl(QUrl(m_url->text()));
         if (!parameters)
             return tell(parameters.error().toString(), true);
-        m_connection.setParameters(*parameters);
+        useParameters(*parameters);
         m_url->setText(m_connection.url().toString()); // without the password
     }
     tell({});

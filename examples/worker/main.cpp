@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 
 // Runs the connection in its own thread and handles messages in the main thread, as a user interface does. Even a main
-// thread that is busy for minutes misses no heartbeat.
+// thread that is busy for minutes misses no heartbeat. A lost connection recovers; the broker then delivers again what
+// was not acknowledged.
 //
 //   worker [--url URL] [--queue NAME]
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
 #include <AmqpQt/Consumer>
+#include <AmqpQt/Recovery>
 
 #include "../shared/quitsignals.h"
 
@@ -31,6 +33,9 @@ int main(int argc, char *argv[])
 
     // The connection is created here, moved with all its channels and consumers, and opened in its thread.
     auto *connection = new AmqpQt::Connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::ConnectionParameters parameters = connection->parameters();
+    parameters.setRecoveryPolicy(parameters.recoveryPolicy().withEnabled());
+    connection->setParameters(parameters);
     AmqpQt::Channel *channel = connection->createChannel();
     channel->setPrefetch(1000);
     channel->declareQueue(options.value(u"queue"_s));
@@ -39,11 +44,22 @@ int main(int argc, char *argv[])
     // A single queued signal carries all messages of a turn of the worker's event loop.
     QObject::connect(consumer, &AmqpQt::Consumer::batchDelivered, &application,
                      [&](const QList<AmqpQt::Message> &messages) {
-                         for (const AmqpQt::Message &message : messages) {
+                         for (const AmqpQt::Message &message : messages)
                              out << message.text() << '\n';
-                             message.ack(); // may be called in any thread
-                         }
                          out.flush();
+                         for (const AmqpQt::Message &message : messages)
+                             message.ack(); // in any thread, and harmless if the connection was lost meanwhile
+                     });
+    QObject::connect(connection, &AmqpQt::Connection::reconnecting, &application,
+                     [](int attempt, std::chrono::milliseconds delay) {
+                         QTextStream(stderr) << "attempt " << attempt << " to connect follows in " << delay.count()
+                                             << " ms" << Qt::endl;
+                     });
+    QObject::connect(connection, &AmqpQt::Connection::recovered, &application,
+                     [](const AmqpQt::RecoveryReport &report) {
+                         QTextStream(stderr) << "connected again" << Qt::endl;
+                         for (const QString &failure : report.failures())
+                             QTextStream(stderr) << "not recovered: " << failure << Qt::endl;
                      });
     AmqpQt::Error failure; // why the broker closed the channel
     QObject::connect(channel, &AmqpQt::Channel::closed, connection,

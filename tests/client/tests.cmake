@@ -34,6 +34,13 @@ if(TARGET example_websocket)
             ${PROJECT_SOURCE_DIR}/examples/websocket/websocketdevice.h
         LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer Qt6::WebSockets)
 endif()
+if(TARGET example_monitor)
+    amqpqt_test(client tst_connectionbanner LAYERS base wire engine transport client
+        SOURCES ${PROJECT_SOURCE_DIR}/examples/monitor/connectionbanner.cpp
+            ${PROJECT_SOURCE_DIR}/examples/monitor/connectionbanner.h
+        LIBRARIES amqpqt_memorytransport amqpqt_clienttests amqpqt_scriptedpeer Qt6::Widgets)
+    set_property(TEST tst_connectionbanner APPEND PROPERTY ENVIRONMENT "QT_QPA_PLATFORM=offscreen")
+endif()
 amqpqt_test(client tst_turnscheduler LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests)
 foreach(test tst_attempts tst_calmstate tst_departingtransport tst_dialer tst_networkstate tst_recovering tst_retries tst_transportlink)
     amqpqt_test(client ${test} LAYERS base wire engine transport client
