@@ -205,6 +205,18 @@ void ConnectionHistoryModelPrivate::trim(int maximum)
 */
 
 /*!
+    \fn void AmqpQt::ConnectionHistoryModel::maximumCountChanged()
+
+    This signal is emitted when maximumCount() has changed.
+*/
+
+/*!
+    \fn void AmqpQt::ConnectionHistoryModel::countChanged()
+
+    This signal is emitted when rows were added or removed.
+*/
+
+/*!
     \property AmqpQt::ConnectionHistoryModel::count
     \brief the number of rows.
 */

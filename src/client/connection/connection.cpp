@@ -366,6 +366,24 @@ using namespace Qt::StringLiterals;
 */
 
 /*!
+    \fn void AmqpQt::Connection::reconnectAttemptChanged(int attempt)
+
+    This signal is emitted when reconnectAttempt() has changed to \a attempt.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::calmStateChanged(AmqpQt::Connection::State state)
+
+    This signal is emitted when calmState() has changed to \a state.
+*/
+
+/*!
+    \fn void AmqpQt::Connection::stateTextChanged()
+
+    This signal is emitted when stateText() has changed.
+*/
+
+/*!
     \fn void AmqpQt::Connection::recovered(const AmqpQt::RecoveryReport &report)
 
     This signal is emitted when a lost connection is open again, its exchanges, queues and bindings have been declared,
