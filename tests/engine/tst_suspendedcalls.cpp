@@ -13,6 +13,9 @@ class tst_SuspendedCalls : public QObject
 private Q_SLOTS:
     void callsThatSetUpAreRepeatedInTheirOrder();
     void otherCallsEndWithNetwork();
+    void refusedCallIsNotRepeated();
+    void refusedConsumerIsNotRepeated();
+    void refusedPrefetchIsNotRestored();
     void heldCallsKeepTheirPlace();
     void restOfATransactionIsNotCommitted_data();
     void restOfATransactionIsNotCommitted();
@@ -96,6 +99,67 @@ void tst_SuspendedCalls::otherCallsEndWithNetwork()
     s.open();
     QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"2 channel.open"_s, u"2 tx.select"_s,
                                            u"3 channel.open"_s, u"3 tx.select"_s}));
+}
+
+// Otherwise the broker would close each connection.
+void tst_SuspendedCalls::refusedCallIsNotRepeated()
+{
+    Recovering s;
+    auto &channel = s.openChannel();
+    auto &other = s.openChannel();
+    const auto refused = channel.topology().declareQueue(u"transient"_s, {.durable = false}, false);
+    const auto next = channel.topology().declareQueue(u"next"_s, {}, false);
+    const auto ofOther = other.topology().bindQueue(u"q"_s, u"x"_s, {}, {});
+    s.write();
+    s.broker(Wire::ConnectionClose{.replyCode = 541, .replyText = "INTERNAL_ERROR", .classId = 50, .methodId = 10});
+    s.expectReply(*refused, ErrorKind::ConnectionClosed);
+    s.expectEvent<Engine::ChannelSuspended>().expectEvent<Engine::ChannelSuspended>();
+    s.expectEvent<Engine::ConnectionClosed>();
+    s.open();
+    QCOMPARE(s.sentMethods(),
+             QStringList({u"1 channel.open"_s, u"1 queue.declare next"_s, u"2 channel.open"_s, u"2 queue.bind q "_s}));
+    s.answerSent();
+    const QStringList events = s.takeEvents();
+    QVERIFY(events.contains(u"ReplyArrived %1"_s.arg(*next)));
+    QVERIFY(events.contains(u"ReplyArrived %1"_s.arg(*ofOther)));
+}
+
+void tst_SuspendedCalls::refusedConsumerIsNotRepeated()
+{
+    Recovering s;
+    auto &channel = s.openChannel();
+    s.consume(channel, u"active"_s, u"q"_s);
+    s.answerAll();
+    s.takeEvents();
+    const auto refused = s.consume(channel, u"refused"_s, u"q"_s);
+    s.consume(channel, u"later"_s, u"q"_s);
+    s.write();
+    s.broker(Wire::ConnectionClose{.replyCode = 530, .replyText = "NOT_ALLOWED", .classId = 60, .methodId = 20});
+    s.expectReply(refused->startCall, ErrorKind::ConnectionClosed).expectEvent<Engine::ConsumerCancelled>();
+    s.expectEvent<Engine::ChannelSuspended>().expectEvent<Engine::ConnectionClosed>();
+    s.open();
+    QCOMPARE(s.sentMethods(),
+             QStringList({u"1 channel.open"_s, u"1 basic.consume active q"_s, u"1 basic.consume later q"_s}));
+}
+
+// RabbitMQ 4.3 has no prefetch for a whole channel.
+void tst_SuspendedCalls::refusedPrefetchIsNotRestored()
+{
+    Recovering s;
+    auto &channel = s.openChannel();
+    channel.subscriptions().setPrefetch(50, true);
+    s.consume(channel, u"tag"_s, u"q"_s);
+    s.answerAll();
+    s.loseAndReconnect();
+    QCOMPARE(s.sentMethods(),
+             QStringList({u"1 channel.open"_s, u"1 basic.qos 50 global"_s, u"1 basic.consume tag q"_s}));
+    s.broker(Wire::ChannelOpenOk{});
+    s.broker(Wire::ConnectionClose{.replyCode = 540, .replyText = "NOT_IMPLEMENTED", .classId = 60, .methodId = 10});
+    s.takeEvents();
+    s.open();
+    QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 basic.consume tag q"_s}));
+    s.answerSent();
+    QCOMPARE(s.takeEvents().last(), u"ChannelsRestored 1 1"_s); // the prefetch has failed
 }
 
 void tst_SuspendedCalls::heldCallsKeepTheirPlace()

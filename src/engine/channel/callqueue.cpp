@@ -131,6 +131,13 @@ void CallQueue::renameQueues(const QHash<QString, QString> &newNames)
     }
 }
 
+std::optional<ChannelCall> CallQueue::takeFirstSent(QLatin1StringView method)
+{
+    if (m_sent.isEmpty() || QLatin1StringView(m_sent.constFirst().method) != method)
+        return std::nullopt;
+    return m_sent.takeFirst();
+}
+
 std::vector<ChannelCall> CallQueue::takeRepeatable(const Error &error)
 {
     std::vector<ChannelCall> repeatable;

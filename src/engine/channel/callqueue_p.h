@@ -70,6 +70,7 @@ public:
     // is held.
     bool undoTransaction();
 
+    std::optional<ChannelCall> takeFirstSent(QLatin1StringView method); // nothing if it is a call of another method
     // The connection was lost. Ends the sent calls, except for those that can be made again, which are returned.
     std::vector<ChannelCall> takeRepeatable(const Error &error);
     // Sets the name in calls without one, first in `repeated` and then in held calls, up to the next declaration of a

@@ -494,13 +494,15 @@ void ChannelEngine::setReplaying(bool replays)
     releaseHeld();
 }
 
-void ChannelEngine::suspend(const Error &callError)
+void ChannelEngine::suspend(const Error &callError, const Error &refusal)
 {
     if (m_isReplaying || m_state == State::Closing)
         return end(callError, m_isReplaying ? callError : Error(), false);
     m_incarnation = m_host.newIncarnation();
     if (!m_isOnWire)
         return; // nothing was sent, so everything continues to wait
+    if (refusal.isError())
+        endRefusedCall(refusal);
     std::vector<ChannelCall> repeated = m_calls.takeRepeatable(callError);
     m_contents.end(callError);
     m_subscriptions.suspend(callError, repeated);
@@ -520,6 +522,20 @@ void ChannelEngine::suspend(const Error &callError)
     m_sentMode = Mode::Plain;
     m_isSuspended = true;
     m_host.post(ChannelSuspended{shared_from_this(), callError});
+}
+
+// Repeating the call would make the broker close each connection. It is the first of its channel that has no answer.
+void ChannelEngine::endRefusedCall(const Error &refusal)
+{
+    if (refusal.method() == QLatin1StringView(Wire::BasicConsume::name))
+        return m_subscriptions.endRefused(m_subscriptions.oldestUnanswered(), refusal);
+    const QByteArray method = refusal.method().toLatin1();
+    const auto call = m_calls.takeFirstSent(QLatin1StringView(method));
+    if (!call)
+        return;
+    if (call->is<Wire::BasicQos>() && m_subscriptions.dropChannelPrefetch(*call) && call->isForRestoring)
+        m_host.startRestoration().addFailure({.channel = m_number}, refusal);
+    finish(call->id, refusal);
 }
 
 // The calls that open the channel again, and start its consumers, in the order in which they were made first.

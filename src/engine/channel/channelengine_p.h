@@ -73,8 +73,10 @@ public:
     // Called when the connection is lost and recovers, and when the broker closes the channel instead of starting a
     // consumer again. On the next connection, the channel is opened with its mode, its
     // prefetch and its consumers, repeats calls that were sent without an answer, and continues with those held.
-    // Other calls that were sent end with `callError`, and unconfirmed messages as unknown.
-    void suspend(const Error &callError);
+    // Other calls that were sent end with `callError`, and unconfirmed messages as unknown. `refusal` is the reason if
+    // the broker has closed the connection because of a method; a call of it that may be the cause ends with this
+    // error.
+    void suspend(const Error &callError, const Error &refusal = {});
     // Ends all outstanding calls with `callError`, and drops all subscriptions.
     void end(const Error &callError, const Error &closeReason, bool awaitsCloseOk);
 
@@ -87,6 +89,7 @@ private:
     bool mustHold(const ChannelCall &call) const;
     bool waitsForConfirms(const ChannelCall &call) const;
     void sendCall(ChannelCall call);
+    void endRefusedCall(const Error &refusal);
     std::vector<ChannelCall> callsToRestore(std::vector<ChannelCall> repeated);
     Error wrongMode(const char *method, const QString &need) const;
 

@@ -177,20 +177,44 @@ void Subscriptions::restart(ChannelCall &consume)
         record->expect(consume.id, ConsumerStart{{.name = Wire::decodeText(consume.queue())}});
 }
 
+static std::vector<std::shared_ptr<ConsumerEntry>> unanswered(const ConsumerTable &consumers) // the oldest first
+{
+    using Entry = std::shared_ptr<ConsumerEntry>;
+    std::vector<Entry> started;
+    for (const Entry &consumer : consumers.entries()) {
+        if (consumer->state == ConsumerEntry::State::Starting && consumer->isSent)
+            started.push_back(consumer);
+    }
+    std::sort(started.begin(), started.end(),
+              [](const Entry &one, const Entry &other) { return one->startCall < other->startCall; });
+    return started;
+}
+
+std::vector<std::shared_ptr<ConsumerEntry>> Subscriptions::oldestUnanswered() const
+{
+    std::vector<std::shared_ptr<ConsumerEntry>> started = unanswered(m_channel.consumers());
+    if (started.size() > 1)
+        started.resize(1);
+    return started;
+}
+
+bool Subscriptions::dropChannelPrefetch(const ChannelCall &qos)
+{
+    Wire::BasicQos method;
+    if (Wire::decodeArguments(QByteArrayView(qos.payload).sliced(4), method) || !method.global)
+        return false;
+    m_channelPrefetch = 0;
+    return true;
+}
+
 // channel.close does not contain the tag, but RabbitMQ's text has the name of the queue. Otherwise the oldest consumer
 // is the cause, since they are answered in order.
 std::vector<std::shared_ptr<ConsumerEntry>> Subscriptions::refusedRestarts(const Error &reason) const
 {
     using Entry = std::shared_ptr<ConsumerEntry>;
-    std::vector<Entry> started;
-    for (const Entry &consumer : m_channel.consumers().entries()) {
-        if (consumer->state == ConsumerEntry::State::Starting && consumer->isSent)
-            started.push_back(consumer);
-    }
+    std::vector<Entry> started = unanswered(m_channel.consumers());
     if (started.empty())
         return {};
-    std::sort(started.begin(), started.end(),
-              [](const Entry &one, const Entry &other) { return one->startCall < other->startCall; });
     const auto named = std::find_if(started.begin(), started.end(), [&](const Entry &consumer) {
         return reason.text().contains(u"'%1'"_s.arg(queueOf(*consumer)));
     });

@@ -42,9 +42,11 @@ public:
     // The consumer whose restart has made the broker close the channel, and the others of its queue, which would be
     // refused as well. Returns an empty list if the cause was the start of a new consumer.
     std::vector<std::shared_ptr<ConsumerEntry>> refusedRestarts(const Error &reason) const;
+    std::vector<std::shared_ptr<ConsumerEntry>> oldestUnanswered() const; // one at most
     void endRefused(const std::vector<std::shared_ptr<ConsumerEntry>> &refused, const Error &reason);
     void suspended(quint16 prefetch) noexcept { m_sentPrefetch = prefetch; } // the prefetch after all held calls
     quint16 channelPrefetch() const noexcept { return m_channelPrefetch; }
+    bool dropChannelPrefetch(const ChannelCall &qos); // returns false if the call is for consumers
     void end(const Error &callError, bool isFailure);
 
     bool claimTag(const ChannelCall &consume); // called before it is sent; returns false if the tag is taken

@@ -97,12 +97,12 @@ void ChannelTable::endAll(const Error &callError, const Error &reason)
     }
 }
 
-void ChannelTable::suspendAll(const Error &callError)
+void ChannelTable::suspendAll(const Error &callError, const Error &refusal)
 {
     for (size_t number = 1; number < m_slots.size(); ++number) {
         const Slot slot = m_slots[number];
         if (slot.channel && slot.channel->state() != ChannelEngine::State::Closed)
-            slot.channel->suspend(callError);
+            slot.channel->suspend(callError, refusal);
         else if (slot.awaitsCloseOk)
             closed(quint16(number), false);
         m_slots[number].closedByPeer = false;

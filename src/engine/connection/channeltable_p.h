@@ -53,8 +53,9 @@ public:
     void releaseHeld();                    // the operations that the channels hold
     void renameQueues(const QHash<QString, QString> &newNames);
     void endAll(const Error &callError, const Error &reason); // also forgets the close-oks that the broker owes
-    void suspendAll(const Error &callError);                  // also forgets the close-oks that the broker owes
-    void endBeyondLimit();                                    // the channels whose numbers exceed the limit
+    // The same; `refusal` as in ChannelEngine::suspend().
+    void suspendAll(const Error &callError, const Error &refusal);
+    void endBeyondLimit(); // the channels whose numbers exceed the limit
 
 private:
     void occupy(quint16 number, ChannelEngine *channel);

@@ -372,7 +372,8 @@ void ConnectionEngine::suspendChannels(const Error &reason)
         m_topology->connectionLost();
     startRestoration().connectionLost();
     const Error lost(ErrorKind::Network, reason.text(), reason.replyCode(), reason.method());
-    m_channels.suspendAll(reason.kind() == ErrorKind::Network ? reason : lost);
+    const bool isRefusal = reason.kind() == ErrorKind::ConnectionClosed && !reason.method().isEmpty();
+    m_channels.suspendAll(reason.kind() == ErrorKind::Network ? reason : lost, isRefusal ? reason : Error());
 }
 
 void ConnectionEngine::endWaiting(const Error &reason)

@@ -38,8 +38,9 @@ public:
 
     bool isPending() const noexcept { return !m_channels.isEmpty() || !m_consumers.isEmpty(); }
 
-private:
     void addFailure(Consumer consumer, const Error &failure);
+
+private:
     void reportWhenDone();
 
     EventQueue &m_events;
