@@ -4,32 +4,37 @@
 #include "client/clientsupport.h"
 #include "client/connection/connection_p.h"
 
+#include <AmqpQt/recovery.h>
+
+// Shared by the tests of what survives the loss of a connection to a ScriptedPeer.
 namespace AmqpQt::Test
 {
 
-// Lets the loss of an open connection suspend its channels, which open() then restores.
-inline void suspendWhenLost(Connection &connection)
+// The connection recovers when recover() is called.
+inline ConnectionParameters recovering(const ScriptedPeer &peer)
 {
-    ConnectionPrivate *const d = ConnectionPrivate::of(&connection);
-    Engine::Settings settings = Connector::settings(connection.parameters());
-    settings.recovers = true;
-    d->engine.configure(settings);
+    ConnectionParameters parameters = parametersOf(peer);
+    parameters.setRecoveryPolicy(RecoveryPolicy().withEnabled().withDelays(24h, 24h, 1.0));
+    return parameters;
 }
 
 inline void loseConnection(ScriptedPeer &peer, Connection &connection)
 {
+    ConnectionPrivate::of(&connection)->recovery.setRandom([] { return 1.0; }); // so the delay is the longest
     peer.dropConnection();
-    if (!waitUntil([&] { return connection.state() != Connection::State::Open; }))
+    if (!waitUntil([&] { return connection.state() == Connection::State::Recovering; }))
         qFatal("the loss is not noticed");
     settleEvents();
 }
 
-inline void openAgain(Connection &connection)
+inline void recover(Connection &connection)
 {
-    connection.open();
+    if (connection.state() == Connection::State::Recovering)
+        connection.reconnectNow();
+    else
+        connection.open();
     if (!waitUntil([&] { return connection.isOpen(); }))
         qFatal("the connection does not open again");
-    suspendWhenLost(connection);
 }
 
 // A client whose channel, with its consumers, survives the loss of its connection.
@@ -37,10 +42,9 @@ class RecoveringClient : public OpenClient
 {
 public:
     explicit RecoveringClient(ScriptedPeer &scriptedPeer)
-        : OpenClient(scriptedPeer)
+        : OpenClient(recovering(scriptedPeer))
         , peer(scriptedPeer)
     {
-        suspendWhenLost(connection);
     }
     void lose()
     {
@@ -49,7 +53,7 @@ public:
     }
     bool recover()
     {
-        openAgain(connection);
+        Test::recover(connection);
         return waitUntil([this] { return channel->isOpen(); });
     }
 

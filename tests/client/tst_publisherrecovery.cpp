@@ -37,9 +37,10 @@ class RecoveringPublisher : public PublisherClient
 {
 public:
     explicit RecoveringPublisher(ScriptedPeer &scriptedPeer)
-        : PublisherClient(scriptedPeer)
+        : PublisherClient(scriptedPeer, false)
     {
-        suspendWhenLost(*connection);
+        connection->setParameters(recovering(scriptedPeer));
+        open();
     }
     void lose()
     {
@@ -48,7 +49,7 @@ public:
     }
     bool recover()
     {
-        openAgain(*connection);
+        Test::recover(*connection);
         return waitUntil([this] { return publisher->channel()->isOpen(); });
     }
 };

@@ -431,7 +431,7 @@ void tst_Suspending::closeWhileRecovering()
     QCOMPARE(log.entries,
              QStringList({u"reply.close ok"_s, u"consumer.stateChanged Cancelled"_s, u"consumer.cancelled ok"_s,
                           u"channel.stateChanged Closed"_s, u"channel.closed ok"_s}));
-    openAgain(client.connection);
+    recover(client.connection);
     settle(client.connection);
     QCOMPARE(peer.count("channel.open"), 1); // that of settle()
 }

@@ -119,8 +119,10 @@ bool PublisherPrivate::send(Outgoing &outgoing)
                          outgoing.isMandatory ? Channel::PublishFlag::Mandatory : Channel::PublishFlags());
     if (outgoing.sequence == 0)
         return false;
-    outgoing.deadline = confirmTimeout.count() > 0 ? Clock::now() + confirmTimeout : Clock::time_point::max();
-    watchDeadline(outgoing.deadline);
+    if (confirmTimeout.count() > 0) {
+        outgoing.deadline = Clock::now() + confirmTimeout;
+        watchDeadline(outgoing.deadline);
+    }
     m_inFlight.push_back(std::move(outgoing));
     ++m_inFlightCount;
     return true;
