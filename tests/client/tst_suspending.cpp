@@ -520,7 +520,7 @@ void tst_Suspending::consumerFollowsItsRenamedQueue()
     client.lose();
     ConnectionPrivate *const d = ConnectionPrivate::of(&client.connection);
     d->engine.renameQueues({{u"q"_s, u"renamed"_s}});
-    for (ChannelPrivate *channel : d->channels())
+    for (ChannelPrivate *channel : d->channels.all())
         channel->renameQueues({{u"q"_s, u"renamed"_s}});
     QCOMPARE(consumer->queue(), u"renamed"_s);
     QCOMPARE(other->queue(), u"other"_s);

@@ -19,7 +19,7 @@ using Engine::CallId;
 ChannelPrivate::ChannelPrivate(Channel *channel, ConnectionPrivate *connectionPrivate)
     : q(channel)
     , connection(connectionPrivate)
-    , serialNumber(connectionPrivate ? connectionPrivate->add(this) : 0)
+    , serialNumber(connectionPrivate ? connectionPrivate->channels.add(this) : 0)
 {
 }
 
@@ -38,7 +38,7 @@ ChannelPrivate::~ChannelPrivate()
         m_confirmReplies->fail(deleted);
     if (!connection)
         return;
-    connection->remove(this);
+    connection->channels.remove(this);
     connection->dispatcher.forget(this);
     if (engine) {
         engine->release();

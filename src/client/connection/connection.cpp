@@ -857,7 +857,7 @@ Channel *Connection::channel(quint16 number)
 QList<Channel *> Connection::channels() const
 {
     QList<Channel *> channels;
-    for (const ChannelPrivate *channel : d->channels()) {
+    for (const ChannelPrivate *channel : d->channels.all()) {
         if (channel->engine && !channel->isInternal)
             channels.append(channel->q);
     }

@@ -3,6 +3,7 @@
 
 #include "client/connection/authenticator_p.h"
 #include "client/connection/calmstate_p.h"
+#include "client/connection/connectionchannels_p.h"
 #include "client/connection/connector_p.h"
 #include "client/connection/dispatcher_p.h"
 #include "client/connection/eventrouter_p.h"
@@ -77,8 +78,6 @@ public:
             link.writeNow();
         scheduler.schedule();
     }
-    quint64 add(ChannelPrivate *channel); // returns the serial number of the channel
-    void remove(const ChannelPrivate *channel);
     void setOpen();                            // the connection and its channels can be used
     void setState(Connection::State newState); // stores and emits the state
     void setProgress(Connection::State step);  // the same for the steps of an attempt, which a recovery does not show
@@ -119,7 +118,7 @@ public:
     Recovery recovery;
     CalmState calm;
     std::shared_ptr<Mailbox> mailbox;
-    const QList<ChannelPrivate *> &channels() const noexcept { return m_channels; } // in order of creation
+    ConnectionChannels channels;
     std::vector<Promise<void>> whenOpen;
 
 protected:
@@ -139,14 +138,10 @@ private:
     void endTurn(const Dispatcher::Guard &guard);
     bool hasWork() const; // whether another turn is needed
     void setDeadline(Engine::Time time);
-    QList<ChannelPrivate *>::const_iterator position(quint64 channelSerial) const; // the insertion point if not found
-    ChannelPrivate *channelOf(const Settlement &settlement) const; // returns null if the channel is gone
 
     std::optional<Promise<void>> m_opening;
     std::optional<Promise<void>> m_closing;
     HelperChannel *m_helperChannel = nullptr; // a child, created on demand
-    QList<ChannelPrivate *> m_channels;       // sorted by serial number
-    quint64 m_lastChannelSerial = 0;
     quint64 m_messagesOut = 0;
 };
 

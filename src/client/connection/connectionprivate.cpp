@@ -74,7 +74,7 @@ ConnectionPrivate::~ConnectionPrivate() // NOLINT(bugprone-exception-escape): as
     for (const Promise<void> &promise : whenOpen)
         promise.finish(gone, Delivery::Posted);
     dispatcher.postDeferred(q);
-    for (ChannelPrivate *channel : std::exchange(m_channels, {}))
+    for (ChannelPrivate *channel : channels.takeAll())
         channel->connectionDestroyed(gone);
 }
 
@@ -293,7 +293,7 @@ Reply<void> ConnectionPrivate::close()
         setState(Connection::State::Closing);
     if (!stopAttempts())
         engine.close(now());
-    for (ChannelPrivate *channel : std::as_const(m_channels))
+    for (ChannelPrivate *channel : channels.all())
         channel->noteClosing();
     setDeadline(now());
     return m_closing->reply();
@@ -522,41 +522,16 @@ void ConnectionPrivate::takeSettlements()
         settleNow(settlement);
 }
 
-quint64 ConnectionPrivate::add(ChannelPrivate *channel)
-{
-    m_channels.append(channel);
-    return ++m_lastChannelSerial;
-}
-
-void ConnectionPrivate::remove(const ChannelPrivate *channel)
-{
-    m_channels.erase(position(channel->serialNumber));
-}
-
-QList<ChannelPrivate *>::const_iterator ConnectionPrivate::position(quint64 channelSerial) const
-{
-    return std::lower_bound(
-        m_channels.cbegin(), m_channels.cend(), channelSerial,
-        [](const ChannelPrivate *channel, quint64 serial) { return channel->serialNumber < serial; });
-}
-
-// Searches by the object's serial number, since another channel may have reused the number of a closed one.
-ChannelPrivate *ConnectionPrivate::channelOf(const Settlement &settlement) const
-{
-    const auto own = position(settlement.channelSerial);
-    return own != m_channels.cend() && (*own)->serialNumber == settlement.channelSerial ? *own : nullptr;
-}
-
 bool ConnectionPrivate::isUnsettled(const Settlement &delivery) const
 {
-    const ChannelPrivate *channel = channelOf(delivery);
+    const ChannelPrivate *channel = channels.find(delivery.channelSerial);
     return channel && channel->engine && channel->engine->incarnation() == delivery.incarnation &&
            channel->engine->deliveries().isUnsettled(delivery.deliveryTag);
 }
 
 void ConnectionPrivate::settleNow(const Settlement &settlement)
 {
-    ChannelPrivate *const channel = channelOf(settlement);
+    ChannelPrivate *const channel = channels.find(settlement.channelSerial);
     if (!settlement.noAck && channel && channel->settle(settlement, false))
         return;
     if (!settlement.noAck && settlement.incarnation <= engine.lostIncarnation())

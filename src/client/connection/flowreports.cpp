@@ -45,7 +45,7 @@ void FlowReports::reportBytesToWrite()
 
 void FlowReports::reportToChannels()
 {
-    for (ChannelPrivate *channel : m_connection.channels()) {
+    for (ChannelPrivate *channel : m_connection.channels.all()) {
         if (channel->engine && !channel->isInternal)
             channel->flow.report();
     }

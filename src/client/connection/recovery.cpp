@@ -107,7 +107,7 @@ void Recovery::renameQueues(const QHash<QString, QString> &newNames)
     for (auto name = newNames.cbegin(); name != newNames.cend(); ++name)
         m_connection.dispatcher.defer(q,
                                       [q, from = name.key(), to = name.value()] { Q_EMIT q->queueRenamed(from, to); });
-    for (ChannelPrivate *channel : m_connection.channels())
+    for (ChannelPrivate *channel : m_connection.channels.all())
         channel->renameQueues(newNames);
 }
 
