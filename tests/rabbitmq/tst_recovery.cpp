@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "rabbitmq/brokerclient.h"
 
+#include <AmqpQt/Publisher>
 #include <AmqpQt/Recovery>
 
 #include <QtTest/qsignalspy.h>
+
+#include <algorithm>
 
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
@@ -20,6 +23,9 @@ private Q_SLOTS:
     void connectionClosedByAnOperatorComesBack();
     void queuesOfEveryKindComeBack();
     void changedQueueIsReported();
+    void refusedConsumerDoesNotAffectOthers();
+    void lateAcknowledgementsDoNoHarm();
+    void publisherSendsAgainInOrder();
     void connectionThatIsClosedStaysClosed();
 
 private:
@@ -130,6 +136,103 @@ void tst_Recovery::changedQueueIsReported()
     QCOMPARE(m_reports.constLast().failed.size(), 2); // with its binding
     QCOMPARE(m_reports.constLast().failed.constFirst().error.replyCode(), quint16(406));
     QVERIFY(m_client->channel->isOpen());
+}
+
+// The queue of one consumer belongs to another connection, and is deleted with its last consumer.
+void tst_Recovery::refusedConsumerDoesNotAffectOthers()
+{
+    BrokerClient other;
+    const QString gone = uniqueName(u"gone"_s), kept = uniqueName(u"kept"_s);
+    VERIFY_OK(other.channel->declareQueue(gone, {.durable = false, .autoDelete = true}));
+    VERIFY_OK(m_client->channel->declareQueue(kept, sharedQueue()));
+    QList<Message> messages;
+    Consumer *const first = m_client->channel->consume(kept, {.ackMode = AckMode::AfterDelivery});
+    Consumer *const refused = m_client->channel->consume(gone);
+    Consumer *const last = m_client->channel->consume(kept, {.ackMode = AckMode::AfterDelivery});
+    for (Consumer *consumer : {first, refused, last}) {
+        collect(consumer, &messages);
+        VERIFY_OK(consumer->whenStarted());
+    }
+    QSignalSpy cancelled(refused, &Consumer::cancelled);
+    QSignalSpy closed(m_client->channel, &Channel::closed);
+    connect(
+        &m_client->connection, &Connection::reconnecting, this,
+        [&] { m_client->channel->publish({}, kept, Message("during the outage")); }, Qt::SingleShotConnection);
+    QVERIFY(loseAndRecover());
+    const RecoveryReport &report = m_reports.constLast();
+    QCOMPARE(report.consumers, 2);
+    QCOMPARE(report.failed.size(), 1);
+    QCOMPARE(report.failed.constFirst().error.replyCode(), quint16(404));
+    QCOMPARE(cancelled.size(), 1);
+    QCOMPARE(closed.size(), 0);
+    QCOMPARE(first->state(), Consumer::State::Active);
+    QCOMPARE(last->state(), Consumer::State::Active);
+    QVERIFY(waitFor([&] { return messages.size() == 1; }));
+    QCOMPARE(messages.constFirst().body(), "during the outage");
+}
+
+void tst_Recovery::lateAcknowledgementsDoNoHarm()
+{
+    const QString queue = uniqueName(u"q"_s);
+    VERIFY_OK(m_client->channel->declareQueue(queue, sharedQueue()));
+    QList<Message> messages;
+    Consumer *const consumer = m_client->channel->consume(queue);
+    collect(consumer, &messages);
+    VERIFY_OK(consumer->whenStarted());
+    for (const char *body : {"1", "2", "3"})
+        m_client->channel->publish({}, queue, Message(body));
+    QVERIFY(waitFor([&] { return messages.size() == 3; }));
+    QSignalSpy failed(m_client->channel, &Channel::settlementFailed);
+    QVERIFY(loseAndRecover());
+    QVERIFY(waitFor([&] { return messages.size() == 6; }));
+    QVERIFY(!messages.at(0).canSettle());
+    QVERIFY(!m_client->channel->ack(messages.at(0)));
+    QVERIFY(!m_client->channel->ackUpTo(messages.at(2)));
+    QCOMPARE(consumer->unackedCount(), 3);
+    QVERIFY(messages.at(5).canSettle() && messages.at(5).isRedelivered());
+    QVERIFY(m_client->channel->ackUpTo(messages.at(5)));
+    QVERIFY(loseAndRecover());
+    const auto info = await(m_client->channel->inspectQueue(queue));
+    QVERIFY(info);
+    QCOMPARE(info->messageCount, 0u);
+    QCOMPARE(messages.size(), 6);
+    QCOMPARE(failed.size(), 0);
+}
+
+void tst_Recovery::publisherSendsAgainInOrder()
+{
+    constexpr int Count = 3000;
+    const QString queue = uniqueName(u"q"_s);
+    VERIFY_OK(m_client->channel->declareQueue(queue, sharedQueue()));
+    Publisher publisher(&m_client->connection);
+    publisher.setRoutingKey(queue);
+    publisher.setLossPolicy(Publisher::LossPolicy::Republish);
+    QMap<quint64, int> settled;
+    connect(&publisher, &Publisher::settled, this, [&](quint64 id, const Error &error) {
+        QVERIFY2(!error.isError(), qPrintable(error.text()));
+        ++settled[id];
+    });
+    for (int i = 1; i <= Count / 2; ++i)
+        QVERIFY(publisher.publish(Message(QByteArray::number(i))));
+    QVERIFY(waitFor([&] { return settled.size() > Count / 10; }));
+    const auto publishRest = [&] {
+        for (int i = Count / 2 + 1; i <= Count; ++i)
+            publisher.publish(Message(QByteArray::number(i)));
+    };
+    connect(&m_client->connection, &Connection::reconnecting, this, publishRest, Qt::SingleShotConnection);
+    QVERIFY(loseAndRecover());
+    QVERIFY(waitFor([&] { return settled.size() == Count; }));
+    QVERIFY(std::all_of(settled.cbegin(), settled.cend(), [](int times) { return times == 1; }));
+
+    QList<Message> messages;
+    collect(m_client->channel->consume(queue, {.ackMode = AckMode::AfterDelivery}), &messages);
+    int next = 1; // the message whose first copy is expected next
+    qsizetype seen = 0;
+    QVERIFY(waitFor([&] {
+        for (; seen < messages.size(); ++seen)
+            next += messages.at(seen).body().toInt() == next;
+        return next > Count;
+    }));
 }
 
 void tst_Recovery::connectionThatIsClosedStaysClosed()
