@@ -7,7 +7,7 @@ foreach(test tst_ackmerging tst_acks tst_authentication tst_backoff tst_calltrac
         tst_channeltable tst_closetimer tst_confirms tst_connectioncalls tst_connectionclosing tst_consumerrules
         tst_contents tst_eventqueue tst_faults tst_flowcontrol tst_framereader tst_framewriter tst_handshake
         tst_handshakesteps tst_heartbeat tst_heldchannels tst_knownarguments tst_messagelimit tst_orderrules tst_outputbuffer
-        tst_publishedcontents tst_recordedcalls tst_recoverability tst_repeateddeliveries tst_returns tst_topologyrecord
+        tst_publishedcontents tst_recordedcalls tst_recoverability tst_repeateddeliveries tst_restoration tst_returns tst_topologyrecord
         tst_topologyreplay
         tst_suspendedcalls tst_suspendedchannels tst_suspendedconsumers tst_transactions tst_watermarks)
     amqpqt_test(engine ${test} LIBRARIES amqpqt_script)
