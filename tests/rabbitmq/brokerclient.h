@@ -2,6 +2,7 @@
 #pragma once
 
 #include "support/brokerfixture.h"
+#include "support/waiting.h"
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
@@ -25,20 +26,10 @@ using namespace std::chrono_literals;
 // The timeout for events that are certain to come; the machine may be busy.
 inline constexpr std::chrono::milliseconds Patience = 120s;
 
-// Runs the event loop until the condition holds or the timeout expires. Checks after every event, not every 50 ms as
-// QTRY_VERIFY does.
 template <typename Condition>
 bool waitFor(Condition condition, std::chrono::milliseconds patience = Patience)
 {
-    QTimer alarm;
-    alarm.setSingleShot(true);
-    alarm.start(patience);
-    while (!condition()) {
-        if (!alarm.isActive())
-            return false;
-        QCoreApplication::processEvents(QEventLoop::WaitForMoreEvents);
-    }
-    return true;
+    return ::waitFor(condition, patience);
 }
 
 template <typename T>

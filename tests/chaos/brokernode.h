@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <QtCore/qset.h>
+#include <QtCore/qstringlist.h>
+
+#include <memory>
+
+class QProcess;
+
+// The private node of tools/broker, which runs this program. The functions that wait run the event loop.
+class BrokerNode
+{
+public:
+    BrokerNode();
+    ~BrokerNode();
+
+    void kill();            // SIGKILL; does not wait
+    void stopApplication(); // closes all connections with 320, as for maintenance; does not wait
+    bool waitForEnd();
+    bool start(); // after either of them, and waits until it is ready
+
+    QSet<QString> entities() const;             // see TopologyModel; empty if rabbitmqctl fails
+    QString errors() const { return m_errors; } // of the last command that has failed
+    int staleAckCount()
+        const; // channels that the node has closed because of an unknown delivery tag, since its first start
+
+private:
+    void launch(const QStringList &arguments);
+    bool run(const QStringList &arguments);
+
+    std::unique_ptr<QProcess> m_process;
+    bool m_isKilled = false;
+    QString m_errors;
+};
+
+// The number of sockets of this process that are connected to a port on loopback, also if the peer has ended the
+// connection.
+int socketsTo(quint16 port);
