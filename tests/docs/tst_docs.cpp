@@ -25,18 +25,23 @@ struct Capability {
     QStringList tests; // "tst_file::function"
 };
 
+QStringList testsIn(const QString &text)
+{
+    static const QRegularExpression test(u"`(tst_\\w+::\\w+)`"_s);
+    QStringList result;
+    for (const QRegularExpressionMatch &name : test.globalMatch(text))
+        result += name.captured(1);
+    return result;
+}
+
 // The rows of the tables in docs/capabilities.md: | id | capability | state | tests |
 QList<Capability> capabilities()
 {
     static const QRegularExpression row(u"^\\| ([A-Z]\\d+) \\|[^|]*\\| *([^|]*?) *\\|([^|]*)\\|$"_s,
                                         QRegularExpression::MultilineOption);
-    static const QRegularExpression test(u"`(tst_\\w+::\\w+)`"_s);
     QList<Capability> result;
     for (const QRegularExpressionMatch &match : row.globalMatch(contentsOf(root + "docs/capabilities.md"_L1))) {
-        Capability capability{match.captured(1), match.captured(2), {}};
-        for (const QRegularExpressionMatch &name : test.globalMatch(match.captured(3)))
-            capability.tests += name.captured(1);
-        result += capability;
+        result += {match.captured(1), match.captured(2), testsIn(match.captured(3))};
     }
     return result;
 }
@@ -144,6 +149,7 @@ private Q_SLOTS:
     void capabilitiesAreNumberedWithoutGaps();
     void capabilitiesNameTestsThatExist_data();
     void capabilitiesNameTestsThatExist();
+    void faultsOfOtherClientsNameTestsThatExist();
     void linksLeadToFiles_data();
     void linksLeadToFiles();
     void everyExampleIsListed();
@@ -189,6 +195,24 @@ void tst_Docs::capabilitiesNameTestsThatExist()
     static const QSet<QString> existing = testFunctions();
     for (const QString &test : tests)
         QVERIFY2(existing.contains(test), qPrintable(test));
+}
+
+// The rows of the table in docs/reliability.md: | id | behaviour | tests, or the reason why there are none |
+void tst_Docs::faultsOfOtherClientsNameTestsThatExist()
+{
+    static const QRegularExpression row(u"^\\| R(\\d+) \\|[^|]*\\|([^|]*)\\|$"_s, QRegularExpression::MultilineOption);
+    static const QRegularExpression reason(u"^ (not yet|not applicable): .*\\w"_s);
+    const QSet<QString> existing = testFunctions();
+    int number = 0;
+    for (const QRegularExpressionMatch &match : row.globalMatch(contentsOf(root + "docs/reliability.md"_L1))) {
+        QCOMPARE(match.captured(1).toInt(), ++number);
+        const QString last = match.captured(2);
+        const QStringList tests = testsIn(last);
+        QVERIFY2(!tests.isEmpty() || last.contains("`chaos`"_L1) || reason.match(last).hasMatch(), qPrintable(last));
+        for (const QString &test : tests)
+            QVERIFY2(existing.contains(test), qPrintable(test));
+    }
+    QCOMPARE(number, 60);
 }
 
 void tst_Docs::linksLeadToFiles_data()
