@@ -14,6 +14,7 @@ class tst_SuspendedConsumers : public QObject
 private Q_SLOTS:
     void consumersAreStartedAgainInOrder();
     void consumerFollowsTheDeclarationThatItWaitedFor();
+    void consumersReturnToTheQueuesThatTheBrokerNamed();
     void heldConsumersGetTheirPrefetch();
     void nextConsumerGetsItsPrefetch();
     void endingConsumersEnd_data();
@@ -77,6 +78,24 @@ void tst_SuspendedConsumers::consumerFollowsTheDeclarationThatItWaitedFor()
                                            u"1 basic.consume starting q2"_s}));
     s.answerSent();
     QVERIFY(s.takeEvents().contains(u"ReplyArrived %1"_s.arg(starting->startCall)));
+}
+
+// RabbitMQ may answer a basic.consume after a later queue.declare.
+void tst_SuspendedConsumers::consumersReturnToTheQueuesThatTheBrokerNamed()
+{
+    Recovering s;
+    auto &channel = s.openChannel();
+    channel.topology().declareQueue({}, {}, false);
+    s.consume(channel, u"a"_s, {});
+    channel.topology().declareQueue({}, {}, false);
+    s.consume(channel, u"b"_s, {});
+    for (const char *queue : {"amq.gen-1", "amq.gen-2"})
+        s.broker(Wire::QueueDeclareOk{.queue = queue}, 1);
+    for (const char *tag : {"a", "b"})
+        s.broker(Wire::BasicConsumeOk{.consumerTag = tag}, 1);
+    s.loseAndReconnect();
+    QCOMPARE(s.sentMethods(),
+             QStringList({u"1 channel.open"_s, u"1 basic.consume a amq.gen-1"_s, u"1 basic.consume b amq.gen-2"_s}));
 }
 
 void tst_SuspendedConsumers::heldConsumersGetTheirPrefetch()

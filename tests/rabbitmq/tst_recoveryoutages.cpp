@@ -40,6 +40,7 @@ private Q_SLOTS:
     void attemptsArePaused();
     void stalledWritesAreNoticed();
     void neverTwoConnections();
+    void nothingIsLeftBehind();
     void failedOpensLeaveNothingBehind();
     void endStopsTheWait_data();
     void endStopsTheWait();
@@ -196,6 +197,37 @@ void tst_RecoveryOutages::neverTwoConnections()
     for (int outage = 1; outage <= 5; ++outage)
         QVERIFY(client.loseAndRecover());
     QCOMPARE(most, 1);
+}
+
+void tst_RecoveryOutages::nothingIsLeftBehind()
+{
+    RecoveringClient client;
+    QVERIFY(client.open());
+    const QString queue = uniqueName(u"q"_s);
+    client.channel->declareQueue(queue, {.durable = false, .exclusive = true});
+    VERIFY_OK(client.channel->consume(queue)->whenStarted());
+    const auto counts = [&] {
+        QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete); // this loop does not do it
+        const QList<QObject *> objects = client.connection.findChildren<QObject *>();
+        return std::tuple(openFiles(), objects.size(), client.connection.channels().size());
+    };
+    for (int outage = 1; outage <= 2; ++outage) // create what is kept for later
+        QVERIFY(client.loseAndRecover());
+    QVERIFY(waitFor([&] { return client.proxy.openCount() == 1; }));
+    const auto first = counts();
+    const auto text = [](const auto &value) {
+        return u"%1 files, %2 objects, %3 channels"_s.arg(std::get<0>(value))
+            .arg(std::get<1>(value))
+            .arg(std::get<2>(value));
+    };
+    for (int outage = 3; outage <= 10; ++outage) {
+        QVERIFY(client.loseAndRecover());
+        QVERIFY2(AmqpQt::Test::waitFor([&] { return counts() == first; }, 20s),
+                 qPrintable(text(first) + u", then "_s + text(counts())));
+    }
+    Channel *const channel = client.connection.createChannel();
+    VERIFY_OK(channel->whenOpen());
+    QVERIFY2(channel->number() <= 4, qPrintable(QString::number(channel->number()))); // no number was lost
 }
 
 void tst_RecoveryOutages::failedOpensLeaveNothingBehind()

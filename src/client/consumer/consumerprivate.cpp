@@ -114,7 +114,7 @@ void ConsumerPrivate::onStarted()
     m_hasStarted = true;
     finishLater<void>(started, {});
     if (queue.isEmpty()) {
-        queue = channel->engine->topology().declaredQueue(); // of the latest answer; they come in call order
+        queue = Engine::Subscriptions::queueOf(*entry);
         defer([consumer = q, name = queue] { Q_EMIT consumer->queueChanged(name); });
     }
     if (isStarting()) { // otherwise a slot has called cancel() in the meantime
@@ -394,7 +394,7 @@ void ConsumerPrivate::onCancelledByBroker(const Engine::ConsumerEntry *subscript
     if (state == State::Starting)
         finishLater<void>(started, reason);
     if (queue.isEmpty()) // cancelled before the broker has named the queue
-        queue = channel->engine->topology().declaredQueue();
+        queue = Engine::Subscriptions::queueOf(*entry);
     if (queue.isEmpty())
         return onCancelled(reason);
     waitForQueue();

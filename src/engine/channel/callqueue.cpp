@@ -111,6 +111,15 @@ void CallQueue::cancelWaitingConsumes(const ConsumerEntry *only)
     });
 }
 
+void CallQueue::nameQueueOfWaitingConsumes(CallId declare, QByteArrayView name)
+{
+    for (const Held &held : std::as_const(m_held)) {
+        const auto *call = std::get_if<ChannelCall>(&held);
+        if (call && call->consumer && call->consumer->waitsForTag && call->consumer->queueDeclare == declare)
+            call->consumer->queueNamed(name);
+    }
+}
+
 void CallQueue::renameQueues(const QHash<QString, QString> &newNames)
 {
     if (m_held.isEmpty())

@@ -64,7 +64,8 @@ public:
     // Held calls of basic.consume that wait for their tag.
     const ChannelCall *consumeWaitingFor(QByteArrayView tag) const; // null if there is none
     bool holdsDirectReplyTo() const; // whether a consumer of direct reply-to is held that is not ending
-    void cancelWaitingConsumes(const ConsumerEntry *only);      // null for all such calls
+    void cancelWaitingConsumes(const ConsumerEntry *only); // null for all such calls
+    void nameQueueOfWaitingConsumes(CallId declare, QByteArrayView name);
     void renameQueues(const QHash<QString, QString> &newNames); // in held calls
     // Turns the first held tx.commit into a tx.rollback, unless a tx.rollback comes before it. Returns false if neither
     // is held.

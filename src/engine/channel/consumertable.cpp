@@ -1,11 +1,21 @@
 // SPDX-License-Identifier: MIT
 #include "engine/channel/consumertable_p.h"
 
+#include "engine/channel/channelcall_p.h"
+
 #include <algorithm>
 #include <utility>
 
 namespace AmqpQt::Engine
 {
+
+void ConsumerEntry::queueNamed(QByteArrayView name)
+{
+    ChannelCall starting{.payload = consume};
+    starting.setQueue(name);
+    consume = starting.payload;
+    queueDeclare = 0;
+}
 
 ConsumerTable::Entries::const_iterator ConsumerTable::position(QByteArrayView tag) const
 {

@@ -35,10 +35,12 @@ struct ConsumerEntry : std::enable_shared_from_this<ConsumerEntry> {
     bool isDraining : 1 = false;   // deliveries are taken until cancel-ok
     bool isRestored : 1 = false;   // was active when the connection was lost, and has not been started again
     quint16 prefetch = 0;          // with which it was started
+    CallId queueDeclare = 0;       // the queue.declare of its queue, until the broker has named the queue
     std::unique_ptr<DeliveryTemplate> lastDelivery; // created with the first delivery
-    QByteArray consume;                             // basic.consume as it was sent, if the connection recovers
+    QByteArray consume; // basic.consume, with the name of the queue, if the connection recovers or the broker names it
 
     bool isEnding() const noexcept { return state > State::Active || cancelHeld; }
+    void queueNamed(QByteArrayView name);
 };
 
 // The consumers of a channel, by tag.

@@ -82,6 +82,10 @@ Result<std::shared_ptr<ConsumerEntry>> Subscriptions::consume(const QString &nam
         m_channel.host().topologyRecord().expect(consumer->startCall, ConsumerStart{m_topology.reference(*resolved)});
     ChannelCall starting = ChannelCall::of(consumer->startCall, method);
     starting.consumer = consumer;
+    if (resolved->isEmpty()) {
+        consumer->queueDeclare = m_topology.reference(*resolved).declaring;
+        consumer->consume = starting.payload;
+    }
     if (former) { // the tag is free after its consumer's cancel-ok
         consumer->waitsForTag = true;
         m_channel.callQueue().hold(std::move(starting));
@@ -242,9 +246,10 @@ void Subscriptions::endRefused(const std::vector<std::shared_ptr<ConsumerEntry>>
 
 void Subscriptions::consumeSent(const ChannelCall &call)
 {
-    call.consumer->isSent = true;
-    if (m_channel.host().settings().recovers)
-        call.consumer->consume = call.payload;
+    ConsumerEntry &consumer = *call.consumer;
+    consumer.isSent = true;
+    if (m_channel.host().settings().recovers && (consumer.consume.isEmpty() || !call.queue().isEmpty()))
+        consumer.consume = call.payload;
 }
 
 void Subscriptions::cancelAll()
@@ -319,11 +324,6 @@ void Subscriptions::on(const Wire::BasicConsumeOk &method)
     const bool isRestored = consumer->isRestored;
     consumer->isRestored = false;
     m_restarts -= isRestored;
-    // On a new channel, an empty name would not refer to the same queue.
-    if (ChannelCall consume{.payload = consumer->consume}; !consume.payload.isEmpty() && consume.queue().isEmpty()) {
-        consume.setQueue(m_topology.declaredQueue().toUtf8());
-        consumer->consume = consume.payload;
-    }
     m_channel.finish(consumer->startCall, {});
     if (consumer->cancelHeld && m_channel.acceptsCalls())
         sendCancel(consumer);

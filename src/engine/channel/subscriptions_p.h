@@ -55,6 +55,8 @@ public:
     // Called for a delivery with an unknown tag, whose consumer ended too long ago to be remembered, or never existed.
     ConsumerEntry *rejectDelivery(QByteArrayView tag);
 
+    // The queue of the consumer, if the connection recovers or the broker has named the queue; otherwise empty.
+    static QString queueOf(const ConsumerEntry &consumer);
     void consumeSent(const ChannelCall &call); // basic.consume
     void on(const Wire::BasicConsumeOk &);
     void on(const Wire::BasicCancelOk &);
@@ -63,7 +65,6 @@ public:
 private:
     void sendCancel(const std::shared_ptr<ConsumerEntry> &consumer);
     void stopDeliveries(QByteArrayView consumerTag);
-    static QString queueOf(const ConsumerEntry &consumer); // if the connection recovers
     void noteEnd(ConsumerEntry &consumer, TopologyRecord::EndOfConsumer how);
     void endConsumer(const std::shared_ptr<ConsumerEntry> &consumer);
     bool hasDirectReplyTo() const

@@ -249,6 +249,13 @@ void TopologyCalls::on(const Wire::QueueDeclareOk &method)
     if (isLast && m_lastQueue != info.name) // otherwise it keeps sharing the application's string
         m_lastQueue = info.name;
     m_declaredQueue = isLast ? m_lastQueue : info.name;
+    if (call->queue().isEmpty()) { // the answers to pipelined calls that start consumers may follow in another order
+        for (const auto &consumer : m_channel.consumers().entries()) {
+            if (consumer->queueDeclare == call->id)
+                consumer->queueNamed(method.queue);
+        }
+        m_channel.callQueue().nameQueueOfWaitingConsumes(call->id, method.queue);
+    }
     m_channel.finish(call->id, info);
 }
 
