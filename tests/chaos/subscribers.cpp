@@ -147,9 +147,11 @@ void Subscribers::receive(const QString &key, const Message &message)
 {
     ++m_received;
     message.ack();
+    if (message.messageId().toInt() != m_round)
+        return; // the broker has lost its acknowledgement, and its queue may have had another key then
     if (message.routingKey() != key || message.text() != key)
         m_watch->fail(u"the consumer of %1 has received %2"_s.arg(key, message.routingKey()));
-    else if (message.messageId().toInt() == m_round) // otherwise the acknowledgement of an earlier round was lost
+    else
         m_unserved.remove(key);
 }
 
@@ -160,6 +162,7 @@ Subscribers::Entry &Subscribers::any(Kind kind, QRandomGenerator &random)
 
 void Subscribers::change(QRandomGenerator &random)
 {
+    m_round = -1; // none, until the next messages are published
     Entry &rebound = any(Kind::Durable, random);
     rebound.channel->unbindQueue(rebound.consumer->queue(), topicExchange, rebound.key);
     rebound.key = newName(rebound.kind);
