@@ -26,10 +26,12 @@ using namespace std::chrono_literals;
 // The timeout for events that are certain to come; the machine may be busy.
 inline constexpr std::chrono::milliseconds Patience = 120s;
 
+using ::waitFor;
+
 template <typename Condition>
-bool waitFor(Condition condition, std::chrono::milliseconds patience = Patience)
+bool waitFor(Condition condition)
 {
-    return ::waitFor(condition, patience);
+    return waitFor(condition, Patience);
 }
 
 template <typename T>
