@@ -20,6 +20,8 @@ private Q_SLOTS:
     void endDuringAShortOutageShows();
     void textDescribesTheState();
     void textChangesOncePerChange();
+    void slotMayDeleteTheConnection_data();
+    void slotMayDeleteTheConnection();
 };
 
 namespace
@@ -167,6 +169,29 @@ void tst_CalmState::textChangesOncePerChange()
         QCOMPARE(client.texts.count(text), 1 + (text == u"Connected"_s ? 1 : 0));
     for (qsizetype i = 1; i < client.texts.size(); ++i)
         QVERIFY(client.texts.at(i) != client.texts.at(i - 1));
+}
+
+void tst_CalmState::slotMayDeleteTheConnection_data()
+{
+    QTest::addColumn<bool>("isText");
+    QTest::newRow("calmStateChanged") << false;
+    QTest::newRow("stateTextChanged") << true;
+}
+
+void tst_CalmState::slotMayDeleteTheConnection()
+{
+    QFETCH(const bool, isText);
+    ScriptedPeer peer;
+    const QPointer<Connection> connection(new Connection(parametersOf(peer)));
+    const auto remove = [connection] { delete connection; };
+    if (isText)
+        connect(connection, &Connection::stateTextChanged, this, remove);
+    else
+        connect(connection, &Connection::calmStateChanged, this, remove);
+    const Reply<void> opening = connection->open();
+    QVERIFY(waitUntil([&] { return !connection && opening.isFinished(); }));
+    QCOMPARE(opening.result().error().kind(), ErrorKind::Cancelled);
+    settleEvents();
 }
 
 QTEST_GUILESS_MAIN(tst_CalmState)
