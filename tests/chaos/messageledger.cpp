@@ -51,7 +51,7 @@ void MessageLedger::deliver(quint64 number)
     }
     ++m_delivered;
     m_confirmedAndFound += delivered->isConfirmed;
-    if (number < m_lastFirst)
+    if (number < m_lastFirst && !delivered->wasUnderWay)
         m_verdict.add(Violation::OutOfOrder, u"%1 behind %2"_s.arg(nameOf(number)).arg(m_lastFirst));
     m_lastFirst = std::max(m_lastFirst, number);
 }
@@ -66,6 +66,8 @@ void MessageLedger::loseConnection()
 {
     ++m_incarnation;
     m_unacknowledged = 0;
+    for (Message &message : m_messages)
+        message.wasUnderWay = message.wasUnderWay || !message.hasEnded;
 }
 
 void MessageLedger::findInQueue(quint64 number)

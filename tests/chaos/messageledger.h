@@ -19,7 +19,9 @@ public:
     void deliver(quint64 number);
     // An acknowledgement of deliveries that came in this incarnation of the connection. It has no effect later.
     void acknowledge(int incarnation, int deliveries = 1);
-    void loseConnection();            // unacknowledged messages go back to the queue
+    // Unacknowledged messages go back to the queue. The broker may have any of those that are under way, and the others
+    // may be published again, so only the order of the rest is certain.
+    void loseConnection();
     void findInQueue(quint64 number); // after the end
 
     int incarnation() const { return m_incarnation; }
@@ -37,7 +39,8 @@ private:
     struct Message {
         bool hasEnded = false;
         bool isConfirmed = false;
-        bool isFound = false; // delivered, or in the queue
+        bool isFound = false;     // delivered, or in the queue
+        bool wasUnderWay = false; // without an outcome at a loss
     };
 
     Message *message(quint64 number, const char *event);

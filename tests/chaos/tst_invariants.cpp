@@ -48,6 +48,7 @@ private Q_SLOTS:
     void unconfirmedMessageMayBeMissing();
     void publishEndsOnce();
     void firstDeliveriesAreInOrder();
+    void messagesUnderWayAtALossMayComeLater();
     void prefetchLimitsUnacknowledgedMessages();
     void acknowledgementsOfAnEarlierConnectionCountForNothing();
     void unknownMessagesAreFound();
@@ -129,6 +130,20 @@ void tst_Invariants::firstDeliveriesAreInOrder()
     ledger.deliver(4);
     QCOMPARE(violations(ledger.verdict()), u"out of order: 1"_s);
     QCOMPARE(ledger.verdict().examples(), QStringList{u"out of order: stream #2 behind 3"_s});
+}
+
+void tst_Invariants::messagesUnderWayAtALossMayComeLater()
+{
+    MessageLedger ledger(u"stream"_s, 10);
+    for (int number = 1; number <= 4; ++number)
+        ledger.publish();
+    ledger.end(1, Outcome::Confirmed);
+    ledger.loseConnection();
+    for (const quint64 number : {3, 2, 4})
+        ledger.deliver(number);
+    QVERIFY(!violations(ledger.verdict()).contains(u"out of order"_s));
+    ledger.deliver(1); // was in the queue before the loss
+    QVERIFY(violations(ledger.verdict()).contains(u"out of order: 1"_s));
 }
 
 void tst_Invariants::prefetchLimitsUnacknowledgedMessages()
