@@ -37,6 +37,13 @@ void BrokerNode::launch(const QStringList &arguments)
     m_process->start(brokerScript(), arguments);
 }
 
+bool BrokerNode::clear()
+{
+    const QString all = u".*"_s;
+    return run({u"ctl"_s, u"delete_vhost"_s, u"/"_s}) && run({u"ctl"_s, u"add_vhost"_s, u"/"_s}) &&
+           run({u"ctl"_s, u"set_permissions"_s, u"-p"_s, u"/"_s, u"guest"_s, all, all, all});
+}
+
 void BrokerNode::kill()
 {
     m_isKilled = true;

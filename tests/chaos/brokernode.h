@@ -15,6 +15,7 @@ public:
     BrokerNode();
     ~BrokerNode();
 
+    bool clear();           // deletes all exchanges and queues, which another scenario has left
     void kill();            // SIGKILL; does not wait
     void stopApplication(); // closes all connections with 320, as for maintenance; does not wait
     bool waitForEnd();
