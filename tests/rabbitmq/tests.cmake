@@ -13,7 +13,8 @@ foreach(test tst_afterdelivery tst_brokercancels tst_channels tst_closing tst_co
         tst_settling tst_subscriptions tst_topology tst_transacting)
     amqpqt_test(rabbitmq ${test} LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
 endforeach()
-foreach(test tst_recoveryconsumers tst_recoveryoutages tst_recoverysettling tst_recoverytopology)
+foreach(test tst_recoveryconsumers tst_recoveryoutages tst_recoveryrefusals tst_recoverysettling
+        tst_recoverytopology)
     amqpqt_test(rabbitmq ${test} LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture amqpqt_faultproxy)
 endforeach()
 amqpqt_test(rabbitmq tst_devices_live LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
