@@ -5,6 +5,8 @@
 #include "support/proxyserver.h"
 #include "tlssupport.h"
 
+#include <QtCore/qprocess.h>
+
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
@@ -77,6 +79,8 @@ private Q_SLOTS:
     void protocolViolationIsReportedToAPeerThatSends();
     void threadMayEndAfterTheDeletion_data() { addWays(); }
     void threadMayEndAfterTheDeletion();
+    void applicationMayEndAfterTheDeletion_data();
+    void applicationMayEndAfterTheDeletion();
 };
 
 void tst_Departing::deletedConnectionSendsEverything()
@@ -156,5 +160,60 @@ void tst_Departing::threadMayEndAfterTheDeletion()
     QCOMPARE(way.peer.count("connection.close"), 1);
 }
 
-QTEST_GUILESS_MAIN(tst_Departing)
+void tst_Departing::applicationMayEndAfterTheDeletion_data()
+{
+    QTest::addColumn<bool>("isEncrypted");
+    QTest::newRow("TCP") << false;
+    QTest::newRow("TLS") << true;
+}
+
+// The last connections leave while QCoreApplication is being destroyed.
+void tst_Departing::applicationMayEndAfterTheDeletion()
+{
+    QFETCH(const bool, isEncrypted);
+    ScriptedPeer peer;
+    peer.stayOpen();
+    QStringList arguments{u"--publish"_s, QString::number(peer.port())};
+    if (isEncrypted) {
+        peer.setTls(TlsSettings());
+        arguments += certificateFile(u"ca.pem"_s);
+    }
+    QProcess program;
+    program.start(QCoreApplication::applicationFilePath(), arguments);
+    QVERIFY(waitUntil([&] { return program.state() == QProcess::NotRunning; }, 60s));
+    QCOMPARE(QString::fromUtf8(program.readAllStandardError()), QString());
+    QCOMPARE(program.exitCode(), 0);
+    QVERIFY(waitUntil([&] { return !peer.isConnected(); }, 60s));
+    QCOMPARE(peer.count("basic.publish"), 1);
+    QCOMPARE(peer.count("connection.close"), 1);
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+// Publishes a message to the broker at a port, over TLS if a certificate authority is given, and ends.
+static int publishAndEnd(int argc, char *argv[])
+{
+    const QCoreApplication application(argc, argv);
+    const QStringList arguments = QCoreApplication::arguments();
+    Endpoint endpoint{u"127.0.0.1"_s, arguments.at(2).toUShort(), false, u"localhost"_s};
+    ConnectionParameters parameters;
+    if (arguments.size() > 3) {
+        endpoint.encrypted = true;
+        parameters.trustOnly(arguments.at(3));
+    }
+    parameters.setEndpoints({endpoint});
+    OpenClient client(parameters);
+    client.channel->publish({}, u"q"_s, Message("last"));
+    return 0;
+}
+
+int main(int argc, char *argv[])
+{
+    if (argc > 2 && QByteArrayView(argv[1]) == "--publish")
+        return publishAndEnd(argc, argv);
+    const QCoreApplication application(argc, argv);
+    tst_Departing test;
+    QTEST_SET_MAIN_SOURCE_PATH
+    return QTest::qExec(&test, argc, argv);
+}
+
 #include "tst_departing.moc"

@@ -5,6 +5,7 @@
 #include "wire/methods_p.h"
 
 #include <QtCore/qabstracteventdispatcher.h>
+#include <QtCore/qcoreapplication.h>
 #include <QtCore/qthread.h>
 
 #include <algorithm>
@@ -57,7 +58,8 @@ DepartingTransport::~DepartingTransport()
     int reads = 0;
     while (reads < Reads && m_transport->read(space.data(), qint64(space.size())) > 0)
         ++reads;
-    m_transport->close();
+    if (QCoreApplication::instance()) // it is being destroyed otherwise, and the TLS back end of Qt with it
+        m_transport->close();
 }
 
 void DepartingTransport::discardInput()
