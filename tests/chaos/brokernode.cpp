@@ -6,6 +6,7 @@
 
 #include <QtCore/qdir.h>
 #include <QtCore/qfile.h>
+#include <QtCore/qmap.h>
 #include <QtCore/qprocess.h>
 
 using namespace Qt::StringLiterals;
@@ -102,7 +103,7 @@ int BrokerNode::staleAckCount() const
     return count;
 }
 
-int socketsTo(quint16 port)
+QStringList socketsTo(quint16 port)
 {
     QSet<QByteArray> ownSockets;
     for (const QFileInfo &file : QDir(u"/proc/self/fd"_s).entryInfoList(QDir::AllEntries | QDir::System)) {
@@ -112,14 +113,16 @@ int socketsTo(quint16 port)
     }
     QFile table(u"/proc/net/tcp"_s);
     if (!table.open(QFile::ReadOnly))
-        return 0;
+        return {};
     const QByteArray peer = "0100007F:" + QByteArray::number(port, 16).rightJustified(4, '0').toUpper();
-    int count = 0;
+    QMap<QByteArray, QString> sockets;
     for (const QByteArray &line : table.readAll().split('\n')) {
-        const QByteArrayList columns = line.simplified().split(' '); // 2: peer, 3: state, 9: inode
-        const QByteArray state = columns.value(3);
-        count += columns.value(2) == peer && (state == "01" || state == "08") && // ESTABLISHED, CLOSE_WAIT
-                 ownSockets.contains(columns.value(9));
+        const QByteArrayList columns = line.simplified().split(' '); // 1: address, 2: peer, 3: state, 9: inode
+        const QByteArray state = columns.value(3), inode = columns.value(9);
+        const bool isOpen = state == "01" || state == "08";                   // ESTABLISHED, CLOSE_WAIT
+        if (columns.value(2) == peer && isOpen && ownSockets.contains(inode)) // a line may come twice
+            sockets.insert(inode,
+                           u"%1 in state %2"_s.arg(QLatin1StringView(columns.value(1)), QLatin1StringView(state)));
     }
-    return count;
+    return sockets.values();
 }

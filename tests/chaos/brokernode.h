@@ -35,6 +35,6 @@ private:
     QString m_errors;
 };
 
-// The number of sockets of this process that are connected to a port on loopback, also if the peer has ended the
-// connection.
-int socketsTo(quint16 port);
+// The sockets of this process that are connected to a port on loopback, also if the peer has ended the connection. Each
+// is described by its address and state as in /proc/net/tcp.
+QStringList socketsTo(quint16 port);

@@ -40,10 +40,11 @@ void ConnectionLedger::fail(Violation violation, const QString &example)
     m_verdict.add(violation, m_name + ": "_L1 + example);
 }
 
-void ConnectionLedger::countSockets(int open)
+void ConnectionLedger::noteSockets(const QStringList &open)
 {
-    if (open > 1)
-        m_verdict.add(Violation::SecondConnection, u"%1: %2"_s.arg(m_name).arg(open));
+    if (open.size() > 1)
+        m_verdict.add(Violation::SecondConnection,
+                      u"%1, after loss %2: %3"_s.arg(m_name).arg(m_losses).arg(open.join(", "_L1)));
 }
 
 Verdict ConnectionLedger::verdict() const

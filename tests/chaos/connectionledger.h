@@ -13,7 +13,7 @@ public:
     void recover(const QStringList &failures = {});
     void fail(const QString &error); // of the connection, a channel or a consumer, apart from losses
     void fail(Violation violation, const QString &example);
-    void countSockets(int open);
+    void noteSockets(const QStringList &open);
 
     int lossCount() const { return m_losses; }
     int recoveryCount() const { return m_recoveries; }

@@ -14,7 +14,7 @@ ConnectionWatch::ConnectionWatch(Connection *connection, const QString &name)
     , m_ledger(name)
 {
     connect(connection, &Connection::stateChanged, this, [this](Connection::State state) {
-        countSockets();
+        noteSockets();
         if (std::exchange(m_isOpen, state == Connection::State::Open) && state == Connection::State::Recovering) {
             m_ledger.lose();
             Q_EMIT lost();
@@ -30,7 +30,7 @@ ConnectionWatch::ConnectionWatch(Connection *connection, const QString &name)
     });
     connect(connection, &Connection::settlementFailed, this,
             [this](quint64, const Error &error) { fail(error.toString()); });
-    connect(&m_clock, &QTimer::timeout, this, &ConnectionWatch::countSockets);
+    connect(&m_clock, &QTimer::timeout, this, &ConnectionWatch::noteSockets);
     m_clock.start(100ms);
 }
 
@@ -58,7 +58,7 @@ void ConnectionWatch::end()
     m_clock.stop();
 }
 
-void ConnectionWatch::countSockets()
+void ConnectionWatch::noteSockets()
 {
-    m_ledger.countSockets(socketsTo(m_connection->parameters().endpoints().constFirst().effectivePort()));
+    m_ledger.noteSockets(socketsTo(m_connection->parameters().endpoints().constFirst().effectivePort()));
 }

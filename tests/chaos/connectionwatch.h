@@ -31,11 +31,11 @@ Q_SIGNALS:
     void recovered();
 
 private:
-    void countSockets();
+    void noteSockets();
 
     AmqpQt::Connection *const m_connection;
     ConnectionLedger m_ledger;
-    QTimer m_clock; // counts the sockets
+    QTimer m_clock; // until the sockets are looked at again
     bool m_isOpen = false;
     bool m_hasEnded = false;
 };

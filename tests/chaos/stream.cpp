@@ -36,7 +36,11 @@ Stream::Stream(Connection *connection, ConnectionWatch *watch, const Options &op
     watch->watch(channel);
     channel->declareExchange(exchange, ExchangeType::Direct);
     channel->declareQueue(options.queue);
-    channel->bindQueue(options.queue, exchange, options.queue);
+    // Channels do not wait for each other, so the publisher's messages might come before the binding.
+    channel->bindQueue(options.queue, exchange, options.queue).then(this, [this](const Result<void> &bound) {
+        m_isBound = bool(bound);
+        publishSome();
+    });
     m_consumer = channel->consume(options.queue, {.prefetch = quint16(options.prefetch)});
     watch->watch(m_consumer);
     connect(m_consumer, &Consumer::delivered, this, &Stream::receive);
@@ -54,7 +58,7 @@ void Stream::publishUpTo(quint64 number)
 
 void Stream::publishSome()
 {
-    while (m_ledger.publishedCount() < m_target && m_publisher.outstandingCount() < Outstanding) {
+    while (m_isBound && m_ledger.publishedCount() < m_target && m_publisher.outstandingCount() < Outstanding) {
         const quint64 number = m_ledger.publishedCount() + 1;
         Message message(QByteArray(m_random.bounded(int(m_options.bodySize)) + 1, 'x'));
         message.setMessageId(QString::number(number));

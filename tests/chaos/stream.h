@@ -53,6 +53,7 @@ private:
     QRandomGenerator m_random;
     AmqpQt::Publisher m_publisher;
     AmqpQt::Consumer *m_consumer = nullptr;
+    bool m_isBound = false;
     quint64 m_target = 0;
     std::deque<Held> m_held;
     QTimer m_pause; // without deliveries, after which everything is settled

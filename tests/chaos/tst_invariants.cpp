@@ -222,10 +222,10 @@ void tst_Invariants::staleAcksAreToldFromOtherErrors()
 void tst_Invariants::socketsAreCounted()
 {
     ConnectionLedger ledger(u"connection"_s);
-    ledger.countSockets(0);
-    ledger.countSockets(1);
+    ledger.noteSockets({});
+    ledger.noteSockets({u"one"_s});
     QCOMPARE(violations(ledger.verdict()), QString());
-    ledger.countSockets(2);
+    ledger.noteSockets({u"one"_s, u"two"_s});
     QCOMPARE(violations(ledger.verdict()), u"second connections: 1"_s);
 }
 
