@@ -125,6 +125,18 @@ bool Stream::isQuiet() const
            m_ledger.missingCount() == 0;
 }
 
+quint64 Stream::eventCount() const
+{
+    return m_ledger.endedCount() + m_ledger.deliveredCount() + m_ledger.redeliveredCount();
+}
+
+void Stream::stopReceiving()
+{
+    m_consumer->disconnect(this);
+    m_pause.stop();
+    settleAll();
+}
+
 bool Stream::collectLeftovers(const ConnectionParameters &parameters)
 {
     Connection connection(parameters);

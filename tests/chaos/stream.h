@@ -28,7 +28,9 @@ public:
 
     void publishUpTo(quint64 number); // in total
     void stop() { m_target = m_ledger.publishedCount(); }
-    bool isQuiet() const; // every message has ended, and the confirmed ones have been delivered
+    bool isQuiet() const;       // every message has ended, and the confirmed ones have been delivered
+    quint64 eventCount() const; // grows with each message that ends or is delivered
+    void stopReceiving();       // settles everything
     bool collectLeftovers(const AmqpQt::ConnectionParameters &parameters); // after the end of the connection; waits
 
     const MessageLedger &ledger() const { return m_ledger; }

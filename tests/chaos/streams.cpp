@@ -54,6 +54,24 @@ bool Streams::isQuiet() const
     return std::all_of(m_streams.begin(), m_streams.end(), [](const auto &stream) { return stream->isQuiet(); });
 }
 
+// Returns false if nothing has happened for `patience`.
+bool Streams::waitUntilQuiet(std::chrono::milliseconds patience)
+{
+    const auto eventCount = [this] {
+        quint64 count = quint64(m_watch.ledger().lossCount() + m_watch.ledger().recoveryCount());
+        for (const auto &stream : m_streams)
+            count += stream->eventCount();
+        return count;
+    };
+    for (;;) {
+        const quint64 before = eventCount();
+        if (waitFor([&] { return isQuiet() && isRecovered(); }, patience))
+            return true;
+        if (eventCount() == before)
+            return false;
+    }
+}
+
 quint64 Streams::publishedCount() const
 {
     quint64 count = 0;
@@ -78,9 +96,12 @@ QStringList Streams::entities() const
 Outcome Streams::finish(const ConnectionParameters &direct, std::chrono::milliseconds patience)
 {
     stop();
-    if (!waitFor([&] { return isQuiet() && isRecovered(); }, patience))
-        progress(u"not everything has arrived in time; the queues are searched"_s);
+    if (!waitUntilQuiet(patience))
+        m_watch.fail(u"nothing happens any more, but %1"_s.arg(isRecovered() ? "messages are missing"_L1
+                                                                             : "the connection is not open"_L1));
     m_watch.end();
+    for (const auto &stream : m_streams)
+        stream->stopReceiving();
     const auto closing = m_connection.close();
     if (!waitFor([&] { return closing.isFinished(); }, patience))
         m_watch.fail(u"the connection does not close"_s);

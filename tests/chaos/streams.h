@@ -27,6 +27,8 @@ public:
     Outcome finish(const AmqpQt::ConnectionParameters &direct, std::chrono::milliseconds patience);
 
 private:
+    bool waitUntilQuiet(std::chrono::milliseconds patience);
+
     AmqpQt::Connection m_connection;
     ConnectionWatch m_watch;
     std::vector<std::unique_ptr<Stream>> m_streams;
