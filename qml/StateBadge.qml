@@ -12,7 +12,7 @@ T.Control {
     readonly property color color: {
         if (!connection)
             return "#9e9e9e"
-        switch (connection.state) {
+        switch (connection.calmState) {
         case Amqp.Connection.Open: return connection.blocked ? "#ef6c00" : "#2e7d32"
         case Amqp.Connection.Closed: return connection.errorString ? "#b71c1c" : "#9e9e9e"
         default: return "#f9a825"

@@ -40,6 +40,20 @@ public:
         return bound;
     }
 
+    void renameQueue(const QString &oldName, const QString &newName)
+    {
+        const auto rename = [&](Binding &binding) {
+            if (binding.queue == oldName)
+                binding.queue = newName;
+        };
+        for (const std::weak_ptr<BoundByElement> &one : std::as_const(m_all)) {
+            if (const auto bound = one.lock()) {
+                rename(bound->last);
+                std::for_each(bound->bindings.begin(), bound->bindings.end(), rename);
+            }
+        }
+    }
+
     bool isWantedByAnother(const Binding &binding, const std::shared_ptr<BoundByElement> &own) const
     {
         return std::any_of(m_all.cbegin(), m_all.cend(), [&](const std::weak_ptr<BoundByElement> &one) {

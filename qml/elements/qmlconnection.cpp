@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "qmlconnection.h"
 
+#include "connectionrecovery.h"
 #include "connectionstatistics.h"
 #include "connectiontls.h"
 #include "declarationqueue.h"
 #include "jsvalues.h"
+#include "outagenotice.h"
 
 #include <QtCore/qmetaobject.h>
 #include <QtNetwork/qsslerror.h>
@@ -20,8 +22,15 @@ QmlConnection::QmlConnection(QObject *parent)
     , m_declarations(std::make_unique<DeclarationQueue>(this))
     , m_statistics(std::make_unique<ConnectionStatistics>(this))
     , m_tls(std::make_unique<ConnectionTls>(this))
+    , m_recovery(std::make_unique<ConnectionRecovery>(this))
+    , m_notice(std::make_unique<OutageNotice>(this))
 {
     connect(m_tls.get(), &ConnectionTls::edited, this, &QmlConnection::applyParameters);
+    connect(m_recovery.get(), &ConnectionRecovery::changed, this, &QmlConnection::applyRecovery);
+    connect(m_notice.get(), &OutageNotice::secondsLeftChanged, this, &QmlConnection::nextAttemptInChanged);
+    connect(m_notice.get(), &OutageNotice::textChanged, this, &QmlConnection::bannerTextChanged);
+    connect(this, &Connection::reconnecting, this,
+            [this](int attempt, std::chrono::milliseconds delay) { Q_EMIT reconnecting(attempt, int(delay.count())); });
     connect(this, &Connection::sslErrors, this, [this](const QList<QSslError> &errors) {
         QStringList texts;
         for (const QSslError &error : errors)
@@ -229,6 +238,7 @@ ConnectionParameters QmlConnection::wantedParameters() const
     if (m_virtualHost)
         wanted.setVirtualHost(*m_virtualHost);
     m_tls->applyTo(wanted);
+    wanted.setRecoveryPolicy(m_recovery->policy());
     if (m_hasGivenCredentials)
         wanted.setCredentials(parameters().userName(), parameters().password());
     else if (m_userName || m_password)
@@ -260,26 +270,36 @@ void QmlConnection::applyParameters()
     QMetaObject::invokeMethod(this, &QmlConnection::update, Qt::QueuedConnection); // called once for several changes
 }
 
+// The other parameters stay, so an open connection need not be closed.
+void QmlConnection::applyRecovery()
+{
+    if (!invalidUrl())
+        setParameters(wantedParameters());
+}
+
 void QmlConnection::setActive(bool active)
 {
     if (std::exchange(m_active, active) == active)
         return;
     m_wantsAttempt = active;
     const QPointer<QmlConnection> self(this);
-    Q_EMIT activeChanged();
+    m_notice->setWanted(active);
+    if (self)
+        Q_EMIT activeChanged();
     if (self)
         update();
 }
 
 void QmlConnection::reconnect()
 {
-    const bool wasActive = std::exchange(m_active, true);
+    if (!m_active)
+        return setActive(true);
+    if (state() == State::Recovering) {
+        reconnectNow();
+        return m_notice->update();
+    }
     m_wantsAttempt = true;
-    const QPointer<QmlConnection> self(this);
-    if (!wasActive)
-        Q_EMIT activeChanged();
-    if (self)
-        update();
+    update();
 }
 
 void QmlConnection::componentComplete()
@@ -295,14 +315,24 @@ void QmlConnection::update()
     if (state() == State::Closed) {
         if (std::exchange(m_wantsAttempt, false))
             Connection::open();
+    } else if (state() == State::Recovering && m_active && nextAttemptIn() > std::chrono::milliseconds(0)) {
+        if (std::exchange(m_wantsAttempt, false)) {
+            reconnectNow(); // uses the latest parameters
+            m_notice->update();
+        }
     } else if (state() != State::Closing && (m_wantsAttempt || !m_active)) {
-        Connection::close();
+        Connection::close(); // also ends an attempt of a recovery with earlier parameters
     }
 }
 
-bool QmlConnection::isAttempting() const
+int QmlConnection::secondsToNextAttempt() const
 {
-    return isOpen() || m_wantsAttempt || state() == State::Connecting || state() == State::Handshaking;
+    return m_notice->secondsLeft();
+}
+
+QString QmlConnection::bannerText() const
+{
+    return m_notice->text();
 }
 
 QString QmlConnection::errorString() const

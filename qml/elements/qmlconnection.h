@@ -15,13 +15,16 @@
 namespace AmqpQt
 {
 
+class ConnectionRecovery;
 class ConnectionStatistics;
 class ConnectionTls;
 class DeclarationQueue;
+class OutageNotice;
 
 class QmlConnection : public AmqpQt::Connection, public QQmlParserStatus
 {
     Q_OBJECT
+    Q_MOC_INCLUDE("connectionrecovery.h")
     Q_MOC_INCLUDE("connectionstatistics.h")
     Q_MOC_INCLUDE("connectiontls.h")
     Q_INTERFACES(QQmlParserStatus)
@@ -45,6 +48,9 @@ class QmlConnection : public AmqpQt::Connection, public QQmlParserStatus
     Q_PROPERTY(bool connected READ isOpen NOTIFY connectedChanged)
     Q_PROPERTY(AmqpQt::Error error READ error NOTIFY errorStringChanged)
     Q_PROPERTY(QString errorString READ errorString NOTIFY errorStringChanged)
+    Q_PROPERTY(int nextAttemptIn READ secondsToNextAttempt NOTIFY nextAttemptInChanged)
+    Q_PROPERTY(QString bannerText READ bannerText NOTIFY bannerTextChanged)
+    Q_PROPERTY(AmqpQt::ConnectionRecovery *recovery READ recovery CONSTANT)
     Q_PROPERTY(AmqpQt::ConnectionTls *tls READ tls CONSTANT)
     Q_PROPERTY(AmqpQt::ConnectionStatistics *statistics READ statisticsObject CONSTANT)
     Q_PROPERTY(QQmlListProperty<QObject> data READ data CONSTANT)
@@ -74,6 +80,9 @@ public:
     QVariant clientProperties() const;
     void setClientProperties(const QVariant &properties);
     QVariantMap scriptServerProperties() const;
+    int secondsToNextAttempt() const; // -1 if none is waited for
+    QString bannerText() const;
+    ConnectionRecovery *recovery() const { return m_recovery.get(); }
     ConnectionTls *tls() const { return m_tls.get(); }
 
     // The reset functions set a property to the value of the URL, or otherwise to the library's default.
@@ -101,7 +110,6 @@ public:
     Q_INVOKABLE void setCredentials(const QString &userName, const QString &secret);
     Q_INVOKABLE void setCredentials(const QString &userName, const QString &secret, int validFor); // in seconds
 
-    bool isAttempting() const; // open, or this attempt may still open it
     DeclarationQueue *declarations() const { return m_declarations.get(); }
 
     void classBegin() override {}
@@ -112,7 +120,11 @@ Q_SIGNALS:
     void stateChanged(); // an argument `state` would hide the property in handlers
     void connectedChanged();
     void errorStringChanged();
-    void sslErrors(const QStringList &errors); // hides the signal of Connection, whose type QML does not know
+    void nextAttemptInChanged();
+    void bannerTextChanged();
+    // These hide signals of Connection with types that QML does not know.
+    void reconnecting(int attempt, int delay); // in milliseconds
+    void sslErrors(const QStringList &errors);
 
 private:
     std::optional<QUrl> invalidUrl() const;
@@ -128,6 +140,7 @@ private:
         if (std::exchange(parameter, std::nullopt))
             applyParameters();
     }
+    void applyRecovery();
     void update(); // brings the connection to the wanted state
     void onStateChanged();
     void reportError();
@@ -146,6 +159,8 @@ private:
     std::unique_ptr<DeclarationQueue> m_declarations;
     std::unique_ptr<ConnectionStatistics> m_statistics;
     std::unique_ptr<ConnectionTls> m_tls;
+    std::unique_ptr<ConnectionRecovery> m_recovery;
+    std::unique_ptr<OutageNotice> m_notice;
     QString m_reportedError;
     bool m_reportedConnected = false;
     bool m_active = false;

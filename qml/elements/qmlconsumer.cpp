@@ -54,6 +54,16 @@ void QmlConsumer::connectionClosed()
         m_counter.stop();
 }
 
+void QmlConsumer::queueRenamed(const QString &oldName, const QString &newName)
+{
+    m_subscriber.renameQueue(oldName, newName);
+}
+
+void QmlConsumer::connectionRecovered(const RecoveryReport &)
+{
+    m_subscriber.connectionRecovered();
+}
+
 void QmlConsumer::settingsChanged()
 {
     m_subscriber.retry();

@@ -99,6 +99,8 @@ Q_SIGNALS:
 protected:
     void connectionOpened() override;
     void connectionClosed() override;
+    void queueRenamed(const QString &oldName, const QString &newName) override;
+    void connectionRecovered(const RecoveryReport &report) override;
     void connectNotify(const QMetaMethod &signal) override;
     void timerEvent(QTimerEvent *event) override;
 

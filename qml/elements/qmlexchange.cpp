@@ -65,6 +65,18 @@ void QmlExchange::connectionClosed()
     m_isPending = false;
 }
 
+void QmlExchange::connectionRecovered(const RecoveryReport &report)
+{
+    if (m_isPending)
+        return;
+    if (m_passive)
+        return declare();
+    if (m_name.isEmpty())
+        return;
+    if (const Error failure = failureOf(Topology().exchange(m_name, m_type), report); failure.isError())
+        onDeclared(failure);
+}
+
 void QmlExchange::declare()
 {
     ++m_revision;

@@ -50,6 +50,7 @@ Q_SIGNALS:
 protected:
     void connectionOpened() override;
     void connectionClosed() override;
+    void connectionRecovered(const RecoveryReport &report) override;
     void timerEvent(QTimerEvent *event) override;
 
 private:

@@ -44,6 +44,15 @@ void QmlPublisher::setWindow(int messages)
     Q_EMIT changed();
 }
 
+void QmlPublisher::setLossPolicy(LossPolicy policy)
+{
+    if (std::exchange(m_lossPolicy, policy) == policy)
+        return;
+    if (m_publisher)
+        m_publisher->setLossPolicy(Publisher::LossPolicy(policy));
+    Q_EMIT changed();
+}
+
 void QmlPublisher::setOutboxLimit(double bytes)
 {
     if (!isCount("outboxLimit", bytes) || std::exchange(m_outboxLimit, qint64(bytes)) == qint64(bytes))
@@ -64,6 +73,7 @@ void QmlPublisher::replacePublisher()
         m_publisher = std::make_unique<Publisher>(connection());
         m_publisher->setPaused(true);
         m_publisher->setConfirmWindow(m_window);
+        m_publisher->setLossPolicy(Publisher::LossPolicy(m_lossPolicy));
         m_publisher->setOutboxLimit(m_outboxLimit);
         const Publisher *publisher = m_publisher.get();
         connect(publisher, &Publisher::writableChanged, this, &QmlPublisher::writableChanged);
@@ -87,8 +97,12 @@ void QmlPublisher::connectionOpened()
 {
     const QPointer<QmlPublisher> self(this);
     setErrorString({});
-    if (!self || !isLive())
-        return;
+    if (self && isLive())
+        resumeWhenDeclared();
+}
+
+void QmlPublisher::resumeWhenDeclared()
+{
     Publisher *publisher = m_publisher.get();
     declarations()->whenDeclared(publisher, [publisher] { publisher->setPaused(false); });
 }
@@ -96,6 +110,17 @@ void QmlPublisher::connectionOpened()
 void QmlPublisher::connectionClosed()
 {
     m_publisher->setPaused(true);
+}
+
+void QmlPublisher::connectionLost()
+{
+    m_publisher->setPaused(true);
+}
+
+// Elements that have changed during the outage declare first.
+void QmlPublisher::connectionRecovered(const RecoveryReport &)
+{
+    resumeWhenDeclared();
 }
 
 double QmlPublisher::publish(const QJSValue &body, const QJSValue &options)

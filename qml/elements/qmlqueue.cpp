@@ -21,6 +21,11 @@ QmlQueue::QmlQueue(QObject *parent)
     connect(this, &QmlQueue::changed, this, &QmlQueue::declare);
 }
 
+QmlQueue::~QmlQueue()
+{
+    abandonRestored();
+}
+
 void QmlQueue::setDurable(bool durable)
 {
     if (std::exchange(m_durable, durable) != durable)
@@ -82,6 +87,36 @@ void QmlQueue::connectionClosed()
         setInfo({});
 }
 
+void QmlQueue::queueRenamed(const QString &oldName, const QString &newName)
+{
+    if (!m_declaration || m_declaration->state != Declaration::State::Declared || m_declaration->name != oldName)
+        return;
+    m_declaration->name = newName;
+    if (m_declaredName == oldName)
+        setDeclaredName(newName);
+}
+
+void QmlQueue::connectionRecovered(const RecoveryReport &report)
+{
+    if (!m_declaration || m_declaration->state != Declaration::State::Declared)
+        return; // a declaration follows
+    if (m_declaration->passive)
+        return declare();
+    if (const Error failure = failureOf(Topology().queue(m_declaration->name), report); failure.isError())
+        onDeclared(m_declaration, failure);
+}
+
+// During an outage, an exclusive queue is gone and another one may be declared in its place. The recovery restores it
+// all the same, so it is deleted then. The same applies to an auto-delete queue that has lost its consumers.
+void QmlQueue::abandonRestored()
+{
+    if (!isRecovering() || !m_declaration || m_declaration->state != Declaration::State::Declared ||
+        m_declaration->passive || !(m_declaration->options.exclusive || m_declaration->options.autoDelete))
+        return;
+    m_declaration->state = Declaration::State::Gone;
+    declarations()->deleteUnusedQueue(m_declaration->name);
+}
+
 void QmlQueue::readProperties(Declaration &declaration) const
 {
     declaration.name = m_name;
@@ -95,8 +130,9 @@ void QmlQueue::declare()
     if (!isLive())
         return;
     m_backoff.stop();
+    abandonRestored();
     const QPointer<QmlQueue> self(this);
-    if (m_name != m_declaredName) {
+    if (m_name != m_declaredName || (m_declaration && m_declaration->state == Gone)) {
         setDeclaredName({}); // users of the old queue wait for the new one
         if (self)
             setInfo({});
@@ -248,7 +284,7 @@ void QmlQueue::purge()
         this,
         [this, declaration](Channel *channel) -> std::optional<Reply<quint32>> {
             if (declaration->state == Declaration::State::Declared)
-                return channel->purgeQueue(declaration->name);
+                return channel->purgeQueue(declarations()->currentName(declaration->name));
             failAsUndeclared();
             return {};
         },
@@ -272,7 +308,7 @@ void QmlQueue::refresh()
         [this, declaration](Channel *channel) -> std::optional<Reply<QueueInfo>> {
             declaration->isRefreshing = false;
             if (declaration->state == Declaration::State::Declared)
-                return channel->inspectQueue(declaration->name);
+                return channel->inspectQueue(declarations()->currentName(declaration->name));
             failAsUndeclared();
             return {};
         },
@@ -294,7 +330,7 @@ void QmlQueue::remove()
         this,
         [this, declaration](Channel *channel) -> std::optional<Reply<quint32>> {
             if (declaration->state == Declaration::State::Declared)
-                return channel->deleteQueue(declaration->name);
+                return channel->deleteQueue(declarations()->currentName(declaration->name));
             failAsUndeclared();
             return {};
         },

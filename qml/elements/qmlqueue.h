@@ -31,6 +31,7 @@ class QmlQueue : public AmqpQt::QmlElement
     QML_NAMED_ELEMENT(Queue)
 public:
     explicit QmlQueue(QObject *parent = nullptr);
+    ~QmlQueue() override;
 
     QString declaredName() const { return m_declaredName; } // empty if it is not declared on this connection
     bool isDurable() const { return m_durable.value_or(!m_name.isEmpty()); }
@@ -81,7 +82,8 @@ Q_SIGNALS:
 protected:
     void connectionOpened() override;
     void connectionClosed() override;
-
+    void queueRenamed(const QString &oldName, const QString &newName) override;
+    void connectionRecovered(const RecoveryReport &report) override;
     void timerEvent(QTimerEvent *event) override;
 
 private:
@@ -102,6 +104,7 @@ private:
     using DeclarationPointer = std::shared_ptr<Declaration>;
 
     void declare();
+    void abandonRestored();
     void readProperties(Declaration &declaration) const;
     QueueOptions options() const;
     void onDeclared(const DeclarationPointer &declaration, const Result<QueueInfo> &result);

@@ -47,7 +47,7 @@ void QmlQueueBinding::componentComplete()
     QmlElement::componentComplete();
     if (!m_queue)
         return fail(tr("A QueueBinding must be placed inside a Queue"));
-    connect(m_queue, &QmlQueue::declaredNameChanged, this, &QmlQueueBinding::bind);
+    connect(m_queue, &QmlQueue::declaredNameChanged, this, &QmlQueueBinding::onQueueNameChanged);
     connect(m_queue, &QmlElement::connectionChanged, this, &QmlQueueBinding::findConnection);
 }
 
@@ -63,6 +63,35 @@ void QmlQueueBinding::connectionOpened()
 void QmlQueueBinding::connectionClosed()
 {
     m_attempt = Attempt::None;
+    m_made.reset();
+}
+
+void QmlQueueBinding::queueRenamed(const QString &oldName, const QString &newName)
+{
+    if (m_made && m_made->queue == oldName)
+        m_made->queue = newName;
+}
+
+void QmlQueueBinding::connectionRecovered(const RecoveryReport &report)
+{
+    if (!m_made)
+        return;
+    const Binding made = *m_made;
+    const Error failure =
+        failureOf(Topology().bind(made.queue, made.exchange, made.routingKey, made.arguments), report);
+    if (!failure.isError())
+        return;
+    m_made.reset();
+    m_bound->bindings.removeAll(made);
+    if (m_attempt == Attempt::None) // otherwise the element has changed during the outage
+        onBound(made, failure);
+}
+
+void QmlQueueBinding::onQueueNameChanged()
+{
+    if (m_queue->declaredName().isEmpty()) // the queue is gone, with its bindings
+        m_made.reset();
+    bind();
 }
 
 Binding QmlQueueBinding::wanted() const
@@ -86,7 +115,8 @@ void QmlQueueBinding::bind()
     const auto binding = std::make_shared<Binding>();
     declarations()->add(
         DeclarationQueue::Phase::Bindings, declarations(),
-        [self = QPointer(this), bound = m_bound, binding](Channel *channel) -> std::optional<Reply<void>> {
+        [self = QPointer(this), declarations = declarations(), bound = m_bound,
+         binding](Channel *channel) -> std::optional<Reply<void>> {
             // A binding that is repeated because another call was refused is the same as when it was
             // first sent.
             if (binding->queue.isEmpty()) {
@@ -98,15 +128,19 @@ void QmlQueueBinding::bind()
                 // this again.
                 if (binding->queue.isEmpty() || binding->exchange.isEmpty())
                     return {};
+                if (self->m_made == *binding) // its queue has got a new name
+                    return {};
                 self->m_attempt = Attempt::Sent;
                 self->m_hasChanged = false;
             }
+            binding->queue = declarations->currentName(binding->queue);
             bound->last = *binding;
             if (!bound->bindings.contains(*binding))
                 bound->bindings.append(*binding);
             return channel->bindQueue(binding->queue, binding->exchange, binding->routingKey, binding->arguments);
         },
         [self = QPointer(this), declarations = declarations(), bound = m_bound, binding](const Result<void> &result) {
+            binding->queue = declarations->currentName(binding->queue);
             if (result)
                 unbindOthers(declarations, self, bound, *binding);
             else
@@ -119,6 +153,10 @@ void QmlQueueBinding::bind()
 void QmlQueueBinding::onBound(const Binding &binding, const Result<void> &result)
 {
     m_attempt = Attempt::None;
+    if (result)
+        m_made = binding;
+    else
+        m_made.reset();
     if (m_hasChanged)
         return bind();
     if (result)
@@ -148,12 +186,18 @@ void QmlQueueBinding::onExchangeDeclared()
 void QmlQueueBinding::unbindOthers(DeclarationQueue *declarations, const QPointer<QmlQueueBinding> &element,
                                    const std::shared_ptr<BoundByElement> &bound, const Binding &kept)
 {
-    for (const Binding &old : std::as_const(bound->bindings)) {
-        if (old.queue != kept.queue || old == kept)
+    for (const Binding &other : std::as_const(bound->bindings)) {
+        if (other.queue != kept.queue || other == kept)
             continue;
+        const auto current = [declarations, other] {
+            Binding old = other;
+            old.queue = declarations->currentName(old.queue);
+            return old;
+        };
         declarations->add(
             DeclarationQueue::Phase::Bindings, declarations,
-            [declarations, element, bound, old](Channel *channel) -> std::optional<Reply<void>> {
+            [declarations, element, bound, current](Channel *channel) -> std::optional<Reply<void>> {
+                const Binding old = current();
                 if (element && element->m_bound == bound && element->wanted() == old)
                     return {}; // the binding is wanted again
                 if (declarations->bindings().isWantedByAnother(old, bound)) {
@@ -162,7 +206,8 @@ void QmlQueueBinding::unbindOthers(DeclarationQueue *declarations, const QPointe
                 }
                 return channel->unbindQueue(old.queue, old.exchange, old.routingKey, old.arguments);
             },
-            [element, bound, old](const Result<void> &result) {
+            [element, bound, current](const Result<void> &result) {
+                const Binding old = current();
                 if (!result) {
                     if (element)
                         element->fail(result.error().text());

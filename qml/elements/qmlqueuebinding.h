@@ -4,6 +4,8 @@
 #include "bindings.h"
 #include "qmlexchange.h"
 
+#include <optional>
+
 namespace AmqpQt
 {
 
@@ -41,11 +43,14 @@ Q_SIGNALS:
 protected:
     void connectionOpened() override;
     void connectionClosed() override;
+    void queueRenamed(const QString &oldName, const QString &newName) override;
+    void connectionRecovered(const RecoveryReport &report) override;
 
 private:
     enum class Attempt { None, Waiting, Sent };
 
     void bind();
+    void onQueueNameChanged();
     void onExchangeDeclared();
     void onBound(const Binding &binding, const Result<void> &result);
     Binding wanted() const;
@@ -58,7 +63,8 @@ private:
     QString m_routingKey;
     QVariantMap m_arguments;
     std::shared_ptr<BoundByElement> m_bound;
-    QPointer<QObject> m_boundOn; // the connection
+    QPointer<QObject> m_boundOn;   // the connection
+    std::optional<Binding> m_made; // the latest, confirmed by the broker; not made again while its queue exists
     Attempt m_attempt = Attempt::None;
     bool m_hasChanged = false; // since the attempt was sent
 };

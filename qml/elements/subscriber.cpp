@@ -52,12 +52,42 @@ void Subscriber::retry()
 
 void Subscriber::update()
 {
-    if (!m_connection || std::exchange(m_isPending, true))
+    if (!m_connection)
+        return;
+    if (m_connection->state() == Connection::State::Recovering)
+        QMetaObject::invokeMethod(this, &Subscriber::endUnwanted, Qt::QueuedConnection);
+    if (std::exchange(m_isPending, true))
         return;
     m_connection->declarations()->whenDeclared(this, [this] {
         m_isPending = false;
         apply();
     });
+}
+
+// The recovery restores all subscriptions, so those that are not wanted any longer end before it. Changes of properties
+// that follow from a new name of a queue are complete when this is called.
+void Subscriber::endUnwanted()
+{
+    if (!m_connection || m_connection->state() != Connection::State::Recovering)
+        return;
+    if (wanted() != (m_nextConsumer ? m_nextSubscription : m_subscription))
+        endAll();
+}
+
+void Subscriber::renameQueue(const QString &oldName, const QString &newName)
+{
+    for (Subscription *subscription : {&m_subscription, &m_nextSubscription}) {
+        if (subscription->queue == oldName)
+            subscription->queue = newName;
+    }
+    if (m_endedSubscription && m_endedSubscription->queue == oldName)
+        m_endedSubscription->queue = newName;
+}
+
+void Subscriber::connectionRecovered()
+{
+    if (m_consumer && m_consumer->state() == Consumer::State::Recovering)
+        onWaiting(m_consumer);
 }
 
 QString Subscriber::consumerTag() const
@@ -237,13 +267,34 @@ void Subscriber::onBatch(const Consumer *consumer, const QList<Message> &message
     Q_EMIT delivered(consumer, messages);
 }
 
-// On an open channel, Recovering means that the broker has cancelled the consumer, which now waits for its queue.
 void Subscriber::onStateChanged(Consumer *consumer, Consumer::State state)
 {
-    if (state != Consumer::State::Recovering || !consumer->channel() ||
-        consumer->channel()->state() == Channel::State::Closed ||
-        consumer->channel()->state() == Channel::State::Recovering)
+    if (state != Consumer::State::Recovering || !consumer->channel())
         return;
+    switch (consumer->channel()->state()) {
+    case Channel::State::Closed:
+        break;
+    case Channel::State::Recovering:
+        onSuspended(consumer);
+        break;
+    default:
+        onWaiting(consumer);
+        break;
+    }
+}
+
+// The connection is lost, and the broker delivers again what is unsettled.
+void Subscriber::onSuspended(const Consumer *consumer)
+{
+    const QPointer<Subscriber> self(this);
+    Q_EMIT channelLost();
+    if (self && consumer == m_consumer)
+        setSubscribed(false);
+}
+
+// The broker has cancelled the consumer, or could not restore it, and it waits for its queue.
+void Subscriber::onWaiting(Consumer *consumer)
+{
     const QPointer<Subscriber> self(this);
     if (consumer == m_nextConsumer)
         takeNext();
@@ -263,7 +314,10 @@ void Subscriber::onCancelled(Consumer *consumer, const Error &reason)
 {
     const bool isByBroker = reason.kind() == ErrorKind::ConsumerCancelled;
     const bool isFinal = reason.kind() == ErrorKind::InvalidArgument || reason.kind() == ErrorKind::MessageTooLarge;
-    if (reason.isError() && !isByBroker && !isFinal)
+    // The broker has closed the channel because of this consumer, and the others have been restored without it.
+    const bool isRefused = reason.kind() == ErrorKind::ChannelClosed && consumer->channel() &&
+                           consumer->channel()->state() != Channel::State::Closed;
+    if (reason.isError() && !isByBroker && !isFinal && !isRefused)
         return; // the end of its channel follows
     const bool isNext = consumer == m_nextConsumer;
     const QPointer<Subscriber> self(this);
@@ -277,13 +331,15 @@ void Subscriber::onCancelled(Consumer *consumer, const Error &reason)
             setSubscribed(false);
         if (self && reason.isError())
             Q_EMIT attemptFailed(reason.text());
-        if (self && isByBroker && m_settings.queue)
+        if (self && isRefused)
+            onRefused(reason, ended.queue);
+        else if (self && isByBroker && m_settings.queue)
             m_settings.queue->lost(ended.queue, reason);
     }
     if (!self)
         return;
     releaseEnded();
-    if (self)
+    if (self && !isRefused)
         update();
 }
 
@@ -412,9 +468,18 @@ void Subscriber::onChannelClosed(Channel *channel, const Error &reason)
         Q_EMIT attemptFailed(reason.text());
     if (!self || !m_connection || !reason.isError())
         return;
-    if (!failedQueue.isEmpty() && reason.replyCode() == NotFound && m_settings.queue)
-        m_settings.queue->lost(failedQueue, reason);
-    else if (m_settings.resubscribe && (failedQueue.isEmpty() ? hasLost : mayPass(reason)))
+    if (!failedQueue.isEmpty())
+        onRefused(reason, failedQueue);
+    else if (m_settings.resubscribe && hasLost)
+        m_backoff.start(this);
+}
+
+// The broker has refused a subscription to the queue.
+void Subscriber::onRefused(const Error &reason, const QString &queue)
+{
+    if (reason.replyCode() == NotFound && m_settings.queue)
+        m_settings.queue->lost(queue, reason);
+    else if (m_settings.resubscribe && mayPass(reason))
         m_backoff.start(this);
 }
 

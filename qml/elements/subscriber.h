@@ -44,7 +44,9 @@ public:
 
     void start(QmlConnection *connection); // called with an open connection
     void stop();                           // called when the connection is closed
-    void update();                         // takes effect later, once for several changes
+    void connectionRecovered();
+    void renameQueue(const QString &oldName, const QString &newName); // by the broker
+    void update();                                                    // takes effect later, once for several changes
     // Called when the settings have changed. Tries again even if the broker has ended the same subscription before.
     void retry();
 
@@ -59,7 +61,7 @@ public:
 Q_SIGNALS:
     void delivered(const AmqpQt::Consumer *consumer, const QList<AmqpQt::Message> &messages);
     void aboutToEnd();  // emitted before deliveries that no handler has seen go back to the queue
-    void channelLost(); // the unsettled deliveries are lost with it
+    void channelLost(); // the unsettled deliveries are lost with it, as they are with the connection
     void succeeded();
     void failed(const QString &text);
     void attemptFailed(const QString &text); // may be emitted many times with the same text
@@ -85,6 +87,7 @@ private:
     };
 
     void apply();
+    void endUnwanted();
     std::optional<Subscription> wanted() const;
     void subscribe(const Subscription &wanted);
     void replace(const Subscription &wanted);
@@ -95,7 +98,10 @@ private:
     bool isEnding() const; // a cancellation is under way
     void onStarted(Consumer *consumer);
     void onStateChanged(Consumer *consumer, Consumer::State state);
+    void onSuspended(const Consumer *consumer);
+    void onWaiting(Consumer *consumer);
     void onCancelled(Consumer *consumer, const Error &reason);
+    void onRefused(const Error &reason, const QString &queue);
     void onBatch(const Consumer *consumer, const QList<Message> &messages);
     void releaseEnded();
     void openChannel();
@@ -105,7 +111,7 @@ private:
     void setSubscribed(bool subscribed);
 
     const SubscriptionSettings &m_settings;
-    QPointer<QmlConnection> m_connection;      // set while it is open
+    QPointer<QmlConnection> m_connection;      // set while it is open or recovers
     QPointer<Channel> m_channel;               // for new subscriptions
     QList<QPointer<Channel>> m_formerChannels; // the previous channels with unsettled deliveries
     QPointer<Consumer> m_consumer;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "declarationqueue.h"
 
-#include <AmqpQt/connection.h>
-
 #include <QtCore/qmetaobject.h>
 
 #include <algorithm>
@@ -13,6 +11,12 @@ namespace AmqpQt
 DeclarationQueue::DeclarationQueue(Connection *connection)
     : m_connection(connection)
 {
+    connect(connection, &Connection::stateChanged, this, &DeclarationQueue::onStateChanged);
+    connect(connection, &Connection::queueRenamed, this, [this](const QString &oldName, const QString &newName) {
+        if (!m_steps.isEmpty())
+            m_newNames.insert(oldName, newName);
+        m_bindings.renameQueue(oldName, newName);
+    });
 }
 
 DeclarationQueue::~DeclarationQueue()
@@ -28,6 +32,24 @@ void DeclarationQueue::whenDeclared(QObject *owner, std::function<void()> use)
                use();
            },
            {});
+}
+
+void DeclarationQueue::deleteUnusedQueue(const QString &name)
+{
+    add(
+        Phase::Deletions, this,
+        [this, name](Channel *channel) {
+            return std::optional(channel->deleteQueue(currentName(name), Channel::DeleteFlag::IfUnused));
+        },
+        [](const Result<quint32> &) {});
+}
+
+QString DeclarationQueue::currentName(const QString &queue) const
+{
+    QString name = queue;
+    for (auto next = m_newNames.constFind(name); next != m_newNames.cend(); next = m_newNames.constFind(name))
+        name = *next;
+    return name;
 }
 
 void DeclarationQueue::append(Phase phase, QObject *owner, std::function<void(quint64)> run,
@@ -77,7 +99,8 @@ bool DeclarationQueue::settle(quint64 id, const Error &error)
                              (kind == ErrorKind::ConnectionClosed && !error.method().isEmpty());
     const bool isRefused = kind == ErrorKind::InvalidArgument || (endsChannel && !m_isBroken);
     // A channel that never had a number may be closed already, and then no closed() follows.
-    if (error.isError() && kind != ErrorKind::InvalidArgument && m_channel)
+    // After a loss of the connection, it is suspended.
+    if (error.isError() && kind != ErrorKind::InvalidArgument && kind != ErrorKind::Network && m_channel)
         m_isBroken = true;
     // The broker ignores all calls after the refused one. After any other error it may have carried out the
     // call.
@@ -97,6 +120,15 @@ Channel *DeclarationQueue::channel()
         connect(m_channel, &Channel::closed, this, &DeclarationQueue::onChannelClosed);
     }
     return m_channel;
+}
+
+void DeclarationQueue::onStateChanged(Connection::State state)
+{
+    // The broker may have closed the connection because of a call. The channel is suspended then.
+    if (state == Connection::State::Recovering)
+        m_isBroken = false;
+    if (state == Connection::State::Open)
+        schedule();
 }
 
 void DeclarationQueue::onChannelClosed()
@@ -135,6 +167,8 @@ DeclarationQueue::Step *DeclarationQueue::nextStep()
 void DeclarationQueue::run()
 {
     m_isScheduled = false;
+    if (m_steps.isEmpty())
+        m_newNames.clear();
     const QPointer<DeclarationQueue> self(this);
     while (Step *step = nextStep()) {
         step->isSent = true;

@@ -4,7 +4,9 @@
 #include "bindings.h"
 
 #include <AmqpQt/channel.h>
+#include <AmqpQt/connection.h>
 
+#include <QtCore/qhash.h>
 #include <QtCore/qlist.h>
 #include <QtCore/qpointer.h>
 
@@ -17,13 +19,13 @@ namespace AmqpQt
 // Makes the calls of a connection's elements on one channel: exchanges first, then queues, then bindings, regardless of
 // the order in which they were requested; steps that use all of them come last. The broker closes the channel when it
 // refuses a call. Only the refused call gets the error; later calls, which the broker has not carried out, are repeated
-// on the next channel.
+// on the next channel. While the connection recovers, sent calls keep their places and the others wait.
 class DeclarationQueue : public QObject
 {
     Q_OBJECT
 public:
     // AnyTime neither waits for the steps of the phases nor delays them.
-    enum class Phase { Exchanges, Queues, Bindings, WhenDeclared, AnyTime };
+    enum class Phase { Deletions, Exchanges, Queues, Bindings, WhenDeclared, AnyTime };
 
     explicit DeclarationQueue(Connection *connection);
     ~DeclarationQueue() override;
@@ -48,6 +50,11 @@ public:
 
     // Runs use() later, when everything has been declared or has failed.
     void whenDeclared(QObject *owner, std::function<void()> use);
+
+    // Deletes a queue that the recovery restores, although no element wants it any longer. Somebody may use it.
+    void deleteUnusedQueue(const QString &name);
+    // Returns the name of a queue that the broker may have named again since a step was added.
+    QString currentName(const QString &queue) const;
 
     void clear(); // called when the connection has ended
 
@@ -84,6 +91,7 @@ private:
     void remove(quint64 id);
     bool settle(quint64 id, const Error &error); // if false, the step is not finished or unknown
     Channel *channel();
+    void onStateChanged(Connection::State state);
     void onChannelClosed();
     void releaseChannel();
     void schedule();
@@ -94,6 +102,7 @@ private:
     Bindings m_bindings;
     QPointer<Channel> m_channel;
     QList<Step> m_steps;
+    QHash<QString, QString> m_newNames; // of queues, by the name before, while there are steps
     quint64 m_lastId = 0;
     bool m_isScheduled = false;
     bool m_isBroken = false; // the channel is about to be closed

@@ -47,6 +47,12 @@ struct ForeignQueueInfo {
     QML_VALUE_TYPE(amqpQueueInfo)
 };
 
+struct ForeignRecoveryReport {
+    Q_GADGET
+    QML_FOREIGN(AmqpQt::RecoveryReport)
+    QML_VALUE_TYPE(amqpRecoveryReport)
+};
+
 struct ForeignConnection {
     Q_GADGET
     QML_FOREIGN(AmqpQt::Connection)

@@ -81,6 +81,15 @@ void QmlElement::use(QmlConnection *connection)
     if (next) {
         connect(next, &Connection::opened, this, &QmlElement::start);
         connect(next, &Connection::closed, this, &QmlElement::stop);
+        connect(next, &Connection::stateChanged, this, [this](Connection::State state) {
+            if (isLive() && state == Connection::State::Recovering)
+                connectionLost();
+        });
+        connect(next, &Connection::queueRenamed, this, [this](const QString &oldName, const QString &newName) {
+            if (isLive())
+                queueRenamed(oldName, newName);
+        });
+        connect(next, &Connection::recovered, this, &QmlElement::onRecovered);
         connect(next, &QObject::destroyed, this, [this] {
             const QPointer<QmlElement> alive(this);
             stop();
@@ -110,6 +119,24 @@ void QmlElement::stop()
     if (!std::exchange(m_isLive, false))
         return;
     connectionClosed();
+}
+
+void QmlElement::onRecovered(const RecoveryReport &report)
+{
+    if (isLive())
+        connectionRecovered(report);
+    else
+        start(); // the element was created, or has got the connection, during the outage
+}
+
+Error QmlElement::failureOf(const Topology &entity, const RecoveryReport &report)
+{
+    const QString name = entity.entities().constFirst();
+    for (const EntityFailure &failure : report.failed) {
+        if (failure.entity == name)
+            return failure.error;
+    }
+    return {};
 }
 
 void QmlElement::setErrorString(const QString &text)

@@ -39,12 +39,20 @@ Q_SIGNALS:
     void errorStringChanged();
 
 protected:
-    // Between these two calls there is an open connection, and isLive() is true.
+    // Between these two calls there is a connection, and isLive() is true.
     virtual void connectionOpened() = 0;
     virtual void connectionClosed() = 0;
+    // In this time the connection may also be lost and recover. Then its entities and consumers are restored without
+    // the elements, except for those that the report names. The broker may give queues new names.
+    virtual void connectionLost() {}
+    virtual void queueRenamed(const QString &, const QString &) {}
+    virtual void connectionRecovered(const RecoveryReport &) {}
 
     bool isComplete() const { return m_isComplete; }
     bool isLive() const { return m_isLive && m_connection; }
+    bool isRecovering() const { return isLive() && m_connection->state() == Connection::State::Recovering; }
+    // Returns why the only entity of `entity` could not be restored, or no error.
+    static Error failureOf(const Topology &entity, const RecoveryReport &report);
     DeclarationQueue *declarations() const { return m_connection->declarations(); }
     void findConnection(); // the nearest enclosing one, unless it was given explicitly
     void setErrorString(const QString &text);
@@ -68,6 +76,7 @@ private:
     void use(QmlConnection *connection);
     void start();
     void stop();
+    void onRecovered(const RecoveryReport &report);
 
     QPointer<QmlConnection> m_connection;
     QString m_errorString;

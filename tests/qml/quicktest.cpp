@@ -2,6 +2,7 @@
 #include "support/brokerfixture.h"
 #include "support/certificates.h"
 #include "support/delayproxy.h"
+#include "support/faultproxy.h"
 #include "support/framecounter.h"
 #include "support/memoryalarm.h"
 
@@ -80,12 +81,29 @@ public:
                             {u"bytes"_s, QByteArray()}});
         connection->createChannel()->publish({}, queue, message);
     }
-    // Counts a method that the broker sends from now on, such as "connection.update-secret-ok".
-    Q_INVOKABLE void countReceived(const QString &method)
+    // Returns the URL of a proxy whose connections cut() and setReachable() end.
+    Q_INVOKABLE QString unreliableUrl()
     {
-        m_frames.reset(); // before the next one
-        m_frames = std::make_unique<FrameCounter>("received", method.toLatin1());
+        if (!m_faults)
+            m_faults = std::make_unique<FaultProxy>(quint16(port()));
+        QUrl url = brokerUrl();
+        url.setHost(m_faults->serverAddress().toString());
+        url.setPort(m_faults->serverPort());
+        return url.toString();
     }
+    Q_INVOKABLE void cut() { m_faults->strike({.kind = NetworkFault::Kind::Reset}); }
+    Q_INVOKABLE bool setReachable(bool reachable)
+    {
+        if (reachable)
+            return m_faults->isListening() || m_faults->listen(QHostAddress::LocalHost, m_unreachablePort);
+        m_unreachablePort = m_faults->serverPort();
+        m_faults->close();
+        cut();
+        return true;
+    }
+    // Counts a method that the broker sends from now on, such as "connection.update-secret-ok".
+    Q_INVOKABLE void countReceived(const QString &method) { count("received", method); }
+    Q_INVOKABLE void countSent(const QString &method) { count("sent", method); }
     Q_INVOKABLE int endOfCount()
     {
         const int count = m_frames->count();
@@ -95,6 +113,11 @@ public:
     Q_INVOKABLE int channelCount(AmqpQt::Connection *connection) const { return int(connection->channels().size()); }
 
 private:
+    void count(const QByteArray &direction, const QString &method)
+    {
+        m_frames.reset(); // before the next one
+        m_frames = std::make_unique<FrameCounter>(direction, method.toLatin1());
+    }
     static QString typeAt(QVariant value, const QString &path)
     {
         const QStringList keys = path.split(u'.');
@@ -112,10 +135,16 @@ public Q_SLOTS:
         engine->addImportPath(u"qrc:/"_s); // modules linked to this program
         engine->rootContext()->setContextProperty(u"test"_s, this);
     }
-    void cleanupTestCase() { m_proxies.clear(); } // while there is an event loop
+    void cleanupTestCase() // while there is an event loop
+    {
+        m_proxies.clear();
+        m_faults.reset();
+    }
 
 private:
     std::map<int, std::unique_ptr<DelayProxy>> m_proxies;
+    std::unique_ptr<FaultProxy> m_faults;
+    quint16 m_unreachablePort = 0; // of the proxy, to listen again
     std::unique_ptr<FrameCounter> m_frames;
     std::unique_ptr<AmqpQt::Test::MemoryAlarm> m_memoryAlarm;
 };

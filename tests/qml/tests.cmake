@@ -13,7 +13,7 @@ function(amqpqt_quicktest name folder)
     add_executable(${name} qml/quicktest.cpp support/delayproxy.h)
     set_target_properties(${name} PROPERTIES AUTOMOC ON)
     target_link_libraries(${name} PRIVATE ${ARGN} AmqpQt::AmqpQt Qt6::QuickTest Qt6::Qml Qt6::Network amqpqt_brokerfixture
-        amqpqt_certificates amqpqt_build_flags)
+        amqpqt_certificates amqpqt_faultproxy amqpqt_build_flags)
     target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
     target_compile_definitions(${name} PRIVATE AMQPQT_QML_IMPORT_PATH="${qml_import_path}" QUICK_TEST_SOURCE_DIR="${folder}")
     add_dependencies(${name} amqpqtplugin)

@@ -121,8 +121,8 @@ QVariantMap tst_Compiled::elements() const
 QVariantMap tst_Compiled::values() const
 {
     QVariantMap values;
-    for (const QString &name :
-         {u"amqpMessage"_s, u"amqpError"_s, u"amqpQueueInfo"_s, u"amqpDecimal"_s, u"amqpCertificate"_s})
+    for (const QString &name : {u"amqpMessage"_s, u"amqpError"_s, u"amqpQueueInfo"_s, u"amqpRecoveryReport"_s,
+                                u"amqpDecimal"_s, u"amqpCertificate"_s})
         values.insert(name, m_root->property((u"theA"_s + name.mid(1)).toUtf8().constData()));
     return values;
 }
@@ -217,6 +217,7 @@ void tst_Compiled::everyPropertyIsRead()
     QCOMPARE(m_root->property("queue_messageTtl").toDouble(), 3e9);
     QCOMPARE(m_root->property("largeHeader").toDouble(), 2592e6);
     QCOMPARE(m_root->property("connectionTls_enabled").toBool(), true);
+    QCOMPARE(m_root->property("connectionRecovery_calmAfter").toInt(), 4000);
     QCOMPARE(m_root->property("connectionTls_trustOnly").toString(), certificateFile(u"ca.pem"_s));
     QCOMPARE(m_root->property("amqpCertificate_commonName").toString(), u"localhost"_s);
     QCOMPARE(m_root->property("amqpCertificate_expiryDate").toDateTime(), readCertificate(u"server"_s).expiryDate());

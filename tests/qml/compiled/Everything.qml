@@ -10,13 +10,14 @@ QtObject {
     property string readings // the name of a queue
 
     readonly property var elements: ({
-        Connection: theConnection, ConnectionStatistics: theStatistics, ConnectionTls: theTls, Exchange: theExchange, Queue: theQueue,
+        Connection: theConnection, ConnectionStatistics: theStatistics, ConnectionTls: theTls, ConnectionRecovery: theRecovery, Exchange: theExchange, Queue: theQueue,
         QueueBinding: theQueueBinding, Consumer: theConsumer, Publisher: thePublisher, MessageModel: theMessageModel,
         LatestValueModel: theLatestValueModel, RateHistory: theRateHistory, StateBadge: theStateBadge
     })
     property amqpMessage theAmqpMessage // the first delivery
     property amqpError theAmqpError: theConnection.error
     property amqpQueueInfo theAmqpQueueInfo
+    property amqpRecoveryReport theAmqpRecoveryReport
     property amqpDecimal theAmqpDecimal
     property amqpCertificate theAmqpCertificate: theConnection.tls.peerCertificate
     property int credentialReason: -1
@@ -27,6 +28,8 @@ QtObject {
         connectionName: "compiled"
         clientProperties: ({ "component": "tests" })
         tls.trustOnly: root.authorities
+        recovery { maximumAttempts: 3; initialDelay: 2000; maximumDelay: 20000; calmAfter: 4000 }
+        onRecovered: report => root.theAmqpRecoveryReport = report
         onCredentialsRequested: reason => {
             root.credentialReason = reason
             theConnection.setCredentials("guest", "guest")
@@ -49,10 +52,11 @@ QtObject {
             prefetch: 7
             onDelivered: message => root.theAmqpMessage = message
         }
-        Publisher { id: thePublisher; exchange: "amq.topic"; routingKey: root.readings; outboxLimit: 3000000000 }
+        Publisher { id: thePublisher; exchange: "amq.topic"; routingKey: root.readings; lossPolicy: Publisher.Republish; outboxLimit: 3000000000 }
     }
     readonly property QtObject theStatistics: theConnection.statistics
     readonly property QtObject theTls: theConnection.tls
+    readonly property QtObject theRecovery: theConnection.recovery
     readonly property MessageModel theMessageModel: MessageModel { id: theMessageModel; consumer: theConsumer; updateInterval: 1 }
     readonly property LatestValueModel theLatestValueModel: LatestValueModel { id: theLatestValueModel; consumer: theConsumer; updateInterval: 1 }
     readonly property RateHistory theRateHistory: RateHistory { id: theRateHistory; consumer: theConsumer; interval: 1000000 }
@@ -76,11 +80,14 @@ QtObject {
     readonly property int connection_calmState: theConnection.calmState
     readonly property var connection_lostSince: theConnection.lostSince
     readonly property int connection_reconnectAttempt: theConnection.reconnectAttempt
+    readonly property int connection_nextAttemptIn: theConnection.nextAttemptIn
+    readonly property string connection_bannerText: theConnection.bannerText
     readonly property amqpError connection_error: theConnection.error
     readonly property amqpError connection_lastCallError: theConnection.lastCallError
     readonly property string connection_errorString: theConnection.errorString
     readonly property QtObject connection_statistics: theConnection.statistics
     readonly property QtObject connection_tls: theConnection.tls
+    readonly property QtObject connection_recovery: theConnection.recovery
     readonly property var connection_data: theConnection.data
     readonly property bool connection_blocked: theConnection.blocked
     readonly property string connection_blockedReason: theConnection.blockedReason
@@ -93,6 +100,12 @@ QtObject {
     readonly property real connectionStatistics_bytesOut: theStatistics.bytesOut
     readonly property real connectionStatistics_rateIn: theStatistics.rateIn
     readonly property real connectionStatistics_rateOut: theStatistics.rateOut
+
+    readonly property bool connectionRecovery_enabled: theConnection.recovery.enabled
+    readonly property int connectionRecovery_maximumAttempts: theConnection.recovery.maximumAttempts
+    readonly property int connectionRecovery_initialDelay: theConnection.recovery.initialDelay
+    readonly property int connectionRecovery_maximumDelay: theConnection.recovery.maximumDelay
+    readonly property int connectionRecovery_calmAfter: theConnection.recovery.calmAfter
 
     readonly property bool connectionTls_enabled: theConnection.tls.enabled
     readonly property bool connectionTls_required: theConnection.tls.required
@@ -164,6 +177,7 @@ QtObject {
     readonly property bool publisher_persistent: thePublisher.persistent
     readonly property bool publisher_mandatory: thePublisher.mandatory
     readonly property int publisher_window: thePublisher.window
+    readonly property int publisher_lossPolicy: thePublisher.lossPolicy
     readonly property real publisher_outboxLimit: thePublisher.outboxLimit
     readonly property bool publisher_writable: thePublisher.writable
     readonly property real publisher_pressure: thePublisher.pressure
@@ -226,6 +240,14 @@ QtObject {
     readonly property int amqpError_replyCode: root.theAmqpError.replyCode
     readonly property string amqpError_text: root.theAmqpError.text
     readonly property string amqpError_method: root.theAmqpError.method
+
+    readonly property int amqpRecoveryReport_exchanges: root.theAmqpRecoveryReport.exchanges
+    readonly property int amqpRecoveryReport_queues: root.theAmqpRecoveryReport.queues
+    readonly property int amqpRecoveryReport_bindings: root.theAmqpRecoveryReport.bindings
+    readonly property int amqpRecoveryReport_consumers: root.theAmqpRecoveryReport.consumers
+    readonly property var amqpRecoveryReport_renamedQueues: root.theAmqpRecoveryReport.renamedQueues
+    readonly property bool amqpRecoveryReport_complete: root.theAmqpRecoveryReport.complete
+    readonly property var amqpRecoveryReport_failures: root.theAmqpRecoveryReport.failures
 
     readonly property string amqpQueueInfo_name: root.theAmqpQueueInfo.name
     readonly property real amqpQueueInfo_messageCount: root.theAmqpQueueInfo.messageCount
