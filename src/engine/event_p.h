@@ -99,7 +99,7 @@ struct ChannelSuspended {
     Error reason;
 };
 // Each suspended channel is open again, and each of its consumers active, unless it has failed, or the application has
-// ended it in the meantime. Follows each ConnectionEngine::releaseChannels().
+// ended it in the meantime. Follows each ChannelGate::release().
 struct ChannelsRestored {
     struct Failure {
         quint16 channel = 0;

@@ -46,7 +46,7 @@ struct Settings {
     qint64 highWatermark = 4 * 1024 * 1024;
     qint64 bufferLimit = 128 * 1024 * 1024;
     bool recovers = false;      // a lost connection suspends its channels, unless another attempt would fail as well
-    bool holdsChannels = false; // channels wait for ConnectionEngine::releaseChannels(), also on the open connection
+    bool holdsChannels = false; // channels wait for ChannelGate::release(), also on the open connection
 };
 
 } // namespace AmqpQt::Engine

@@ -12,6 +12,7 @@ target_include_directories(amqpqt_clienttests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR
 target_link_libraries(amqpqt_clienttests PUBLIC amqpqt_scriptedpeer amqpqt_client Qt6::Test PRIVATE amqpqt_build_flags)
 
 foreach(test tst_applying tst_attemptparameters tst_badinput tst_cancelling tst_cancelwindows tst_close tst_credentialrequests
+        tst_connectionreplies
         tst_delivering tst_dispatcher
         tst_ending tst_eventrouter tst_expiringcredentials tst_failedattempts tst_flowreports tst_foreignthreads tst_futures
         tst_helperchannel tst_latesettlements

@@ -158,7 +158,8 @@ void tst_Dispatcher::notedChannelReportsOnce()
     Channel *channel = connection.createChannel();
     ChannelPrivate *const d = ChannelPrivate::get(channel);
     QSignalSpy counts(channel, &Channel::unconfirmedCountChanged);
-    d->unconfirmedCount = 3;
+    for (quint64 sequence = 1; sequence <= 3; ++sequence)
+        d->confirms.published(sequence, true);
     t.dispatcher.noteUnconfirmedChange(d);
     QVERIFY(t.dispatcher.hasWork() && !t.dispatcher.hasDeferred());
     {
@@ -168,7 +169,6 @@ void tst_Dispatcher::notedChannelReportsOnce()
     }
     QCOMPARE(counts, QList<QVariantList>{{3}});
     QVERIFY(!t.dispatcher.hasWork());
-    d->unconfirmedCount = 0;
 }
 
 void tst_Dispatcher::notedChannelsReportInOrder()
@@ -179,14 +179,12 @@ void tst_Dispatcher::notedChannelsReportInOrder()
     for (int i = 1; i <= 3; ++i) {
         Channel *channel = connection.createChannel();
         connect(channel, &Channel::unconfirmedCountChanged, this, [&reported, i] { reported += i; });
-        ChannelPrivate::get(channel)->unconfirmedCount = 1;
+        ChannelPrivate::get(channel)->confirms.published(1, true);
         t.dispatcher.noteUnconfirmedChange(ChannelPrivate::get(channel));
     }
     const Dispatcher::Guard guard(t.dispatcher);
     t.dispatcher.reportNoted(guard);
     QCOMPARE(reported, QList<int>({1, 2, 3}));
-    for (Channel *channel : connection.findChildren<Channel *>())
-        ChannelPrivate::get(channel)->unconfirmedCount = 0;
 }
 
 void tst_Dispatcher::forgottenChannelReportsNothing()

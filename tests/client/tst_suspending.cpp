@@ -519,7 +519,7 @@ void tst_Suspending::consumerFollowsItsRenamedQueue()
     log.watch(other, u"other"_s);
     client.lose();
     ConnectionPrivate *const d = ConnectionPrivate::of(&client.connection);
-    d->engine.renameQueues({{u"q"_s, u"renamed"_s}});
+    d->engine.gate().renameQueues({{u"q"_s, u"renamed"_s}});
     for (ChannelPrivate *channel : d->channels.all())
         channel->renameQueues({{u"q"_s, u"renamed"_s}});
     QCOMPARE(consumer->queue(), u"renamed"_s);

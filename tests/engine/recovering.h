@@ -10,7 +10,7 @@ struct Recovering : Script {
     {
         open();
         if (holdsChannels)
-            engine.releaseChannels();
+            engine.gate().release();
         takeEvents();
     }
     static Engine::Settings settingsFor(bool holdsChannels)

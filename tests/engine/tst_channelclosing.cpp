@@ -315,9 +315,9 @@ void tst_ChannelClosing::aNumberMayBeChosen()
     QCOMPARE(s.openChannel(2047).number(), quint16(2047));
     QCOMPARE(s.openChannel().number(), quint16(1));
     QCOMPARE(s.openChannel().number(), quint16(3));
-    QCOMPARE(s.engine.channel(3)->number(), quint16(3));
-    QVERIFY(!s.engine.channel(4));
-    QVERIFY(!s.engine.channel(65535));
+    QCOMPARE(s.engine.channels().channel(3)->number(), quint16(3));
+    QVERIFY(!s.engine.channels().channel(4));
+    QVERIFY(!s.engine.channels().channel(65535));
 }
 
 void tst_ChannelClosing::numbersCanRunOut()

@@ -25,8 +25,7 @@ class Host final : public Engine::ChannelHost, public Engine::ChannelClient, pub
 public:
     Host()
     {
-        m_isOpen = true;
-        m_isConnectionOpen = true;
+        m_gate.connectionOpened(m_settings);
         m_reader.start();
         m_reader.setMaximumFrameSize(Wire::SpecFrameMinimum);
         m_reader.handshakeDone();
@@ -93,7 +92,6 @@ public:
         m_router.channelEnded(channel);
         m_channels.closed(channel.number(), awaitsCloseOk);
     }
-    void waitForOpen(std::shared_ptr<ChannelEngine>) override {}
     void noteProgress() override { ++m_progress; }
     void reportViolation(quint16 replyCode, const QString &) override { m_violations += replyCode; }
     void reportUnexpected(const char *) override { m_violations += Wire::ReplyCode::CommandInvalid; }

@@ -275,8 +275,8 @@ void tst_Handshake::negotiatesTheSmallerLimit()
     QCOMPARE(s.engine.handshake().agreed().frameMax, agreed.frameMax);
     QCOMPARE(s.engine.heartbeat(), std::chrono::seconds(agreed.heartbeat));
     const quint16 highest = agreed.channelMax ? agreed.channelMax : 65535;
-    QVERIFY(s.engine.isChannelNumberPossible(highest));
-    QCOMPARE(s.engine.isChannelNumberPossible(quint16(highest + 1)), false); // 0 after 65535
+    QVERIFY(s.engine.channels().isPossible(highest));
+    QCOMPARE(s.engine.channels().isPossible(quint16(highest + 1)), false); // 0 after 65535
 }
 
 void tst_Handshake::rejectsAFrameMaxThatAmqpForbids_data()
@@ -592,7 +592,7 @@ void tst_Handshake::canStartAgainAfterAFailure()
     s.settings = Script::defaultSettings();
     s.open(); // half a frame and the limits of the old connection are forgotten
     QCOMPARE(s.engine.handshake().agreed().frameMax, quint32(131072));
-    QVERIFY(s.engine.isChannelNumberPossible(2047));
+    QVERIFY(s.engine.channels().isPossible(2047));
 }
 
 QTEST_GUILESS_MAIN(tst_Handshake)

@@ -37,7 +37,7 @@ void tst_HeldChannels::channelsWaitUntilTheyAreReleased()
     created.publish({}, u"k"_s, QByteArray(2, '\0'), "body", false);
     s.expectNothingSent().expectNoEvent();
     QVERIFY(!channel.canSend());
-    s.engine.releaseChannels();
+    s.engine.gate().release();
     s.expectSent<Wire::ChannelOpen>(1).expectSent<Wire::BasicConsume>(1).expectSent<Wire::ChannelOpen>(2);
     s.expectPublished("body", "k", 2).expectNoEvent();
     s.broker(Wire::ChannelOpenOk{}, 2).broker(Wire::ChannelOpenOk{}, 1);
@@ -58,7 +58,7 @@ void tst_HeldChannels::operationsKeepTheOrderOfTheirCalls()
     two.topology().declareQueue(u"a"_s, {}, false);
     one.topology().declareQueue(u"b"_s, {}, false);
     two.topology().declareQueue(u"c"_s, {}, false);
-    s.engine.releaseChannels();
+    s.engine.gate().release();
     QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"2 channel.open"_s, u"2 queue.declare before"_s,
                                            u"2 queue.declare a"_s, u"1 queue.declare b"_s, u"2 queue.declare c"_s}));
 }
@@ -91,7 +91,7 @@ void tst_HeldChannels::channelThatReplaysSendsAtOnce()
     QVERIFY(channel.isSuspended());
     replaying.release();
     s.expectSent<Wire::ChannelClose>(2);
-    s.engine.releaseChannels();
+    s.engine.gate().release();
     QCOMPARE(s.sentMethods(), QStringList{u"1 channel.open"_s});
 }
 
@@ -107,7 +107,7 @@ void tst_HeldChannels::channelThatWaitedReplaysWhenTheConnectionOpens()
     replaying.setReplaying(true);
     s.open();
     QCOMPARE(s.sentMethods(), QStringList({u"2 channel.open"_s, u"2 queue.declare q"_s}));
-    s.engine.releaseChannels();
+    s.engine.gate().release();
     QCOMPARE(s.sentMethods(), QStringList{u"1 channel.open"_s});
 }
 
@@ -127,7 +127,7 @@ void tst_HeldChannels::channelThatReplaysEndsWithItsConnection()
     QVERIFY(events.contains(u"ChannelClosed 2 Network"_s));
     QVERIFY(channel.isSuspended());
     s.open();
-    s.engine.releaseChannels();
+    s.engine.gate().release();
     QCOMPARE(s.sentMethods(), QStringList{u"1 channel.open"_s});
 }
 
@@ -141,7 +141,7 @@ void tst_HeldChannels::lossWhileHeldKeepsEverything()
     auto &created = s.newChannel();
     created.open();
     s.loseAndReconnect();
-    s.engine.releaseChannels();
+    s.engine.gate().release();
     QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 basic.consume tag queue"_s, u"2 channel.open"_s}));
     s.answerSent();
     QCOMPARE(s.takeEvents().filter(u"Restored"_s), QStringList{u"ChannelsRestored 1 0"_s});
@@ -177,9 +177,9 @@ void tst_HeldChannels::deletedWhileHeld()
     Recovering s(true);
     s.subscribe(s.openChannel(), u"tag"_s);
     s.loseAndReconnect();
-    s.engine.channel(1)->release();
+    s.engine.channels().channel(1)->release();
     s.takeEvents();
-    s.engine.releaseChannels();
+    s.engine.gate().release();
     s.expectNothingSent();
     QCOMPARE(s.takeEvents(), QStringList{u"ChannelsRestored 0 0"_s});
 }
@@ -188,7 +188,7 @@ void tst_HeldChannels::releaseIsReportedWhenNothingWaits()
 {
     Script s(Recovering::settingsFor(true));
     s.open().expectNoEvent();
-    s.engine.releaseChannels();
+    s.engine.gate().release();
     s.expectEvent<Engine::ChannelsRestored>([](const auto &restored) {
         QCOMPARE(restored.consumers, 0);
         QVERIFY(restored.failures.empty());
@@ -198,11 +198,11 @@ void tst_HeldChannels::releaseIsReportedWhenNothingWaits()
 void tst_HeldChannels::releaseHasNoEffectTwice()
 {
     Recovering s(true);
-    s.engine.releaseChannels();
+    s.engine.gate().release();
     s.expectNoEvent();
     s.lose();
     s.takeEvents();
-    s.engine.releaseChannels(); // without a connection
+    s.engine.gate().release(); // without a connection
     s.expectNoEvent();
     auto &channel = s.newChannel();
     channel.open();

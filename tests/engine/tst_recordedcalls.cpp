@@ -264,7 +264,7 @@ void tst_RecordedCalls::heldCallsFollowNewNames()
     t.expectNothingSent();
 
     t.engine.recordedTopology()->queueRenamed(u"amq.gen-1"_s, u"amq.gen-2"_s);
-    t.engine.renameQueues({{u"amq.gen-1"_s, u"amq.gen-2"_s}, {u"unknown"_s, u"amq.gen-3"_s}});
+    t.engine.gate().renameQueues({{u"amq.gen-1"_s, u"amq.gen-2"_s}, {u"unknown"_s, u"amq.gen-3"_s}});
     t.answer(committing, Wire::TxCommitOk{});
     t.expectSent(Wire::QueueBind{.queue = "amq.gen-2", .exchange = "x", .routingKey = "amq.gen-2"});
     t.expectSent<Wire::QueueBind>([](const Wire::QueueBind &sent) {
@@ -293,9 +293,9 @@ void tst_RecordedCalls::lastQueueFollowsItsNewName()
     const auto declaring = calls.declareQueue({}, {.exclusive = true}, false);
     t.broker(Wire::QueueDeclareOk{.queue = "amq.gen-1"});
     t.takeReply<QueueInfo>(*declaring);
-    t.engine.renameQueues({{u"other"_s, u"amq.gen-3"_s}});
+    t.engine.gate().renameQueues({{u"other"_s, u"amq.gen-3"_s}});
     QCOMPARE(calls.lastQueue(), u"amq.gen-1"_s);
-    t.engine.renameQueues({{u"amq.gen-1"_s, u"amq.gen-2"_s}});
+    t.engine.gate().renameQueues({{u"amq.gen-1"_s, u"amq.gen-2"_s}});
     QCOMPARE(calls.lastQueue(), u"amq.gen-2"_s);
 }
 

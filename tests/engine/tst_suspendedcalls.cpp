@@ -422,14 +422,14 @@ void tst_SuspendedCalls::heldCallsFollowNewNames()
     topology.bindQueue({}, u"x"_s, u"k"_s, {});
     s.loseAndReconnect();
     s.engine.recordedTopology()->queueRenamed(u"amq.gen-1"_s, u"amq.gen-2"_s);
-    s.engine.renameQueues({{u"amq.gen-1"_s, u"amq.gen-2"_s}});
+    s.engine.gate().renameQueues({{u"amq.gen-1"_s, u"amq.gen-2"_s}});
     QCOMPARE(topology.lastQueue(), u"amq.gen-2"_s);
-    s.engine.releaseChannels();
+    s.engine.gate().release();
     QCOMPARE(s.sentMethods(),
              QStringList({u"1 channel.open"_s, u"1 basic.consume tag amq.gen-2"_s, u"1 queue.bind amq.gen-2 k"_s}));
     s.answerSent();
     s.loseAndReconnect();
-    s.engine.releaseChannels();
+    s.engine.gate().release();
     QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 basic.consume tag amq.gen-2"_s}));
 }
 

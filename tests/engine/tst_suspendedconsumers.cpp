@@ -220,7 +220,8 @@ void tst_SuspendedConsumers::deliveriesAreForgotten()
     s.lose();
     QCOMPARE(consumer->unacked, 0);
     QVERIFY(channel.incarnation() > incarnation);
-    QVERIFY(s.engine.lostIncarnation() >= incarnation && s.engine.lostIncarnation() < channel.incarnation());
+    QVERIFY(s.engine.gate().lostIncarnation() >= incarnation &&
+            s.engine.gate().lostIncarnation() < channel.incarnation());
     QCOMPARE(channel.deliveries().ack(2).count, 0);
     QCOMPARE(channel.deliveries().nack(3, true).count, 0);
     QVERIFY(channel.deliveries().ackUpTo(4).empty());

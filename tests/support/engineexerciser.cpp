@@ -242,7 +242,7 @@ void EngineExerciser::updateSecret()
 
 void EngineExerciser::releaseChannels()
 {
-    m_engine.releaseChannels();
+    m_engine.gate().release();
 }
 
 void EngineExerciser::createChannel()

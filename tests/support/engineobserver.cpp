@@ -116,7 +116,7 @@ void EngineObserver::check()
     for (const auto &channel : channels) {
         using ChannelState = Engine::ChannelEngine::State;
         if (channel->engine && channel->engine->state() != ChannelState::Closed &&
-            m_engine.channel(channel->engine->number()) != channel->engine.get())
+            m_engine.channels().channel(channel->engine->number()) != channel->engine.get())
             fail(u"channel %1 has lost its number"_s.arg(channel->engine->number()));
         if (channel->engine && size_t(channel->engine->publishing().unconfirmed()) != channel->unconfirmed())
             fail(u"%1 messages are unconfirmed, %2 are counted"_s.arg(channel->unconfirmed())

@@ -327,7 +327,7 @@ void EnginePeer::deliver()
 void EnginePeer::returnMessage()
 {
     const quint16 number = anyNumber();
-    if (m_engine.channel(number))
+    if (m_engine.channels().channel(number))
         send(filled<Wire::BasicReturn>(number) + contentFrames(number, anyContent()));
 }
 
@@ -361,7 +361,7 @@ void EnginePeer::closeByBroker()
     if (m_script.chance(40))
         return send(filled<Wire::ConnectionClose>(0));
     const quint16 number = anyNumber();
-    if (number == 0 || !m_engine.channel(number))
+    if (number == 0 || !m_engine.channels().channel(number))
         return;
     Channel &channel = m_channels[number];
     std::erase_if(channel.asked, [](const Frame &asked) { return !asked.is(Wire::ChannelClose::id); });

@@ -495,7 +495,7 @@ Channel::Mode Channel::mode() const
 
 int Channel::unconfirmedCount() const
 {
-    return d->unconfirmedCount;
+    return d->confirms.count();
 }
 
 /*!

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "client/channel/channelconfirms_p.h"
 #include "client/channel/channelconsumers_p.h"
 #include "client/channel/channelflowreports_p.h"
-#include "client/channel/confirmreplies_p.h"
 #include "client/connection/connection_p.h"
 #include "client/message/message_p.h"
 
@@ -80,12 +80,10 @@ public:
     // engine events
     void onOpened();
     void onClosed(const Error &reason);
-    void onSuspended();                                                     // the connection was lost
-    void renameQueues(const QHash<QString, QString> &newNames);             // the broker has named queues again
-    void publishesEnded(quint64 first, quint64 last, const Error &failure); // called before the signals are emitted
-    void emitUnconfirmedCount();
-    void recountUnacked();                   // called after deliveries or settlements were undone
-    BackpressureReasons backpressure() const // current; the signals report each change in turn
+    void onSuspended();                                         // the connection was lost
+    void renameQueues(const QHash<QString, QString> &newNames); // the broker has named queues again
+    void recountUnacked();                                      // called after deliveries or settlements were undone
+    BackpressureReasons backpressure() const                    // current; the signals report each change in turn
     {
         BackpressureReasons reasons;
         if (!connection || !engine)
@@ -109,25 +107,17 @@ public:
     std::unique_ptr<Reply<void>> closing;     // the reply of close()
     std::unique_ptr<Promise<void>> reopening; // reopen() was called before closed() was emitted
     ChannelConsumers consumers;
+    ChannelConfirms confirms{*this};
     ChannelFlowReports flow{*this};
     State state = State::Closed;
-    int unconfirmedCount = 0;   // published in confirm mode, outcome not reported yet
     bool isPrefetchSet = false; // set by Channel::setPrefetch(); otherwise the default applies
     bool isInternal = false;    // owned by the library
 
 private:
     void setState(State newState);
     void startReopening(const Promise<void> &promise);
-    void noteUnconfirmed();
-    ConfirmReplies &confirmReplies();
     Error checkConfirmMode(const char *function) const;
     Result<Engine::CallId> submit(const char *function, const Call &call);
-
-    bool m_unconfirmedNoted = false;
-    int m_reportedUnconfirmedCount = 0;
-    quint64 m_firstConfirmed = 0; // the first sequence number in confirm mode
-    quint64 m_lastSequence = 0;
-    std::unique_ptr<ConfirmReplies> m_confirmReplies; // created on demand
 };
 
 template <typename T, typename Convert, typename Emit>

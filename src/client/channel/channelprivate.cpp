@@ -34,8 +34,7 @@ ChannelPrivate::~ChannelPrivate()
         promise.finish(deleted, ConnectionPrivate::Delivery::Posted);
     if (reopening)
         reopening->finish(deleted, ConnectionPrivate::Delivery::Posted);
-    if (m_confirmReplies)
-        m_confirmReplies->fail(deleted);
+    confirms.fail(deleted);
     if (!connection)
         return;
     connection->channels.remove(this);
@@ -74,8 +73,7 @@ void ChannelPrivate::connectionDestroyed(const Error &gone)
         promise.finish(gone, ConnectionPrivate::Delivery::Posted);
     if (const auto promise = std::exchange(reopening, nullptr))
         promise->finish(gone, ConnectionPrivate::Delivery::Posted);
-    if (m_confirmReplies)
-        m_confirmReplies->fail(gone);
+    confirms.fail(gone);
     if (state == State::Closed)
         return;
     state = State::Closed;
@@ -229,7 +227,7 @@ bool ChannelPrivate::settle(const char *function, const Message &message, Settle
     const bool isCurrent = origin->mailbox == connection->mailbox && origin->incarnation == engine->incarnation();
     if (isCurrent && settle({origin->incarnation, message.deliveryTag(), origin->channelNumber, kind}, upTo))
         return true;
-    if (origin->mailbox == connection->mailbox && origin->incarnation <= connection->engine.lostIncarnation())
+    if (origin->mailbox == connection->mailbox && origin->incarnation <= connection->engine.gate().lostIncarnation())
         return false; // the broker has requeued it
     const QString text = isCurrent
                              ? u"delivery %1 on channel %2 has already been settled, or the channel was closed"_s
@@ -388,14 +386,9 @@ quint64 ChannelPrivate::publish(const char *function, const QString &exchange, c
         engine->publish(exchange, routingKey, *properties, body, flags.testFlag(Channel::PublishFlag::Mandatory));
     if (!published)
         return fail(published.error());
-    const quint64 sequence = *published;
-    m_lastSequence = sequence;
-    if (engine->mode() == Engine::ChannelEngine::Mode::Confirm) {
-        ++unconfirmedCount;
-        noteUnconfirmed();
-    }
+    confirms.published(*published, engine->mode() == Engine::ChannelEngine::Mode::Confirm);
     connection->outputAdded();
-    return sequence;
+    return *published;
 }
 
 Reply<void> ChannelPrivate::publishWithReply(const QString &exchange, const QString &routingKey, const Message &message,
@@ -409,7 +402,7 @@ Reply<void> ChannelPrivate::publishWithReply(const QString &exchange, const QStr
     const quint64 sequence = publish("publishWithReply", exchange, routingKey, message, flags);
     if (sequence == 0)
         return Promise<void>::finished(lastCallError);
-    return confirmReplies().whenConfirmed(sequence);
+    return confirms.whenConfirmed(sequence);
 }
 
 Reply<void> ChannelPrivate::whenConfirmed()
@@ -419,16 +412,7 @@ Reply<void> ChannelPrivate::whenConfirmed()
         reason = checkConfirmMode("whenConfirmed");
     if (reason.isError())
         return Promise<void>::finished(reportCallError(reason));
-    if (unconfirmedCount == 0)
-        return Promise<void>::finished({});
-    return confirmReplies().whenAllConfirmed(m_lastSequence, unconfirmedCount);
-}
-
-ConfirmReplies &ChannelPrivate::confirmReplies()
-{
-    if (!m_confirmReplies)
-        m_confirmReplies = std::make_unique<ConfirmReplies>();
-    return *m_confirmReplies;
+    return confirms.whenAllConfirmed();
 }
 
 Error ChannelPrivate::checkConfirmMode(const char *function) const
@@ -448,33 +432,9 @@ Reply<void> ChannelPrivate::select(const char *function, const Call &call)
     if (mode == before)
         return selecting;
     if (mode == Channel::Mode::Confirm)
-        m_firstConfirmed = m_lastSequence + 1;
+        confirms.selected();
     defer(q, [channel = q, mode] { Q_EMIT channel->modeChanged(mode); });
     return selecting;
-}
-
-void ChannelPrivate::publishesEnded(quint64 first, quint64 last, const Error &failure)
-{
-    if (m_firstConfirmed == 0 || last < m_firstConfirmed)
-        return;
-    first = std::max(first, m_firstConfirmed); // before, there was no confirm mode
-    unconfirmedCount -= int(last - first + 1);
-    noteUnconfirmed();
-    if (m_confirmReplies)
-        m_confirmReplies->publishesEnded(first, last, failure, connection->dispatcher);
-}
-
-void ChannelPrivate::noteUnconfirmed()
-{
-    if (!std::exchange(m_unconfirmedNoted, true))
-        connection->dispatcher.noteUnconfirmedChange(this);
-}
-
-void ChannelPrivate::emitUnconfirmedCount()
-{
-    m_unconfirmedNoted = false;
-    if (std::exchange(m_reportedUnconfirmedCount, unconfirmedCount) != unconfirmedCount)
-        Q_EMIT q->unconfirmedCountChanged(unconfirmedCount);
 }
 
 } // namespace AmqpQt

@@ -637,7 +637,7 @@ Reply<void> Connection::whenOpen()
             Error(ErrorKind::InvalidArgument, u"whenOpen() was called from another thread"_s));
     if (isOpen() && !d->isLost())
         return Promise<void>::finished({});
-    return d->whenOpen.emplace_back().reply();
+    return d->replies.whenOpen();
 }
 
 /*!
@@ -834,12 +834,12 @@ Channel *Connection::channel(quint16 number)
         d->reportCallError(Error(kind, text));
         return nullptr;
     };
-    if (Engine::ChannelEngine *existing = d->engine.channel(number)) {
+    if (Engine::ChannelEngine *existing = d->engine.channels().channel(number)) {
         auto *channel = static_cast<ChannelPrivate *>(existing->client);
         return channel->isInternal ? fail(ErrorKind::NotOpen, u"channel %1 is in use by the library"_s.arg(number))
                                    : channel->q;
     }
-    if (!d->engine.isChannelNumberPossible(number))
+    if (!d->engine.channels().isPossible(number))
         return fail(ErrorKind::InvalidArgument,
                     u"number: %1 is not a valid channel number of this connection"_s.arg(number));
     auto channel = std::unique_ptr<Channel>(new Channel(this, this));

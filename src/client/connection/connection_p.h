@@ -4,6 +4,7 @@
 #include "client/connection/authenticator_p.h"
 #include "client/connection/calmstate_p.h"
 #include "client/connection/connectionchannels_p.h"
+#include "client/connection/connectionreplies_p.h"
 #include "client/connection/connector_p.h"
 #include "client/connection/dispatcher_p.h"
 #include "client/connection/eventrouter_p.h"
@@ -12,7 +13,6 @@
 #include "client/connection/recovery_p.h"
 #include "client/connection/transportlink_p.h"
 #include "client/connection/turnscheduler_p.h"
-#include "client/promise_p.h"
 #include "engine/connection/connectionengine_p.h"
 
 #include <AmqpQt/connection.h>
@@ -21,8 +21,6 @@
 #include <QtCore/qlist.h>
 
 #include <memory>
-#include <optional>
-#include <vector>
 
 namespace AmqpQt
 {
@@ -119,7 +117,7 @@ public:
     CalmState calm;
     std::shared_ptr<Mailbox> mailbox;
     ConnectionChannels channels;
-    std::vector<Promise<void>> whenOpen;
+    ConnectionReplies replies{dispatcher};
 
 protected:
     bool event(QEvent *event) override;
@@ -129,8 +127,7 @@ private:
     void configureEngine();
     void startAttempt(std::unique_ptr<Transport> device = {});
     void recoverFrom(const Error &reason);
-    void endAttempt(const Error &reason); // ends the reply of open()
-    bool stopAttempts();                  // returns whether an attempt was waited for
+    bool stopAttempts(); // returns whether an attempt was waited for
     void cancelWaiting();
 
     // Returns false if the time is used up or the connection was deleted.
@@ -139,8 +136,6 @@ private:
     bool hasWork() const; // whether another turn is needed
     void setDeadline(Engine::Time time);
 
-    std::optional<Promise<void>> m_opening;
-    std::optional<Promise<void>> m_closing;
     HelperChannel *m_helperChannel = nullptr; // a child, created on demand
     quint64 m_messagesOut = 0;
 };

@@ -67,12 +67,7 @@ ConnectionPrivate::~ConnectionPrivate() // NOLINT(bugprone-exception-escape): as
     engine.endWaiting(gone); // calls that waited for open()
     for (Engine::Event event; engine.next(event);)
         router.routeLast(event);
-    for (std::optional<Promise<void>> *promise : {&m_opening, &m_closing}) {
-        if (*promise)
-            (*promise)->finish(gone, Delivery::Posted);
-    }
-    for (const Promise<void> &promise : whenOpen)
-        promise.finish(gone, Delivery::Posted);
+    replies.fail(gone);
     dispatcher.postDeferred(q);
     for (ChannelPrivate *channel : channels.takeAll())
         channel->connectionDestroyed(gone);
@@ -153,12 +148,10 @@ Reply<void> ConnectionPrivate::open()
             Error(ErrorKind::NotOpen, u"the connection is closing; call open() after closed()"_s));
     if (state == Connection::State::Open && !isLost())
         return Promise<void>::finished({});
-    if (!m_opening && state == Connection::State::Closed)
+    if (state == Connection::State::Closed)
         startAttempt();
-    if (!m_opening)
-        m_opening.emplace();
     recovery.reconnectNow();
-    return m_opening->reply();
+    return replies.open();
 }
 
 Reply<void> ConnectionPrivate::openOn(std::unique_ptr<QIODevice> device)
@@ -176,12 +169,11 @@ Reply<void> ConnectionPrivate::openOn(std::unique_ptr<QIODevice> device)
     if (const QString problem = deviceProblem(device.get(), thread()); !problem.isEmpty())
         return reject(ErrorKind::InvalidArgument, "device: "_L1 + problem);
     startAttempt(std::make_unique<DeviceTransport>(std::move(device)));
-    return m_opening->reply();
+    return replies.open();
 }
 
 void ConnectionPrivate::startAttempt(std::unique_ptr<Transport> device)
 {
-    m_opening.emplace();
     error = {};
     mailbox->setThread();
     recovery.started(bool(device));
@@ -202,20 +194,16 @@ void ConnectionPrivate::onOpened()
 void ConnectionPrivate::setOpen()
 {
     error = {};
-    if (const auto opening = std::exchange(m_opening, std::nullopt))
-        dispatcher.finishLater(*opening, {});
-    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
-        dispatcher.finishLater(promise, {});
+    replies.opened();
     setState(Connection::State::Open);
 }
 
 void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
 {
     const Error reason = event.reason;
-    const Error notOpened = reason.isError() ? reason : Error(ErrorKind::Cancelled, u"the connection was closed"_s);
     if (state == Connection::State::Closing && engine.isWaitedFor()) { // the attempt failed before it was given up
         engine.endWaiting();
-        return engine.postpone(std::move(event));
+        return engine.post(std::move(event));
     }
     link.release(event.ending, activeParameters().closeTimeout());
     const bool isAttempt = isAttempting() && !recovery.isOpen();
@@ -229,18 +217,14 @@ void ConnectionPrivate::onClosed(Engine::ConnectionClosed &event)
             return recoverFrom(reason);
         case Recovery::Decision::GiveUp:
             engine.endWaiting(reason);
-            return engine.postpone(std::move(event));
+            return engine.post(std::move(event));
         case Recovery::Decision::Close:
             break;
         }
     }
     configureEngine();
     flow.reportBytesToWrite();
-    endAttempt(notOpened);
-    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
-        dispatcher.finishLater<void>(promise, notOpened);
-    if (const auto closing = std::exchange(m_closing, std::nullopt))
-        dispatcher.finishLater<void>(*closing, reason);
+    replies.closed(reason);
     if (reason.isError())
         setError(reason);
     setState(Connection::State::Closed);
@@ -252,21 +236,15 @@ void ConnectionPrivate::recoverFrom(const Error &reason)
 {
     flow.reportBytesToWrite();
     if (state == Connection::State::Open) {
-        if (m_opening)
+        if (replies.isOpening())
             recovery.reconnectNow();
     } else {
-        endAttempt(reason);
+        replies.attemptFailed(reason);
     }
     setError(reason);
     if (state != Connection::State::Recovering)
         setState(Connection::State::Recovering);
     recovery.report();
-}
-
-void ConnectionPrivate::endAttempt(const Error &reason)
-{
-    if (const auto opening = std::exchange(m_opening, std::nullopt))
-        dispatcher.finishLater<void>(*opening, reason);
 }
 
 bool ConnectionPrivate::stopAttempts()
@@ -281,14 +259,13 @@ Reply<void> ConnectionPrivate::close()
 {
     if (!isOwnThread("close"))
         return Promise<void>::finished(Error(ErrorKind::InvalidArgument, u"close() was called from another thread"_s));
-    if (m_closing)
-        return m_closing->reply();
+    if (replies.isClosing())
+        return replies.close();
     if (state == Connection::State::Closed) {
         cancelWaiting();
         return Promise<void>::finished({});
     }
-    takeSettlements(); // earlier settlements of other threads are still sent
-    m_closing.emplace();
+    takeSettlements();                       // earlier settlements of other threads are still sent
     if (state != Connection::State::Closing) // otherwise abort() has set the state
         setState(Connection::State::Closing);
     if (!stopAttempts())
@@ -296,7 +273,7 @@ Reply<void> ConnectionPrivate::close()
     for (ChannelPrivate *channel : channels.all())
         channel->noteClosing();
     setDeadline(now());
-    return m_closing->reply();
+    return replies.close();
 }
 
 void ConnectionPrivate::abort()
@@ -360,8 +337,7 @@ void ConnectionPrivate::noteParametersChanged()
 void ConnectionPrivate::cancelWaiting()
 {
     engine.endWaiting();
-    for (const Promise<void> &promise : std::exchange(whenOpen, {}))
-        dispatcher.finishLater<void>(promise, Error(ErrorKind::Cancelled, u"the connection was closed"_s));
+    replies.noAttemptFollows(Error(ErrorKind::Cancelled, u"the connection was closed"_s));
     scheduler.schedule();
 }
 
@@ -534,7 +510,7 @@ void ConnectionPrivate::settleNow(const Settlement &settlement)
     ChannelPrivate *const channel = channels.find(settlement.channelSerial);
     if (!settlement.noAck && channel && channel->settle(settlement, false))
         return;
-    if (!settlement.noAck && settlement.incarnation <= engine.lostIncarnation())
+    if (!settlement.noAck && settlement.incarnation <= engine.gate().lostIncarnation())
         return; // the broker has requeued the delivery
     const QString reason = settlement.noAck
                                ? u"delivery %1 on channel %2 does not need an acknowledgement"_s

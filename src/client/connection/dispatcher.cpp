@@ -44,7 +44,7 @@ void Dispatcher::reportNoted(const Guard &guard)
     while (guard && !m_consumersWithCountChange.isEmpty())
         m_consumersWithCountChange.takeFirst()->emitCounts();
     while (guard && !m_channelsWithUnconfirmedChange.isEmpty())
-        m_channelsWithUnconfirmedChange.takeFirst()->emitUnconfirmedCount();
+        m_channelsWithUnconfirmedChange.takeFirst()->confirms.reportCount();
 }
 
 void Dispatcher::forget(ConsumerPrivate *consumer)

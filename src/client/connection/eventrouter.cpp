@@ -62,7 +62,7 @@ void EventRouter::on(Engine::ResponseRequested &event)
 void EventRouter::on(Engine::ConnectionClosed &event)
 {
     if (event.isSuspended)
-        m_connection.mailbox->setLost(m_connection.engine.lostIncarnation());
+        m_connection.mailbox->setLost(m_connection.engine.gate().lostIncarnation());
     m_connection.onClosed(event);
 }
 
@@ -120,7 +120,7 @@ void EventRouter::on(Engine::PublishConfirmed &event)
     auto *channel = static_cast<ChannelPrivate *>(event.channel->client);
     if (!channel)
         return;
-    channel->publishesEnded(event.first, event.last, {});
+    channel->confirms.publishesEnded(event.first, event.last, {});
     Q_EMIT channel->q->publishConfirmed(event.first, event.last);
 }
 
@@ -132,7 +132,7 @@ void EventRouter::on(Engine::PublishFailed &event)
                              << "to" << event.last << "ended with" << event.reason;
         return;
     }
-    channel->publishesEnded(event.first, event.last, event.reason);
+    channel->confirms.publishesEnded(event.first, event.last, event.reason);
     Q_EMIT channel->q->publishFailed(event.first, event.last, event.reason);
 }
 
@@ -162,7 +162,7 @@ void EventRouter::routeLast(Engine::Event &event)
         finish(*reply, Delivery::Posted);
     } else if (const auto *failed = std::get_if<Engine::PublishFailed>(&event)) {
         if (auto *channel = static_cast<ChannelPrivate *>(failed->channel->client)) {
-            channel->publishesEnded(failed->first, failed->last, failed->reason);
+            channel->confirms.publishesEnded(failed->first, failed->last, failed->reason);
             if (channel->publisher)
                 channel->publisher->finishReplies(failed->first, failed->last, failed->reason);
             m_connection.dispatcher.defer(channel->q,
@@ -171,7 +171,7 @@ void EventRouter::routeLast(Engine::Event &event)
         }
     } else if (const auto *confirmed = std::get_if<Engine::PublishConfirmed>(&event)) {
         if (auto *channel = static_cast<ChannelPrivate *>(confirmed->channel->client)) {
-            channel->publishesEnded(confirmed->first, confirmed->last, {});
+            channel->confirms.publishesEnded(confirmed->first, confirmed->last, {});
             if (channel->publisher)
                 channel->publisher->finishReplies(confirmed->first, confirmed->last, {});
             m_connection.dispatcher.defer(channel->q,

@@ -102,7 +102,7 @@ void Recovery::topologyRestored(const Error &failure)
 
 void Recovery::renameQueues(const QHash<QString, QString> &newNames)
 {
-    m_connection.engine.renameQueues(newNames);
+    m_connection.engine.gate().renameQueues(newNames);
     Connection *const q = m_connection.q;
     for (auto name = newNames.cbegin(); name != newNames.cend(); ++name)
         m_connection.dispatcher.defer(q,
@@ -113,7 +113,7 @@ void Recovery::renameQueues(const QHash<QString, QString> &newNames)
 
 void Recovery::releaseChannels()
 {
-    m_connection.engine.releaseChannels();
+    m_connection.engine.gate().release();
     m_connection.scheduler.schedule();
 }
 

@@ -47,7 +47,7 @@ void CallQueue::hold(HeldPublish publish)
 void CallQueue::noteHeld()
 {
     if (!m_channel.canSend())
-        m_channel.host().waitForOpen(m_channel.shared_from_this());
+        m_channel.host().gate().waitForOpen(m_channel.shared_from_this());
 }
 
 const ChannelCall *CallQueue::firstCall() const

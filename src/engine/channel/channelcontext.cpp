@@ -70,7 +70,7 @@ void ChannelContext::finish(CallId id, ReplyValue value)
     m_host.calls().ended(id);
     if (TopologyRecord *record = m_host.recordedTopology())
         record->finished(id, value);
-    Restoration *const restoration = m_host.restoration();
+    Restoration *const restoration = m_host.gate().restoration();
     const Error *const failure = std::get_if<Error>(&value);
     const Error reason = restoration && failure ? *failure : Error();
     m_host.post(ReplyArrived{id, std::move(value), shared_from_this().get()});

@@ -30,7 +30,8 @@ public:
     quint64 incarnation() const noexcept { return m_incarnation; }
     quint16 ticket() const noexcept { return m_ticket; } // of the last access.request-ok
     State state() const noexcept { return m_state; }
-    Mode mode() const noexcept { return m_mode; } // the requested mode; open() restores it
+    Mode mode() const noexcept { return m_mode; }         // the requested mode; open() restores it
+    Mode sentMode() const noexcept { return m_sentMode; } // the one that the broker knows from the calls that were sent
     bool acceptsCalls() const noexcept { return m_state != State::Closed && m_state != State::Closing; }
     bool isFlowed() const noexcept { return m_flowStopped; }    // whether channel.flow has stopped publishing
     bool isRecorded() const noexcept { return m_isRecorded; }   // whether its declarations belong to the application
@@ -40,7 +41,7 @@ public:
     bool isSuspended() const noexcept { return m_isSuspended; }
     bool canSend() const noexcept // whether the connection takes methods of this channel now
     {
-        return m_host.isOpen() || (m_isReplaying && m_host.isConnectionOpen());
+        return m_host.gate().isOpen() || (m_isReplaying && m_host.gate().isConnectionOpen());
     }
 
     Error notOpen(const char *method) const; // the error of a call while acceptsCalls() is false
@@ -95,7 +96,7 @@ protected:
     quint16 m_number = 0;
     State m_state = State::Closed;
     Mode m_mode = Mode::Plain;
-    Mode m_sentMode = Mode::Plain; // the mode that the broker knows from the calls that have been sent
+    Mode m_sentMode = Mode::Plain;
     bool m_isOnWire = false;
     bool m_isCloseSent = false;
     bool m_flowStopped = false;

@@ -2,10 +2,9 @@
 #include "engine/channel/channelengine_p.h"
 
 #include "engine/arguments/arguments_p.h"
-#include "wire/fieldtable_p.h"
+#include "engine/channel/channelrestart_p.h"
 
-#include <algorithm>
-#include <iterator>
+#include <utility>
 
 namespace AmqpQt::Engine
 {
@@ -117,7 +116,7 @@ Result<CallId> ChannelEngine::open()
         return number.error();
     m_number = *number;
     setState(State::Opening);
-    m_incarnation = m_host.newIncarnation();
+    m_incarnation = m_host.gate().newIncarnation();
     m_ticket = 0;
     const Result<CallId> opening = call(Wire::ChannelOpen{});
     if (m_mode == Mode::Confirm)
@@ -293,7 +292,7 @@ void ChannelEngine::on(const Wire::ChannelOpenOk &method)
     if (m_state != State::Open)
         return;
     m_host.post(ChannelOpened{shared_from_this()});
-    if (Restoration *restoration = m_host.restoration())
+    if (Restoration *restoration = m_host.gate().restoration())
         restoration->channelEnded(m_number);
 }
 
@@ -330,7 +329,7 @@ void ChannelEngine::on(const Wire::ChannelClose &method)
     if (isConsume && m_state != State::Closing && m_subscriptions.restartCount() > 0) {
         // A consumer that cannot be started again does not end the others.
         if (const auto refused = m_subscriptions.refusedRestarts(error); !refused.empty()) {
-            m_host.startRestoration().addChannel(m_number);
+            m_host.gate().startRestoration().addChannel(m_number);
             m_subscriptions.endRefused(refused, error);
             suspend(error);
             return releaseHeld();
@@ -427,7 +426,7 @@ void ChannelEngine::release()
         m_host.channels().release(m_number, this);
         return;
     }
-    const bool closeNow = m_isOnWire && !m_isCloseSent && m_host.isConnectionOpen();
+    const bool closeNow = m_isOnWire && !m_isCloseSent && m_host.gate().isConnectionOpen();
     if (closeNow) {
         m_deliveries.writeAcks();
         m_host.frames().send(m_number, Wire::ChannelClose{.replyCode = Wire::ReplyCode::ReplySuccess,
@@ -459,7 +458,7 @@ void ChannelEngine::closeWithError(quint16 replyCode, const Error &reason)
 void ChannelEngine::end(const Error &callError, const Error &closeReason, bool awaitsCloseOk)
 {
     setState(State::Closed);
-    Restoration *const restoration = m_host.restoration();
+    Restoration *const restoration = m_host.gate().restoration();
     if (restoration)
         restoration->pauseReport();
     const ReplyValue closeResult = closeReason.isError() ? ReplyValue(callError) : ReplyValue();
@@ -498,11 +497,12 @@ void ChannelEngine::suspend(const Error &callError, const Error &refusal)
 {
     if (m_isReplaying || m_state == State::Closing)
         return end(callError, m_isReplaying ? callError : Error(), false);
-    m_incarnation = m_host.newIncarnation();
+    m_incarnation = m_host.gate().newIncarnation();
     if (!m_isOnWire)
         return; // nothing was sent, so everything continues to wait
+    ChannelRestart restart(*this, m_topology, m_subscriptions);
     if (refusal.isError())
-        endRefusedCall(refusal);
+        restart.endRefusedCall(refusal);
     std::vector<ChannelCall> repeated = m_calls.takeRepeatable(callError);
     m_contents.end(callError);
     m_subscriptions.suspend(callError, repeated);
@@ -512,7 +512,7 @@ void ChannelEngine::suspend(const Error &callError, const Error &refusal)
     if (m_isTransactionTorn)
         m_isTransactionTorn = !m_calls.undoTransaction();
     m_deliveries.clear();
-    std::vector<ChannelCall> calls = callsToRestore(std::move(repeated));
+    std::vector<ChannelCall> calls = restart.calls(std::move(repeated));
     m_subscriptions.suspended(m_calls.holdFirst(std::move(calls), m_subscriptions.restartCount() > 0));
     if (m_state != State::Opening)
         setState(State::Opening);
@@ -522,59 +522,6 @@ void ChannelEngine::suspend(const Error &callError, const Error &refusal)
     m_sentMode = Mode::Plain;
     m_isSuspended = true;
     m_host.post(ChannelSuspended{shared_from_this(), callError});
-}
-
-// Repeating the call would make the broker close each connection. It is the first of its channel that has no answer.
-void ChannelEngine::endRefusedCall(const Error &refusal)
-{
-    if (refusal.method() == QLatin1StringView(Wire::BasicConsume::name))
-        return m_subscriptions.endRefused(m_subscriptions.oldestUnanswered(), refusal);
-    const QByteArray method = refusal.method().toLatin1();
-    const auto call = m_calls.takeFirstSent(QLatin1StringView(method));
-    if (!call)
-        return;
-    if (call->is<Wire::BasicQos>() && m_subscriptions.dropChannelPrefetch(*call) && call->isForRestoring)
-        m_host.startRestoration().addFailure({.channel = m_number}, refusal);
-    finish(call->id, refusal);
-}
-
-// The calls that open the channel again, and start its consumers, in the order in which they were made first.
-std::vector<ChannelCall> ChannelEngine::callsToRestore(std::vector<ChannelCall> repeated)
-{
-    std::sort(repeated.begin(), repeated.end(),
-              [](const ChannelCall &one, const ChannelCall &other) { return one.id < other.id; });
-    if (const QString queue = m_topology.declaredQueue(); !queue.isEmpty())
-        m_calls.nameLastQueue(repeated, queue.toUtf8());
-    bool isModeSelected = m_sentMode == Mode::Plain;
-    Restoration &restoration = m_host.startRestoration();
-    restoration.addChannel(m_number);
-    for (ChannelCall &call : repeated) {
-        isModeSelected = isModeSelected || call.is<Wire::ConfirmSelect>() || call.is<Wire::TxSelect>();
-        if (!call.consumer)
-            continue;
-        if (call.consumer->state == ConsumerEntry::State::Active && m_host.isConnectionOpen())
-            restoration.consumerSuspendedAgain();
-        m_subscriptions.restart(call);
-        restoration.addConsumer(
-            call.id, {.channel = m_number, .consumerTag = call.consumer->tag, .queue = Wire::decodeText(call.queue())});
-    }
-    std::vector<ChannelCall> calls;
-    const auto add = [&](const auto &method) {
-        calls.push_back(ChannelCall::of(m_host.calls().nextId(), method));
-        calls.back().isForRestoring = true;
-    };
-    // Otherwise all calls of open() are repeated.
-    if (repeated.empty() || !repeated.front().is<Wire::ChannelOpen>()) {
-        add(Wire::ChannelOpen{});
-        if (!isModeSelected && m_sentMode == Mode::Confirm)
-            add(Wire::ConfirmSelect{});
-        else if (!isModeSelected)
-            add(Wire::TxSelect{});
-        if (m_subscriptions.channelPrefetch() > 0)
-            add(Wire::BasicQos{.prefetchCount = m_subscriptions.channelPrefetch(), .global = true});
-    }
-    std::move(repeated.begin(), repeated.end(), std::back_inserter(calls));
-    return calls;
 }
 
 } // namespace AmqpQt::Engine

@@ -89,8 +89,6 @@ private:
     bool mustHold(const ChannelCall &call) const;
     bool waitsForConfirms(const ChannelCall &call) const;
     void sendCall(ChannelCall call);
-    void endRefusedCall(const Error &refusal);
-    std::vector<ChannelCall> callsToRestore(std::vector<ChannelCall> repeated);
     Error wrongMode(const char *method, const QString &need) const;
 
     // received methods that are not for one part alone

@@ -140,7 +140,7 @@ void Subscriptions::suspend(const Error &callError, std::vector<ChannelCall> &ca
     for (const auto &consumer : m_channel.consumers().takeAll()) {
         consumer->lastDelivery.reset();
         const bool wasActive = consumer->state != ConsumerEntry::State::Starting;
-        if (wasActive && m_channel.host().isConnectionOpen()) // otherwise the record knows
+        if (wasActive && m_channel.host().gate().isConnectionOpen()) // otherwise the record knows
             noteEnd(*consumer, TopologyRecord::EndOfConsumer::Ended);
         if (consumer->isEnding()) {
             consumer->isRestored = consumer->isRestored || wasActive;

@@ -2,11 +2,11 @@
 #pragma once
 
 #include "engine/connection/calltracker_p.h"
+#include "engine/connection/channelgate_p.h"
 #include "engine/connection/channeltable_p.h"
 #include "engine/connection/eventqueue_p.h"
 #include "engine/connection/flowcontrol_p.h"
 #include "engine/connection/framewriter_p.h"
-#include "engine/connection/restoration_p.h"
 #include "engine/settings_p.h"
 #include "engine/topology/topologyrecord_p.h"
 
@@ -25,15 +25,13 @@ public:
     ChannelHost(const ChannelHost &) = delete;
     ChannelHost &operator=(const ChannelHost &) = delete;
 
-    bool isOpen() const noexcept { return m_isOpen; } // methods can be sent on channels
-    // The broker has answered connection.open. Channels may still be held, see Settings::holdsChannels.
-    bool isConnectionOpen() const noexcept { return m_isConnectionOpen; }
     bool hasNack() const noexcept { return m_hasNack; } // the broker supports basic.nack
     const Settings &settings() const noexcept { return m_settings; }
     FrameWriter &frames() noexcept { return m_frames; }
     FlowControl &flow() noexcept { return m_flow; }
     CallTracker &calls() noexcept { return m_calls; }
     ChannelTable &channels() noexcept { return m_channels; }
+    ChannelGate &gate() noexcept { return m_gate; }
     void post(Event event) { m_events.post(std::move(event)); }
     TopologyRecord *recordedTopology() noexcept { return m_topology.get(); } // null while nothing is recorded
     TopologyRecord &topologyRecord()
@@ -42,21 +40,12 @@ public:
             m_topology = std::make_unique<TopologyRecord>();
         return *m_topology;
     }
-    Restoration *restoration() noexcept { return m_restoration.get(); } // null until the connection is lost
-    Restoration &startRestoration()
-    {
-        if (!m_restoration)
-            m_restoration = std::make_unique<Restoration>(m_events);
-        return *m_restoration;
-    }
     void callSent(const CallTracker::Call &call) { m_calls.sent(call, m_frames.output().appended()); }
 
-    quint64 newIncarnation() noexcept { return ++m_lastIncarnation; } // called for a channel that is being opened
     // A channel being opened gets its previous number if it is free, otherwise another one.
     virtual Result<quint16> claimNumber(ChannelEngine &channel) = 0;
     virtual void channelEnded(const ChannelEngine &channel, bool awaitsCloseOk) = 0;
 
-    virtual void waitForOpen(std::shared_ptr<ChannelEngine> channel) = 0; // until isOpen(), to send held operations
     // Calls Deliveries::flushAcks() before the next write.
     void queueAcks(std::shared_ptr<ChannelEngine> channel) { m_channelsWithAcks.push_back(std::move(channel)); }
     virtual void noteProgress() = 0; // the broker has answered, so closing the connection may take longer
@@ -75,12 +64,9 @@ protected:
     FlowControl m_flow{m_frames, m_events};
     CallTracker m_calls;
     ChannelTable m_channels;
+    ChannelGate m_gate{m_channels, m_events};
     std::vector<std::shared_ptr<ChannelEngine>> m_channelsWithAcks;
     std::unique_ptr<TopologyRecord> m_topology; // created with the first declaration or consumer
-    std::unique_ptr<Restoration> m_restoration; // created when the connection is lost
-    quint64 m_lastIncarnation = 0;
-    bool m_isOpen = false;
-    bool m_isConnectionOpen = false;
     bool m_hasNack = false;
 };
 

@@ -36,6 +36,7 @@ public:
 
     void setLimit(quint16 limit) noexcept { m_ids.setLimit(limit); } // 0 means 65535
     quint16 limit() const noexcept { return m_ids.limit(); }
+    bool isPossible(quint16 number) const noexcept { return number > 0 && number <= limit(); }
 
     quint16 add(ChannelEngine *channel);              // uses the smallest free number; returns 0 if none is free
     bool add(quint16 number, ChannelEngine *channel); // returns false if the number is not free or beyond the limit

@@ -14,10 +14,11 @@ using namespace Qt::StringLiterals;
 Result<CallId> ConnectionCalls::updateSecret(QByteArrayView newSecret, const QString &reason)
 {
     using Method = Wire::ConnectionUpdateSecret;
-    if (!m_host.isConnectionOpen() || m_isClosing)
+    if (!m_host.gate().isConnectionOpen() || m_isClosing)
         return Error(ErrorKind::NotOpen,
-                     m_host.isConnectionOpen() ? u"the connection is closing"_s : u"the connection is not open"_s, 0,
-                     QLatin1StringView(Method::name));
+                     m_host.gate().isConnectionOpen() ? u"the connection is closing"_s
+                                                      : u"the connection is not open"_s,
+                     0, QLatin1StringView(Method::name));
     Arguments arguments;
     const QByteArray reasonText = arguments.shortString("reason", reason);
     if (arguments.areInvalid())

@@ -2,7 +2,6 @@
 #include "engine/connection/connectionengine_p.h"
 
 #include "engine/arguments/arguments_p.h"
-#include "engine/connection/recoverability_p.h"
 #include "engine/connection/sasl_p.h"
 
 #include <algorithm>
@@ -36,8 +35,10 @@ void ConnectionEngine::setState(State state)
     };
     Q_ASSERT(isLegal(m_state, state));
     m_state = state;
-    m_isConnectionOpen = state == Open;
-    m_isOpen = state == Open && !m_settings.holdsChannels;
+    if (state == Open)
+        m_gate.connectionOpened(m_settings);
+    else
+        m_gate.connectionEnded();
     m_takesRepeated = false; // until the next read
 }
 
@@ -79,7 +80,7 @@ void ConnectionEngine::inputRead(qsizetype size, Time now)
         return; // the input is too late
     m_now = now;
     m_heartbeat.received(now);
-    m_takesRepeated = m_isConnectionOpen && !m_frames.isLogged();
+    m_takesRepeated = isOpen() && !m_frames.isLogged();
     m_reader.filled(size);
 }
 
@@ -216,28 +217,7 @@ void ConnectionEngine::on(const Wire::ConnectionOpenOk &method)
     m_reader.handshakeDone();
     post(Opened{});
     m_channels.endBeyondLimit();
-    releaseWaiting();
-    if (m_isOpen && m_restoration)
-        m_restoration->channelsReleased();
-}
-
-void ConnectionEngine::releaseWaiting()
-{
-    for (auto &channel : std::exchange(m_waiting, {})) {
-        if (channel->canSend())
-            channel->releaseOne();
-        else
-            m_waiting.push_back(std::move(channel));
-    }
-}
-
-void ConnectionEngine::releaseChannels()
-{
-    if (!m_isConnectionOpen || m_isOpen || m_isClosing)
-        return;
-    m_isOpen = true;
-    releaseWaiting();
-    startRestoration().channelsReleased();
+    m_gate.sendWaiting();
 }
 
 // The error of calls that the end of the connection leaves unanswered.
@@ -255,7 +235,7 @@ void ConnectionEngine::close(Time now)
     if (m_state != State::Open)
         return end({});
     m_closeTimer.start(now, m_settings.closeTimeout);
-    m_restoration.reset(); // nothing more is restored
+    m_gate.connectionClosing();
     m_channels.closeAll(callErrorFor({}));
     sendCloseWhenAllIsAnswered();
 }
@@ -336,15 +316,19 @@ void ConnectionEngine::end(const Error &reason, Ending ending)
     if (m_state == State::Idle || m_state == State::Closed)
         return;
     const bool isFailedAttempt = m_state == State::Connecting && reason.isError();
-    const bool isSuspended = suspendsAfter(reason);
+    const bool isSuspended = m_gate.survivesLoss(reason);
     setState(State::Closed);
     m_flow.countOutput(false);
     m_isClosing = false;
     m_handshake.stop();
-    if (isSuspended)
-        suspendChannels(reason);
-    else if (!isFailedAttempt)
+    if (isSuspended) {
+        m_router.connectionLost();
+        if (m_topology)
+            m_topology->connectionLost();
+        m_gate.suspendChannels(reason);
+    } else if (!isFailedAttempt) {
         endChannels(reason);
+    }
     m_ownCalls.end(callErrorFor(reason));
     m_channelsWithAcks.clear();
     m_calls.clear();
@@ -358,24 +342,6 @@ void ConnectionEngine::end(const Error &reason, Ending ending)
     post(ConnectionClosed{reason, ending, isSuspended});
 }
 
-bool ConnectionEngine::suspendsAfter(const Error &reason) const
-{
-    return m_state == State::Open && m_settings.recovers && !m_isClosing &&
-           classify(reason, FailurePhase::Open) != FailureClass::Final;
-}
-
-void ConnectionEngine::suspendChannels(const Error &reason)
-{
-    m_lostIncarnation = m_lastIncarnation;
-    m_router.connectionLost();
-    if (m_topology)
-        m_topology->connectionLost();
-    startRestoration().connectionLost();
-    const Error lost(ErrorKind::Network, reason.text(), reason.replyCode(), reason.method());
-    const bool isRefusal = reason.kind() == ErrorKind::ConnectionClosed && !reason.method().isEmpty();
-    m_channels.suspendAll(reason.kind() == ErrorKind::Network ? reason : lost, isRefusal ? reason : Error());
-}
-
 void ConnectionEngine::endWaiting(const Error &reason)
 {
     Q_ASSERT(m_state == State::Idle || m_state == State::Closed);
@@ -385,10 +351,8 @@ void ConnectionEngine::endWaiting(const Error &reason)
 
 void ConnectionEngine::endChannels(const Error &reason)
 {
-    m_waiting.clear();
-    m_restoration.reset();
     m_topology.reset(); // what the broker has confirmed on a connection ends with it
-    m_channels.endAll(callErrorFor(reason), reason);
+    m_gate.endChannels(callErrorFor(reason), reason);
 }
 
 std::shared_ptr<ChannelEngine> ConnectionEngine::createChannel(ChannelClient *client, std::optional<quint16> wanted)
@@ -422,7 +386,7 @@ Result<quint16> ConnectionEngine::claimNumber(ChannelEngine &channel)
 void ConnectionEngine::channelEnded(const ChannelEngine &channel, bool awaitsCloseOk)
 {
     m_router.channelEnded(channel);
-    std::erase_if(m_waiting, [&channel](const auto &waiting) { return waiting.get() == &channel; });
+    m_gate.channelEnded(channel);
     m_channels.closed(channel.number(), awaitsCloseOk);
     sendCloseWhenAllIsAnswered();
 }

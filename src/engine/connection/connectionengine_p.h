@@ -48,9 +48,7 @@ public:
     // Called when no attempt follows; ends the channels that wait for the connection, also those suspended.
     void endWaiting(const Error &reason = {});
     bool isWaitedFor() const noexcept { return m_channels.openCount() > 0; } // whether channels wait for the connection
-    // Called on an open connection with Settings::holdsChannels. ChannelsRestored follows.
-    void releaseChannels();
-    void postpone(ConnectionClosed event) { post(std::move(event)); } // takes effect after all queued events
+    using ChannelHost::post; // for an event that takes effect after all queued ones
 
     // For input, fill inputSpace() and report the size, then call next() until it returns nothing.
     std::span<char> inputSpace() { return m_reader.space(); }
@@ -106,17 +104,13 @@ public:
     // limit.
     // ChannelEngine::release() ends the channel.
     std::shared_ptr<ChannelEngine> createChannel(ChannelClient *client, std::optional<quint16> wanted = {});
-    ChannelEngine *channel(quint16 number) const { return m_channels.channel(number); }
-    bool isChannelNumberPossible(quint16 number) const { return number > 0 && number <= m_channels.limit(); }
-
-    // Called when a replay has declared queues that the broker has named again, by their old names.
-    void renameQueues(const QHash<QString, QString> &newNames) { m_channels.renameQueues(newNames); }
+    const ChannelTable &channels() const noexcept { return m_channels; }
+    using ChannelHost::gate;
 
     ConnectionCalls &ownCalls() noexcept { return m_ownCalls; }
     State state() const noexcept { return m_state; }
     using ChannelHost::hasNack;
-    bool isOpen() const noexcept { return isConnectionOpen(); }
-    quint64 lostIncarnation() const noexcept { return m_lostIncarnation; } // the last one that a loss has ended
+    bool isOpen() const noexcept { return m_gate.isConnectionOpen(); }
     using ChannelHost::recordedTopology;
     bool isClosing() const noexcept { return m_isClosing; }
     Handshake &handshake() noexcept { return m_handshake; }
@@ -147,16 +141,12 @@ private:
     // requests of channels
     Result<quint16> claimNumber(ChannelEngine &channel) override;
     void channelEnded(const ChannelEngine &channel, bool awaitsCloseOk) override;
-    void waitForOpen(std::shared_ptr<ChannelEngine> channel) override { m_waiting.push_back(std::move(channel)); }
     void noteProgress() override { m_closeTimer.progress(m_now); }
     void reportViolation(quint16 replyCode, const QString &text) override;
     void reportUnexpected(const char *method) override;
 
     void noteLeft(qint64 held, Time now);
     void expireCalls(Time now);
-    void releaseWaiting();
-    bool suspendsAfter(const Error &reason) const;
-    void suspendChannels(const Error &reason);
     void endChannels(const Error &reason);
     void sendCloseWhenAllIsAnswered();
     void end(const Error &reason, Ending ending = Ending::Abort);
@@ -167,11 +157,9 @@ private:
     Handshake m_handshake{m_frames, m_events};
     ChannelRouter m_router{*this, m_channels, m_reader};
     ConnectionCalls m_ownCalls{*this};
-    std::vector<std::shared_ptr<ChannelEngine>> m_waiting; // one entry for each operation held until isOpen()
     Heartbeat m_heartbeat;
     CloseTimer m_closeTimer;
-    Time m_now; // the time of the input that is being decoded
-    quint64 m_lostIncarnation = 0;
+    Time m_now;                   // the time of the input that is being decoded
     bool m_takesRepeated = false; // since the last read: the connection is open and frames are not logged
 };
 
