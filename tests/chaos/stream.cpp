@@ -13,6 +13,7 @@ namespace
 {
 
 constexpr int Outstanding = 600; // more than the confirm window, so that the outbox is used as well
+constexpr int Backlog = 5000;    // confirmed messages that are not delivered yet, so that the end does not take long
 
 const QString exchange = u"chaos"_s;
 
@@ -58,7 +59,8 @@ void Stream::publishUpTo(quint64 number)
 
 void Stream::publishSome()
 {
-    while (m_isBound && m_ledger.publishedCount() < m_target && m_publisher.outstandingCount() < Outstanding) {
+    while (m_isBound && m_ledger.publishedCount() < m_target && m_publisher.outstandingCount() < Outstanding &&
+           m_ledger.missingCount() < Backlog) {
         const quint64 number = m_ledger.publishedCount() + 1;
         Message message(QByteArray(m_random.bounded(int(m_options.bodySize)) + 1, 'x'));
         message.setMessageId(QString::number(number));
@@ -100,6 +102,7 @@ void Stream::receive(const Message &message)
     while (m_held.size() > kept)
         settleOldest();
     m_pause.start();
+    publishSome();
 }
 
 void Stream::settleOldest()
