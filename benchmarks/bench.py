@@ -8,12 +8,14 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import urllib.parse
 
 import pika
 
 import goals
 import instructions
+import recovery
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Invisible windows, rendered by the CPU
@@ -47,6 +49,10 @@ def run(command):
     if "error" in result:
         raise Failure(result["error"])
     return result
+
+
+def quotient(one, other):
+    return one / other if one is not None and other else None
 
 
 def spread(values):
@@ -342,6 +348,44 @@ class Bench:
             self.check(f"creating each of 10 000 {kind} ÷ each of 1 000", statistics.median(ratios) if ratios else None, "×",
                        goals.MAKING.get(kind))
 
+    def recovery(self, port):
+        print("\nRecovery with RabbitMQ, from TCP connect to the last consume-ok, median")
+        ours = [self.program("recovery"), "queues"]
+        with tempfile.TemporaryDirectory(prefix="amqpqt-java-") as directory:
+            java = recovery.java_client(directory)
+            clients = {"AmqpQt": ours, "Java client": java + ["queues"]} if java else {"AmqpQt": ours}
+            if not java:
+                print("Java or librabbitmq-client-java is missing, so nothing is compared")
+            medians = {}
+            for number in goals.RECOVERY_NUMBERS:
+                times = self.recovery_times(clients, port, number)
+                for name, values in times.items():
+                    medians[name, number] = statistics.median(values) if values else None
+                    self.check(f"{number} queues with a consumer each, {name}", medians[name, number], "ms")
+                if java:
+                    self.check(f"{number} queues with a consumer each, AmqpQt ÷ Java client",
+                               quotient(medians["AmqpQt", number], medians["Java client", number]), "×", goals.RECOVERY_TO_JAVA)
+        fewest, most = goals.RECOVERY_NUMBERS[0], goals.RECOVERY_NUMBERS[-1]
+        growth = quotient(medians["AmqpQt", most], medians["AmqpQt", fewest])
+        self.check(f"each of {most} ÷ each of {fewest}, AmqpQt", growth and growth * fewest / most, "×", goals.RECOVERY_GROWTH)
+        shared = self.recovery_times({"AmqpQt": [ours[0], "shared"]}, port, goals.RECOVERY_SHARED)["AmqpQt"]
+        self.check(f"{goals.RECOVERY_SHARED} consumers of 100 queues", statistics.median(shared) if shared else None, "ms",
+                   goals.RECOVERY_SHARED_MS)
+
+    def recovery_times(self, clients, port, number):
+        """Returns the milliseconds of each client, which take turns; none if a run has failed."""
+        times = {name: [] for name in clients}
+        failed = set()
+        for _ in range(self.runs):
+            for name in clients.keys() - failed:
+                try:
+                    times[name] += [1000 * value for value in recovery.seconds_of(clients[name], port, number, losses=3)]
+                except recovery.Failure as error:
+                    print(f"{name}: {error}")
+                    failed.add(name)
+                    times[name] = []
+        return times
+
     def count_instructions(self, port):
         print("\nInstructions per message of 16 B, callgrind")
         for mode in goals.MODES:
@@ -365,6 +409,7 @@ class Bench:
         except instructions.BrokerError as error:
             print(f"broker: {error}")
             self.missed.append("synthetic broker over TLS")
+        self.recovery(rabbit_ports[False])
         self.rabbit(rabbit_ports)
 
 
@@ -373,9 +418,14 @@ def main():
     parser.add_argument("--build", required=True, help="the build directory")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--only", choices=["recovery"])
     bench = Bench(parser.parse_args())
     urls = {False: "AMQPQT_TEST_URL", True: "AMQPQT_TEST_TLS_URL"}
-    bench.run_all({tls: urllib.parse.urlsplit(os.environ[name]).port for tls, name in urls.items()})
+    ports = {tls: urllib.parse.urlsplit(os.environ[name]).port for tls, name in urls.items()}
+    if bench.options.only:
+        bench.recovery(ports[False])
+    else:
+        bench.run_all(ports)
     if bench.options.json:
         with open(bench.options.json, "w", encoding="utf-8") as file:
             json.dump({"cells": bench.cells, "checks": bench.checks, "instructions_per_message": bench.instructions},

@@ -56,3 +56,12 @@ MODEL = {"cpu_share_above": 0.10, "p99_late_ms": 4}
 # The time to create each of 10 000 objects on one connection ÷ the time to create each of 1 000. It is 1 if the total time is
 # linear; the rest allows for cache misses.
 MAKING = {"consumers": 1.5}
+# Recovery from a loss with RabbitMQ, from TCP connect to the last consume-ok: AmqpQt ÷ Java client with so many queues, each
+# with a consumer
+RECOVERY_NUMBERS = (40, 80, 160, 320)
+RECOVERY_TO_JAVA = 1.0
+# The time for each queue among the most ÷ for each among the fewest. It is at most 1 if the total time is linear; the rest
+# allows for the scheduling of a busy broker.
+RECOVERY_GROWTH = 1.5
+RECOVERY_SHARED = 10000  # consumers of 100 queues
+RECOVERY_SHARED_MS = 30000

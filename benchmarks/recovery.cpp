@@ -14,8 +14,8 @@
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
-#include <AmqpQt/Consumer>
 #include <AmqpQt/ConnectionParameters>
+#include <AmqpQt/Consumer>
 
 #include <QCoreApplication>
 

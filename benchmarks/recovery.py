@@ -7,13 +7,11 @@ times. So they are taken in the same way for each client, without the delay befo
 """
 
 import asyncio
-import glob
 import json
 import os
 import shutil
 import struct
 import subprocess
-import tempfile
 import time
 
 import pika
@@ -122,12 +120,8 @@ def seconds_of(command, broker_port, number, losses):
 
 def java_client(directory):
     """Compiles the Java client; returns its command, or None if Java or the client library is missing."""
-    if not shutil.which("javac") or not all(glob.glob(jar) for jar in JARS):
+    if not shutil.which("javac") or not all(map(os.path.exists, JARS)):
         return None
     path = ":".join((*JARS, directory))
     subprocess.run(["javac", "-cp", path, "-d", directory, os.path.join(HERE, "RecoveryClient.java")], check=True)
     return ["java", "-cp", path, "RecoveryClient"]
-
-
-def directory_for_java():
-    return tempfile.TemporaryDirectory(prefix="amqpqt-java-")

@@ -5,11 +5,15 @@
 CERTIFICATES is tools/certificates; with it, PROGRAM is a client that connects over TLS.
 """
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../benchmarks"))
+import recovery
 
 KEYS = {"seconds", "msgs_per_s", "MB_per_s", "cpu_us_per_msg", "user_us", "sys_us", "rss_kb"}
 MODES = ["publish", "publish-confirm", "consume-ack", "consume-autoack", "rtt"]
@@ -81,6 +85,13 @@ def check_memory(program, port):
     check_error([program, "channels", "--port", "1"])
 
 
+def check_recovery(program, port):
+    for kind, number in ("queues", 20), ("shared", 200):
+        seconds = asyncio.run(recovery.Proxy(int(port), number, 2).run([program, kind]))
+        assert len(seconds) == 2 and all(0 < value < 60 for value in seconds), seconds
+    check_error([program, "nothing", "--port", port])
+
+
 def check_stall(program, port):
     result, good = run([program, "--port", port, "--seconds", "1"])
     assert good and result["msgs_per_s"] > 0 and result["longest_gap_ms"] > 0, result
@@ -128,7 +139,7 @@ def main():
         return
     kind = os.path.basename(program).split("_")[0]
     checks = {"client": check_client, "growth": check_growth, "memory": check_memory, "qmlmodel": check_qmlmodel,
-              "stall": check_stall}
+              "recovery": check_recovery, "stall": check_stall}
     with_broker([broker_program], lambda port: checks[kind](program, port))
 
 

@@ -26,7 +26,10 @@ private Q_SLOTS:
     void deletedVirtualHostEndsTheRecovery(); // the last one, since all use this virtual host
 
 private:
-    bool control(const QStringList &command) { return brokerControl(QStringList{u"--quiet"_s} + command).exitCode == 0; }
+    bool control(const QStringList &command)
+    {
+        return brokerControl(QStringList{u"--quiet"_s} + command).exitCode == 0;
+    }
     bool permit(const QString &configure, const QString &write, const QString &read)
     {
         m_isRestricted = configure != u".*"_s;
