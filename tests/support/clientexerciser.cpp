@@ -38,6 +38,7 @@ const std::vector<ClientExerciser::Action> &ClientExerciser::actions()
     static const std::vector<Action> all = {
         {2, "createConnection", &E::createConnection},
         {8, "open", &E::open},
+        {4, "reconnectNow", &E::reconnectNow},
         {3, "close", &E::close},
         {2, "abort", &E::abort},
         {1, "updateSecret", &E::updateSecret},
@@ -316,6 +317,7 @@ void ClientExerciser::setParameters()
     parameters.setMaximumChannels(m_script.chance(64) ? 3 : 0);
     parameters.setMaximumFrameSize(m_script.chance(64) ? 8192 : 0);
     parameters.setBackpressureMultiplier(m_script.byte() % 4);
+    parameters.setRecoveryPolicy(RecoveryPolicy().withEnabled(m_script.chance(192)));
     QList<Endpoint> endpoints;
     for (int count = m_script.byte() % 3; count >= 0; --count)
         endpoints.append({u"127.0.0.1"_s, quint16(5672 + count)});
@@ -327,6 +329,12 @@ void ClientExerciser::open()
 {
     if (Connection *connection = anyConnection())
         make([&] { return m_script.chance(200) ? connection->open() : connection->whenOpen(); }, "open");
+}
+
+void ClientExerciser::reconnectNow()
+{
+    if (Connection *connection = anyConnection())
+        m_observer.called([&] { connection->reconnectNow(); });
 }
 
 void ClientExerciser::updateSecret()

@@ -55,6 +55,7 @@ private:
     QString anyName();
     void createConnection();
     void open();
+    void reconnectNow();
     void close();
     void abort();
     void updateSecret();

@@ -31,15 +31,15 @@ bool mayFollow(Connection::State before, Connection::State after)
     case S::Closed:
         return after == S::Connecting;
     case S::Connecting:
-        return isOneOf(after, {S::Handshaking, S::Closing, S::Closed});
+        return isOneOf(after, {S::Handshaking, S::Closing, S::Closed, S::Recovering});
     case S::Handshaking:
-        return isOneOf(after, {S::Open, S::Connecting, S::Closing, S::Closed});
+        return isOneOf(after, {S::Open, S::Connecting, S::Closing, S::Closed, S::Recovering});
     case S::Open:
-        return isOneOf(after, {S::Closing, S::Closed});
+        return isOneOf(after, {S::Closing, S::Closed, S::Recovering});
     case S::Closing:
         return after == S::Closed;
     case S::Recovering:
-        break;
+        return isOneOf(after, {S::Open, S::Closing, S::Closed});
     }
     return false;
 }
@@ -119,7 +119,9 @@ void ClientObserver::noteState(Record &record, State state)
     if constexpr (!std::is_same_v<Record, ConsumerRecord>) {
         if (!record.isReported)
             failed(u"opened() or closed() is missing after %1"_s.arg(nameOf(record.state)));
-        record.isReported = state != State::Open && state != State::Closed;
+        // After a recovery, opened() is not emitted again.
+        record.isReported = state == State::Open ? record.wasOpened : state != State::Closed;
+        record.wasOpened = state != State::Closed && (record.wasOpened || state == State::Open);
     }
     record.state = state;
 }

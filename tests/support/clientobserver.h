@@ -29,11 +29,13 @@ public:
         QPointer<AmqpQt::Connection> object;
         AmqpQt::Connection::State state = AmqpQt::Connection::State::Closed; // the last reported state
         bool isReported = true; // whether opened() or closed() was emitted, if the state has such a signal
+        bool wasOpened = false; // since it was closed
     };
     struct ChannelRecord {
         QPointer<AmqpQt::Channel> object;
         AmqpQt::Channel::State state = AmqpQt::Channel::State::Opening;
         bool isReported = true;
+        bool wasOpened = false;
         quint64 lastPublished = 0;
         std::map<quint64, bool> published; // without an outcome; true if an outcome is required
     };
