@@ -51,7 +51,7 @@ int flood(quint16 port, const QString &queue)
     QTimer timer;
     QObject::connect(&timer, &QTimer::timeout, &connection, publish);
     QObject::connect(&connection, &AmqpQt::Connection::opened, &timer, [&timer] { timer.start(10ms); });
-    QObject::connect(&connection, &AmqpQt::Connection::closed, qApp, [] { QCoreApplication::exit(1); });
+    QObject::connect(&connection, &AmqpQt::Connection::errorOccurred, qApp, [] { QCoreApplication::exit(1); });
     connection.open();
     return QCoreApplication::exec();
 }

@@ -69,11 +69,19 @@ int main(int argc, char *argv[])
         publishAll(); // messages wait in the outbox until the connection is open
     }
 
+    AmqpQt::Error failure; // why the connection could not be opened
     QObject::connect(&connection, &AmqpQt::Connection::closed, &application, [&](const AmqpQt::Error &reason) {
-        if (reason.isError())
-            QTextStream(stderr) << reason.toString() << Qt::endl;
-        QCoreApplication::exit(reason.isError() || failed > 0 || confirmed == 0 ? 1 : 0);
+        const AmqpQt::Error &why = reason.isError() ? reason : failure;
+        if (why.isError())
+            QTextStream(stderr) << why.toString() << Qt::endl;
+        QCoreApplication::exit(why.isError() || failed > 0 || confirmed == 0 ? 1 : 0);
     });
-    connection.open();
+    // A broker that cannot be reached at the start ends the program. After a later loss the connection recovers.
+    connection.open().then(&connection, [&](const AmqpQt::Result<void> &opened) {
+        if (opened || connection.state() != AmqpQt::Connection::State::Recovering)
+            return;
+        failure = opened.error();
+        connection.close();
+    });
     return application.exec();
 }

@@ -47,9 +47,10 @@ int main(int argc, char *argv[])
             task.ack();
         });
     });
-    AmqpQt::Error failure; // why the broker closed the channel
+    AmqpQt::Error failure; // why the channel was closed, or the connection could not be opened
     QObject::connect(channel, &AmqpQt::Channel::closed, &connection, [&](const AmqpQt::Error &reason) {
-        failure = reason;
+        if (reason.isError())
+            failure = reason;
         connection.close();
     });
 
@@ -61,6 +62,12 @@ int main(int argc, char *argv[])
             QTextStream(stderr) << why.toString() << Qt::endl;
         QCoreApplication::exit(why.isError() ? 1 : 0);
     });
-    connection.open();
+    // A broker that cannot be reached at the start ends the program. After a later loss the connection recovers.
+    connection.open().then(&connection, [&](const AmqpQt::Result<void> &opened) {
+        if (opened || connection.state() != AmqpQt::Connection::State::Recovering)
+            return;
+        failure = opened.error();
+        connection.close();
+    });
     return application.exec();
 }

@@ -6,6 +6,7 @@
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
+#include <AmqpQt/Recovery>
 
 #include <QCommandLineParser>
 #include <QCoreApplication>
@@ -28,6 +29,9 @@ int main(int argc, char *argv[])
     const QString line = options.positionalArguments().join(u' ');
 
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::ConnectionParameters parameters = connection.parameters();
+    parameters.setRecoveryPolicy(AmqpQt::RecoveryPolicy().withEnabled(false)); // a failure ends the program
+    connection.setParameters(parameters);
     AmqpQt::Channel *channel = connection.createChannel();
     channel->declareExchange(exchange, AmqpQt::ExchangeType::Fanout);
     channel->publish(exchange, {}, AmqpQt::Message::fromText(line)); // a fanout exchange ignores the routing key

@@ -6,6 +6,7 @@
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
+#include <AmqpQt/Recovery>
 
 #include <QCommandLineParser>
 #include <QCoreApplication>
@@ -33,6 +34,9 @@ int main(int argc, char *argv[])
     const QString exchange = options.value(u"exchange"_s);
 
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::ConnectionParameters parameters = connection.parameters();
+    parameters.setRecoveryPolicy(AmqpQt::RecoveryPolicy().withEnabled(false)); // a failure ends the program
+    connection.setParameters(parameters);
     AmqpQt::Channel *channel = connection.createChannel();
     channel->declareExchange(exchange, AmqpQt::ExchangeType::Topic);
     // A topic exchange compares the routing key with the patterns of its bindings.

@@ -72,8 +72,6 @@ MonitorWindow::MonitorWindow(const QUrl &url, const QString &exchange, const QSt
     m_news->setTextFormat(Qt::PlainText); // the broker's text is not markup
     m_news->setTextInteractionFlags(Qt::TextSelectableByMouse);
 
-    useParameters(m_connection.parameters());
-
     auto *layout = new QVBoxLayout(this);
     layout->addWidget(new ConnectionBanner(&m_connection));
     layout->addLayout(makeConnectForm());
@@ -268,20 +266,13 @@ void MonitorWindow::closeEvent(QCloseEvent *event)
     m_connection.close();
 }
 
-// A lost connection recovers, with the queue, its binding and the consumer.
-void MonitorWindow::useParameters(AmqpQt::ConnectionParameters parameters)
-{
-    parameters.setRecoveryPolicy(parameters.recoveryPolicy().withEnabled());
-    m_connection.setParameters(parameters);
-}
-
 void MonitorWindow::connectToBroker()
 {
     if (m_url->text() != m_connection.url().toString()) {
         const auto parameters = AmqpQt::ConnectionParameters::fromUrl(QUrl(m_url->text()));
         if (!parameters)
             return tell(parameters.error().toString(), true);
-        useParameters(*parameters);
+        m_connection.setParameters(*parameters);
         m_url->setText(m_connection.url().toString()); // without the password
     }
     tell({});

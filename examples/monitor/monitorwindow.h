@@ -32,7 +32,6 @@ protected:
     void changeEvent(QEvent *event) override;
 
 private:
-    void useParameters(AmqpQt::ConnectionParameters parameters);
     QLayout *makeConnectForm();
     QLayout *makeTools();
     QWidget *makeTables(const QStringList &columns);

@@ -7,6 +7,7 @@
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
+#include <AmqpQt/Recovery>
 
 #include <QCommandLineParser>
 #include <QCoreApplication>
@@ -29,6 +30,9 @@ int main(int argc, char *argv[])
     const QString task = options.positionalArguments().join(u' ');
 
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::ConnectionParameters parameters = connection.parameters();
+    parameters.setRecoveryPolicy(AmqpQt::RecoveryPolicy().withEnabled(false)); // a failure ends the program
+    connection.setParameters(parameters);
     AmqpQt::Channel *channel = connection.createChannel();
     channel->declareQueue(queue);
     // By default the queue is durable and the message persistent, so no task is lost when the broker restarts.

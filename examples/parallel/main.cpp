@@ -82,7 +82,14 @@ public:
         connect(channel, &AmqpQt::Channel::closed, this, &Worker::fail);
     }
 
-    void open() { m_connection.open(); }
+    // A broker that cannot be reached at the start ends the program. After a later loss the connection recovers.
+    void open()
+    {
+        m_connection.open().then(this, [this](const AmqpQt::Result<void> &opened) {
+            if (!opened && m_connection.state() == AmqpQt::Connection::State::Recovering)
+                fail(opened.error());
+        });
+    }
     void close() { m_connection.close(); }
 
 Q_SIGNALS:

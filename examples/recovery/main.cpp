@@ -45,9 +45,6 @@ int main(int argc, char *argv[])
     QTextStream out(stdout);
 
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
-    AmqpQt::ConnectionParameters parameters = connection.parameters();
-    parameters.setRecoveryPolicy(parameters.recoveryPolicy().withEnabled());
-    connection.setParameters(parameters);
 
     // What the connection does by itself.
     QObject::connect(&connection, &AmqpQt::Connection::opened, &application, [&] { out << "open" << Qt::endl; });

@@ -6,6 +6,7 @@
 
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
+#include <AmqpQt/Recovery>
 
 #include <QCommandLineParser>
 #include <QCoreApplication>
@@ -27,6 +28,9 @@ int main(int argc, char *argv[])
     const QString text = options.positionalArguments().join(u' ');
 
     AmqpQt::Connection connection(QUrl(options.value(u"url"_s)));
+    AmqpQt::ConnectionParameters parameters = connection.parameters();
+    parameters.setRecoveryPolicy(AmqpQt::RecoveryPolicy().withEnabled(false)); // a failure ends the program
+    connection.setParameters(parameters);
     AmqpQt::Channel *channel = connection.createChannel();
     channel->declareQueue(queue);
     channel->publish({}, queue, AmqpQt::Message::fromText(text)); // the default exchange routes by queue name

@@ -101,6 +101,11 @@ int main(int argc, char *argv[])
         sinceLast.start();
         timer.start(rate > 0 ? 10ms : 0ms);
     });
+    QObject::connect(&connection, &AmqpQt::Connection::reconnecting, &application,
+                     [&](int attempt, std::chrono::milliseconds delay) {
+                         QTextStream(stderr) << connection.error().toString() << "\nattempt " << attempt
+                                             << " to connect follows in " << delay.count() << " ms" << Qt::endl;
+                     });
     AmqpQt::Error failure; // why the broker closed the channel
     QObject::connect(channel, &AmqpQt::Channel::closed, &connection, [&](const AmqpQt::Error &reason) {
         failure = reason;

@@ -94,7 +94,9 @@ int main(int argc, char *argv[])
     end.setSingleShot(true);
     end.setTimerType(Qt::PreciseTimer);
     QObject::connect(&end, &QTimer::timeout, &application, finish);
-    QObject::connect(consumer, &AmqpQt::Consumer::started, &application, [&] {
+    consumer->whenStarted().then(&application, [&](const AmqpQt::Result<void> &started) {
+        if (!started)
+            return;
         sinceStart.start();
         if (table)
             refresh.start(500ms);
@@ -103,9 +105,10 @@ int main(int argc, char *argv[])
     });
     const QuitSignals quit;
     QObject::connect(&quit, &QuitSignals::received, &application, finish);
-    AmqpQt::Error failure; // why the broker closed the channel
+    AmqpQt::Error failure; // why the channel was closed, or the connection could not be opened
     QObject::connect(channel, &AmqpQt::Channel::closed, &connection, [&](const AmqpQt::Error &reason) {
-        failure = reason;
+        if (reason.isError())
+            failure = reason;
         connection.close();
     });
 
@@ -120,6 +123,12 @@ int main(int argc, char *argv[])
             << Qt::endl;
         QCoreApplication::exit(why.isError() || count == 0 ? 1 : 0);
     });
-    connection.open();
+    // A broker that cannot be reached at the start ends the program. After a later loss the connection recovers.
+    connection.open().then(&connection, [&](const AmqpQt::Result<void> &opened) {
+        if (opened || connection.state() != AmqpQt::Connection::State::Recovering)
+            return;
+        failure = opened.error();
+        connection.close();
+    });
     return application.exec();
 }

@@ -10,6 +10,7 @@
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
 #include <AmqpQt/Consumer>
+#include <AmqpQt/Recovery>
 
 #include <QCommandLineParser>
 #include <QCoreApplication>
@@ -102,6 +103,7 @@ int main(int argc, char *argv[])
         !readSecret(options, u"passphrase-file"_s, "TLS_PASSPHRASE", passphrase))
         return 1;
     AmqpQt::ConnectionParameters parameters = *parsed;
+    parameters.setRecoveryPolicy(AmqpQt::RecoveryPolicy().withEnabled(false)); // a failure ends the program
     parameters.setTlsRequired(true); // amqp:// instead of amqps:// is an error
     if (options.isSet(u"authorities"_s))
         parameters.trustOnly(options.value(u"authorities"_s));

@@ -33,9 +33,6 @@ int main(int argc, char *argv[])
 
     // The connection is created here, moved with all its channels and consumers, and opened in its thread.
     auto *connection = new AmqpQt::Connection(QUrl(options.value(u"url"_s)));
-    AmqpQt::ConnectionParameters parameters = connection->parameters();
-    parameters.setRecoveryPolicy(parameters.recoveryPolicy().withEnabled());
-    connection->setParameters(parameters);
     AmqpQt::Channel *channel = connection->createChannel();
     channel->setPrefetch(1000);
     channel->declareQueue(options.value(u"queue"_s));

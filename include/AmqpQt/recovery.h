@@ -19,7 +19,7 @@ public:
     enum class Missing : int { SkipAndReport, Fail, Wait };
     Q_ENUM(Missing)
 
-    bool enabled = false;
+    bool enabled = true;
     bool topology = true;    // declares again what this connection has declared
     int maximumAttempts = 0; // in each outage; 0 means no limit
     std::chrono::milliseconds initialDelay{1'000};

@@ -20,7 +20,7 @@ ConnectionParameters chaosParameters(bool isEncrypted)
         parameters.trustOnly(qEnvironmentVariable("AMQPQT_TEST_CERTIFICATES") + "/ca.pem"_L1);
     parameters.setHeartbeatInterval(10s);
     parameters.setConnectTimeout(5s);
-    parameters.setRecoveryPolicy(RecoveryPolicy().withEnabled().withDelays(200ms, 1s));
+    parameters.setRecoveryPolicy(RecoveryPolicy().withDelays(200ms, 1s));
     return parameters;
 }
 

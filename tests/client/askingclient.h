@@ -60,7 +60,7 @@ inline void acceptOnly(ScriptedPeer &peer, const QByteArray &password)
 
 inline ConnectionParameters withoutCredentials(const ScriptedPeer &peer)
 {
-    ConnectionParameters parameters;
+    ConnectionParameters parameters = withoutRecovery();
     parameters.setEndpoints(parametersOf(peer).endpoints());
     return parameters;
 }

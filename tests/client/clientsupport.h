@@ -6,6 +6,7 @@
 #include <AmqpQt/channel.h>
 #include <AmqpQt/connection.h>
 #include <AmqpQt/consumer.h>
+#include <AmqpQt/recovery.h>
 
 #include <QtCore/qcoreapplication.h>
 #include <QtCore/qmetaobject.h>
@@ -24,6 +25,18 @@ using namespace std::chrono_literals;
 inline ConnectionParameters parametersOf(const ScriptedPeer &peer)
 {
     return ConnectionParameters::fromUrl(peer.url()).value();
+}
+
+// For tests in which the connection ends with its first failure.
+inline ConnectionParameters withoutRecovery(ConnectionParameters parameters = {})
+{
+    parameters.setRecoveryPolicy(parameters.recoveryPolicy().withEnabled(false));
+    return parameters;
+}
+
+inline ConnectionParameters withoutRecovery(const ScriptedPeer &peer)
+{
+    return withoutRecovery(parametersOf(peer));
 }
 
 template <typename Enum>

@@ -77,7 +77,7 @@ private:
 class Client
 {
 public:
-    explicit Client(const ConnectionParameters &parameters = {})
+    explicit Client(const ConnectionParameters &parameters = withoutRecovery())
         : connection(parameters)
     {
         ConnectionPrivate::of(&connection)
@@ -104,7 +104,7 @@ public:
 
 inline ConnectionParameters withEndpoints(const QStringList &hosts)
 {
-    ConnectionParameters parameters;
+    ConnectionParameters parameters = withoutRecovery();
     QList<Endpoint> endpoints;
     for (const QString &host : hosts)
         endpoints.append({host, 5672});

@@ -21,7 +21,7 @@ inline Endpoint endpointOf(const ScriptedPeer &peer)
 
 inline ConnectionParameters to(const QList<Endpoint> &endpoints)
 {
-    ConnectionParameters parameters;
+    ConnectionParameters parameters = withoutRecovery();
     parameters.setEndpoints(endpoints);
     return parameters;
 }

@@ -14,7 +14,7 @@ class PublisherClient
 public:
     explicit PublisherClient(ScriptedPeer &scriptedPeer, bool isOpen = true)
         : peer(scriptedPeer)
-        , connection(std::make_unique<Connection>(parametersOf(scriptedPeer)))
+        , connection(std::make_unique<Connection>(withoutRecovery(scriptedPeer)))
         , publisher(new Publisher(connection.get(), connection.get()))
     {
         peer.withhold("basic.ack");

@@ -28,13 +28,13 @@ inline ConnectionParameters withCredentials(ConnectionParameters parameters = {}
 // The next attempt follows soon, so that tests need not ask for it.
 inline RecoveryPolicy soon()
 {
-    return RecoveryPolicy().withEnabled().withDelays(200ms, 200ms, 1.0);
+    return RecoveryPolicy().withDelays(200ms, 200ms, 1.0);
 }
 
 // The next attempt follows only if something hastens it.
 inline RecoveryPolicy later()
 {
-    return RecoveryPolicy().withEnabled().withDelays(Never, Never, 1.0);
+    return RecoveryPolicy().withDelays(Never, Never, 1.0);
 }
 
 // A client that recovers. Its delays are as long as possible.

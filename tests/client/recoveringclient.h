@@ -14,7 +14,7 @@ namespace AmqpQt::Test
 inline ConnectionParameters recovering(const ScriptedPeer &peer)
 {
     ConnectionParameters parameters = parametersOf(peer);
-    parameters.setRecoveryPolicy(RecoveryPolicy().withEnabled().withDelays(24h, 24h, 1.0));
+    parameters.setRecoveryPolicy(RecoveryPolicy().withDelays(24h, 24h, 1.0));
     return parameters;
 }
 

@@ -7,7 +7,7 @@ namespace AmqpQt::Test
 Story::Story(Parents parents)
     : m_parents(parents)
 {
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     parameters.setWriteBuffer(1000, 10'000, 1'000'000);
     parameters.setCloseTimeout(100ms); // used to call close() while the peer blocks
     parameters.setBackpressureMultiplier(3);

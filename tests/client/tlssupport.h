@@ -18,7 +18,7 @@ inline Endpoint tlsEndpointOf(const ScriptedPeer &peer, const QString &peerName 
 
 inline ConnectionParameters trusting(const QString &authority, const Endpoint &endpoint)
 {
-    ConnectionParameters parameters;
+    ConnectionParameters parameters = withoutRecovery();
     parameters.setEndpoints({endpoint});
     parameters.trustOnly(certificateFile(authority + u".pem"_s));
     return parameters;

@@ -340,7 +340,7 @@ void tst_Applying::endOfTheChannelOrConnectionEndsTheReply()
     ScriptedPeer peer;
     peer.withhold("exchange.declare-ok");
     peer.withhold("queue.declare-ok");
-    auto client = std::make_unique<OpenClient>(peer);
+    auto client = std::make_unique<OpenClient>(withoutRecovery(peer));
     QObject context;
     QStringList ends;
     const auto reply =

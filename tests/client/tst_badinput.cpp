@@ -285,7 +285,7 @@ void tst_BadInput::channelThatIsNotOpenFailsAllCalls()
 {
     QFETCH(const QString, end);
     ScriptedPeer peer;
-    auto client = std::make_unique<OpenClient>(peer);
+    auto client = std::make_unique<OpenClient>(withoutRecovery(peer));
     QObject parent;
     Channel *channel = client->connection.createChannel(&parent);
     QVERIFY(waitUntil([&] { return channel->isOpen(); }));
@@ -392,7 +392,7 @@ void tst_BadInput::impossibleChannelNumbersAreRejected()
 void tst_BadInput::tooLargeClientPropertiesFailTheOpening()
 {
     ScriptedPeer peer;
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     parameters.setClientProperties({{u"x-long"_s, QString(4096, u'x')}});
     Connection connection(parameters);
     SignalLog log;

@@ -147,7 +147,7 @@ void tst_CalmState::textDescribesTheState()
     QCOMPARE(client.connection.stateText(), u"Reconnecting"_s);
     QVERIFY(client.fail());
     QCOMPARE(client.connection.stateText(), u"Reconnecting, attempt 2"_s);
-    client.connection.setParameters(ConnectionParameters()); // without recovery
+    client.connection.setParameters(withoutRecovery());
     QVERIFY(client.fail());
     QVERIFY(waitUntil([&] { return client.connection.state() == State::Closed; }));
     QCOMPARE(client.connection.stateText(), u"Not connected: unreachable"_s);

@@ -60,7 +60,7 @@ void tst_CancelWindows::everythingEndsOnce()
     QFETCH(const QString, action);
     QFETCH(const bool, resubscribe);
     ScriptedPeer peer;
-    auto connection = std::make_unique<Connection>(parametersOf(peer));
+    auto connection = std::make_unique<Connection>(withoutRecovery(peer));
     QPointer<Channel> channel = connection->createChannel();
     connection->open();
     QVERIFY(waitUntil([&] { return channel->isOpen(); }));

@@ -93,7 +93,7 @@ void tst_ConnectionParameters::defaultsAreDocumented()
     QCOMPARE(parameters.lowWatermark(), 1024 * 1024);
     QCOMPARE(parameters.highWatermark(), 4 * 1024 * 1024);
     QCOMPARE(parameters.bufferLimit(), 128 * 1024 * 1024);
-    QVERIFY(!parameters.recoveryPolicy().enabled);
+    QVERIFY(parameters.recoveryPolicy().enabled);
     QVERIFY(parameters.recoveryPolicy().topology);
     QCOMPARE(parameters.recoveryPolicy().maximumAttempts, 0);
     QCOMPARE(parameters.recoveryPolicy().initialDelay, 1s);
@@ -771,7 +771,7 @@ void tst_ConnectionParameters::recoveryPolicyIsCheckedAsAWhole_data()
     QTest::addColumn<QString>("problem"); // empty if the policy is accepted
     const RecoveryPolicy valid;
     QTest::newRow("default") << valid << QString();
-    QTest::newRow("all settings") << valid.withEnabled()
+    QTest::newRow("all settings") << valid.withEnabled(false)
                                          .withTopology(false)
                                          .withMaximumAttempts(2147483647)
                                          .withDelays(200ms, 2147483647ms, 1000.0)

@@ -69,7 +69,7 @@ void tst_CredentialRequests::theFirstConnectionAsks()
 void tst_CredentialRequests::aReceiverIsNotAskedForCredentialsThatAreSet()
 {
     ScriptedPeer peer;
-    AskingClient client(parametersOf(peer));
+    AskingClient client(withoutRecovery(peer));
     QVERIFY(client.open());
     client.connection.close();
     QVERIFY(waitUntil([&] { return client.log.has(u"connection.closed ok"_s); }));
@@ -164,7 +164,7 @@ void tst_CredentialRequests::refusedCredentialsAreAskedForAgain()
 {
     ScriptedPeer peer;
     acceptOnly(peer, "right");
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     parameters.setRetryDelay(1ms);
     AskingClient client(parameters);
     const Reply<void> opening = client.connection.open();
@@ -186,7 +186,7 @@ void tst_CredentialRequests::newerCredentialsAreUsedAfterARefusal()
 {
     ScriptedPeer peer;
     acceptOnly(peer, "right");
-    AskingClient client(parametersOf(peer));
+    AskingClient client(withoutRecovery(peer));
     const Reply<void> opening = client.connection.open();
     client.connection.setCredentials(u"guest"_s, u"right"_s); // the attempt has a copy of the parameters
     QVERIFY(waitUntil([&] { return opening.isFinished(); }));
@@ -213,7 +213,7 @@ void tst_CredentialRequests::answersToRepeatedRefusalsAreDelayed()
 {
     ScriptedPeer peer;
     acceptOnly(peer, "right");
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     parameters.setRetryDelay(1h);
     AskingClient client(parameters);
     client.answer = [&](Reason) { client.connection.setCredentials(u"guest"_s, u"wrong"_s); };
@@ -233,7 +233,7 @@ void tst_CredentialRequests::withoutAReceiverARefusalEndsTheAttempt()
 {
     ScriptedPeer peer;
     acceptOnly(peer, "right");
-    Connection connection(parametersOf(peer));
+    Connection connection(withoutRecovery(peer));
     SignalLog log;
     log.watch(&connection);
     connection.open();
@@ -259,7 +259,7 @@ void tst_CredentialRequests::refusalOfAnotherMechanismDoesNotAsk()
     handshake.mechanisms = "ANONYMOUS PLAIN";
     peer.setHandshake(handshake);
     peer.closeInsteadOf("connection.tune", 403, "ACCESS_REFUSED");
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     parameters.setMechanismNames({u"ANONYMOUS"_s, u"PLAIN"_s});
     AskingClient client(parameters);
     client.connection.open();
@@ -305,7 +305,7 @@ void tst_CredentialRequests::aConnectionDroppedDuringTheLoginIsARefusal()
             peer.hangUp();
         return refuses;
     });
-    AskingClient client(parametersOf(peer));
+    AskingClient client(withoutRecovery(peer));
     client.answer = [&](Reason) { client.connection.setCredentials(u"guest"_s, u"right"_s); };
     QVERIFY(client.open());
     QCOMPARE(client.requests, QList{Reason::Refused});
@@ -428,7 +428,7 @@ void tst_CredentialRequests::slotMayEndTheConnection()
     QFETCH(const bool, isRefused);
     ScriptedPeer peer;
     acceptOnly(peer, "right");
-    auto client = std::make_unique<AskingClient>(isRefused ? parametersOf(peer) : withoutCredentials(peer));
+    auto client = std::make_unique<AskingClient>(isRefused ? withoutRecovery(peer) : withoutCredentials(peer));
     client->answer = [&](Reason) {
         if (how == u"close") {
             client->connection.close();
@@ -453,7 +453,7 @@ void tst_CredentialRequests::slotMayAnswerInANestedEventLoop()
 {
     ScriptedPeer peer;
     acceptOnly(peer, "right");
-    AskingClient client(parametersOf(peer));
+    AskingClient client(withoutRecovery(peer));
     bool wasOpenInside = false;
     client.answer = [&](Reason) {
         client.connection.setCredentials(u"guest"_s, u"right"_s);
@@ -505,7 +505,7 @@ void tst_CredentialRequests::channelsWaitThroughTheRequest()
 {
     ScriptedPeer peer;
     acceptOnly(peer, "right");
-    AskingClient client(parametersOf(peer));
+    AskingClient client(withoutRecovery(peer));
     Channel *channel = client.connection.createChannel();
     client.log.watch(channel->declareQueue(u"q"_s), u"declare"_s);
     client.connection.open();

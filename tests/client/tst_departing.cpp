@@ -25,7 +25,7 @@ public:
         peer.stayOpen();
         if (isEncrypted)
             peer.setTls(TlsSettings());
-        parameters = isEncrypted ? trusting(u"ca"_s, tlsEndpointOf(peer)) : parametersOf(peer);
+        parameters = isEncrypted ? trusting(u"ca"_s, tlsEndpointOf(peer)) : withoutRecovery(peer);
         if (proxyKind) {
             proxy.emplace(*proxyKind, peer.port());
             parameters.setProxy(proxy->proxy());

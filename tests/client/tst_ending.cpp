@@ -12,7 +12,7 @@ namespace
 // Makes calls that the peer does not answer, and publishes messages that wait because the peer blocks.
 struct Pending {
     explicit Pending(ScriptedPeer &peer, QObject *parent = nullptr)
-        : connection(new Connection(parametersOf(peer)))
+        : connection(new Connection(withoutRecovery(peer)))
     {
         channel = connection->createChannel(parent);
         consumer = channel->consume(u"q"_s, {.consumerTag = u"old"_s}, parent);
@@ -80,7 +80,7 @@ void tst_Ending::aPeerThatStopsWithinAFrameIsNoticed()
     ScriptedPeer::Handshake handshake;
     handshake.heartbeat = 1;
     peer.setHandshake(handshake);
-    OpenClient client(peer);
+    OpenClient client(withoutRecovery(peer));
     SignalLog log;
     log.watch(&client.connection);
     peer.sendRaw(encodeFrame(Wire::FrameType::Heartbeat, 0, {}).first(5));
@@ -108,7 +108,7 @@ void tst_Ending::lossIsReportedInOrder()
     QFETCH(const QString, loss);
     QFETCH(const QString, error);
     ScriptedPeer peer;
-    OpenClient client(peer);
+    OpenClient client(withoutRecovery(peer));
     SignalLog log;
     Consumer *consumer = client.consume();
     log.watch(&client.connection);
@@ -152,7 +152,7 @@ void tst_Ending::lossEndsPendingCalls()
 void tst_Ending::lossIsReportedAfterReceivedData()
 {
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
-    OpenClient client(peer);
+    OpenClient client(withoutRecovery(peer));
     Consumer *consumer = client.consume();
     SignalLog log;
     log.watch(&client.connection);
@@ -289,7 +289,7 @@ void tst_Ending::closeByTheBrokerPrecedesTheErrorOfAWrite()
 {
     const Message message(QByteArray(200'000, 'x'));
     ScriptedPeer peer;
-    OpenClient client(peer);
+    OpenClient client(withoutRecovery(peer));
     SignalLog log;
     log.watch(&client.connection);
     peer.setReading(false);
@@ -305,7 +305,7 @@ void tst_Ending::closeByTheBrokerPrecedesTheErrorOfAWrite()
 void tst_Ending::protocolViolationIsReportedToThePeer()
 {
     ScriptedPeer peer;
-    OpenClient client(peer);
+    OpenClient client(withoutRecovery(peer));
     SignalLog log;
     log.watch(&client.connection);
     peer.send(1, Wire::BasicConsumeOk{.consumerTag = "nobody"});

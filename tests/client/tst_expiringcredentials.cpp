@@ -154,7 +154,7 @@ void tst_ExpiringCredentials::replyHasTheAnswerOfTheBroker()
 void tst_ExpiringCredentials::replyIsFinishedIfNothingIsSent()
 {
     ScriptedPeer peer;
-    AskingClient client(parametersOf(peer));
+    AskingClient client(withoutRecovery(peer));
     QVERIFY(renew(client).isFinished()); // not open
     QVERIFY(client.open());
     client.connection.close();
@@ -239,7 +239,7 @@ void tst_ExpiringCredentials::refusedSecretOfTheApplicationLeavesTheCredentials(
 {
     ScriptedPeer peer;
     peer.closeInsteadOf("connection.update-secret-ok", 530, "NOT_ALLOWED - bad token");
-    AskingClient client(parametersOf(peer));
+    AskingClient client(withoutRecovery(peer));
     QVERIFY(client.open());
     client.connection.updateSecret(u"unsuitable"_s);
     QVERIFY(client.waitForClosed(u"ConnectionClosed 530"_s));
@@ -332,7 +332,7 @@ void tst_ExpiringCredentials::credentialsThatExpireDuringTheAttemptAreAskedFor()
 void tst_ExpiringCredentials::erasedCredentialsAreAskedFor()
 {
     ScriptedPeer peer;
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     parameters.setEraseOnConnect(true);
     AskingClient client(parameters);
     QVERIFY(client.open());
@@ -354,7 +354,7 @@ void tst_ExpiringCredentials::erasedCredentialsAreAskedFor()
 void tst_ExpiringCredentials::erasedCredentialsOfAnotherConnectionAreAskedFor()
 {
     ScriptedPeer peer;
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     parameters.setEraseOnConnect(true);
     OpenClient first(parameters);
     AskingClient second(first.connection.parameters());
@@ -372,7 +372,7 @@ void tst_ExpiringCredentials::erasedCredentialsOfAnotherConnectionAreAskedFor()
 void tst_ExpiringCredentials::withoutAReceiverErasedCredentialsFailTheOpening()
 {
     ScriptedPeer peer;
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     parameters.setEraseOnConnect(true);
     OpenClient client(parameters);
     SignalLog log;
@@ -393,7 +393,7 @@ void tst_ExpiringCredentials::erasedCredentialsAreWipedAfterAFailedAttempt()
 {
     ScriptedPeer peer;
     peer.closeInsteadOf("connection.open-ok", 530, "NOT_ALLOWED - vhost not found");
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     parameters.setEraseOnConnect(true);
     Connection connection(parameters);
     SignalLog log;

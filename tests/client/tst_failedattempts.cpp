@@ -46,7 +46,7 @@ void tst_FailedAttempts::failureKeepsWaitingCalls()
     QFETCH(const QString, cause);
     QFETCH(const QString, error);
     ScriptedPeer peer;
-    ConnectionParameters good = parametersOf(peer);
+    ConnectionParameters good = withoutRecovery(peer);
     good.setConnectTimeout(100ms);
     Waiting waiting(good);
     SignalLog &log = waiting.log;
@@ -143,7 +143,7 @@ void tst_FailedAttempts::firstSuccessSendsAllInOrder()
         QCOMPARE(confirming->unconfirmedCount(), 1);
         QCOMPARE(confirming->mode(), Channel::Mode::Confirm);
     }
-    connection.setParameters(parametersOf(peer));
+    connection.setParameters(withoutRecovery(peer));
     connection.open();
     QVERIFY(waitUntil([&] { return log.ended.size() == log.replies.size(); }));
     QCOMPARE(log.entries.filter(QRegularExpression(u"(?<! ok)$"_s)), QStringList());
@@ -182,7 +182,7 @@ void tst_FailedAttempts::closedChannelsWaitForTheirSuccess()
     failToOpen(connection);
     QCOMPARE(channel->state(), Channel::State::Closing);
     QCOMPARE(log.only(u"reply"_s) + log.only(u"channel.closed"_s), QStringList());
-    connection.setParameters(parametersOf(peer));
+    connection.setParameters(withoutRecovery(peer));
     connection.open();
     QVERIFY(waitUntil([&] { return log.has(u"channel.closed ok"_s); }));
     QVERIFY(log.has(u"reply.close ok"_s));
@@ -206,7 +206,7 @@ void tst_FailedAttempts::deletedChannelsAreNotOpenedLater()
     delete deletedAfter;
     settleEvents();
     QCOMPARE(log.entries, QStringList({u"reply.before Cancelled"_s, u"reply.after Cancelled"_s}));
-    connection.setParameters(parametersOf(peer));
+    connection.setParameters(withoutRecovery(peer));
     connection.open();
     QVERIFY(waitUntil([&] { return log.has(u"reply.kept ok"_s); }));
     QCOMPARE(peer.count("channel.open"), 1);
@@ -240,7 +240,7 @@ void tst_FailedAttempts::bufferLimitHoldsThroughFailures()
 void tst_FailedAttempts::reopenedChannelsWaitThroughFailures()
 {
     ScriptedPeer peer;
-    OpenClient client(peer);
+    OpenClient client(withoutRecovery(peer));
     Consumer *consumer = client.consume();
     peer.dropConnection();
     QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Closed; }));
@@ -258,7 +258,7 @@ void tst_FailedAttempts::reopenedChannelsWaitThroughFailures()
     }
     QCOMPARE(log.entries, QStringList{u"channel.stateChanged Opening"_s});
     peer.forgetReceived();
-    client.connection.setParameters(parametersOf(peer));
+    client.connection.setParameters(withoutRecovery(peer));
     client.connection.open();
     QVERIFY(
         waitUntil([&] { return consumer->state() == Consumer::State::Active && peer.count("basic.publish") == 1; }));
@@ -316,7 +316,7 @@ void tst_FailedAttempts::endAfterAFailureCancelsWaitingCalls()
     QCOMPARE(log.only(u"connection.closed"_s), QStringList()); // the connection was already closed
 
     ScriptedPeer peer;
-    waiting->connection.setParameters(parametersOf(peer));
+    waiting->connection.setParameters(withoutRecovery(peer));
     QVERIFY(waiting->open());
     settle(waiting->connection);
     QCOMPARE(peer.count("queue.declare") + peer.count("basic.publish"), 0);
@@ -325,7 +325,7 @@ void tst_FailedAttempts::endAfterAFailureCancelsWaitingCalls()
 // close() is called after the attempt has failed and before the failure is reported.
 void tst_FailedAttempts::closeCrossesTheFailure()
 {
-    Waiting waiting{ConnectionParameters()};
+    Waiting waiting{withoutRecovery()};
     waiting.connection.setUrl(QUrl(u"amqp://localhost?colour=red"_s));
     waiting.log.watch(waiting.connection.open(), u"open"_s);
     waiting.log.watch(waiting.connection.close(), u"close"_s);

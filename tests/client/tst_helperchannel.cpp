@@ -141,7 +141,7 @@ void tst_HelperChannel::callsOfDeletedContextsAreNotRepeated()
 void tst_HelperChannel::lossOfTheConnectionEndsPendingCalls()
 {
     ScriptedPeer peer;
-    OpenClient client(peer);
+    OpenClient client(withoutRecovery(peer));
     Questions questions(client.connection);
     peer.withhold("queue.declare-ok");
     for (int i = 0; i < 100; ++i)

@@ -49,7 +49,7 @@ void tst_LateSettlements::areReportedByTheirOwnChannel()
     QFETCH(const bool, inOtherThread);
     QFETCH(const QString, reportedBy);
     ScriptedPeer peer;
-    OpenClient client(peer);
+    OpenClient client(withoutRecovery(peer));
     QPointer<Channel> channel = client.channel;
     Message message;
     connect(client.consume({.ackMode = ackMode}), &Consumer::delivered, this,

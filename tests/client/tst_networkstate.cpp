@@ -92,7 +92,7 @@ void tst_NetworkState::attemptIsNeverMadeAtOnce()
 
 void tst_NetworkState::withoutANetworkTheWaitIsLong()
 {
-    NetworkClient client(remote(RecoveryPolicy().withEnabled().withDelays(1h, 5h)));
+    NetworkClient client(remote(RecoveryPolicy().withDelays(1h, 5h)));
     QVERIFY(client.open());
     client.network->set(true);
     QVERIFY(client.lose());
@@ -103,7 +103,7 @@ void tst_NetworkState::withoutANetworkTheWaitIsLong()
 
 void tst_NetworkState::networkThatGoesExtendsTheWait()
 {
-    NetworkClient client(remote(RecoveryPolicy().withEnabled().withDelays(1h, 5h)));
+    NetworkClient client(remote(RecoveryPolicy().withDelays(1h, 5h)));
     QVERIFY(client.open());
     QVERIFY(client.lose());
     QVERIFY(client.connection.nextAttemptIn() <= 1h);
@@ -114,7 +114,7 @@ void tst_NetworkState::networkThatGoesExtendsTheWait()
 
 void tst_NetworkState::brokerOnThisMachineNeedsNoNetwork()
 {
-    NetworkClient client(with(RecoveryPolicy().withEnabled().withDelays(1h, 5h), withEndpoints({u"127.0.0.1"_s})));
+    NetworkClient client(with(RecoveryPolicy().withDelays(1h, 5h), withEndpoints({u"127.0.0.1"_s})));
     QVERIFY(client.open());
     client.network->set(true);
     QVERIFY(client.lose());

@@ -79,7 +79,7 @@ private Q_SLOTS:
 void tst_Opening::signalsComeInOrder()
 {
     ScriptedPeer peer;
-    Connection connection(parametersOf(peer));
+    Connection connection(withoutRecovery(peer));
     SignalLog log;
     log.watch(&connection);
     log.watch(connection.open(), u"open"_s);
@@ -101,7 +101,7 @@ void tst_Opening::signalsComeInOrder()
 void tst_Opening::operationsBeforeOpenGoOutInCallOrder()
 {
     ScriptedPeer peer;
-    Connection connection(parametersOf(peer));
+    Connection connection(withoutRecovery(peer));
     Channel *a = connection.createChannel();
     Channel *b = connection.createChannel();
     a->setPrefetch(10);
@@ -130,7 +130,7 @@ void tst_Opening::operationsBeforeOpenGoOutInCallOrder()
 void tst_Opening::channelsAreOpenedInTheOrderOfTheirUse()
 {
     ScriptedPeer peer;
-    Waiting waiting(parametersOf(peer));
+    Waiting waiting(withoutRecovery(peer));
     QVERIFY(waiting.open());
     QVERIFY(waitUntil([&] { return waiting.log.has(u"consumer2.started"_s); }));
     QCOMPARE(waiting.log.ended.size(), waiting.log.replies.size());
@@ -144,7 +144,7 @@ void tst_Opening::peerMaySendByteByByte()
 {
     ScriptedPeer peer;
     peer.setPacing(1);
-    Waiting waiting(parametersOf(peer));
+    Waiting waiting(withoutRecovery(peer));
     QVERIFY(waiting.open());
     QVERIFY(waitUntil([&] { return waiting.log.has(u"consumer2.started"_s); }));
     QCOMPARE(peer.violations(), QStringList());
@@ -162,7 +162,7 @@ void tst_Opening::invalidParametersFailLikeTheNetwork()
 {
     QFETCH(const QUrl, url);
     QFETCH(const QString, place);
-    Waiting waiting{ConnectionParameters()};
+    Waiting waiting{withoutRecovery()};
     waiting.connection.setUrl(url);
     QVERIFY(waiting.open());
     SignalLog &log = waiting.log;
@@ -230,7 +230,7 @@ void tst_Opening::silentPeerIsGivenUpInTime()
     } else {
         peer.withhold(silentInsteadOf);
     }
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     parameters.setConnectTimeout(50ms);
     Waiting waiting(parameters);
     QVERIFY(waiting.open());
@@ -262,7 +262,7 @@ void tst_Opening::peerMayDisconnectAtAnyPoint()
         resets ? peer.dropConnection() : peer.hangUp();
         return true;
     });
-    Waiting waiting(parametersOf(peer));
+    Waiting waiting(withoutRecovery(peer));
     Channel *channel = waiting.connection.channels().constFirst();
     channel->setPrefetch(10);
     waiting.log.watch(waiting.connection.open(), u"open"_s);
@@ -294,7 +294,7 @@ void tst_Opening::closeWhileConnectingEndsWaitingCalls()
     ScriptedPeer::Handshake handshake;
     handshake.answersHeader = false;
     peer.setHandshake(handshake);
-    Waiting waiting(parametersOf(peer));
+    Waiting waiting(withoutRecovery(peer));
     SignalLog &log = waiting.log;
     log.watch(waiting.connection.open(), u"open"_s);
     if (handshaking)
@@ -321,7 +321,7 @@ void tst_Opening::closeWhileConnectingEndsWaitingCalls()
 void tst_Opening::abortWhileConnecting()
 {
     ScriptedPeer peer;
-    Waiting waiting(parametersOf(peer));
+    Waiting waiting(withoutRecovery(peer));
     waiting.log.watch(waiting.connection.open(), u"open"_s);
     waiting.connection.abort();
     QCOMPARE(waiting.connection.state(), Connection::State::Closing);
@@ -334,7 +334,7 @@ void tst_Opening::abortWhileConnecting()
 void tst_Opening::openTwiceIsTheSameAttempt()
 {
     ScriptedPeer peer;
-    Connection connection(parametersOf(peer));
+    Connection connection(withoutRecovery(peer));
     SignalLog log;
     log.watch(&connection);
     log.watch(connection.open(), u"first"_s);
@@ -353,7 +353,7 @@ void tst_Opening::openTwiceIsTheSameAttempt()
 void tst_Opening::whenOpenFollowsTheNextAttempt()
 {
     ScriptedPeer peer;
-    Connection connection(parametersOf(peer));
+    Connection connection(withoutRecovery(peer));
     const Reply<void> first = connection.whenOpen();
     connection.open();
     QVERIFY(waitUntil([&] { return first.isFinished(); }));
@@ -380,7 +380,7 @@ void tst_Opening::sameConnectionOpensAgain()
 {
     QFETCH(const QString, end);
     ScriptedPeer peer;
-    OpenClient client(peer);
+    OpenClient client(withoutRecovery(peer));
     for (int round = 1; round <= 3; ++round) {
         QCOMPARE(client.channel->publish({}, u"q"_s, Message("m")), quint64(round)); // numbers never repeat
         QSignalSpy closed(&client.connection, &Connection::closed);
@@ -525,7 +525,7 @@ void tst_Opening::blockedAtOpenIsReported()
     ScriptedPeer::Handshake handshake;
     handshake.blockedReason = "low on disk";
     peer.setHandshake(handshake);
-    Connection connection(parametersOf(peer));
+    Connection connection(withoutRecovery(peer));
     SignalLog log;
     log.watch(&connection);
     Channel *channel = connection.createChannel();
@@ -543,7 +543,7 @@ void tst_Opening::openWorksBeforeAndInTheEventLoop()
     ScriptedPeer peer;
     ScriptedPeer secondPeer;
     int opened = 0;
-    Connection before(parametersOf(peer));
+    Connection before(withoutRecovery(peer));
     std::unique_ptr<Connection> during;
     QEventLoop loop;
     const auto count = [&] {

@@ -29,6 +29,7 @@ private Q_SLOTS:
     void refusedTokenIsAskedFor();
     void erasedCredentialsAreAskedForEachTime();
     void latestParametersAreUsed();
+    void eachAttemptMayHaveAnotherHost();
     void openTriesAtOnce();
     void openDuringAnAttemptWaitsForIt();
     void openAfterAnUnreportedLossWaitsForTheRecovery();
@@ -39,6 +40,7 @@ private Q_SLOTS:
     void endInASlotStopsTheRecovery_data();
     void endInASlotStopsTheRecovery();
     void canOpenAgainAfterTheEnd();
+    void recoversByDefault();
     void disabledPolicyEndsTheConnection();
     void deviceDoesNotRecover();
 };
@@ -126,7 +128,7 @@ void tst_Recovering::outageIsDescribed()
 
 void tst_Recovering::delaysGrow()
 {
-    ReconnectingClient client(with(RecoveryPolicy().withEnabled().withDelays(1h, 5h, 2.0)));
+    ReconnectingClient client(with(RecoveryPolicy().withDelays(1h, 5h, 2.0)));
     QList<std::chrono::milliseconds> delays;
     connect(&client.connection, &Connection::reconnecting, this,
             [&](int, std::chrono::milliseconds delay) { delays.append(delay); });
@@ -415,6 +417,27 @@ void tst_Recovering::latestParametersAreUsed()
     QVERIFY(client.broker().input.contains("second password"));
 }
 
+void tst_Recovering::eachAttemptMayHaveAnotherHost()
+{
+    ReconnectingClient client(with(later(), withEndpoints({u"127.0.0.1"_s})));
+    connect(&client.connection, &Connection::reconnecting, this, [&](int attempt) {
+        const QString host = u"127.0.0.%1"_s.arg(attempt + 1);
+        client.connection.setParameters(with(later(), withEndpoints({host})));
+    });
+    QVERIFY(client.open());
+    QVERIFY(client.lose());
+    settleEvents();
+    for (const QString &host : {u"127.0.0.2"_s, u"127.0.0.3"_s, u"127.0.0.4"_s}) {
+        QVERIFY(client.tryAgain());
+        QCOMPARE(client.broker().transport->address().host, host);
+        client.broker().transport->fail(Unreachable);
+        QVERIFY(waitUntil([&] { return client.isWaiting(); }));
+        settleEvents();
+    }
+    QVERIFY(client.recover());
+    QCOMPARE(client.connection.currentEndpoint().host, u"127.0.0.5"_s);
+}
+
 void tst_Recovering::openTriesAtOnce()
 {
     ReconnectingClient client;
@@ -652,6 +675,26 @@ void tst_Recovering::canOpenAgainAfterTheEnd()
     QVERIFY(client.recover());
 }
 
+void tst_Recovering::recoversByDefault()
+{
+    Client client{ConnectionParameters()};
+    const Reply<void> opening = client.connection.open();
+    client.broker().transport->fail(Unreachable); // the first attempt
+    QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Recovering; }));
+    QVERIFY(waitUntil([&] { return opening.isFinished(); }));
+    QCOMPARE(opening.result().error(), Unreachable);
+    for (int outage = 1; outage <= 2; ++outage) {
+        QVERIFY(waitUntil([&] { return client.brokers.size() == size_t(outage) + 1; })); // at most 2 s later
+        client.broker().transport->accept();
+        QVERIFY(waitUntil([&] { return client.connection.isOpen(); }));
+        client.broker().transport->fail(Unreachable);
+        QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Recovering; }));
+    }
+    settleEvents();
+    QCOMPARE(client.log.only(u"connection.closed"_s), QStringList());
+    QCOMPARE(client.log.only(u"connection.opened"_s).size(), 1);
+}
+
 void tst_Recovering::disabledPolicyEndsTheConnection()
 {
     Client client;
@@ -664,7 +707,7 @@ void tst_Recovering::disabledPolicyEndsTheConnection()
     ReconnectingClient second; // and disabled while it waits
     QVERIFY(second.open());
     QVERIFY(second.lose());
-    second.connection.setParameters(ConnectionParameters());
+    second.connection.setParameters(withoutRecovery());
     QVERIFY(second.fail());
     QVERIFY(waitUntil([&] { return second.connection.state() == Connection::State::Closed; }));
 }

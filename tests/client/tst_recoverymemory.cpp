@@ -20,9 +20,7 @@ private Q_SLOTS:
 void tst_RecoveryMemory::thousandOutagesNeedTheMemoryOfTen()
 {
     ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread);
-    ConnectionParameters parameters = parametersOf(peer);
-    parameters.setRecoveryPolicy(RecoveryPolicy().withEnabled());
-    OpenClient client(parameters);
+    OpenClient client(peer);
     client.channel->declareExchange(u"x"_s, ExchangeType::Direct);
     client.channel->declareTemporaryQueue();
     client.channel->bindQueue({}, u"x"_s, u"key"_s);

@@ -16,7 +16,7 @@ namespace
 ConnectionParameters recoveringParameters(const ScriptedPeer &peer)
 {
     ConnectionParameters parameters = parametersOf(peer);
-    parameters.setRecoveryPolicy(RecoveryPolicy().withEnabled().withDelays(200ms, 200ms));
+    parameters.setRecoveryPolicy(RecoveryPolicy().withDelays(200ms, 200ms));
     return parameters;
 }
 

@@ -383,7 +383,7 @@ void tst_Reentrancy::closeAfterReopenInTheReplyOfTheCallThatFailed()
 void tst_Reentrancy::openInTheReplyAtALossFails()
 {
     ScriptedPeer peer;
-    OpenClient client(peer);
+    OpenClient client(withoutRecovery(peer));
     SignalLog log;
     log.watch(&client.connection);
     peer.withhold("queue.declare-ok");
@@ -401,7 +401,7 @@ void tst_Reentrancy::openInTheReplyAtALossFails()
 void tst_Reentrancy::openInClosedConnectsAgain()
 {
     ScriptedPeer peer;
-    OpenClient client(peer);
+    OpenClient client(withoutRecovery(peer));
     SignalLog log;
     log.watch(&client.connection);
     connect(&client.connection, &Connection::closed, this, [&] {

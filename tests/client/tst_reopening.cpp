@@ -288,7 +288,7 @@ void tst_Reopening::openChannelCannotBeReopened()
 void tst_Reopening::reopenWaitsForTheConnection()
 {
     ScriptedPeer peer;
-    OpenClient client(peer);
+    OpenClient client(withoutRecovery(peer));
     Consumer *consumer = client.consume();
     peer.dropConnection();
     QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Closed; }));

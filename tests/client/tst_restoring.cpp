@@ -54,7 +54,7 @@ class Restoring
 {
 public:
     explicit Restoring(const RecoveryPolicy &policy = {})
-        : connection(parameters(policy.withEnabled().withDelays(Shortest, Shortest, 1.0)))
+        : connection(parameters(policy.withDelays(Shortest, Shortest, 1.0)))
         , channel(connection.createChannel())
     {
         log.watch(&connection);
@@ -516,7 +516,7 @@ void tst_Restoring::givingUpEndsTheChannels()
     QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Recovering; }));
     client.log.watch(client.channel->declareQueue(u"c"_s), u"declareQueue"_s);
     if (cause == u"disabled"_s)
-        client.connection.setParameters(parametersOf(client.peer));
+        client.connection.setParameters(withoutRecovery(client.peer));
     QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Closed; }));
     settleEvents();
     QCOMPARE(client.channel->state(), Channel::State::Closed);
@@ -604,7 +604,7 @@ void tst_Restoring::slotMayDeleteTheConnection()
     QFETCH(const QString, entry);
     ScriptedPeer peer;
     ConnectionParameters parameters = parametersOf(peer);
-    parameters.setRecoveryPolicy(RecoveryPolicy().withEnabled().withDelays(Shortest, Shortest, 1.0));
+    parameters.setRecoveryPolicy(RecoveryPolicy().withDelays(Shortest, Shortest, 1.0));
     QPointer<Connection> connection(new Connection(parameters));
     Channel *channel = connection->createChannel();
     const Reply<QueueInfo> declared = channel->declareTemporaryQueue();

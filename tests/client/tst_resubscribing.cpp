@@ -39,7 +39,7 @@ constexpr int UntilItAsksAgain = 700; // ms; after the first answer the library 
 // A consumer that waits for an answer about its queue, or for the time of the next check.
 struct WaitingClient {
     WaitingClient(ScriptedPeer &peer, bool isAnswered)
-        : connection(std::make_unique<Connection>(parametersOf(peer)))
+        : connection(std::make_unique<Connection>(withoutRecovery(peer)))
         , channel(connection->createChannel())
         , consumer(channel->consume(u"q"_s, {.consumerTag = u"c"_s, .resubscribe = true}, &owner))
     {

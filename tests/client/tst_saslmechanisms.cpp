@@ -42,7 +42,7 @@ public:
 
 ConnectionParameters with(const ScriptedPeer &peer, const QList<std::shared_ptr<SaslMechanism>> &mechanisms)
 {
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     parameters.setMechanisms(mechanisms);
     return parameters;
 }
@@ -101,7 +101,7 @@ void tst_SaslMechanisms::theChosenMechanismIsSent()
     ScriptedPeer::Handshake handshake;
     handshake.mechanisms = offered;
     peer.setHandshake(handshake);
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     if (!names.isEmpty())
         parameters.setMechanismNames(names);
     OpenClient client(parameters);
@@ -115,7 +115,7 @@ void tst_SaslMechanisms::externalIsNeverReplacedByAPassword()
 {
     ScriptedPeer peer;
     ScriptedPeer::Handshake handshake;
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     parameters.setExternalAuthentication();
     for (const QByteArray &offered : {QByteArray("PLAIN AMQPLAIN"), QByteArray("PLAIN EXTERNAL")}) {
         handshake.mechanisms = offered;

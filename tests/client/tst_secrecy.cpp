@@ -120,7 +120,7 @@ void tst_Secrecy::everyOutputOfAConnection()
             received += command.fields.value(field).toByteArray();
         return false;
     });
-    ConnectionParameters parameters = parametersOf(peer);
+    ConnectionParameters parameters = withoutRecovery(peer);
     parameters.setCredentials(u"guest"_s, Canary);
     const auto mechanism = std::make_shared<OwnMechanism>();
     bool reachesTheBroker = true;
@@ -147,7 +147,7 @@ void tst_Secrecy::everyOutputOfAConnection()
         handshake.challenges = {"who? " + Canary.toUtf8()};
         parameters.setMechanisms({mechanism});
     } else if (how == u"answer to credentialsRequested") {
-        parameters = ConnectionParameters();
+        parameters = withoutRecovery();
         parameters.setEndpoints(parametersOf(peer).endpoints());
         asks = true;
     } else if (how == u"refused renewal") {

@@ -62,7 +62,7 @@ void tst_SecretRenewal::refusedSecretEndsTheConnection()
 {
     ScriptedPeer peer;
     peer.closeInsteadOf("connection.update-secret-ok", 530, "NOT_ALLOWED");
-    OpenClient client(peer);
+    OpenClient client(withoutRecovery(peer));
     SignalLog log;
     log.watch(&client.connection);
     log.watch(client.connection.updateSecret(u"token"_s), u"updateSecret"_s);

@@ -241,7 +241,7 @@ void tst_TlsMatrix::attempt()
     const DefaultConfiguration guard(byDefault);
     ScriptedPeer peer;
     peer.setTls(test.server);
-    ConnectionParameters parameters;
+    ConnectionParameters parameters = withoutRecovery();
     Endpoint endpoint = test.endpoint;
     endpoint.port = peer.port();
     parameters.setEndpoints({endpoint});
@@ -281,7 +281,7 @@ void tst_TlsMatrix::filesAreReadForEachAttempt()
     const QString file = directory.filePath(u"ca.pem"_s);
     ScriptedPeer peer;
     peer.setTls(TlsSettings());
-    ConnectionParameters parameters;
+    ConnectionParameters parameters = withoutRecovery();
     parameters.setEndpoints({tlsEndpointOf(peer)});
     parameters.trustOnly(file);
     Connection connection(parameters);

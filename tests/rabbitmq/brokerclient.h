@@ -7,6 +7,7 @@
 #include <AmqpQt/Channel>
 #include <AmqpQt/Connection>
 #include <AmqpQt/Consumer>
+#include <AmqpQt/Recovery>
 
 #include <QtCore/qcoreapplication.h>
 #include <QtCore/qeventloop.h>
@@ -70,6 +71,13 @@ inline ConnectionParameters brokerParameters()
 {
     const Result<ConnectionParameters> parameters = ConnectionParameters::fromUrl(brokerUrl());
     return parameters ? *parameters : ConnectionParameters();
+}
+
+// For tests in which the connection ends with its first failure.
+inline ConnectionParameters withoutRecovery(ConnectionParameters parameters = brokerParameters())
+{
+    parameters.setRecoveryPolicy(parameters.recoveryPolicy().withEnabled(false));
+    return parameters;
 }
 
 // The options of a queue that several connections use. Unlike an exclusive queue it outlives its connection, so it

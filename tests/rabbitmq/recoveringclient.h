@@ -36,7 +36,7 @@ public:
         Endpoint endpoint = parameters.endpoints().constFirst();
         endpoint.port = proxy.serverPort();
         parameters.setEndpoints({endpoint});
-        parameters.setRecoveryPolicy(policy.withEnabled().withDelays(200ms, 400ms));
+        parameters.setRecoveryPolicy(policy.withDelays(200ms, 400ms));
         return parameters;
     }
 

@@ -29,7 +29,7 @@ if(TARGET example_receive)
     amqpqt_test(rabbitmq tst_tutorials LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)
     target_compile_definitions(tst_tutorials PRIVATE AMQPQT_EXAMPLES="$<TARGET_FILE_DIR:example_receive>")
     foreach(example send receive worker newtask dotasks emitlog receivelogs emitlogdirect receivelogsdirect emitlogtopic
-            receivelogstopic confirms)
+            receivelogstopic confirms parallel sensorwatch token)
         add_dependencies(tst_tutorials example_${example})
     endforeach()
     amqpqt_test(rabbitmq tst_parallel LIBRARIES AmqpQt::AmqpQt amqpqt_brokerfixture)

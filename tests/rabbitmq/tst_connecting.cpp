@@ -439,7 +439,7 @@ void tst_Connecting::serverOfAnotherProtocolIsNamed()
 void tst_Connecting::silentServerIsGivenUpInTime()
 {
     OtherServer server({});
-    ConnectionParameters parameters = server.parameters();
+    ConnectionParameters parameters = withoutRecovery(server.parameters());
     parameters.setConnectTimeout(300ms);
     Connection connection(parameters);
     QSignalSpy closed(&connection, &Connection::closed);

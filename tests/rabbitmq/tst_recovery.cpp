@@ -20,6 +20,7 @@ private Q_SLOTS:
     void init();
     void cleanup() { m_client.reset(); }
 
+    void connectionRecoversByDefault();
     void connectionClosedByAnOperatorComesBack();
     void queuesOfEveryKindComeBack();
     void changedQueueIsReported();
@@ -43,7 +44,7 @@ void tst_Recovery::init()
     m_reports.clear();
     ConnectionParameters parameters = brokerParameters();
     parameters.setConnectionName(m_name);
-    parameters.setRecoveryPolicy(RecoveryPolicy().withEnabled().withDelays(200ms, 1s));
+    parameters.setRecoveryPolicy(RecoveryPolicy().withDelays(200ms, 1s));
     m_client = std::make_unique<BrokerClient>(parameters);
     QVERIFY(m_client->isOpen());
     connect(&m_client->connection, &Connection::recovered, this,
@@ -71,6 +72,21 @@ bool tst_Recovery::loseAndRecover()
 {
     const qsizetype before = m_reports.size();
     return closeByOperator() && waitFor([&] { return m_reports.size() > before; });
+}
+
+void tst_Recovery::connectionRecoversByDefault()
+{
+    m_name = uniqueName(u"default"_s);
+    ConnectionParameters parameters = brokerParameters();
+    parameters.setConnectionName(m_name);
+    Connection connection(parameters);
+    QSignalSpy recovered(&connection, &Connection::recovered);
+    QSignalSpy closed(&connection, &Connection::closed);
+    VERIFY_OK(connection.open());
+    QVERIFY(closeByOperator());
+    QVERIFY(waitFor([&] { return recovered.size() == 1; }));
+    QVERIFY(connection.isOpen());
+    QCOMPARE(closed.size(), 0);
 }
 
 void tst_Recovery::connectionClosedByAnOperatorComesBack()

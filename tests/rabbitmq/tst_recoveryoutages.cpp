@@ -234,10 +234,9 @@ void tst_RecoveryOutages::failedOpensLeaveNothingBehind()
 {
     QTcpServer nobody;
     QVERIFY(nobody.listen(QHostAddress::LocalHost));
-    ConnectionParameters parameters;
+    ConnectionParameters parameters = withoutRecovery({});
     parameters.setEndpoints({{u"127.0.0.1"_s, nobody.serverPort()}});
     nobody.close();
-    parameters.setRecoveryPolicy(RecoveryPolicy().withEnabled(false));
     Connection connection(parameters);
     QVERIFY(!await(connection.open()));
     const qsizetype before = openFiles();
@@ -261,7 +260,7 @@ void tst_RecoveryOutages::endStopsTheWait()
     FaultProxy proxy(quint16(brokerUrl().port()));
     ConnectionParameters parameters = brokerParameters();
     parameters.setEndpoints({{u"127.0.0.1"_s, proxy.serverPort()}});
-    parameters.setRecoveryPolicy(RecoveryPolicy().withEnabled().withDelays(200ms, 200ms));
+    parameters.setRecoveryPolicy(RecoveryPolicy().withDelays(200ms, 200ms));
     auto connection = std::make_unique<Connection>(parameters);
     Channel *const channel = connection->createChannel();
     VERIFY_OK(connection->open());
@@ -298,7 +297,7 @@ void tst_RecoveryOutages::endStopsTheAttempt()
     FaultProxy proxy(quint16(brokerUrl().port()));
     ConnectionParameters parameters = brokerParameters();
     parameters.setEndpoints({{u"127.0.0.1"_s, proxy.serverPort()}});
-    parameters.setRecoveryPolicy(RecoveryPolicy().withEnabled().withDelays(200ms, 200ms));
+    parameters.setRecoveryPolicy(RecoveryPolicy().withDelays(200ms, 200ms));
     for (const qint64 place : {0, 8, 100, 300, 400}) { // of the handshake and the replay
         proxy.setFaults([](int) { return NetworkFault(); });
         auto connection = std::make_unique<Connection>(parameters);
@@ -345,7 +344,7 @@ void tst_RecoveryOutages::slotsMayEndEverything()
     FaultProxy proxy(quint16(brokerUrl().port()));
     ConnectionParameters parameters = brokerParameters();
     parameters.setEndpoints({{u"127.0.0.1"_s, proxy.serverPort()}});
-    parameters.setRecoveryPolicy(RecoveryPolicy().withEnabled().withDelays(200ms, 200ms));
+    parameters.setRecoveryPolicy(RecoveryPolicy().withDelays(200ms, 200ms));
     auto *connection = new Connection(parameters);
     const QPointer<Connection> guard(connection);
     Channel *const channel = connection->createChannel();
@@ -392,7 +391,7 @@ void tst_RecoveryOutages::closeAtRandomPoints()
     FaultProxy proxy(quint16(brokerUrl().port()));
     ConnectionParameters parameters = brokerParameters();
     parameters.setEndpoints({{u"127.0.0.1"_s, proxy.serverPort()}});
-    parameters.setRecoveryPolicy(RecoveryPolicy().withEnabled().withDelays(200ms, 200ms));
+    parameters.setRecoveryPolicy(RecoveryPolicy().withDelays(200ms, 200ms));
     for (int i = 0; i < 50; ++i) {
         Connection connection(parameters);
         Channel *const channel = connection.createChannel();

@@ -152,7 +152,7 @@ void tst_TlsLive::tlsPortIsNamed()
 
 void tst_TlsLive::closeByTheBrokerIsReported()
 {
-    ConnectionParameters parameters = m_parameters;
+    ConnectionParameters parameters = withoutRecovery(m_parameters);
     parameters.setConnectionName(uniqueName(u"tls"_s));
     BrokerClient client(parameters);
     QVERIFY(client.isOpen());

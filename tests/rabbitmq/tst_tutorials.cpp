@@ -13,6 +13,9 @@ private Q_SLOTS:
     void helloWorld();
     void callsThatTheBrokerRejectsEndWithItsReason_data();
     void callsThatTheBrokerRejectsEndWithItsReason();
+    void unreachableBrokerEndsThePrograms_data();
+    void unreachableBrokerEndsThePrograms();
+    void receiverSurvivesALoss();
     void workersShareTheTasks();
     void subscribersGetEveryLine();
     void severitiesAreRouted();
@@ -62,6 +65,42 @@ void tst_Tutorials::callsThatTheBrokerRejectsEndWithItsReason()
     QVERIFY2(result.errors.contains(name.toUtf8()), result.errors.constData());
     if (kind == u"exchange"_s)
         VERIFY_OK(client.channel->deleteExchange(name));
+}
+
+void tst_Tutorials::unreachableBrokerEndsThePrograms_data()
+{
+    QTest::addColumn<QStringList>("arguments");
+    for (const char *name : {"send", "receive", "newtask", "dotasks", "emitlog", "receivelogs", "confirms", "parallel",
+                             "sensorwatch", "token"})
+        QTest::newRow(name) << QStringList();
+    for (const char *name : {"receivelogsdirect", "receivelogstopic"})
+        QTest::newRow(name) << QStringList{u"key"_s};
+    for (const char *name : {"emitlogdirect", "emitlogtopic"})
+        QTest::newRow(name) << QStringList{u"key"_s, u"text"_s};
+}
+
+void tst_Tutorials::unreachableBrokerEndsThePrograms()
+{
+    QFETCH(const QStringList, arguments);
+    const QString url = u"amqp://127.0.0.1:1"_s; // nobody listens on this port
+    const ProcessResult result =
+        run(QString::fromLatin1(QTest::currentDataTag()), QStringList{u"--url"_s, url} + arguments);
+    QCOMPARE(result.exitCode, 1);
+    QVERIFY2(result.errors.startsWith("127.0.0.1:1: Connection refused"), result.errors.constData());
+    QCOMPARE(result.errors.count("Connection refused"), 1);
+}
+
+void tst_Tutorials::receiverSurvivesALoss()
+{
+    const QString queue = uniqueName(u"q"_s);
+    Receiver receive(u"receive"_s, {u"--queue"_s, queue});
+    VERIFY_PRINTS(receive, queue.toUtf8() + ": 0 messages are waiting\n");
+    QCOMPARE(brokerControl({u"-q"_s, u"close_all_connections"_s, u"the test"_s}).exitCode, 0);
+    VERIFY_RUNS(u"send"_s, {u"--queue"_s, queue, u"Hello"_s, u"again"_s});
+    VERIFY_PRINTS(receive, queue.toUtf8() + ": 0 messages are waiting\nHello again\n");
+    QVERIFY(receive.endsWell());
+    BrokerClient client;
+    VERIFY_OK(client.channel->deleteQueue(queue));
 }
 
 void tst_Tutorials::workersShareTheTasks()

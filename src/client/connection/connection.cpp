@@ -43,15 +43,11 @@ using namespace Qt::StringLiterals;
     waits for the broker's answer to each step. It fails when there has been no progress for
     ConnectionParameters::closeTimeout(). abort() drops the connection without any of these steps. Each open() ends with
     exactly one closed(), which is the last signal of the connection and its channels; open() may be called again
-    afterwards.
+    afterwards. A connection that was lost or could not be made is opened again automatically, see \l Recovery.
 
     A failed attempt keeps everything that waits for the connection: the calls, messages and consumers of channels that
     are not open yet are sent in the order in which they were made once an attempt succeeds. They end earlier, with
     ErrorKind::Cancelled, if close() or abort() is called, or if the connection or their channel is deleted.
-
-    Unless RecoveryPolicy::enabled is set, a lost connection is not restored automatically: closed() reports the reason,
-    and Error::isRecoverable() returns whether another attempt may help. The Channel objects stay; after another open(),
-    call Channel::reopen() for each of them to open it again and to restore its prefetch and its consumers.
 
     The destructor never blocks. It ends all replies with ErrorKind::Cancelled and leaves unsent bytes and
     \c connection.close to the event loop of its thread, which continues to send until there has been no progress for
@@ -60,8 +56,8 @@ using namespace Qt::StringLiterals;
 
     \section1 Recovery
 
-    With RecoveryPolicy::enabled, a connection that was lost or that open() could not make enters State::Recovering and
-    tries to connect until it succeeds: one pass over the endpoints in each attempt, with a random delay that grows. The
+    A connection that was lost or that open() could not make enters State::Recovering and tries to connect until it
+    succeeds: one pass over the endpoints in each attempt, with a random delay that grows. The
     reply of open() ends with its own attempt. closed() is emitted only when the recovery ends: because of close(),
     abort() or RecoveryPolicy::maximumAttempts, or because of an error that further attempts would meet again:
 
@@ -74,6 +70,10 @@ using namespace Qt::StringLiterals;
     \endlist
 
     The attempts use the latest parameters(). A connection on a device, see openOn(), does not recover.
+
+    If RecoveryPolicy::enabled is \c false, a lost connection is not restored: closed() reports the reason, and
+    Error::isRecoverable() returns whether another attempt may help. The Channel objects stay; after another open(),
+    call Channel::reopen() for each of them to open it again and to restore its prefetch and its consumers.
 
     \section1 Signals
 
@@ -319,8 +319,8 @@ using namespace Qt::StringLiterals;
 /*!
     \fn void AmqpQt::Connection::closed(const AmqpQt::Error &reason)
 
-    This signal is emitted when the connection has ended or could not be made. It is the last signal; each open() leads
-    to exactly one.
+    This signal is emitted when the connection has ended or could not be made, and no automatic recovery follows. It is
+    the last signal; each open() leads to exactly one.
 
     \a reason is not an error (Error::isError() is \c false) after close() and abort(). Otherwise it has one of these
     kinds:

@@ -181,7 +181,7 @@ QString recoveryProblem(const RecoveryPolicy &policy)
     \row \li maximumMessageSize() \li 128 MiB
     \row \li lowWatermark(), highWatermark(), bufferLimit() \li 1 MiB, 4 MiB, 128 MiB
     \row \li dispatchBudget() \li 4 ms
-    \row \li recoveryPolicy() \li disabled
+    \row \li recoveryPolicy() \li automatic recovery without a limit, after delays from 0.2 s to 30 s
     \endtable
 */
 

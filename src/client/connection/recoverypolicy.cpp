@@ -55,7 +55,7 @@ RecoveryPolicy with(RecoveryPolicy policy, Field RecoveryPolicy::*field, const V
 
 /*!
     \variable AmqpQt::RecoveryPolicy::enabled
-    \brief whether a connection that was lost, or that could not be opened, is opened again automatically; \c false by
+    \brief whether a connection that was lost, or that could not be opened, is opened again automatically; \c true by
     default. Connection::openOn() does not recover.
 */
 
