@@ -9,23 +9,19 @@ Item {
     id: banner
 
     required property Connection connection
-    required property Reconnector reconnector
     property string elementError    // of a queue, for example
 
-    readonly property bool offline: !connection.connected
-    readonly property bool failing: connection.errorString !== "" || reconnector.attempts > 0 // no error during an attempt
-    readonly property bool shown: offline ? failing || !connection.active : connection.blocked || elementError !== ""
+    readonly property bool offline: !connection.active || connection.bannerText !== ""
+    readonly property bool shown: offline || (connection.connected && (connection.blocked || elementError !== ""))
     readonly property color tone: !connection.active ? Theme.muted : !offline && connection.blocked ? Theme.warning : Theme.bad
     readonly property string title: !connection.active ? qsTr("Offline") : offline ? qsTr("Not connected")
         : connection.blocked ? qsTr("The broker accepts no messages") : qsTr("The broker refused something")
     readonly property string reason: {
-        if (!offline)
-            return connection.blocked ? qsTr("Reason: %1. Published messages wait.").arg(connection.blockedReason) : elementError
         if (!connection.active)
             return qsTr("Nothing is sent or received until you connect.")
-        if (reconnector.secondsLeft > 0)
-            return qsTr("%1. Next attempt in %2 s.").arg(connection.errorString).arg(reconnector.secondsLeft)
-        return connection.errorString || qsTr("Connecting again…")
+        if (!offline && connection.connected)
+            return connection.blocked ? qsTr("Reason: %1. Published messages wait.").arg(connection.blockedReason) : elementError
+        return connection.bannerText
     }
 
     clip: true
@@ -70,7 +66,7 @@ Item {
         FlatButton {
             visible: banner.offline
             text: qsTr("Connect now")
-            onClicked: banner.reconnector.connectNow()
+            onClicked: banner.connection.reconnect()
         }
     }
 }

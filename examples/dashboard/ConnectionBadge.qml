@@ -10,17 +10,19 @@ Rectangle {
     required property Connection connection
 
     readonly property string text: {
-        switch (connection.state) {
+        switch (connection.calmState) {
         case Connection.Open: return connection.blocked ? qsTr("Blocked") : qsTr("Connected")
         case Connection.Closed: return qsTr("Offline")
         case Connection.Closing: return qsTr("Closing")
+        case Connection.Recovering: return qsTr("Reconnecting")
         default: return qsTr("Connecting")
         }
     }
     readonly property color tone: {
-        switch (connection.state) {
+        switch (connection.calmState) {
         case Connection.Open: return connection.blocked ? Theme.warning : Theme.good
         case Connection.Closed: return connection.active ? Theme.bad : Theme.muted
+        case Connection.Recovering: return Theme.bad
         default: return Theme.muted
         }
     }

@@ -39,7 +39,6 @@ ApplicationWindow {
         Consumer { id: consumer; objectName: "consumer"; queue: inbox; prefetch: 1000; ackMode: Amqp.AfterDelivery }
         Publisher { id: publisher; exchange: sensors.name; contentType: "application/json" }
     }
-    Reconnector { id: reconnector; connection: broker }
     LatestValueModel { id: latest; consumer: consumer; columns: ["json.value"]; updateInterval: 1000; maximumCount: 96 }
     MessageModel {
         id: messages
@@ -59,7 +58,6 @@ ApplicationWindow {
         Banner {
             width: window.width
             connection: broker
-            reconnector: reconnector
             elementError: sensors.errorString || inbox.errorString || consumer.errorString || publisher.errorString
         }
     }

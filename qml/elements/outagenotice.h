@@ -19,7 +19,7 @@ public:
     void setWanted(bool wanted); // whether there should be a connection
     void update();
 
-    QString text() const { return m_text; } // one or two translated sentences, or empty
+    QString text() const { return m_text; }           // one or two translated sentences, or empty
     int secondsLeft() const { return m_secondsLeft; } // until the next attempt, rounded up; -1 if none is waited for
 
 Q_SIGNALS:

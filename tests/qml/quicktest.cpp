@@ -91,6 +91,7 @@ public:
         url.setPort(m_faults->serverPort());
         return url.toString();
     }
+    Q_INVOKABLE int unreliableCount() const { return m_faults->openCount(); }
     Q_INVOKABLE void cut() { m_faults->strike({.kind = NetworkFault::Kind::Reset}); }
     Q_INVOKABLE bool setReachable(bool reachable)
     {

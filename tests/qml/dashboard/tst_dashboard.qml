@@ -185,13 +185,35 @@ Item {
             }
             function test_bannerNamesTheReasonOfALostConnection() {
                 window.brokerUrl = "amqp://127.0.0.1:1"
-                waitForText(/127\.0\.0\.1:1: .*refused.*Next attempt in [0-9]+ s/)
+                waitForText(/^There is no connection to 127\.0\.0\.1: .*refused.*Next attempt in [0-9]+ s/)
                 waitForText(/^Not connected$/)
                 resize(375, 667)
                 tryVerify(() => visibleItems(root(), item => item instanceof Text && item.truncated).length === 0, 30000)
                 window.brokerUrl = test.url
                 waitForText(/^Connected$/)
                 tryVerify(() => !shows(/refused|Not connected/), 30000)
+            }
+            function test_windowGoesOnAfterAnOutage() {
+                window.brokerUrl = test.unreliableUrl()
+                tryVerify(() => test.unreliableCount() === 1, 30000)
+                waitForText(/^Connected$/)
+                waitForText(/^sensor\.1\./)
+                test.setReachable(false)
+                waitForText(/^The connection to 127\.0\.0\.1 is lost: .*Next attempt in [0-9]+ s\.$/)
+                waitForText(/^Reconnecting$/)
+                verify(shows(/^sensor\.1\./)) // what has arrived stays
+                const button = visibleItems(root(), item => item instanceof FlatButton && item.text === "Connect now")[0]
+                test.setReachable(true)
+                mouseClick(button)
+                waitForText(/^Connected$/)
+                tryVerify(() => !shows(/is lost|Not connected/), 30000)
+                waitForText(/^or Ctrl\+Enter$/)
+                read.clear()
+                keyClick(Qt.Key_Return, Qt.ControlModifier)
+                read.wait(30000)
+                waitForText(/^The broker has confirmed the message$/)
+                window.brokerUrl = test.url
+                waitForText(/^Connected$/)
             }
             function test_bannerShowsThatTheBrokerBlocks() {
                 if (!test.setMemoryAlarm(true))
