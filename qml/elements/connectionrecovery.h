@@ -39,17 +39,16 @@ public:
     void setMaximumDelay(int milliseconds);
     void setCalmAfter(int milliseconds);
 
-    void resetEnabled() { set(m_policy.enabled, defaults().enabled); }
-    void resetMaximumAttempts() { set(m_policy.maximumAttempts, defaults().maximumAttempts); }
-    void resetInitialDelay() { set(m_policy.initialDelay, defaults().initialDelay); }
-    void resetMaximumDelay() { set(m_policy.maximumDelay, defaults().maximumDelay); }
-    void resetCalmAfter() { set(m_policy.calmAfter, defaults().calmAfter); }
+    void resetEnabled() { set(m_policy.enabled, RecoveryPolicy().enabled); }
+    void resetMaximumAttempts() { set(m_policy.maximumAttempts, RecoveryPolicy().maximumAttempts); }
+    void resetInitialDelay() { set(m_policy.initialDelay, RecoveryPolicy().initialDelay); }
+    void resetMaximumDelay() { set(m_policy.maximumDelay, RecoveryPolicy().maximumDelay); }
+    void resetCalmAfter() { set(m_policy.calmAfter, RecoveryPolicy().calmAfter); }
 
 Q_SIGNALS:
     void changed();
 
 private:
-    static RecoveryPolicy defaults() { return RecoveryPolicy().withEnabled(); }
     bool isAtLeast(const char *property, int value, int minimum) const;
     void setTime(const char *property, std::chrono::milliseconds &setting, int milliseconds, int minimum);
     template <typename T>
@@ -60,7 +59,7 @@ private:
     }
 
     QObject *const m_connection; // named by warnings
-    RecoveryPolicy m_policy = defaults();
+    RecoveryPolicy m_policy;
 };
 
 } // namespace AmqpQt
