@@ -3,6 +3,8 @@
 
 #include "declarationqueue.h"
 
+#include <AmqpQt/recovery.h>
+
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 using Phase = DeclarationQueue::Phase;
@@ -14,15 +16,56 @@ namespace
 struct Declaring {
     Declaring()
     {
+        client.connection.setParameters(recovering());
         if (!client.open())
             qFatal("the connection does not open");
+        watchBroker();
+    }
+    // The connection recovers when recover() is called.
+    static ConnectionParameters recovering()
+    {
+        ConnectionParameters parameters;
+        parameters.setRecoveryPolicy(RecoveryPolicy().withDelays(24h, 24h, 1.0));
+        return parameters;
+    }
+    void lose()
+    {
+        client.broker().transport->fail(Error(ErrorKind::Network, u"lost"_s));
+        awaitLoss();
+    }
+    void awaitLoss()
+    {
+        if (!waitUntil([this] { return client.connection.state() == Connection::State::Recovering; }))
+            qFatal("the loss is not noticed");
+        received.clear();
+    }
+    void recover()
+    {
+        const std::size_t attempts = client.brokers.size();
+        client.connection.reconnectNow();
+        if (!waitUntil([&] { return client.brokers.size() > attempts; }))
+            qFatal("there is no attempt");
+        watchBroker();
+        client.broker().transport->accept();
+    }
+    void watchBroker()
+    {
         client.broker().hook = [this](const Frame &frame) {
             if (const auto declare = frame.as<Wire::QueueDeclare>()) {
                 const QByteArray name = declare->queue.toByteArray();
                 received += u"%1 queue %2"_s.arg(frame.channel).arg(QString::fromUtf8(name));
                 if (name == "refused")
                     client.broker().send(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND"}, frame.channel);
-                return name == "refused" || name == "unanswered";
+                if (name == "fatal")
+                    client.broker().send(Wire::ConnectionClose{.replyCode = 541,
+                                                               .replyText = "INTERNAL_ERROR",
+                                                               .classId = Wire::QueueDeclare::id.classId,
+                                                               .methodId = Wire::QueueDeclare::id.methodId});
+                return name == "refused" || name == "fatal" || (name == "unanswered" && !answersAll);
+            }
+            if (frame.is(Wire::QueuePurge::id)) {
+                received += u"%1 purge"_s.arg(frame.channel);
+                return !answersAll;
             }
             if (frame.is(Wire::ExchangeDeclare::id))
                 received += u"%1 exchange"_s.arg(frame.channel);
@@ -47,6 +90,7 @@ struct Declaring {
         return [this, name](const Result<QueueInfo> &result) { log += name + u' ' + brief(result.error()); };
     }
 
+    bool answersAll = false;
     QStringList received; // with the numbers of the channels
     QStringList log;
     QObject owner;
@@ -69,6 +113,9 @@ private Q_SLOTS:
     void unneededStepIsSkipped();
     void stepOfAnyTimeWaitsForNoPhase();
     void onlyCallsMadeOnceFailWithTheConnection();
+    void callsKeepTheirPlacesInARecovery();
+    void callForWhichTheConnectionIsClosedFailsAlone();
+    void namesFollowTheBroker();
 };
 
 void tst_DeclarationQueue::exchangesQueuesAndBindingsComeInThisOrder()
@@ -158,6 +205,68 @@ void tst_DeclarationQueue::onlyCallsMadeOnceFailWithTheConnection()
     t.log.clear();
     t.queue.clear(); // the connection has ended
     QCOMPARE(t.log, QStringList({u"once NotOpen"_s, u"never NotOpen"_s}));
+}
+
+void tst_DeclarationQueue::callsKeepTheirPlacesInARecovery()
+{
+    Declaring t;
+    QObject third;
+    QObject fourth;
+    t.declare(&t.owner, u"unanswered"_s);
+    t.queue.addOnce(
+        &t.other,
+        [&t](Channel *channel) {
+            t.log += u"call purge"_s;
+            return std::optional(channel->purgeQueue(u"q"_s));
+        },
+        [&t](const Result<quint32> &result) { t.log += u"purge "_s + brief(result.error()); });
+    QVERIFY(waitUntil([&] { return t.received.size() == 2; }));
+    t.lose();
+    t.declare(&third, u"during the outage"_s);
+    settleEvents();
+    QCOMPARE(t.log, QStringList({u"call unanswered"_s, u"call purge"_s, u"purge Network"_s}));
+    t.log.clear();
+    t.answersAll = true;
+    t.recover();
+    t.declare(&fourth, u"after it"_s);
+    QVERIFY(waitUntil([&] { return t.log.contains(u"after it ok"_s); }));
+    QCOMPARE(t.log.first(), u"unanswered ok"_s); // without another call by the queue
+    QVERIFY(t.log.contains(u"during the outage ok"_s));
+    QCOMPARE(t.received.count(u"1 queue unanswered"_s), 1);
+    QCOMPARE(t.received.filter(u"purge"_s), QStringList());
+}
+
+void tst_DeclarationQueue::callForWhichTheConnectionIsClosedFailsAlone()
+{
+    Declaring t;
+    QObject third;
+    t.declare(&t.owner, u"fatal"_s);
+    t.declare(&t.other, u"unanswered"_s);
+    t.awaitLoss();
+    t.answersAll = true;
+    t.recover();
+    t.declare(&third, u"later"_s);
+    QVERIFY(waitUntil([&] { return t.log.contains(u"later ok"_s); }));
+    QCOMPARE(t.log.filter(u"fatal"_s), QStringList({u"call fatal"_s, u"fatal ConnectionClosed 541"_s}));
+    QCOMPARE(t.log.filter(u"unanswered"_s), QStringList({u"call unanswered"_s, u"unanswered ok"_s}));
+    QCOMPARE(t.received.filter(u"fatal"_s), QStringList());
+}
+
+void tst_DeclarationQueue::namesFollowTheBroker()
+{
+    Declaring t;
+    t.declare(&t.owner, u"unanswered"_s);
+    QVERIFY(waitUntil([&] { return t.received.size() == 1; }));
+    Q_EMIT t.client.connection.queueRenamed(u"a"_s, u"b"_s);
+    Q_EMIT t.client.connection.queueRenamed(u"b"_s, u"c"_s);
+    QCOMPARE(t.queue.currentName(u"a"_s), u"c"_s);
+    QCOMPARE(t.queue.currentName(u"d"_s), u"d"_s);
+    t.queue.clear();
+    settleEvents();
+    t.declare(&t.owner, u"q"_s); // when nothing depends on the names, they are forgotten
+    QVERIFY(waitUntil([&] { return t.log.contains(u"q ok"_s); }));
+    settleEvents();
+    QCOMPARE(t.queue.currentName(u"a"_s), u"a"_s);
 }
 
 QTEST_GUILESS_MAIN(tst_DeclarationQueue)

@@ -252,6 +252,47 @@ TestCase {
         compare(countsOf(system, system.queue.declaredName), data.tag === "changed" ? "2" : "1")
     }
 
+    function test_exclusiveConsumerWhoseQueueSomebodyElseReadsAfterTheOutage() {
+        const other = create(others)
+        const shared = create(queues, { connection: other, name: test.uniqueName("shared"), durable: false,
+                                        arguments: { "x-expires": 60000 } })
+        tryCompare(shared, "declaredName", shared.name, 30000)
+        const system = createOpen(test.uniqueName("queue"))
+        const extra = create(consumers, { connection: system, queueName: shared.name, exclusive: true })
+        tryCompare(extra, "subscribed", true, 30000)
+        loseForAWhile(system)
+        const theirs = create(consumers, { connection: other, queue: shared })
+        tryCompare(theirs, "subscribed", true, 60000)
+        const report = recover(system)
+        compare(report.failures.length, 1)
+        verify(extra.errorString.includes("ACCESS_REFUSED"), extra.errorString)
+        compare(extra.subscribed, false)
+        tryCompare(system.consumer, "subscribed", true, 30000)
+        theirs.active = false
+        tryCompare(extra, "subscribed", true, 60000)
+        compare(extra.errorString, "")
+    }
+
+    function test_consumerByNameWhoseQueueIsMissingAfterTheOutage() {
+        const other = create(others)
+        const shared = create(queues, { connection: other, name: test.uniqueName("shared"), durable: false,
+                                        arguments: { "x-expires": 60000 } })
+        tryCompare(shared, "declaredName", shared.name, 30000)
+        const system = createOpen(test.uniqueName("queue"))
+        const extra = create(consumers, { connection: system, queueName: shared.name })
+        tryCompare(extra, "subscribed", true, 30000)
+        loseForAWhile(system)
+        shared.remove()
+        tryCompare(shared, "declaredName", "", 30000)
+        recover(system)
+        verify(extra.errorString.includes("waits for the queue"), extra.errorString)
+        compare(extra.subscribed, false)
+        tryCompare(system.consumer, "subscribed", true, 30000)
+        shared.changed() // declares it again
+        tryCompare(extra, "subscribed", true, 60000)
+        compare(extra.errorString, "")
+    }
+
     function test_elementsCreatedDuringTheOutage() {
         const system = createOpen(test.uniqueName("queue"))
         loseForAWhile(system)
