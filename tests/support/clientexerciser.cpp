@@ -110,12 +110,36 @@ QString ClientExerciser::run()
             m_broker.answerEverything();
             runEvents();
         }
+        if (m_flags & 16)
+            beginRecovery();
     }
     while (m_failure.isEmpty() && !m_script.isEmpty())
         step();
     if (m_failure.isEmpty())
         finish();
     return m_failure;
+}
+
+// Loses the connections, and stops at some point of their recovery.
+void ClientExerciser::beginRecovery()
+{
+    if (Channel *channel = anyChannel())
+        make([&] { return channel->declareTemporaryQueue(); }, "declareTemporaryQueue");
+    for (int passes = 0; passes < 4; ++passes) {
+        m_broker.answerEverything();
+        runEvents();
+    }
+    m_broker.hangUp();
+    for (int passes = 0; passes < 4; ++passes)
+        runEvents();
+    for (const ClientObserver::ConnectionRecord &record : m_observer.connections) {
+        if (record.object)
+            m_observer.called([&] { record.object->reconnectNow(); });
+    }
+    for (int passes = m_script.byte() % 32; passes > 0; --passes) {
+        m_broker.answerEverything();
+        runEvents();
+    }
 }
 
 void ClientExerciser::step()

@@ -32,6 +32,7 @@ private:
     };
     static const ChannelCalls &channelCalls();
 
+    void beginRecovery();
     void step();
     void runEvents();
     void actInSlot(const QByteArray &signal);

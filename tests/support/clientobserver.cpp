@@ -57,7 +57,7 @@ bool mayFollow(Channel::State before, Channel::State after)
     case S::Closing:
         return after == S::Closed;
     case S::Recovering:
-        return isOneOf(after, {S::Open, S::Closed});
+        return isOneOf(after, {S::Open, S::Closing, S::Closed});
     }
     return false;
 }
@@ -147,7 +147,8 @@ void ClientObserver::watch(Connection *connection)
     ConnectionRecord &record = connections.emplace_back();
     record.object = connection;
     watchState(record);
-    reportSignals(connection);
+    // Only a connection that is to ask for credentials has a slot for the request; it would wait for the answer.
+    reportSignals(connection, {QMetaMethod::fromSignal(&Connection::credentialsRequested)});
 }
 
 void ClientObserver::watch(Channel *channel)
