@@ -76,17 +76,27 @@ bool BrokerNode::run(const QStringList &arguments)
     return waitForEnd();
 }
 
-QSet<QString> BrokerNode::entities() const
+std::optional<QSet<QString>> BrokerNode::entities() const
 {
     QByteArrayList outputs;
     for (const QStringList &command : TopologyModel::commands()) {
         QProcess process;
         process.start(brokerScript(), QStringList{u"ctl"_s} + command);
         if (!waitForProcess(process))
-            return {};
+            return std::nullopt;
         outputs += process.readAllStandardOutput();
     }
     return TopologyModel::parse(outputs);
+}
+
+QStringList BrokerNode::differences(const TopologyModel &model) const
+{
+    constexpr int Tries = 3; // since rabbitmqctl may fail to reach the node
+    for (int i = 0; i < Tries; ++i) {
+        if (const auto found = entities())
+            return model.differences(*found);
+    }
+    return {u"rabbitmqctl cannot list it"_s};
 }
 
 int BrokerNode::staleAckCount() const

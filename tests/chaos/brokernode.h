@@ -5,8 +5,10 @@
 #include <QtCore/qstringlist.h>
 
 #include <memory>
+#include <optional>
 
 class QProcess;
+class TopologyModel;
 
 // The private node of tools/broker, which runs this program. The functions that wait run the event loop.
 class BrokerNode
@@ -21,12 +23,14 @@ public:
     bool waitForEnd();
     bool start(); // after either of them, and waits until it is ready
 
-    QSet<QString> entities() const;             // see TopologyModel; empty if rabbitmqctl fails
+    // Returns what the node has in addition to the model or lacks, or that rabbitmqctl fails.
+    QStringList differences(const TopologyModel &model) const;
     QString errors() const { return m_errors; } // of the last command that has failed
     int staleAckCount()
         const; // channels that the node has closed because of an unknown delivery tag, since its first start
 
 private:
+    std::optional<QSet<QString>> entities() const; // see TopologyModel
     void launch(const QStringList &arguments);
     bool run(const QStringList &arguments);
 

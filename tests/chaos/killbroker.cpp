@@ -45,12 +45,13 @@ Outcome killBroker(const Settings &settings)
             TopologyModel model;
             for (const QString &entity : streams.entities())
                 model.insert(entity);
-            for (const QString &difference : model.differences(node.entities()))
+            for (const QString &difference : node.differences(model))
                 verdict.add(Violation::TopologyDiffers, u"kill %1, %2"_s.arg(kill).arg(difference));
         }
         progress(u"kill %1 of %2: %3 messages"_s.arg(kill).arg(settings.kills).arg(streams.publishedCount()));
     }
-    waitFor([&] { return streams.publishedCount() >= settings.messages; }, settings.patience);
+    if (!streams.waitUntilQuiet(settings.patience))
+        streams.fail(u"not everything has been published"_s);
     Outcome outcome = streams.finish(parameters, settings.patience);
     verdict.add(Violation::StaleAck, u"in the broker's log"_s, node.staleAckCount());
     outcome.verdict.add(verdict);

@@ -22,7 +22,7 @@ Outcome restartBroker(const Settings &settings)
 
     // Whether the topology is that of the model, and whether each consumer receives one message.
     const auto check = [&](int restart) {
-        for (const QString &difference : subscribers.model().differences(node.entities()))
+        for (const QString &difference : node.differences(subscribers.model()))
             watch.fail(Violation::TopologyDiffers, u"restart %1, %2"_s.arg(restart).arg(difference));
         subscribers.publishToEach(restart);
         waitFor([&] { return subscribers.isServed(); }, settings.patience);

@@ -54,7 +54,6 @@ bool Streams::isQuiet() const
     return std::all_of(m_streams.begin(), m_streams.end(), [](const auto &stream) { return stream->isQuiet(); });
 }
 
-// Returns false if nothing has happened for `patience`.
 bool Streams::waitUntilQuiet(std::chrono::milliseconds patience)
 {
     const auto eventCount = [this] {

@@ -17,6 +17,7 @@ public:
     void publishUpTo(quint64 number); // in each stream
     void stop();
     bool isQuiet() const;
+    bool waitUntilQuiet(std::chrono::milliseconds patience); // false if nothing has happened for so long
     bool isRecovered() const { return m_watch.ledger().isRecovered() && m_connection.isOpen(); }
     int lossCount() const { return m_watch.ledger().lossCount(); }
     quint64 publishedCount() const;
@@ -27,8 +28,6 @@ public:
     Outcome finish(const AmqpQt::ConnectionParameters &direct, std::chrono::milliseconds patience);
 
 private:
-    bool waitUntilQuiet(std::chrono::milliseconds patience);
-
     AmqpQt::Connection m_connection;
     ConnectionWatch m_watch;
     std::vector<std::unique_ptr<Stream>> m_streams;
