@@ -96,7 +96,7 @@ public:
     Q_INVOKABLE bool setReachable(bool reachable)
     {
         if (reachable)
-            return m_faults->isListening() || m_faults->listen(QHostAddress::LocalHost, m_unreachablePort);
+            return !m_faults || m_faults->isListening() || m_faults->listen(QHostAddress::LocalHost, m_unreachablePort);
         m_unreachablePort = m_faults->serverPort();
         m_faults->close();
         cut();

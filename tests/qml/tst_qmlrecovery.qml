@@ -154,10 +154,13 @@ TestCase {
         compare(report.failures.length, 0)
     }
 
-    function test_queueThatTheBrokerNamesGetsANewName() {
+    function test_queueThatTheBrokerNamesGetsANewName_data() {
+        return ["queue.declare", "queue.bind", "basic.consume"].map(method => ({ tag: method }))
+    }
+    function test_queueThatTheBrokerNamesGetsANewName(data) {
         const system = createOpen("")
         const before = system.queue.declaredName
-        test.countSent("queue.bind")
+        test.countSent(data.tag)
         test.cut()
         tryVerify(() => system.reports.length === 1, 30000)
         verify(system.queue.declaredName.startsWith("amq.gen-"), system.queue.declaredName)
@@ -204,13 +207,17 @@ TestCase {
     }
     function test_exclusiveQueueWithOtherArgumentsDuringTheOutage(data) {
         const system = createOpen(data.name)
+        const before = system.queue.declaredName
         loseForAWhile(system)
         system.queue.maximumLength = 7
-        recover(system)
+        const restored = recover(system).renamedQueues[before] || ""
         compare(publishAll(system, ["old"]), "0")
         tryCompare(system, "keys", ["old"], 30000)
         compare(system.queue.errorString, "")
         compare(countsOf(system, system.queue.declaredName), "1")
+        compare(restored !== "", data.name === "")
+        if (restored)
+            compare(countsOf(system, restored), "NOT_FOUND")
     }
 
     function test_exclusiveQueueWhoseElementIsDestroyedDuringTheOutage() {
@@ -311,12 +318,18 @@ TestCase {
         const system = createOpen(test.uniqueName("queue"))
         const queue = create(queues, { connection: system, name: name, passive: true })
         tryCompare(queue, "declaredName", name, 30000)
+        const exchange = create(exchanges, { connection: system, name: test.uniqueName("none"), passive: true })
+        tryVerify(() => exchange.errorString.includes("NOT_FOUND"), 30000)
+        exchange.name = "amq.topic"
+        tryCompare(exchange, "errorString", "", 30000)
+        const checked = create(spies, { target: exchange, signalName: "declared" })
         loseForAWhile(system)
         owner.remove()
         tryCompare(owner, "declaredName", "", 30000)
         recover(system)
         tryVerify(() => queue.errorString.includes("NOT_FOUND"), 30000)
         compare(queue.declaredName, "")
+        tryCompare(checked, "count", 1, 30000)
     }
 
     function test_queueThatSomebodyElseHasDeclaredDifferently() {
