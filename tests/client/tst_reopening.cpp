@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "client/clientsupport.h"
+#include "support/waystosettle.h"
 
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
@@ -94,9 +95,7 @@ void tst_Reopening::startedComesAgain()
 
 void tst_Reopening::oldDeliveriesAreStale_data()
 {
-    QTest::addColumn<QString>("how");
-    for (const char *how : {"message.ack", "message.nack", "ack", "ackUpTo", "nack", "nackUpTo"})
-        QTest::newRow(how) << QString::fromLatin1(how);
+    addWaysToSettle();
 }
 
 void tst_Reopening::oldDeliveriesAreStale()
@@ -119,22 +118,7 @@ void tst_Reopening::oldDeliveriesAreStale()
 
     SignalLog log;
     log.watch(client.channel);
-    const auto settleAs = [&](const Message &message) {
-        if (how == u"message.ack")
-            message.ack();
-        else if (how == u"message.nack")
-            message.nack();
-        else if (how == u"ack")
-            return client.channel->ack(message);
-        else if (how == u"ackUpTo")
-            return client.channel->ackUpTo(message);
-        else if (how == u"nack")
-            return client.channel->nack(message);
-        else
-            return client.channel->nackUpTo(message);
-        return client.channel->lastCallError().kind() != ErrorKind::StaleDelivery;
-    };
-    QVERIFY(!settleAs(messages.first()));
+    QVERIFY(!settleBy(how, client.channel, messages.first()));
     QCOMPARE(client.channel->lastCallError().kind(), ErrorKind::StaleDelivery);
     settle(client.connection);
     QCOMPARE(log.entries, QStringList{u"channel.settlementFailed StaleDelivery"_s});

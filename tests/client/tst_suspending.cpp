@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "client/channel/channel_p.h"
 #include "client/recoveringclient.h"
+#include "support/waystosettle.h"
 
 #include <QtCore/qthread.h>
 
@@ -191,9 +192,7 @@ void tst_Suspending::reopenAndWhenOpenWaitForTheRecovery()
 
 void tst_Suspending::lateSettlementsHaveNoEffect_data()
 {
-    QTest::addColumn<QString>("how");
-    for (const char *how : {"message.ack", "message.nack", "ack", "ackUpTo", "nack", "nackUpTo"})
-        QTest::newRow(how) << QString::fromLatin1(how);
+    addWaysToSettle();
 }
 
 void tst_Suspending::lateSettlementsHaveNoEffect()
@@ -210,27 +209,12 @@ void tst_Suspending::lateSettlementsHaveNoEffect()
     SignalLog log;
     log.watch(client.channel);
     log.watch(&client.connection);
-    const auto settleAs = [&](const Message &message) {
-        if (how == u"message.ack")
-            message.ack();
-        else if (how == u"message.nack")
-            message.nack();
-        else if (how == u"ack")
-            return client.channel->ack(message);
-        else if (how == u"ackUpTo")
-            return client.channel->ackUpTo(message);
-        else if (how == u"nack")
-            return client.channel->nack(message);
-        else
-            return client.channel->nackUpTo(message);
-        return false;
-    };
-    QVERIFY(!settleAs(messages.at(0))); // while recovering
+    QVERIFY(!settleBy(how, client.channel, messages.at(0))); // while recovering
     QVERIFY(client.recover());
     QVERIFY(waitUntil([&] { return consumer->state() == Consumer::State::Active; }));
     peer.sendRaw(deliveries("c1", 1, {"new", "new"})); // have the same numbers
     QVERIFY(waitUntil([&] { return messages.size() == 4; }));
-    QVERIFY(!settleAs(messages.at(1)));
+    QVERIFY(!settleBy(how, client.channel, messages.at(1)));
     settle(client.connection);
     QCOMPARE(log.only(u"channel.settlementFailed"_s) + log.only(u"connection.settlementFailed"_s) +
                  log.only(u"channel.errorOccurred"_s),

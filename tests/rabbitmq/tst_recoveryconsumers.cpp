@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "rabbitmq/queues.h"
-#include "rabbitmq/recoveringclient.h"
+#include "rabbitmq/recoverytest.h"
 
 #include <QtTest/qsignalspy.h>
 
@@ -10,24 +10,11 @@ using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
 // Consumers after a lost connection.
-class tst_RecoveryConsumers : public QObject
+class tst_RecoveryConsumers : public RecoveryTest
 {
     Q_OBJECT
 
 private Q_SLOTS:
-    void init()
-    {
-        m_client = std::make_unique<RecoveringClient>();
-        QVERIFY(m_client->open());
-        m_other = std::make_unique<BrokerClient>();
-        QVERIFY(m_other->isOpen());
-    }
-    void cleanup()
-    {
-        m_client.reset();
-        m_other.reset();
-    }
-
     void brokerHasTheSameConsumersAfterEachOutage();
     void signalsComeOnceFromTheSameObject();
     void settingsOfTheChannelApply();
@@ -47,9 +34,6 @@ private:
             qWarning("the queue is not declared");
         return queue;
     }
-
-    std::unique_ptr<RecoveringClient> m_client;
-    std::unique_ptr<BrokerClient> m_other; // without recovery, not through the proxy
 };
 
 void tst_RecoveryConsumers::brokerHasTheSameConsumersAfterEachOutage()
@@ -269,4 +253,5 @@ void tst_RecoveryConsumers::consumerCancelledMeanwhileStaysGone()
 
 QTEST_GUILESS_MAIN(tst_RecoveryConsumers)
 
+#include "moc_recoverytest.cpp"
 #include "tst_recoveryconsumers.moc"

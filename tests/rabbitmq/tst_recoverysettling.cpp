@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "rabbitmq/queues.h"
-#include "rabbitmq/recoveringclient.h"
+#include "rabbitmq/recoverytest.h"
+#include "support/waystosettle.h"
 
 #include <AmqpQt/Publisher>
 
@@ -13,24 +14,11 @@ using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
 // What was under way when the connection was lost: deliveries, settlements, publishes and calls.
-class tst_RecoverySettling : public QObject
+class tst_RecoverySettling : public RecoveryTest
 {
     Q_OBJECT
 
 private Q_SLOTS:
-    void init()
-    {
-        m_client = std::make_unique<RecoveringClient>();
-        QVERIFY(m_client->open());
-        m_other = std::make_unique<BrokerClient>();
-        QVERIFY(m_other->isOpen());
-    }
-    void cleanup()
-    {
-        m_client.reset();
-        m_other.reset();
-    }
-
     void lateSettlementsSendNothing_data();
     void lateSettlementsSendNothing();
     void lateSettlementOfAFetchedMessageSendsNothing();
@@ -42,17 +30,11 @@ private Q_SLOTS:
     void setUpCallsKeepTheirReplies();
     void otherCallsEnd();
     void manyCallsAreAnswered();
-
-private:
-    std::unique_ptr<RecoveringClient> m_client;
-    std::unique_ptr<BrokerClient> m_other; // without recovery, not through the proxy
 };
 
 void tst_RecoverySettling::lateSettlementsSendNothing_data()
 {
-    QTest::addColumn<QString>("how");
-    for (const char *how : {"message.ack", "message.nack", "ack", "ackUpTo", "nack", "nackUpTo"})
-        QTest::newRow(how) << QString::fromLatin1(how);
+    addWaysToSettle();
 }
 
 void tst_RecoverySettling::lateSettlementsSendNothing()
@@ -69,18 +51,7 @@ void tst_RecoverySettling::lateSettlementsSendNothing()
     QVERIFY(waitFor([&] { return messages.size() == 6; }));
     QCOMPARE(messages.at(1).deliveryTag(), messages.at(4).deliveryTag()); // the numbers begin again
     const Message old = messages.at(1);
-    if (how == "message.ack"_L1)
-        old.ack();
-    else if (how == "message.nack"_L1)
-        old.nack(Requeue::No);
-    else if (how == "ack"_L1)
-        channel->ack(old);
-    else if (how == "ackUpTo"_L1)
-        channel->ackUpTo(old);
-    else if (how == "nack"_L1)
-        channel->nack(old, Requeue::No);
-    else
-        channel->nackUpTo(old, Requeue::No);
+    QVERIFY(!settleBy(how, channel, old));
     QCOMPARE(queueCounts(channel, queue), QByteArray("0 3"));
     QVERIFY(channel->isOpen());
     QCOMPARE(settlementFailed.count(), 0);
@@ -313,4 +284,5 @@ void tst_RecoverySettling::manyCallsAreAnswered()
 
 QTEST_GUILESS_MAIN(tst_RecoverySettling)
 
+#include "moc_recoverytest.cpp"
 #include "tst_recoverysettling.moc"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "rabbitmq/recoveringclient.h"
+#include "rabbitmq/recoverytest.h"
 
 #include <AmqpQt/Topology>
 
@@ -7,24 +7,11 @@ using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
 // The entities that come back after a lost connection, and those that stay gone.
-class tst_RecoveryTopology : public QObject
+class tst_RecoveryTopology : public RecoveryTest
 {
     Q_OBJECT
 
 private Q_SLOTS:
-    void init()
-    {
-        m_client = std::make_unique<RecoveringClient>();
-        QVERIFY(m_client->open());
-        m_other = std::make_unique<BrokerClient>();
-        QVERIFY(m_other->isOpen());
-    }
-    void cleanup()
-    {
-        m_client.reset();
-        m_other.reset();
-    }
-
     void exclusiveEntitiesComeBack();
     void everyWayToDeclareIsRecorded();
     void argumentsAreThoseOfTheCall();
@@ -68,9 +55,6 @@ private:
         message.setHeaders(headers);
         return bool(await(own->publishWithReply(exchange, key, message)));
     }
-
-    std::unique_ptr<RecoveringClient> m_client;
-    std::unique_ptr<BrokerClient> m_other; // without recovery, not through the proxy
 };
 
 void tst_RecoveryTopology::exclusiveEntitiesComeBack()
@@ -337,4 +321,5 @@ void tst_RecoveryTopology::withoutTopologyOnlyConsumersComeBack()
 
 QTEST_GUILESS_MAIN(tst_RecoveryTopology)
 
+#include "moc_recoverytest.cpp"
 #include "tst_recoverytopology.moc"
