@@ -18,7 +18,7 @@ foreach(test tst_applying tst_attemptparameters tst_badinput tst_cancelling tst_
         tst_helperchannel tst_latesettlements
         tst_lifetime tst_opening tst_publisher tst_publisherdeletion tst_publisheroutbox tst_publisherrecovery tst_reentrancy
         tst_reopening tst_replytimeout tst_restoring tst_resubscribing tst_saslmechanisms tst_secretrenewal tst_suspending tst_tlsmatrix tst_turns
-        tst_recoverywire
+        tst_recoverywire tst_refusedentities
         tst_writing
         tst_wrongsettling)
     amqpqt_test(client ${test} LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests amqpqt_scriptedpeer)

@@ -4,8 +4,10 @@
 #include <AmqpQt/recovery.h>
 
 #include <QtCore/qelapsedtimer.h>
+#include <QtCore/qthread.h>
 
 #include <algorithm>
+#include <memory>
 
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
@@ -83,6 +85,7 @@ private Q_SLOTS:
     void lossAtEachStepOfTheRecovery();
     void singleBytesRecoverAsWell();
     void heartbeatsOfOneConnectionRemain();
+    void silentConnectionRecoversInAThreadOfItsOwn();
     void refusedDeclarationDoesNotRepeatTheRecovery();
     void staleSettlementsAreNeverSent();
 };
@@ -316,6 +319,28 @@ void tst_RecoveryWire::heartbeatsOfOneConnectionRemain()
     QVERIFY(waitUntil([&] { return peer.heartbeats() >= before + 3; }));
     // At most one in each half of the interval.
     QVERIFY2(timer.elapsed() >= 2 * 450, qPrintable(QString::number(timer.elapsed())));
+}
+
+void tst_RecoveryWire::silentConnectionRecoversInAThreadOfItsOwn()
+{
+    ScriptedPeer peer(ScriptedPeer::Lives::InItsOwnThread); // sends no heartbeats
+    bool isRecovered = false;
+    ErrorKind reason = ErrorKind::NoError;
+    const std::unique_ptr<QThread> thread(QThread::create([&] {
+        ConnectionParameters parameters = recoveringParameters(peer);
+        parameters.setHeartbeatInterval(1s);
+        RecoveringClient client(parameters);
+        Consumer *const consumer = client.consume();
+        QObject::connect(&client.connection, &Connection::reconnecting, &client.connection, [&] {
+            reason = client.connection.error().kind();
+            client.connection.reconnectNow(); // in the slot that learns of the missing heartbeats
+        });
+        isRecovered = client.recover() && consumer->state() == Consumer::State::Active;
+    }));
+    thread->start();
+    thread->wait(); // the event loop of this thread stands still
+    QVERIFY(isRecovered);
+    QCOMPARE(reason, ErrorKind::Timeout);
 }
 
 void tst_RecoveryWire::refusedDeclarationDoesNotRepeatTheRecovery()

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "client/clientsupport.h"
-#include "client/connection/connection_p.h"
-
-#include <AmqpQt/recovery.h>
-
-#include <QtCore/qset.h>
+#include "client/restoringclient.h"
 
 #include <memory>
-#include <optional>
 
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
@@ -25,14 +19,6 @@ private Q_SLOTS:
     void nothingRecordedNeedsNoReplay();
     void renamedQueuesAreFollowed();
     void consumersAreAwaited();
-    void refusedEntityIsReported_data();
-    void refusedEntityIsReported();
-    void missingEntityIsReported_data();
-    void missingEntityIsReported();
-    void missingEntityIsWaitedFor();
-    void removedBindingIsNotWaitedFor();
-    void lockedQueueIsTriedAgain_data();
-    void lockedQueueIsTriedAgain();
     void lossDuringTheReplayStartsOver();
     void manyLossesAreRecoveredFromOnceEach();
     void givingUpEndsTheChannels_data();
@@ -43,137 +29,6 @@ private Q_SLOTS:
     void slotMayDeleteTheConnection_data();
     void slotMayDeleteTheConnection();
 };
-
-namespace
-{
-
-constexpr std::chrono::milliseconds Shortest = 200ms;
-
-// A client of a scripted peer that recovers, with one channel.
-class Restoring
-{
-public:
-    explicit Restoring(const RecoveryPolicy &policy = {})
-        : connection(parameters(policy.withDelays(Shortest, Shortest, 1.0)))
-        , channel(connection.createChannel())
-    {
-        log.watch(&connection);
-        QObject::connect(&connection, &Connection::recovered, &connection, [this](const RecoveryReport &report) {
-            log.add(u"recovered"_s);
-            reports.append(report);
-        });
-        QObject::connect(&connection, &Connection::queueRenamed, &connection,
-                         [this](const QString &from, const QString &to) { log.add(from + u" is "_s + to); });
-        peer.setHook([this](const Command &command) { return refuses(command); });
-        connection.open();
-        if (!waitUntil([this] { return channel->isOpen(); }))
-            qFatal("the connection does not open");
-    }
-
-    // Waits until the broker has answered everything so far.
-    bool isAnswered()
-    {
-        const Reply<QueueInfo> last = channel->declareQueue(u"last"_s);
-        return waitUntil([&] { return last.isFinished(); }) && last.result();
-    }
-    void lose()
-    {
-        peer.forgetReceived();
-        log.entries.clear();
-        peer.dropConnection();
-    }
-    bool isRecovered(qsizetype times = 1)
-    {
-        return waitUntil([&] { return reports.size() >= times; });
-    }
-    bool recover()
-    {
-        const qsizetype before = reports.size();
-        lose();
-        return isRecovered(before + 1);
-    }
-    // What arrived on all channels since the loss.
-    QStringList sent() const
-    {
-        QStringList commands;
-        for (const Command &command : peer.received()) {
-            const QString name = QString::fromLatin1(command.name);
-            const auto field = [&](const char *key) { return command.fields.value(QLatin1StringView(key)).toString(); };
-            if (command.channel == 0 || name == u"channel.close-ok")
-                continue;
-            if (name == u"exchange.declare")
-                commands += u"exchange "_s + field("exchange");
-            else if (name == u"queue.declare")
-                commands += u"queue "_s + field("queue");
-            else if (name == u"queue.bind")
-                commands += field("queue") + u'<' + field("exchange");
-            else if (name == u"exchange.bind")
-                commands += field("destination") + u'<' + field("source");
-            else if (name == u"basic.consume")
-                commands += u"consume "_s + field("queue");
-            else
-                commands += name;
-        }
-        return commands;
-    }
-
-    ScriptedPeer peer;
-    // Returns the reply code with which the peer refuses a command, and the text.
-    std::function<std::optional<std::pair<quint16, QByteArray>>(const Command &)> refusal;
-    std::function<bool(const Command &)> hook;
-    SignalLog log;
-    QList<RecoveryReport> reports;
-    Connection connection;
-    Channel *channel;
-
-private:
-    ConnectionParameters parameters(const RecoveryPolicy &policy) const
-    {
-        ConnectionParameters result = parametersOf(peer);
-        result.setRecoveryPolicy(policy);
-        return result;
-    }
-    // As RabbitMQ does, answers nothing else on a channel that it closes.
-    bool refuses(const Command &command)
-    {
-        const std::pair channelOfConnection(command.connection, command.channel);
-        if (command.name == "channel.close-ok")
-            m_closing.remove(channelOfConnection);
-        if (m_closing.contains(channelOfConnection))
-            return true;
-        if (const auto refused = refusal ? refusal(command) : std::nullopt) {
-            m_closing.insert(channelOfConnection);
-            const QByteArray text = refused->second;
-            peer.send(command.channel, Wire::ChannelClose{.replyCode = refused->first,
-                                                          .replyText = QByteArrayView(text),
-                                                          .classId = command.id.classId,
-                                                          .methodId = command.id.methodId});
-            return true;
-        }
-        return hook && hook(command);
-    }
-
-    QSet<std::pair<int, quint16>> m_closing;
-};
-
-bool is(const Command &command, const char *name, const char *field, const QString &value)
-{
-    return command.name == name && command.fields.value(QLatin1StringView(field)).toString() == value;
-}
-
-// Declares an exchange, two queues and their bindings, and starts a consumer of each.
-void setUp(Restoring &client)
-{
-    client.channel->declareExchange(u"x"_s, ExchangeType::Topic);
-    for (const QString &queue : {u"a"_s, u"b"_s}) {
-        client.channel->declareQueue(queue);
-        client.channel->bindQueue(queue, u"x"_s, queue);
-        client.channel->consume(queue);
-    }
-    QVERIFY(client.isAnswered());
-}
-
-} // namespace
 
 void tst_Restoring::topologyComesBeforeTheChannels()
 {
@@ -288,7 +143,7 @@ void tst_Restoring::consumersAreAwaited()
 {
     Restoring client;
     setUp(client);
-    client.refusal = [](const Command &command) -> std::optional<std::pair<quint16, QByteArray>> {
+    client.refusal = [](const Command &command) -> Refusal {
         if (is(command, "basic.consume", "queue", u"b"_s))
             return std::pair(quint16(403), QByteArray("ACCESS_REFUSED"));
         return std::nullopt;
@@ -303,151 +158,6 @@ void tst_Restoring::consumersAreAwaited()
     QVERIFY2(failures.last().contains(u"queue \"b\""_s) && failures.last().contains(u"ACCESS_REFUSED"_s),
              qPrintable(failures.join(u'\n')));
     QVERIFY(client.connection.isOpen());
-}
-
-void tst_Restoring::refusedEntityIsReported_data()
-{
-    QTest::addColumn<RecoveryPolicy::Mismatch>("policy");
-    QTest::addColumn<bool>("binds");
-    QTest::newRow("skip") << RecoveryPolicy::Mismatch::SkipAndReport << false;
-    QTest::newRow("use") << RecoveryPolicy::Mismatch::UseExisting << true;
-    QTest::newRow("fail") << RecoveryPolicy::Mismatch::Fail << false;
-}
-
-void tst_Restoring::refusedEntityIsReported()
-{
-    QFETCH(const RecoveryPolicy::Mismatch, policy);
-    QFETCH(const bool, binds);
-    Restoring client(RecoveryPolicy().withMismatch(policy));
-    setUp(client);
-    client.refusal = [](const Command &command) -> std::optional<std::pair<quint16, QByteArray>> {
-        if (is(command, "queue.declare", "queue", u"a"_s))
-            return std::pair(quint16(406), QByteArray("PRECONDITION_FAILED"));
-        return std::nullopt;
-    };
-    client.lose();
-    if (policy == RecoveryPolicy::Mismatch::Fail) {
-        QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Closed; }));
-        settleEvents();
-        QCOMPARE(client.log.only(u"connection.closed"_s), QStringList{u"connection.closed ChannelClosed 406"_s});
-        QCOMPARE(client.channel->state(), Channel::State::Closed);
-        QCOMPARE(client.reports.size(), 0);
-        return;
-    }
-    QVERIFY(client.isRecovered());
-    const RecoveryReport report = client.reports.constFirst();
-    QCOMPARE(report.failed.size(), binds ? 1 : 2);
-    QCOMPARE(report.failed.constFirst().entity, u"queue \"a\""_s);
-    QCOMPARE(report.failed.constFirst().error.replyCode(), quint16(406));
-    QCOMPARE(report.queues, 2);
-    QCOMPARE(report.bindings, binds ? 2 : 1);
-    QCOMPARE(client.sent().contains(u"a<x"_s), binds);
-    QVERIFY(client.connection.isOpen());
-}
-
-static std::optional<std::pair<quint16, QByteArray>> refuseBindingOfA(const Command &command)
-{
-    if (is(command, "queue.bind", "queue", u"a"_s))
-        return std::pair(quint16(404), QByteArray("NOT_FOUND - no exchange 'x' in vhost '/'"));
-    return std::nullopt;
-}
-
-void tst_Restoring::missingEntityIsReported_data()
-{
-    QTest::addColumn<RecoveryPolicy::Missing>("policy");
-    QTest::newRow("skip") << RecoveryPolicy::Missing::SkipAndReport;
-    QTest::newRow("fail") << RecoveryPolicy::Missing::Fail;
-}
-
-void tst_Restoring::missingEntityIsReported()
-{
-    QFETCH(const RecoveryPolicy::Missing, policy);
-    Restoring client(RecoveryPolicy().withMissing(policy));
-    setUp(client);
-    client.refusal = refuseBindingOfA;
-    client.lose();
-    if (policy == RecoveryPolicy::Missing::Fail) {
-        QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Closed; }));
-        QCOMPARE(brief(client.connection.error()), u"ChannelClosed 404"_s);
-        return;
-    }
-    QVERIFY(client.isRecovered());
-    QCOMPARE(client.reports.constFirst().failed.size(), 1);
-    QVERIFY(client.reports.constFirst().failures().constFirst().contains(u"no exchange 'x'"_s));
-    QCOMPARE(client.reports.constFirst().bindings, 1);
-    QCOMPARE(client.sent().count(u"b<x"_s), 2); // the broker has not processed it the first time
-}
-
-// The channels do not wait for it.
-void tst_Restoring::missingEntityIsWaitedFor()
-{
-    Restoring client(RecoveryPolicy().withMissing(RecoveryPolicy::Missing::Wait));
-    setUp(client);
-    client.refusal = refuseBindingOfA;
-    client.lose();
-    QVERIFY(client.isRecovered());
-    QCOMPARE(client.reports.constFirst().failed.size(), 1);
-    QVERIFY(client.isAnswered());
-    client.refusal = {};
-    client.peer.forgetReceived();
-    QVERIFY(waitUntil([&] { return client.sent().contains(u"a<x"_s); }));
-    QCOMPARE(client.reports.size(), 1);
-}
-
-void tst_Restoring::removedBindingIsNotWaitedFor()
-{
-    Restoring client(RecoveryPolicy().withMissing(RecoveryPolicy::Missing::Wait));
-    setUp(client);
-    QMap<QString, int> tries;
-    client.refusal = [&](const Command &command) -> std::optional<std::pair<quint16, QByteArray>> {
-        if (command.name != "queue.bind")
-            return std::nullopt;
-        ++tries[command.fields.value(u"queue"_s).toString()];
-        return std::pair(quint16(404), QByteArray("NOT_FOUND - no exchange 'x' in vhost '/'"));
-    };
-    client.lose();
-    QVERIFY(client.isRecovered());
-    const Reply<void> removed = client.channel->unbindQueue(u"a"_s, u"x"_s, u"a"_s);
-    QVERIFY(waitUntil([&] { return removed.isFinished(); }));
-    QVERIFY(removed.result());
-    const auto waitForTry = [&] {
-        const int before = tries[u"b"_s];
-        return waitUntil([&] { return tries[u"b"_s] > before; });
-    };
-    QVERIFY(waitForTry()); // both may have been under way
-    QVERIFY(waitForTry());
-    const int before = tries[u"a"_s];
-    QVERIFY(waitForTry());
-    QVERIFY(waitForTry());
-    QCOMPARE(tries[u"a"_s], before);
-}
-
-void tst_Restoring::lockedQueueIsTriedAgain_data()
-{
-    QTest::addColumn<quint16>("code");
-    QTest::addColumn<QByteArray>("text");
-    QTest::newRow("locked") << quint16(405) << QByteArray("RESOURCE_LOCKED - cannot obtain exclusive access");
-    QTest::newRow("node down") << quint16(404)
-                               << QByteArray(
-                                      "NOT_FOUND - home node 'r@h' of durable queue 'a' is down or inaccessible");
-}
-
-void tst_Restoring::lockedQueueIsTriedAgain()
-{
-    QFETCH(const quint16, code);
-    QFETCH(const QByteArray, text);
-    Restoring client;
-    setUp(client);
-    int refusals = 0;
-    client.refusal = [&](const Command &command) -> std::optional<std::pair<quint16, QByteArray>> {
-        if (is(command, "queue.declare", "queue", u"a"_s) && ++refusals <= 2)
-            return std::pair(code, text);
-        return std::nullopt;
-    };
-    QVERIFY(client.recover());
-    QCOMPARE(refusals, 3);
-    QCOMPARE(client.reports.constFirst().failures(), QStringList());
-    QCOMPARE(client.reports.constFirst().bindings, 2);
 }
 
 void tst_Restoring::lossDuringTheReplayStartsOver()
