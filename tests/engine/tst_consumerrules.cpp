@@ -476,6 +476,11 @@ void tst_ConsumerRules::drainingReceivesDeliveriesUntilCancelOk()
     s.broker(Wire::BasicCancelOk{.consumerTag = "acked"}).broker(Wire::BasicCancelOk{.consumerTag = "lossy"});
     QCOMPARE(s.takeReply<Engine::CancelResult>(drainingAcked).returned, 0);
     QCOMPARE(s.takeReply<Engine::CancelResult>(drainingLossy).lost, 0);
+    s.deliver("acked", 3).expectNoEvent().expectSent<Wire::BasicNack>([](const auto &nack) {
+        QCOMPARE(nack.deliveryTag, quint64(3));
+        QVERIFY(nack.requeue);
+    });
+    s.deliver("lossy", 4).expectNoEvent().expectNothingSent();
     QCOMPARE(channel.deliveries().ack(1).count, 1);
 }
 

@@ -160,7 +160,8 @@ bool ContentReceiver::completeDelivery(Delivered &delivered)
 
 bool ContentReceiver::accept(ConsumerEntry &consumer, quint64 deliveryTag, bool isSkipped)
 {
-    const bool wanted = consumer.client && (!consumer.isEnding() || consumer.isDraining) &&
+    const bool isDraining = consumer.isDraining && consumer.state != ConsumerEntry::State::Gone;
+    const bool wanted = consumer.client && (!consumer.isEnding() || isDraining) &&
                         m_channel.state() != ChannelContext::State::Closing && !isSkipped;
     if (wanted && consumer.noAck)
         return true;
