@@ -50,7 +50,10 @@ private:
     void pass(QTcpSocket *from, QTcpSocket *to)
     {
         connect(from, &QTcpSocket::readyRead, to, [delay = m_delay, from, to] {
-            QTimer::singleShot(delay, Qt::PreciseTimer, to, [to, bytes = from->readAll()] { to->write(bytes); });
+            QTimer::singleShot(delay, Qt::PreciseTimer, to, [to, bytes = from->readAll()] {
+                if (to->state() != QAbstractSocket::UnconnectedState) // its other side may have closed it meanwhile
+                    to->write(bytes);
+            });
         });
         connect(from, &QTcpSocket::disconnected, to, [delay = m_delay, to] {
             QTimer::singleShot(delay, Qt::PreciseTimer, to, &QTcpSocket::disconnectFromHost);
