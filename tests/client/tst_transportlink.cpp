@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "client/clientsupport.h"
+#include "client/clock_p.h"
 #include "client/connection/transportlink_p.h"
 #include "client/turntaker.h"
 #include "engine/connection/sasl_p.h"
@@ -10,11 +11,6 @@ using namespace AmqpQt::Test;
 
 namespace
 {
-
-Engine::Time now()
-{
-    return std::chrono::steady_clock::now();
-}
 
 // An engine that has started, and a transport to a broker that is the test.
 struct Linked final : MemoryTransport::Peer {

@@ -1,19 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "client/clientsupport.h"
+#include "client/clock_p.h"
 #include "client/turntaker.h"
 
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
-
-namespace
-{
-
-Engine::Time now()
-{
-    return std::chrono::steady_clock::now();
-}
-
-} // namespace
 
 class tst_TurnScheduler : public QObject
 {

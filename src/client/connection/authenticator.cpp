@@ -2,6 +2,7 @@
 #include "client/connection/authenticator_p.h"
 
 #include "base/logging_p.h"
+#include "client/clock_p.h"
 #include "client/connection/connection_p.h"
 #include "client/connection/connectionparameters_p.h"
 #include "engine/connection/recoverability_p.h"
@@ -19,11 +20,6 @@ namespace AmqpQt
 {
 
 using namespace Qt::StringLiterals;
-
-static Engine::Time now()
-{
-    return std::chrono::steady_clock::now();
-}
 
 Reply<void> Authenticator::setCredentials(const QString &userName, const QString &secret,
                                           std::optional<std::chrono::seconds> validFor)

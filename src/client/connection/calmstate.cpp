@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "client/connection/calmstate_p.h"
 
+#include "client/clock_p.h"
 #include "client/connection/connection_p.h"
 
 #include <AmqpQt/recovery.h>
@@ -41,7 +42,7 @@ void CalmState::stateChanged()
     if (state == State::Recovering && m_value == State::Open) {
         const auto calmTime = m_connection.activeParameters().recoveryPolicy().calmAfter;
         if (!m_showsLossAt && calmTime.count() > 0)
-            m_showsLossAt = std::chrono::steady_clock::now() + calmTime;
+            m_showsLossAt = now() + calmTime;
         if (m_showsLossAt)
             return;
     }

@@ -4,6 +4,7 @@
 #include "base/logging_p.h"
 #include "client/channel/channel_p.h"
 #include "client/channel/helperchannel_p.h"
+#include "client/clock_p.h"
 #include "client/connection/connectionparameters_p.h"
 #include "client/consumer/consumer_p.h"
 #include "transport/devicetransport_p.h"
@@ -25,11 +26,6 @@ namespace
 
 constexpr auto SettlementsEvent = QEvent::User;
 constexpr auto ReceiversEvent = QEvent::Type(QEvent::User + 1);
-
-Engine::Time now()
-{
-    return std::chrono::steady_clock::now();
-}
 
 } // namespace
 

@@ -2,6 +2,7 @@
 #include "client/connection/connector_p.h"
 
 #include "base/logging_p.h"
+#include "client/clock_p.h"
 #include "client/connection/connection_p.h"
 #include "client/connection/connectionparameters_p.h"
 #include "transport/sockettransport_p.h"
@@ -105,8 +106,7 @@ void Connector::dialNextEndpoint()
     engineSettings.login = *std::move(login);
     engineSettings.recovers = attempt.recoveryPolicy().enabled && !m_dialer->isOnDevice();
     engineSettings.holdsChannels = m_connection.recovery.hasBeenOpen(); // until the topology is restored
-    if (const Error wrong = m_connection.engine.start(engineSettings, std::chrono::steady_clock::now());
-        wrong.isError())
+    if (const Error wrong = m_connection.engine.start(engineSettings, now()); wrong.isError())
         return m_connection.engine.failAttempt(wrong);
     m_dialer->dialNext();
 }

@@ -3,6 +3,7 @@
 
 #include "base/logging_p.h"
 #include "client/channel/channel_p.h"
+#include "client/clock_p.h"
 #include "client/connection/connection_p.h"
 #include "client/connection/connectionparameters_p.h"
 #include "client/topology/topologyrestorer_p.h"
@@ -19,11 +20,6 @@ namespace AmqpQt
 using namespace Qt::StringLiterals;
 using Engine::FailureClass;
 using Engine::FailurePhase;
-
-static Engine::Time now()
-{
-    return std::chrono::steady_clock::now();
-}
 
 Recovery::Recovery(ConnectionPrivate &connection)
     : m_connection(connection)

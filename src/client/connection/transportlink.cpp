@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "client/connection/transportlink_p.h"
 
+#include "client/clock_p.h"
 #include "client/connection/departingtransport_p.h"
 
 #include <array>
 
 namespace AmqpQt
 {
-
-static Engine::Time now()
-{
-    return std::chrono::steady_clock::now();
-}
 
 TransportLink::TransportLink(Engine::ConnectionEngine &engine, TurnScheduler &scheduler, QObject *parent)
     : QObject(parent) // a child, so that it moves to another thread as well

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "client/topology/topologyrestorer_p.h"
 
+#include "client/clock_p.h"
 #include "client/connection/connection_p.h"
 #include "client/topology/entitycalls_p.h"
 
@@ -15,11 +16,6 @@ namespace AmqpQt
 
 using namespace Qt::StringLiterals;
 using Engine::Binding;
-
-static Engine::Time now()
-{
-    return std::chrono::steady_clock::now();
-}
 
 TopologyRestorer::TopologyRestorer(ConnectionPrivate *connection, std::function<void(const Error &)> finished)
     : QObject(connection) // a child, so that it moves to another thread as well
