@@ -44,7 +44,7 @@ if(TARGET example_monitor)
     set_property(TEST tst_connectionbanner APPEND PROPERTY ENVIRONMENT "QT_QPA_PLATFORM=offscreen")
 endif()
 amqpqt_test(client tst_turnscheduler LAYERS base wire engine transport client LIBRARIES amqpqt_clienttests)
-foreach(test tst_attempts tst_calmstate tst_departingtransport tst_dialer tst_networkstate tst_recovering tst_retries tst_transportlink)
+foreach(test tst_attempts tst_calmstate tst_departingtransport tst_dialer tst_networkstate tst_recovering tst_recoverytimes tst_retries tst_transportlink)
     amqpqt_test(client ${test} LAYERS base wire engine transport client
         LIBRARIES amqpqt_memorytransport amqpqt_clienttests amqpqt_scriptedpeer)
 endforeach()

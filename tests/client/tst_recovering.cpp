@@ -81,6 +81,8 @@ void tst_Recovering::failedFirstAttemptGoesOn()
     QVERIFY(waitUntil([&] { return client.log.has(u"reply.declareQueue ok"_s); }));
     QCOMPARE(client.takeLog(),
              QStringList({u"connection.stateChanged Open"_s, u"connection.opened"_s, u"reply.declareQueue ok"_s}));
+    QCOMPARE(client.connection.reconnectAttempt(), 0);
+    QVERIFY(!client.connection.lostSince().isValid());
 }
 
 void tst_Recovering::attemptsFollowByThemselves()
@@ -116,6 +118,7 @@ void tst_Recovering::outageIsDescribed()
     QVERIFY(client.tryAgain());
     QCOMPARE(client.connection.reconnectAttempt(), 1);
     QCOMPARE(client.connection.nextAttemptIn(), 0ms);
+    QVERIFY(waitUntil([&] { return QDateTime::currentDateTime() > lostSince; }));
     client.broker().transport->fail(Unreachable);
     QVERIFY(waitUntil([&] { return client.isWaiting(); }));
     QCOMPARE(client.connection.reconnectAttempt(), 2);

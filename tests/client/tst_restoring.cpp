@@ -26,6 +26,7 @@ private Q_SLOTS:
     void openEndsWithTheRecovery();
     void endDuringTheReplay_data();
     void endDuringTheReplay();
+    void closeBeforeTheReportEndsTheRecovery();
     void slotMayDeleteTheConnection_data();
     void slotMayDeleteTheConnection();
 };
@@ -299,6 +300,21 @@ void tst_Restoring::endDuringTheReplay()
     QCOMPARE(client->log.countOf(u"reply.close ok"_s), end == u"close" ? 1 : 0);
     QCOMPARE(client->log.only(u"reply.declareQueue"_s).size(), 1);
     QCOMPARE(client->reports.size(), 0);
+}
+
+void tst_Restoring::closeBeforeTheReportEndsTheRecovery()
+{
+    Restoring client;
+    connect(client.channel, &Channel::stateChanged, this, [&](Channel::State state) {
+        if (state == Channel::State::Open)
+            client.connection.close();
+    });
+    client.lose();
+    QVERIFY(waitUntil([&] { return client.connection.state() == Connection::State::Closed; }));
+    settleEvents();
+    QCOMPARE(client.reports.size(), 0);
+    QCOMPARE(client.log.countOf(u"connection.stateChanged Open"_s), 0);
+    QCOMPARE(client.log.only(u"connection.closed"_s), QStringList{u"connection.closed ok"_s});
 }
 
 void tst_Restoring::slotMayDeleteTheConnection_data()

@@ -24,6 +24,7 @@ using Engine::FailurePhase;
 Recovery::Recovery(ConnectionPrivate &connection)
     : m_connection(connection)
     , m_random([] { return QRandomGenerator::global()->generateDouble(); })
+    , m_clock(&AmqpQt::now)
     , m_wallClock([] { return std::chrono::system_clock::now(); })
 {
 }

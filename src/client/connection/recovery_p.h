@@ -50,7 +50,9 @@ public:
     void setRandom(std::function<double()> random) { m_random = std::move(random); } // at least 0 and less than 1
 
     void setNetworkState(std::unique_ptr<NetworkState> state); // otherwise that of the system is used
+    void setClock(std::function<Engine::Time()> clock) { m_clock = std::move(clock); }
     void setWallClock(std::function<SleepDetector::WallTime()> clock) { m_wallClock = std::move(clock); }
+    Engine::Time now() const { return m_clock(); }
 
     void started(bool isOnDevice);                          // open() or openOn() starts its attempt
     bool hasBeenOpen() const noexcept { return m_wasOpen; } // since started()
@@ -97,6 +99,7 @@ private:
     std::chrono::milliseconds m_delay{0}; // before the attempt that is waited for
     Engine::Time m_nextAt;
     std::unique_ptr<NetworkState> m_network; // created with the first outage
+    std::function<Engine::Time()> m_clock;
     std::function<SleepDetector::WallTime()> m_wallClock;
     SleepDetector m_sleep;
     QDateTime m_lostSince;                                   // invalid without an outage

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "client/topology/topologyrestorer_p.h"
 
-#include "client/clock_p.h"
 #include "client/connection/connection_p.h"
 #include "client/topology/entitycalls_p.h"
 
@@ -106,7 +105,7 @@ bool TopologyRestorer::mayRetry(quint64 step, const Error &error)
     const bool isNodeDown = isRefusedWith(error, Wire::ReplyCode::NotFound) && error.text().contains("home node"_L1);
     if (!isNodeDown && !isRefusedWith(error, Wire::ReplyCode::ResourceLocked) && error.kind() != ErrorKind::Timeout)
         return false;
-    const Engine::Time time = now();
+    const Engine::Time time = m_connection->recovery.now();
     const auto firstTry = m_firstTries.constFind(step);
     if (firstTry == m_firstTries.cend()) {
         m_firstTries.insert(step, time);
