@@ -27,10 +27,13 @@ private Q_SLOTS:
     void deliveryTagsStartAgain();
     void refusedConsumerIsReported();
     void refusedConsumersDoNotAffectOthers();
+    void refusedConsumerIsFoundByItsQueue();
     void refusalOfANewConsumerEndsTheChannel();
+    void newConsumerOfTheSameQueueIsRefusedForItself();
     void cancelledByTheBrokerWhileItIsStartedAgain();
     void queueLeavesTheRecordWithItsLastConsumer_data();
     void queueLeavesTheRecordWithItsLastConsumer();
+    void queuesOfAClosedChannelLeaveTheRecord();
 };
 
 namespace
@@ -328,6 +331,40 @@ void tst_SuspendedConsumers::refusedConsumersDoNotAffectOthers()
     s.deliver("a", 1).expectEvent<Engine::Delivered>();
 }
 
+void tst_SuspendedConsumers::refusedConsumerIsFoundByItsQueue()
+{
+    Recovering s;
+    auto &channel = s.openChannel();
+    const auto waiting = s.consume(channel, u"a"_s, u"q"_s);
+    s.consume(channel, u"b"_s, u"gone"_s);
+    s.answerAll().loseAndReconnect();
+    s.takeSent();
+    s.broker(Wire::ChannelOpenOk{}).takeEvents();
+    s.broker(refused("gone"));
+    QCOMPARE(s.takeEvents().filter(u"ConsumerCancelled"_s), QStringList{u"ConsumerCancelled b ChannelClosed"_s});
+    s.answerAll();
+    QCOMPARE(waiting->state, State::Active);
+}
+
+void tst_SuspendedConsumers::newConsumerOfTheSameQueueIsRefusedForItself()
+{
+    Recovering s;
+    auto &channel = s.openChannel();
+    s.consume(channel, u"a"_s, u"gone"_s);
+    s.answerAll();
+    const auto started = s.consume(channel, u"new"_s, u"gone"_s);
+    s.loseAndReconnect();
+    QCOMPARE(s.sentMethods(),
+             QStringList({u"1 channel.open"_s, u"1 basic.consume a gone"_s, u"1 basic.consume new gone"_s}));
+    s.broker(Wire::ChannelOpenOk{}).takeEvents();
+    s.broker(refused("gone"));
+    QCOMPARE(s.takeEvents().filter(u"ConsumerCancelled"_s), QStringList{u"ConsumerCancelled a ChannelClosed"_s});
+    s.expectSent<Wire::ChannelCloseOk>();
+    QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 basic.consume new gone"_s}));
+    s.answerSent();
+    QVERIFY(s.takeEvents().contains(u"ReplyArrived %1"_s.arg(started->startCall)));
+}
+
 void tst_SuspendedConsumers::refusalOfANewConsumerEndsTheChannel()
 {
     Recovering s;
@@ -397,6 +434,25 @@ void tst_SuspendedConsumers::queueLeavesTheRecordWithItsLastConsumer()
         s.broker(Wire::BasicCancelOk{.consumerTag = "tag"});
     }
     QCOMPARE(isRecorded(), stays);
+}
+
+// The broker deletes an auto-delete queue together with the channel of its last consumer.
+void tst_SuspendedConsumers::queuesOfAClosedChannelLeaveTheRecord()
+{
+    Recovering s;
+    auto &channel = s.openChannel();
+    for (const QString &queue : {u"active"_s, u"refused"_s, u"kept"_s})
+        channel.topology().declareQueue(queue, {.autoDelete = queue != u"kept"}, false);
+    s.consume(channel, u"a"_s, u"active"_s);
+    s.consume(channel, u"b"_s, u"refused"_s);
+    s.answerAll().loseAndReconnect();
+    s.takeSent();
+    s.broker(Wire::ChannelOpenOk{}).broker(Wire::BasicConsumeOk{.consumerTag = "a"});
+    s.broker(refused("refused"));
+    const auto &recorded = s.engine.recordedTopology()->confirmed();
+    QVERIFY(!recorded.queue(u"active"_s));
+    QVERIFY(!recorded.queue(u"refused"_s));
+    QVERIFY(recorded.queue(u"kept"_s));
 }
 
 QTEST_APPLESS_MAIN(tst_SuspendedConsumers)

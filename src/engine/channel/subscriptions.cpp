@@ -181,7 +181,8 @@ void Subscriptions::restart(ChannelCall &consume)
         record->expect(consume.id, ConsumerStart{{.name = Wire::decodeText(consume.queue())}});
 }
 
-static std::vector<std::shared_ptr<ConsumerEntry>> unanswered(const ConsumerTable &consumers) // the oldest first
+// In the order on the wire, where consumers that start again come before new ones, although their calls have later ids.
+static std::vector<std::shared_ptr<ConsumerEntry>> unanswered(const ConsumerTable &consumers)
 {
     using Entry = std::shared_ptr<ConsumerEntry>;
     std::vector<Entry> started;
@@ -189,8 +190,9 @@ static std::vector<std::shared_ptr<ConsumerEntry>> unanswered(const ConsumerTabl
         if (consumer->state == ConsumerEntry::State::Starting && consumer->isSent)
             started.push_back(consumer);
     }
-    std::sort(started.begin(), started.end(),
-              [](const Entry &one, const Entry &other) { return one->startCall < other->startCall; });
+    std::sort(started.begin(), started.end(), [](const Entry &one, const Entry &other) {
+        return one->isRestored != other->isRestored ? one->isRestored : one->startCall < other->startCall;
+    });
     return started;
 }
 
@@ -223,8 +225,6 @@ std::vector<std::shared_ptr<ConsumerEntry>> Subscriptions::refusedRestarts(const
         return reason.text().contains(u"'%1'"_s.arg(queueOf(*consumer)));
     });
     const Entry refused = named != started.end() ? *named : started.front();
-    if (!refused->isRestored)
-        return {};
     std::erase_if(started, [queue = queueOf(*refused)](const Entry &consumer) {
         return !consumer->isRestored || queueOf(*consumer) != queue;
     });
