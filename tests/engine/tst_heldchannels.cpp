@@ -138,6 +138,10 @@ void tst_HeldChannels::lossWhileHeldKeepsEverything()
     const auto consumer = s.subscribe(channel, u"tag"_s);
     for (int i = 0; i < 3; ++i)
         s.loseAndReconnect();
+    s.lose();
+    s.takeEvents();
+    s.engine.gate().release(); // without a connection
+    s.open().expectNothingSent().expectNoEvent();
     auto &created = s.newChannel();
     created.open();
     s.loseAndReconnect();
@@ -166,6 +170,8 @@ void tst_HeldChannels::closeWhileHeldEndsTheChannels()
     const QStringList events = s.takeEvents();
     QVERIFY(events.contains(u"ReplyArrived %1 Cancelled"_s.arg(consumer->startCall)));
     QVERIFY(events.contains(u"ReplyArrived %1 Cancelled"_s.arg(*opening)));
+    s.engine.gate().release(); // too late
+    s.expectNoEvent();
     QCOMPARE(s.sentMethods(), QStringList{u"3 channel.close"_s});
     s.answerSent();
     s.expectSent<Wire::ConnectionClose>().broker(Wire::ConnectionCloseOk{});
@@ -177,8 +183,11 @@ void tst_HeldChannels::deletedWhileHeld()
     Recovering s(true);
     s.subscribe(s.openChannel(), u"tag"_s);
     s.loseAndReconnect();
-    s.engine.channels().channel(1)->release();
+    const auto deleted = s.engine.channels().channel(1)->shared_from_this();
+    const auto users = deleted.use_count();
+    deleted->release();
     s.takeEvents();
+    QVERIFY(deleted.use_count() < users); // the connection keeps nothing of it
     s.engine.gate().release();
     s.expectNothingSent();
     QCOMPARE(s.takeEvents(), QStringList{u"ChannelsRestored 0 0"_s});

@@ -57,6 +57,9 @@ void tst_Restoration::reportFollowsTheLastChannelAndConsumer()
     QVERIFY(report->failures.empty());
     t.restoration.channelEnded(1); // later, on the application's behalf
     QVERIFY(!t.takeReport());
+    t.restoration.pauseReport();
+    t.restoration.resumeReport();
+    QVERIFY(!t.takeReport());
 }
 
 void tst_Restoration::reportWaitsForTheRelease()

@@ -16,6 +16,8 @@ private Q_SLOTS:
     void refusedCallIsNotRepeated();
     void refusedConsumerIsNotRepeated();
     void refusedPrefetchIsNotRestored();
+    void refusedPrefetchOfTheApplicationIsNoFailureOfTheRecovery();
+    void timeOfARepeatedCallBeginsAgain();
     void heldCallsKeepTheirPlace();
     void restOfATransactionIsNotCommitted_data();
     void restOfATransactionIsNotCommitted();
@@ -26,6 +28,7 @@ private Q_SLOTS:
     void confirmsOfTheLostConnectionAreNotExpected();
     void windowIsFreeAfterALoss();
     void callsNameTheLastQueue();
+    void heldCallsNameTheLastQueue();
     void emptyNameFollowsItsRepeatedDeclaration();
     void heldCallsFollowNewNames();
     void recordKeepsWhatIsStillExpected();
@@ -160,6 +163,45 @@ void tst_SuspendedCalls::refusedPrefetchIsNotRestored()
     QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 basic.consume tag q"_s}));
     s.answerSent();
     QCOMPARE(s.takeEvents().last(), u"ChannelsRestored 1 1"_s); // the prefetch has failed
+}
+
+void tst_SuspendedCalls::refusedPrefetchOfTheApplicationIsNoFailureOfTheRecovery()
+{
+    Recovering s;
+    auto &channel = s.openChannel();
+    const auto limiting = channel.subscriptions().setPrefetch(50, true);
+    s.write();
+    s.broker(Wire::ConnectionClose{.replyCode = 540, .replyText = "NOT_IMPLEMENTED", .classId = 60, .methodId = 10});
+    s.expectReply(*limiting, ErrorKind::ConnectionClosed);
+    s.takeEvents();
+    s.open();
+    QCOMPARE(s.sentMethods(), QStringList{u"1 channel.open"_s});
+    s.answerSent();
+    QCOMPARE(s.takeEvents().last(), u"ChannelsRestored 0 0"_s);
+}
+
+void tst_SuspendedCalls::timeOfARepeatedCallBeginsAgain()
+{
+    const auto timeout = Script::defaultSettings().replyTimeout;
+    Recovering s;
+    auto &channel = s.openChannel();
+    s.consume(channel, u"refused"_s, u"gone"_s);
+    s.consume(channel, u"tag"_s, u"q"_s);
+    s.answerAll();
+    const auto declaring = channel.topology().declareQueue(u"d"_s, {}, false);
+    s.loseAndReconnect();
+    s.takeSent();
+    s.broker(Wire::ChannelOpenOk{});
+    s.advance(timeout * 2 / 3);
+    s.broker(Wire::ChannelClose{
+        .replyCode = 404, .replyText = "NOT_FOUND - no queue 'gone'", .classId = 60, .methodId = 20});
+    s.takeEvents();
+    s.expectSent<Wire::ChannelCloseOk>();
+    QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 queue.declare d"_s, u"1 basic.consume tag q"_s}));
+    s.advance(timeout * 2 / 3).expectNoEvent();
+    s.answerSent();
+    QVERIFY(s.takeEvents().contains(u"ReplyArrived %1"_s.arg(*declaring)));
+    QCOMPARE(channel.state(), Engine::ChannelEngine::State::Open);
 }
 
 void tst_SuspendedCalls::heldCallsKeepTheirPlace()
@@ -391,6 +433,22 @@ void tst_SuspendedCalls::callsNameTheLastQueue()
     QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 basic.consume first amq.gen-1"_s}));
 }
 
+void tst_SuspendedCalls::heldCallsNameTheLastQueue()
+{
+    Recovering s;
+    auto &channel = s.openChannel();
+    auto &topology = channel.topology();
+    s.broker(Wire::ConnectionBlocked{});
+    topology.declareQueue({}, {}, false);
+    channel.publish({}, u"k"_s, noProperties(), "held", false);
+    topology.bindQueue({}, u"x"_s, u"k"_s, {}); // behind the message
+    s.takeSent();
+    s.broker(Wire::QueueDeclareOk{.queue = "amq.gen-1"});
+    s.loseAndReconnect();
+    s.expectSent<Wire::ChannelOpen>().expectPublished("held", "k");
+    s.expectSent<Wire::QueueBind>([](const auto &bind) { QCOMPARE(bind.queue, QByteArrayView("amq.gen-1")); });
+}
+
 void tst_SuspendedCalls::emptyNameFollowsItsRepeatedDeclaration()
 {
     Recovering s;
@@ -417,13 +475,14 @@ void tst_SuspendedCalls::heldCallsFollowNewNames()
     topology.declareQueue({}, {.exclusive = true}, false);
     s.takeSent();
     s.broker(Wire::QueueDeclareOk{.queue = "amq.gen-1"});
-    s.consume(channel, u"tag"_s, {});
+    const auto consumer = s.consume(channel, u"tag"_s, {});
     s.broker(Wire::BasicConsumeOk{.consumerTag = "tag"});
     topology.bindQueue({}, u"x"_s, u"k"_s, {});
     s.loseAndReconnect();
     s.engine.recordedTopology()->queueRenamed(u"amq.gen-1"_s, u"amq.gen-2"_s);
     s.engine.gate().renameQueues({{u"amq.gen-1"_s, u"amq.gen-2"_s}});
     QCOMPARE(topology.lastQueue(), u"amq.gen-2"_s);
+    QCOMPARE(Engine::Subscriptions::queueOf(*consumer), u"amq.gen-2"_s);
     s.engine.gate().release();
     QCOMPARE(s.sentMethods(),
              QStringList({u"1 channel.open"_s, u"1 basic.consume tag amq.gen-2"_s, u"1 queue.bind amq.gen-2 k"_s}));

@@ -19,6 +19,10 @@ private Q_SLOTS:
     void numberBeyondTheNewLimitEndsTheChannel();
     void closingChannelEnds();
     void closeOfASuspendedChannelEndsIt();
+    void endedChannelKeepsNothingOfTheLoss();
+    void closeWhileRestoringRestoresNothing();
+    void channelThatIsRefusedAnotherCallEnds();
+    void channelThatClosesWhileItIsRestoredEnds();
     void deletedSuspendedChannelNeverComesBack();
     void endWithoutAnotherAttemptEndsSuspendedChannels();
     void failedAttemptKeepsChannelsSuspended();
@@ -189,6 +193,85 @@ void tst_SuspendedChannels::closeOfASuspendedChannelEndsIt()
     s.expectSent<Wire::ChannelOpen>().expectNothingSent();
 }
 
+void tst_SuspendedChannels::endedChannelKeepsNothingOfTheLoss()
+{
+    Recovering s;
+    auto &channel = s.openChannel();
+    channel.txSelect();
+    s.answerAll();
+    channel.publish({}, u"k"_s, QByteArray(2, '\0'), "lost with its transaction", false);
+    s.write();
+    s.lose();
+    channel.close();
+    s.takeEvents();
+    QVERIFY(channel.open());
+    QVERIFY(!channel.isSuspended());
+    s.open();
+    QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 tx.select"_s}));
+    s.answerSent();
+    s.loseAndReconnect(); // with an empty transaction
+    s.answerAll();
+    s.takeEvents();
+    const auto committing = channel.txCommit();
+    QCOMPARE(s.sentMethods(), QStringList{u"1 tx.commit"_s});
+    s.broker(Wire::TxCommitOk{}).expectReply(*committing).expectNoEvent();
+}
+
+void tst_SuspendedChannels::closeWhileRestoringRestoresNothing()
+{
+    Recovering s;
+    auto &channel = s.openChannel();
+    s.subscribe(channel, u"tag"_s);
+    s.loseAndReconnect();
+    s.engine.close(s.now);
+    s.answerAll().answerAll();
+    QCOMPARE(s.takeEvents().filter(u"Restored"_s), QStringList());
+    QCOMPARE(channel.state(), State::Closed);
+
+    Recovering again;
+    auto &other = again.openChannel();
+    again.engine.close(again.now);
+    again.expectNoEvent();
+    again.lose(); // before the answer to channel.close
+    QCOMPARE(other.state(), State::Closed);
+    again.expectEvent<Engine::ReplyArrived>().expectEvent<Engine::ChannelClosed>();
+    QVERIFY(!again.takeEvent<Engine::ConnectionClosed>().isSuspended);
+}
+
+void tst_SuspendedChannels::channelThatIsRefusedAnotherCallEnds()
+{
+    Recovering s;
+    auto &channel = s.openChannel();
+    const auto consumer = s.consume(channel, u"tag"_s, u"q"_s);
+    s.answerAll();
+    const auto binding = channel.topology().bindQueue(u"q"_s, u"x"_s, u"k"_s, {});
+    s.loseAndReconnect();
+    QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 basic.consume tag q"_s, u"1 queue.bind q k"_s}));
+    s.broker(Wire::ChannelOpenOk{}).takeEvents();
+    s.broker(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND", .classId = 50, .methodId = 20});
+    const QStringList events = s.takeEvents();
+    QVERIFY(events.contains(u"ReplyArrived %1 ChannelClosed"_s.arg(*binding)));
+    QVERIFY(events.contains(u"ReplyArrived %1 ChannelClosed"_s.arg(consumer->startCall)));
+    QVERIFY(events.contains(u"ChannelClosed 1 ChannelClosed"_s));
+    s.expectSent<Wire::ChannelCloseOk>().expectNothingSent();
+}
+
+void tst_SuspendedChannels::channelThatClosesWhileItIsRestoredEnds()
+{
+    Recovering s;
+    auto &channel = s.openChannel();
+    s.consume(channel, u"tag"_s, u"q"_s);
+    s.answerAll().loseAndReconnect();
+    s.broker(Wire::ChannelOpenOk{}).takeEvents();
+    s.takeSent();
+    const auto closing = channel.close();
+    s.broker(Wire::ChannelClose{.replyCode = 404, .replyText = "NOT_FOUND", .classId = 60, .methodId = 20});
+    s.expectReply(*closing);
+    QVERIFY(s.takeEvents().filter(u"ChannelSuspended"_s).isEmpty());
+    QCOMPARE(channel.state(), State::Closed);
+    QVERIFY(s.sentMethods().filter(u"channel.open"_s).isEmpty());
+}
+
 void tst_SuspendedChannels::deletedSuspendedChannelNeverComesBack()
 {
     Recovering s;
@@ -232,7 +315,8 @@ void tst_SuspendedChannels::failedAttemptKeepsChannelsSuspended()
     s.takeEvents();
     s.start();
     s.lose();
-    QCOMPARE(s.takeEvents(), QStringList{u"ConnectionClosed Network"_s});
+    QVERIFY(!s.takeEvent<Engine::ConnectionClosed>().isSuspended);
+    s.expectNoEvent();
     QVERIFY(channel.isSuspended());
     s.open();
     QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 basic.consume tag queue"_s}));

@@ -182,22 +182,26 @@ void tst_TopologyReplay::bindingsOfFailedEntitiesAreSkipped()
     t.exchange(u"y"_s);
     t.queue(u"q"_s);
     t.queue(u"y"_s); // has the name of the exchange that fails
+    t.queue(u"r"_s);
     t.bind(t.queueBinding(u"q"_s, u"x"_s));
     t.bind(t.queueBinding(u"q"_s, u"y"_s));
     t.bind(t.queueBinding(u"y"_s, u"x"_s));
     t.bind(t.exchangeBinding(u"y"_s, u"x"_s));
+    t.bind(t.queueBinding(u"r"_s, u"y"_s));
     Replaying replaying(t.record);
     replaying.failing = {u"exchange y"_s, u"queue q"_s};
-    QCOMPARE(replaying.run(), QStringList({u"exchange x"_s, u"exchange y"_s, u"queue q"_s, u"queue y"_s, u"y<x"_s}));
+    QCOMPARE(replaying.run(),
+             QStringList({u"exchange x"_s, u"exchange y"_s, u"queue q"_s, u"queue y"_s, u"queue r"_s, u"y<x"_s}));
     QCOMPARE(replaying.failures(),
              QStringList({u"exchange \"y\": refused"_s, u"queue \"q\": refused"_s,
                           u"binding of exchange \"y\" to exchange \"x\" with the routing key \"\": refused"_s,
                           u"binding of queue \"q\" to exchange \"x\" with the routing key \"\": refused"_s,
-                          u"binding of queue \"q\" to exchange \"y\" with the routing key \"\": refused"_s}));
+                          u"binding of queue \"q\" to exchange \"y\" with the routing key \"\": refused"_s,
+                          u"binding of queue \"r\" to exchange \"y\" with the routing key \"\": refused"_s}));
     QCOMPARE(replaying.replay.restored().exchanges, 1);
-    QCOMPARE(replaying.replay.restored().queues, 1);
+    QCOMPARE(replaying.replay.restored().queues, 2);
     QCOMPARE(replaying.replay.restored().bindings, 1);
-    QCOMPARE(t.contents().size(), 8); // they are tried again after the next loss
+    QCOMPARE(t.contents().size(), 10); // they are tried again after the next loss
 }
 
 void tst_TopologyReplay::refusedBindingFailsAlone()
