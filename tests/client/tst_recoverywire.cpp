@@ -88,6 +88,9 @@ private Q_SLOTS:
     void silentConnectionRecoversInAThreadOfItsOwn();
     void refusedDeclarationDoesNotRepeatTheRecovery();
     void staleSettlementsAreNeverSent();
+    void replayNeedsNoFreeChannelNumber_data();
+    void replayNeedsNoFreeChannelNumber();
+    void waitingBindingIsMadeWhenAChannelNumberIsFree();
 };
 
 void tst_RecoveryWire::channelsAreRestoredBehindTheTopology()
@@ -365,6 +368,76 @@ void tst_RecoveryWire::refusedDeclarationDoesNotRepeatTheRecovery()
         QCOMPARE(consumer->state(), Consumer::State::Active);
         QCOMPARE(peer.connectionCount(), outage + 1);
     }
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_RecoveryWire::replayNeedsNoFreeChannelNumber_data()
+{
+    QTest::addColumn<bool>("isRefused");
+    QTest::newRow("every declaration is accepted") << false;
+    QTest::newRow("a refused one closes the channel of the replay") << true;
+}
+
+// The application has all channels that the broker allows. One of them lends its number.
+void tst_RecoveryWire::replayNeedsNoFreeChannelNumber()
+{
+    QFETCH(const bool, isRefused);
+    ScriptedPeer peer;
+    ConnectionParameters parameters = recoveringParameters(peer);
+    parameters.setMaximumChannels(2);
+    RecoveringClient client(parameters);
+    Channel *const other = client.connection.createChannel();
+    client.channel->declareQueue(u"refused"_s);
+    client.channel->declareQueue(u"q"_s);
+    const QList<Consumer *> consumers{client.consume(), other->consume(u"q"_s)};
+    QVERIFY(waitUntil([&] { return consumers.constLast()->state() == Consumer::State::Active; }));
+    peer.setHook([&](const Command &command) {
+        if (!isRefused || command.name != "queue.declare" ||
+            command.fields.value(u"queue"_s).toString() != u"refused"_s)
+            return false;
+        peer.closeChannel(command.channel, 403, "ACCESS_REFUSED - configure access to queue 'refused' refused");
+        return true;
+    });
+    for (int outage = 1; outage <= 2; ++outage) {
+        peer.dropConnection();
+        QVERIFY(client.recover());
+        const RecoveryReport report = client.reports.constLast();
+        QCOMPARE(report.queues, isRefused ? 1 : 2);
+        QCOMPARE(report.consumers, 2);
+        QCOMPARE(report.failed.size(), isRefused ? 1 : 0);
+        QCOMPARE(client.connection.channels(), QList<Channel *>({client.channel, other}));
+        QCOMPARE(client.connection.channel(2), other);
+        for (const Consumer *consumer : consumers)
+            QCOMPARE(consumer->state(), Consumer::State::Active);
+    }
+    QCOMPARE(peer.violations(), QStringList());
+}
+
+void tst_RecoveryWire::waitingBindingIsMadeWhenAChannelNumberIsFree()
+{
+    ScriptedPeer peer;
+    ConnectionParameters parameters = recoveringParameters(peer);
+    parameters.setMaximumChannels(2);
+    parameters.setRecoveryPolicy(parameters.recoveryPolicy().withMissing(RecoveryPolicy::Missing::Wait));
+    RecoveringClient client(parameters);
+    Channel *const other = client.connection.createChannel();
+    client.channel->declareQueue(u"q"_s);
+    client.channel->bindQueue(u"q"_s, u"foreign"_s, u"key"_s);
+    client.consume();
+    bool isMissing = true;
+    peer.setHook([&](const Command &command) {
+        if (!isMissing || command.name != "queue.bind")
+            return false;
+        peer.closeChannel(command.channel, 404, "NOT_FOUND - no exchange 'foreign' in vhost '/'");
+        return true;
+    });
+    peer.dropConnection();
+    QVERIFY(client.recover());
+    QCOMPARE(client.reports.constLast().failed.size(), 1);
+    QCOMPARE(client.connection.channel(2), other);
+    isMissing = false;
+    other->close();
+    QVERIFY(waitUntil([&] { return restored(peer).count(u"queue.bind foreign q key"_s) == 2; }));
     QCOMPARE(peer.violations(), QStringList());
 }
 

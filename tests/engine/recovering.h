@@ -6,10 +6,14 @@
 // A dialogue whose connection suspends its channels when it is lost.
 struct Recovering : Script {
     explicit Recovering(bool holdsChannels = false)
-        : Script(settingsFor(holdsChannels))
+        : Recovering(settingsFor(holdsChannels))
+    {
+    }
+    explicit Recovering(const Engine::Settings &engineSettings)
+        : Script(engineSettings)
     {
         open();
-        if (holdsChannels)
+        if (engineSettings.holdsChannels)
             engine.gate().release();
         takeEvents();
     }

@@ -21,6 +21,15 @@ private Q_SLOTS:
     void lossWhileHeldKeepsEverything();
     void closeWhileHeldEndsTheChannels();
     void deletedWhileHeld();
+    void heldChannelLendsItsNumber();
+    void freeNumberIsNotLent();
+    void numberReturnsIfTheBrokerClosesTheBorrower();
+    void numberReturnsWithTheLoss();
+    void lenderMayEndMeanwhile_data();
+    void lenderMayEndMeanwhile();
+    void closeWhileANumberIsLent();
+    void missingCloseOkOfTheBorrowerEndsTheConnection();
+    void lenderGetsNewNamesOfQueues();
     void releaseIsReportedWhenNothingWaits();
     void releaseHasNoEffectTwice();
 };
@@ -191,6 +200,178 @@ void tst_HeldChannels::deletedWhileHeld()
     s.engine.gate().release();
     s.expectNothingSent();
     QCOMPARE(s.takeEvents(), QStringList{u"ChannelsRestored 0 0"_s});
+}
+
+// A connection with one channel, whose only number a channel that replays has borrowed.
+struct Lending : Recovering {
+    explicit Lending(const Engine::Settings &engineSettings = oneChannel())
+        : Recovering(engineSettings)
+    {
+        lender = &openChannel();
+        consumer = subscribe(*lender, u"tag"_s);
+        loseAndReconnect();
+        borrow();
+    }
+    ~Lending()
+    {
+        if (borrower->client)
+            borrower->release();
+    }
+    static Engine::Settings oneChannel()
+    {
+        Engine::Settings result = settingsFor(true);
+        result.channelMax = 1;
+        return result;
+    }
+    void borrow()
+    {
+        engine.gate().lendNumber();
+        borrower = engine.createChannel(this);
+        borrower->setReplaying(true);
+        borrower->open();
+        borrower->topology().declareQueue(u"q"_s, {}, false);
+    }
+
+    Engine::ChannelEngine *lender = nullptr;
+    std::shared_ptr<Engine::ChannelEngine> borrower;
+    std::shared_ptr<Engine::ConsumerEntry> consumer;
+};
+
+void tst_HeldChannels::heldChannelLendsItsNumber()
+{
+    Lending s;
+    QCOMPARE(s.borrower->number(), quint16(1));
+    QCOMPARE(s.engine.channels().owner(1), s.lender);
+    QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 queue.declare q"_s}));
+    s.answerSent();
+    QVERIFY(s.lender->isSuspended());
+    s.borrower->release();
+    QCOMPARE(s.sentMethods(), QStringList{u"1 channel.close"_s});
+    s.takeEvents();
+    s.engine.gate().release();
+    s.expectNothingSent().expectNoEvent(); // the broker still has the other channel
+    s.answerSent();
+    QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 basic.consume tag queue"_s}));
+    s.answerSent();
+    QCOMPARE(s.takeEvents().filter(u"Restored"_s), QStringList{u"ChannelsRestored 1 0"_s});
+    QCOMPARE(s.lender->state(), State::Open);
+    QCOMPARE(s.engine.channels().channel(1), s.lender);
+    QCOMPARE(s.engine.channels().openCount(), 1);
+    QVERIFY(!s.engine.deadline()); // nothing is timed any more
+}
+
+void tst_HeldChannels::freeNumberIsNotLent()
+{
+    Recovering s(true);
+    auto &channel = s.openChannel();
+    s.loseAndReconnect();
+    s.engine.gate().lendNumber();
+    QCOMPARE(s.newChannel().number(), quint16(2));
+    QCOMPARE(s.engine.channels().channel(1), &channel);
+}
+
+void tst_HeldChannels::numberReturnsIfTheBrokerClosesTheBorrower()
+{
+    Lending s;
+    s.takeSent();
+    s.broker(Wire::ChannelOpenOk{}).broker(Wire::ChannelClose{.replyCode = Wire::ReplyCode::PreconditionFailed});
+    s.expectSent<Wire::ChannelCloseOk>();
+    s.takeEvents();
+    QCOMPARE(s.engine.channels().channel(1), s.lender);
+    s.engine.gate().lendNumber(); // for what is left of the replay
+    QVERIFY(s.borrower->open());
+    QCOMPARE(s.borrower->number(), quint16(1));
+    s.expectSent<Wire::ChannelOpen>().broker(Wire::ChannelOpenOk{});
+    s.borrower->release();
+    s.engine.gate().release();
+    s.expectSent<Wire::ChannelClose>().broker(Wire::ChannelCloseOk{});
+    QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 basic.consume tag queue"_s}));
+}
+
+void tst_HeldChannels::numberReturnsWithTheLoss()
+{
+    for (const bool isClosing : {false, true}) {
+        Lending s;
+        s.answerAll();
+        if (isClosing) {
+            s.borrower->release();
+            s.engine.gate().release();
+        }
+        s.loseAndReconnect();
+        QCOMPARE(s.engine.channels().channel(1), s.lender);
+        QVERIFY(!s.engine.channels().hasLentNumber());
+        s.expectNothingSent(); // the release belonged to the connection that is lost
+        s.engine.gate().release();
+        QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 basic.consume tag queue"_s}));
+        QCOMPARE(s.engine.channels().openCount(), 1);
+    }
+}
+
+void tst_HeldChannels::lenderMayEndMeanwhile_data()
+{
+    QTest::addColumn<bool>("isDeleted");
+    QTest::newRow("closed") << false;
+    QTest::newRow("deleted") << true;
+}
+
+void tst_HeldChannels::lenderMayEndMeanwhile()
+{
+    QFETCH(const bool, isDeleted);
+    Lending s;
+    s.answerAll();
+    if (isDeleted)
+        s.lender->release();
+    else
+        QVERIFY(s.lender->close());
+    s.expectNothingSent();
+    QCOMPARE(s.engine.channels().channel(1), s.borrower.get());
+    s.borrower->release();
+    s.engine.gate().release();
+    s.expectSent<Wire::ChannelClose>().broker(Wire::ChannelCloseOk{}).expectNothingSent();
+    QCOMPARE(s.takeEvents().filter(u"Restored"_s), QStringList{u"ChannelsRestored 0 0"_s});
+    QCOMPARE(s.engine.channels().openCount(), 0);
+    QCOMPARE(s.newChannel().number(), quint16(1));
+}
+
+void tst_HeldChannels::closeWhileANumberIsLent()
+{
+    Lending s;
+    s.answerAll();
+    s.borrower->release();
+    s.expectSent<Wire::ChannelClose>();
+    s.takeEvents();
+    s.engine.close(s.now);
+    QCOMPARE(s.lender->state(), State::Closed);
+    QVERIFY(s.takeEvents().contains(u"ReplyArrived %1 Cancelled"_s.arg(s.consumer->startCall)));
+    s.expectNothingSent().broker(Wire::ChannelCloseOk{});
+    s.expectSent<Wire::ConnectionClose>().broker(Wire::ConnectionCloseOk{});
+    QVERIFY(!s.takeConnectionClosed().isError());
+}
+
+void tst_HeldChannels::missingCloseOkOfTheBorrowerEndsTheConnection()
+{
+    Engine::Settings settings = Lending::oneChannel();
+    settings.replyTimeout = std::chrono::seconds(5);
+    Lending s(settings);
+    s.answerAll();
+    s.borrower->release();
+    s.engine.gate().release();
+    s.write();
+    s.takeEvents();
+    s.advance(std::chrono::seconds(6));
+    QCOMPARE(s.takeConnectionClosed().kind(), ErrorKind::Timeout);
+    QVERIFY(s.lender->isSuspended());
+}
+
+void tst_HeldChannels::lenderGetsNewNamesOfQueues()
+{
+    Lending s;
+    s.answerAll();
+    s.engine.gate().renameQueues({{u"queue"_s, u"renamed"_s}});
+    s.borrower->release();
+    s.engine.gate().release();
+    s.expectSent<Wire::ChannelClose>().broker(Wire::ChannelCloseOk{});
+    QCOMPARE(s.sentMethods(), QStringList({u"1 channel.open"_s, u"1 basic.consume tag renamed"_s}));
 }
 
 void tst_HeldChannels::releaseIsReportedWhenNothingWaits()

@@ -61,6 +61,8 @@ bool HelperChannel::prepareChannel()
 {
     if (m_channel && !ChannelPrivate::get(m_channel)->engine)
         delete m_channel; // no number was free, but by now there may be one
+    if (m_use == Use::Replay)
+        m_connection->engine.gate().lendNumber();
     if (!m_channel)
         createChannel();
     const ChannelPrivate *channel = ChannelPrivate::get(m_channel);
@@ -79,6 +81,12 @@ void HelperChannel::createChannel()
         channel->engine->setReplaying(true);
     }
     connect(m_channel, &Channel::closed, this, &HelperChannel::onClosed);
+}
+
+void HelperChannel::endChannel()
+{
+    delete m_channel;
+    m_awaitsClosed = false; // if the last call was refused, closed() does not come any more
 }
 
 void HelperChannel::onEnded(quint64 number, const Error &failure, const std::function<void()> &report)

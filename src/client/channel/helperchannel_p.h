@@ -45,6 +45,9 @@ public:
              .fail = [finished](const Error &reason) { finished(reason); }});
     }
 
+    // Called when no call is left. The next call creates another channel.
+    void endChannel();
+
 private:
     struct Call {
         QPointer<QObject> context;

@@ -834,7 +834,7 @@ Channel *Connection::channel(quint16 number)
         d->reportCallError(Error(kind, text));
         return nullptr;
     };
-    if (Engine::ChannelEngine *existing = d->engine.channels().channel(number)) {
+    if (Engine::ChannelEngine *existing = d->engine.channels().owner(number)) {
         auto *channel = static_cast<ChannelPrivate *>(existing->client);
         return channel->isInternal ? fail(ErrorKind::NotOpen, u"channel %1 is in use by the library"_s.arg(number))
                                    : channel->q;

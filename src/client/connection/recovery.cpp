@@ -92,7 +92,9 @@ void Recovery::topologyRestored(const Error &failure)
     m_report = m_restorer->report();
     if (const QHash<QString, QString> newNames = m_restorer->newNames(); !newNames.isEmpty())
         renameQueues(newNames);
-    if (!m_restorer->isWaiting())
+    if (m_restorer->isWaiting())
+        m_restorer->endChannel(); // which may have borrowed its number
+    else
         m_restorer.reset();
     releaseChannels();
 }

@@ -139,7 +139,8 @@ void TopologyRestorer::retryMissing()
             m_helper.call<void>(
                 this, [binding](Channel *channel) { return declareEntity(channel, binding); },
                 [this, binding](const Result<void> &result) {
-                    if (!isRefusedWith(result.error(), Wire::ReplyCode::NotFound))
+                    const bool hasNoNumber = result.error().kind() == ErrorKind::NotOpen;
+                    if (!hasNoNumber && !isRefusedWith(result.error(), Wire::ReplyCode::NotFound))
                         return;
                     m_missing.push_back(binding);
                     if (m_missing.size() == 1)

@@ -33,6 +33,7 @@ public:
     const QHash<QString, QString> &newNames() const noexcept { return m_newNames; } // of queues, by their old names
     // Whether bindings still wait for an exchange or a queue that others declare.
     bool isWaiting() const noexcept { return !m_missing.empty(); }
+    void endChannel() { m_helper.endChannel(); } // until bindings that wait are made again
 
 private:
     void makeCalls();

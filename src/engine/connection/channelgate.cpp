@@ -15,6 +15,7 @@ void ChannelGate::connectionOpened(const Settings &settings)
     m_isConnectionOpen = true;
     m_isOpen = !settings.holdsChannels;
     m_isReleasable = settings.holdsChannels;
+    m_releasesLater = false;
     m_survivesLoss = settings.recovers;
 }
 
@@ -45,9 +46,22 @@ void ChannelGate::sendWaiting()
         m_restoration->channelsReleased();
 }
 
+void ChannelGate::lendNumber()
+{
+    if (m_isReleasable)
+        m_channels.lendNumber();
+}
+
+void ChannelGate::numberReturned()
+{
+    if (std::exchange(m_releasesLater, false))
+        release();
+}
+
 void ChannelGate::release()
 {
-    if (!std::exchange(m_isReleasable, false))
+    m_releasesLater = m_isReleasable && m_channels.hasLentNumber();
+    if (m_releasesLater || !std::exchange(m_isReleasable, false))
         return;
     m_isOpen = true;
     startRestoration();

@@ -41,6 +41,9 @@ public:
 
     // Called on an open connection with Settings::holdsChannels. ChannelsRestored follows.
     void release();
+    // Called before a channel that replays is created or opened again, see ChannelTable::lendNumber().
+    void lendNumber();
+    void numberReturned(); // called when a number is no longer lent
     void waitForOpen(std::shared_ptr<ChannelEngine> channel) { m_waiting.push_back(std::move(channel)); }
     void channelEnded(const ChannelEngine &channel);
     // Called when a replay has declared queues that the broker has named again, by their old names.
@@ -65,8 +68,9 @@ private:
     quint64 m_lostIncarnation = 0;
     bool m_isOpen = false;
     bool m_isConnectionOpen = false;
-    bool m_isReleasable = false; // the connection is open, and holds the channels
-    bool m_survivesLoss = false; // the connection is open, is not closing, and recovers
+    bool m_isReleasable = false;  // the connection is open, and holds the channels
+    bool m_releasesLater = false; // as soon as no number is lent any more
+    bool m_survivesLoss = false;  // the connection is open, is not closing, and recovers
 };
 
 } // namespace AmqpQt::Engine

@@ -15,6 +15,7 @@ public:
     void setLimit(quint16 limit) noexcept { m_limit = limit; } // 0 means 65535
     quint16 limit() const noexcept { return m_limit ? m_limit : 65535; }
 
+    bool hasFree() const { return m_next <= limit() || (!m_released.empty() && *m_released.begin() <= limit()); }
     quint16 acquire();            // 0 if none is free
     bool acquire(quint16 number); // false if the number is not free or beyond the limit
     void release(quint16 number);

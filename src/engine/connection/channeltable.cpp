@@ -3,6 +3,9 @@
 
 #include "engine/channel/channelengine_p.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace AmqpQt::Engine
 {
 
@@ -39,8 +42,29 @@ void ChannelTable::release(quint16 number, const ChannelEngine *channel)
 
 void ChannelTable::release(quint16 number)
 {
+    if (isLent(number)) {
+        m_lentNumber = 0;
+        m_slots[number].channel = std::exchange(m_lender, nullptr);
+        if (m_slots[number].channel)
+            return;
+    }
     m_slots[number].channel = nullptr;
     m_ids.release(number);
+}
+
+void ChannelTable::lendNumber()
+{
+    if (m_ids.hasFree() || hasLentNumber())
+        return;
+    for (size_t number = std::min<size_t>(limit(), m_slots.size() - 1); number > 0; --number) {
+        ChannelEngine *const channel = m_slots[number].channel;
+        if (!channel || channel->state() == ChannelEngine::State::Closed || channel->isOnWire())
+            continue;
+        m_lender = std::exchange(m_slots[number].channel, nullptr);
+        m_lentNumber = quint16(number);
+        m_ids.release(m_lentNumber);
+        return;
+    }
 }
 
 void ChannelTable::closed(quint16 number, bool awaitsCloseOk)
@@ -54,10 +78,20 @@ void ChannelTable::closed(quint16 number, bool awaitsCloseOk)
     --m_openCount;
 }
 
+void ChannelTable::ended(const ChannelEngine &channel, bool awaitsCloseOk)
+{
+    if (&channel != m_lender)
+        return closed(channel.number(), awaitsCloseOk);
+    m_lender = nullptr;
+    --m_openCount;
+}
+
 // Below, a channel that ends may remove itself and others from the table, and the table may grow.
 
 void ChannelTable::closeAll(const Error &callError)
 {
+    if (m_lender)
+        m_lender->end(callError, {}, false);
     for (size_t number = 1; number < m_slots.size(); ++number) {
         ChannelEngine *channel = m_slots[number].channel;
         if (!channel || channel->state() == ChannelEngine::State::Closed)
@@ -79,14 +113,16 @@ void ChannelTable::releaseHeld()
 
 void ChannelTable::renameQueues(const QHash<QString, QString> &newNames)
 {
-    for (const Slot &slot : m_slots) {
-        if (slot.channel)
-            slot.channel->renameQueues(newNames);
+    for (size_t number = 1; number < m_slots.size(); ++number) {
+        if (ChannelEngine *channel = owner(quint16(number)))
+            channel->renameQueues(newNames);
     }
 }
 
 void ChannelTable::endAll(const Error &callError, const Error &reason)
 {
+    if (m_lender)
+        m_lender->end(callError, reason, false);
     for (size_t number = 1; number < m_slots.size(); ++number) {
         const Slot slot = m_slots[number];
         if (slot.channel && slot.channel->state() != ChannelEngine::State::Closed)
@@ -99,6 +135,8 @@ void ChannelTable::endAll(const Error &callError, const Error &reason)
 
 void ChannelTable::suspendAll(const Error &callError, const Error &refusal)
 {
+    if (m_lender)
+        m_lender->suspend(callError, refusal);
     for (size_t number = 1; number < m_slots.size(); ++number) {
         const Slot slot = m_slots[number];
         if (slot.channel && slot.channel->state() != ChannelEngine::State::Closed)

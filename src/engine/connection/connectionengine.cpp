@@ -161,6 +161,10 @@ void ConnectionEngine::onMethodFrame()
     }
     if (m_calls.outstanding() < outstandingCalls) // an answer
         noteProgress();
+    if (m_returnOfNumber != 0 && !m_channels.hasLentNumber()) {
+        m_calls.ended(std::exchange(m_returnOfNumber, 0));
+        m_gate.numberReturned();
+    }
     sendCloseWhenAllIsAnswered();
 }
 
@@ -332,6 +336,7 @@ void ConnectionEngine::end(const Error &reason, Ending ending)
     m_ownCalls.end(callErrorFor(reason));
     m_channelsWithAcks.clear();
     m_calls.clear();
+    m_returnOfNumber = 0;
     m_closeTimer.stop();
     m_heartbeat.stop();
     m_reader.stop();
@@ -387,7 +392,11 @@ void ConnectionEngine::channelEnded(const ChannelEngine &channel, bool awaitsClo
 {
     m_router.channelEnded(channel);
     m_gate.channelEnded(channel);
-    m_channels.closed(channel.number(), awaitsCloseOk);
+    m_channels.ended(channel, awaitsCloseOk);
+    if (awaitsCloseOk && m_channels.isLent(channel.number())) { // the channels wait for it
+        m_returnOfNumber = m_calls.nextId();
+        callSent({.id = m_returnOfNumber, .owner = nullptr, .method = Wire::ChannelClose::name});
+    }
     sendCloseWhenAllIsAnswered();
 }
 

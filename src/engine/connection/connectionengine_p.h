@@ -159,6 +159,7 @@ private:
     ConnectionCalls m_ownCalls{*this};
     Heartbeat m_heartbeat;
     CloseTimer m_closeTimer;
+    CallId m_returnOfNumber = 0;  // channel.close of a channel that has borrowed its number, timed like a call
     Time m_now;                   // the time of the input that is being decoded
     bool m_takesRepeated = false; // since the last read: the connection is open and frames are not logged
 };
