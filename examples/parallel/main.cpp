@@ -196,7 +196,8 @@ int main(int argc, char *argv[])
         });
         QObject::connect(worker, &Worker::closed, &application, [&](const AmqpQt::Error &reason) {
             if (reason.isError()) {
-                QTextStream(stderr) << reason.toString() << Qt::endl;
+                if (exitCode == 0) // the threads often fail for the same reason
+                    QTextStream(stderr) << reason.toString() << Qt::endl;
                 exitCode = 1;
                 finish(); // stops the other threads too
             }
