@@ -217,6 +217,73 @@ QueueOptions QueueOptions::withSingleActiveConsumer() const
 }
 
 /*!
+    Returns these options with dead-lettering that loses no message while the target queue is not available
+    (\c x-dead-letter-strategy is \c at-least-once), for quorum queues. RabbitMQ requires the overflow behaviour
+    \c reject-publish for it, which this function sets too, and a feature flag that new nodes have. See
+    \l{https://www.rabbitmq.com/docs/quorum-queues#dead-lettering}.
+
+    \sa withDeadLetter(), withOverflow()
+*/
+QueueOptions QueueOptions::withAtLeastOnceDeadLettering() const
+{
+    return with(withOverflow(u"reject-publish"_s), u"x-dead-letter-strategy"_s, u"at-least-once"_s);
+}
+
+/*!
+    Returns these options with the \a strategy that selects the node of the leader when the queue is declared
+    (\c x-queue-leader-locator), for quorum queues and streams: \c client-local, the default, is the node to which the
+    connection leads, and \c balanced is a node with few leaders. See
+    \l{https://www.rabbitmq.com/docs/clustering#replica-placement}.
+*/
+QueueOptions QueueOptions::withLeaderLocator(const QString &strategy) const
+{
+    return with(*this, u"x-queue-leader-locator"_s, strategy);
+}
+
+/*!
+    Returns these options with replicas on that many \a nodes, 1 or more, when the queue is declared. The argument is
+    \c x-initial-cluster-size if these are the options of a stream, and \c x-quorum-initial-group-size otherwise. A
+    cluster with fewer nodes has a replica on each. See
+    \l{https://www.rabbitmq.com/docs/quorum-queues#replication-factor}.
+*/
+QueueOptions QueueOptions::withInitialReplicas(int nodes) const
+{
+    const bool isStream = arguments.value(u"x-queue-type"_s) == u"stream"_s;
+    return with(*this, isStream ? u"x-initial-cluster-size"_s : u"x-quorum-initial-group-size"_s, nodes);
+}
+
+/*!
+    Returns these options with a \a timeout for acknowledgements (\c x-consumer-timeout), 0 or more, for quorum queues
+   of RabbitMQ 4.3 and later: if a consumer has a delivery for longer, the broker requeues its deliveries and cancels
+    the consumer. Without this argument, the node's \c consumer_timeout applies, 30 minutes by default. See
+    \l{https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout}.
+
+    \sa ConsumeOptions::withConsumerTimeout()
+*/
+QueueOptions QueueOptions::withConsumerTimeout(std::chrono::milliseconds timeout) const
+{
+    return with(*this, u"x-consumer-timeout"_s, qint64(timeout.count()));
+}
+
+/*!
+    Returns these options with delays before messages are delivered again, for quorum queues of RabbitMQ 4.3 and later.
+    The delay before the n-th repetition is n times the \a minimum (\c x-delayed-retry-min), up to the \a maximum
+    (\c x-delayed-retry-max). \a which (\c x-delayed-retry-type) selects the messages: \c failed for those rejected by
+    Message::reject() with requeue, or whose consumer was lost; \c returned for those returned by Message::nack() with
+    requeue; \c all for both; \c disabled for none. Both times are 0 or more. See
+    \l{https://www.rabbitmq.com/docs/quorum-queues}.
+
+    \sa withDeliveryLimit()
+*/
+QueueOptions QueueOptions::withDelayedRetry(const QString &which, std::chrono::milliseconds minimum,
+                                            std::chrono::milliseconds maximum) const
+{
+    const QueueOptions options = with(*this, u"x-delayed-retry-type"_s, which);
+    return with(with(options, u"x-delayed-retry-min"_s, qint64(minimum.count())), u"x-delayed-retry-max"_s,
+                qint64(maximum.count()));
+}
+
+/*!
     \class AmqpQt::ExchangeOptions
     \inheaderfile AmqpQt/Options
     \inmodule AmqpQt
@@ -287,11 +354,21 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 }
 
 /*!
+    Returns these options with the \a type of the exchange behind the delay (\c x-delayed-type), such as
+    ExchangeType::Direct, which an exchange of the type ExchangeType::DelayedMessage needs. The header \c x-delay of a
+    message has its delay in milliseconds.
+*/
+ExchangeOptions ExchangeOptions::withDelayedType(const QString &type) const
+{
+    return with(*this, u"x-delayed-type"_s, type);
+}
+
+/*!
     \namespace AmqpQt::ExchangeType
     \inmodule AmqpQt
     \since 0.1
-    \brief The names of the exchange types that every broker has. Plug-ins may add further types; any string is
-    accepted.
+    \brief The names of the exchange types that every broker has, and of some others. Plug-ins may add further types;
+    any string is accepted.
 */
 
 /*!
@@ -312,6 +389,30 @@ ExchangeOptions ExchangeOptions::withAlternate(const QString &exchange) const
 /*!
     \variable AmqpQt::ExchangeType::Headers
     \brief the headers of the message match the arguments of the binding.
+*/
+
+/*!
+    \variable AmqpQt::ExchangeType::LocalRandom
+    \brief one of the queues on the node that has received the message, at random. RabbitMQ 4.0 and later. See
+    \l{https://www.rabbitmq.com/docs/local-random-exchange}.
+*/
+
+/*!
+    \variable AmqpQt::ExchangeType::ConsistentHash
+    \brief a queue chosen by the hash of the routing key, or of the header that the argument \c hash-header names. The
+    routing key of a binding is the weight of its queue. Needs the plug-in \c rabbitmq_consistent_hash_exchange.
+*/
+
+/*!
+    \variable AmqpQt::ExchangeType::ModulusHash
+    \brief the queue that the hash of the routing key, modulo the number of queues, selects. Needs the plug-in
+    \c rabbitmq_sharding before RabbitMQ 4.3.
+*/
+
+/*!
+    \variable AmqpQt::ExchangeType::DelayedMessage
+    \brief messages wait as long as their header \c x-delay says, in milliseconds. Needs the plug-in
+    \c rabbitmq_delayed_message_exchange, which does not come with RabbitMQ, and ExchangeOptions::withDelayedType().
 */
 
 /*!
@@ -434,6 +535,15 @@ ConsumeOptions ConsumeOptions::withArgument(const QString &name, const QVariant 
 ConsumeOptions ConsumeOptions::withPriority(int priority) const
 {
     return with(*this, u"x-priority"_s, priority);
+}
+
+/*!
+    Returns these options with a \a timeout for acknowledgements (\c x-consumer-timeout), 0 or more, for consumers of
+   quorum queues with RabbitMQ 4.3 and later. It replaces the one of the queue, see QueueOptions::withConsumerTimeout().
+*/
+ConsumeOptions ConsumeOptions::withConsumerTimeout(std::chrono::milliseconds timeout) const
+{
+    return with(*this, u"x-consumer-timeout"_s, qint64(timeout.count()));
 }
 
 /*!

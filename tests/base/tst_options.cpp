@@ -87,6 +87,18 @@ void tst_Options::helpersSetOneArgument_data()
     row(queue.withMaxPriority(255), {{u"x-max-priority"_s, 255}});
     row(queue.withDeliveryLimit(3), {{u"x-delivery-limit"_s, 3}});
     row(queue.withSingleActiveConsumer(), {{u"x-single-active-consumer"_s, true}});
+    row(queue.withAtLeastOnceDeadLettering(),
+        {{u"x-dead-letter-strategy"_s, u"at-least-once"_s}, {u"x-overflow"_s, u"reject-publish"_s}});
+    row(queue.withLeaderLocator(u"balanced"_s), {{u"x-queue-leader-locator"_s, u"balanced"_s}});
+    row(queue.withInitialReplicas(3), {{u"x-quorum-initial-group-size"_s, 3}});
+    row(QueueOptions::stream().withInitialReplicas(5),
+        {{u"x-initial-cluster-size"_s, 5}, {u"x-queue-type"_s, u"stream"_s}});
+    row(queue.withConsumerTimeout(90s), {{u"x-consumer-timeout"_s, 90'000LL}});
+    row(queue.withDelayedRetry(u"failed"_s, 1s, 1min), {{u"x-delayed-retry-max"_s, 60'000LL},
+                                                        {u"x-delayed-retry-min"_s, 1000LL},
+                                                        {u"x-delayed-retry-type"_s, u"failed"_s}});
+    row(ExchangeOptions().withDelayedType(u"topic"_s), {{u"x-delayed-type"_s, u"topic"_s}});
+    row(ConsumeOptions().withConsumerTimeout(1ms), {{u"x-consumer-timeout"_s, 1LL}});
     row(ExchangeOptions().withAlternate(u"rest"_s), {{u"alternate-exchange"_s, u"rest"_s}});
     row(ConsumeOptions().withPriority(-2), {{u"x-priority"_s, -2}});
     row(ConsumeOptions().withStreamOffset(u"first"_s), {{u"x-stream-offset"_s, u"first"_s}});

@@ -4,7 +4,7 @@ add_library(amqpqt_script STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/su
 target_link_libraries(amqpqt_script PUBLIC amqpqt_engine amqpqt_brokersession Qt6::Test PRIVATE amqpqt_build_flags)
 
 foreach(test tst_ackmerging tst_acks tst_authentication tst_backoff tst_calltracker tst_channelclosing tst_channelids tst_channelrouter
-        tst_channeltable tst_closetimer tst_confirms tst_connectioncalls tst_connectionclosing tst_consumerrules
+        tst_channeltable tst_closetimer tst_confirms tst_connectioncalls tst_connectionclosing tst_consumerrules tst_deniedfeatures
         tst_contents tst_eventqueue tst_faults tst_flowcontrol tst_framereader tst_framewriter tst_handshake
         tst_handshakesteps tst_heartbeat tst_heldchannels tst_knownarguments tst_messagelimit tst_orderrules tst_outputbuffer
         tst_publishedcontents tst_recordedcalls tst_recoverability tst_repeateddeliveries tst_restoration tst_returns tst_topologyrecord

@@ -89,7 +89,8 @@ void tst_KnownArguments::queueArgumentIsChecked_data()
         {u"x-max-length"_s, 0, any},           {u"x-max-length-bytes"_s, 0, any},
         {u"x-max-priority"_s, 0, 255},         {u"x-max-in-memory-length"_s, 0, any},
         {u"x-max-in-memory-bytes"_s, 0, any},  {u"x-quorum-initial-group-size"_s, 1, any},
-        {u"x-initial-cluster-size"_s, 1, any}, {u"x-stream-max-segment-size-bytes"_s, 0, 3'000'000'000}};
+        {u"x-initial-cluster-size"_s, 1, any}, {u"x-stream-max-segment-size-bytes"_s, 0, 3'000'000'000},
+        {u"x-delayed-retry-min"_s, 0, any},    {u"x-delayed-retry-max"_s, 0, any}};
     for (const Range &range : ranges) {
         const auto row = [&](const char *what) -> QTestData & {
             return QTest::addRow("%s %s", qPrintable(range.name), what) << range.name;
@@ -147,6 +148,10 @@ void tst_KnownArguments::queueArgumentIsChecked_data()
                                  << u"\"never\" is not one of at-most-once, at-least-once"_s;
     for (const QString &locator : {u"client-local"_s, u"balanced"_s, u"random"_s, u"least-leaders"_s, u"min-masters"_s})
         QTest::newRow(qPrintable(locator)) << u"x-queue-leader-locator"_s << QVariant(locator) << u""_s;
+    for (const QString &type : {u"disabled"_s, u"all"_s, u"failed"_s, u"returned"_s})
+        QTest::newRow(qPrintable(type)) << u"x-delayed-retry-type"_s << QVariant(type) << u""_s;
+    QTest::newRow("no retry type") << u"x-delayed-retry-type"_s << QVariant(u"some"_s)
+                                   << u"\"some\" is not one of disabled, all, failed, returned"_s;
     QTest::newRow("no locator")
         << u"x-queue-leader-locator"_s << QVariant(u"here"_s)
         << u"\"here\" is not one of client-local, balanced, random, least-leaders, min-masters"_s;

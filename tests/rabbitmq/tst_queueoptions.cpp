@@ -6,6 +6,8 @@
 using namespace AmqpQt;
 using namespace AmqpQt::Test;
 
+Q_DECLARE_METATYPE(AmqpQt::QueueOptions)
+
 // Tests the effect of the helpers of QueueOptions, ExchangeOptions and ConsumeOptions on RabbitMQ.
 class tst_QueueOptions : public QObject
 {
@@ -23,6 +25,8 @@ private Q_SLOTS:
     void deadLettersGoToTheirExchange();
     void highestPriorityComesFirst();
     void deliveryLimitEndsARetryLoop();
+    void argumentsOfClustersAreAccepted_data();
+    void argumentsOfClustersAreAccepted();
     void singleActiveConsumerIsFollowedByTheNext();
     void alternateExchangeReceivesUnroutedMessages();
     void highestPriorityConsumerIsServed();
@@ -208,6 +212,28 @@ void tst_QueueOptions::deliveryLimitEndsARetryLoop()
 }
 
 // E6
+void tst_QueueOptions::argumentsOfClustersAreAccepted_data()
+{
+    QTest::addColumn<QueueOptions>("options");
+    const QueueOptions quorum = QueueOptions::quorum();
+    QTest::newRow("quorum: leader") << quorum.withLeaderLocator(u"balanced"_s);
+    QTest::newRow("quorum: replicas") << quorum.withInitialReplicas(1);
+    QTest::newRow("quorum: dead letters") << quorum.withDeadLetter(u"amq.fanout"_s).withAtLeastOnceDeadLettering();
+    QTest::newRow("quorum: timeout") << quorum.withConsumerTimeout(1min);
+    QTest::newRow("quorum: retry") << quorum.withDelayedRetry(u"failed"_s, 1s, 1min);
+    QTest::newRow("stream: leader") << QueueOptions::stream().withLeaderLocator(u"client-local"_s);
+    QTest::newRow("stream: replicas") << QueueOptions::stream().withInitialReplicas(1);
+}
+
+void tst_QueueOptions::argumentsOfClustersAreAccepted()
+{
+    QFETCH(QueueOptions, options);
+    const QString queue = declare(options);
+    publish(queue, {u"a"_s});
+    QCOMPARE(m_channel->state(), Channel::State::Open);
+    VERIFY_OK(m_channel->declareQueue(queue, options));
+}
+
 void tst_QueueOptions::singleActiveConsumerIsFollowedByTheNext()
 {
     const QString queue = declare(QueueOptions().withSingleActiveConsumer());

@@ -92,6 +92,11 @@ QString deadLetterStrategy(const QVariant &value)
     return oneOf({u"at-most-once"_s, u"at-least-once"_s}, value);
 }
 
+QString delayedRetryType(const QVariant &value)
+{
+    return oneOf({u"disabled"_s, u"all"_s, u"failed"_s, u"returned"_s}, value);
+}
+
 QString leaderLocator(const QVariant &value)
 {
     return oneOf({u"client-local"_s, u"balanced"_s, u"random"_s, u"least-leaders"_s, u"min-masters"_s}, value);
@@ -157,6 +162,9 @@ std::span<const KnownArgument> queueArguments()
         {"x-initial-cluster-size"_L1, integer<1, AnyNumber>},
         {"x-max-age"_L1, interval},
         {"x-stream-max-segment-size-bytes"_L1, integer<0, 3'000'000'000>},
+        {"x-delayed-retry-type"_L1, delayedRetryType},
+        {"x-delayed-retry-min"_L1, integer<0, AnyNumber>},
+        {"x-delayed-retry-max"_L1, integer<0, AnyNumber>},
     };
     return arguments;
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "engine/channel/channelengine_p.h"
 
+#include "base/logging_p.h"
 #include "engine/arguments/arguments_p.h"
+#include "engine/arguments/deniedfeatures_p.h"
 #include "engine/channel/channelrestart_p.h"
 
 #include <utility>
@@ -40,6 +42,14 @@ void ChannelEngine::submit(ChannelCall call)
         sendCall(std::move(call));
 }
 
+static void warnOfDeniedFeature(const ChannelCall &call)
+{
+    if (const QString feature = deniedFeature(call.payload); !feature.isEmpty()) {
+        qCWarning(lcChannel).noquote().nospace()
+            << call.method << ": RabbitMQ 4.3 and later may deny or ignore this: " << feature;
+    }
+}
+
 void ChannelEngine::sendCall(ChannelCall call)
 {
     m_deliveries.writeAcks(); // the order of calls is the order on the wire
@@ -49,6 +59,8 @@ void ChannelEngine::sendCall(ChannelCall call)
             m_subscriptions.consumeRejected(call, error);
         return;
     }
+    if (m_host.deniesFeatures())
+        warnOfDeniedFeature(call);
     m_host.frames().sendMethod(m_number, call.payload);
     m_host.callSent({.id = call.id, .owner = this, .method = call.method});
     if (call.is<Wire::ChannelOpen>()) {

@@ -25,7 +25,8 @@ public:
     ChannelHost(const ChannelHost &) = delete;
     ChannelHost &operator=(const ChannelHost &) = delete;
 
-    bool hasNack() const noexcept { return m_hasNack; } // the broker supports basic.nack
+    bool hasNack() const noexcept { return m_hasNack; }               // the broker supports basic.nack
+    bool deniesFeatures() const noexcept { return m_deniesFeatures; } // those that deniedFeature() describes
     const Settings &settings() const noexcept { return m_settings; }
     FrameWriter &frames() noexcept { return m_frames; }
     FlowControl &flow() noexcept { return m_flow; }
@@ -68,6 +69,7 @@ protected:
     std::vector<std::shared_ptr<ChannelEngine>> m_channelsWithAcks;
     std::unique_ptr<TopologyRecord> m_topology; // created with the first declaration or consumer
     bool m_hasNack = false;
+    bool m_deniesFeatures = false;
 };
 
 } // namespace AmqpQt::Engine

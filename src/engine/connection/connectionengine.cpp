@@ -62,6 +62,7 @@ Error ConnectionEngine::start(const Settings &settings, Time now)
     m_isClosing = false;
     m_ownCalls.start();
     m_hasNack = false;
+    m_deniesFeatures = false;
     m_reader.start();
     m_frames.start();
     m_flow.countOutput(true);
@@ -198,6 +199,7 @@ bool ConnectionEngine::advance(const Method &method)
     if (error.isError())
         end(error);
     m_hasNack = m_handshake.hasCapability(u"basic.nack"_s);
+    m_deniesFeatures = m_handshake.isRabbitMq(4, 3);
     return !error.isError();
 }
 

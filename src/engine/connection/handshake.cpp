@@ -177,9 +177,7 @@ Error Handshake::checkExternal() const
 
 qsizetype Handshake::defaultFrameLimit() const
 {
-    const bool isLarge = textProperty(m_serverProperties, "product") == QByteArrayView("RabbitMQ") &&
-                         isAtLeast(textProperty(m_serverProperties, "version"), 4, 1);
-    return isLarge ? LargeFrame : qsizetype(Wire::SpecFrameMinimum);
+    return isRabbitMq(4, 1) ? LargeFrame : qsizetype(Wire::SpecFrameMinimum);
 }
 
 qsizetype Handshake::frameLimit() const
@@ -313,6 +311,12 @@ Error Handshake::timedOut() const
 FieldTable Handshake::serverProperties() const
 {
     return Wire::decodeTable(m_serverProperties);
+}
+
+bool Handshake::isRabbitMq(int major, int minor) const
+{
+    return textProperty(m_serverProperties, "product") == QByteArrayView("RabbitMQ") &&
+           isAtLeast(textProperty(m_serverProperties, "version"), major, minor);
 }
 
 bool Handshake::hasCapability(const QString &name) const

@@ -78,6 +78,7 @@ public:
     const Limits &agreed() const noexcept { return m_agreed; } // known from tune on
     FieldTable serverProperties() const;
     bool hasCapability(const QString &name) const;
+    bool isRabbitMq(int major, int minor) const; // of this version or a later one
 
 private:
     Error checkExternal() const;
