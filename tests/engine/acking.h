@@ -7,9 +7,7 @@
 struct Acking {
     explicit Acking(const QByteArray &serverProperties = encodedServerProperties())
     {
-        s.start().brokerStart(serverProperties).expectSent<Wire::ConnectionStartOk>();
-        s.broker(Wire::ConnectionTune{.channelMax = 2047, .frameMax = 131072}).broker(Wire::ConnectionOpenOk{});
-        s.expectSent<Wire::ConnectionTuneOk>().expectSent<Wire::ConnectionOpen>().expectEvent<Engine::Opened>();
+        s.openTo(serverProperties);
         channel = &s.openChannel();
         consumer = s.subscribe(*channel, QStringLiteral("tag"));
     }

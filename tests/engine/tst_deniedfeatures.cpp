@@ -28,7 +28,6 @@ private Q_SLOTS:
 
 private:
     static QByteArray properties(const QString &version, const QString &product = u"RabbitMQ"_s);
-    static void open(Script &s, const QString &version, const QString &product = u"RabbitMQ"_s);
     static void expectWarning(const char *method, const QString &text);
     static void expectNoWarning() { QTest::failOnWarning(QRegularExpression(u"RabbitMQ"_s)); }
 };
@@ -39,13 +38,6 @@ QByteArray tst_DeniedFeatures::properties(const QString &version, const QString 
     table.insert(u"version"_s, version);
     table.insert(u"product"_s, product);
     return Wire::encodeTable(table, u"server properties"_s).value();
-}
-
-void tst_DeniedFeatures::open(Script &s, const QString &version, const QString &product)
-{
-    s.start().brokerStart(properties(version, product)).expectSent<Wire::ConnectionStartOk>();
-    s.broker(Wire::ConnectionTune{.channelMax = 2047, .frameMax = 131072}).broker(Wire::ConnectionOpenOk{});
-    s.expectSent<Wire::ConnectionTuneOk>().expectSent<Wire::ConnectionOpen>().expectEvent<Engine::Opened>();
 }
 
 void tst_DeniedFeatures::expectWarning(const char *method, const QString &text)
@@ -67,7 +59,7 @@ void tst_DeniedFeatures::queueIsWarnedOf_data()
     QTest::newRow("locator") << QueueOptions().withArgument(u"x-queue-master-locator"_s, u"random"_s)
                              << u"withLeaderLocator"_s;
     QTest::newRow("timeout") << QueueOptions::stream().withConsumerTimeout(std::chrono::seconds(1))
-                             << u"type of the queue is stream"_s;
+                             << u"the type is stream"_s;
 }
 
 void tst_DeniedFeatures::queueIsWarnedOf()
@@ -75,9 +67,9 @@ void tst_DeniedFeatures::queueIsWarnedOf()
     QFETCH(QueueOptions, options);
     QFETCH(QString, text);
     Script s;
-    open(s, u"4.3.0"_s);
+    s.openTo(properties(u"4.3.0"_s));
     Engine::ChannelEngine &channel = s.openChannel();
-    expectWarning("queue.declare", text);
+    expectWarning("queue.declare", u"queue \"q\": .*"_s + text);
     QVERIFY(channel.topology().declareQueue(u"q"_s, options, false));
     s.expectSent<Wire::QueueDeclare>(); // the configuration of the broker may permit it
 }
@@ -98,7 +90,7 @@ void tst_DeniedFeatures::queueIsDeclaredWithoutAWarning()
     QFETCH(QueueOptions, options);
     expectNoWarning();
     Script s;
-    open(s, u"4.3.6"_s);
+    s.openTo(properties(u"4.3.6"_s));
     Engine::ChannelEngine &channel = s.openChannel();
     QVERIFY(channel.topology().declareQueue(u"q"_s, options, false));
     s.expectSent<Wire::QueueDeclare>();
@@ -107,7 +99,7 @@ void tst_DeniedFeatures::queueIsDeclaredWithoutAWarning()
 void tst_DeniedFeatures::prefetchOfTheWholeChannelIsWarnedOf()
 {
     Script s;
-    open(s, u"4.10.0"_s);
+    s.openTo(properties(u"4.10.0"_s));
     Engine::ChannelEngine &channel = s.openChannel();
     expectWarning("basic.qos", u"PrefetchScope::PerConsumer"_s);
     QVERIFY(channel.subscriptions().setPrefetch(10, true));
@@ -118,7 +110,7 @@ void tst_DeniedFeatures::prefetchOfConsumersIsNotWarnedOf()
 {
     expectNoWarning();
     Script s;
-    open(s, u"4.3.0"_s);
+    s.openTo(properties(u"4.3.0"_s));
     Engine::ChannelEngine &channel = s.openChannel();
     QVERIFY(channel.subscriptions().setPrefetch(10, false));
     s.expectSent<Wire::BasicQos>();
@@ -142,7 +134,7 @@ void tst_DeniedFeatures::passiveDeclarationIsNotWarnedOf()
 {
     expectNoWarning();
     Script s;
-    open(s, u"4.3.0"_s);
+    s.openTo(properties(u"4.3.0"_s));
     Engine::ChannelEngine &channel = s.openChannel();
     QVERIFY(channel.topology().declareQueue(u"q"_s, {.durable = false}, true));
     s.expectSent<Wire::QueueDeclare>();
@@ -164,7 +156,7 @@ void tst_DeniedFeatures::otherBrokersAreNotWarnedOf()
     QFETCH(QString, product);
     expectNoWarning();
     Script s;
-    open(s, version, product);
+    s.openTo(properties(version, product));
     Engine::ChannelEngine &channel = s.openChannel();
     QVERIFY(channel.topology().declareQueue(u"q"_s, {.durable = false}, false));
     QVERIFY(channel.subscriptions().setPrefetch(10, true));

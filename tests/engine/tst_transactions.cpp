@@ -44,9 +44,7 @@ namespace
 struct Transactional {
     explicit Transactional(const QByteArray &serverProperties = encodedServerProperties())
     {
-        s.start().brokerStart(serverProperties).expectSent<Wire::ConnectionStartOk>();
-        s.broker(Wire::ConnectionTune{.channelMax = 2047, .frameMax = 131072}).broker(Wire::ConnectionOpenOk{});
-        s.expectSent<Wire::ConnectionTuneOk>().expectSent<Wire::ConnectionOpen>().expectEvent<Engine::Opened>();
+        s.openTo(serverProperties);
         channel = &s.openChannel();
         const auto selecting = *channel->txSelect();
         s.expectSent<Wire::TxSelect>().broker(Wire::TxSelectOk{}).expectReply(selecting);

@@ -55,7 +55,12 @@ Script &Script::brokerStart(const QByteArray &properties, const QByteArray &mech
 
 Script &Script::open(const Offer &offer, Here here)
 {
-    start(here).brokerStart().expectSent<Wire::ConnectionStartOk>(0, here);
+    return openTo(encodedServerProperties(), offer, here);
+}
+
+Script &Script::openTo(const QByteArray &serverProperties, const Offer &offer, Here here)
+{
+    start(here).brokerStart(serverProperties).expectSent<Wire::ConnectionStartOk>(0, here);
     broker(offer.tune());
     expectSent<Wire::ConnectionTuneOk>(0, here).expectSent<Wire::ConnectionOpen>(0, here);
     return broker(Wire::ConnectionOpenOk{}).expectEvent<Engine::Opened>(here);

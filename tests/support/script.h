@@ -59,7 +59,8 @@ public:
     Script &start(Here = {}); // as far as the protocol header
     Script &brokerStart(const QByteArray &properties = encodedServerProperties(),
                         const QByteArray &mechanisms = "AMQPLAIN PLAIN");
-    Script &open(const Offer &offer = {}, Here = {});      // from start() to the event Opened
+    Script &open(const Offer &offer = {}, Here = {}); // from start() to the event Opened
+    Script &openTo(const QByteArray &serverProperties, const Offer &offer = {}, Here = {}); // the same, to this broker
     Engine::ChannelEngine &newChannel(quint16 number = 0); // 0 for the smallest free number; does not call open()
     Engine::ChannelEngine &openChannel(quint16 number = 0, Here = {});
     std::shared_ptr<Engine::ConsumerEntry> subscribe(Engine::ChannelEngine &channel, const QString &tag,

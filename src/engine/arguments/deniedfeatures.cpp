@@ -2,9 +2,7 @@
 #include "engine/arguments/deniedfeatures_p.h"
 
 #include "wire/fieldtable_p.h"
-#include "wire/methods_p.h"
-
-#include <QtCore/qendian.h>
+#include "wire/methodpayload_p.h"
 
 namespace AmqpQt::Engine
 {
@@ -18,24 +16,26 @@ QString denied(const Wire::QueueDeclare &method)
 {
     if (method.passive)
         return {};
+    const auto queue = [&method](const QString &feature) {
+        return u"queue \"%1\": %2"_s.arg(Wire::decodeText(method.queue), feature);
+    };
     if (!method.durable && !method.exclusive) {
-        return u"the queue is neither durable nor exclusive; declare it as durable, with QueueOptions::withExpiry() if "
-               "it is to be deleted when nobody uses it"_s;
+        return queue(u"it is neither durable nor exclusive; declare it as durable, with QueueOptions::withExpiry() if "
+                     "it is to be deleted when nobody uses it"_s);
     }
     const FieldTable arguments = Wire::decodeTable(method.arguments.contents);
     if (arguments.contains(u"x-queue-mode"_s))
-        return u"the argument x-queue-mode no longer exists; leave it out"_s;
+        return queue(u"the argument x-queue-mode no longer exists; leave it out"_s);
     if (arguments.value(u"x-queue-version"_s).toInt() == 1)
-        return u"version 1 of classic queues no longer exists; leave out the argument x-queue-version"_s;
+        return queue(u"version 1 of classic queues no longer exists; leave out the argument x-queue-version"_s);
     if (arguments.contains(u"x-queue-master-locator"_s)) {
-        return u"the argument x-queue-master-locator no longer exists; use QueueOptions::withLeaderLocator() with a "
-               "quorum queue or a stream"_s;
+        return queue(u"the argument x-queue-master-locator no longer exists; use QueueOptions::withLeaderLocator() "
+                     "with a quorum queue or a stream"_s);
     }
     const QString type = arguments.value(u"x-queue-type"_s).toString();
     if (arguments.contains(u"x-consumer-timeout"_s) && !type.isEmpty() && type != "quorum"_L1) {
-        return u"the argument x-consumer-timeout is for quorum queues, but the type of the queue is %1; leave it out, "
-               u"or "
-               "use QueueOptions::quorum()"_s.arg(type);
+        return queue(u"the argument x-consumer-timeout is for quorum queues, but the type is %1; leave the argument "
+                     "out, or use QueueOptions::quorum()"_s.arg(type));
     }
     return {};
 }
@@ -51,10 +51,7 @@ QString denied(const Wire::BasicQos &method)
 QString deniedFeature(QByteArrayView payload)
 {
     QString feature;
-    if (payload.size() < 4)
-        return feature;
-    const Wire::MethodId id{qFromBigEndian<quint16>(payload.data()), qFromBigEndian<quint16>(payload.data() + 2)};
-    Wire::visitMethod(id, payload.sliced(4), [&feature](const auto &method) {
+    Wire::visitPayload(payload, [&feature](const auto &method) {
         if constexpr (requires { denied(method); })
             feature = denied(method);
     });

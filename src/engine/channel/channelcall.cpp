@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/channel/channelcall_p.h"
 
-#include <QtCore/qendian.h>
+#include "wire/methodpayload_p.h"
 
 namespace AmqpQt::Engine
 {
@@ -12,10 +12,7 @@ namespace
 template <typename Function>
 void visit(QByteArrayView payload, Function function)
 {
-    if (payload.size() < 4)
-        return;
-    const Wire::MethodId id{qFromBigEndian<quint16>(payload.data()), qFromBigEndian<quint16>(payload.data() + 2)};
-    Wire::visitMethod(id, payload.sliced(4), [&](auto method) {
+    Wire::visitPayload(payload, [&](auto method) {
         if constexpr (requires { method.queue; })
             function(method);
     });
